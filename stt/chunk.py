@@ -1,0 +1,152 @@
+"""A recording, a chunk of it, and the run of chunks that is transcribed as one piece of audio."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+from bson import ObjectId
+
+CHUNK_FIELDS = (
+    "original_id", "index", "start", "offset", "duration", "format", "vad.has_speech",
+    "attempts", "expirations", "not_before",
+)  # fmt: skip
+"""What `Chunk.from_document` reads: ask the database for these and nothing heavier."""
+
+ASSUMED_SECONDS = 30.0
+"""Length taken for a chunk whose document does not say; only planning uses it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The queue's view of one chunk: what planning and transcribing need, without its audio.
+
+    `offset` and `duration` are seconds (None where another program left them out), `start` and
+    `not_before` are aware UTC times.
+    """
+
+    id: ObjectId
+    source_id: ObjectId | None
+    index: int
+    start: datetime | None = None
+    offset: float | None = None
+    duration: float | None = None
+    format: str | None = None
+    has_speech: bool | None = None
+    attempts: int = 0
+    expirations: int = 0
+    not_before: datetime | None = None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Chunk":
+        """Reads a document of `audio_chunks`; fields that another program left out become None."""
+        vad = document.get("vad")
+        return cls(
+            id=document["_id"],
+            source_id=document.get("original_id"),
+            index=_count(document.get("index")),
+            start=_time(document.get("start")),
+            offset=_number(document.get("offset")),
+            duration=_number(document.get("duration")),
+            format=document.get("format"),
+            has_speech=vad.get("has_speech") if isinstance(vad, Mapping) else None,
+            attempts=_count(document.get("attempts")),
+            expirations=_count(document.get("expirations")),
+            not_before=_time(document.get("not_before")),
+        )
+
+    @property
+    def has_failed_before(self) -> bool:
+        """True if an earlier claim ended badly: such a chunk is tried alone."""
+        return self.attempts > 0 or self.expirations > 0
+
+    @property
+    def planned_seconds(self) -> float:
+        return ASSUMED_SECONDS if self.duration is None else self.duration
+
+
+Sequence = tuple[Chunk, ...]
+"""Consecutive chunks of one source, never empty."""
+
+
+def sequences(chunks: Iterable[Chunk], max_seconds: float, max_chunks: int) -> list[Sequence]:
+    """Groups a page of chunks into sequences, in the order of their first chunks.
+
+    A sequence ends where the next index is missing, at `max_seconds` of audio, or at `max_chunks`;
+    a chunk that failed before is always a sequence of its own.
+    """
+    runs: list[list[Chunk]] = []
+    seconds = 0.0
+    for chunk in chunks:
+        last = runs[-1][-1] if runs else None
+        joins = (
+            last is not None
+            and _follows(chunk, last)
+            and len(runs[-1]) < max_chunks
+            and seconds + chunk.planned_seconds <= max_seconds
+        )
+        if joins:
+            runs[-1].append(chunk)
+            seconds += chunk.planned_seconds
+        else:
+            runs.append([chunk])
+            seconds = chunk.planned_seconds
+    return [tuple(run) for run in runs]
+
+
+def _follows(chunk: Chunk, last: Chunk) -> bool:
+    return (
+        chunk.source_id is not None
+        and chunk.source_id == last.source_id
+        and chunk.index == last.index + 1
+        and not chunk.has_failed_before
+        and not last.has_failed_before
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One recording as `source_files` knows it; `duration` in seconds.
+
+    `ingested_at` is None while its chunks are still being cut.
+    """
+
+    id: ObjectId
+    filename: str
+    duration: float | None = None
+    chunk_count: int | None = None
+    language: str | None = None
+    prompt: str | None = None
+    start: datetime | None = None
+    ingested_at: datetime | None = None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Source":
+        return cls(
+            id=document["_id"],
+            filename=str(document.get("filename") or document["_id"]),
+            duration=_number(document.get("duration")),
+            chunk_count=document.get("chunk_count"),
+            language=document.get("language"),
+            prompt=document.get("prompt"),
+            start=_time(document.get("start")),
+            ingested_at=_time(document.get("ingested_at")),
+        )
+
+
+# One odd document must never stop the workers that page past it: what is not of the field's type
+# counts as missing.
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and isfinite(value) else None
+
+
+def _count(value: Any) -> int:
+    return int(_number(value) or 0)
+
+
+def _time(value: Any) -> datetime | None:
+    return value if isinstance(value, datetime) else None

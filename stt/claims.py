@@ -1,0 +1,300 @@
+"""The claim protocol, whole. Only this file changes a chunk's state.
+
+                   claim                       complete
+      pending ────────────────▶ processing ────────────────▶ transcribed
+         ▲                         │  │
+         │  release · recover      │  │ fail, attempts = MAX_ATTEMPTS
+         └─────────────────────────┘  │ recover, expirations = MAX_EXPIRATIONS
+            (fail: not_before = now   └────────────────────▶ failed
+             + backoff)                                        └─ retry ─▶ pending
+
+One transition is one function, and one atomic operation on one document. What makes it safe:
+
+- The compare-and-set: `claim` matches only a pending chunk, so one worker wins and the others miss.
+- The fence: `claim_id` is made here, anew for each claim. Every later write matches on it, so a
+  worker that slept through its lease finds no document and changes nothing. It stays in the
+  document when the claim has ended, so that a worker whose connection broke can ask what became
+  of its write.
+- The lease: `claimed_at` is the database server's time of the last renewal, and the server's clock
+  alone says when it is too old. The worker itself trusts a claim until `trusted_until` on its own
+  monotonic clock, counted from before it asked, which is always the earlier of the two.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from bson import ObjectId
+from pymongo import ReturnDocument
+
+from stt.chunk import CHUNK_FIELDS, Chunk
+from stt.database import PAGING_ORDER, Database, Document, translated
+from stt.errors import ClaimLost, DatabaseUnavailable
+from stt.retry import next_try
+from stt.transcript import Transcript
+
+T = TypeVar("T")
+
+# A document that lacks a field matches None too, so other programs may write sparse ones.
+_PENDING = {"transcribed_at": None, "failed_at": None, "processing_by": None}
+_CLAIMED = {"processing_by": {"$gt": ""}}
+_FREE = {"processing_by": None, "claimed_at": None}
+_ERRORS_KEPT = 5
+_RETRY_WAITS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRules:
+    """The numbers of the protocol; all workers of a fleet should agree on them."""
+
+    lease_seconds: float = 300
+    max_attempts: int = 3
+    max_expirations: int = 5
+
+    @property
+    def trusted_seconds(self) -> float:
+        """The part of a lease that its holder relies on; the rest is margin."""
+        return self.lease_seconds * 0.9
+
+
+@dataclass(slots=True)
+class Claim:
+    """A worker's exclusive hold on a chunk; `trusted_until` is on `time.monotonic()`'s clock."""
+
+    id: ObjectId
+    chunk: Chunk
+    worker: str
+    trusted_until: float
+
+    @property
+    def is_trusted(self) -> bool:
+        return time.monotonic() < self.trusted_until
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Pending chunks in claim order; `is_last` if there are no others.
+
+    `next_due` is set if chunks were left out because they rest after a failure.
+    """
+
+    chunks: tuple[Chunk, ...]
+    is_last: bool
+    next_due_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StaleClaim:
+    """A claim whose worker fell silent; `quarantined` if it was the chunk's last chance."""
+
+    chunk_id: ObjectId
+    worker: str
+    claimed_at: datetime | None
+    quarantined: bool
+
+
+class Claims(Protocol):
+    """What a worker needs of the protocol; a second implementation may speak it over HTTP."""
+
+    def page(self, limit: int, *, newest_first: bool = False) -> Page: ...
+    def claim(self, chunk: Chunk) -> Claim | None: ...
+    def renew(self, claim: Claim) -> None: ...
+    def complete(self, claim: Claim, transcript: Transcript) -> None: ...
+    def release(self, claim: Claim) -> None: ...
+    def fail(self, claim: Claim, kind: str, message: str) -> None: ...
+    def recover(self) -> list[StaleClaim]: ...
+
+
+class MongoClaims:
+    """The protocol over a MongoDB-compatible database.
+
+    Every method raises DatabaseUnavailable if the database stays away; those that end a claim
+    first go on asking for as long as the claim can be trusted.
+    """
+
+    def __init__(self, database: Database, worker: str, rules: ClaimRules) -> None:
+        self._db = database
+        self._chunks = database.chunks
+        self._worker = worker
+        self._rules = rules
+
+    def page(self, limit: int, *, newest_first: bool = False) -> Page:
+        """Up to `limit` pending chunks, by priority and age. `not_before` is heeded here only."""
+        now = self._db.server_time()
+        order = [(f, -d if newest_first and f != "priority" else d) for f, d in PAGING_ORDER]
+        chunks: list[Chunk] = []
+        due: list[datetime] = []
+        with translated(), self._chunks.find(_PENDING, CHUNK_FIELDS).sort(order) as cursor:
+            for chunk in map(Chunk.from_document, cursor):
+                if chunk.not_before is not None and chunk.not_before > now:
+                    due.append(chunk.not_before)
+                elif len(chunks) < limit:
+                    chunks.append(chunk)
+                else:
+                    return Page(tuple(chunks), is_last=False)
+        next_due_seconds = (min(due) - now).total_seconds() if due else None
+        return Page(tuple(chunks), is_last=True, next_due_seconds=next_due_seconds)
+
+    def claim(self, chunk: Chunk) -> Claim | None:
+        """pending → processing; None if another worker was first."""
+        asked_at = time.monotonic()
+        claim = Claim(ObjectId(), chunk, self._worker, asked_at + self._rules.trusted_seconds)
+        mine = {"processing_by": self._worker, "claim_id": claim.id}
+
+        def attempt(is_repeat: bool) -> Document | None:
+            document = self._chunks.find_one_and_update(
+                {"_id": chunk.id, **_PENDING},
+                {"$set": mine, "$currentDate": {"claimed_at": True}},
+                CHUNK_FIELDS,
+                return_document=ReturnDocument.AFTER,
+            )
+            if document is None and is_repeat:
+                document = self._chunks.find_one({"_id": chunk.id, **mine}, CHUNK_FIELDS)
+            return document
+
+        document = _until_answered(attempt, claim)
+        if document is None:
+            return None
+        claim.chunk = Chunk.from_document(document)
+        return claim
+
+    def renew(self, claim: Claim) -> None:
+        """Starts the lease anew. Raises ClaimLost, and DatabaseUnavailable without asking again."""
+        asked_at = time.monotonic()
+        with translated():
+            renewed = self._chunks.update_one(_fence(claim), {"$currentDate": {"claimed_at": True}})
+        if renewed.matched_count == 0:
+            raise ClaimLost(f"chunk {claim.chunk.id} is no longer ours")
+        claim.trusted_until = asked_at + self._rules.trusted_seconds
+
+    def complete(self, claim: Claim, transcript: Transcript) -> None:
+        """processing → transcribed. Raises ClaimLost, and then has written nothing."""
+        self._end(
+            claim,
+            {
+                "$set": {**_FREE, "not_before": None, "transcript": transcript.to_document()},
+                "$currentDate": {"transcribed_at": True},
+            },
+        )
+
+    def release(self, claim: Claim) -> None:
+        """processing → pending, nobody's fault. Raises ClaimLost."""
+        self._end(claim, {"$set": _FREE})
+
+    def fail(self, claim: Claim, kind: str, message: str) -> None:
+        """processing → pending after a rest, or → failed. Raises ClaimLost."""
+        attempts = claim.chunk.attempts + 1
+        now = self._db.server_time()
+        rest_until = next_try(attempts, self._rules.max_attempts, now)
+        error = {"at": now, "worker": self._worker, "kind": kind, "message": message}
+        with translated():
+            known = self._chunks.find_one({"_id": claim.chunk.id}, ["errors"]) or {}
+        update: Document = {
+            "$set": {
+                **_FREE,
+                "attempts": attempts,
+                "not_before": rest_until,
+                "errors": _with_error(known, error),
+            }
+        }
+        if rest_until is None:
+            update["$currentDate"] = {"failed_at": True}
+        self._end(claim, update)
+
+    def recover(self) -> list[StaleClaim]:
+        """Frees the claims whose lease ran out; a renewal in the same moment wins."""
+        return recover(self._db, self._rules, self._rules.lease_seconds)
+
+    def _end(self, claim: Claim, update: Document) -> None:
+        def attempt(is_repeat: bool) -> bool:
+            if self._chunks.update_one(_fence(claim), update).matched_count:
+                return True
+            # No match after a broken connection may mean that the first try got through.
+            ended = {"_id": claim.chunk.id, "claim_id": claim.id, "processing_by": None}
+            if "$currentDate" in update:
+                ended |= {field: {"$ne": None} for field in update["$currentDate"]}
+            return is_repeat and self._chunks.find_one(ended, ["_id"]) is not None
+
+        if not _until_answered(attempt, claim):
+            raise ClaimLost(f"chunk {claim.chunk.id} is no longer ours")
+
+
+def recover(
+    database: Database, rules: ClaimRules, older_than_seconds: float, *, dry_run: bool = False
+) -> list[StaleClaim]:
+    """processing → pending, or → failed, for claims not renewed for `older_than_seconds`.
+
+    Safe beside live workers: each is freed only if it is still the claim, and the renewal, that
+    was read. A claim without a time was written by hand or by another program and is stale too.
+    """
+    now = database.server_time()
+    too_old = {"$or": [{"claimed_at": {"$lt": now - timedelta(seconds=older_than_seconds)}},
+                       {"claimed_at": None}]}  # fmt: skip
+    fields = ["processing_by", "claimed_at", "claim_id", "expirations", "errors"]
+    freed = []
+    with translated():
+        for document in list(database.chunks.find({**_CLAIMED, **too_old}, fields)):
+            expirations = int(document.get("expirations") or 0) + 1
+            stale = StaleClaim(
+                chunk_id=document["_id"],
+                worker=document["processing_by"],
+                claimed_at=document.get("claimed_at"),
+                quarantined=expirations >= rules.max_expirations,
+            )
+            if dry_run or _expire(database, document, stale, expirations, now):
+                freed.append(stale)
+    return freed
+
+
+def _expire(
+    database: Database, document: Document, stale: StaleClaim, expirations: int, now: datetime
+) -> bool:
+    as_read = {f: document.get(f) for f in ("processing_by", "claimed_at", "claim_id")}
+    message = f"claim {expirations} ran out without a result"
+    error = {"at": now, "worker": stale.worker, "kind": "expired", "message": message}
+    update: Document = {
+        "$set": {**_FREE, "expirations": expirations, "errors": _with_error(document, error)}
+    }
+    if stale.quarantined:
+        update["$currentDate"] = {"failed_at": True}
+    return database.chunks.update_one({"_id": stale.chunk_id, **as_read}, update).matched_count > 0
+
+
+def retry(database: Database, selection: Mapping[str, Any]) -> int:
+    """failed → pending with a clean record, for the chunks of `selection`; returns how many."""
+    clean = {"failed_at": None, "attempts": 0, "expirations": 0, "not_before": None}
+    query = {**selection, "failed_at": {"$ne": None}, "transcribed_at": None}
+    with translated():
+        return database.chunks.update_many(query, {"$set": clean}).matched_count
+
+
+def release(database: Database, chunk_ids: Iterable[ObjectId]) -> int:
+    """processing → pending by hand, whoever holds it (the fence stops them); returns how many."""
+    query = {"_id": {"$in": list(chunk_ids)}, **_CLAIMED}
+    with translated():
+        return database.chunks.update_many(query, {"$set": _FREE}).matched_count
+
+
+def _fence(claim: Claim) -> Document:
+    return {"_id": claim.chunk.id, "processing_by": claim.worker, "claim_id": claim.id}
+
+
+def _with_error(document: Document, error: Document) -> list[Document]:
+    return [*(document.get("errors") or []), error][-_ERRORS_KEPT:]
+
+
+def _until_answered(attempt: Callable[[bool], T], claim: Claim) -> T:
+    """Calls `attempt(is_repeat)` until the database answers, or the claim cannot be trusted."""
+    repeats = 0
+    while True:
+        try:
+            with translated():
+                return attempt(repeats > 0)
+        except DatabaseUnavailable:
+            wait = _RETRY_WAITS[min(repeats, len(_RETRY_WAITS) - 1)]
+            if time.monotonic() + wait >= claim.trusted_until:
+                raise
+            time.sleep(wait)
+            repeats += 1

@@ -1,0 +1,141 @@
+"""The database's edge: client, collections, indexes, server time, and pymongo's errors as ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient, WriteConcern
+from pymongo.collection import Collection
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    InvalidName,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+)
+
+from stt.errors import ConfigError, DatabaseUnavailable
+
+Document = dict[str, Any]
+
+_DURABLE = WriteConcern(w="majority", j=True)
+_NOT_AUTHORIZED = {13, 18}  # Unauthorized, AuthenticationFailed
+_TIMEOUTS = {
+    "serverSelectionTimeoutMS": 5_000,
+    "connectTimeoutMS": 5_000,
+    "socketTimeoutMS": 20_000,
+}
+
+PAGING_ORDER = [("priority", DESCENDING), ("start", ASCENDING), ("_id", ASCENDING)]
+
+_INDEXES = {
+    "audio_chunks": [
+        IndexModel(
+            [("transcribed_at", 1), ("failed_at", 1), ("processing_by", 1), *PAGING_ORDER],
+            name="paging",
+        ),
+        IndexModel([("original_id", 1), ("index", 1)], name="place", unique=True),
+        IndexModel([("processing_by", 1), ("claimed_at", 1)], name="claims"),
+    ],
+    "source_files": [IndexModel([("sha256", 1)], name="sha256", unique=True)],
+    "workers": [IndexModel([("seen_at", 1)], name="seen", expireAfterSeconds=86_400)],
+}
+
+
+class Database:
+    """One connection pool to the fleet's database. Safe to share between threads.
+
+    Every write waits for a majority and its journal. Use as a context manager, or `close()`.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        """Connects lazily: the first operation finds out whether the database is there.
+
+        Raises ConfigError for a URL or a database name that cannot be right.
+        """
+        try:
+            self._client: MongoClient[Document] = MongoClient(url, **_unset_in(url))
+            # Aware UTC times out of the database, so that nobody compares them with naive ones.
+            options: CodecOptions[Document] = CodecOptions(tz_aware=True)
+            self._db = self._client.get_database(name, options, write_concern=_DURABLE)
+        except (InvalidURI, ConfigurationError, InvalidName, ValueError) as error:
+            # The message of the driver may hold the URL, and the URL a password.
+            raise ConfigError(
+                f"MONGO_URL or DATABASE_NAME is wrong: {_redacted(error, url)}"
+            ) from error
+        self.chunks: Collection[Document] = self._db["audio_chunks"]
+        self.audio: Collection[Document] = self._db["audio_data"]
+        self.sources: Collection[Document] = self._db["source_files"]
+        self.workers: Collection[Document] = self._db["workers"]
+
+    def ensure_indexes(self) -> None:
+        """Makes the indexes of docs/design.md where they are missing. Cheap when they are there."""
+        with translated():
+            for collection, indexes in _INDEXES.items():
+                self._db[collection].create_indexes(indexes)
+
+    def server_time(self) -> datetime:
+        """The database server's clock, the only one that decides what is stale."""
+        with translated():
+            hello = self._db.command("hello")
+        time: datetime = hello["localTime"]
+        return time
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns pymongo's errors into ours.
+
+    DatabaseUnavailable also stands for a write whose outcome is unclear: the connection broke
+    after it was sent, or a majority did not acknowledge it in time. A duplicate key passes
+    through, for its caller to understand.
+    """
+    try:
+        yield
+    except DuplicateKeyError:
+        raise
+    except OperationFailure as error:
+        if error.code in _NOT_AUTHORIZED:
+            raise ConfigError(
+                "The database refuses this user: check the name and the password in MONGO_URL."
+            ) from error
+        raise DatabaseUnavailable(f"The database could not do it: {_first_line(error)}") from error
+    except ConnectionFailure as error:
+        raise DatabaseUnavailable(
+            f"The database does not answer (MONGO_URL): {_first_line(error)}"
+        ) from error
+    except PyMongoError as error:
+        raise DatabaseUnavailable(f"The database failed: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).partition(", full error:")[0].partition(", Timeout:")[0]
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _redacted(error: Exception, url: str) -> str:
+    """The driver's message, but never one that repeats the URL, which may hold a password."""
+    _, _, after_scheme = url.partition("://")
+    credentials, at, _ = after_scheme.rpartition("@")
+    text = _first_line(error)
+    leaks = at and any(part and part in text for part in (credentials, *credentials.split(":", 1)))
+    return type(error).__name__ if leaks else text
+
+
+def _unset_in(url: str) -> dict[str, Any]:
+    """Our time-outs, but for those that the URL sets itself."""
+    lowered = url.lower()
+    return {name: ms for name, ms in _TIMEOUTS.items() if f"{name.lower()}=" not in lowered}
