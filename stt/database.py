@@ -22,6 +22,8 @@ from stt.errors import ConfigError, DatabaseUnavailable
 
 Document = dict[str, Any]
 
+# UTC times come out of the database aware, so that nobody compares them with naive ones.
+_AWARE: CodecOptions[Document] = CodecOptions(tz_aware=True)
 _DURABLE = WriteConcern(w="majority", j=True)
 _NOT_AUTHORIZED = {13, 18}  # Unauthorized, AuthenticationFailed
 _TIMEOUTS = {
@@ -59,9 +61,7 @@ class Database:
         """
         try:
             self._client: MongoClient[Document] = MongoClient(url, **_unset_in(url))
-            # Aware UTC times out of the database, so that nobody compares them with naive ones.
-            options: CodecOptions[Document] = CodecOptions(tz_aware=True)
-            self._db = self._client.get_database(name, options, write_concern=_DURABLE)
+            self._db = self._client.get_database(name, _AWARE, write_concern=_DURABLE)
         except (InvalidURI, ConfigurationError, InvalidName, ValueError) as error:
             # The message of the driver may hold the URL, and the URL a password.
             raise ConfigError(
@@ -81,7 +81,7 @@ class Database:
     def server_time(self) -> datetime:
         """The database server's clock, the only one that decides what is stale."""
         with translated():
-            hello = self._db.command("hello")
+            hello = self._db.command("hello", codec_options=_AWARE)
         time: datetime = hello["localTime"]
         return time
 

@@ -1,0 +1,83 @@
+"""The workers' own documents: who is at work, on what, and how it goes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from stt.database import Database, translated
+
+ALIVE_SECONDS = 90.0
+"""A worker not heard of for this long counts as gone; heartbeats come several times as often."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What a worker says of itself with every heartbeat; `slots` is its calls at once."""
+
+    host: str
+    pid: int
+    version: str
+    server: str
+    state: str
+    slots: int
+    chunks: tuple[str, ...]
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetMember:
+    """A worker as the database knows it; `age_seconds` since its last heartbeat."""
+
+    id: str
+    report: WorkerReport
+    age_seconds: float
+
+    @property
+    def is_alive(self) -> bool:
+        return self.age_seconds < ALIVE_SECONDS and self.report.state != "stopped"
+
+
+class Fleet:
+    """Reads and writes the `workers` collection. Raises DatabaseUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def report(self, worker: str, report: WorkerReport) -> None:
+        """Refreshes the worker's document; `seen_at` is the database server's time."""
+        fields = asdict(report) | {"chunks": list(report.chunks), "counts": dict(report.counts)}
+        with translated():
+            self._db.workers.update_one(
+                {"_id": worker}, {"$set": fields, "$currentDate": {"seen_at": True}}, upsert=True
+            )
+
+    def slots_alive(self) -> int:
+        """Calls that the whole living fleet can have in flight, at least one."""
+        return max(1, sum(member.report.slots for member in self.members() if member.is_alive))
+
+    def members(self) -> Iterator[FleetMember]:
+        """Every worker of the last day, the most recently heard of first."""
+        now = self._db.server_time()
+        with translated(), self._db.workers.find().sort("seen_at", -1) as cursor:
+            for document in cursor:
+                yield _member(document, now)
+
+
+def _member(document: Mapping[str, Any], now: datetime) -> FleetMember:
+    seen_at = document.get("seen_at")
+    age = now - seen_at if isinstance(seen_at, datetime) else timedelta(days=1)
+    return FleetMember(
+        id=str(document["_id"]),
+        report=WorkerReport(
+            host=str(document.get("host") or ""),
+            pid=int(document.get("pid") or 0),
+            version=str(document.get("version") or ""),
+            server=str(document.get("server") or ""),
+            state=str(document.get("state") or ""),
+            slots=int(document.get("slots") or 0),
+            chunks=tuple(document.get("chunks") or ()),
+            counts=dict(document.get("counts") or {}),
+        ),
+        age_seconds=age.total_seconds(),
+    )

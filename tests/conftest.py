@@ -1,0 +1,49 @@
+"""Fixtures: a real MongoDB-compatible server over the wire, and a fresh database for each test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pymongo
+import pytest
+
+from stt.claims import ClaimRules, MongoClaims
+from stt.database import Database
+from tests.mongo_process import running_mongo
+
+
+@pytest.fixture(scope="session")
+def mongo_url() -> Iterator[str]:
+    """The server of STT_TEST_MONGO_URL, or else the embedded one, started for this run."""
+    url = os.environ.get("STT_TEST_MONGO_URL")
+    if url:
+        yield url
+        return
+    with running_mongo("--enable-test-commands") as server:
+        yield server.url
+
+
+@pytest.fixture
+def database(mongo_url: str) -> Iterator[Database]:
+    """A database of this test's own, with the indexes made."""
+    name = f"stt_test_{uuid.uuid4().hex[:12]}"
+    with Database(mongo_url, name) as database:
+        database.ensure_indexes()
+        yield database
+    with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture
+def rules() -> ClaimRules:
+    return ClaimRules(lease_seconds=60, max_attempts=3, max_expirations=5)
+
+
+@pytest.fixture
+def alice(database: Database, rules: ClaimRules) -> MongoClaims:
+    return MongoClaims(database, "alice_1", rules)
+
+
+@pytest.fixture
+def bob(database: Database, rules: ClaimRules) -> MongoClaims:
+    return MongoClaims(database, "bob_2", rules)

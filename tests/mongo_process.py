@@ -1,0 +1,81 @@
+"""Starts a real database server for the tests, and says why when it cannot."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pymongo
+import pytest
+from pymongo.errors import PyMongoError
+
+_BINARY = Path(sys.executable).with_name("secantusd-py")
+
+
+def missing(what: str) -> None:
+    """A missing service skips at home and fails in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(f"missing in CI: {what}")
+    pytest.skip(f"missing here: {what}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class MongoProcess:
+    """The embedded database server as a process of its own; may be killed and started again."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        self.port = free_port()
+        self.url = f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+        self._command = [
+            str(_BINARY), "--port", str(self.port), "--storage-path", str(folder),
+            "--log-level", "WARNING", *flags,
+        ]  # fmt: skip
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command)
+        deadline = time.monotonic() + 60
+        with pymongo.MongoClient[dict[str, object]](
+            self.url, serverSelectionTimeoutMS=500
+        ) as client:
+            while True:
+                with contextlib.suppress(PyMongoError):
+                    client.admin.command("ping")
+                    return
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"the database server did not start: {self._command}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def running_mongo(*flags: str) -> Iterator[MongoProcess]:
+    if not _BINARY.exists():
+        missing("the embedded database: pip install 'stt[embedded]'")
+    with tempfile.TemporaryDirectory(prefix="stt-test-mongo-") as folder:
+        server = MongoProcess(Path(folder), *flags)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

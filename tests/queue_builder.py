@@ -1,0 +1,70 @@
+"""Puts chunks into a test's queue, with all fields, or as sparse as another program writes them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+
+from stt.chunk import Chunk
+from stt.database import Database
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def add_source(database: Database, **fields: Any) -> ObjectId:
+    source_id = ObjectId()
+    database.sources.insert_one(
+        {"_id": source_id, "filename": f"{source_id}.wav", "sha256": str(source_id), **fields}
+    )
+    return source_id
+
+
+def add_chunks(
+    database: Database,
+    count: int,
+    *,
+    source_id: ObjectId | None = None,
+    audio: bytes | None = None,
+    **fields: Any,
+) -> list[ObjectId]:
+    """Adds `count` consecutive pending chunks of one source; `fields` are laid over each."""
+    source_id = source_id or add_source(database)
+    documents = [
+        {
+            "_id": ObjectId(),
+            "original_id": source_id,
+            "index": index,
+            "start": START + timedelta(seconds=30 * index),
+            "offset": 30.0 * index,
+            "duration": 30.0,
+            "format": "opus",
+            "priority": 0,
+            "processing_by": None,
+            "claimed_at": None,
+            "claim_id": None,
+            "attempts": 0,
+            "expirations": 0,
+            "not_before": None,
+            "transcribed_at": None,
+            "transcript": None,
+            "failed_at": None,
+            "errors": [],
+            **fields,
+        }
+        for index in range(count)
+    ]
+    ids = [document["_id"] for document in documents]
+    if audio is not None:
+        database.audio.insert_many([{"_id": id_, "data": audio} for id_ in ids])
+    database.chunks.insert_many(documents)
+    return ids
+
+
+def document(database: Database, chunk_id: ObjectId) -> dict[str, Any]:
+    found = database.chunks.find_one({"_id": chunk_id})
+    assert found is not None
+    return found
+
+
+def chunk(database: Database, chunk_id: ObjectId) -> Chunk:
+    return Chunk.from_document(document(database, chunk_id))
