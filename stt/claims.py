@@ -22,14 +22,14 @@ One transition is one function, and one atomic operation on one document. What m
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from bson import ObjectId
 from pymongo import ReturnDocument
 
 from stt.chunk import CHUNK_FIELDS, Chunk
+from stt.claim import Claim, ClaimRules, Order, Page, StaleClaim
 from stt.database import PAGING_ORDER, Database, Document, translated
 from stt.errors import ClaimLost, DatabaseUnavailable
 from stt.retry import next_try
@@ -45,68 +45,6 @@ _ERRORS_KEPT = 5
 _RETRY_WAITS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimRules:
-    """The numbers of the protocol; all workers of a fleet should agree on them."""
-
-    lease_seconds: float = 300
-    max_attempts: int = 3
-    max_expirations: int = 5
-
-    @property
-    def trusted_seconds(self) -> float:
-        """The part of a lease that its holder relies on; the rest is margin."""
-        return self.lease_seconds * 0.9
-
-
-@dataclass(slots=True)
-class Claim:
-    """A worker's exclusive hold on a chunk; `trusted_until` is on `time.monotonic()`'s clock."""
-
-    id: ObjectId
-    chunk: Chunk
-    worker: str
-    trusted_until: float
-
-    @property
-    def is_trusted(self) -> bool:
-        return time.monotonic() < self.trusted_until
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Pending chunks in claim order; `is_last` if there are no others.
-
-    `next_due` is set if chunks were left out because they rest after a failure.
-    """
-
-    chunks: tuple[Chunk, ...]
-    is_last: bool
-    next_due_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StaleClaim:
-    """A claim whose worker fell silent; `quarantined` if it was the chunk's last chance."""
-
-    chunk_id: ObjectId
-    worker: str
-    claimed_at: datetime | None
-    quarantined: bool
-
-
-class Claims(Protocol):
-    """What a worker needs of the protocol; a second implementation may speak it over HTTP."""
-
-    def page(self, limit: int, *, newest_first: bool = False) -> Page: ...
-    def claim(self, chunk: Chunk) -> Claim | None: ...
-    def renew(self, claim: Claim) -> None: ...
-    def complete(self, claim: Claim, transcript: Transcript) -> None: ...
-    def release(self, claim: Claim) -> None: ...
-    def fail(self, claim: Claim, kind: str, message: str) -> None: ...
-    def recover(self) -> list[StaleClaim]: ...
-
-
 class MongoClaims:
     """The protocol over a MongoDB-compatible database.
 
@@ -120,13 +58,20 @@ class MongoClaims:
         self._worker = worker
         self._rules = rules
 
-    def page(self, limit: int, *, newest_first: bool = False) -> Page:
+    def count_pending(self, order: Order) -> int:
+        """All pending chunks of `order`, those at rest included. Once a run: counting is slow."""
+        with translated():
+            return self._chunks.count_documents(_query(order))
+
+    def page(self, limit: int, order: Order) -> Page:
         """Up to `limit` pending chunks, by priority and age. `not_before` is heeded here only."""
         now = self._db.server_time()
-        order = [(f, -d if newest_first and f != "priority" else d) for f, d in PAGING_ORDER]
         chunks: list[Chunk] = []
         due: list[datetime] = []
-        with translated(), self._chunks.find(_PENDING, CHUNK_FIELDS).sort(order) as cursor:
+        with (
+            translated(),
+            self._chunks.find(_query(order), CHUNK_FIELDS).sort(_sort(order)) as cursor,
+        ):
             for chunk in map(Chunk.from_document, cursor):
                 if chunk.not_before is not None and chunk.not_before > now:
                     due.append(chunk.not_before)
@@ -275,6 +220,15 @@ def release(database: Database, chunk_ids: Iterable[ObjectId]) -> int:
     query = {"_id": {"$in": list(chunk_ids)}, **_CLAIMED}
     with translated():
         return database.chunks.update_many(query, {"$set": _FREE}).matched_count
+
+
+def _query(order: Order) -> Document:
+    return {**_PENDING, "original_id": {"$in": list(order.sources)}} if order.sources else _PENDING
+
+
+def _sort(order: Order) -> list[tuple[str, int]]:
+    turned = -1 if order.newest_first else 1
+    return [(f, d if f == "priority" else d * turned) for f, d in PAGING_ORDER]
 
 
 def _fence(claim: Claim) -> Document:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pymongo
 import pytest
 
-from stt.claims import ClaimRules, MongoClaims
+from stt.claim import ClaimRules
+from stt.claims import MongoClaims
 from stt.database import Database
 from tests.mongo_process import running_mongo
 

@@ -13,7 +13,8 @@ from pymongo.errors import OperationFailure
 
 from stt import claims as claim_protocol
 from stt.chunk import Chunk
-from stt.claims import Claim, ClaimRules, MongoClaims
+from stt.claim import Claim, ClaimRules, Order
+from stt.claims import MongoClaims
 from stt.database import Database
 from stt.errors import ClaimLost, DatabaseUnavailable
 from stt.transcript import Segment, Transcript
@@ -42,7 +43,7 @@ class TestPaging:
         [late] = add_chunks(database, 1, start=database.server_time())
         old = add_chunks(database, 2)
         [urgent] = add_chunks(database, 1, priority=5, start=database.server_time())
-        page = alice.page(10)
+        page = alice.page(10, Order())
         assert [c.id for c in page.chunks] == [urgent, *old, late]
         assert page.is_last
 
@@ -51,16 +52,27 @@ class TestPaging:
     ) -> None:
         old = add_chunks(database, 2)
         [urgent] = add_chunks(database, 1, priority=5)
-        page = alice.page(10, newest_first=True)
+        page = alice.page(10, Order(newest_first=True))
         assert [c.id for c in page.chunks] == [urgent, *reversed(old)]
 
     def test_a_full_page_says_that_there_is_more(
         self, database: Database, alice: MongoClaims
     ) -> None:
         ids = add_chunks(database, 5)
-        page = alice.page(3)
+        page = alice.page(3, Order())
         assert [c.id for c in page.chunks] == ids[:3]
         assert not page.is_last
+
+    def test_a_page_of_some_sources_leaves_the_others_alone(
+        self, database: Database, alice: MongoClaims
+    ) -> None:
+        add_chunks(database, 3)
+        wanted = add_source(database)
+        ids = add_chunks(database, 2, source_id=wanted)
+        order = Order(sources=(wanted,))
+        assert [c.id for c in alice.page(10, order).chunks] == ids
+        assert alice.count_pending(order) == 2
+        assert alice.count_pending(Order()) == 5
 
     def test_chunks_at_rest_are_skipped_without_shortening_the_page(
         self, database: Database, alice: MongoClaims
@@ -68,7 +80,7 @@ class TestPaging:
         rest_until = database.server_time() + timedelta(seconds=40)
         resting = add_chunks(database, 2, not_before=rest_until, attempts=1)
         ready = add_chunks(database, 2)
-        page = alice.page(2)
+        page = alice.page(2, Order())
         assert [c.id for c in page.chunks] == ready
         assert not set(resting) & {c.id for c in page.chunks}
         assert page.next_due_seconds is not None
@@ -81,7 +93,7 @@ class TestPaging:
         add_chunks(database, 1, transcribed_at=now)
         add_chunks(database, 1, failed_at=now)
         add_chunks(database, 1, processing_by="bob_2", claimed_at=now)
-        assert alice.page(10).chunks == ()
+        assert alice.page(10, Order()).chunks == ()
 
     def test_a_sparse_document_of_another_program_is_pending(
         self, database: Database, alice: MongoClaims
@@ -89,7 +101,7 @@ class TestPaging:
         source_id = add_source(database)
         sparse = {"original_id": source_id, "index": 0, "data": b"x", "vad": {"has_speech": False}}
         inserted = database.chunks.insert_one(sparse).inserted_id
-        [found] = alice.page(10).chunks
+        [found] = alice.page(10, Order()).chunks
         assert found == Chunk(id=inserted, source_id=source_id, index=0, has_speech=False)
         claim = claimed(alice, found)
         alice.complete(claim, Transcript())
@@ -101,7 +113,7 @@ class TestPaging:
         odd = {"index": "x", "attempts": None, "start": "soon", "duration": "long", "vad": 3}
         database.chunks.insert_one(odd | {"original_id": add_source(database)})
         [good] = add_chunks(database, 1)
-        assert good in [c.id for c in alice.page(10).chunks]
+        assert good in [c.id for c in alice.page(10, Order()).chunks]
 
     def test_the_page_is_read_from_its_index(self, database: Database) -> None:
         add_chunks(database, 3)
@@ -238,7 +250,7 @@ class TestFailing:
         [bad] = add_chunks(database, 1, failed_at=now, attempts=3, expirations=2)
         [done] = add_chunks(database, 1, transcribed_at=now)
         assert claim_protocol.retry(database, {}) == 1
-        assert [c.id for c in alice.page(10).chunks] == [bad]
+        assert [c.id for c in alice.page(10, Order()).chunks] == [bad]
         assert not chunk(database, bad).has_failed_before
         assert document(database, done)["transcribed_at"] == now
 

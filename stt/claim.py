@@ -1,0 +1,82 @@
+"""A claim, its rules, and the small protocol behind which workers see the queue."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from bson import ObjectId
+
+from stt.chunk import Chunk
+from stt.transcript import Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRules:
+    """The numbers of the protocol; all workers of a fleet should agree on them."""
+
+    lease_seconds: float = 300
+    max_attempts: int = 3
+    max_expirations: int = 5
+
+    @property
+    def trusted_seconds(self) -> float:
+        """The part of a lease that its holder relies on; the rest is margin."""
+        return self.lease_seconds * 0.9
+
+
+@dataclass(slots=True)
+class Claim:
+    """A worker's exclusive hold on a chunk; `trusted_until` is on `time.monotonic()`'s clock."""
+
+    id: ObjectId
+    chunk: Chunk
+    worker: str
+    trusted_until: float
+
+    @property
+    def is_trusted(self) -> bool:
+        return time.monotonic() < self.trusted_until
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Which pending chunks are wanted, and which first: all sources' unless some are named."""
+
+    newest_first: bool = False
+    sources: tuple[ObjectId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Pending chunks in claim order; `is_last` if there are no others.
+
+    `next_due` is set if chunks were left out because they rest after a failure.
+    """
+
+    chunks: tuple[Chunk, ...]
+    is_last: bool
+    next_due_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StaleClaim:
+    """A claim whose worker fell silent; `quarantined` if it was the chunk's last chance."""
+
+    chunk_id: ObjectId
+    worker: str
+    claimed_at: datetime | None
+    quarantined: bool
+
+
+class Claims(Protocol):
+    """What a worker needs of the protocol; a second implementation may speak it over HTTP."""
+
+    def count_pending(self, order: Order) -> int: ...
+    def page(self, limit: int, order: Order) -> Page: ...
+    def claim(self, chunk: Chunk) -> Claim | None: ...
+    def renew(self, claim: Claim) -> None: ...
+    def complete(self, claim: Claim, transcript: Transcript) -> None: ...
+    def release(self, claim: Claim) -> None: ...
+    def fail(self, claim: Claim, kind: str, message: str) -> None: ...
+    def recover(self) -> list[StaleClaim]: ...

@@ -1,0 +1,122 @@
+"""The thread that keeps a worker's claims alive, tells the fleet of it, and frees dead claims."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bson import ObjectId
+
+from stt.claim import Claim, Claims
+from stt.errors import ClaimLost, DatabaseUnavailable, SttError
+
+log = logging.getLogger(__name__)
+
+_REPORT_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    claim: Claim
+    since: float  # on time.monotonic()
+
+
+class Heartbeat:
+    """Renews every held claim each quarter of the lease. Use as a context manager.
+
+    A claim held longer than `chunk_timeout_seconds` is left to run out, so that a hung call
+    cannot hold a chunk forever.
+    """
+
+    def __init__(
+        self,
+        claims: Claims,
+        lease_seconds: float,
+        chunk_timeout_seconds: float,
+        report: Callable[[], None],
+    ) -> None:
+        self._claims = claims
+        self._lease_seconds = lease_seconds
+        self._chunk_timeout_seconds = chunk_timeout_seconds
+        self._report = report
+        self._held: dict[ObjectId, _Held] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def hold(self, claims: Sequence[Claim]) -> None:
+        """Keeps these claims alive; holding a claim again starts its time in work anew."""
+        with self._lock:
+            self._held.update({c.id: _Held(c, time.monotonic()) for c in claims})
+
+    def let_go(self, claim: Claim) -> None:
+        """No more renewals: the claim is about to end, or has run out."""
+        with self._lock:
+            self._held.pop(claim.id, None)
+
+    def held(self) -> list[Claim]:
+        with self._lock:
+            return [held.claim for held in self._held.values()]
+
+    def _run(self) -> None:
+        duties = [
+            _Duty(self._lease_seconds / 4, self._renew_all),
+            _Duty(min(_REPORT_SECONDS, self._lease_seconds / 4), self._report),
+            _Duty(self._lease_seconds, self._recover),
+        ]
+        while not self._stop.wait(max(0.0, min(d.due for d in duties) - time.monotonic())):
+            for duty in duties:
+                duty.do_if_due()
+
+    def _renew_all(self) -> None:
+        with self._lock:
+            held = list(self._held.values())
+        for entry in held:
+            claim = entry.claim
+            if time.monotonic() - entry.since > self._chunk_timeout_seconds:
+                log.warning("chunk %s is too long in work: its claim runs out", claim.chunk.id)
+                self.let_go(claim)
+                continue
+            try:
+                self._claims.renew(claim)
+            except ClaimLost as lost:
+                # Ending a claim and renewing it may cross: then it is not held any more.
+                if claim in self.held():
+                    log.warning("%s", lost)
+                    claim.trusted_until = 0.0
+                    self.let_go(claim)
+
+    def _recover(self) -> None:
+        for stale in self._claims.recover():
+            fate = "quarantined" if stale.quarantined else "pending again"
+            log.warning("claim of %s on chunk %s ran out: %s", stale.worker, stale.chunk_id, fate)
+
+
+class _Duty:
+    """Something done every so often; tried again soon when the database is away."""
+
+    def __init__(self, every_seconds: float, action: Callable[[], None]) -> None:
+        self._every_seconds = every_seconds
+        self._action = action
+        self.due = time.monotonic() + every_seconds
+
+    def do_if_due(self) -> None:
+        if time.monotonic() < self.due:
+            return
+        wait = self._every_seconds
+        try:
+            self._action()
+        except DatabaseUnavailable:
+            wait = min(wait, 1.0)
+        except SttError as error:
+            log.warning("heartbeat: %s", error)
+        self.due = time.monotonic() + wait
