@@ -1,0 +1,47 @@
+"""Names of models."""
+
+from pathlib import Path
+
+import pytest
+from faster_whisper import available_models
+
+from whisper_server.catalogue import ALIASES, SIZES, Model, find_model
+from whisper_server.errors import ModelUnavailable
+
+
+def test_the_sizes_are_those_of_faster_whisper() -> None:
+    assert {*SIZES, *ALIASES} == set(available_models())
+
+
+def test_an_alias_stands_for_its_model() -> None:
+    assert find_model("turbo") == Model("large-v3-turbo")
+
+
+def test_a_hub_id_is_left_to_the_hub() -> None:
+    assert find_model("Systran/faster-whisper-base") == Model("Systran/faster-whisper-base")
+
+
+def test_a_whole_folder_is_a_model_by_its_own_name(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt"):
+        (folder / name).touch()
+    assert find_model(str(folder)) == Model("mine", folder)
+
+
+def test_a_broken_folder_is_named_with_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "config.json").touch()
+    with pytest.raises(ModelUnavailable, match=r"lacks model\.bin, tokenizer\.json, vocabulary"):
+        find_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["nope", "./gone", "/gone/too", "../a/b", ""])
+def test_an_unknown_name_says_what_could_be_chosen(name: str) -> None:
+    with pytest.raises(ModelUnavailable, match="large-v3-turbo"):
+        find_model(name)
+
+
+def test_a_model_answers_to_its_name_its_alias_and_openais_name() -> None:
+    model = Model("large-v3-turbo")
+    assert all(model.answers_to(name) for name in ("large-v3-turbo", "turbo", "whisper-1"))
+    assert not model.answers_to("base")

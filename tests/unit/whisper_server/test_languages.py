@@ -1,0 +1,26 @@
+"""Codes and names of languages."""
+
+import pytest
+from faster_whisper.tokenizer import _LANGUAGE_CODES
+
+from whisper_server.languages import LANGUAGES, language_code
+
+
+def test_the_list_is_that_of_the_engine() -> None:
+    assert set(LANGUAGES) == set(_LANGUAGE_CODES)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("en", "en"), ("EN", "en"), (" de ", "de"), ("en-GB", "en"), ("pt_BR", "pt"),
+        ("English", "en"), ("haitian creole", "ht"), ("Flemish", "nl"), ("yue", "yue"),
+    ],
+)  # fmt: skip
+def test_codes_names_and_regions_are_understood(text: str, code: str) -> None:
+    assert language_code(text) == code
+
+
+@pytest.mark.parametrize("text", ["klingon", "xx", "e", "-", "english-"])
+def test_anything_else_is_no_language(text: str) -> None:
+    assert language_code(text) is None

@@ -1,0 +1,62 @@
+"""Where settings come from, and which source wins."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from whisper_server.settings import Settings, load_settings, variable_of
+
+
+@pytest.fixture(autouse=True)
+def empty_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No `.env` and no variables of the person who runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    for field in Settings.model_fields:
+        monkeypatch.delenv(variable_of(field), raising=False)
+    monkeypatch.delenv("MODEL_NAME", raising=False)
+
+
+def test_defaults_listen_on_this_machine_only() -> None:
+    settings = load_settings({})
+    assert (settings.host, settings.port, settings.api_key) == ("127.0.0.1", 8081, None)
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".env").write_text("WHISPER_MODEL=small\nPORT=1111\nMONGO_URL=ignored\n")
+    assert load_settings({}).model == "small"
+    monkeypatch.setenv("WHISPER_MODEL", "medium")
+    assert load_settings({}).model == "medium"
+    assert load_settings({"model": "demo"}).model == "demo"
+    assert load_settings({"model": "demo"}).port == 1111
+
+
+def test_the_older_name_of_the_model_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_NAME", "tiny")
+    assert load_settings({}).model == "tiny"
+    assert load_settings({"model": "demo"}).model == "demo"
+
+
+def test_only_the_documented_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL", "tiny")
+    monkeypatch.setenv("DEVICE", "cuda")
+    settings = load_settings({})
+    assert (settings.model, settings.device) == (None, "auto")
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "")
+    monkeypatch.setenv("API_KEY", "")
+    settings = load_settings({})
+    assert (settings.port, settings.api_key) == (8081, None)
+
+
+def test_the_key_is_in_no_representation_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "hush-hush")
+    assert "hush-hush" not in repr(load_settings({}))
+    monkeypatch.setenv("PORT", "seventy")
+    with pytest.raises(ValidationError) as caught:
+        load_settings({"api_key": "hush-hush"})
+    assert "hush-hush" not in str(caught.value)

@@ -1,0 +1,34 @@
+"""The Bearer key: compared in constant time, never logged."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request
+from pydantic import SecretStr
+
+from whisper_server.errors import WrongKey
+
+
+def key_matches(authorization: str | None, key: SecretStr) -> bool:
+    """Whether an `Authorization` header, as Starlette decodes it (Latin-1), carries `key`."""
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer":
+        return False
+    sent = token.strip().encode("latin-1", errors="replace")
+    return hmac.compare_digest(sent, key.get_secret_value().encode("utf-8"))
+
+
+def require_key(key: SecretStr | None) -> Callable[[Request], Awaitable[None]]:
+    """A dependency that raises `WrongKey` before a byte of the body is read."""
+
+    async def check(request: Request) -> None:
+        if key is None or key_matches(request.headers.get("authorization"), key):
+            return
+        sent_any = "authorization" in request.headers
+        raise WrongKey(
+            "The API key is wrong."
+            if sent_any
+            else "This server wants an API key: send it as 'Authorization: Bearer KEY'.",
+        )
+
+    return check

@@ -1,0 +1,77 @@
+"""The names of models, and what a name stands for."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from whisper_server.errors import ModelUnavailable
+
+DEMO = "demo"
+DEMO_FOLDER = Path(__file__).parent / "models" / "demo"
+
+SIZES = (
+    "tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en",
+    "large-v1", "large-v2", "large-v3", "large-v3-turbo",
+    "distil-small.en", "distil-medium.en", "distil-large-v2", "distil-large-v3",
+    "distil-large-v3.5",
+)  # fmt: skip
+"""What faster-whisper finds on the hub by a short name (a test compares the two lists)."""
+
+ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
+OPENAI_NAME = "whisper-1"
+"""OpenAI's only Whisper; clients that know no other name mean the model that is loaded."""
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
+
+
+@dataclass(frozen=True)
+class Model:
+    """`name` is what clients see; `folder` is set when the model is already on this machine,
+    otherwise `name` is a size or a hub id to be fetched."""
+
+    name: str
+    folder: Path | None = None
+
+    @property
+    def is_demo(self) -> bool:
+        return self.name == DEMO
+
+    def answers_to(self, name: str) -> bool:
+        """Whether a client that asks for `name` means this model."""
+        return ALIASES.get(name, name) == self.name or name == OPENAI_NAME
+
+
+def find_model(wanted: str) -> Model:
+    """The model that a setting names.
+
+    Raises `ModelUnavailable` when there is no such name or the folder is not a model.
+    """
+    if wanted == DEMO:
+        return Model(DEMO, _checked(DEMO_FOLDER))
+    name = ALIASES.get(wanted, wanted)
+    if name in SIZES:
+        return Model(name)
+    folder = Path(wanted).expanduser()
+    if wanted and folder.is_dir():
+        return Model(folder.resolve().name, _checked(folder))
+    if _HUB_ID.fullmatch(wanted) and not wanted.startswith("."):
+        return Model(wanted)
+    raise ModelUnavailable(
+        f"No model '{wanted}': it is neither a folder nor a known name. "
+        f"Choose one of {DEMO}, {', '.join(SIZES)}, an id like Systran/faster-whisper-base, "
+        "or the path of a folder with a CTranslate2 model."
+    )
+
+
+def _checked(folder: Path) -> Path:
+    missing = [name for name in _NEEDED_FILES if not (folder / name).is_file()]
+    if not any(folder.glob("vocabulary.*")):
+        missing.append("vocabulary.json")
+    if missing:
+        raise ModelUnavailable(
+            f"The model folder {folder} is incomplete: it lacks {', '.join(missing)}. "
+            "Copy the whole folder of a CTranslate2 Whisper model there, or choose another "
+            "with --model."
+        )
+    return folder

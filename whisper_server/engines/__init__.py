@@ -1,0 +1,1 @@
+"""The engines: `base` is the protocol, each other module the sole importer of one library."""

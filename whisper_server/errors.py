@@ -1,0 +1,117 @@
+"""Every error of the package, classed by who has to act on it.
+
+WhisperServerError           a sentence for the person
+├── StartError               the operator: the server cannot start or go on (exit 3)
+│   └── ModelUnavailable     the model cannot be found, fetched or loaded
+├── EngineError              a transcription did not come to its end
+│   ├── EngineStopped        because it was told to stop
+│   └── EngineFailed         because the engine broke: the log knows why (500)
+└── ApiError                 the client: becomes OpenAI's error object
+    ├── InvalidRequest       a parameter is missing or wrong (400)
+    │   └── InvalidAudio     what was uploaded is not audio that can be decoded (400)
+    ├── WrongKey             (401)
+    ├── UnknownModel         (404)
+    ├── TooLarge             more bytes, or more seconds, than the server takes (413)
+    ├── ClientGone           nobody is left to read an answer (499, never seen)
+    ├── ServerFault          (500)
+    └── Unavailable          try again after `retry_after_seconds` (503)
+"""
+
+from typing import ClassVar
+
+
+class WhisperServerError(Exception):
+    """Base of all errors of the package; `str()` of it is one clear line for the person."""
+
+
+class StartError(WhisperServerError):
+    """The server cannot start with these settings; the message says what to do next."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class ModelUnavailable(StartError):
+    pass
+
+
+class EngineError(WhisperServerError):
+    pass
+
+
+class EngineStopped(EngineError):
+    pass
+
+
+class EngineFailed(EngineError):
+    pass
+
+
+class ApiError(WhisperServerError):
+    """What a client is told: a status and OpenAI's `{message, type, param, code}`."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "invalid_request_error"
+    default_code: ClassVar[str | None] = None
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code or self.default_code
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {}
+
+
+class InvalidRequest(ApiError):
+    status = 400
+    default_code = "invalid_value"
+
+
+class InvalidAudio(InvalidRequest):
+    default_code = "invalid_audio"
+
+
+class WrongKey(ApiError):
+    status = 401
+    default_code = "invalid_api_key"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class UnknownModel(ApiError):
+    status = 404
+    default_code = "model_not_found"
+
+
+class TooLarge(ApiError):
+    status = 413
+    default_code = "file_too_large"
+
+
+class ClientGone(ApiError):
+    status = 499
+
+
+class ServerFault(ApiError):
+    status = 500
+    type = "server_error"
+    default_code = "server_error"
+
+
+class Unavailable(ApiError):
+    """The request is fine, the moment is not."""
+
+    status = 503
+    type = "server_error"
+    default_code = "unavailable"
+
+    def __init__(self, message: str, retry_after_seconds: int, *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_seconds)}

@@ -1,0 +1,1 @@
+"""The endpoints, one file a group; each has a `router(service)` that returns its routes."""

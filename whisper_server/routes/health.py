@@ -1,0 +1,31 @@
+"""Is the process alive, is the model ready; neither waits behind a transcription."""
+
+from fastapi import APIRouter
+
+from whisper_server import __version__
+from whisper_server.schemas import HealthOut, ReadyOut
+from whisper_server.service import Service
+
+
+def router(service: Service) -> APIRouter:
+    routes = APIRouter(tags=["Health"])
+
+    @routes.get("/health")
+    async def health() -> HealthOut:
+        """Alive; says nothing of the model."""
+        return HealthOut(version=__version__)
+
+    @routes.get("/ready")
+    async def ready() -> ReadyOut:
+        """The model is loaded, else 503 with Retry-After. `capacity` = transcriptions at once."""
+        service.require_ready()
+        return ReadyOut(
+            model=service.model.name,
+            device=service.plan.device,
+            compute_type=service.plan.compute_type,
+            capacity=service.scheduler.capacity,
+            in_flight=service.scheduler.in_flight,
+            waiting=service.scheduler.waiting,
+        )
+
+    return routes

@@ -1,0 +1,147 @@
+"""Runs the application in uvicorn: the port, the signals, the log, the exit code."""
+
+import asyncio
+import contextlib
+import copy
+import errno
+import logging
+import logging.config
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.config import LOGGING_CONFIG
+
+from whisper_server.app import create_app
+from whisper_server.catalogue import find_model
+from whisper_server.engines.faster_whisper import FasterWhisperEngine, cuda_device_count
+from whisper_server.errors import StartError
+from whisper_server.hardware import this_machine
+from whisper_server.presets import plan_engine
+from whisper_server.scheduler import Scheduler
+from whisper_server.service import Service
+from whisper_server.settings import Settings
+
+EXIT_INTERRUPTED = 130
+GRACE_SECONDS = 3.0
+"""How long a transcription may go on after SIGTERM or Ctrl-C."""
+KEEP_ALIVE_SECONDS = 75
+"""Longer than a worker's pause between two calls, or its next call would meet a closing door."""
+
+logger = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> int:
+    """Serve until told to stop; returns the exit code, raises `StartError`."""
+    _configure_logging()
+    plan = plan_engine(settings, this_machine(cuda_device_count()))
+    model = find_model(plan.model)
+    service = Service(
+        settings=settings,
+        model=model,
+        plan=plan,
+        engine=FasterWhisperEngine(model, plan, settings.model_dir),
+        scheduler=Scheduler(plan.worker_count, settings.max_queue),
+    )
+    return _run(service)
+
+
+def _run(service: Service) -> int:
+    with _listening_socket(service.settings.host, service.settings.port) as sock:
+        server = _Server(service)
+        logger.info("Listening on %s", _url(sock))
+        server.run(sockets=[sock])
+    if service.failure:
+        raise service.failure
+    code = EXIT_INTERRUPTED if server.interrupted else 0
+    if service.scheduler.in_flight or not service.ready:
+        _leave_without_waiting(code)
+    return code
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, but a signal also cuts transcriptions short, and ends in an exit code."""
+
+    def __init__(self, service: Service) -> None:
+        app = create_app(service, on_load_failure=self._stop)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=int(GRACE_SECONDS) + 2,
+            )
+        )
+        self._scheduler = service.scheduler
+        self.interrupted = False
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        closing = asyncio.create_task(self._scheduler.close(GRACE_SECONDS))
+        await super().shutdown(sockets)
+        closing.cancel()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn does it, without raising the signal once more at the end."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.handle_exit)
+        yield
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self.interrupted = self.interrupted or sig == signal.SIGINT
+        super().handle_exit(sig, frame)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+def _leave_without_waiting(code: int) -> None:
+    """A thread deep in native code cannot be asked to stop: do not wait for it."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def _listening_socket(host: str, port: int) -> socket.socket:
+    """Bound here, before the model loads, so that a taken port is one clear line."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise StartError(f"Cannot listen on {host}: {error.strerror or error}.") from error
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(address)
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(
+                f"Port {port} on {host} is in use by another program: stop that one, or choose "
+                "another port with --port (0 takes a free one)."
+            ) from error
+        raise StartError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+    return sock
+
+
+def _url(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _configure_logging() -> None:
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["formatters"]["default"]["fmt"] = "%(asctime)s %(levelprefix)s %(message)s"
+    config["formatters"]["access"]["fmt"] = (
+        '%(asctime)s %(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s'
+    )
+    config["loggers"]["whisper_server"] = {
+        "handlers": ["default"],
+        "level": "INFO",
+        "propagate": False,
+    }
+    logging.config.dictConfig(config)
