@@ -17,6 +17,7 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
 )
+from pymongo.uri_parser import parse_uri
 
 from stt.errors import ConfigError, DatabaseUnavailable
 
@@ -60,13 +61,17 @@ class Database:
         Raises ConfigError for a URL or a database name that cannot be right.
         """
         try:
+            if not url.startswith("mongodb+srv:"):  # that would ask the name server twice
+                parse_uri(url, warn=False)  # unlike the client, it raises for a wrong option
             self._client: MongoClient[Document] = MongoClient(url, **_unset_in(url))
-            self._db = self._client.get_database(name, _AWARE, write_concern=_DURABLE)
-        except (InvalidURI, ConfigurationError, InvalidName, ValueError) as error:
+        except (InvalidURI, ConfigurationError, ValueError) as error:
             # The message of the driver may hold the URL, and the URL a password.
-            raise ConfigError(
-                f"MONGO_URL or DATABASE_NAME is wrong: {_redacted(error, url)}"
-            ) from error
+            raise ConfigError(f"MONGO_URL is wrong: {_redacted(error, url)}") from error
+        try:
+            self._db = self._client.get_database(name, _AWARE, write_concern=_DURABLE)
+        except InvalidName as error:
+            self._client.close()
+            raise ConfigError(f"DATABASE_NAME is wrong: {error}") from error
         self.chunks: Collection[Document] = self._db["audio_chunks"]
         self.audio: Collection[Document] = self._db["audio_data"]
         self.sources: Collection[Document] = self._db["source_files"]
