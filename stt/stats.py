@@ -3,6 +3,8 @@
 import threading
 from dataclasses import dataclass, field
 
+from bson import ObjectId
+
 
 @dataclass(slots=True)
 class Stats:
@@ -11,11 +13,27 @@ class Stats:
     counts: dict[str, int] = field(
         default_factory=lambda: {"transcribed": 0, "empty": 0, "error": 0, "skipped": 0}
     )
+    _failing: set[ObjectId] = field(default_factory=set, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, ending: str) -> None:
         with self._lock:
             self.counts[ending] += 1
+
+    def failed(self, chunk_id: ObjectId) -> None:
+        with self._lock:
+            self.counts["error"] += 1
+            self._failing.add(chunk_id)
+
+    def succeeded(self, chunk_id: ObjectId, ending: str) -> None:
+        with self._lock:
+            self.counts[ending] += 1
+            self._failing.discard(chunk_id)
+
+    @property
+    def has_failures(self) -> bool:
+        """True if a chunk failed here and did not come out right at a later try."""
+        return bool(self._failing)
 
     @property
     def done(self) -> int:

@@ -49,6 +49,7 @@ class WhisperClient:
     ) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self._model = model
+        self._served_model: str | None = None
         self._session = requests.Session()
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=calls_at_once + 1)
         self._session.mount("http://", adapter)
@@ -69,8 +70,10 @@ class WhisperClient:
             return None
         self._check(response)
         try:
-            return int(response.json()["capacity"])
-        except (ValueError, KeyError, TypeError):
+            told = response.json()
+            self._served_model = told.get("model")
+            return int(told["capacity"])
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def transcribe(self, upload: Upload, timeout_seconds: float) -> Transcript:
@@ -99,7 +102,8 @@ class WhisperClient:
                 f"{self.url} does not answer like a Whisper server: {response.text[:80]!r}"
             ) from error
         seconds = round(time.monotonic() - started, 3)
-        return replace(heard, model=self._model or heard.model, server=self.url, seconds=seconds)
+        model = heard.model or self._model or self._served_model
+        return replace(heard, model=model, server=self.url, seconds=seconds)
 
     def close(self) -> None:
         self._session.close()

@@ -1,0 +1,136 @@
+"""A whisper server that answers by script, over real HTTP: a stand-in for servers that misbehave.
+
+The words it answers with name the call and the upload's length, nothing is recognised. Tests of
+real words use the real server.
+"""
+
+import contextlib
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import av
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP response; `cut` closes the connection after that many bytes of the body."""
+
+    status: int = 200
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    delay_seconds: float = 0.0
+    cut: int | None = None
+
+
+def heard(text: str, start: float = 0.0, end: float = 1.0) -> dict[str, Any]:
+    segment = {"start": start, "end": end, "text": text, "avg_logprob": -0.1, "no_speech_prob": 0.0}
+    return {"text": text, "language": "en", "segments": [segment]}
+
+
+def refusal(status: int, message: str, **fields: Any) -> Answer:
+    return Answer(status, {"error": {"message": message, "type": "invalid", **fields}})
+
+
+class ScriptedServer:
+    """Answers each transcription with `script(call number, upload bytes)`."""
+
+    def __init__(self, script: Callable[[int, bytes], Answer], ready: Answer | None = None) -> None:
+        self.script = script
+        self.ready = ready or Answer(body={"status": "ready", "capacity": 4})
+        self.calls: list[float] = []
+        """When each transcription was asked for, on time.monotonic()."""
+        self.most_at_once = 0
+        self.uploads: list[bytes] = []
+        self.forms: list[bytes] = []
+        self._at_once = 0
+        self._lock = threading.Lock()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["ScriptedServer"]:
+        thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._http.shutdown()
+            self._http.server_close()
+            thread.join()
+
+    def _transcribe(self, form: bytes) -> Answer:
+        upload = _file_part(form)
+        with self._lock:
+            self.calls.append(time.monotonic())
+            self.forms.append(form.replace(upload, b""))
+            self.uploads.append(upload)
+            number = len(self.calls)
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            answer = self.script(number, upload)
+            time.sleep(answer.delay_seconds)
+            return answer
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self._send(server.ready)
+
+            def do_POST(self) -> None:
+                form = self.rfile.read(int(self.headers["Content-Length"]))
+                self._send(server._transcribe(form))
+
+            def _send(self, answer: Answer) -> None:
+                raw = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body)
+                body = raw if isinstance(raw, bytes) else raw.encode()
+                with contextlib.suppress(ConnectionError):
+                    self.send_response(answer.status)
+                    for name, value in answer.headers.items():
+                        self.send_header(name, value)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body[: answer.cut])
+                if answer.cut is not None:
+                    self.close_connection = True
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+def _file_part(form: bytes) -> bytes:
+    boundary = form.split(b"\r\n", 1)[0]
+    for part in form.split(boundary):
+        if b'name="file"' in part:
+            return part.split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n")
+    return b""
+
+
+def seconds_of(upload: bytes) -> float:
+    """Length of an uploaded recording, as FFmpeg decodes it."""
+    samples = 0
+    with av.open(io.BytesIO(upload), "r") as container:
+        rate = container.streams.audio[0].rate
+        for frame in container.decode(audio=0):
+            samples += frame.samples
+    return samples / rate
+
+
+def always(text: str = "hello") -> Callable[[int, bytes], Answer]:
+    return lambda number, upload: Answer(body=heard(text))

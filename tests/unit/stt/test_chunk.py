@@ -1,0 +1,80 @@
+"""Grouping a page into sequences, and reading documents of any origin."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from stt.chunk import Chunk, Source, sequences
+
+TALK, DIARY = ObjectId(), ObjectId()
+
+
+def make(index: int, source: ObjectId | None = TALK, **fields: Any) -> Chunk:
+    return Chunk(ObjectId(), source, index, **{"duration": 30.0, **fields})
+
+
+def indexes(chunks: list[Chunk], seconds: float = 300, count: int = 100) -> list[list[int]]:
+    return [[chunk.index for chunk in run] for run in sequences(chunks, seconds, count)]
+
+
+def test_consecutive_chunks_of_one_source_form_a_sequence() -> None:
+    assert indexes([make(0), make(1), make(2)]) == [[0, 1, 2]]
+
+
+def test_a_gap_or_another_source_ends_a_sequence() -> None:
+    assert indexes([make(0), make(2), make(3), make(4, DIARY)]) == [[0], [2, 3], [4]]
+
+
+def test_chunks_without_a_source_never_join() -> None:
+    assert indexes([make(0, None), make(1, None)]) == [[0], [1]]
+
+
+def test_a_sequence_ends_at_its_seconds() -> None:
+    chunks = [make(n) for n in range(7)]
+    assert indexes(chunks, seconds=90) == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+def test_a_sequence_ends_at_its_share_of_chunks() -> None:
+    chunks = [make(n) for n in range(5)]
+    assert indexes(chunks, count=2) == [[0, 1], [2, 3], [4]]
+
+
+def test_no_seconds_at_all_means_one_chunk_a_sequence() -> None:
+    assert indexes([make(0), make(1)], seconds=0) == [[0], [1]]
+
+
+@pytest.mark.parametrize("mark", [{"attempts": 1}, {"expirations": 1}])
+def test_a_chunk_that_failed_before_is_always_alone(mark: dict[str, Any]) -> None:
+    marked = make(1, **mark)
+    assert indexes([make(0), marked, make(2), make(3)]) == [[0], [1], [2, 3]]
+
+
+def test_a_chunk_of_unknown_length_is_taken_for_half_a_minute() -> None:
+    chunks = [make(n, duration=None) for n in range(4)]
+    assert indexes(chunks, seconds=60) == [[0, 1], [2, 3]]
+
+
+def test_a_full_document_is_read() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    document = {
+        "_id": ObjectId(), "original_id": TALK, "index": 3, "start": start, "offset": 90,
+        "duration": 29.5, "format": "opus", "vad": {"has_speech": True}, "attempts": 1,
+        "expirations": 2, "not_before": start,
+    }  # fmt: skip
+    expected = Chunk(document["_id"], TALK, 3, start, 90.0, 29.5, "opus", True, 1, 2, start)  # type: ignore[arg-type]
+    assert Chunk.from_document(document) == expected
+
+
+@pytest.mark.parametrize("nonsense", ["text", [], {}, True, float("nan")])
+def test_a_field_of_the_wrong_type_counts_as_missing(nonsense: object) -> None:
+    fields = ("duration", "offset", "attempts", "not_before", "start", "vad")
+    id_ = ObjectId()
+    assert Chunk.from_document({"_id": id_, **dict.fromkeys(fields, nonsense)}) == Chunk(
+        id_, None, 0
+    )
+
+
+def test_a_source_without_a_name_is_called_by_its_id() -> None:
+    assert Source.from_document({"_id": TALK}).filename == str(TALK)

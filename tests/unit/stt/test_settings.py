@@ -1,0 +1,74 @@
+"""Where settings come from, which wins, and what a wrong one says."""
+
+from pathlib import Path
+
+import pytest
+
+from stt.errors import ConfigError
+from stt.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("MONGO_URL", "STT_SERVER_URL", "STT_API_KEY", "MAX_PARALLEL_WORKERS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_nothing_set_gives_the_defaults_of_the_readme() -> None:
+    settings = load_settings()
+    assert settings.mongo_url is None
+    assert settings.server_urls == ()
+    assert settings.parallel_limit == 4
+    assert settings.lease_seconds == 300
+    assert settings.max_attempts == 3
+
+
+def test_the_environment_wins_over_the_file_and_a_flag_over_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("MAX_ATTEMPTS=7\nLEASE_SECONDS=70\nDATABASE_NAME=filed\n")
+    monkeypatch.setenv("LEASE_SECONDS", "80")
+    monkeypatch.setenv("DATABASE_NAME", "set")
+    settings = load_settings(database_name="flagged")
+    assert (settings.max_attempts, settings.lease_seconds) == (7, 80)
+    assert settings.database_name == "flagged"
+
+
+def test_several_servers_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STT_SERVER_URL", "http://a:8081/, http://b:8081")
+    assert load_settings().server_urls == ("http://a:8081", "http://b:8081")
+
+
+def test_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USE_PARALLEL_TRANSCRIPTION", "false")
+    monkeypatch.setenv("MAX_PARALLEL_WORKERS", "8")
+    assert load_settings().parallel_limit == 1
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_PARALLEL_WORKERS", "")
+    assert load_settings().parallel_limit == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_PARALLEL_WORKERS", "0"),
+        ("LEASE_SECONDS", "soon"),
+        ("STT_SERVER_URL", "gpu-box:8081"),
+        ("CHUNK_TIMEOUT", "-1"),
+        ("STT_LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=name) as wrong:
+        load_settings()
+    assert wrong.value.exit_code == 3
+
+
+def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STT_API_KEY", "hush")
+    monkeypatch.setenv("MONGO_URL", "mongodb://me:hush@db")
+    assert "hush" not in repr(load_settings())
