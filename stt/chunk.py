@@ -127,7 +127,7 @@ class Source:
             id=document["_id"],
             filename=str(document.get("filename") or document["_id"]),
             duration=_number(document.get("duration")),
-            chunk_count=document.get("chunk_count"),
+            chunk_count=_count(document.get("chunk_count")) or None,
             language=document.get("language"),
             prompt=document.get("prompt"),
             start=_time(document.get("start")),

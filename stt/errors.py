@@ -76,3 +76,7 @@ class RecordingError(SttError):
 
 class NotFound(SttError):
     pass
+
+
+class Ambiguous(NotFound):
+    pass

@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from stt.chunk import Chunk, Source
 from stt.database import Database, translated
-from stt.errors import BadAudio, NotFound
+from stt.errors import Ambiguous, BadAudio, NotFound
 
 _SOURCE_FIELDS = [
     "filename", "duration", "chunk_count", "language", "prompt", "start", "ingested_at",
@@ -38,7 +38,7 @@ class Sources:
         return data
 
     def find(self, name: str) -> Source:
-        """The recording with this id or file name. Raises NotFound, also if several share it."""
+        """The recording with this id or file name. Raises NotFound, also as Ambiguous."""
         query: dict[str, object] = {"filename": name}
         if ObjectId.is_valid(name):
             query = {"$or": [query, {"_id": ObjectId(name)}]}
@@ -48,7 +48,7 @@ class Sources:
             raise NotFound(f"No source is called {name!r}. `stt status` lists them.")
         if len(found) > 1:
             ids = ", ".join(str(document["_id"]) for document in found)
-            raise NotFound(f"Several sources are called {name!r}; name one by its id: {ids}")
+            raise Ambiguous(f"Several sources are called {name!r}; name one by its id: {ids}")
         return Source.from_document(found[0])
 
     def all(self) -> Iterator[Source]:

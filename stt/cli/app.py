@@ -1,0 +1,46 @@
+"""The `stt` program: which commands there are, and how errors become exit codes.
+
+0 all well · 1 finished, but something failed or was not found · 2 wrong usage · 3 configuration or
+key · 4 database unreachable · 5 whisper server unreachable · 130 interrupted
+"""
+
+import io
+import sys
+
+import typer
+
+from stt.cli import export, queue, status, submit, transcribe, work
+from stt.cli.render import note
+from stt.errors import SttError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="stt",
+    invoke_without_command=True,
+    rich_markup_mode=None,  # plain help: examples keep their lines, and it reads well in a pipe
+    pretty_exceptions_enable=False,  # they print local variables, and those hold keys
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.callback(epilog=work.EXAMPLES)(work.work_command)
+app.command("transcribe", epilog=transcribe.EXAMPLES)(transcribe.transcribe_command)
+app.command("ingest", epilog=submit.EXAMPLES)(submit.ingest_command)
+app.command("status", epilog=status.EXAMPLES)(status.status_command)
+app.command("workers", epilog=status.WORKERS_EXAMPLES)(status.workers_command)
+app.command("export", epilog=export.EXAMPLES)(export.export_command)
+app.command("retry", epilog=queue.RETRY_EXAMPLES)(queue.retry_command)
+app.command("release", epilog=queue.RELEASE_EXAMPLES)(queue.release_command)
+
+
+def main() -> None:
+    """Entry point of the console script: one clear line for every error that we know."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows another
+            stream.reconfigure(errors="replace")
+    try:
+        app(prog_name="stt")
+    except SttError as error:
+        note(f"Error: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,134 @@
+"""`stt export`: the transcript of a source, to stdout, a file or a folder."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stt.chunk import Source
+from stt.cli.connect import (
+    DatabaseName,
+    DataDir,
+    MongoUrl,
+    find_source,
+    open_database,
+    settings_of,
+)
+from stt.cli.render import note
+from stt.cli.wording import plural
+from stt.export import FORMATS, Export, file_name, save
+from stt.sources import Sources
+
+EXAMPLES = """\b
+Examples:
+  stt export talk.mp3                            text to the terminal
+  stt export talk.mp3 --output talk.srt          format from the file's name
+  stt export talk.mp3 --format json | jq .full_text
+  stt export --all --format vtt --output subs/   every recording, a file each
+
+\b
+A partial transcript says so: on stderr always, in txt and vtt at the top, in json as `partial`,
+and where something is missing as `[not transcribed]` in txt, srt and tsv, and as a NOTE in vtt.
+"""
+
+
+def export_command(
+    ctx: typer.Context,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SOURCE", help="File name or id, as `stt status` lists them."),
+    ] = None,
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format", "-f", metavar="FORMAT", help=f"{', '.join(FORMATS)}; txt if not given."
+        ),
+    ] = None,
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="WHERE", help="A file, a folder, or - for stdout."),
+    ] = "-",
+    all_sources: Annotated[
+        bool, typer.Option("--all", help="Every source; needs a folder as --output.")
+    ] = False,
+    require_complete: Annotated[
+        bool,
+        typer.Option("--require-complete", help="Write no partial transcript: exit 1 instead."),
+    ] = False,
+    mongo_url: MongoUrl = None,
+    database_name: DatabaseName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write the transcript of a recording."""
+    is_many = all_sources or len(names or ()) > 1
+    if bool(names) == all_sources:
+        raise typer.BadParameter("Name a source, or say --all.")
+    if is_many and not _is_folder(output):
+        raise typer.BadParameter("Several sources need a folder: --output FOLDER/")
+    chosen = _format(format_name, output)
+    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    incomplete = 0
+    with open_database(settings) as database:
+        if all_sources:
+            sources = list(Sources(database).all())
+        else:
+            sources = [find_source(database, name) for name in names or ()]
+        for source, target in zip(sources, _targets(sources, chosen, output), strict=True):
+            export = Export(database, source)
+            if export.heading.is_partial:
+                note(_warning(export))
+                incomplete += require_complete
+                if require_complete:
+                    continue
+            _write(export.pieces(chosen), target)
+    if incomplete:
+        raise typer.Exit(1)
+
+
+def _format(name: str | None, output: str) -> str:
+    """What was asked for, else what the file's name says, else txt."""
+    suffix = "" if _is_folder(output) else Path(output).suffix.removeprefix(".")
+    chosen = (name or suffix or "txt").lower()
+    if chosen not in FORMATS:
+        raise typer.BadParameter(
+            f"{name or output!r} is no format that is known: --format {', '.join(FORMATS)}."
+        )
+    return chosen
+
+
+def _is_folder(output: str) -> bool:
+    return output != "-" and (output.endswith(("/", "\\")) or Path(output).is_dir())
+
+
+def _targets(sources: Sequence[Source], format_name: str, output: str) -> list[Path | None]:
+    """Where each goes, None for stdout; two that would share a file get their ids as well."""
+    if not _is_folder(output):
+        return [None if output == "-" else Path(output)] * len(sources)
+    names = [file_name(source, format_name) for source in sources]
+    folded = [name.casefold() for name in names]  # some file systems do not tell case apart
+    targets: list[Path | None] = []
+    for source, name in zip(sources, names, strict=True):
+        if folded.count(name.casefold()) > 1:
+            name = f"{Path(name).stem}_{source.id}.{format_name}"
+        targets.append(Path(output) / name)
+    return targets
+
+
+def _write(pieces: Iterable[str], target: Path | None) -> None:
+    if target is None:
+        stdout = typer.get_binary_stream("stdout")
+        for piece in pieces:
+            stdout.write(piece.encode("utf-8", errors="replace"))
+        stdout.flush()
+        return
+    save(pieces, target)
+    note(f"Wrote {target}")
+
+
+def _warning(export: Export) -> str:
+    heading = export.heading
+    parts = [f"{heading.filename}: {heading.partial_notice}."]
+    if export.failed_chunks:
+        parts.append(f"{plural(export.failed_chunks, 'chunk')} failed: `stt status` says why.")
+    return "Warning: " + " ".join(parts)

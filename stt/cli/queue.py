@@ -1,0 +1,80 @@
+"""`stt retry` and `stt release`: mending a queue by hand."""
+
+from typing import Annotated, Any
+
+import typer
+
+from stt import claims
+from stt.cli.connect import (
+    DatabaseName,
+    DataDir,
+    MongoUrl,
+    chunk_ids,
+    find_source,
+    open_database,
+    settings_of,
+)
+from stt.cli.render import say
+from stt.cli.wording import plural
+
+RETRY_EXAMPLES = """\b
+Examples:
+  stt retry                        every failed chunk
+  stt retry --source talk.mp3      those of one recording
+  stt retry 6903ce2e3006e94c81d59b3f
+"""
+
+RELEASE_EXAMPLES = """\b
+Examples:
+  stt release 6903ce2e3006e94c81d59b3f
+
+\b
+The worker that holds it may finish its call, but its result is dropped. Claims of workers that
+died need no help: they end with their lease.
+"""
+
+
+def retry_command(
+    ctx: typer.Context,
+    chunks: Annotated[
+        list[str] | None, typer.Argument(metavar="CHUNK", help="Ids of chunks; all if none.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Only those of this recording.")
+    ] = None,
+    mongo_url: MongoUrl = None,
+    database_name: DatabaseName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Give failed chunks another chance, with a clean record."""
+    ids = chunk_ids(chunks or [])
+    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    with open_database(settings) as database:
+        selection: dict[str, Any] = {"_id": {"$in": ids}} if ids else {}
+        if source is not None:
+            selection["original_id"] = find_source(database, source).id
+        count = claims.retry(database, selection)
+    _tell(count, len(set(ids)), "pending again", "failed")
+
+
+def release_command(
+    ctx: typer.Context,
+    chunks: Annotated[list[str], typer.Argument(metavar="CHUNK", help="Ids of chunks.")],
+    mongo_url: MongoUrl = None,
+    database_name: DatabaseName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Take chunks away from the workers that hold them."""
+    ids = chunk_ids(chunks)
+    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    with open_database(settings) as database:
+        count = claims.release(database, ids)
+    _tell(count, len(set(ids)), "released", "in work")
+
+
+def _tell(count: int, wanted: int, done: str, state: str) -> None:
+    """Says how many; exits with 1 if a chunk that was named was not in the state for it."""
+    if wanted > count:
+        say(f"{count} of {plural(wanted, 'chunk')} {done}; the others were not {state}")
+        raise typer.Exit(1)
+    say(f"{plural(count, 'chunk')} {done}" if count else f"No chunk is {state}")

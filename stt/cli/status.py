@@ -1,0 +1,97 @@
+"""`stt status` and `stt workers`: what the queue and the fleet look like right now."""
+
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from stt.cli.connect import (
+    AsJson,
+    DatabaseName,
+    DataDir,
+    MongoUrl,
+    open_database,
+    place_of,
+    settings_of,
+)
+from stt.cli.render import Screen, show, show_again, show_json, status_screen, workers_table
+from stt.fleet import Fleet, FleetMember
+from stt.queue_stats import queue_status
+
+EXAMPLES = """\b
+Examples:
+  stt status
+  stt status --watch
+  stt status --json | jq .counts.pending
+"""
+
+WORKERS_EXAMPLES = """\b
+Examples:
+  stt workers
+  stt workers --json | jq '.[] | select(.is_alive) | .id'
+"""
+
+
+def status_command(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")
+    ] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.1, metavar="S", help="Seconds between two looks of --watch.")
+    ] = 2.0,
+    mongo_url: MongoUrl = None,
+    database_name: DatabaseName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show the queue: states, speed, time left, failures."""
+    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    with open_database(settings) as database:
+        fleet = Fleet(database)
+
+        def screen() -> Screen:
+            status = queue_status(database, settings.lease_seconds)
+            return status_screen(status, list(fleet.members()), place_of(settings))
+
+        def data() -> dict[str, object]:
+            status = queue_status(database, settings.lease_seconds)
+            return asdict(status) | {"workers": [_described(m) for m in fleet.members()]}
+
+        if as_json:
+            show_json(data(), on_one_line=watch)
+            while watch:
+                time.sleep(interval)
+                show_json(data(), on_one_line=True)
+        elif watch:
+            show_again(screen, interval)
+        else:
+            show(screen())
+
+
+def workers_command(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    mongo_url: MongoUrl = None,
+    database_name: DatabaseName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show who is at work, and who was within the last day."""
+    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    with open_database(settings) as database:
+        members = list(Fleet(database).members())
+    if as_json:
+        show_json([_described(member) for member in members])
+    else:
+        show(workers_table(members))
+
+
+def _described(member: FleetMember) -> dict[str, object]:
+    """One worker as JSON shows it, flat."""
+    return {
+        "id": member.id,
+        "is_alive": member.is_alive,
+        "age_seconds": round(member.age_seconds, 1),
+        **asdict(member.report),
+    }

@@ -1,0 +1,96 @@
+"""`stt ingest`: files and folders → chunks in the queue."""
+
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stt.cli.connect import DatabaseName, DataDir, MongoUrl, open_database, settings_of
+from stt.cli.render import note, recording_progress, setup_logging
+from stt.cli.wording import clock, plural
+from stt.database import Database
+from stt.errors import RecordingError
+
+if TYPE_CHECKING:
+    from stt.ingest import IngestOptions
+
+EXAMPLES = """\b
+Examples:
+  stt ingest talk.mp3
+  stt ingest recordings/ --language de --priority 5
+  stt ingest meeting.mkv --prompt "Names: Ann Müller, Bo Li"
+
+\b
+The same file twice is found, not doubled, and an ingest that broke off is taken up where it
+stopped. A file that cannot be read gets one line, the others go on, and the exit code is 1.
+"""
+
+log = logging.getLogger(__name__)
+
+
+def ingest_command(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", help="Recordings, and folders of them.")
+    ],
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="Spoken language, such as `en`; heard if not given."),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Names and words that will come up.")
+    ] = None,
+    priority: Annotated[int, typer.Option(metavar="N", help="Higher goes first.")] = 0,
+    chunk_seconds: Annotated[
+        float, typer.Option(metavar="S", help="Length of a chunk at most, 1 to 600.")
+    ] = 30.0,
+    mongo_url: MongoUrl = None,
+    database_name: DatabaseName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Put recordings into the queue, cut into chunks."""
+    from stt.ingest import IngestOptions, find_recordings
+
+    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    setup_logging(settings.log_format)
+    options = IngestOptions(language, prompt, priority, chunk_seconds)
+    endings: Counter[str] = Counter()
+    with open_database(settings) as database:
+        for path in find_recordings(paths):
+            endings[_ingest_one(database, path, options)] += 1
+    if not endings:
+        note("Nothing to ingest: no recordings in there.")
+        raise typer.Exit(1)
+    if endings.total() > 1:
+        log.info("%s", _summary(endings), extra={"plain": True, **endings})
+    if endings["failed"]:
+        raise typer.Exit(1)
+
+
+def _ingest_one(database: Database, path: Path, options: "IngestOptions") -> str:
+    from stt.ingest import ingest
+
+    try:
+        with recording_progress(path.name) as progress:
+            ingested = ingest(database, path, options, progress)
+    except RecordingError as error:
+        note(f"Error: {error}")
+        return "failed"
+    source = ingested.source
+    log.info(
+        "%s: %s, %s, %s, id %s",
+        path,
+        ingested.status,
+        plural(ingested.chunks, "chunk"),
+        clock(source.duration or 0.0),
+        source.id,
+        extra={"plain": True, "source": source.id, "chunks": ingested.chunks},
+    )
+    return ingested.status
+
+
+def _summary(endings: Counter[str]) -> str:
+    order = ("ingested", "resumed", "already there", "failed")
+    return ", ".join(f"{endings[ending]} {ending}" for ending in order if endings[ending])

@@ -1,0 +1,245 @@
+"""`stt transcribe`: recordings in, transcripts out, with whatever this machine lacks brought up."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stt.chunk import Source
+from stt.cli.connect import DatabaseName, DataDir, MongoUrl, open_database, settings_of
+from stt.cli.render import Progress, live_progress, note, recording_progress, setup_logging
+from stt.cli.wording import plural, span
+from stt.database import Database
+from stt.errors import RecordingError
+from stt.export import FORMATS, Export, file_name, save
+from stt.queue_stats import queue_status
+from stt.settings import Settings
+from stt.signals import on_signals
+
+EXAMPLES = """\b
+Examples:
+  stt transcribe talk.mp3                        text to the terminal
+  stt transcribe talk.mp3 --format srt > talk.srt
+  stt transcribe *.m4a --format vtt --output subs/
+  stt transcribe talk.mp3 --model demo           the test model that comes along: no download
+
+\b
+With nothing configured it keeps its queue in an embedded database, and starts a whisper server for
+as long as it takes. MONGO_URL and STT_SERVER_URL (or --server) name others to use instead.
+A recording that was transcribed before comes straight out of the database, whatever the options.
+
+\b
+Exit codes: 0 all well · 1 a recording could not be read, or a chunk failed · 2 usage
+            3 configuration or key · 4 database unreachable · 5 whisper server unreachable
+            130 interrupted: the next run goes on from there
+"""
+
+_POLL_SECONDS = 2.0
+# What tells several transcripts on one stdout apart; the other formats have no room for it.
+_STREAMABLE = {"txt", "json"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A recording that was asked for, and the source that it became."""
+
+    path: Path
+    source: Source
+
+
+def transcribe_command(
+    ctx: typer.Context,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="Recordings, and folders of them.")
+    ],
+    format_name: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help=f"{', '.join(FORMATS)}.")
+    ] = "txt",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="A file for each, in this folder."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="M", help="Whisper model (STT_MODEL; the server's choice)."),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="Spoken language, such as `en`; heard if not given."),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Names and words that will come up.")
+    ] = None,
+    server: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Whisper server; may be repeated (STT_SERVER_URL)."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Calls in flight at most (MAX_PARALLEL_WORKERS; 4)."),
+    ] = None,
+    mongo_url: MongoUrl = None,
+    database_name: DatabaseName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Transcribe recordings on this machine, all in one go."""
+    _check(format_name, output)
+    settings = settings_of(
+        ctx,
+        server_urls=tuple(server) if server else None,
+        model=model,
+        max_parallel_workers=workers,
+        mongo_url=mongo_url,
+        database_name=database_name,
+        data_dir=data_dir,
+    )
+    setup_logging(settings.log_format, to_stderr=True)
+    with on_signals(_interrupt), open_database(settings) as database:
+        jobs, refused = _ingest(database, files, language, prompt)
+        if format_name not in _STREAMABLE and output is None and len(jobs) > 1:
+            raise typer.BadParameter(f"Several recordings as {format_name} need --output DIR.")
+        _work(database, settings, [job.source for job in jobs])
+        partial = _deliver(database, jobs, format_name, output)
+    if refused or partial or not jobs:
+        raise typer.Exit(1)
+
+
+def _check(format_name: str, output: Path | None) -> None:
+    """Says at once what would be wrong with the answer, not after an hour of work."""
+    if format_name not in FORMATS:
+        raise typer.BadParameter(f"{format_name!r} is no format: choose from {', '.join(FORMATS)}.")
+    try:
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"--output must be a folder, and {output} is none: {error.strerror}."
+        ) from error
+
+
+def _interrupt() -> None:
+    """SIGTERM takes everything down again just as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _ingest(
+    database: Database, files: Sequence[Path], language: str | None, prompt: str | None
+) -> tuple[list[_Job], int]:
+    """The recordings in the queue, in order, each once; and how many could not be read."""
+    from stt.ingest import IngestOptions, find_recordings, ingest
+
+    options = IngestOptions(language, prompt)
+    jobs: list[_Job] = []
+    refused = 0
+    for path in find_recordings(files):
+        try:
+            with recording_progress(path.name) as progress:
+                source = ingest(database, path, options, progress).source
+        except RecordingError as error:
+            note(f"Error: {error}")
+            refused += 1
+            continue
+        if source.id not in {job.source.id for job in jobs}:
+            jobs.append(_Job(path, source))
+    if not jobs and not refused:
+        note("Nothing to transcribe: no recordings in there.")
+    return jobs, refused
+
+
+def _work(database: Database, settings: Settings, sources: Sequence[Source]) -> None:
+    """Returns when every chunk of these sources has ended, here or on another machine."""
+    if not any(_open_chunks(database, source) for source in sources):
+        return
+    with _server(settings) as with_server:
+        _run_worker(database, with_server, sources)
+        waiting_for = 0
+        while any(_open_chunks(database, source) for source in sources):
+            queue = queue_status(database, settings.lease_seconds)
+            ids = {source.id for source in sources}
+            mine = [progress.counts for progress in queue.sources if progress.id in ids]
+            if not any(counts.open for counts in mine):
+                return  # somebody took chunks out of the queue
+            if any(counts.pending for counts in mine) or queue.stale:
+                _run_worker(database, with_server, sources)
+                continue
+            held = sum(counts.processing for counts in mine)
+            if held != waiting_for:
+                waiting_for = held
+                note(
+                    f"Waiting for {plural(held, 'chunk')} that other workers have in work; if they"
+                    f" are gone, {span(settings.lease_seconds)} at most."
+                )
+            time.sleep(_POLL_SECONDS)
+
+
+def _open_chunks(database: Database, source: Source) -> int:
+    export = Export(database, source)
+    return len(export.heading.missing_chunks) - export.failed_chunks
+
+
+@contextmanager
+def _server(settings: Settings) -> Iterator[Settings]:
+    """The settings with a server in them: of this machine, if none is configured."""
+    if settings.server_urls:
+        yield settings
+        return
+    # It takes a process of its own and an optional extra: looked for only when it is wanted.
+    from stt.local_stack import local_server
+
+    with local_server(settings, settings.model) as url:
+        # It has one model, and may know that by another name than a folder's.
+        yield settings.model_copy(update={"server_urls": (url,), "model": None})
+
+
+def _run_worker(database: Database, settings: Settings, sources: Sequence[Source]) -> None:
+    from stt.worker import Worker, WorkOptions
+
+    options = WorkOptions(sources=tuple(source.id for source in sources))
+    worker = Worker(database, settings, options)
+
+    def snapshot() -> Progress:
+        stats = worker.stats
+        return Progress(stats.done, worker.total, stats.errors, worker.in_flight)
+
+    with live_progress(snapshot):
+        worker.run()
+    if worker.was_interrupted:
+        raise typer.Exit(130)
+
+
+def _deliver(
+    database: Database, jobs: Sequence[_Job], format_name: str, output: Path | None
+) -> int:
+    """Prints or saves the transcripts; returns how many of them are partial."""
+    partial = 0
+    taken: set[str] = set()
+    for job in jobs:
+        export = Export(database, job.source)
+        if export.heading.is_partial:
+            partial += 1
+            reason = f"{export.heading.partial_notice}. `stt status` says why."
+            note(f"Warning: {job.path}: {reason}")
+        if output is None:
+            title = f"==> {job.path} <==\n" if len(jobs) > 1 and format_name == "txt" else ""
+            _print(chain([title], export.pieces(format_name)))
+            continue
+        # The database may know the same recording under another name.
+        name = file_name(replace(job.source, filename=job.path.name), format_name)
+        if name.casefold() in taken:
+            name = f"{Path(name).stem}_{job.source.id}.{format_name}"
+        taken.add(name.casefold())
+        save(export.pieces(format_name), output / name)
+        note(f"Wrote {output / name}")
+    return partial
+
+
+def _print(pieces: Iterable[str]) -> None:
+    stdout = typer.get_binary_stream("stdout")
+    for piece in pieces:
+        stdout.write(piece.encode("utf-8", errors="replace"))
+    stdout.flush()

@@ -1,0 +1,231 @@
+"""The embedded database: one server process that all commands of a person on this machine share.
+
+Three locks in the data folder keep it safe, and no process id is trusted that a lock does not
+vouch for:
+
+    database.gate    held for the moment of joining, starting, leaving and stopping
+    database.users   held shared by everyone who uses the server: who leaves and can get it alone
+                     was the last one, and takes the server down
+    database.server  held by the server itself for as long as it lives, handed to it when it starts
+
+Locks end with the process that holds them, so `kill -9` leaves nothing to clean up: a server whose
+last user was killed goes on, the next command joins it and takes it down at its end. The server is
+a session of its own, out of reach of the terminal's Ctrl-C. A write that asks for the journal, as
+all of ours do, survives `kill -9` of anything. It listens on this machine only and asks for no
+password: where several people share a machine, use a MongoDB with users instead.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from stt.child_process import end, free_port
+from stt.errors import ConfigError, DatabaseUnavailable
+
+_CACHE_SIZE = "256M"
+_LARGEST_LOG_BYTES = 1_000_000
+_LEAST_FREE_BYTES = 1_000_000
+_PORT_TRIES = 3
+_START_SECONDS = 120.0
+_STOP_SECONDS = 30.0
+_POLL_SECONDS = 0.05
+
+_log = logging.getLogger(__name__)
+
+
+def is_installed() -> bool:
+    """True if the `embedded` extra is there. Its licence, GPL-2.0, keeps it a process of its own:
+    looked for, never imported."""
+    return find_spec("secantus") is not None
+
+
+class EmbeddedServer:
+    """The database server of one data folder, as one of its users sees it.
+
+    Raises ConfigError if the folder cannot be used, DatabaseUnavailable if the server does not
+    start.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.expanduser().absolute()
+        self._log_path = self._folder / "database.log"
+        self._port_path = self._folder / "database.port"
+        self._pid = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[str]:
+        """The server's URL, for as long as the `with` lasts."""
+        with self._open_lock("users") as users:
+            with self._gate():
+                fcntl.flock(users, fcntl.LOCK_SH)
+                url = self._join() if self._is_alive() else self._start()
+            try:
+                yield url
+            finally:
+                with self._gate():
+                    if _take(users):
+                        self._stop()
+                    elif self._process is not None:
+                        # It lives on for the others; Popen would warn that nobody waited for it.
+                        self._process.returncode = 0
+
+    def _join(self) -> str:
+        """The server that runs, once it answers: whoever started it may have been killed then."""
+        try:
+            url = _mongo_url(int(self._port_path.read_text()))
+        except (OSError, ValueError) as error:
+            raise self._unusable(f"{self._port_path} is gone while it runs") from error
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers(url):
+            if not self._is_alive():
+                return self._start()
+            if time.monotonic() > deadline:
+                raise self._unusable("it runs, but does not answer")
+            time.sleep(_POLL_SECONDS)
+        return url
+
+    def _start(self) -> str:
+        for _ in range(_PORT_TRIES):
+            url = self._try_to_start(free_port())
+            if url is not None:
+                return url
+        raise self._unusable("every port that was free is in use a moment later")
+
+    def _try_to_start(self, port: int) -> str | None:
+        """None if another program took the port in between."""
+        url = _mongo_url(port)
+        with self._writing():
+            self._port_path.write_text(str(port))
+            log_start = self._spawn(port)
+        assert self._process is not None
+        try:
+            deadline = time.monotonic() + _START_SECONDS
+            while not self._answers(url):
+                if self._process.poll() is not None:
+                    reason = _last_line(self._log_path, log_start)
+                    if "Address already in use" in reason:
+                        return None
+                    if shutil.disk_usage(self._folder).free < _LEAST_FREE_BYTES:
+                        reason = "the disk is full"
+                    raise self._unusable(reason or f"exit code {self._process.returncode}")
+                if time.monotonic() > deadline:
+                    raise self._unusable(f"no answer within {_START_SECONDS:.0f} s")
+                time.sleep(_POLL_SECONDS)
+        except BaseException:
+            end(self._process, _STOP_SECONDS)
+            raise
+        return url
+
+    def _spawn(self, port: int) -> int:
+        """Starts the process; returns where its part of the log begins."""
+        # An empty file keeps it from looking for a configuration elsewhere.
+        config = self._folder / "database.toml"
+        config.touch()
+        command = [
+            sys.executable, "-P", "-m", "secantus", "--config", str(config),
+            "--port", str(port), "--storage-path", str(self._folder / "database"),
+            "--cache-size", _CACHE_SIZE, "--log-level", "WARNING",
+        ]  # fmt: skip
+        is_long = self._log_path.exists() and self._log_path.stat().st_size > _LARGEST_LOG_BYTES
+        with self._log_path.open("wb" if is_long else "ab") as log, self._open_lock("server") as me:
+            fcntl.flock(me, fcntl.LOCK_EX)
+            log.seek(0, os.SEEK_END)
+            _log.debug("starting the embedded database in %s", self._folder)
+            self._process = subprocess.Popen(
+                command,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(me.fileno(),),
+                start_new_session=True,
+            )
+            return log.tell()
+
+    def _answers(self, url: str) -> bool:
+        client: MongoClient[dict[str, Any]]
+        with MongoClient(url, serverSelectionTimeoutMS=500, socketTimeoutMS=5_000) as client:
+            try:
+                status = client.admin.command("serverStatus")
+            except PyMongoError:
+                return False
+        pid = status.get("pid")
+        # A foreign server may sit on the port while ours fails to get it.
+        is_foreign = self._process is not None and pid != self._process.pid
+        if is_foreign or status.get("process") != "secantus" or not self._is_alive():
+            return False
+        self._pid = int(status["pid"])
+        return True
+
+    def _is_alive(self) -> bool:
+        with self._open_lock("server") as server:
+            return not _take(server)
+
+    def _stop(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._is_alive():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._pid, number)
+            deadline = time.monotonic() + _STOP_SECONDS
+            while self._is_alive() and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+        if self._process is not None:
+            self._process.wait()
+
+    @contextlib.contextmanager
+    def _gate(self) -> Iterator[None]:
+        with self._open_lock("gate") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            yield
+
+    def _open_lock(self, name: str) -> IO[bytes]:
+        with self._writing():
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return (self._folder / f"database.{name}").open("ab")
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigError(
+                f"The data folder {self._folder} cannot be used: {error.strerror or error}."
+                " Set STT_DATA_DIR to another one."
+            ) from error
+
+    def _unusable(self, reason: str) -> DatabaseUnavailable:
+        return DatabaseUnavailable(
+            f"The embedded database did not start: {reason} (its log: {self._log_path})"
+        )
+
+
+def _take(lock: IO[bytes]) -> bool:
+    """Takes the lock for itself alone if nobody else holds it, without waiting."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _mongo_url(port: int) -> str:
+    return f"mongodb://127.0.0.1:{port}/?directConnection=true"
+
+
+def _last_line(log: Path, start: int) -> str:
+    lines = log.read_bytes()[start:].decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,213 @@
+"""Chunks of a source → one transcript, streamed from the database in the order of the recording.
+
+Where a chunk begins: at its `offset`. Programs that leave it out are helped in this order: the end
+of the chunk before it, which is that chunk's begin plus its `duration`; where that is missing too,
+plus the time between the two `start`s; plus the end of the last thing said in it; plus 30 s.
+
+Which chunks there are: `chunk_count` of the source, where it knows, or else those in the queue. All
+without a transcript, be they pending, in work, failed or not there at all, are missing.
+
+Both passes over a transcript see the same chunks: those that were done when the outline was read.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any
+
+from bson import ObjectId
+
+from stt.chunk import ASSUMED_SECONDS, Chunk, Source
+from stt.database import Database, translated
+from stt.errors import SttError
+from stt.formats import WRITERS, Gap, Heading, Passage
+from stt.transcript import Transcript
+
+FORMATS = tuple(WRITERS)
+
+_OUTLINE_FIELDS = ["index", "start", "offset", "duration", "transcribed_at", "failed_at"]
+_BATCH = 50
+_LONGEST_STEM_BYTES = 200
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A chunk's place in the recording; `done_at` is None if it has no transcript."""
+
+    id: ObjectId
+    index: int
+    start: float
+    end: float
+    done_at: datetime | None
+    has_failed: bool
+
+
+class Export:
+    """The transcript of one source as it was when this was made.
+
+    Raises DatabaseUnavailable, and SttError for a transcript that another program garbled.
+    """
+
+    def __init__(self, database: Database, source: Source) -> None:
+        self._db = database
+        self._source = source
+        self._stretches = tuple(self._read_stretches())
+        self.failed_chunks = sum(stretch.has_failed for stretch in self._stretches)
+        """How many of the missing ones are quarantined."""
+        self.heading = self._read_heading()
+
+    def passages(self) -> Iterator[Passage]:
+        """Segments and gaps over the whole recording, in its order. May be called again."""
+        return _joined(self._read_passages())
+
+    def pieces(self, format_name: str) -> Iterator[str]:
+        """The transcript in one of FORMATS."""
+        return WRITERS[format_name](self.heading, self.passages)
+
+    def _read_stretches(self) -> Iterator[_Stretch]:
+        query = {"original_id": self._source.id}
+        begin = 0.0
+        with translated(), self._db.chunks.find(query, _OUTLINE_FIELDS).sort("index") as cursor:
+            for document, following in pairwise(chain(cursor, [None])):
+                assert document is not None
+                chunk = Chunk.from_document(document)
+                if chunk.offset is not None:
+                    begin = max(chunk.offset, 0.0)
+                end = begin + self._length(chunk, following)
+                done_at = document.get("transcribed_at")
+                has_failed = done_at is None and document.get("failed_at") is not None
+                yield _Stretch(chunk.id, chunk.index, begin, end, done_at, has_failed)
+                begin = end
+
+    def _read_heading(self) -> Heading:
+        done = {stretch.index for stretch in self._stretches if stretch.done_at is not None}
+        known = {stretch.index for stretch in self._stretches}
+        missing = (known | set(range(self._source.chunk_count or 0))) - done
+        is_growing = self._is_being_ingested()
+        times = [s.done_at for s in self._stretches if isinstance(s.done_at, datetime)]
+        return Heading(
+            book_id=str(self._source.id),
+            filename=self._source.filename,
+            total_chunks=len(done) + len(missing),
+            completed_at=None if missing or is_growing else max(times, default=None),
+            missing_chunks=tuple(sorted(missing)),
+            is_growing=is_growing,
+        )
+
+    def _read_passages(self) -> Iterator[Passage]:
+        expected, end = 0, 0.0
+        for at in range(0, len(self._stretches), _BATCH):
+            batch = self._stretches[at : at + _BATCH]
+            transcripts = self._read_transcripts(batch)
+            for stretch in batch:
+                if self._source.chunk_count is not None and stretch.index > expected:
+                    yield Gap(end, stretch.start)
+                if stretch.done_at is None:
+                    yield Gap(stretch.start, stretch.end)
+                else:
+                    for segment in _transcript(stretch.id, transcripts.get(stretch.id)).segments:
+                        yield segment.shifted(stretch.start)
+                expected, end = stretch.index + 1, stretch.end
+        if self.heading.is_growing or expected < (self._source.chunk_count or 0):
+            yield Gap(end, max(self._source.duration or 0.0, end + ASSUMED_SECONDS))
+
+    def _read_transcripts(self, batch: Iterable[_Stretch]) -> dict[ObjectId, object]:
+        ids = [stretch.id for stretch in batch if stretch.done_at is not None]
+        with translated():
+            found = self._db.chunks.find({"_id": {"$in": ids}}, ["transcript"])
+            return {document["_id"]: document.get("transcript") for document in found}
+
+    def _length(self, chunk: Chunk, following: Mapping[str, Any] | None) -> float:
+        """Seconds of a chunk, as the top of this file says."""
+        if chunk.duration is not None and chunk.duration > 0:
+            return chunk.duration
+        next_start = Chunk.from_document(following).start if following else None
+        if chunk.start is not None and next_start is not None and next_start > chunk.start:
+            return (next_start - chunk.start).total_seconds()
+        document = self._db.chunks.find_one({"_id": chunk.id}, ["transcript"]) or {}
+        segments = _transcript(chunk.id, document.get("transcript")).segments
+        return max((segment.end for segment in segments), default=ASSUMED_SECONDS)
+
+    def _is_being_ingested(self) -> bool:
+        """Only a source that has the field, and empty, is: other programs leave it out."""
+        with translated():
+            document = self._db.sources.find_one({"_id": self._source.id}, ["ingested_at"])
+        return document is not None and document.get("ingested_at", "absent") is None
+
+
+def has_chunks(database: Database, source_id: ObjectId) -> bool:
+    """True if the queue has chunks of this source, even if nobody described it."""
+    with translated():
+        return database.chunks.find_one({"original_id": source_id}, ["_id"]) is not None
+
+
+def file_name(source: Source, format_name: str) -> str:
+    """A name for the transcript that is one file in one folder, whatever the database says."""
+    name = re.split(r"[/\\]", source.filename)[-1]
+    name = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)
+    name = re.sub(r'[\x00-\x1f\x7f<>:"|?*\ud800-\udfff]', "_", name).strip(" .")
+    if not name or _RESERVED.match(name):
+        name = f"{name}_{source.id}".lstrip("_")
+    while len(name.encode()) > _LONGEST_STEM_BYTES:
+        name = name[:-1]
+    return f"{name}.{format_name}"
+
+
+def save(pieces: Iterable[str], path: Path) -> None:
+    """Writes a whole file or none: what was there before is replaced at the last moment.
+
+    Raises SttError if the file cannot be written.
+    """
+    path = Path(os.path.realpath(path))  # a link stays a link
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device is written, not replaced
+            _write(pieces, path)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".stt-{os.getpid()}.part")
+        try:
+            _write(pieces, unfinished)
+            unfinished.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise SttError(f"Cannot write {path}: {error.strerror or error}") from error
+
+
+def _write(pieces: Iterable[str], path: Path) -> None:
+    with path.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
+        file.writelines(pieces)
+
+
+def _transcript(chunk_id: ObjectId, document: Any) -> Transcript:
+    """What was heard in a chunk that is done; one that says nothing was silent."""
+    if document is None:
+        return Transcript()
+    try:
+        if not isinstance(document, Mapping):
+            raise TypeError("not an object")
+        return Transcript.from_document(document)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise SttError(f"The transcript of chunk {chunk_id} cannot be read: {error}") from error
+
+
+def _joined(passages: Iterable[Passage]) -> Iterator[Passage]:
+    """The same with gaps that touch made one: nobody wants to read of each chunk."""
+    gap: Gap | None = None
+    for passage in passages:
+        if isinstance(passage, Gap):
+            gap = Gap(gap.start if gap else passage.start, passage.end)
+            continue
+        if gap:
+            yield gap
+            gap = None
+        yield passage
+    if gap:
+        yield gap

@@ -1,0 +1,195 @@
+"""Transcripts as txt, srt, vtt, json and tsv: pure functions from segments to pieces of text.
+
+Every writer streams: it asks `passages` for a fresh iterator as often as it needs a pass, and never
+holds the transcript. A stretch that nobody has transcribed yet is a Gap among the segments, and
+each format says so in a way that is legal there: a line in txt, a cue in srt (which has no
+comments), a NOTE in vtt, a row in tsv, `partial` and `missing_chunks` in json.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+
+from stt.transcript import Segment
+
+_LONGEST_SECONDS = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of the recording without a transcript, in seconds from the recording's start."""
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What is known of a transcript before its first segment.
+
+    `missing_chunks` are the indexes of the chunks without a transcript; `is_growing` if more chunks
+    are still being cut; `completed_at` is None while the transcript is partial.
+    """
+
+    book_id: str
+    filename: str
+    total_chunks: int
+    completed_at: datetime | None = None
+    missing_chunks: tuple[int, ...] = ()
+    is_growing: bool = False
+
+    @property
+    def is_partial(self) -> bool:
+        return bool(self.missing_chunks) or self.is_growing
+
+    @property
+    def partial_notice(self) -> str:
+        """One line for people: what is missing of a partial transcript."""
+        reasons = []
+        if self.missing_chunks:
+            count, listed = len(self.missing_chunks), _ranges(self.missing_chunks)
+            reasons.append(f"{count} of {self.total_chunks} chunks are missing ({listed})")
+        if self.is_growing:
+            reasons.append("the recording is still being ingested")
+        return "Partial transcript: " + "; ".join(reasons)
+
+
+Passage = Segment | Gap
+Passages = Callable[[], Iterable[Passage]]
+Writer = Callable[[Heading, Passages], Iterator[str]]
+
+
+def txt(heading: Heading, passages: Passages) -> Iterator[str]:
+    """One line a segment, as Whisper writes it; missing stretches in square brackets."""
+    if heading.is_partial:
+        yield f"[{heading.partial_notice}]\n"
+    for passage in passages():
+        if isinstance(passage, Gap):
+            start, end = (_clock(_milliseconds(t), ".") for t in (passage.start, passage.end))
+            yield f"[not transcribed: {start} to {end}]\n"
+        elif text := _one_line(passage.text):
+            yield f"{text}\n"
+
+
+def srt(heading: Heading, passages: Passages) -> Iterator[str]:
+    """SubRip. It has no comments, so a missing stretch is a cue of its own."""
+    for number, (start, end, passage) in enumerate(_cues(passages()), start=1):
+        text = "[not transcribed]" if isinstance(passage, Gap) else _lines(passage.text)
+        times = f"{_clock(start, ',')} --> {_clock(end, ',')}"
+        yield f"{number}\n{times}\n{text.replace('-->', '->')}\n\n"
+
+
+def vtt(heading: Heading, passages: Passages) -> Iterator[str]:
+    """WebVTT; what is missing stands in NOTEs, which players do not show."""
+    yield "WEBVTT\n\n"
+    if heading.is_partial:
+        yield f"NOTE {heading.partial_notice}\n\n"
+    for start, end, passage in _cues(passages()):
+        since, until = _clock(start, "."), _clock(end, ".")
+        if isinstance(passage, Gap):
+            yield f"NOTE not transcribed: {since} to {until}\n\n"
+        else:
+            text = _lines(passage.text)
+            for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+                text = text.replace(character, entity)
+            yield f"{since} --> {until}\n{text}\n\n"
+
+
+def tsv(heading: Heading, passages: Passages) -> Iterator[str]:
+    """Whisper's tab-separated form: start and end in whole milliseconds."""
+    yield "start\tend\ttext\n"
+    for start, end, passage in _cues(passages()):
+        text = "[not transcribed]" if isinstance(passage, Gap) else _one_line(passage.text)
+        yield f"{start}\t{end}\t{text}\n"
+
+
+def json_(heading: Heading, passages: Passages) -> Iterator[str]:
+    """One object, in two passes: first its `segments`, then `full_text`.
+
+    `partial: true` and `missing_chunks` follow at the end, for a partial transcript only.
+    """
+    completed_at = heading.completed_at.isoformat() if heading.completed_at else None
+    yield f'{{\n"book_id": {_quoted(heading.book_id)},\n"filename": {_quoted(heading.filename)},\n'
+    yield f'"completed_at": {_quoted(completed_at)},\n"total_chunks": {heading.total_chunks},\n'
+    yield '"segments": ['
+    separator = "\n"
+    for start, end, text in _spoken(passages()):
+        timed = {"start": start / 1000, "end": end / 1000, "text": text}
+        yield f"{separator}{_quoted(timed)}"
+        separator = ",\n"
+    yield '\n],\n"full_text": "'
+    separator = ""
+    for _, _, text in _spoken(passages()):
+        yield f"{separator}{_quoted(text)[1:-1]}"
+        separator = " "
+    yield '"'
+    if heading.is_partial:
+        yield f',\n"partial": true,\n"missing_chunks": {_quoted(heading.missing_chunks)}'
+    yield "\n}\n"
+
+
+WRITERS: Mapping[str, Writer] = {"txt": txt, "srt": srt, "vtt": vtt, "json": json_, "tsv": tsv}
+
+
+def _spoken(passages: Iterable[Passage]) -> Iterator[tuple[int, int, str]]:
+    for start, end, passage in _cues(passages):
+        if isinstance(passage, Segment):
+            yield start, end, _one_line(passage.text)
+
+
+def _cues(passages: Iterable[Passage]) -> Iterator[tuple[int, int, Passage]]:
+    """Start and end in milliseconds, in order of time; segments without text are left out.
+
+    Players ignore a cue that ends when it starts, and WebVTT forbids it as it forbids a start
+    before the last one's: such times, a model's slips, are moved to the nearest that are allowed.
+    """
+    earliest = 0
+    for passage in passages:
+        if isinstance(passage, Segment) and not _one_line(passage.text):
+            continue
+        earliest = start = max(_milliseconds(passage.start), earliest)
+        yield start, max(_milliseconds(passage.end), start + 1), passage
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(min(max(seconds, 0.0), _LONGEST_SECONDS) * 1000) if isfinite(seconds) else 0
+
+
+def _clock(milliseconds: int, point: str) -> str:
+    seconds, thousandths = divmod(max(milliseconds, 0), 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{thousandths:03}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(_without_control_characters(text).split())
+
+
+def _lines(text: str) -> str:
+    """The lines of a cue: a blank one would end it."""
+    lines = _without_control_characters(text).splitlines()
+    return "\n".join(line.strip() for line in lines if line.strip())
+
+
+def _without_control_characters(text: str) -> str:
+    return re.sub(r"[\x00-\x08\x0e-\x1b\x7f\ufeff]", "", text)
+
+
+def _quoted(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _ranges(indexes: Iterable[int]) -> str:
+    """`0, 4-6, 9`, shortened where there are many."""
+    runs: list[list[int]] = []
+    for index in sorted(indexes):
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], index]
+        else:
+            runs.append([index])
+    shown = ["-".join(map(str, run)) for run in runs[:10]]
+    return ", ".join(shown + (["…"] if len(runs) > len(shown) else []))

