@@ -1,0 +1,84 @@
+# `make demo` and `make test` are each the only command that a fresh machine with Python 3.11 or
+# newer needs: they set up .venv by themselves. Works with GNU make 3.81 (macOS) and newer.
+#
+#   PYTHON=python3.12 make test     chooses the interpreter; delete .venv to change it later
+#   UV= make test                   sets up with venv and pip even where uv is installed
+
+PYTHON ?= python3
+VENV ?= .venv
+UV ?= $(shell command -v uv 2>/dev/null)
+PYTEST_FLAGS ?=
+
+BIN = $(VENV)/bin
+# One stamp an outfit; each is older than what it was made from if that has changed.
+DEMO_STAMP = $(VENV)/.stt-demo
+DEV_STAMP = $(VENV)/.stt-dev
+LOCKS = pyproject.toml uv.lock requirements.lock
+
+.PHONY: help demo test check format lint types floors coverage lock lock-check clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@echo "make demo       transcribe samples/ with three workers, end to end"
+	@echo "make test       all tests"
+	@echo "make check      format, lint, types, import floors, locks, tests with coverage"
+	@echo "make format     format the code, and mend what ruff can mend"
+	@echo "make lock       resolve the dependencies anew (needs uv)"
+	@echo "make clean      take away .venv and caches"
+	@echo
+	@echo "PYTHON=python3.12 make test   with another interpreter (after make clean)"
+
+demo: $(DEMO_STAMP) ## transcribe samples/ with three workers
+	@$(BIN)/python -m tools.demo
+
+test: $(DEV_STAMP) ## all tests
+	@$(BIN)/pytest $(PYTEST_FLAGS)
+
+check: lint types floors lock-check coverage ## what CI runs
+
+format: $(DEV_STAMP)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lint: $(DEV_STAMP)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(DEV_STAMP)
+	@$(BIN)/mypy
+
+floors: $(DEV_STAMP)
+	@$(BIN)/lint-imports
+
+coverage: $(DEV_STAMP)
+	@$(BIN)/pytest --cov --cov-report=term $(PYTEST_FLAGS)
+
+# pip installs the versions of requirements.lock, which uv writes from uv.lock.
+EXPORT = uv export --frozen --quiet --no-emit-project --no-hashes --no-header --no-annotate \
+	--extra server --extra embedded --extra dev
+
+lock:
+	@uv lock
+	@$(EXPORT) > requirements.lock
+
+lock-check:
+	@if command -v uv >/dev/null; then uv lock --check --quiet && $(EXPORT) | \
+	diff -q - requirements.lock >/dev/null || { echo "The locks are out of step: run make lock"; \
+	exit 1; }; fi
+
+clean: ## take away what can be made again
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What the tests need is more than what the demo needs: with it, the demo is ready as well.
+$(DEMO_STAMP): $(LOCKS)
+	@$(MAKE) --no-print-directory setup EXTRAS="server embedded"
+	@touch $@
+
+$(DEV_STAMP): $(LOCKS)
+	@$(MAKE) --no-print-directory setup EXTRAS="server embedded dev"
+	@touch $(DEMO_STAMP) $@
+
+.PHONY: setup
+setup:
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" UV="$(UV)" sh tools/setup_venv.sh $(EXTRAS)

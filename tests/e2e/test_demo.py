@@ -1,0 +1,39 @@
+"""`make demo` when it is interrupted; that it runs to its end is what CI runs it for."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.speech import speak
+from tests.whisper_process import demo_model
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_ctrl_c_takes_everything_down_again(tmp_path: Path) -> None:
+    for number in range(3):
+        speak(
+            "hello world one two three", tmp_path / f"{number}.wav", words_per_minute=150 + number
+        )
+        (tmp_path / f"{number}.txt").write_text("hello world one two three\n")
+    command = [sys.executable, "-m", "tools.demo", "--samples", str(tmp_path)]
+    command += ["--model", demo_model()]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        url = ""
+        for line in demo.stdout:
+            if " is ready" in line:
+                url = line.split()[0]
+            if "in work" in line:
+                break
+        demo.send_signal(signal.SIGINT)
+        _, err = demo.communicate(timeout=60)
+    assert demo.returncode == 130, err
+    assert "taken down" in err
+    assert url
+    listed = subprocess.run(["ps", "-A", "-o", "args="], check=True, capture_output=True, text=True)
+    assert f"--server {url}" not in listed.stdout
+    assert f"--port {url.rpartition(':')[2]}" not in listed.stdout

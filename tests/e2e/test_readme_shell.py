@@ -1,0 +1,117 @@
+"""The queries of the README, typed into the real Mongo shell."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from stt.claims import MongoClaims
+from stt.database import Database
+from tests.mongo_process import missing
+from tests.queue_builder import add_chunks, chunk, document
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+HEADING = "## Look into the queue from the Mongo shell"
+
+
+def queries() -> list[str]:
+    """The ```js blocks of the section, in their order."""
+    _, _, rest = README.read_text().partition(HEADING)
+    section = re.split(r"(?m)^## ", rest)[0]
+    return re.findall(r"(?ms)^```js\n(.*?)^```", section)
+
+
+def query_with(*words: str) -> str:
+    """The only query of the README that holds these words."""
+    found = [query for query in queries() if all(word in query for word in words)]
+    assert len(found) == 1, f"README.md should have one query with {words}, and has {len(found)}"
+    return found[0]
+
+
+class Shell:
+    """mongosh on the database of a test."""
+
+    def __init__(self, binary: str, url: str, home: Path) -> None:
+        self._command = [binary, "--quiet", "--norc", "--json=relaxed", url]
+        # It keeps a history and a log at home.
+        self._environment = {**os.environ, "HOME": str(home)}
+
+    def type(self, query: str) -> Any:
+        """What the shell prints, parsed."""
+        ended = subprocess.run(
+            [*self._command, "--eval", query],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env=self._environment,
+        )
+        assert ended.returncode == 0, ended.stderr or ended.stdout
+        return json.loads(ended.stdout)
+
+    def rows(self, query: str) -> Any:
+        """The same for a query that ends in a cursor, which a person sees printed."""
+        return self.type(f"{query.rstrip()}.toArray()")
+
+
+@pytest.fixture
+def shell(mongo_url: str, database: Database, tmp_path: Path) -> Shell:
+    binary = shutil.which("mongosh")
+    if binary is None:
+        missing("mongosh: npm install -g mongosh")
+    assert binary is not None
+    server, _, options = mongo_url.partition("?")
+    name = database.chunks.database.name
+    return Shell(binary, f"{server.rstrip('/')}/{name}?{options}", tmp_path)
+
+
+@pytest.fixture
+def queue(database: Database, alice: MongoClaims, bob: MongoClaims) -> list[ObjectId]:
+    """Six chunks: three in work with two workers, one of them stuck; one has failed."""
+    ids = add_chunks(database, 6)
+    for claims, index in ((alice, 0), (alice, 1), (bob, 2)):
+        assert claims.claim(chunk(database, ids[index]))
+    eleven_minutes_ago = database.server_time() - timedelta(minutes=11)
+    database.chunks.update_one({"_id": ids[2]}, {"$set": {"claimed_at": eleven_minutes_ago}})
+    errors = [{"kind": "refused", "message": "first"}, {"kind": "bad_audio", "message": "last"}]
+    database.chunks.update_one(
+        {"_id": ids[5]}, {"$set": {"failed_at": eleven_minutes_ago, "errors": errors}}
+    )
+    return ids
+
+
+def test_the_readme_has_the_section() -> None:
+    assert len(queries()) >= 3
+
+
+@pytest.mark.usefixtures("queue")
+def test_how_many_chunks_are_in_work(shell: Shell) -> None:
+    assert shell.type(query_with("countDocuments")) == 3
+
+
+@pytest.mark.usefixtures("queue")
+def test_who_is_at_work(shell: Shell) -> None:
+    members = shell.rows(query_with("aggregate", "processing_by"))
+    assert {member["_id"]: member["chunks"] for member in members} == {"alice_1": 2, "bob_2": 1}
+
+
+def test_what_is_stuck_for_ten_minutes_is_set_free_and_nothing_else(
+    shell: Shell, database: Database, queue: list[ObjectId]
+) -> None:
+    assert shell.type(query_with("updateMany", "claimed_at"))["modifiedCount"] == 1
+    holders = [document(database, chunk_id)["processing_by"] for chunk_id in queue]
+    assert holders == ["alice_1", "alice_1", None, None, None, None]
+    assert document(database, queue[2])["claimed_at"] is None
+
+
+def test_what_failed_for_good(shell: Shell, queue: list[ObjectId]) -> None:
+    (failed,) = shell.rows(query_with("failed_at", "find("))
+    assert failed["_id"] == {"$oid": str(queue[5])}
+    assert [error["message"] for error in failed["errors"]] == ["last"]

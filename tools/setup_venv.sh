@@ -1,0 +1,44 @@
+#!/bin/sh
+# Makes $VENV with the locked dependencies and these extras: setup_venv.sh server embedded dev
+# uv if it is there, else venv and pip; both install the versions of uv.lock.
+set -eu
+
+PYTHON=${PYTHON:-python3}
+VENV=${VENV:-.venv}
+UV=${UV:-}
+
+fail() {
+    echo "setup: $1" >&2
+    exit 1
+}
+
+is_new_enough() {
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+# uv finds, or fetches, an interpreter of its own where the default one will not do.
+if [ -n "$UV" ] && [ "$PYTHON" = python3 ] && ! is_new_enough; then
+    PYTHON=">=3.11"
+elif ! command -v "$PYTHON" >/dev/null 2>&1; then
+    fail "$PYTHON is not there: install Python 3.11 or newer, or name one: PYTHON=python3.12 make test"
+elif ! is_new_enough; then
+    fail "$PYTHON is $("$PYTHON" -V 2>&1), and stt needs 3.11 or newer: PYTHON=python3.12 make test"
+fi
+
+if [ -n "$UV" ]; then
+    echo "Setting up $VENV with uv ..."
+    extras=""
+    for extra in "$@"; do extras="$extras --extra $extra"; done
+    # shellcheck disable=SC2086  # the flags are meant to be split
+    UV_PROJECT_ENVIRONMENT="$VENV" "$UV" sync --frozen --quiet --inexact --python "$PYTHON" $extras
+    exit
+fi
+
+if ! "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null; then
+    fail "$PYTHON lacks the venv module: install it (Debian, Ubuntu: apt install python3-venv)"
+fi
+echo "Setting up $VENV with pip, which takes a minute ..."
+[ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
+extras=$(echo "$*" | tr ' ' ',')
+"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --constraint requirements.lock --editable ".[$extras]"
