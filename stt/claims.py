@@ -130,12 +130,15 @@ class MongoClaims:
 
     def fail(self, claim: Claim, kind: str, message: str) -> None:
         """processing → pending after a rest, or → failed. Raises ClaimLost."""
+
+        def read(_is_repeat: bool) -> tuple[datetime, Document]:
+            known = self._chunks.find_one({"_id": claim.chunk.id}, ["errors"])
+            return self._db.server_time(), known or {}
+
+        now, known = _until_answered(read, claim)
         attempts = claim.chunk.attempts + 1
-        now = self._db.server_time()
         rest_until = next_try(attempts, self._rules.max_attempts, now)
         error = {"at": now, "worker": self._worker, "kind": kind, "message": message}
-        with translated():
-            known = self._chunks.find_one({"_id": claim.chunk.id}, ["errors"]) or {}
         update: Document = {
             "$set": {
                 **_FREE,

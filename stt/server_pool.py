@@ -15,13 +15,15 @@ log = logging.getLogger(__name__)
 
 _FIRST_REST_SECONDS = 0.5
 _LONGEST_REST_SECONDS = 30.0
+_PATIENCE_STEP_SECONDS = 0.5
 
 
 @dataclass(slots=True)
 class _Server:
     client: WhisperClient
     in_flight: int = 0
-    failures: int = 0
+    failures: int = 0  # in a row; it is asked for `/ready` before it gets work again
+    is_down: bool = False
     rests_until: float = 0.0  # on time.monotonic()
 
     @property
@@ -115,7 +117,11 @@ class ServerPool:
                 return answer
             if time.monotonic() + answer >= deadline:
                 raise ServerUnavailable(f"every whisper server stays busy: {self.urls}")
-            time.sleep(answer)
+            ask_again_at = time.monotonic() + answer
+            while (rest := ask_again_at - time.monotonic()) > 0:
+                if not may_start():
+                    return None
+                time.sleep(min(rest, _PATIENCE_STEP_SECONDS))
 
     def _call_any(self, upload: Upload, call_seconds: float) -> Transcript | float:
         """A transcript, or the seconds until a busy server may be asked again."""
@@ -129,7 +135,7 @@ class ServerPool:
                 self._failed(server)
                 last_error = error
             except ServerFault:
-                self._failed(server)
+                self._failed(server, is_down=False)
                 raise
             else:
                 self._succeeded(server)
@@ -156,18 +162,20 @@ class ServerPool:
         with self._lock:
             server.rests_until = time.monotonic() + seconds
 
-    def _failed(self, server: _Server) -> None:
+    def _failed(self, server: _Server, *, is_down: bool = True) -> None:
         with self._lock:
             server.failures += 1
+            server.is_down = is_down
             longest = min(_FIRST_REST_SECONDS * 2**server.failures, _LONGEST_REST_SECONDS)
             server.rests_until = time.monotonic() + longest * random.uniform(0.5, 1.0)
-            if self._down_since is None and all(s.failures for s in self._servers):
+            if self._down_since is None and all(s.is_down for s in self._servers):
                 self._down_since = time.monotonic()
                 log.warning("No whisper server answers (%s): waiting, no claims held", self.urls)
 
     def _succeeded(self, server: _Server) -> None:
         with self._lock:
             server.failures = 0
+            server.is_down = False
             server.rests_until = 0.0
             if self._down_since is not None:
                 self._down_since = None

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -54,21 +55,25 @@ class WhisperClient:
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=calls_at_once + 1)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
+        # A proxy has no way to this machine's own addresses.
+        self._session.trust_env = not _is_loopback(self.url)
         if api_key:
             self._session.headers["Authorization"] = f"Bearer {api_key}"
 
     def capacity(self) -> int | None:
         """Calls that the server works on at once; None if it does not say.
 
-        Raises ServerBusy while its model loads, ServerUnavailable if it does not answer.
+        Raises ServerBusy while its model loads, ServerUnavailable if it does not answer. A server
+        of another kind has no such address: that it answers at all is enough.
         """
         try:
             response = self._session.get(f"{self.url}/ready", timeout=_PROBE_SECONDS)
         except requests.RequestException as error:
             raise ServerUnavailable(f"{self.url} does not answer: {_cause(error)}") from error
-        if response.status_code == 404:  # not our server, but one that answers
-            return None
-        self._check(response)
+        if response.status_code in (429, 503):
+            raise ServerBusy(f"{self.url} is not ready yet", _retry_after(response))
+        if response.status_code >= 500:
+            raise ServerUnavailable(f"{self.url} answered {response.status_code}")
         try:
             told = response.json()
             self._served_model = told.get("model")
@@ -139,6 +144,11 @@ class WhisperClient:
         if 400 <= status < 500:
             raise RequestRefused(message)
         raise ServerUnavailable(message)
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _transcript(body: Mapping[str, Any], seconds: float) -> Transcript:

@@ -127,12 +127,20 @@ class Worker:
         ]
         for lane in lanes:
             lane.start()
+        has_told = False
         while any(lane.is_alive() for lane in lanes) and not self._abandon.wait(0.05):
-            pass
+            if self.was_interrupted and not has_told:
+                log.info("Finishing what is in flight. Once more (Ctrl-C) releases it and goes.")
+                has_told = True
         if self._abandon.is_set():
-            # The lanes hang in calls that cannot be taken back; the fence drops their results.
-            for claim in self._heartbeat.held():
-                self._release(claim)
+            self._release_all()
+
+    def _release_all(self) -> None:
+        """While lanes hang in calls that cannot be taken back; the fence drops their results."""
+        for claim in self._heartbeat.held():
+            claim.trusted_until = 0.0  # one try: who asks twice to go does not want to wait
+            if not self._release(claim):
+                return
 
     def _lane(self) -> None:
         try:
@@ -225,14 +233,17 @@ class Worker:
             self.stats.add("skipped")
             log.warning("%s: its result is dropped", lost)
 
-    def _release(self, claim: Claim) -> None:
+    def _release(self, claim: Claim) -> bool:
+        """Frees the chunk; False if the database is away, which leaves it to its lease."""
         self._heartbeat.let_go(claim)
         try:
             self._claims.release(claim)
         except ClaimLost:
             pass
-        except SttError as error:
+        except DatabaseUnavailable as error:
             log.warning("chunk %s is left to its lease: %s", claim.chunk.id, error)
+            return False
+        return True
 
     def _wait_for_database(self, error: DatabaseUnavailable) -> None:
         if self._database_away_since is None:
