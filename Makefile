@@ -15,13 +15,13 @@ DEMO_STAMP = $(VENV)/.stt-demo
 DEV_STAMP = $(VENV)/.stt-dev
 LOCKS = pyproject.toml uv.lock requirements.lock
 
-.PHONY: help demo test check format lint types floors coverage lock lock-check clean
+.PHONY: help demo test check format lint types floors lock lock-check clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo "make demo       transcribe samples/ with three workers, end to end"
-	@echo "make test       all tests"
-	@echo "make check      format, lint, types, import floors, locks, tests with coverage"
+	@echo "make test       all tests, with coverage"
+	@echo "make check      format, lint, types, import floors, locks, tests"
 	@echo "make format     format the code, and mend what ruff can mend"
 	@echo "make lock       resolve the dependencies anew (needs uv)"
 	@echo "make clean      take away .venv and caches"
@@ -32,9 +32,9 @@ demo: $(DEMO_STAMP) ## transcribe samples/ with three workers
 	@$(BIN)/python -m tools.demo
 
 test: $(DEV_STAMP) ## all tests
-	@$(BIN)/pytest $(PYTEST_FLAGS)
+	@$(BIN)/pytest --cov --cov-report=term $(PYTEST_FLAGS)
 
-check: lint types floors lock-check coverage ## what CI runs
+check: lint types floors lock-check test ## what CI runs
 
 format: $(DEV_STAMP)
 	@$(BIN)/ruff format .
@@ -49,9 +49,6 @@ types: $(DEV_STAMP)
 
 floors: $(DEV_STAMP)
 	@$(BIN)/lint-imports
-
-coverage: $(DEV_STAMP)
-	@$(BIN)/pytest --cov --cov-report=term $(PYTEST_FLAGS)
 
 # pip installs the versions of requirements.lock, which uv writes from uv.lock.
 EXPORT = uv export --frozen --quiet --no-emit-project --no-hashes --no-header --no-annotate \

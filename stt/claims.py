@@ -21,9 +21,9 @@ One transition is one function, and one atomic operation on one document. What m
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bson import ObjectId
 from pymongo import ReturnDocument
@@ -119,7 +119,12 @@ class MongoClaims:
         self._end(
             claim,
             {
-                "$set": {**_FREE, "not_before": None, "transcript": transcript.to_document()},
+                "$set": {
+                    **_FREE,
+                    "duration": claim.chunk.duration,
+                    "not_before": None,
+                    "transcript": transcript.to_document(),
+                },
                 "$currentDate": {"transcribed_at": True},
             },
         )
@@ -178,17 +183,20 @@ def recover(
     was read. A claim without a time was written by hand or by another program and is stale too.
     """
     now = database.server_time()
-    too_old = {"$or": [{"claimed_at": {"$lt": now - timedelta(seconds=older_than_seconds)}},
-                       {"claimed_at": None}]}  # fmt: skip
+    oldest = now - timedelta(seconds=older_than_seconds)
     fields = ["processing_by", "claimed_at", "claim_id", "expirations", "errors"]
     freed = []
     with translated():
-        for document in list(database.chunks.find({**_CLAIMED, **too_old}, fields)):
+        # Claims are few, and with `claimed_at` in the query some servers leave the index aside.
+        for document in list(database.chunks.find(_CLAIMED, fields)):
+            claimed_at = document.get("claimed_at")
+            if isinstance(claimed_at, datetime) and claimed_at >= oldest:
+                continue
             expirations = int(document.get("expirations") or 0) + 1
             stale = StaleClaim(
                 chunk_id=document["_id"],
                 worker=document["processing_by"],
-                claimed_at=document.get("claimed_at"),
+                claimed_at=claimed_at,
                 quarantined=expirations >= rules.max_expirations,
             )
             if dry_run or _expire(database, document, stale, expirations, now):
@@ -210,10 +218,16 @@ def _expire(
     return database.chunks.update_one({"_id": stale.chunk_id, **as_read}, update).matched_count > 0
 
 
-def retry(database: Database, selection: Mapping[str, Any]) -> int:
-    """failed → pending with a clean record, for the chunks of `selection`; returns how many."""
+def retry(
+    database: Database, chunk_ids: Iterable[ObjectId] = (), source_id: ObjectId | None = None
+) -> int:
+    """failed → pending with a clean record: all, those named, or a source's; returns how many."""
     clean = {"failed_at": None, "attempts": 0, "expirations": 0, "not_before": None}
-    query = {**selection, "failed_at": {"$ne": None}, "transcribed_at": None}
+    query: Document = {"failed_at": {"$ne": None}, "transcribed_at": None}
+    if ids := list(chunk_ids):
+        query["_id"] = {"$in": ids}
+    if source_id is not None:
+        query["original_id"] = source_id
     with translated():
         return database.chunks.update_many(query, {"$set": clean}).matched_count
 

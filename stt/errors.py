@@ -13,6 +13,7 @@ SttError                     a sentence for the person; carries the command's ex
 ├── ClaimLost                somebody else holds the chunk now: drop the result, go on
 ├── RecordingError           this file cannot be ingested: name it, go on with the others
 └── NotFound                 nothing in the queue answers to that name (exit 1)
+    └── Ambiguous            or more than one thing does
 """
 
 from typing import ClassVar

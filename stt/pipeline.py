@@ -62,9 +62,13 @@ class Pipeline:
                 continue
             try:
                 encoded = self._sources.audio(claim.chunk)
-                parts.append(Part(claim, decode(encoded), encoded))
+                part = Part(claim, decode(encoded), encoded)
             except BadAudio as error:
                 settled.append((claim, error))
+                continue
+            if claim.chunk.duration is None:  # another program's: now it is known
+                claim.chunk = replace(claim.chunk, duration=part.seconds)
+            parts.append(part)
         return Load(tuple(parts), tuple(settled))
 
     def transcribe(

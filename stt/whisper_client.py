@@ -110,9 +110,6 @@ class WhisperClient:
         model = heard.model or self._model or self._served_model
         return replace(heard, model=model, server=self.url, seconds=seconds)
 
-    def close(self) -> None:
-        self._session.close()
-
     def _form(self, upload: Upload) -> list[tuple[str, str]]:
         form = [("model", self._model or _ANY_MODEL), ("response_format", "verbose_json")]
         form.append(("timestamp_granularities[]", "segment"))

@@ -16,6 +16,10 @@ from stt.errors import SttError
 from stt.settings import Settings, load_settings
 
 EPILOG = """\
+Examples:
+  python tools/cleanup.py --older-than 10m --dry-run
+  python tools/cleanup.py --older-than 1h            for cron
+
 Durations: 90s, 10m, 2h. Safe beside live workers, provided that the time is longer than their
 lease (LEASE_SECONDS): they renew their claims every quarter of it. A worker that wakes up after
 its claim was freed writes nothing, since the claim is no longer its own.

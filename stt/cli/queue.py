@@ -1,6 +1,6 @@
 """`stt retry` and `stt release`: mending a queue by hand."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -50,10 +50,8 @@ def retry_command(
     ids = chunk_ids(chunks or [])
     settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
     with open_database(settings) as database:
-        selection: dict[str, Any] = {"_id": {"$in": ids}} if ids else {}
-        if source is not None:
-            selection["original_id"] = find_source(database, source).id
-        count = claims.retry(database, selection)
+        source_id = find_source(database, source).id if source is not None else None
+        count = claims.retry(database, ids, source_id)
     _tell(count, len(set(ids)), "pending again", "failed")
 
 

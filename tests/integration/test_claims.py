@@ -1,14 +1,16 @@
 """The claim protocol against a real server: what each transition writes, and what it must not."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pymongo
 import pytest
+from pymongo.cursor import Cursor
 from pymongo.errors import OperationFailure
 
 from stt import claims as claim_protocol
@@ -34,6 +36,13 @@ def age_claim(database: Database, claim: Claim, seconds: float) -> None:
     """Makes the claim look `seconds` old, as if its worker had slept."""
     then = database.server_time() - timedelta(seconds=seconds)
     database.chunks.update_one({"_id": claim.chunk.id}, {"$set": {"claimed_at": then}})
+
+
+def index_of(cursor: Cursor[dict[str, Any]]) -> str:
+    """The index that the server says it would read."""
+    found = re.findall(r"'indexName': '(\w+)'", str(cursor.explain()["queryPlanner"]))
+    assert found, "no index at all"
+    return str(found[0])
 
 
 class TestPaging:
@@ -117,10 +126,19 @@ class TestPaging:
 
     def test_the_page_is_read_from_its_index(self, database: Database) -> None:
         add_chunks(database, 3)
-        plan = database.chunks.find(
-            {"transcribed_at": None, "failed_at": None, "processing_by": None}
-        ).explain()
-        assert "'indexName': 'paging'" in str(plan["queryPlanner"]["winningPlan"])
+        order = Order()
+        page = database.chunks.find(claim_protocol._query(order)).sort(claim_protocol._sort(order))
+        assert index_of(page) == "paging"
+
+    def test_claims_in_work_are_read_from_their_index(self, database: Database) -> None:
+        add_chunks(database, 3)
+        assert index_of(database.chunks.find(claim_protocol._CLAIMED)) == "claims"
+
+    def test_the_chunks_of_a_source_are_read_from_their_index(self, database: Database) -> None:
+        source_id = add_source(database)
+        add_chunks(database, 3, source_id=source_id)
+        cursor = database.chunks.find({"original_id": source_id}).sort("index")
+        assert index_of(cursor) == "place"
 
 
 class TestClaiming:
@@ -249,7 +267,7 @@ class TestFailing:
         now = database.server_time()
         [bad] = add_chunks(database, 1, failed_at=now, attempts=3, expirations=2)
         [done] = add_chunks(database, 1, transcribed_at=now)
-        assert claim_protocol.retry(database, {}) == 1
+        assert claim_protocol.retry(database) == 1
         assert [c.id for c in alice.page(10, Order()).chunks] == [bad]
         assert not chunk(database, bad).has_failed_before
         assert document(database, done)["transcribed_at"] == now
