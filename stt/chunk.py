@@ -1,6 +1,6 @@
 """A recording, a chunk of it, and the run of chunks that is transcribed as one piece of audio."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
@@ -44,15 +44,15 @@ class Chunk:
         vad = document.get("vad")
         return cls(
             id=document["_id"],
-            source_id=document.get("original_id"),
-            index=_count(document.get("index")),
+            source_id=_hashable(document.get("original_id")),
+            index=count_of(document.get("index")),
             start=_time(document.get("start")),
             offset=_number(document.get("offset")),
-            duration=_number(document.get("duration")),
-            format=document.get("format"),
+            duration=_positive(document.get("duration")),
+            format=_text(document.get("format")),
             has_speech=vad.get("has_speech") if isinstance(vad, Mapping) else None,
-            attempts=_count(document.get("attempts")),
-            expirations=_count(document.get("expirations")),
+            attempts=count_of(document.get("attempts")),
+            expirations=count_of(document.get("expirations")),
             not_before=_time(document.get("not_before")),
         )
 
@@ -126,10 +126,10 @@ class Source:
         return cls(
             id=document["_id"],
             filename=str(document.get("filename") or document["_id"]),
-            duration=_number(document.get("duration")),
-            chunk_count=_count(document.get("chunk_count")) or None,
-            language=document.get("language"),
-            prompt=document.get("prompt"),
+            duration=_positive(document.get("duration")),
+            chunk_count=count_of(document.get("chunk_count")) or None,
+            language=_text(document.get("language")),
+            prompt=_text(document.get("prompt")),
             start=_time(document.get("start")),
             ingested_at=_time(document.get("ingested_at")),
         )
@@ -144,7 +144,21 @@ def _number(value: Any) -> float | None:
     return float(value) if is_number and isfinite(value) else None
 
 
-def _count(value: Any) -> int:
+def _positive(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and number > 0 else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _hashable(value: Any) -> Any:
+    return value if isinstance(value, Hashable) else None
+
+
+def count_of(value: Any) -> int:
+    """A count out of a document; what is none counts as 0."""
     return int(_number(value) or 0)
 
 

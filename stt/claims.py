@@ -17,18 +17,19 @@ One transition is one function, and one atomic operation on one document. What m
   of its write.
 - The lease: `claimed_at` is the database server's time of the last renewal, and the server's clock
   alone says when it is too old. The worker itself trusts a claim until `trusted_until` on its own
-  monotonic clock, counted from before it asked, which is always the earlier of the two.
+  monotonic clock, counted from before it asked, which is the earlier of the two; on a machine that
+  slept it may be the later one, and then the fence alone protects.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bson import ObjectId
 from pymongo import ReturnDocument
 
-from stt.chunk import CHUNK_FIELDS, Chunk
+from stt.chunk import CHUNK_FIELDS, Chunk, count_of
 from stt.claim import Claim, ClaimRules, Order, Page, StaleClaim
 from stt.database import PAGING_ORDER, Database, Document, translated
 from stt.errors import ClaimLost, DatabaseUnavailable
@@ -39,9 +40,10 @@ T = TypeVar("T")
 
 # A document that lacks a field matches None too, so other programs may write sparse ones.
 _PENDING = {"transcribed_at": None, "failed_at": None, "processing_by": None}
-_CLAIMED = {"processing_by": {"$gt": ""}}
+_CLAIMED = {"transcribed_at": None, "failed_at": None, "processing_by": {"$ne": None}}
 _FREE = {"processing_by": None, "claimed_at": None}
 _ERRORS_KEPT = 5
+_LONGEST_MESSAGE = 500
 _RETRY_WAITS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -70,9 +72,14 @@ class MongoClaims:
         due: list[datetime] = []
         with (
             translated(),
-            self._chunks.find(_query(order), CHUNK_FIELDS).sort(_sort(order)) as cursor,
+            self._chunks.find(_query(order), CHUNK_FIELDS, batch_size=limit + 1).sort(
+                _sort(order)
+            ) as cursor,
         ):
-            for chunk in map(Chunk.from_document, cursor):
+            for document in cursor:
+                if not isinstance(document["_id"], Hashable):
+                    continue  # nobody's chunk: an id that is a document itself
+                chunk = Chunk.from_document(document)
                 if chunk.not_before is not None and chunk.not_before > now:
                     due.append(chunk.not_before)
                 elif len(chunks) < limit:
@@ -116,12 +123,13 @@ class MongoClaims:
 
     def complete(self, claim: Claim, transcript: Transcript) -> None:
         """processing → transcribed. Raises ClaimLost, and then has written nothing."""
+        duration = claim.chunk.duration
         self._end(
             claim,
             {
                 "$set": {
                     **_FREE,
-                    "duration": claim.chunk.duration,
+                    **({"duration": duration} if duration is not None else {}),
                     "not_before": None,
                     "transcript": transcript.to_document(),
                 },
@@ -143,7 +151,12 @@ class MongoClaims:
         now, known = _until_answered(read, claim)
         attempts = claim.chunk.attempts + 1
         rest_until = next_try(attempts, self._rules.max_attempts, now)
-        error = {"at": now, "worker": self._worker, "kind": kind, "message": message}
+        error = {
+            "at": now,
+            "worker": self._worker,
+            "kind": kind,
+            "message": message[:_LONGEST_MESSAGE],
+        }
         update: Document = {
             "$set": {
                 **_FREE,
@@ -187,16 +200,15 @@ def recover(
     fields = ["processing_by", "claimed_at", "claim_id", "expirations", "errors"]
     freed = []
     with translated():
-        # Claims are few, and with `claimed_at` in the query some servers leave the index aside.
         for document in list(database.chunks.find(_CLAIMED, fields)):
             claimed_at = document.get("claimed_at")
             if isinstance(claimed_at, datetime) and claimed_at >= oldest:
                 continue
-            expirations = int(document.get("expirations") or 0) + 1
+            expirations = count_of(document.get("expirations")) + 1
             stale = StaleClaim(
                 chunk_id=document["_id"],
-                worker=document["processing_by"],
-                claimed_at=claimed_at,
+                worker=str(document["processing_by"]),
+                claimed_at=claimed_at if isinstance(claimed_at, datetime) else None,
                 quarantined=expirations >= rules.max_expirations,
             )
             if dry_run or _expire(database, document, stale, expirations, now):
@@ -253,7 +265,8 @@ def _fence(claim: Claim) -> Document:
 
 
 def _with_error(document: Document, error: Document) -> list[Document]:
-    return [*(document.get("errors") or []), error][-_ERRORS_KEPT:]
+    known = document.get("errors")
+    return [*(known if isinstance(known, list) else []), error][-_ERRORS_KEPT:]
 
 
 def _until_answered(attempt: Callable[[bool], T], claim: Claim) -> T:

@@ -5,12 +5,21 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from bson.codec_options import CodecOptions
-from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient, WriteConcern
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+from pymongo import (
+    ASCENDING,
+    DESCENDING,
+    IndexModel,
+    MongoClient,
+    ReadPreference,
+    WriteConcern,
+)
 from pymongo.collection import Collection
 from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
+    DocumentTooLarge,
     DuplicateKeyError,
     InvalidName,
     InvalidURI,
@@ -19,14 +28,19 @@ from pymongo.errors import (
 )
 from pymongo.uri_parser import parse_uri
 
-from stt.errors import ConfigError, DatabaseUnavailable
+from stt.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 
 Document = dict[str, Any]
 
 # UTC times come out of the database aware, so that nobody compares them with naive ones.
-_AWARE: CodecOptions[Document] = CodecOptions(tz_aware=True)
+# A date beyond the year 9999, which only another program writes, comes as what it is: no datetime.
+_AWARE: CodecOptions[Document] = CodecOptions(
+    tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
 _DURABLE = WriteConcern(w="majority", j=True)
 _NOT_AUTHORIZED = {13, 18}  # Unauthorized, AuthenticationFailed
+# BadValue, FailedToParse, TypeMismatch, ImmutableField, DocumentValidationFailure, and too large.
+_DOCUMENT_REFUSED = {2, 9, 14, 66, 121, 10334, 17419, 17420}
 _TIMEOUTS = {
     "serverSelectionTimeoutMS": 5_000,
     "connectTimeoutMS": 5_000,
@@ -68,7 +82,8 @@ class Database:
             # The message of the driver may hold the URL, and the URL a password.
             raise ConfigError(f"MONGO_URL is wrong: {_redacted(error, url)}") from error
         try:
-            self._db = self._client.get_database(name, _AWARE, write_concern=_DURABLE)
+            # Whatever the URL prefers: a secondary may not know yet what we have just written.
+            self._db = self._client.get_database(name, _AWARE, ReadPreference.PRIMARY, _DURABLE)
         except InvalidName as error:
             self._client.close()
             raise ConfigError(f"DATABASE_NAME is wrong: {error}") from error
@@ -81,7 +96,13 @@ class Database:
         """Makes the indexes of docs/design.md where they are missing. Cheap when they are there."""
         with translated():
             for collection, indexes in _INDEXES.items():
-                self._db[collection].create_indexes(indexes)
+                try:
+                    self._db[collection].create_indexes(indexes)
+                except DuplicateKeyError as error:
+                    raise ConfigError(
+                        f"{collection} holds two documents where only one may be, which another"
+                        f" program must have written: {_first_line(error)}"
+                    ) from error
 
     def server_time(self) -> datetime:
         """The database server's clock, the only one that decides what is stale."""
@@ -105,8 +126,8 @@ def translated() -> Iterator[None]:
     """Turns pymongo's errors into ours.
 
     DatabaseUnavailable also stands for a write whose outcome is unclear: the connection broke
-    after it was sent, or a majority did not acknowledge it in time. A duplicate key passes
-    through, for its caller to understand.
+    after it was sent, or a majority did not acknowledge it in time. DatabaseRefused is about the
+    document itself. A duplicate key passes through, for its caller to understand.
     """
     try:
         yield
@@ -117,11 +138,15 @@ def translated() -> Iterator[None]:
             raise ConfigError(
                 "The database refuses this user: check the name and the password in MONGO_URL."
             ) from error
+        if error.code in _DOCUMENT_REFUSED:
+            raise DatabaseRefused(f"The database refuses it: {_first_line(error)}") from error
         raise DatabaseUnavailable(f"The database could not do it: {_first_line(error)}") from error
     except ConnectionFailure as error:
         raise DatabaseUnavailable(
             f"The database does not answer (MONGO_URL): {_first_line(error)}"
         ) from error
+    except (DocumentTooLarge, BSONError, UnicodeEncodeError, OverflowError) as error:
+        raise DatabaseRefused(f"It cannot be stored: {_first_line(error)}") from error
     except PyMongoError as error:
         raise DatabaseUnavailable(f"The database failed: {_first_line(error)}") from error
 

@@ -9,7 +9,8 @@ SttError                     a sentence for the person; carries the command's ex
 ├── ChunkError               this chunk failed: charge an attempt, go on
 │   ├── BadAudio             its audio cannot be decoded, or is not there
 │   ├── RequestRefused       the server says that the request itself is wrong (4xx)
-│   └── ServerFault          the server broke on it, or outlasted its time: suspect both
+│   ├── ServerFault          the server broke on it, or outlasted its time: suspect both
+│   └── DatabaseRefused      its document cannot be written: too large, or against a rule there
 ├── ClaimLost                somebody else holds the chunk now: drop the result, go on
 ├── RecordingError           this file cannot be ingested: name it, go on with the others
 └── NotFound                 nothing in the queue answers to that name (exit 1)
@@ -65,6 +66,10 @@ class RequestRefused(ChunkError):
 
 class ServerFault(ChunkError):
     kind = "server_fault"
+
+
+class DatabaseRefused(ChunkError):
+    kind = "database_refused"
 
 
 class ClaimLost(SttError):

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from stt.chunk import count_of
 from stt.database import Database, translated
 
 ALIVE_SECONDS = 90.0
@@ -66,18 +67,19 @@ class Fleet:
 
 def _member(document: Mapping[str, Any], now: datetime) -> FleetMember:
     seen_at = document.get("seen_at")
+    chunks, counts = document.get("chunks"), document.get("counts")
     age = now - seen_at if isinstance(seen_at, datetime) else timedelta(days=1)
     return FleetMember(
         id=str(document["_id"]),
         report=WorkerReport(
             host=str(document.get("host") or ""),
-            pid=int(document.get("pid") or 0),
+            pid=count_of(document.get("pid")),
             version=str(document.get("version") or ""),
             server=str(document.get("server") or ""),
             state=str(document.get("state") or ""),
-            slots=int(document.get("slots") or 0),
-            chunks=tuple(document.get("chunks") or ()),
-            counts=dict(document.get("counts") or {}),
+            slots=count_of(document.get("slots")),
+            chunks=tuple(chunks) if isinstance(chunks, list) else (),
+            counts=counts if isinstance(counts, dict) else {},
         ),
         age_seconds=age.total_seconds(),
     )

@@ -14,6 +14,7 @@ from stt.errors import ClaimLost, DatabaseUnavailable, SttError
 log = logging.getLogger(__name__)
 
 _REPORT_SECONDS = 20.0
+_GOODBYE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Heartbeat:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(_GOODBYE_SECONDS)  # a database that is away must not hold up the end
 
     def hold(self, claims: Sequence[Claim]) -> None:
         """Keeps these claims alive; holding a claim again starts its time in work anew."""
@@ -119,4 +120,6 @@ class _Duty:
             wait = min(wait, 1.0)
         except SttError as error:
             log.warning("heartbeat: %s", error)
+        except Exception:  # whatever it is, the claims of this worker must stay alive
+            log.exception("heartbeat")
         self.due = time.monotonic() + wait

@@ -8,7 +8,7 @@ import numpy as np
 
 from stt.audio import SAMPLE_RATE, Samples, decode, encode_flac
 from stt.claim import Claim
-from stt.errors import BadAudio, ChunkError
+from stt.errors import BadAudio, ChunkError, SttError
 from stt.server_pool import ServerPool
 from stt.sources import Sources
 from stt.transcript import Segment, Transcript
@@ -66,6 +66,12 @@ class Pipeline:
             except BadAudio as error:
                 settled.append((claim, error))
                 continue
+            except SttError:
+                raise
+            except Exception as error:  # a decoder's odd failure is this chunk's, not the worker's
+                log.exception("chunk %s", claim.chunk.id)
+                settled.append((claim, BadAudio(f"decoding failed: {type(error).__name__}")))
+                continue
             if claim.chunk.duration is None:  # another program's: now it is known
                 claim.chunk = replace(claim.chunk, duration=part.seconds)
             parts.append(part)
@@ -92,8 +98,8 @@ class Pipeline:
                 return
             count = len(load.parts)
             log.warning("a sequence of %d chunks failed, each is tried alone: %s", count, error)
-            may_start([part.claim for part in load.parts])  # their time in work starts anew
-            for part in load.parts:
+            for at, part in enumerate(load.parts):
+                may_start([p.claim for p in load.parts[at:]])  # their time in work starts anew
                 yield from self.transcribe(Load((part,), ()), may_start)
             return
         if heard is not None:

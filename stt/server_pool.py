@@ -14,7 +14,7 @@ from stt.whisper_client import Upload, WhisperClient
 log = logging.getLogger(__name__)
 
 _FIRST_REST_SECONDS = 0.5
-_LONGEST_REST_SECONDS = 30.0
+_LONGEST_REST_SECONDS = 10.0
 _PATIENCE_STEP_SECONDS = 0.5
 
 
@@ -40,6 +40,7 @@ class ServerPool:
     def __init__(self, clients: Sequence[WhisperClient]) -> None:
         self._servers = [_Server(client) for client in clients]
         self._lock = threading.Lock()
+        self._probing = threading.Lock()
         self._slots = threading.BoundedSemaphore(1)
         self._down_since: float | None = None
         self.slots = 1
@@ -71,16 +72,18 @@ class ServerPool:
     def wait_until_available(self, stop: threading.Event, give_up_seconds: float) -> None:
         """Returns when a server is ready for calls, or `stop` is set.
 
-        Raises ServerUnavailable after `give_up_seconds` without any server that answers, and
-        KeyRejected if one refuses the key.
+        Raises ServerUnavailable after `give_up_seconds` without any server that answers.
         """
         while not stop.is_set():
             with self._lock:
                 if any(server.is_rested and server.failures == 0 for server in self._servers):
                     return
                 server = min(self._servers, key=lambda server: server.rests_until)
-            stop.wait(max(0.0, server.rests_until - time.monotonic()))
-            self._probe(server, give_up_seconds)
+            if stop.wait(max(0.0, server.rests_until - time.monotonic())):
+                return
+            with self._probing:  # one lane asks, and the others learn of it
+                if server.is_rested and server.failures:
+                    self._probe(server, give_up_seconds)
 
     def _probe(self, server: _Server, give_up_seconds: float) -> None:
         try:
@@ -144,7 +147,7 @@ class ServerPool:
                 with self._lock:
                     server.in_flight -= 1
         with self._lock:
-            resting = [server.rests_until for server in self._servers if server.failures == 0]
+            resting = [server.rests_until for server in self._servers if not server.is_down]
         if not resting:
             raise last_error
         return max(0.05, min(resting) - time.monotonic())
@@ -164,10 +167,11 @@ class ServerPool:
 
     def _failed(self, server: _Server, *, is_down: bool = True) -> None:
         with self._lock:
-            server.failures += 1
             server.is_down = is_down
-            longest = min(_FIRST_REST_SECONDS * 2**server.failures, _LONGEST_REST_SECONDS)
-            server.rests_until = time.monotonic() + longest * random.uniform(0.5, 1.0)
+            if server.is_rested or not server.failures:  # else other calls saw the same trouble
+                server.failures += 1
+                longest = min(_FIRST_REST_SECONDS * 2**server.failures, _LONGEST_REST_SECONDS)
+                server.rests_until = time.monotonic() + longest * random.uniform(0.5, 1.0)
             if self._down_since is None and all(s.is_down for s in self._servers):
                 self._down_since = time.monotonic()
                 log.warning("No whisper server answers (%s): waiting, no claims held", self.urls)
@@ -182,4 +186,5 @@ class ServerPool:
                 log.info("Whisper server %s answers again", server.client.url)
 
     def _down_seconds(self) -> float:
-        return 0.0 if self._down_since is None else time.monotonic() - self._down_since
+        since = self._down_since
+        return 0.0 if since is None else time.monotonic() - since

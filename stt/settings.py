@@ -5,6 +5,7 @@ import socket
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -69,9 +70,24 @@ class Settings(BaseSettings):
     @classmethod
     def _check_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         for url in urls:
-            if not url.startswith(("http://", "https://")):
+            parts = urlsplit(url)
+            if "@" in parts.netloc:  # it would show in logs and in the database
+                raise ValueError("no user or password in the URL: the key goes into STT_API_KEY")
+            try:
+                is_whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+            except ValueError:  # the port is none
+                is_whole = False
+            if not is_whole:
                 raise ValueError(f"{url!r} is not a URL: write http://HOST:PORT")
         return tuple(url.rstrip("/") for url in urls)
+
+    @field_validator("api_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
+        text = key.get_secret_value().strip() if key else ""
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError("a key is made of plain letters, digits and signs")
+        return SecretStr(text) if text else None
 
     @property
     def parallel_limit(self) -> int:

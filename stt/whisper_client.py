@@ -4,6 +4,8 @@ Speaks the form of OpenAI's audio API (https://platform.openai.com/docs/api-refe
 any compatible server will do.
 """
 
+import io
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from stt.errors import (
     ConfigError,
@@ -22,7 +25,8 @@ from stt.errors import (
 )
 from stt.transcript import Segment, Transcript, Word
 
-_CONNECT_SECONDS = 5.0
+_CONNECT_SECONDS = 10.0
+_BLOCK_BYTES = 65_536
 _PROBE_SECONDS = 10.0
 _DEFAULT_RETRY_AFTER_SECONDS = 5.0
 _LONGEST_RETRY_AFTER_SECONDS = 600.0
@@ -40,6 +44,13 @@ class Upload:
     language: str | None = None
     prompt: str | None = None
     wants_words: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class WhisperClient:
@@ -71,7 +82,7 @@ class WhisperClient:
         except requests.RequestException as error:
             raise ServerUnavailable(f"{self.url} does not answer: {_cause(error)}") from error
         if response.status_code in (429, 503):
-            raise ServerBusy(f"{self.url} is not ready yet", _retry_after(response))
+            raise ServerBusy(f"{self.url} is not ready yet", _retry_after(response.headers))
         if response.status_code >= 500:
             raise ServerUnavailable(f"{self.url} answered {response.status_code}")
         try:
@@ -88,27 +99,45 @@ class WhisperClient:
         ServerFault (it may be guilty), KeyRejected or ConfigError (stop).
         """
         started = time.monotonic()
+        answer = self._post(upload, started + timeout_seconds)
+        self._check(answer)
         try:
-            response = self._session.post(
-                f"{self.url}/v1/audio/transcriptions",
-                data=self._form(upload),
-                files={"file": (upload.filename, upload.data)},
-                timeout=(_CONNECT_SECONDS, timeout_seconds),
-            )
-        except requests.ReadTimeout as error:
-            raise ServerFault(f"{self.url} took longer than {timeout_seconds:.0f} s") from error
-        except requests.RequestException as error:
-            raise ServerUnavailable(f"{self.url} does not answer: {_cause(error)}") from error
-        self._check(response)
-        try:
-            heard = _transcript(response.json(), upload.seconds)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            heard = _transcript(json.loads(answer.body), upload.seconds)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ServerUnavailable(
-                f"{self.url} does not answer like a Whisper server: {response.text[:80]!r}"
+                f"{self.url} does not answer like a Whisper server: {answer.body[:80]!r}"
             ) from error
         seconds = round(time.monotonic() - started, 3)
         model = heard.model or self._model or self._served_model
         return replace(heard, model=model, server=self.url, seconds=seconds)
+
+    def _post(self, upload: Upload, deadline: float) -> "_Answer":
+        """The whole answer, whatever its status. `deadline` is on `time.monotonic()`."""
+        request = requests.Request(
+            "POST",
+            f"{self.url}/v1/audio/transcriptions",
+            data=self._form(upload),
+            files={"file": (upload.filename, upload.data)},
+        )
+        prepared = self._session.prepare_request(request)
+        assert isinstance(prepared.body, bytes)
+        # The connection's time-out also holds for sending: from a file it counts for each block,
+        # and not for minutes of audio on a slow line.
+        prepared.body = io.BytesIO(prepared.body)  # type: ignore[assignment]
+        environment = self._session.merge_environment_settings(prepared.url, {}, True, None, None)
+        timeout = (_CONNECT_SECONDS, max(1.0, deadline - time.monotonic()))
+        try:
+            with self._session.send(prepared, timeout=timeout, **environment) as response:
+                body = bytearray()
+                while block := response.raw.read1(_BLOCK_BYTES, decode_content=True):
+                    body += block
+                    if time.monotonic() > deadline:  # the time-out above is for each read alone
+                        raise requests.ReadTimeout
+                return _Answer(response.status_code, response.headers, bytes(body))
+        except (requests.ReadTimeout, ReadTimeoutError) as error:
+            raise ServerFault(f"{self.url} took longer than a call may take") from error
+        except (requests.RequestException, HTTPError) as error:
+            raise ServerUnavailable(f"{self.url} does not answer: {_cause(error)}") from error
 
     def _form(self, upload: Upload) -> list[tuple[str, str]]:
         form = [("model", self._model or _ANY_MODEL), ("response_format", "verbose_json")]
@@ -121,19 +150,19 @@ class WhisperClient:
             form.append(("prompt", upload.prompt))
         return form
 
-    def _check(self, response: requests.Response) -> None:
+    def _check(self, answer: "_Answer") -> None:
         """Raises what a status other than 200 means, by the failure table of docs/design.md."""
-        status = response.status_code
+        status = answer.status
         if status == 200:
             return
-        said = _said(response)
+        said = _said(answer.body)
         message = f"{self.url} answered {status}: {said.get('message')}"
         if status in (401, 403):
             raise KeyRejected(
                 f"{self.url} refuses the key: set STT_API_KEY to the server's API_KEY."
             )
         if status in (429, 503):
-            raise ServerBusy(message, _retry_after(response))
+            raise ServerBusy(message, _retry_after(answer.headers))
         if status in (404, 405) or said.get("param") == "model":
             raise ConfigError(f"{message} (check STT_SERVER_URL and --model)")
         if status == 500 or status == 504:
@@ -150,7 +179,7 @@ def _is_loopback(url: str) -> bool:
 
 def _transcript(body: Mapping[str, Any], seconds: float) -> Transcript:
     """Reads verbose_json; a server that answers plain `{text}` gives one segment."""
-    text = str(body["text"]).strip()
+    text = body["text"].strip()
     listed = body.get("segments")
     segments = [_segment(s) for s in listed] if listed is not None else [Segment(0, seconds, text)]
     if words := [_word(w) for w in body.get("words") or ()]:
@@ -193,20 +222,20 @@ def _with_words(segments: list[Segment], words: list[Word]) -> list[Segment]:
     return [replace(s, words=tuple(w)) for s, w in zip(segments, dealt, strict=True)]
 
 
-def _said(response: requests.Response) -> Mapping[str, Any]:
+def _said(body: bytes) -> Mapping[str, Any]:
     """OpenAI's error object, or something in its form made of whatever came."""
     try:
-        error = response.json()["error"]
+        error = json.loads(body)["error"]
         if isinstance(error, Mapping):
             return error
     except (ValueError, KeyError, TypeError):
         pass
-    return {"message": response.text[:200].strip() or response.reason}
+    return {"message": body[:200].decode(errors="replace").strip() or "nothing more"}
 
 
-def _retry_after(response: requests.Response) -> float:
+def _retry_after(headers: Mapping[str, str]) -> float:
     try:
-        seconds = float(response.headers.get("Retry-After", ""))
+        seconds = float(headers.get("Retry-After", ""))
     except ValueError:
         return _DEFAULT_RETRY_AFTER_SECONDS
     return min(max(seconds, 0.1), _LONGEST_RETRY_AFTER_SECONDS)

@@ -18,7 +18,7 @@ from stt import chunk
 from stt.claim import Claim, ClaimRules, Claims, Order
 from stt.claims import MongoClaims
 from stt.database import Database
-from stt.errors import ClaimLost, DatabaseUnavailable, ServerUnavailable, SttError
+from stt.errors import ClaimLost, DatabaseRefused, DatabaseUnavailable, ServerUnavailable, SttError
 from stt.fleet import Fleet, WorkerReport
 from stt.heartbeat import Heartbeat
 from stt.pipeline import Outcome, Pipeline
@@ -38,6 +38,8 @@ PLAIN = {"plain": True}
 
 _DEFAULT_SERVER = "http://127.0.0.1:8081"
 _DATABASE_RETRY_SECONDS = 1.0
+_LOOK_SECONDS = 0.05
+_GOODBYE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Worker:
         self.stats = Stats()
         self.total: int | None = None
         """Chunks that this run will end, as counted at its start; None before that."""
-        self.was_interrupted = False
+        self._asked_to_stop = 0
         self._settings = settings
         self._order = Order(options.newest_first, options.sources)
         self._options = options
@@ -83,7 +85,7 @@ class Worker:
         )
         self._planner = Planner(self._claims, self._fleet, self._plan_rules())
         self._stop = threading.Event()
-        self._abandon = threading.Event()
+        self._calls: dict[int, Sequence[Claim]] = {}  # by lane: what its call in flight is for
         self._fatal: BaseException | None = None
         self._database_away_since: float | None = None
 
@@ -111,11 +113,15 @@ class Worker:
         return self.stats
 
     def drain(self) -> None:
-        """Stop claiming, finish what is in flight. The second time: release it and go."""
-        if self._stop.is_set():
-            self._abandon.set()
-        self.was_interrupted = True
-        self._stop.set()
+        """Stop claiming, finish what is in flight. The second time: release it and go.
+
+        Signal handlers call it, so it takes no lock: `run` looks often.
+        """
+        self._asked_to_stop += 1
+
+    @property
+    def was_interrupted(self) -> bool:
+        return self._asked_to_stop > 0
 
     @property
     def in_flight(self) -> int:
@@ -127,20 +133,37 @@ class Worker:
         ]
         for lane in lanes:
             lane.start()
-        has_told = False
-        while any(lane.is_alive() for lane in lanes) and not self._abandon.wait(0.05):
-            if self.was_interrupted and not has_told:
+        while any(lane.is_alive() for lane in lanes):
+            time.sleep(_LOOK_SECONDS)
+            if self._asked_to_stop and not self._stop.is_set():
+                self._stop.set()
                 log.info("Finishing what is in flight. Once more (Ctrl-C) releases it and goes.")
-                has_told = True
-        if self._abandon.is_set():
-            self._release_all()
-
-    def _release_all(self) -> None:
-        """While lanes hang in calls that cannot be taken back; the fence drops their results."""
-        for claim in self._heartbeat.held():
-            claim.trusted_until = 0.0  # one try: who asks twice to go does not want to wait
-            if not self._release(claim):
+            if self._asked_to_stop > 1:
+                self._abandon(lanes)
                 return
+
+    def _abandon(self, lanes: Sequence[threading.Thread]) -> None:
+        """Frees what hangs in calls, which cannot be taken back; the fence drops their results.
+
+        Lanes that are not in a call get a moment to write what they have.
+        """
+        patience_until = time.monotonic() + _GOODBYE_SECONDS
+        while True:
+            for claims in list(self._calls.values()):
+                for claim in claims:
+                    self._release_at_once(claim)
+            if time.monotonic() > patience_until or not any(
+                lane.is_alive() and lane.ident not in self._calls for lane in lanes
+            ):
+                break
+            time.sleep(_LOOK_SECONDS)
+        for claim in self._heartbeat.held():
+            self._release_at_once(claim)
+
+    def _release_at_once(self, claim: Claim) -> None:
+        if claim in self._heartbeat.held():
+            claim.trusted_until = 0.0  # one try: who asks twice to go does not want to wait
+            self._release(claim)
 
     def _lane(self) -> None:
         try:
@@ -148,7 +171,6 @@ class Worker:
                 try:
                     if not self._step():
                         return
-                    self._database_away_since = None
                 except DatabaseUnavailable as error:
                     self._wait_for_database(error)
         except BaseException as error:
@@ -161,6 +183,7 @@ class Worker:
         patience_seconds = self._settings.server_unreachable_minutes * 60
         self._pool.wait_until_available(self._stop, patience_seconds)
         plan = self._planner.next()
+        self._database_away_since = None
         if isinstance(plan, Wait):
             self._stop.wait(plan.seconds)
         elif plan is not None:
@@ -174,12 +197,13 @@ class Worker:
             self._claim(sequence, open_claims)
             load = self._pipeline.load(open_claims)
             for claim, outcome in self._pipeline.transcribe(load, self._may_start):
-                self._settle(claim, outcome)
+                self._calls.pop(threading.get_ident(), None)
+                ended += self._settle(claim, outcome)
                 open_claims.remove(claim)
-                ended += 1
         except ServerUnavailable as error:
             log.debug("%s", error)  # the pool says it once, and the lane waits for a server
         finally:
+            self._calls.pop(threading.get_ident(), None)
             for claim in open_claims:
                 self._release(claim)
             self._planner.give_back(len(sequence) - ended)
@@ -197,7 +221,7 @@ class Worker:
                     self._log_miss(sequence)
                     return
                 if claimed and claim.chunk.has_failed_before:  # since the page was read
-                    self._claims.release(claim)
+                    self._release(claim)
                     return
                 self._heartbeat.hold([claim])
                 claimed.append(claim)
@@ -216,22 +240,30 @@ class Worker:
         if self._stop.is_set() or not all(claim.is_trusted for claim in claims):
             return False
         self._heartbeat.hold(claims)
+        self._calls[threading.get_ident()] = claims
         return True
 
-    def _settle(self, claim: Claim, outcome: Outcome) -> None:
+    def _settle(self, claim: Claim, outcome: Outcome) -> bool:
+        """Writes how the chunk ended; False if that was not ours to write any more."""
         self._heartbeat.let_go(claim)
         try:
             if isinstance(outcome, Transcript):
-                self._claims.complete(claim, replace(outcome, worker=self.id))
-                ending = "transcribed" if outcome.segments else "empty"
-                self.stats.succeeded(claim.chunk.id, ending)
-            else:
-                self._claims.fail(claim, outcome.kind, str(outcome))
-                self.stats.failed(claim.chunk.id)
-                log.warning("chunk %s failed: %s", claim.chunk.id, outcome)
+                try:
+                    self._claims.complete(claim, replace(outcome, worker=self.id))
+                except DatabaseRefused as refused:
+                    outcome = refused
+                else:
+                    ending = "transcribed" if outcome.segments else "empty"
+                    self.stats.succeeded(claim.chunk.id, ending)
+                    return True
+            self._claims.fail(claim, outcome.kind, str(outcome))
         except ClaimLost as lost:
             self.stats.add("skipped")
             log.warning("%s: its result is dropped", lost)
+            return False
+        self.stats.failed(claim.chunk.id)
+        log.warning("chunk %s failed: %s", claim.chunk.id, outcome)
+        return True
 
     def _release(self, claim: Claim) -> bool:
         """Frees the chunk; False if the database is away, which leaves it to its lease."""
@@ -246,10 +278,11 @@ class Worker:
         return True
 
     def _wait_for_database(self, error: DatabaseUnavailable) -> None:
-        if self._database_away_since is None:
-            self._database_away_since = time.monotonic()
-            log.warning("%s Waiting for it.", error)
-        if time.monotonic() - self._database_away_since > self._settings.lease_seconds:
+        since = self._database_away_since
+        if since is None:
+            since = self._database_away_since = time.monotonic()
+            log.warning("%s: waiting for it", error)
+        if time.monotonic() - since > self._settings.lease_seconds:
             raise error
         self._stop.wait(_DATABASE_RETRY_SECONDS)
 

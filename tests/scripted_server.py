@@ -19,13 +19,15 @@ import av
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP response; `cut` closes the connection after that many bytes of the body."""
+    """One HTTP response; `cut` closes the connection after that many bytes of the body, and
+    `drip_seconds` pass before each byte of it."""
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     delay_seconds: float = 0.0
     cut: int | None = None
+    drip_seconds: float = 0.0
 
 
 def heard(text: str, start: float = 0.0, end: float = 1.0) -> dict[str, Any]:
@@ -104,7 +106,8 @@ class ScriptedServer:
                         self.send_header(name, value)
                     self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
-                    self.wfile.write(body[: answer.cut])
+                    for part in _parts(body[: answer.cut], answer.drip_seconds):
+                        self.wfile.write(part)
                 if answer.cut is not None:
                     self.close_connection = True
 
@@ -112,6 +115,15 @@ class ScriptedServer:
                 pass
 
         return Handler
+
+
+def _parts(body: bytes, drip_seconds: float) -> Iterator[bytes]:
+    if not drip_seconds:
+        yield body
+        return
+    for byte in body:
+        time.sleep(drip_seconds)
+        yield bytes([byte])
 
 
 def _file_part(form: bytes) -> bytes:

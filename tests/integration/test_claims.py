@@ -130,10 +130,6 @@ class TestPaging:
         page = database.chunks.find(claim_protocol._query(order)).sort(claim_protocol._sort(order))
         assert index_of(page) == "paging"
 
-    def test_claims_in_work_are_read_from_their_index(self, database: Database) -> None:
-        add_chunks(database, 3)
-        assert index_of(database.chunks.find(claim_protocol._CLAIMED)) == "claims"
-
     def test_the_chunks_of_a_source_are_read_from_their_index(self, database: Database) -> None:
         source_id = add_source(database)
         add_chunks(database, 3, source_id=source_id)
