@@ -111,11 +111,16 @@ class ServerPool:
         """
         deadline: float | None = None
         while True:
-            with self._slots:
+            while not self._slots.acquire(timeout=_PATIENCE_STEP_SECONDS):
+                if not may_start():
+                    return None
+            try:
                 if not may_start():
                     return None
                 deadline = deadline or time.monotonic() + call_seconds
                 answer = self._call_any(upload, call_seconds)
+            finally:
+                self._slots.release()
             if isinstance(answer, Transcript):
                 return answer
             if time.monotonic() + answer >= deadline:

@@ -2,9 +2,12 @@
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,9 +16,11 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from stt.audio import SAMPLE_RATE, encode_flac
 from stt.database import Database
 from stt.fleet import Fleet, WorkerReport
 from tests.queue_builder import add_chunks, add_source, document
+from tests.recordings import babble, write_recording, write_video_without_sound, write_wav
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,6 +77,16 @@ def the_chunk(database: Database, source_id: ObjectId, index: int) -> dict[str, 
     return found
 
 
+def read_until(wanted: str, reader: int, seconds: float = 30) -> None:
+    """Reads what a process prints into a pipe or terminal until `wanted` was in it."""
+    deadline = time.monotonic() + seconds
+    seen = b""
+    while wanted.encode() not in seen:
+        assert time.monotonic() < deadline, seen
+        if select.select([reader], [], [], 0.1)[0]:
+            seen += os.read(reader, 65_536)
+
+
 class TestStatus:
     def test_it_shows_the_queue_as_text_and_as_json(
         self, stt: Stt, database: Database, talk: ObjectId
@@ -91,6 +106,30 @@ class TestStatus:
         url = mongo_url.replace("mongodb://", "mongodb://ann:s3cret@")
         done = stt("status", MONGO_URL=f"{url}&serverSelectionTimeoutMS=2000")
         assert "s3cret" not in done.stdout + done.stderr
+
+    @pytest.mark.parametrize("stdout", [os.pipe, os.openpty], ids=["pipe", "terminal"])
+    def test_watching_looks_again_until_ctrl_c(
+        self, stt: Stt, database: Database, talk: ObjectId, stdout: Callable[[], tuple[int, int]]
+    ) -> None:
+        reader, writer = stdout()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stt", "status", "--watch", "--interval", "0.1"],
+            cwd=stt.folder, env=stt.environment | {"TERM": "xterm"}, stdout=writer,
+            stderr=subprocess.PIPE, encoding="utf-8",
+        )  # fmt: skip
+        os.close(writer)
+        try:
+            read_until("talk.mp3", reader)
+            add_source(database, filename="later.mp3", chunk_count=0)
+            read_until("later.mp3", reader)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+        finally:
+            os.close(reader)
+            process.kill()
+            process.communicate()
+        assert process.returncode == 130
+        assert "Traceback" not in err
 
     def test_workers_are_listed(self, stt: Stt, database: Database) -> None:
         assert "stt" in stt("workers").stdout
@@ -219,6 +258,50 @@ class TestTrouble:
         assert "absent.wav" in second
         assert done.stdout == "2 failed\n"
         assert database.sources.find_one() is None
+
+    def test_every_kind_of_bad_recording_gets_a_line_and_the_good_one_is_in(
+        self, stt: Stt, database: Database, bad_recordings: dict[str, str]
+    ) -> None:
+        write_recording(stt.folder / "talks" / "good.mp3")
+        done = stt("ingest", "talks")
+        assert done.returncode == 1
+        lines = done.stderr.splitlines()
+        assert len(lines) == len(bad_recordings)
+        for line, (name, reason) in zip(lines, sorted(bad_recordings.items()), strict=True):
+            assert line.startswith(f"Error: talks/{name}: {reason}")
+        assert f"1 ingested, {len(bad_recordings)} failed" in done.stdout
+        [source] = database.sources.find()
+        assert source["filename"] == "good.mp3"
+        [chunk] = database.chunks.find()
+        assert chunk["original_id"] == source["_id"]
+        assert [audio["_id"] for audio in database.audio.find({}, ["_id"])] == [chunk["_id"]]
+
+
+@pytest.fixture
+def bad_recordings(stt: Stt) -> dict[str, str]:
+    """A folder `talks` of recordings that must be refused; the reason of each by its name."""
+    folder = stt.folder / "talks"
+    folder.mkdir()
+    (folder / "notes.mp3").write_text("These are the minutes of a meeting.\n" * 50)
+    (folder / "empty.wav").touch()
+    whole = write_wav(folder / "truncated.wav", babble(10)).read_bytes()
+    (folder / "truncated.wav").write_bytes(whole[: len(whole) // 2])
+    write_video_without_sound(folder / "video.mp4")
+    long = bytearray(encode_flac(babble(1)))
+    # The last 36 bits before the checksum of STREAMINFO are the number of samples.
+    long[22:26] = (25 * 3600 * SAMPLE_RATE).to_bytes(4, "big")
+    (folder / "long.flac").write_bytes(long)
+    reasons = {
+        "notes.mp3": "not audio",
+        "empty.wav": "empty",
+        "truncated.wav": "truncated",
+        "video.mp4": "no audio track",
+        "long.flac": "longer than 24 hours",
+    }
+    if os.geteuid() != 0:  # who may read everything
+        write_wav(folder / "secret.wav", babble(1)).chmod(0)
+        reasons["secret.wav"] = "cannot be read: permission denied"
+    return reasons
 
 
 def test_the_script_at_the_root_of_a_checkout_is_the_same_program(stt: Stt) -> None:

@@ -111,7 +111,7 @@ def test_a_killed_workers_chunks_come_back_after_the_lease_and_are_done_by_other
     add_chunks(database, 300, audio=opus)
     slow = Answer(body=heard("hello"), delay_seconds=0.1)
     with ScriptedServer(lambda number, upload: slow).running() as server:
-        flags = ("--watch", "--lease-seconds", "3", "--workers", "2")
+        flags = ("--watch", "--lease-seconds", "6", "--workers", "2")
         workers = [fleet.start(server, *flags) for _ in range(4)]
         victim = workers[0]
 
@@ -122,6 +122,7 @@ def test_a_killed_workers_chunks_come_back_after_the_lease_and_are_done_by_other
         until(victim_holds_something)
         victim.kill()
         victim.wait()
+        time.sleep(0.5)  # a write that it had sent may still be on its way
         orphans = {
             d["_id"] for d in database.chunks.find({"processing_by": {"$regex": f"_{victim.pid}$"}})
         }

@@ -99,6 +99,26 @@ def test_with_nothing_configured_it_brings_everything_up_and_takes_it_down(
     assert json.loads(again.stdout)["full_text"] == first.stdout.strip()
 
 
+def test_the_database_and_server_of_the_environment_are_used_and_nothing_is_started(
+    settings: Settings, talk: Path, server: ScriptedServer, mongo_url: str, database: Database
+) -> None:
+    ended = transcribe(
+        settings,
+        talk,
+        MONGO_URL=mongo_url,
+        DATABASE_NAME=database.chunks.database.name,
+        STT_SERVER_URL=server.url,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "good morning\n"
+    assert "Starting" not in ended.stderr
+    assert not settings.data_dir.exists()
+    assert len(server.calls) == 1
+    [chunk] = database.chunks.find()
+    assert chunk["transcript"]["server"] == server.url
+    assert chunk["transcribed_at"] is not None
+
+
 def test_a_bad_file_gets_its_line_and_the_others_go_on(
     settings: Settings, talk: Path, server: ScriptedServer
 ) -> None:

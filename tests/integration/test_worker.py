@@ -1,18 +1,24 @@
 """A worker against a real database and scripted servers over real HTTP: the failure table."""
 
+import logging
+import re
 import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import ObjectId
+from bson import Binary, ObjectId
 
-from stt.chunk import Chunk
+from stt.chunk import Chunk, Source
+from stt.claim import Claim, ClaimRules
 from stt.claims import MongoClaims
+from stt.cli.log_lines import TextFormatter
 from stt.database import Database
 from stt.errors import ConfigError, KeyRejected, ServerUnavailable
+from stt.export import Export
 from stt.settings import load_settings
 from stt.worker import Worker, WorkOptions
 from tests.mongo_process import free_port
@@ -21,6 +27,7 @@ from tests.scripted_server import Answer, ScriptedServer, always, heard, refusal
 from tests.speech import opus_tone
 
 BROKEN = b"OggS this is not audio"
+OTHER_ENCODER = Path(__file__).parents[1] / "data" / "other-encoder.opus"
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +83,25 @@ class TestWorking:
             ).run()
         assert stats.counts["transcribed"] + stats.counts["empty"] == 3
         assert database.chunks.count_documents({"transcribed_at": None}) == 0
+
+    def test_ten_seconds_of_another_programs_encoder_find_their_length_and_place(
+        self, database: Database
+    ) -> None:
+        source_id = ObjectId()
+        data = Binary(OTHER_ENCODER.read_bytes())
+        database.chunks.insert_many(
+            {"original_id": source_id, "index": index, "data": data} for index in range(3)
+        )
+        one_segment = lambda number, upload: Answer(body=heard("hello", 1.0, 2.0))  # noqa: E731
+        with ScriptedServer(one_segment).running() as server:
+            stats = make_worker(database, server.url).run()
+        assert stats.counts["transcribed"] == 3
+        durations = [d["duration"] for d in database.chunks.find({}, ["duration"])]
+        assert durations == pytest.approx([10.0] * 3, abs=0.05)
+        passages = Export(database, Source(source_id, "other.opus")).passages()
+        times = [(passage.start, passage.end) for passage in passages]
+        assert [start for start, _ in times] == pytest.approx([1.0, 11.0, 21.0], abs=0.1)
+        assert [end for _, end in times] == pytest.approx([2.0, 12.0, 22.0], abs=0.1)
 
     def test_a_chunk_without_speech_costs_no_call(self, database: Database) -> None:
         [id_] = add_chunks(database, 1, vad={"has_speech": False, "prob": 0.01})
@@ -188,6 +214,23 @@ class TestSequences:
         assert [document(database, id_)["attempts"] for id_ in ids] == [0, 1, 0]
         assert document(database, ids[1])["errors"][0]["kind"] == "refused"
 
+    def test_a_server_that_breaks_on_a_sequence_gets_its_chunks_one_by_one(
+        self, database: Database
+    ) -> None:
+        ids = add_chunks(database, 3, audio=opus_tone(1.0))
+        database.audio.update_one({"_id": ids[1]}, {"$set": {"data": opus_tone(1.5)}})
+
+        def script(number: int, upload: bytes) -> Answer:
+            if number == 1 or abs(seconds_of(upload) - 1.5) < 0.2:
+                return refusal(500, "out of memory")
+            return Answer(body=heard("fine"))
+
+        with ScriptedServer(script).running() as server:
+            options = {"sequence_seconds": 300, "limit": 3, "max_parallel_workers": 1}
+            make_worker(database, server.url, **options).run()
+        assert [document(database, id_)["attempts"] for id_ in ids] == [0, 1, 0]
+        assert len(server.calls) == 4
+
     def test_a_chunk_that_failed_before_travels_alone(
         self, database: Database, opus: bytes
     ) -> None:
@@ -230,6 +273,17 @@ class TestFailures:
         hang = lambda number, upload: Answer(body=heard("late"), delay_seconds=2)  # noqa: E731
         with ScriptedServer(hang).running() as server:
             make_worker(database, server.url, limit=1, chunk_timeout_seconds=0.5).run()
+        assert document(database, id_)["errors"][0]["kind"] == "server_fault"
+
+    def test_an_answer_that_drips_in_forever_is_cut_off(
+        self, database: Database, opus: bytes
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        drip = lambda number, upload: Answer(body=b"x" * 100, drip_seconds=0.1)  # noqa: E731
+        with ScriptedServer(drip).running() as server:
+            started = time.monotonic()
+            make_worker(database, server.url, limit=1, chunk_timeout_seconds=1).run()
+            assert time.monotonic() - started < 6
         assert document(database, id_)["errors"][0]["kind"] == "server_fault"
 
     def test_a_broken_chunk_between_good_ones_is_quarantined_after_three_tries(
@@ -370,6 +424,42 @@ class TestFailures:
         assert document(database, id_)["processing_by"] is None
 
 
+class TestOddDocuments:
+    """One document that nobody foresaw must never stop a worker, or be tried forever."""
+
+    def test_documents_with_nonsense_in_every_field_end_and_stop_nobody(
+        self, database: Database, opus: bytes
+    ) -> None:
+        odd: list[dict[str, Any]] = [
+            {"original_id": {"a": 1}, "index": 0, "data": opus},
+            {"original_id": "a talk", "index": "first", "data": opus, "format": 5},
+            {"original_id": ObjectId(), "index": 0, "data": "no bytes", "errors": 5},
+            {"original_id": ObjectId(), "index": 0, "data": opus, "duration": -3},
+            {"original_id": ObjectId(), "index": 1, "data": opus, "start": "yesterday"},
+        ]
+        database.chunks.insert_many(odd)
+        stale = {"processing_by": "gone_1", "claimed_at": 5, "expirations": "x"}
+        database.chunks.insert_one(
+            {"original_id": ObjectId(), "index": 7, "data": opus, "errors": "none", **stale}
+        )
+        database.workers.insert_one({"_id": "odd", "slots": "four", "counts": 3, "chunks": 1})
+        [good] = add_chunks(database, 1, audio=opus)
+        with ScriptedServer(always()).running() as server:
+            stats = make_worker(database, server.url, max_attempts=1).run()
+        assert document(database, good)["transcribed_at"] is not None
+        assert stats.counts["error"] == 1
+        assert database.chunks.count_documents({"transcribed_at": None, "failed_at": None}) == 0
+
+    def test_a_transcript_that_cannot_be_stored_counts_against_its_chunk(
+        self, database: Database, opus: bytes
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        with ScriptedServer(always("half a pair: \ud83d")).running() as server:
+            make_worker(database, server.url, limit=1).run()
+        assert document(database, id_)["errors"][0]["kind"] == "database_refused"
+        assert document(database, id_)["processing_by"] is None
+
+
 class TestLeases:
     def test_a_long_call_keeps_its_claim_by_renewal(
         self, database: Database, opus: bytes, bob: MongoClaims
@@ -491,3 +581,47 @@ def test_two_workers_share_a_queue_without_doing_anything_twice(
             thread.join()
     assert sum(worker.stats.done for worker in workers) == 20
     assert len(server.calls) == 20
+
+
+class OvertakenClaims(MongoClaims):
+    """Between this worker's page and its first claim, another worker claims that chunk."""
+
+    def __init__(self, database: Database, other: MongoClaims) -> None:
+        super().__init__(database, "late_3", ClaimRules())
+        self._other: MongoClaims | None = other
+
+    def claim(self, chunk: Chunk) -> Claim | None:
+        other, self._other = self._other, None
+        if other is not None:
+            assert other.claim(chunk) is not None
+        return super().claim(chunk)
+
+
+class TestMisses:
+    def test_a_miss_is_logged_in_the_line_that_people_grep_for(
+        self,
+        database: Database,
+        opus: bytes,
+        bob: MongoClaims,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        source_id = add_source(database)
+        taken, *others = add_chunks(database, 3, source_id=source_id, audio=opus)
+        with ScriptedServer(always()).running() as server, caplog.at_level(logging.INFO, "stt"):
+            settings = load_settings(
+                server_urls=(server.url,), max_parallel_workers=1, sequence_seconds=300
+            )
+            claims = OvertakenClaims(database, bob)
+            stats = Worker(database, settings, WorkOptions(), claims).run()
+        lines = [TextFormatter().format(record) for record in caplog.records]
+        [miss] = [line for line in lines if "already claimed" in line]
+        found = re.match(
+            r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  len (\d+) chunks  "
+            r"OriginalId ([0-9a-f]{24})  already claimed by another worker$",
+            miss,
+        )
+        assert found, miss
+        assert (found[1], found[2]) == ("3", str(source_id))
+        assert stats.counts["skipped"] == 1
+        assert document(database, taken)["processing_by"] == "bob_2"
+        assert all(document(database, id_)["transcribed_at"] for id_ in others)

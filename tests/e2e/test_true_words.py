@@ -1,0 +1,173 @@
+"""A new recording through the whole real path: the right words, at the right times."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stt.audio import Samples
+from stt.embedded_database import is_installed
+from stt.local_stack import open_database
+from stt.settings import Settings
+from tests.mongo_process import missing
+from tests.speech import speak
+from tests.whisper_process import demo_model
+
+SILENCE = Path(__file__).parents[2] / "samples" / "silence.mp3"
+FORMATS = ("txt", "srt", "vtt", "json", "tsv")
+FIRST = "yesterday afternoon my grandmother visited the wonderful museum"
+SECOND = "tomorrow evening everybody remembered the dangerous elephant"
+PAUSES_SECONDS = (2.0, 3.0)
+TOLERANCE_SECONDS = 0.5
+_AUDIBLE = 300  # of 32768
+
+Cue = tuple[float, float, str]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What `stt transcribe` printed of one recording, by format; and where its words truly are."""
+
+    printed: dict[str, str]
+    messages: dict[str, str]
+    times: list[tuple[float, float]]
+
+
+def transcribe(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """`stt transcribe` with nothing configured but a folder for its database."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "stt", "transcribe", *map(str, arguments)],
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "STT_DATA_DIR": str(folder / "data"),
+            "HF_HUB_OFFLINE": "1",
+        },
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended
+
+
+def record(path: Path) -> list[tuple[float, float]]:
+    """Two sentences, each after its pause; returns when each begins and ends, in seconds."""
+    parts: list[Samples] = []
+    times = []
+    count = 0
+    for sentence, pause_seconds in zip((FIRST, SECOND), PAUSES_SECONDS, strict=True):
+        with wave.open(str(speak(sentence, path))) as spoken:
+            rate = spoken.getframerate()
+            samples = np.frombuffer(spoken.readframes(spoken.getnframes()), np.int16)
+        audible = np.flatnonzero(np.abs(samples) > _AUDIBLE)
+        words = samples[audible[0] : audible[-1] + 1]
+        silence = np.zeros(round(pause_seconds * rate), np.int16)
+        begin = count + len(silence)
+        count = begin + len(words)
+        parts += [silence, words]
+        times.append((begin / rate, count / rate))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.concatenate([*parts, np.zeros(rate, np.int16)]).tobytes())
+    return times
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:
+    if not is_installed():
+        missing("the embedded database: pip install 'stt[embedded]'")
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
+    folder = tmp_path_factory.mktemp("true_words")
+    talk = folder / "talk.wav"
+    times = record(talk)
+    runs: dict[str, subprocess.CompletedProcess[str]] = {}
+    settings = Settings(_env_file=None, data_dir=folder / "data")  # type: ignore[call-arg]
+    with open_database(settings):  # it stays up from one run to the next
+        for name in FORMATS:
+            model = ("--model", demo_model()) if not runs else ()
+            runs[name] = transcribe(folder, talk, "--format", name, *model)
+    return Heard(
+        {name: run.stdout for name, run in runs.items()},
+        {name: run.stderr for name, run in runs.items()},
+        times,
+    )
+
+
+def seconds(clock: str) -> float:
+    hours, minutes, rest = clock.replace(",", ".").split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(rest)
+
+
+def cues_of_subtitles(text: str) -> list[Cue]:
+    found = re.findall(r"(?m)^([\d:.,]+) --> ([\d:.,]+)\n(.+)$", text)
+    return [(seconds(start), seconds(end), said) for start, end, said in found]
+
+
+def cues_of_json(text: str) -> list[Cue]:
+    return [(s["start"], s["end"], s["text"]) for s in json.loads(text)["segments"]]
+
+
+def cues_of_tsv(text: str) -> list[Cue]:
+    rows = [line.split("\t") for line in text.splitlines()[1:]]
+    return [(int(start) / 1000, int(end) / 1000, said) for start, end, said in rows]
+
+
+TIMED: dict[str, Callable[[str], list[Cue]]] = {
+    "srt": cues_of_subtitles,
+    "vtt": cues_of_subtitles,
+    "json": cues_of_json,
+    "tsv": cues_of_tsv,
+}
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z']+", text.lower())
+
+
+def test_the_words_are_right_as_text(heard: Heard) -> None:
+    assert words(heard.printed["txt"]) == words(f"{FIRST} {SECOND}")
+    assert words(json.loads(heard.printed["json"])["full_text"]) == words(f"{FIRST} {SECOND}")
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_words_and_times_are_right_in_every_format_that_has_times(heard: Heard, name: str) -> None:
+    cues = TIMED[name](heard.printed[name])
+    said = [words(text) for _, _, text in cues]
+    assert list(chain(*said)) == words(f"{FIRST} {SECOND}")
+    counts = np.cumsum([len(part) for part in said]).tolist()
+    assert len(words(FIRST)) in counts, f"a cue reaches over the pause: {cues}"
+    last_of_first = counts.index(len(words(FIRST)))
+    sentences = cues[: last_of_first + 1], cues[last_of_first + 1 :]
+    for sentence, (begin, end) in zip(sentences, heard.times, strict=True):
+        assert sentence[0][0] == pytest.approx(begin, abs=TOLERANCE_SECONDS)
+        assert sentence[-1][1] == pytest.approx(end, abs=TOLERANCE_SECONDS)
+
+
+def test_only_the_first_format_costs_a_transcription(heard: Heard) -> None:
+    started = [name for name in FORMATS if "Starting a whisper server" in heard.messages[name]]
+    assert started == ["txt"]
+
+
+def test_silence_gives_an_empty_transcript(tmp_path: Path) -> None:
+    ended = transcribe(tmp_path, SILENCE, "--format", "json", "--model", demo_model())
+    found = json.loads(ended.stdout)
+    assert found["segments"] == []
+    assert found["full_text"] == ""
+    assert found["completed_at"] is not None
