@@ -1,10 +1,14 @@
 """The database's edge: client, collections, indexes, server time, and pymongo's errors as ours."""
 
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote_plus
 
+import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from pymongo import (
@@ -26,7 +30,6 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
 )
-from pymongo.uri_parser import parse_uri
 
 from stt.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 
@@ -43,9 +46,16 @@ _NOT_AUTHORIZED = {13, 18}  # Unauthorized, AuthenticationFailed
 _DOCUMENT_REFUSED = {2, 9, 14, 66, 121, 10334, 17419, 17420}
 _TIMEOUTS = {
     "serverSelectionTimeoutMS": 5_000,
-    "connectTimeoutMS": 5_000,
+    "connectTimeoutMS": 4_000,  # shorter, so that the reason is known when the other runs out
     "socketTimeoutMS": 20_000,
 }
+
+_GOODBYE_SECONDS = 1.0
+
+_URL_FORM = (
+    "write mongodb://USER:PASSWORD@HOST:PORT/?OPTIONS, with every sign of the name and the password"
+    " that is no letter or digit as %XX, such as %40 for @"
+)
 
 PAGING_ORDER = [("priority", DESCENDING), ("start", ASCENDING), ("_id", ASCENDING)]
 
@@ -72,15 +82,10 @@ class Database:
     def __init__(self, url: str, name: str) -> None:
         """Connects lazily: the first operation finds out whether the database is there.
 
-        Raises ConfigError for a URL or a database name that cannot be right.
+        Raises ConfigError for a URL or a database name that cannot be right, and for a file of
+        the URL's TLS options that cannot be used.
         """
-        try:
-            if not url.startswith("mongodb+srv:"):  # that would ask the name server twice
-                parse_uri(url, warn=False)  # unlike the client, it raises for a wrong option
-            self._client: MongoClient[Document] = MongoClient(url, **_unset_in(url))
-        except (InvalidURI, ConfigurationError, ValueError) as error:
-            # The message of the driver may hold the URL, and the URL a password.
-            raise ConfigError(f"MONGO_URL is wrong: {_redacted(error, url)}") from error
+        self._client = _client(url)
         try:
             # Whatever the URL prefers: a secondary may not know yet what we have just written.
             self._db = self._client.get_database(name, _AWARE, ReadPreference.PRIMARY, _DURABLE)
@@ -112,7 +117,9 @@ class Database:
         return time
 
     def close(self) -> None:
-        self._client.close()
+        """Says goodbye to the server, but does not wait for one that is away."""
+        with pymongo.timeout(_GOODBYE_SECONDS):
+            self._client.close()
 
     def __enter__(self) -> "Database":
         return self
@@ -142,8 +149,9 @@ def translated() -> Iterator[None]:
             raise DatabaseRefused(f"The database refuses it: {_first_line(error)}") from error
         raise DatabaseUnavailable(f"The database could not do it: {_first_line(error)}") from error
     except ConnectionFailure as error:
+        reason = _first_line(error)
         raise DatabaseUnavailable(
-            f"The database does not answer (MONGO_URL): {_first_line(error)}"
+            f"The database does not answer (MONGO_URL): {reason}{_tls_advice(reason)}"
         ) from error
     except (DocumentTooLarge, BSONError, UnicodeEncodeError, OverflowError) as error:
         raise DatabaseRefused(f"It cannot be stored: {_first_line(error)}") from error
@@ -152,17 +160,56 @@ def translated() -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).partition(", full error:")[0].partition(", Timeout:")[0]
+    text = re.split(r", full error:|, Timeout:| \(configured timeouts:", str(error))[0]
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def _redacted(error: Exception, url: str) -> str:
-    """The driver's message, but never one that repeats the URL, which may hold a password."""
-    _, _, after_scheme = url.partition("://")
-    credentials, at, _ = after_scheme.rpartition("@")
-    text = _first_line(error)
-    leaks = at and any(part and part in text for part in (credentials, *credentials.split(":", 1)))
-    return type(error).__name__ if leaks else text
+def _tls_advice(reason: str) -> str:
+    """What to look at in MONGO_URL where it may be about TLS, or nothing."""
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        return ". Its tlsCAFile must name the authority that signed the server's certificate"
+    if "SSL handshake failed" in reason or "[SSL" in reason:
+        return ". If this server speaks no TLS, take tls=true out of it"
+    if "reset by peer" in reason or "connection closed" in reason:
+        return ". If this server speaks TLS only, add tls=true to it"
+    return ""
+
+
+def _client(url: str) -> MongoClient[Document]:
+    """Raises ConfigError, and never says a piece of the URL, for that may hold a password."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("mongodb", "mongodb+srv"):  # the driver would take it for a host's name
+        raise ConfigError("MONGO_URL is wrong: it must begin with mongodb:// or mongodb+srv://")
+    if "@" in rest.partition("?")[0].partition("/")[2]:  # and here what stands before the slash
+        raise ConfigError(f"MONGO_URL is wrong: {_URL_FORM}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # the driver only warns of a wrong option
+            return MongoClient(url, **_unset_in(url))
+    except OSError as error:  # ssl.SSLError is one
+        where = f"{error.filename}: " if error.filename else ""
+        raise ConfigError(
+            "MONGO_URL: a file that its tls options name cannot be used:"
+            f" {where}{error.strerror or error}"
+        ) from None
+    except (InvalidURI, ConfigurationError, ValueError, UserWarning) as error:
+        reason = _URL_FORM if _repeats(_first_line(error), rest) else _first_line(error)
+        # From None: a traceback would show what the driver says.
+        raise ConfigError(f"MONGO_URL is wrong: {reason}") from None
+
+
+def _repeats(text: str, rest_of_url: str) -> bool:
+    """True if the text has a word of the URL that may be a piece of a password."""
+    credentials, _, others = rest_of_url.rpartition("@")
+    options = others.partition("?")[2]
+    values = re.findall(r"(?<!file)=([^&;]*)", options, re.IGNORECASE)
+    secret = " ".join([credentials or others.partition("?")[0], *values])
+    words = _words(secret) | _words(unquote_plus(secret))
+    return not (words - {"true", "false"}).isdisjoint(_words(text))
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[^\W_]{2,}", text.casefold()))
 
 
 def _unset_in(url: str) -> dict[str, Any]:

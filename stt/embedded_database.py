@@ -11,8 +11,11 @@ vouch for:
 Locks end with the process that holds them, so `kill -9` leaves nothing to clean up: a server whose
 last user was killed goes on, the next command joins it and takes it down at its end. The server is
 a session of its own, out of reach of the terminal's Ctrl-C. A write that asks for the journal, as
-all of ours do, survives `kill -9` of anything. It listens on this machine only and asks for no
-password: where several people share a machine, use a MongoDB with users instead.
+all of ours do, survives `kill -9` of anything, and a full disk. A full disk breaks the server that
+runs, and space alone does not mend it: whoever joins it next starts it anew.
+
+It listens on this machine only and asks for no password: where several people share a machine, use
+a MongoDB with users instead.
 """
 
 import contextlib
@@ -30,15 +33,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from stt.child_process import end, free_port
 from stt.errors import ConfigError, DatabaseUnavailable
 
 _CACHE_SIZE = "256M"
 _LARGEST_LOG_BYTES = 1_000_000
-_LEAST_FREE_BYTES = 1_000_000
+_LEAST_FREE_BYTES = 16_000_000  # the journal takes ten million at once
 _PORT_TRIES = 3
+_INTERNAL_ERROR = 1  # MongoDB's code for it
 _START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
@@ -63,6 +67,7 @@ class EmbeddedServer:
         self._folder = folder.expanduser().absolute()
         self._log_path = self._folder / "database.log"
         self._port_path = self._folder / "database.port"
+        self._url = ""
         self._pid = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -75,6 +80,13 @@ class EmbeddedServer:
                 url = self._join() if self._is_alive() else self._start()
             try:
                 yield url
+            except DatabaseUnavailable as error:
+                if self._is_disk_full():
+                    raise DatabaseUnavailable(
+                        f"The disk is full, so the embedded database in {self._folder} cannot"
+                        " write. Nothing that was stored is lost: make space, and run this again."
+                    ) from error
+                raise
             finally:
                 with self._gate():
                     if _take(users):
@@ -96,6 +108,10 @@ class EmbeddedServer:
             if time.monotonic() > deadline:
                 raise self._unusable("it runs, but does not answer")
             time.sleep(_POLL_SECONDS)
+        if _is_broken(url):
+            _log.warning("The embedded database has broken down and is started anew")
+            self._stop()
+            return self._start()
         return url
 
     def _start(self) -> str:
@@ -114,12 +130,12 @@ class EmbeddedServer:
         assert self._process is not None
         try:
             deadline = time.monotonic() + _START_SECONDS
-            while not self._answers(url):
+            while not self._answers(url, self._process.pid):
                 if self._process.poll() is not None:
                     reason = _last_line(self._log_path, log_start)
                     if "Address already in use" in reason:
                         return None
-                    if shutil.disk_usage(self._folder).free < _LEAST_FREE_BYTES:
+                    if self._is_disk_full():
                         reason = "the disk is full"
                     raise self._unusable(reason or f"exit code {self._process.returncode}")
                 if time.monotonic() > deadline:
@@ -156,19 +172,19 @@ class EmbeddedServer:
             )
             return log.tell()
 
-    def _answers(self, url: str) -> bool:
+    def _answers(self, url: str, expected_pid: int | None = None) -> bool:
+        """True if our server does, and not a foreign one that sits on the port while ours fails to
+        get it; its process is then known."""
         client: MongoClient[dict[str, Any]]
         with MongoClient(url, serverSelectionTimeoutMS=500, socketTimeoutMS=5_000) as client:
             try:
                 status = client.admin.command("serverStatus")
             except PyMongoError:
                 return False
-        pid = status.get("pid")
-        # A foreign server may sit on the port while ours fails to get it.
-        is_foreign = self._process is not None and pid != self._process.pid
+        is_foreign = expected_pid is not None and status.get("pid") != expected_pid
         if is_foreign or status.get("process") != "secantus" or not self._is_alive():
             return False
-        self._pid = int(status["pid"])
+        self._url, self._pid = url, int(status["pid"])
         return True
 
     def _is_alive(self) -> bool:
@@ -176,8 +192,11 @@ class EmbeddedServer:
             return not _take(server)
 
     def _stop(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if self._is_alive():
+        signals = [signal.SIGTERM, signal.SIGKILL]
+        if self._is_alive() and self._knows_process() and _is_broken(self._url):
+            signals = signals[1:]  # it may never end by itself, and its journal has all there is
+        for number in signals:
+            if self._is_alive() and self._knows_process():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._pid, number)
             deadline = time.monotonic() + _STOP_SECONDS
@@ -185,6 +204,22 @@ class EmbeddedServer:
                 time.sleep(_POLL_SECONDS)
         if self._process is not None:
             self._process.wait()
+
+    def _knows_process(self) -> bool:
+        """False if another user has started it anew since, and it does not say which it is."""
+        if self._process is not None and self._process.poll() is None:
+            return True
+        try:
+            url = _mongo_url(int(self._port_path.read_text()))
+        except (OSError, ValueError):
+            return False
+        return url == self._url or self._answers(url)
+
+    def _is_disk_full(self) -> bool:
+        try:
+            return shutil.disk_usage(self._folder).free < _LEAST_FREE_BYTES
+        except OSError:  # the folder is gone
+            return False
 
     @contextlib.contextmanager
     def _gate(self) -> Iterator[None]:
@@ -224,6 +259,19 @@ def _take(lock: IO[bytes]) -> bool:
 
 def _mongo_url(port: int) -> str:
     return f"mongodb://127.0.0.1:{port}/?directConnection=true"
+
+
+def _is_broken(url: str) -> bool:
+    """True if it answers, but cannot read: its storage engine has given up, for good."""
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(url, serverSelectionTimeoutMS=5_000, socketTimeoutMS=5_000) as client:
+        try:
+            client.stt.source_files.find_one({}, ["_id"])
+        except OperationFailure as error:
+            return error.code == _INTERNAL_ERROR
+        except PyMongoError:
+            return False  # too slow, say: not for us to judge
+    return False
 
 
 def _last_line(log: Path, start: int) -> str:

@@ -13,7 +13,10 @@ Both passes over a transcript see the same chunks: those that were done when the
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import secrets
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, pairwise
@@ -33,6 +36,8 @@ FORMATS = tuple(WRITERS)
 _OUTLINE_FIELDS = ["index", "start", "offset", "duration", "transcribed_at", "failed_at"]
 _BATCH = 50
 _LONGEST_STEM_BYTES = 200
+# Control characters, line ends, what turns the direction of writing, and what Windows forbids.
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>:"|?*]')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
@@ -151,12 +156,34 @@ def file_name(source: Source, format_name: str) -> str:
     """A name for the transcript that is one file in one folder, whatever the database says."""
     name = re.split(r"[/\\]", source.filename)[-1]
     name = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)
-    name = re.sub(r'[\x00-\x1f\x7f<>:"|?*\ud800-\udfff]', "_", name).strip(" .")
+    name = _NOT_IN_NAMES.sub("_", name).strip(" .")
     if not name or _RESERVED.match(name):
-        name = f"{name}_{source.id}".lstrip("_")
+        head, dot, tail = name.partition(".")  # Windows reserves NUL.anything
+        name = f"{head}_{source.id}{dot}{tail}".lstrip("_")
     while len(name.encode()) > _LONGEST_STEM_BYTES:
         name = name[:-1]
     return f"{name}.{format_name}"
+
+
+def file_names(sources: Sequence[Source], format_name: str) -> list[str]:
+    """A name for each in one folder; of several that would share a file, all get their ids too."""
+    plain = [file_name(source, format_name) for source in sources]
+    count = Counter(map(_folded, plain))
+    taken = set(count)
+    names = []
+    for source, name in zip(sources, plain, strict=True):
+        if count[_folded(name)] > 1:
+            while _folded(name) in taken:
+                name = f"{Path(name).stem}_{source.id}.{format_name}"
+            taken.add(_folded(name))
+        names.append(name)
+    return names
+
+
+def _folded(name: str) -> str:
+    """Equal for names that a file system may take for one: some tell neither case nor accents
+    written as one character or as two apart."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def save(pieces: Iterable[str], path: Path) -> None:
@@ -170,7 +197,8 @@ def save(pieces: Iterable[str], path: Path) -> None:
             _write(pieces, path)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".stt-{os.getpid()}.part")
+        # Processes of two machines may have one id.
+        unfinished = path.with_name(f".stt-{os.getpid()}-{secrets.token_hex(4)}.part")
         try:
             _write(pieces, unfinished)
             unfinished.replace(path)

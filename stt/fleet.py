@@ -79,7 +79,7 @@ def _member(document: Mapping[str, Any], now: datetime) -> FleetMember:
             state=str(document.get("state") or ""),
             slots=count_of(document.get("slots")),
             chunks=tuple(chunks) if isinstance(chunks, list) else (),
-            counts=counts if isinstance(counts, dict) else {},
+            counts={k: count_of(v) for k, v in counts.items()} if isinstance(counts, dict) else {},
         ),
         age_seconds=age.total_seconds(),
     )

@@ -176,7 +176,7 @@ def _lines(text: str) -> str:
 
 
 def _without_control_characters(text: str) -> str:
-    return re.sub(r"[\x00-\x08\x0e-\x1b\x7f\ufeff]", "", text)
+    return re.sub(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff]", "", text)
 
 
 def _quoted(value: object) -> str:

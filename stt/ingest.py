@@ -14,6 +14,7 @@ What makes it safe to crash, to run twice and to run beside the workers:
 import hashlib
 import itertools
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,6 +44,8 @@ _ENCODERS = 2
 # Stored together: fewer round trips, and still a progress bar that moves.
 _BATCH = 4
 _DUPLICATE_KEY = 11_000
+_LONGEST_PROMPT = 10_000
+_LANGUAGE = re.compile(r"[A-Za-z]{2,20}([-_][A-Za-z0-9]{1,8}){0,3}")
 
 Progress = Callable[[float, float | None], None]
 """Called with the seconds stored so far, and the seconds in all where the file tells."""
@@ -54,7 +57,8 @@ _log = logging.getLogger(__name__)
 class IngestOptions:
     """What a person may say about recordings; `chunk_seconds` is the most that a chunk holds.
 
-    Raises ConfigError for a length of chunks outside 1 to 600 s.
+    Raises ConfigError for a length of chunks outside 1 to 600 s, for a language that can be none,
+    and for a prompt of more than 10,000 characters: it travels with every chunk.
     """
 
     language: str | None = None
@@ -67,6 +71,13 @@ class IngestOptions:
             raise ConfigError(
                 f"A chunk of {self.chunk_seconds:g} s is not possible: choose a length from"
                 f" {_SHORTEST_CHUNK_SECONDS:g} to {_LONGEST_CHUNK_SECONDS:g} s."
+            )
+        if self.language is not None and not _LANGUAGE.fullmatch(self.language):
+            raise ConfigError(f"{self.language[:20]!r} is no language's code, such as `en`.")
+        if self.prompt is not None and len(self.prompt) > _LONGEST_PROMPT:
+            raise ConfigError(
+                f"The prompt has {len(self.prompt)} characters, of {_LONGEST_PROMPT} at most:"
+                " Whisper heeds the last 200 words or so."
             )
 
 

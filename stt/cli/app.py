@@ -4,8 +4,11 @@
 key · 4 database unreachable · 5 whisper server unreachable · 130 interrupted
 """
 
+import errno
 import io
+import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -14,6 +17,7 @@ from stt.cli.render import note
 from stt.errors import SttError
 
 INTERRUPTED = 130
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     name="stt",
@@ -42,5 +46,13 @@ def main() -> None:
     except SttError as error:
         note(f"Error: {error}")
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        # What stdout still holds back must not fail once more when the program ends.
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        note(f"Error: The output cannot be written: {error.strerror}")
+        sys.exit(SttError.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -1,5 +1,6 @@
 """`stt export`: the transcript of a source, to stdout, a file or a folder."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from stt.cli.connect import (
 )
 from stt.cli.render import note
 from stt.cli.wording import plural
-from stt.export import FORMATS, Export, file_name, save
+from stt.export import FORMATS, Export, file_names, save
 from stt.sources import Sources
 
 EXAMPLES = """\b
@@ -98,21 +99,15 @@ def _format(name: str | None, output: str) -> str:
 
 
 def _is_folder(output: str) -> bool:
-    return output != "-" and (output.endswith(("/", "\\")) or Path(output).is_dir())
+    # A name that cannot be one, being too long, is no folder either; writing it says what is wrong.
+    return output != "-" and (output.endswith(("/", "\\")) or os.path.isdir(output))  # noqa: PTH112
 
 
 def _targets(sources: Sequence[Source], format_name: str, output: str) -> list[Path | None]:
-    """Where each goes, None for stdout; two that would share a file get their ids as well."""
+    """Where each goes, None for stdout."""
     if not _is_folder(output):
         return [None if output == "-" else Path(output)] * len(sources)
-    names = [file_name(source, format_name) for source in sources]
-    folded = [name.casefold() for name in names]  # some file systems do not tell case apart
-    targets: list[Path | None] = []
-    for source, name in zip(sources, names, strict=True):
-        if folded.count(name.casefold()) > 1:
-            name = f"{Path(name).stem}_{source.id}.{format_name}"
-        targets.append(Path(output) / name)
-    return targets
+    return [Path(output) / name for name in file_names(sources, format_name)]
 
 
 def _write(pieces: Iterable[str], target: Path | None) -> None:

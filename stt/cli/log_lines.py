@@ -3,12 +3,11 @@
 A record marked `extra={"plain": True}` has no time before it; other extras become keys in JSON.
 """
 
-import json
 import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from stt.cli.wording import local_time, printable
+from stt.cli.wording import json_text, local_time, printable
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "plain"}
 
@@ -21,7 +20,8 @@ class TextFormatter(logging.Formatter):
         if not getattr(record, "plain", False):
             text = f"{local_time(record.created)}  {text}"
         if record.exc_info:
-            text = f"{text}\n{self.formatException(record.exc_info)}"
+            lines = self.formatException(record.exc_info).splitlines()
+            text = "\n".join([text, *map(printable, lines)])
         return text
 
 
@@ -36,4 +36,4 @@ class JsonFormatter(logging.Formatter):
         line |= {k: v for k, v in vars(record).items() if k not in _STANDARD_FIELDS}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json_text(line)

@@ -5,7 +5,6 @@ never tear each other. Everywhere else an event is one plain line and nothing el
 """
 
 import contextlib
-import json
 import logging
 import os
 import sys
@@ -25,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stt.cli.log_lines import JsonFormatter, TextFormatter
-from stt.cli.wording import clock, local_time, plural, printable, span, to_json
+from stt.cli.wording import clock, json_text, local_time, plural, printable, span
 from stt.fleet import FleetMember
 from stt.queue_stats import QueueStatus, SourceProgress
 
@@ -224,7 +223,7 @@ def show_again(make: Callable[[], Screen], interval_seconds: float) -> None:
 def show_json(value: object, *, on_one_line: bool = False) -> None:
     """Dataclasses and what they hold as JSON on stdout; ids as text, times as ISO 8601 in UTC."""
     indent = None if on_one_line else 2
-    sys.stdout.write(json.dumps(to_json(value), indent=indent, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(value, indent) + "\n")
     sys.stdout.flush()
 
 
@@ -286,7 +285,7 @@ def _sources_table(sources: Iterable[SourceProgress]) -> list[Screen]:
             str(counts.total),
             share,
             Text(str(counts.failed or ""), style="red"),
-            Text(str(source.id or ""), style="dim"),
+            Text(printable(str(source.id or "")), style="dim"),
             "being ingested" if source.is_ingesting else "",
         )
     more = len(latest) - _SOURCES_SHOWN
@@ -302,7 +301,8 @@ def _failures(status: QueueStatus) -> list[RenderableType]:
         at = "" if chunk.failed_at is None else f", {local_time(chunk.failed_at.timestamp())}"
         place = f"no. {chunk.index} of {chunk.filename}, {chunk.attempts} tries{at}"
         lines.append(Text(printable(f"{chunk.id}  {place}")))
-        error = Text(printable(f"{chunk.kind}: {chunk.message}"), style="red")
+        where = f" ({chunk.server})" if chunk.server and chunk.server not in chunk.message else ""
+        error = Text(printable(f"{chunk.kind}: {chunk.message}{where}"), style="red")
         lines.append(Padding(error, (0, 0, 0, 4)))
     more = status.counts.failed - len(status.failed_chunks)
     if more > 0:

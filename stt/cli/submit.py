@@ -11,7 +11,7 @@ from stt.cli.connect import DatabaseName, DataDir, MongoUrl, open_database, sett
 from stt.cli.render import note, recording_progress, setup_logging
 from stt.cli.wording import clock, plural
 from stt.database import Database
-from stt.errors import RecordingError
+from stt.errors import ConfigError, RecordingError
 
 if TYPE_CHECKING:
     from stt.ingest import IngestOptions
@@ -42,7 +42,9 @@ def ingest_command(
     prompt: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Names and words that will come up.")
     ] = None,
-    priority: Annotated[int, typer.Option(metavar="N", help="Higher goes first.")] = 0,
+    priority: Annotated[
+        int, typer.Option(min=-(10**9), max=10**9, metavar="N", help="Higher goes first.")
+    ] = 0,
     chunk_seconds: Annotated[
         float, typer.Option(metavar="S", help="Length of a chunk at most, 1 to 600.")
     ] = 30.0,
@@ -53,9 +55,12 @@ def ingest_command(
     """Put recordings into the queue, cut into chunks."""
     from stt.ingest import IngestOptions, find_recordings
 
+    try:
+        options = IngestOptions(language, prompt, priority, chunk_seconds)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
     settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
     setup_logging(settings.log_format)
-    options = IngestOptions(language, prompt, priority, chunk_seconds)
     endings: Counter[str] = Counter()
     with open_database(settings) as database:
         for path in find_recordings(paths):

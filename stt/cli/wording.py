@@ -1,5 +1,6 @@
 """How times, counts and foreign text are written for people and for programs: pure functions."""
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
@@ -36,6 +37,12 @@ def plural(count: int, noun: str) -> str:
 def printable(text: str) -> str:
     """One line that cannot move the cursor: names and messages come from other programs."""
     return "".join(c if c.isprintable() else " " for c in text.rstrip())
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON in which letters stand as they are, and nothing that could move the cursor does."""
+    text = json.dumps(to_json(value), indent=indent, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def to_json(value: Any) -> Any:

@@ -115,7 +115,8 @@ class TestFailedChunks:
         source_id = add_source(database, filename="talk.mp3")
         errors = [
             {"at": now, "worker": "a_1", "kind": "server_fault", "message": "500"},
-            {"at": now, "worker": "b_2", "kind": "bad_audio", "message": "no audio"},
+            {"at": now, "worker": "b_2", "kind": "bad_audio", "message": "no audio"}
+            | {"server": "http://gpu-box:8081"},
         ]
         [chunk_id] = add_chunks(
             database, 1, source_id=source_id, failed_at=now, attempts=3, errors=errors
@@ -123,6 +124,7 @@ class TestFailedChunks:
         [failed] = status_of(database).failed_chunks
         assert (failed.id, failed.filename, failed.attempts) == (chunk_id, "talk.mp3", 3)
         assert (failed.kind, failed.message, failed.worker) == ("bad_audio", "no audio", "b_2")
+        assert failed.server == "http://gpu-box:8081"
 
     def test_one_without_a_record_is_shown_too(self, database: Database) -> None:
         add_chunks(database, 1, failed_at=database.server_time(), errors=None)

@@ -77,6 +77,7 @@ def test_every_setting_has_a_flag_but_for_the_key(stt: Run) -> None:
         ["--limit", "0"],
         ["--limit", "many"],
         ["--limit", "3", "status"],
+        ["--persistent", "status"],
         ["--server", "http://a", "status"],
         ["ingest"],
         ["export"],
@@ -102,6 +103,8 @@ def test_wrong_usage_exits_with_2_and_says_why(stt: Run, arguments: list[str]) -
     [
         (["--workers", "0"], "MAX_PARALLEL_WORKERS"),
         (["--lease-seconds", "0"], "LEASE_SECONDS"),
+        (["--max-minutes", "0"], "NODE_MAX_MINUTES"),
+        (["--required-empty-checks", "0"], "NODE_REQUIRED_EMPTY_CHECKS"),
         (["--server", "gpu-box:8081"], "STT_SERVER_URL"),
         (["--log-format", "xml"], "STT_LOG_FORMAT"),
         (["--log-format", "xml", "status"], "STT_LOG_FORMAT"),
@@ -202,6 +205,23 @@ class TestWork:
         assert settings.server_urls == ("http://a", "http://b")
         assert (settings.max_parallel_workers, settings.parallel_limit) == (3, 1)
         assert settings.lease_seconds == 77
+
+    def test_what_stops_a_worker_can_be_said_with_flags(
+        self, stt: Run, monkeypatch: pytest.MonkeyPatch, fake_worker: type[FakeWorker]
+    ) -> None:
+        monkeypatch.setenv("NODE_LIMIT", "9")
+        flags = (
+            "--required-empty-checks 5 --empty-queue-wait 7 --idle-timeout-minutes 8"
+            " --server-unreachable-minutes 9 --max-consecutive-failures 4 --max-minutes 55"
+            " --persistent"
+        )
+        assert stt(*flags.split()) == 0
+        settings, options = fake_worker.given
+        assert (settings.required_empty_checks, settings.empty_queue_wait_seconds) == (5, 7)
+        assert (settings.idle_timeout_minutes, settings.server_unreachable_minutes) == (8, 9)
+        assert (settings.max_consecutive_failures, settings.max_minutes) == (4, 55)
+        assert settings.persistent
+        assert options.limit == 9
 
     @pytest.mark.parametrize(("errors", "interrupted", "code"), [(0, 0, 0), (2, 0, 1), (2, 1, 130)])
     def test_the_exit_code_tells_how_it_ended(

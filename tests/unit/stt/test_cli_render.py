@@ -186,11 +186,12 @@ class TestStatusScreen:
 
     def test_failures_show_their_error_and_the_way_out(self) -> None:
         failed = FailedChunk(
-            ObjectId("6" * 24), None, "talk\x1b.mp3", 7, 3, NOW, "bad_audio", "no [audio]", "w"
-        )
+            ObjectId("6" * 24), None, "talk\x1b.mp3", 7, 3, NOW, "bad_audio", "no [audio]", "w",
+            "http://gpu\x1b-box:8081",
+        )  # fmt: skip
         text = shown(status(StateCounts(failed=2), failed_chunks=(failed,)))
         assert f"{'6' * 24}  no. 7 of talk .mp3, 3 tries" in text
-        assert "bad_audio: no [audio]" in text
+        assert "bad_audio: no [audio] (http://gpu -box:8081)" in text
         assert "… and 1 more" in text
         assert "stt retry" in text
 
