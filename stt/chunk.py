@@ -10,7 +10,7 @@ from bson import ObjectId
 
 CHUNK_FIELDS = (
     "original_id", "index", "start", "offset", "duration", "format", "vad.has_speech",
-    "attempts", "expirations", "not_before",
+    "attempts", "expirations", "not_before", "solo", "errors.server",
 )  # fmt: skip
 """What `Chunk.from_document` reads: ask the database for these and nothing heavier."""
 
@@ -23,7 +23,8 @@ class Chunk:
     """The queue's view of one chunk: what planning and transcribing need, without its audio.
 
     `offset` and `duration` are seconds (None where another program left them out), `start` and
-    `not_before` are aware UTC times.
+    `not_before` are aware UTC times. `solo`: a server died with it in company, so it travels
+    alone; `failed_on`: the servers that its last errors name.
     """
 
     id: ObjectId
@@ -37,6 +38,8 @@ class Chunk:
     attempts: int = 0
     expirations: int = 0
     not_before: datetime | None = None
+    solo: bool = False
+    failed_on: frozenset[str] = frozenset()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Chunk":
@@ -54,12 +57,19 @@ class Chunk:
             attempts=count_of(document.get("attempts")),
             expirations=count_of(document.get("expirations")),
             not_before=_time(document.get("not_before")),
+            solo=document.get("solo") is True,
+            failed_on=_servers(document.get("errors")),
         )
 
     @property
     def has_failed_before(self) -> bool:
         """True if an earlier claim ended badly: such a chunk is tried alone."""
-        return self.attempts > 0 or self.expirations > 0
+        return self.attempts > 0 or self.expirations > 0 or self.solo
+
+    @property
+    def is_suspect(self) -> bool:
+        """True if it failed since a server died with it: it may be what kills them."""
+        return self.solo and self.attempts > 0
 
     @property
     def planned_seconds(self) -> float:
@@ -151,6 +161,12 @@ def _positive(value: Any) -> float | None:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _servers(errors: Any) -> frozenset[str]:
+    listed = errors if isinstance(errors, list) else []
+    found = (error.get("server") for error in listed if isinstance(error, Mapping))
+    return frozenset(server for server in found if isinstance(server, str))
 
 
 def _hashable(value: Any) -> Any:

@@ -19,8 +19,14 @@ One transition is one function, and one atomic operation on one document. What m
   alone says when it is too old. The worker itself trusts a claim until `trusted_until` on its own
   monotonic clock, counted from before it asked, which is the earlier of the two; on a machine that
   slept it may be the later one, and then the fence alone protects.
+- A chunk with which a server died is marked `solo` and travels alone from then on. If one dies
+  again it is a suspect, and of those only one is in work in the whole fleet at a time: else the
+  chunk that kills servers would take the innocent ones beside it into quarantine.
 """
 
+import contextlib
+import random
+import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime, timedelta
@@ -32,7 +38,7 @@ from pymongo import ReturnDocument
 from stt.chunk import CHUNK_FIELDS, Chunk, count_of
 from stt.claim import Claim, ClaimRules, Order, Page, StaleClaim
 from stt.database import PAGING_ORDER, Database, Document, translated
-from stt.errors import ClaimLost, DatabaseUnavailable
+from stt.errors import ClaimLost, DatabaseRefused, DatabaseUnavailable
 from stt.retry import next_try
 from stt.transcript import Transcript
 
@@ -44,6 +50,8 @@ _CLAIMED = {"transcribed_at": None, "failed_at": None, "processing_by": {"$ne": 
 _FREE = {"processing_by": None, "claimed_at": None}
 _ERRORS_KEPT = 5
 _LONGEST_MESSAGE = 500
+_SHORT_MESSAGE = 80  # in a document that has room for no more
+_SUSPECT_WAIT_SECONDS = (1.0, 3.0)
 _RETRY_WAITS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -59,6 +67,7 @@ class MongoClaims:
         self._chunks = database.chunks
         self._worker = worker
         self._rules = rules
+        self._hurry = threading.Event()
 
     def count_pending(self, order: Order) -> int:
         """All pending chunks of `order`, those at rest included. Once a run: counting is slow."""
@@ -66,10 +75,14 @@ class MongoClaims:
             return self._chunks.count_documents(_query(order))
 
     def page(self, limit: int, order: Order) -> Page:
-        """Up to `limit` pending chunks, by priority and age. `not_before` is heeded here only."""
+        """Up to `limit` pending chunks, by priority and age. `not_before` is heeded here only.
+
+        Of suspects a page holds one, and none while another is in work.
+        """
         now = self._db.server_time()
         chunks: list[Chunk] = []
         due: list[datetime] = []
+        may_hold_suspect: bool | None = None
         with (
             translated(),
             self._chunks.find(_query(order), CHUNK_FIELDS, batch_size=limit + 1).sort(
@@ -80,37 +93,52 @@ class MongoClaims:
                 if not isinstance(document["_id"], Hashable):
                     continue  # nobody's chunk: an id that is a document itself
                 chunk = Chunk.from_document(document)
+                if chunk.is_suspect and may_hold_suspect is None:
+                    may_hold_suspect = not self._is_suspect_in_work(chunk)
                 if chunk.not_before is not None and chunk.not_before > now:
                     due.append(chunk.not_before)
+                elif chunk.is_suspect and not may_hold_suspect:
+                    due.append(now + _suspect_wait())
                 elif len(chunks) < limit:
                     chunks.append(chunk)
+                    may_hold_suspect = may_hold_suspect and not chunk.is_suspect
                 else:
                     return Page(tuple(chunks), is_last=False)
         next_due_seconds = (min(due) - now).total_seconds() if due else None
         return Page(tuple(chunks), is_last=True, next_due_seconds=next_due_seconds)
 
     def claim(self, chunk: Chunk) -> Claim | None:
-        """pending → processing; None if another worker was first."""
+        """pending → processing; None if another worker was first.
+
+        None also for a suspect while another one is in work: then it is put off a little.
+        """
         asked_at = time.monotonic()
         claim = Claim(ObjectId(), chunk, self._worker, asked_at + self._rules.trusted_seconds)
         mine = {"processing_by": self._worker, "claim_id": claim.id}
 
-        def attempt(is_repeat: bool) -> Document | None:
+        def attempt() -> Document | None:
             document = self._chunks.find_one_and_update(
                 {"_id": chunk.id, **_PENDING},
                 {"$set": mine, "$currentDate": {"claimed_at": True}},
                 CHUNK_FIELDS,
                 return_document=ReturnDocument.AFTER,
             )
-            if document is None and is_repeat:
+            if document is None:  # or has an earlier try, ours or the driver's, got through?
                 document = self._chunks.find_one({"_id": chunk.id, **mine}, CHUNK_FIELDS)
             return document
 
-        document = _until_answered(attempt, claim)
+        document = _until_answered(attempt, claim, self._hurry)
         if document is None:
             return None
         claim.chunk = Chunk.from_document(document)
-        return claim
+        return None if claim.chunk.is_suspect and self._steps_back(claim) else claim
+
+    def hurry(self) -> None:
+        """The worker stops: `claim` raises DatabaseUnavailable without asking again.
+
+        A claim that got through all the same is left to its lease.
+        """
+        self._hurry.set()
 
     def renew(self, claim: Claim) -> None:
         """Starts the lease anew. Raises ClaimLost, and DatabaseUnavailable without asking again."""
@@ -135,16 +163,22 @@ class MongoClaims:
                 },
                 "$currentDate": {"transcribed_at": True},
             },
+            {"transcribed_at": {"$ne": None}},
         )
 
-    def release(self, claim: Claim) -> None:
-        """processing → pending, nobody's fault. Raises ClaimLost."""
-        self._end(claim, {"$set": _FREE})
+    def release(self, claim: Claim, *, solo: bool = False) -> None:
+        """processing → pending, nobody's fault; from now on alone if `solo`. Raises ClaimLost."""
+        marked = {"solo": True} if solo else {}
+        self._end(claim, {"$set": {**_FREE, **marked}}, {**_PENDING, **marked})
 
-    def fail(self, claim: Claim, kind: str, message: str) -> None:
-        """processing → pending after a rest, or → failed. Raises ClaimLost."""
+    def fail(self, claim: Claim, kind: str, message: str, *, server: str | None = None) -> None:
+        """processing → pending after a rest, or → failed. Raises ClaimLost.
 
-        def read(_is_repeat: bool) -> tuple[datetime, Document]:
+        `server` is the one that had a part in it. Raises DatabaseRefused if the document cannot
+        even take that: then the claim is still held.
+        """
+
+        def read() -> tuple[datetime, Document]:
             known = self._chunks.find_one({"_id": claim.chunk.id}, ["errors"])
             return self._db.server_time(), known or {}
 
@@ -156,32 +190,53 @@ class MongoClaims:
             "worker": self._worker,
             "kind": kind,
             "message": message[:_LONGEST_MESSAGE],
+            **({"server": server} if server else {}),
         }
-        update: Document = {
-            "$set": {
-                **_FREE,
-                "attempts": attempts,
-                "not_before": rest_until,
-                "errors": _with_error(known, error),
-            }
-        }
-        if rest_until is None:
-            update["$currentDate"] = {"failed_at": True}
-        self._end(claim, update)
+        ending = {**_FREE, "attempts": attempts, "not_before": rest_until}
+
+        def end(errors: list[Document]) -> None:
+            update: Document = {"$set": {**ending, "errors": errors}}
+            if rest_until is None:
+                update["$currentDate"] = {"failed_at": True}
+            self._end(claim, update, {"attempts": attempts})
+
+        try:
+            end(_with_error(known, error))
+        except DatabaseRefused:  # no room: one short error in place of the history
+            end([{**error, "message": message[:_SHORT_MESSAGE]}])
 
     def recover(self) -> list[StaleClaim]:
         """Frees the claims whose lease ran out; a renewal in the same moment wins."""
         return recover(self._db, self._rules, self._rules.lease_seconds)
 
-    def _end(self, claim: Claim, update: Document) -> None:
-        def attempt(is_repeat: bool) -> bool:
+    def _steps_back(self, claim: Claim) -> bool:
+        """processing → pending for a while, if another suspect is in work.
+
+        Of two that are claimed at once at least one sees the other.
+        """
+        if not _until_answered(lambda: self._is_suspect_in_work(claim.chunk), claim, self._hurry):
+            return False
+        later = _until_answered(self._db.server_time, claim, self._hurry) + _suspect_wait()
+        with contextlib.suppress(ClaimLost):
+            self._end(claim, {"$set": {**_FREE, "not_before": later}}, _PENDING)
+        return True
+
+    def _is_suspect_in_work(self, but: Chunk) -> bool:
+        other = {**_CLAIMED, "solo": True, "attempts": {"$gt": 0}, "_id": {"$ne": but.id}}
+        return self._chunks.find_one(other, ["_id"]) is not None
+
+    def _end(self, claim: Claim, update: Document, traces: Document) -> None:
+        """Writes the end of a claim; `traces` of it show that an earlier try has got through.
+
+        That may be one of the driver, which tries again by itself when a connection breaks: a
+        server that was killed meanwhile does not remember that it has answered it already.
+        """
+        ended = {"_id": claim.chunk.id, "claim_id": claim.id, "processing_by": None, **traces}
+
+        def attempt() -> bool:
             if self._chunks.update_one(_fence(claim), update).matched_count:
                 return True
-            # No match after a broken connection may mean that the first try got through.
-            ended = {"_id": claim.chunk.id, "claim_id": claim.id, "processing_by": None}
-            if "$currentDate" in update:
-                ended |= {field: {"$ne": None} for field in update["$currentDate"]}
-            return is_repeat and self._chunks.find_one(ended, ["_id"]) is not None
+            return self._chunks.find_one(ended, ["_id"]) is not None
 
         if not _until_answered(attempt, claim):
             raise ClaimLost(f"chunk {claim.chunk.id} is no longer ours")
@@ -222,19 +277,26 @@ def _expire(
     as_read = {f: document.get(f) for f in ("processing_by", "claimed_at", "claim_id")}
     message = f"claim {expirations} ran out without a result"
     error = {"at": now, "worker": stale.worker, "kind": "expired", "message": message}
-    update: Document = {
-        "$set": {**_FREE, "expirations": expirations, "errors": _with_error(document, error)}
-    }
-    if stale.quarantined:
-        update["$currentDate"] = {"failed_at": True}
-    return database.chunks.update_one({"_id": stale.chunk_id, **as_read}, update).matched_count > 0
+    counted = {**_FREE, "expirations": expirations}
+    # A document that is nearly full has no room for its history, or for nothing more at all.
+    for changed in ({**counted, "errors": _with_error(document, error)}, counted, _FREE):
+        update: Document = {"$set": changed}
+        if stale.quarantined:
+            update["$currentDate"] = {"failed_at": True}
+        try:
+            with translated():
+                query = {"_id": stale.chunk_id, **as_read}
+                return database.chunks.update_one(query, update).matched_count > 0
+        except DatabaseRefused:
+            continue
+    return False
 
 
 def retry(
     database: Database, chunk_ids: Iterable[ObjectId] = (), source_id: ObjectId | None = None
 ) -> int:
     """failed → pending with a clean record: all, those named, or a source's; returns how many."""
-    clean = {"failed_at": None, "attempts": 0, "expirations": 0, "not_before": None}
+    clean = {"failed_at": None, "attempts": 0, "expirations": 0, "not_before": None, "solo": False}
     query: Document = {"failed_at": {"$ne": None}, "transcribed_at": None}
     if ids := list(chunk_ids):
         query["_id"] = {"$in": ids}
@@ -260,6 +322,10 @@ def _sort(order: Order) -> list[tuple[str, int]]:
     return [(f, d if f == "priority" else d * turned) for f, d in PAGING_ORDER]
 
 
+def _suspect_wait() -> timedelta:
+    return timedelta(seconds=random.uniform(*_SUSPECT_WAIT_SECONDS))
+
+
 def _fence(claim: Claim) -> Document:
     return {"_id": claim.chunk.id, "processing_by": claim.worker, "claim_id": claim.id}
 
@@ -269,16 +335,21 @@ def _with_error(document: Document, error: Document) -> list[Document]:
     return [*(known if isinstance(known, list) else []), error][-_ERRORS_KEPT:]
 
 
-def _until_answered(attempt: Callable[[bool], T], claim: Claim) -> T:
-    """Calls `attempt(is_repeat)` until the database answers, or the claim cannot be trusted."""
+def _until_answered(
+    attempt: Callable[[], T], claim: Claim, hurry: threading.Event | None = None
+) -> T:
+    """Calls `attempt()` until the database answers, or the claim cannot be trusted.
+
+    Once if `hurry` is set.
+    """
+    hurry = hurry or threading.Event()
     repeats = 0
     while True:
         try:
             with translated():
-                return attempt(repeats > 0)
+                return attempt()
         except DatabaseUnavailable:
             wait = _RETRY_WAITS[min(repeats, len(_RETRY_WAITS) - 1)]
-            if time.monotonic() + wait >= claim.trusted_until:
+            if time.monotonic() + wait >= claim.trusted_until or hurry.wait(wait):
                 raise
-            time.sleep(wait)
             repeats += 1

@@ -5,11 +5,15 @@ SttError                     a sentence for the person; carries the command's ex
 │   └── KeyRejected          stop at once: the server refused our key (exit 3)
 ├── DatabaseUnavailable      retry while the lease lasts, then give up (exit 4)
 ├── ServerUnavailable        the chunk is innocent: another server, or wait (exit 5)
-│   └── ServerBusy           the same server again, after `retry_after_seconds`
+│   ├── ServerBusy           the same server again, after `retry_after_seconds`
+│   ├── AnswerCutOff         the server had it all and did not answer: look whether it has died
+│   ├── NoTranscript         it answered something else: again a few times, then look closer
+│   └── ServersBroken        servers answer and do nothing right: stop (exit 5)
 ├── ChunkError               this chunk failed: charge an attempt, go on
 │   ├── BadAudio             its audio cannot be decoded, or is not there
 │   ├── RequestRefused       the server says that the request itself is wrong (4xx)
 │   ├── ServerFault          the server broke on it, or outlasted its time: suspect both
+│   ├── ServerDied           the server's process ended over it: from now on it travels alone
 │   └── DatabaseRefused      its document cannot be written: too large, or against a rule there
 ├── ClaimLost                somebody else holds the chunk now: drop the result, go on
 ├── RecordingError           this file cannot be ingested: name it, go on with the others
@@ -50,10 +54,29 @@ class ServerBusy(ServerUnavailable):
         self.retry_after_seconds = retry_after_seconds
 
 
+class AnswerCutOff(ServerUnavailable):
+    """The connection broke when the whole upload had been sent, before the whole answer came."""
+
+
+class NoTranscript(ServerUnavailable):
+    """The server says that all went well, but what it sends is no transcript."""
+
+
+class ServersBroken(ServerUnavailable):
+    """The servers fail even on a recording that any server can do: a broken GPU, most likely."""
+
+
 class ChunkError(SttError):
-    """A failure that counts against the chunk; `kind` is what the chunk's `errors` list shows."""
+    """A failure that counts against the chunk; `kind` is what the chunk's `errors` list shows.
+
+    `server` is the URL of the server that had a part in it, None if none had.
+    """
 
     kind: ClassVar[str] = "error"
+
+    def __init__(self, message: str, server: str | None = None) -> None:
+        super().__init__(message)
+        self.server = server
 
 
 class BadAudio(ChunkError):
@@ -66,6 +89,10 @@ class RequestRefused(ChunkError):
 
 class ServerFault(ChunkError):
     kind = "server_fault"
+
+
+class ServerDied(ChunkError):
+    kind = "server_died"
 
 
 class DatabaseRefused(ChunkError):

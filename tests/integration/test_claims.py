@@ -192,8 +192,13 @@ class TestFence:
         assert done["transcribed_at"] is not None
         assert done["processing_by"] is None
         assert done["claimed_at"] is None
+        alice.complete(claim, Transcript())  # as after a lost reply: it learns that it is done
+        assert document(database, id_) == done
+        for write in (alice.release, alice.renew):
+            with pytest.raises(ClaimLost):
+                write(claim)
         with pytest.raises(ClaimLost):
-            alice.complete(claim, Transcript())
+            alice.fail(claim, "bad_audio", "after the result")
         assert document(database, id_) == done
 
     @pytest.mark.parametrize("ending", ["complete", "release", "fail", "renew"])
