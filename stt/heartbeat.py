@@ -10,11 +10,12 @@ from bson import ObjectId
 
 from stt.claim import Claim, Claims
 from stt.errors import ClaimLost, DatabaseUnavailable, SttError
+from stt.outage import Outage
 
 log = logging.getLogger(__name__)
 
 _REPORT_SECONDS = 20.0
-_GOODBYE_SECONDS = 5.0
+_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,21 @@ class _Held:
     since: float  # on time.monotonic()
 
 
+class _Duty:
+    """Something done every so often, the first time after that."""
+
+    def __init__(self, name: str, every_seconds: float, action: Callable[[], None]) -> None:
+        self.name = name
+        self.every_seconds = every_seconds
+        self.action = action
+        self.due = time.monotonic() + every_seconds
+
+
 class Heartbeat:
-    """Renews every held claim each quarter of the lease. Use as a context manager.
+    """Renews every held claim each quarter of the lease, between `start()` and `stop()`.
 
     A claim held longer than `chunk_timeout_seconds` is left to run out, so that a hung call
-    cannot hold a chunk forever.
+    cannot hold a chunk forever. Asking so often, it is also the first to know of an outage.
     """
 
     def __init__(
@@ -36,23 +47,25 @@ class Heartbeat:
         lease_seconds: float,
         chunk_timeout_seconds: float,
         report: Callable[[], None],
+        outage: Outage,
     ) -> None:
         self._claims = claims
         self._lease_seconds = lease_seconds
         self._chunk_timeout_seconds = chunk_timeout_seconds
         self._report = report
+        self._outage = outage
         self._held: dict[ObjectId, _Held] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> "Heartbeat":
+    def start(self) -> None:
         self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self, patience_seconds: float) -> None:
+        """Waits no longer than that: a database that is away must not hold up the end."""
         self._stop.set()
-        self._thread.join(_GOODBYE_SECONDS)  # a database that is away must not hold up the end
+        self._thread.join(patience_seconds)
 
     def hold(self, claims: Sequence[Claim]) -> None:
         """Keeps these claims alive; holding a claim again starts its time in work anew."""
@@ -70,13 +83,33 @@ class Heartbeat:
 
     def _run(self) -> None:
         duties = [
-            _Duty(self._lease_seconds / 4, self._renew_all),
-            _Duty(min(_REPORT_SECONDS, self._lease_seconds / 4), self._report),
-            _Duty(self._lease_seconds, self._recover),
+            _Duty("renew", self._lease_seconds / 4, self._renew_all),
+            _Duty("report", min(_REPORT_SECONDS, self._lease_seconds / 4), self._report),
+            _Duty("recover", self._lease_seconds, self._recover),
         ]
         while not self._stop.wait(max(0.0, min(d.due for d in duties) - time.monotonic())):
             for duty in duties:
-                duty.do_if_due()
+                if time.monotonic() >= duty.due and not self._stop.is_set():
+                    self._do(duty)
+
+    def _do(self, duty: "_Duty") -> None:
+        """Tried again soon when the database is away."""
+        asked_at = time.monotonic()
+        wait = duty.every_seconds
+        try:
+            duty.action()
+        except DatabaseUnavailable as error:
+            wait = min(wait, _RETRY_SECONDS)
+            if not self._stop.is_set():
+                self._outage.noticed(duty.name, error, asked_at)
+        except SttError as error:
+            self._outage.answered(duty.name)
+            log.warning("heartbeat: %s", error)
+        except Exception:  # whatever it is, the claims of this worker must stay alive
+            log.exception("heartbeat")
+        else:
+            self._outage.answered(duty.name)
+        duty.due = time.monotonic() + wait
 
     def _renew_all(self) -> None:
         with self._lock:
@@ -100,26 +133,3 @@ class Heartbeat:
         for stale in self._claims.recover():
             fate = "quarantined" if stale.quarantined else "pending again"
             log.warning("claim of %s on chunk %s ran out: %s", stale.worker, stale.chunk_id, fate)
-
-
-class _Duty:
-    """Something done every so often; tried again soon when the database is away."""
-
-    def __init__(self, every_seconds: float, action: Callable[[], None]) -> None:
-        self._every_seconds = every_seconds
-        self._action = action
-        self.due = time.monotonic() + every_seconds
-
-    def do_if_due(self) -> None:
-        if time.monotonic() < self.due:
-            return
-        wait = self._every_seconds
-        try:
-            self._action()
-        except DatabaseUnavailable:
-            wait = min(wait, 1.0)
-        except SttError as error:
-            log.warning("heartbeat: %s", error)
-        except Exception:  # whatever it is, the claims of this worker must stay alive
-            log.exception("heartbeat")
-        self.due = time.monotonic() + wait

@@ -8,7 +8,7 @@ import numpy as np
 
 from stt.audio import SAMPLE_RATE, Samples, decode, encode_flac
 from stt.claim import Claim
-from stt.errors import BadAudio, ChunkError, SttError
+from stt.errors import BadAudio, ChunkError, ServerDied, SttError
 from stt.server_pool import ServerPool
 from stt.sources import Sources
 from stt.transcript import Segment, Transcript
@@ -83,9 +83,10 @@ class Pipeline:
         """Yields each claim with its outcome, as soon as it is known.
 
         `may_start` is asked before each call and told its claims; those that it stops are left
-        out. When a joined sequence fails, its chunks are
-        tried again one by one, so that none is charged for its neighbour. Raises what
-        `ServerPool.transcribe` raises but for ChunkError; claims not yielded by then are open.
+        out. When a joined sequence fails, its chunks are tried again one by one, so that none is
+        charged for its neighbour; when a server died of it, each ends as ServerDied, and it is up
+        to the caller to have them travel alone. Raises what `ServerPool.transcribe` raises but
+        for ChunkError; claims not yielded by then are open.
         """
         yield from load.settled
         if not load.parts:
@@ -93,8 +94,8 @@ class Pipeline:
         try:
             heard = self._call(load.parts, may_start)
         except ChunkError as error:
-            if len(load.parts) == 1:
-                yield load.parts[0].claim, error
+            if len(load.parts) == 1 or isinstance(error, ServerDied):
+                yield from ((part.claim, error) for part in load.parts)
                 return
             count = len(load.parts)
             log.warning("a sequence of %d chunks failed, each is tried alone: %s", count, error)
@@ -121,7 +122,10 @@ class Pipeline:
             wants_words=self._keeps_words or len(parts) > 1,
         )
         claims = [part.claim for part in parts]
-        return self._pool.transcribe(upload, self._call_seconds, lambda: may_start(claims))
+        failed_on = frozenset[str]().union(*(claim.chunk.failed_on for claim in claims))
+        return self._pool.transcribe(
+            upload, self._call_seconds, lambda: may_start(claims), failed_on
+        )
 
 
 def _joined(parts: Sequence[Part]) -> tuple[bytes, str]:

@@ -10,10 +10,11 @@ from bson import ObjectId
 
 from stt.chunk import Sequence, sequences
 from stt.claim import Claims, Order, Page
+from stt.errors import DatabaseUnavailable
 from stt.fleet import Fleet
+from stt.stop_conditions import POLL_SECONDS, StopConditions
 
 _MISSES_OF_A_STALE_PAGE = 3
-_POLL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,6 @@ class PlanRules:
 
     order: Order
     limit: int | None
-    watch: bool
     page_size: int
     sequence_seconds: float
 
@@ -38,33 +38,40 @@ class Planner:
     """Deals out sequences; shared by all lanes of a worker, so that they never meet.
 
     Workers meet on a chunk all the same, each with a page of its own: whoever misses jumps
-    elsewhere in its page, and reads a new page after three misses in a row.
+    elsewhere in its page, and reads a new page after three misses in a row. Each sequence that
+    was dealt comes back twice: by `claimed`, then by `ended`.
     """
 
-    def __init__(self, claims: Claims, fleet: Fleet, rules: PlanRules) -> None:
+    def __init__(
+        self, claims: Claims, fleet: Fleet, rules: PlanRules, conditions: StopConditions
+    ) -> None:
         self._claims = claims
         self._fleet = fleet
         self._rules = rules
+        self._conditions = conditions
         self._budget = rules.limit
         self._page: deque[Sequence] = deque()
         self._dealt: set[ObjectId] = set()
+        self._shunned: set[ObjectId] = set()
+        self._in_work = 0  # sequences
         self._misses = 0
-        self._empty_until = 0.0
+        self._wait_until = 0.0
         self._lock = threading.Lock()
 
-    def next(self) -> Sequence | Wait | None:
-        """The next sequence to claim; None when there is no work left for this worker."""
+    def next(self) -> Sequence | Wait:
+        """The next sequence to claim. Raises DatabaseUnavailable."""
         with self._lock:
             if self._budget == 0:
-                return None
-            if not self._page:
-                pause = self._read_page()
-                if not self._page:
-                    return pause
+                if self._in_work == 0:
+                    self._conditions.limit_reached(self._rules.limit or 0)
+                return Wait(POLL_SECONDS)
+            if not self._page and (pause := self._read_page()):
+                return pause
             sequence = self._page.popleft()
             if self._budget is not None:
                 sequence = sequence[: self._budget]
                 self._budget -= len(sequence)
+            self._in_work += 1
             self._dealt.update(chunk.id for chunk in sequence)
             return sequence
 
@@ -80,30 +87,47 @@ class Planner:
             elif missed and self._page:
                 self._page.rotate(-random.randrange(len(self._page)))
 
-    def give_back(self, count: int) -> None:
-        """So many chunks that were dealt out were not ended: the limit has room for others."""
+    def ended(self, *, unspent: int) -> None:
+        """A sequence is out of work; `unspent` of its chunks were not ended, and the limit has
+        room for others."""
         with self._lock:
+            self._in_work -= 1
+            self._wait_until = 0.0  # it may have left chunks pending
             if self._budget is not None:
-                self._budget += count
+                self._budget += unspent
+
+    def shun(self, chunk_id: ObjectId) -> None:
+        """Deals this chunk no more: its document can take neither a result nor a failure."""
+        with self._lock:
+            self._shunned.add(chunk_id)
 
     def _read_page(self) -> Wait | None:
-        """Fills the page; else says how long to wait for one, if at all."""
+        """Fills the page; else says how long to wait for one."""
         now = time.monotonic()
-        if now < self._empty_until:  # another lane has just looked
-            return Wait(self._empty_until - now)
-        page = self._claims.page(self._rules.page_size, self._rules.order)
+        if now < self._wait_until:  # another lane has just looked
+            return Wait(self._wait_until - now)
         # What another lane is about to claim still looks pending.
-        chunks = [chunk for chunk in page.chunks if chunk.id not in self._dealt]
+        taken = self._dealt | self._shunned
+        try:
+            page = self._claims.page(self._rules.page_size + len(taken), self._rules.order)
+        except DatabaseUnavailable:
+            self._conditions.not_empty()  # nobody knows
+            raise
+        chunks = [chunk for chunk in page.chunks if chunk.id not in taken]
         self._page.extend(sequences(chunks, self._rules.sequence_seconds, self._share(page)))
         if self._page:
+            self._conditions.not_empty()
             return None
-        waits = [] if page.next_due_seconds is None else [page.next_due_seconds]
-        if self._rules.watch:
-            waits.append(_POLL_SECONDS)
-        if not waits:
-            return None
-        self._empty_until = now + min(min(waits) + 0.05, _POLL_SECONDS)
-        return Wait(self._empty_until - now)
+        self._wait_until = now + self._pause(page)
+        return Wait(self._wait_until - now)
+
+    def _pause(self, page: Page) -> float:
+        """Seconds until the next look, after one that found nothing to deal."""
+        if page.next_due_seconds is None and not self._in_work:
+            return self._conditions.found_empty()
+        self._conditions.not_empty()
+        due = page.next_due_seconds
+        return POLL_SECONDS if due is None else min(due + 0.05, POLL_SECONDS)
 
     def _share(self, page: Page) -> int:
         """The longest sequence that leaves the rest of the fleet its part of what is pending."""

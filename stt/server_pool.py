@@ -1,114 +1,105 @@
-"""Which whisper server gets the next call; which ones rest because they failed."""
+"""Which whisper server gets the next call, and whose fault it is when the call goes wrong."""
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from typing import NoReturn
 
-from stt.errors import ServerBusy, ServerFault, ServerUnavailable
+from stt.errors import (
+    AnswerCutOff,
+    ChunkError,
+    NoTranscript,
+    ServerBusy,
+    ServerDied,
+    ServerFault,
+    ServerUnavailable,
+)
+from stt.server_health import PoolRules, ServerHealth, urls_of
+from stt.server_record import ServerRecord
+from stt.server_trial import lives_on
 from stt.transcript import Transcript
 from stt.whisper_client import Upload, WhisperClient
 
 log = logging.getLogger(__name__)
 
-_FIRST_REST_SECONDS = 0.5
-_LONGEST_REST_SECONDS = 10.0
 _PATIENCE_STEP_SECONDS = 0.5
+_BROKEN_ANSWERS_OF_A_CALL = 3
 
 
 @dataclass(slots=True)
-class _Server:
-    client: WhisperClient
-    in_flight: int = 0
-    failures: int = 0  # in a row; it is asked for `/ready` before it gets work again
-    is_down: bool = False
-    rests_until: float = 0.0  # on time.monotonic()
+class _Call:
+    """One upload on its way to whichever server can do it."""
 
-    @property
-    def is_rested(self) -> bool:
-        return time.monotonic() >= self.rests_until
+    upload: Upload
+    limit_seconds: float
+    may_start: Callable[[], bool]
+    avoid: Set[str]
+    broken_answers: int = 0
 
 
 class ServerPool:
-    """Deals calls to the server with the fewest in flight; one that fails rests for a while.
+    """Deals calls to the server that is expected to finish first; one that fails rests.
 
-    At most `slots` calls are in flight at once. Safe between threads.
+    Nobody stands in line at a fast server while a slow one has nothing to do: so each gets work in
+    proportion to its speed.
+
+    At most `slots` calls are in flight at once. A chunk is charged with a failure only if the
+    server did well on something else right after, or died. Safe between threads.
     """
 
-    def __init__(self, clients: Sequence[WhisperClient]) -> None:
-        self._servers = [_Server(client) for client in clients]
-        self._lock = threading.Lock()
-        self._probing = threading.Lock()
+    def __init__(self, clients: Sequence[WhisperClient], rules: PoolRules | None = None) -> None:
+        self._servers = [ServerRecord(client) for client in clients]
+        self._health = ServerHealth(self._servers, rules or PoolRules())
         self._slots = threading.BoundedSemaphore(1)
-        self._down_since: float | None = None
         self.slots = 1
 
     @property
     def urls(self) -> str:
-        return ", ".join(server.client.url for server in self._servers)
+        return urls_of(self._servers)
 
     def tune(self, limit: int) -> int:
         """Sets the calls at once to what the servers say they can take, within 1 and `limit`.
 
         A server that does not say, or does not answer yet, could take `limit`.
         """
-        total = 0
         for server in self._servers:
+            server.capacity = limit
             try:
-                total += server.client.capacity() or limit
-                server.rests_until = 0.0
+                self._health.heard(server, server.client.ready())
             except ServerBusy as busy:
-                total += limit
-                self._rest(server, busy.retry_after_seconds)
-            except ServerUnavailable:
-                total += limit
-                self._failed(server)
+                self._health.rest(server, busy.retry_after_seconds)
+            except ServerUnavailable as error:
+                self._health.failed(server, error)
+        total = sum(server.capacity for server in self._servers)
         self.slots = max(1, min(limit, total))
         self._slots = threading.BoundedSemaphore(self.slots)
         return self.slots
 
-    def wait_until_available(self, stop: threading.Event, give_up_seconds: float) -> None:
+    def wait_until_available(self, stop: threading.Event) -> None:
         """Returns when a server is ready for calls, or `stop` is set.
 
-        Raises ServerUnavailable after `give_up_seconds` without any server that answers.
+        Raises ServerUnavailable when the rules say to give up, as ServersBroken if the servers
+        answer but do nothing right.
         """
-        while not stop.is_set():
-            with self._lock:
-                if any(server.is_rested and server.failures == 0 for server in self._servers):
-                    return
-                server = min(self._servers, key=lambda server: server.rests_until)
-            if stop.wait(max(0.0, server.rests_until - time.monotonic())):
-                return
-            with self._probing:  # one lane asks, and the others learn of it
-                if server.is_rested and server.failures:
-                    self._probe(server, give_up_seconds)
-
-    def _probe(self, server: _Server, give_up_seconds: float) -> None:
-        try:
-            server.client.capacity()
-        except ServerBusy as busy:
-            self._rest(server, min(busy.retry_after_seconds, _LONGEST_REST_SECONDS))
-            self._down_since = None
-        except ServerUnavailable as error:
-            self._failed(server)
-            if self._down_seconds() >= give_up_seconds:
-                raise ServerUnavailable(
-                    f"No whisper server has answered for {give_up_seconds / 60:g} minutes: {error}"
-                ) from error
-        else:
-            self._succeeded(server)
+        self._health.wait_until_available(stop)
 
     def transcribe(
-        self, upload: Upload, call_seconds: float, may_start: Callable[[], bool]
+        self,
+        upload: Upload,
+        call_seconds: float,
+        may_start: Callable[[], bool],
+        avoid: Set[str] = frozenset(),
     ) -> Transcript | None:
         """One transcript from whichever server can give it; None if `may_start` says no.
 
         A busy server is asked again for `call_seconds`, another one sooner; one call may take as
-        long. Raises ServerUnavailable when no server is left to ask, RequestRefused or
-        ServerFault when one failed on this audio, KeyRejected and ConfigError at once.
+        long. Servers in `avoid` are asked only if there is no other. Raises ServerUnavailable
+        when no server is left to ask; RequestRefused, ServerFault or ServerDied when it was this
+        audio's fault, as far as one can tell; KeyRejected and ConfigError at once.
         """
+        call = _Call(upload, call_seconds, may_start, avoid)
         deadline: float | None = None
         while True:
             while not self._slots.acquire(timeout=_PATIENCE_STEP_SECONDS):
@@ -118,78 +109,108 @@ class ServerPool:
                 if not may_start():
                     return None
                 deadline = deadline or time.monotonic() + call_seconds
-                answer = self._call_any(upload, call_seconds)
+                answer = self._call_any(call)
             finally:
                 self._slots.release()
             if isinstance(answer, Transcript):
                 return answer
-            if time.monotonic() + answer >= deadline:
-                raise ServerUnavailable(f"every whisper server stays busy: {self.urls}")
             ask_again_at = time.monotonic() + answer
+            if ask_again_at >= deadline:
+                raise ServerUnavailable(f"every whisper server stays busy: {self.urls}")
             while (rest := ask_again_at - time.monotonic()) > 0:
                 if not may_start():
                     return None
                 time.sleep(min(rest, _PATIENCE_STEP_SECONDS))
 
-    def _call_any(self, upload: Upload, call_seconds: float) -> Transcript | float:
+    def _call_any(self, call: _Call) -> Transcript | float:
         """A transcript, or the seconds until a busy server may be asked again."""
         last_error = ServerUnavailable(f"no whisper server answers: {self.urls}")
-        while server := self._take():
+        while server := self._take(call):
             try:
-                heard = server.client.transcribe(upload, call_seconds)
-            except ServerBusy as busy:
-                self._rest(server, busy.retry_after_seconds)
+                return self._ask(server, call)
             except ServerUnavailable as error:
-                self._failed(server)
                 last_error = error
-            except ServerFault:
-                self._failed(server, is_down=False)
-                raise
-            else:
-                self._succeeded(server)
-                return heard
-            finally:
-                with self._lock:
-                    server.in_flight -= 1
-        with self._lock:
-            resting = [server.rests_until for server in self._servers if not server.is_down]
+            if not call.may_start():
+                break
+        with self._health.lock:
+            resting = [server.rests_until for server in self._servers if server.is_well]
         if not resting:
             raise last_error
         return max(0.05, min(resting) - time.monotonic())
 
-    def _take(self) -> _Server | None:
-        with self._lock:
-            rested = [server for server in self._servers if server.is_rested]
-            if not rested:
+    def _take(self, call: _Call) -> ServerRecord | None:
+        """The server that is expected to finish this call first, by the measured speeds.
+
+        One that was not measured yet may be as fast as any, and so gets measured.
+        """
+        seconds = call.upload.seconds
+        with self._health.lock:
+            ready = [server for server in self._servers if server.is_well and server.is_rested]
+            ready = [server for server in ready if server.url not in call.avoid] or ready
+            if not ready:
                 return None
-            server = min(rested, key=lambda server: (server.failures, server.in_flight))
-            server.in_flight += 1
+            rates = {server.url: server.speed.rate for server in self._servers}
+            fastest = max((rate for rate in rates.values() if rate is not None), default=1.0)
+
+            def cost(server: ServerRecord) -> tuple[bool, float, int]:
+                rate = rates[server.url] or fastest
+                return server.has_line, server.expected_seconds(seconds, rate), server.calls
+
+            server = min(ready, key=cost)
+            server.began(seconds)
             return server
 
-    def _rest(self, server: _Server, seconds: float) -> None:
-        with self._lock:
-            server.rests_until = time.monotonic() + seconds
+    def _ask(self, server: ServerRecord, call: _Call) -> Transcript:
+        """Raises ServerUnavailable if the call may be tried elsewhere."""
+        instance, started = server.instance, time.monotonic()
+        try:
+            heard = server.client.transcribe(call.upload, call.limit_seconds)
+        except ServerBusy as busy:
+            self._health.rest(server, busy.retry_after_seconds)
+            raise
+        except (AnswerCutOff, NoTranscript) as error:
+            self._weigh_broken_answer(server, instance, call, error)
+        except ServerUnavailable as error:
+            with self._health.lock:
+                server.failed_calls += server.is_well  # once for all that fail together
+            self._health.failed(server, error)
+            raise
+        except ChunkError as error:
+            self._weigh(server, call, error)
+        else:
+            with self._health.lock:
+                server.speed.measured(call.upload.seconds, time.monotonic() - started)
+            self._health.succeeded(server)
+            return heard
+        finally:
+            with self._health.lock:
+                server.ended(call.upload.seconds)
 
-    def _failed(self, server: _Server, *, is_down: bool = True) -> None:
-        with self._lock:
-            server.is_down = is_down
-            if server.is_rested or not server.failures:  # else other calls saw the same trouble
-                server.failures += 1
-                longest = min(_FIRST_REST_SECONDS * 2**server.failures, _LONGEST_REST_SECONDS)
-                server.rests_until = time.monotonic() + longest * random.uniform(0.5, 1.0)
-            if self._down_since is None and all(s.is_down for s in self._servers):
-                self._down_since = time.monotonic()
-                log.warning("No whisper server answers (%s): waiting, no claims held", self.urls)
+    def _weigh_broken_answer(
+        self,
+        server: ServerRecord,
+        instance: str | None,
+        call: _Call,
+        error: AnswerCutOff | NoTranscript,
+    ) -> NoReturn:
+        """The server took all of it and gave no transcript: has it died of it?"""
+        if not lives_on(server.client, instance):
+            self._health.failed(server, error)
+            raise ServerDied(f"the server died over it: {error}", server.url) from error
+        call.broken_answers += 1
+        if call.broken_answers < _BROKEN_ANSWERS_OF_A_CALL:
+            raise error
+        if isinstance(error, AnswerCutOff):
+            raise ServerDied(f"every answer broke off, at last: {error}", server.url) from error
+        self._weigh(server, call, ServerFault(str(error), server.url))
 
-    def _succeeded(self, server: _Server) -> None:
-        with self._lock:
-            server.failures = 0
-            server.is_down = False
-            server.rests_until = 0.0
-            if self._down_since is not None:
-                self._down_since = None
-                log.info("Whisper server %s answers again", server.client.url)
-
-    def _down_seconds(self) -> float:
-        since = self._down_since
-        return 0.0 if since is None else time.monotonic() - since
+    def _weigh(self, server: ServerRecord, call: _Call, error: ChunkError) -> NoReturn:
+        """Charges the chunk if the server does well on a control, else nobody."""
+        if not call.may_start():
+            raise ServerUnavailable(f"not looked into any more: {error}") from error
+        managed = self._health.try_control(server)
+        if managed:
+            raise error
+        if managed is None:
+            raise ServerUnavailable(f"nobody knows whose fault it is: {error}") from error
+        raise ServerUnavailable(f"the server fails on anything: {error}") from error

@@ -50,9 +50,26 @@ class Settings(BaseSettings):
     chunk_timeout_seconds: float = Field(default=600, gt=0, validation_alias="CHUNK_TIMEOUT")
     max_attempts: int = Field(default=3, ge=1)
     max_expirations: int = Field(default=5, ge=1)
+
+    # When a worker stops by itself. `persistent` switches the first four off.
+    required_empty_checks: int = Field(
+        default=2, ge=1, validation_alias="NODE_REQUIRED_EMPTY_CHECKS"
+    )
+    empty_queue_wait_seconds: float = Field(
+        default=60, ge=0, validation_alias="NODE_EMPTY_QUEUE_WAIT"
+    )
+    idle_timeout_minutes: float = Field(
+        default=10, gt=0, validation_alias="NODE_IDLE_TIMEOUT_MINUTES"
+    )
     server_unreachable_minutes: float = Field(
         default=5, ge=0, validation_alias="NODE_SERVER_UNREACHABLE_MINUTES"
     )
+    max_consecutive_failures: int = Field(
+        default=3, ge=1, validation_alias="NODE_MAX_CONSECUTIVE_FAILURES"
+    )
+    max_minutes: float | None = Field(default=None, gt=0, validation_alias="NODE_MAX_MINUTES")
+    limit: int | None = Field(default=None, ge=1, validation_alias="NODE_LIMIT")
+    persistent: bool = Field(default=False, validation_alias="NODE_PERSISTENT")
 
     data_dir: Path = Field(default_factory=_default_data_dir, validation_alias="STT_DATA_DIR")
     log_format: Literal["auto", "text", "json"] = Field(
@@ -73,6 +90,8 @@ class Settings(BaseSettings):
             parts = urlsplit(url)
             if "@" in parts.netloc:  # it would show in logs and in the database
                 raise ValueError("no user or password in the URL: the key goes into STT_API_KEY")
+            if parts.query or parts.fragment:  # so would a key in there
+                raise ValueError("nothing behind ? or # in the URL: the key goes into STT_API_KEY")
             try:
                 is_whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
             except ValueError:  # the port is none

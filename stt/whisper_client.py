@@ -4,20 +4,24 @@ Speaks the form of OpenAI's audio API (https://platform.openai.com/docs/api-refe
 any compatible server will do.
 """
 
+import html
 import io
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from stt.errors import (
+    AnswerCutOff,
     ConfigError,
     KeyRejected,
+    NoTranscript,
     RequestRefused,
     ServerBusy,
     ServerFault,
@@ -30,6 +34,12 @@ _BLOCK_BYTES = 65_536
 _PROBE_SECONDS = 10.0
 _DEFAULT_RETRY_AFTER_SECONDS = 5.0
 _LONGEST_RETRY_AFTER_SECONDS = 600.0
+_LONGEST_MESSAGE = 500
+_NOT_THE_FORM = (
+    ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
+"""What reading an answer raises that is not of the form that we know."""
+
 _ANY_MODEL = "whisper-1"
 """The name that OpenAI-compatible servers take for the model they have loaded."""
 
@@ -47,40 +57,52 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a server says of itself: its calls at once, and which process it is; None unsaid."""
+
+    capacity: int | None = None
+    instance: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
+class _Body(io.BytesIO):
+    """An upload that knows when all of it was handed to the network."""
+
+    is_sent = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        block = super().read(size)
+        self.is_sent = not block  # who asks for more has sent what came before
+        return block
+
+
 class WhisperClient:
     """Calls one server. Safe between threads."""
 
-    def __init__(
-        self, url: str, api_key: str | None, model: str | None, calls_at_once: int
-    ) -> None:
+    def __init__(self, url: str, api_key: str | None, model: str | None) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self._model = model
         self._served_model: str | None = None
-        self._session = requests.Session()
-        adapter = requests.adapters.HTTPAdapter(pool_maxsize=calls_at_once + 1)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
-        # A proxy has no way to this machine's own addresses.
-        self._session.trust_env = not _is_loopback(self.url)
-        if api_key:
-            self._session.headers["Authorization"] = f"Bearer {api_key}"
+        self._api_key = api_key
+        self._secrets = _written_forms(api_key) if api_key else ()
 
-    def capacity(self) -> int | None:
-        """Calls that the server works on at once; None if it does not say.
+    def ready(self, limit_seconds: float = _PROBE_SECONDS) -> Readiness:
+        """What the server says of itself.
 
         Raises ServerBusy while its model loads, ServerUnavailable if it does not answer. A server
         of another kind has no such address: that it answers at all is enough.
         """
         try:
-            response = self._session.get(f"{self.url}/ready", timeout=_PROBE_SECONDS)
+            with self._session() as session:
+                response = session.get(f"{self.url}/ready", timeout=limit_seconds)
         except requests.RequestException as error:
-            raise ServerUnavailable(f"{self.url} does not answer: {_cause(error)}") from error
+            raise ServerUnavailable(self._told("does not answer", _cause(error))) from error
         if response.status_code in (429, 503):
             raise ServerBusy(f"{self.url} is not ready yet", _retry_after(response.headers))
         if response.status_code >= 500:
@@ -88,24 +110,27 @@ class WhisperClient:
         try:
             told = response.json()
             self._served_model = told.get("model")
-            return int(told["capacity"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
+            instance = told.get("instance")
+            return Readiness(int(told["capacity"]), None if instance is None else str(instance))
+        except _NOT_THE_FORM:
+            return Readiness()
 
     def transcribe(self, upload: Upload, timeout_seconds: float) -> Transcript:
         """Sends the audio and waits for its transcript, times relative to the audio's start.
 
-        Raises ServerUnavailable or ServerBusy (the chunk is innocent), RequestRefused or
-        ServerFault (it may be guilty), KeyRejected or ConfigError (stop).
+        Raises ServerUnavailable or ServerBusy (the chunk is innocent), AnswerCutOff, NoTranscript,
+        RequestRefused or ServerFault (it may be guilty), KeyRejected or ConfigError (stop). The
+        key is in none of their messages, whatever the server says.
         """
         started = time.monotonic()
         answer = self._post(upload, started + timeout_seconds)
         self._check(answer)
         try:
             heard = _transcript(json.loads(answer.body), upload.seconds)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ServerUnavailable(
-                f"{self.url} does not answer like a Whisper server: {answer.body[:80]!r}"
+        except _NOT_THE_FORM as error:
+            said = self._redacted(answer.body)[:80]
+            raise NoTranscript(
+                f"{self.url} does not answer like a Whisper server: {said!r}"
             ) from error
         seconds = round(time.monotonic() - started, 3)
         model = heard.model or self._model or self._served_model
@@ -119,15 +144,17 @@ class WhisperClient:
             data=self._form(upload),
             files={"file": (upload.filename, upload.data)},
         )
-        prepared = self._session.prepare_request(request)
+        session = self._session()
+        prepared = session.prepare_request(request)
         assert isinstance(prepared.body, bytes)
         # The connection's time-out also holds for sending: from a file it counts for each block,
         # and not for minutes of audio on a slow line.
-        prepared.body = io.BytesIO(prepared.body)  # type: ignore[assignment]
-        environment = self._session.merge_environment_settings(prepared.url, {}, True, None, None)
+        upload_body = _Body(prepared.body)
+        prepared.body = upload_body  # type: ignore[assignment]
+        environment = session.merge_environment_settings(prepared.url, {}, True, None, None)
         timeout = (_CONNECT_SECONDS, max(1.0, deadline - time.monotonic()))
         try:
-            with self._session.send(prepared, timeout=timeout, **environment) as response:
+            with session, session.send(prepared, timeout=timeout, **environment) as response:
                 body = bytearray()
                 while block := response.raw.read1(_BLOCK_BYTES, decode_content=True):
                     body += block
@@ -135,9 +162,22 @@ class WhisperClient:
                         raise requests.ReadTimeout
                 return _Answer(response.status_code, response.headers, bytes(body))
         except (requests.ReadTimeout, ReadTimeoutError) as error:
-            raise ServerFault(f"{self.url} took longer than a call may take") from error
+            raise ServerFault(f"{self.url} took longer than a call may take", self.url) from error
         except (requests.RequestException, HTTPError) as error:
-            raise ServerUnavailable(f"{self.url} does not answer: {_cause(error)}") from error
+            if upload_body.is_sent:
+                raise AnswerCutOff(self._told("broke off its answer", _cause(error))) from error
+            raise ServerUnavailable(self._told("does not answer", _cause(error))) from error
+
+    def _session(self) -> requests.Session:
+        """Connections of its own for each call: one that was kept may lead to a process that has
+        died since, and then the next upload would look as if it had killed it."""
+        session = requests.Session()
+        # A proxy has no way to this machine's own addresses.
+        session.trust_env = not _is_loopback(self.url)
+        session.headers["Connection"] = "close"
+        if self._api_key:
+            session.headers["Authorization"] = f"Bearer {self._api_key}"
+        return session
 
     def _form(self, upload: Upload) -> list[tuple[str, str]]:
         form = [("model", self._model or _ANY_MODEL), ("response_format", "verbose_json")]
@@ -155,8 +195,8 @@ class WhisperClient:
         status = answer.status
         if status == 200:
             return
-        said = _said(answer.body)
-        message = f"{self.url} answered {status}: {said.get('message')}"
+        said = self._said(answer.body)
+        message = self._told(f"answered {status}", str(said.get("message")))
         if status in (401, 403):
             raise KeyRejected(
                 f"{self.url} refuses the key: set STT_API_KEY to the server's API_KEY."
@@ -166,10 +206,38 @@ class WhisperClient:
         if status in (404, 405) or said.get("param") == "model":
             raise ConfigError(f"{message} (check STT_SERVER_URL and --model)")
         if status == 500 or status == 504:
-            raise ServerFault(message)
+            raise ServerFault(message, self.url)
         if 400 <= status < 500:
-            raise RequestRefused(message)
+            raise RequestRefused(message, self.url)
         raise ServerUnavailable(message)
+
+    def _said(self, body: bytes) -> Mapping[str, Any]:
+        """OpenAI's error object, or something in its form made of whatever came."""
+        try:
+            error = json.loads(body)["error"]
+            if isinstance(error, Mapping):
+                return error
+        except _NOT_THE_FORM:
+            pass
+        return {"message": self._redacted(body)[:200].strip() or "nothing more"}
+
+    def _told(self, what: str, words: str) -> str:
+        """`http://gpu-box:8081 answered 500: out of memory`"""
+        return f"{self.url} {what}: {self._redacted(words)[:_LONGEST_MESSAGE]}"
+
+    def _redacted(self, words: bytes | str) -> str:
+        """What came from the other side, without our key: some servers repeat the request."""
+        text = words if isinstance(words, str) else words.decode(errors="replace")
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def _written_forms(key: str) -> tuple[str, ...]:
+    """How a page, an object or an address may write the key; the longest first."""
+    forms = {key, html.escape(key), html.escape(key, quote=False), json.dumps(key)[1:-1]}
+    forms |= {quote(key), quote(key, safe=""), repr(key)[1:-1]}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def _is_loopback(url: str) -> bool:
@@ -222,21 +290,12 @@ def _with_words(segments: list[Segment], words: list[Word]) -> list[Segment]:
     return [replace(s, words=tuple(w)) for s, w in zip(segments, dealt, strict=True)]
 
 
-def _said(body: bytes) -> Mapping[str, Any]:
-    """OpenAI's error object, or something in its form made of whatever came."""
-    try:
-        error = json.loads(body)["error"]
-        if isinstance(error, Mapping):
-            return error
-    except (ValueError, KeyError, TypeError):
-        pass
-    return {"message": body[:200].decode(errors="replace").strip() or "nothing more"}
-
-
 def _retry_after(headers: Mapping[str, str]) -> float:
     try:
         seconds = float(headers.get("Retry-After", ""))
     except ValueError:
+        return _DEFAULT_RETRY_AFTER_SECONDS
+    if isnan(seconds):
         return _DEFAULT_RETRY_AFTER_SECONDS
     return min(max(seconds, 0.1), _LONGEST_RETRY_AFTER_SECONDS)
 

@@ -40,11 +40,22 @@ def refusal(status: int, message: str, **fields: Any) -> Answer:
 
 
 class ScriptedServer:
-    """Answers each transcription with `script(call number, upload bytes)`."""
+    """Answers each transcription with `script(call number, upload bytes)`.
 
-    def __init__(self, script: Callable[[int, bytes], Answer], ready: Answer | None = None) -> None:
+    But for controls, with which workers look whether a server is broken: those get `control`, and
+    are counted apart.
+    """
+
+    def __init__(
+        self,
+        script: Callable[[int, bytes], Answer],
+        ready: Answer | None = None,
+        control: Answer | None = None,
+    ) -> None:
         self.script = script
         self.ready = ready or Answer(body={"status": "ready", "capacity": 4})
+        self.control = control or Answer(body=heard("anything"))
+        self.controls = 0
         self.calls: list[float] = []
         """When each transcription was asked for, on time.monotonic()."""
         self.most_at_once = 0
@@ -68,7 +79,12 @@ class ScriptedServer:
             thread.join()
 
     def _transcribe(self, form: bytes) -> Answer:
-        upload = _file_part(form)
+        upload = file_part(form)
+        if b'filename="control.ogg"' in form:
+            with self._lock:
+                self.controls += 1
+            time.sleep(self.control.delay_seconds)
+            return self.control
         with self._lock:
             self.calls.append(time.monotonic())
             self.forms.append(form.replace(upload, b""))
@@ -126,7 +142,7 @@ def _parts(body: bytes, drip_seconds: float) -> Iterator[bytes]:
         yield bytes([byte])
 
 
-def _file_part(form: bytes) -> bytes:
+def file_part(form: bytes) -> bytes:
     boundary = form.split(b"\r\n", 1)[0]
     for part in form.split(boundary):
         if b'name="file"' in part:

@@ -145,7 +145,10 @@ def work(mongo_url: str, name: str, server_url: str, on_nx: bool, latencies: Any
         setattr(stt.claims, "ObjectId", lambda: str(ObjectId()))  # noqa: B010
     os.environ.clear()  # a person's settings must not change what is measured
     settings = load_settings(
-        server_urls=(server_url,), use_parallel_transcription=False, sequence_seconds=0
+        server_urls=(server_url,),
+        use_parallel_transcription=False,
+        sequence_seconds=0,
+        required_empty_checks=1,
     )
     with Database(mongo_url, name) as database:
         claims = TimedClaims(database, worker_id(), ClaimRules(settings.lease_seconds))

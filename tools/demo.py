@@ -60,12 +60,14 @@ class Demo:
         self.killed: Worker | None = None
         self.workers: list[Worker] = []
         self._folder = folder
-        ours = ("STT_", "MONGO_", "DATABASE_", "MAX_", "CHUNK_", "LEASE_", "SEQUENCE_", "USE_")
-        self._environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)} | {
+        ours = ("STT_", "NODE_", "MONGO_", "DATABASE_", "MAX_", "CHUNK_", "LEASE_", "SEQUENCE_")
+        others = {k: v for k, v in os.environ.items() if not k.startswith((*ours, "USE_"))}
+        self._environment = others | {
             "STT_DATA_DIR": str(folder / "data"),
             "LEASE_SECONDS": str(LEASE_SECONDS),
             "SEQUENCE_SECONDS": "60",  # the usual 300 would leave nothing for the other workers
             "MAX_PARALLEL_WORKERS": "1",
+            "NODE_REQUIRED_EMPTY_CHECKS": "1",
         }
 
     def stt(self, *arguments: str) -> None:

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Make the recordings in ``samples/``: synthesized speech, with what was said beside it.
 
+Also ``stt/control.ogg``, the recording that tells a broken server from a bad chunk: a few clean
+words that any server can do.
+
 They use only words that the demo model knows, in sentences it was never taught. Needs espeak-ng's
 library (Debian: libespeak-ng1) and the packages av and numpy:
 
@@ -154,12 +157,13 @@ def _encode(samples: Samples, path: Path) -> None:
     codec, rate, bit_rate = {
         ".mp3": ("libmp3lame", 16_000, 32_000),
         ".opus": ("libopus", 48_000, 24_000),
+        ".ogg": ("libopus", 48_000, 16_000),
     }[path.suffix]
     sound = av.AudioFrame.from_ndarray(
         (np.clip(samples, -1, 1) * 32767).astype(np.int16)[None], format="s16", layout="mono"
     )
     sound.sample_rate = SAMPLE_RATE
-    with av.open(str(path), "w", format="ogg" if path.suffix == ".opus" else "mp3") as container:
+    with av.open(str(path), "w", format="mp3" if path.suffix == ".mp3" else "ogg") as container:
         stream = cast(AudioStream, container.add_stream(codec, rate=rate, layout="mono"))
         stream.bit_rate = bit_rate
         resampler = av.AudioResampler(
@@ -178,7 +182,9 @@ def main() -> None:
     """Make all samples."""
     parser = argparse.ArgumentParser(description="Synthesize the recordings in samples/.")
     parser.add_argument("--output", type=Path, default=Path("samples"), help="folder (samples)")
-    folder: Path = parser.parse_args().output
+    parser.add_argument("--control", type=Path, default=Path("stt/control.ogg"))
+    arguments = parser.parse_args()
+    folder: Path = arguments.output
     folder.mkdir(parents=True, exist_ok=True)
     synthesizer = Synthesizer()
     rng = random.Random(SEED)
@@ -196,6 +202,7 @@ def main() -> None:
         _write(folder / name, samples, text)
     hiss = np.random.default_rng(SEED).standard_normal(20 * SAMPLE_RATE) * 3e-4
     _write(folder / "silence.mp3", hiss.astype(np.float32), "")
+    _encode(synthesizer.say("good morning everybody", NARRATOR).samples, arguments.control)
 
 
 def _write(path: Path, samples: Samples, text: str) -> None:

@@ -196,9 +196,13 @@ class HealthOut(BaseModel):
 
 
 class ReadyOut(BaseModel):
-    """`capacity`: transcriptions at once; `in_flight` of them run, `waiting` requests wait."""
+    """`capacity`: transcriptions at once; `in_flight` of them run, `waiting` requests wait.
+
+    `instance` is this process's own: another one means that the server was started anew.
+    """
 
     status: Literal["ready"] = "ready"
+    instance: str
     model: str
     device: str
     compute_type: str

@@ -155,7 +155,9 @@ def _work(database: Database, settings: Settings, sources: Sequence[Source]) -> 
     """Returns when every chunk of these sources has ended, here or on another machine."""
     if not any(_open_chunks(database, source) for source in sources):
         return
-    with _server(settings) as with_server:
+    # What ends or keeps a worker of the fleet is not meant for this run: it has its own end.
+    own_end = {"required_empty_checks": 1, "max_minutes": None, "persistent": False}
+    with _server(settings.model_copy(update=own_end)) as with_server:
         _run_worker(database, with_server, sources)
         waiting_for = 0
         while any(_open_chunks(database, source) for source in sources):

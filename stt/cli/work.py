@@ -21,7 +21,9 @@ Examples:
   stt --server http://gpu-box:8081     use the whisper server of another machine
   stt --watch --workers 8              stay, and take new chunks as they come
   stt ingest talks/ && stt             put recordings in, then work on them
-  stt --limit 100 --log-format text    for cron: one plain line an event
+  stt --limit 100 --required-empty-checks 1 --log-format text
+                                       for cron: one plain line an event
+  stt --max-minutes 55                 a machine that is paid for by the hour
 
 \b
 A flag wins over the environment, and that over `.env`. The server's key has no flag, since others
@@ -30,6 +32,10 @@ can read the flags of a program that runs: set STT_API_KEY.
 \b
 Exit codes: 0 all well · 1 finished, some chunks failed · 2 usage · 3 configuration or key
             4 database unreachable · 5 whisper server unreachable · 130 interrupted
+
+\b
+The first Ctrl-C (or SIGTERM) finishes what is in flight, the second releases it and goes, but for
+results that the database has yet to take: only the third drops those.
 """
 
 
@@ -42,7 +48,13 @@ def _print_version(wanted: bool) -> None:
 def work_command(
     ctx: typer.Context,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Stop after N chunks.")
+        int | None, typer.Option(min=1, metavar="N", help="Stop after N chunks (NODE_LIMIT).")
+    ] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MIN", help="Stop after so long; what is in flight ends (NODE_MAX_MINUTES)."
+        ),
     ] = None,
     workers: Annotated[
         int | None,
@@ -60,6 +72,14 @@ def work_command(
     ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay when the queue is empty, and poll it.")
+    ] = False,
+    persistent: Annotated[
+        bool,
+        typer.Option(
+            "--persistent",
+            help="Stay whatever happens: an empty queue, servers that are away or broken, a"
+            " database that is away (NODE_PERSISTENT=1).",
+        ),
     ] = False,
     one_at_a_time: Annotated[
         bool,
@@ -108,6 +128,35 @@ def work_command(
             help="Give up when no server answers for so long (NODE_SERVER_UNREACHABLE_MINUTES; 5).",
         ),
     ] = None,
+    max_consecutive_failures: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Give up when servers fail so often in a row, even on a recording that any"
+            " server can do (NODE_MAX_CONSECUTIVE_FAILURES; 3).",
+        ),
+    ] = None,
+    required_empty_checks: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Stop when so many looks in a row find the queue empty"
+            " (NODE_REQUIRED_EMPTY_CHECKS; 2).",
+        ),
+    ] = None,
+    empty_queue_wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", help="Time between looks at an empty queue (NODE_EMPTY_QUEUE_WAIT; 60)."
+        ),
+    ] = None,
+    idle_timeout_minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MIN",
+            help="Stop when there was nothing to do for so long (NODE_IDLE_TIMEOUT_MINUTES; 10).",
+        ),
+    ] = None,
     log_format: Annotated[
         str | None,
         typer.Option(
@@ -149,11 +198,18 @@ def work_command(
         "max_expirations": max_expirations,
         "page_size": page_size,
         "server_unreachable_minutes": server_unreachable_minutes,
+        "max_consecutive_failures": max_consecutive_failures,
+        "required_empty_checks": required_empty_checks,
+        "empty_queue_wait_seconds": empty_queue_wait,
+        "idle_timeout_minutes": idle_timeout_minutes,
+        "max_minutes": max_minutes,
+        "limit": limit,
+        "persistent": persistent or None,
     }
     remember_flags(ctx, **everywhere)
     if ctx.invoked_subcommand is None:
-        _work(ctx, only_here, limit, newest_first, watch)
-    elif limit or newest_first or watch or any(f is not None for f in only_here.values()):
+        _work(ctx, only_here, newest_first, watch)
+    elif newest_first or watch or any(f is not None for f in only_here.values()):
         raise typer.BadParameter(
             f"Options before `{ctx.invoked_subcommand}` must be those of the database or"
             f" --log-format; write its own options behind it."
@@ -163,7 +219,6 @@ def work_command(
 def _work(
     ctx: typer.Context,
     flags: dict[str, object],
-    limit: int | None,
     newest_first: bool,
     watch: bool,
 ) -> None:
@@ -173,11 +228,12 @@ def _work(
     settings = settings_of(ctx, **flags)
     setup_logging(settings.log_format)
     with open_database(settings) as database:
-        worker = Worker(database, settings, WorkOptions(limit, newest_first, watch))
+        worker = Worker(database, settings, WorkOptions(settings.limit, newest_first, watch))
 
         def snapshot() -> Progress:
             stats = worker.stats
-            total = None if watch else worker.total  # who stays has no end to count towards
+            # Who stays has no end to count towards.
+            total = None if watch or settings.persistent else worker.total
             return Progress(stats.done, total, stats.errors, worker.in_flight)
 
         with live_progress(snapshot):

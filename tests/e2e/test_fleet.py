@@ -1,15 +1,10 @@
 """Real worker processes on one queue: killed, stopped, interrupted. Nothing is lost or doubled."""
 
-import ast
-import contextlib
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,52 +12,18 @@ from stt.database import Database
 from tests.queue_builder import add_chunks, document
 from tests.scripted_server import Answer, ScriptedServer, always, heard
 from tests.speech import opus_tone
-
-
-class Fleet:
-    """Starts `stt` processes and reads what they print."""
-
-    def __init__(self, mongo_url: str, database: Database) -> None:
-        self._mongo_url = mongo_url
-        self._name = database.chunks.database.name
-        self.processes: list[subprocess.Popen[str]] = []
-
-    def start(self, server: ScriptedServer, *flags: str) -> subprocess.Popen[str]:
-        command = [
-            sys.executable, "-m", "stt", "--mongo-url", self._mongo_url,
-            "--database", self._name, "--server", server.url, "--sequence-seconds", "0", *flags,
-        ]  # fmt: skip
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self.processes.append(process)
-        return process
-
-    def close(self) -> None:
-        for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.kill()
-            process.communicate()
+from tests.worker_process import WorkerProcesses, stats_in, until, worker_processes
 
 
 @pytest.fixture
-def fleet(mongo_url: str, database: Database) -> Iterator[Fleet]:
-    fleet = Fleet(mongo_url, database)
-    yield fleet
-    fleet.close()
+def fleet(mongo_url: str, database: Database) -> Iterator[WorkerProcesses]:
+    with worker_processes(mongo_url, database.chunks.database.name) as processes:
+        yield processes
 
 
 @pytest.fixture(scope="module")
 def opus() -> bytes:
     return opus_tone(0.5)
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
 
 
 def done(database: Database) -> int:
@@ -73,19 +34,12 @@ def in_work(database: Database) -> int:
     return database.chunks.count_documents({"processing_by": {"$ne": None}})
 
 
-def stats_in(output: str) -> dict[str, int]:
-    found = re.search(r"^Completed processing\. Stats: (\{.*\})$", output, re.MULTILINE)
-    assert found, output
-    stats: dict[str, int] = ast.literal_eval(found[1])
-    return stats
-
-
 def test_four_workers_do_three_hundred_chunks_exactly_once(
-    fleet: Fleet, database: Database, opus: bytes
+    fleet: WorkerProcesses, database: Database, opus: bytes
 ) -> None:
     add_chunks(database, 300, audio=opus)
     with ScriptedServer(always()).running() as server:
-        workers = [fleet.start(server) for _ in range(4)]
+        workers = [fleet.start(server.url) for _ in range(4)]
         outputs = [worker.communicate(timeout=120)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0, 0, 0]
     assert len(server.calls) == 300
@@ -93,10 +47,12 @@ def test_four_workers_do_three_hundred_chunks_exactly_once(
     assert sum(stats_in(output)["transcribed"] for output in outputs) == 300
 
 
-def test_the_lines_that_people_grep_for(fleet: Fleet, database: Database, opus: bytes) -> None:
+def test_the_lines_that_people_grep_for(
+    fleet: WorkerProcesses, database: Database, opus: bytes
+) -> None:
     ids = add_chunks(database, 2, audio=opus)
     with ScriptedServer(always(), Answer(body={"capacity": 3})).running() as server:
-        worker = fleet.start(server, "--limit", "1")
+        worker = fleet.start(server.url, "--limit", "1")
         output = worker.communicate(timeout=60)[0]
     assert re.search(rf"^Worker ID: \S+_{worker.pid}$", output, re.MULTILINE)
     assert re.search(r"^Total pending chunks: 2$", output, re.MULTILINE)
@@ -106,13 +62,13 @@ def test_the_lines_that_people_grep_for(fleet: Fleet, database: Database, opus: 
 
 
 def test_a_killed_workers_chunks_come_back_after_the_lease_and_are_done_by_others(
-    fleet: Fleet, database: Database, opus: bytes
+    fleet: WorkerProcesses, database: Database, opus: bytes
 ) -> None:
     add_chunks(database, 300, audio=opus)
     slow = Answer(body=heard("hello"), delay_seconds=0.1)
     with ScriptedServer(lambda number, upload: slow).running() as server:
         flags = ("--watch", "--lease-seconds", "6", "--workers", "2")
-        workers = [fleet.start(server, *flags) for _ in range(4)]
+        workers = [fleet.start(server.url, *flags) for _ in range(4)]
         victim = workers[0]
 
         def victim_holds_something() -> bool:
@@ -144,7 +100,7 @@ def test_a_killed_workers_chunks_come_back_after_the_lease_and_are_done_by_other
 
 
 def test_a_worker_stopped_past_its_lease_and_resumed_writes_nothing(
-    fleet: Fleet, database: Database, opus: bytes
+    fleet: WorkerProcesses, database: Database, opus: bytes
 ) -> None:
     [id_] = add_chunks(database, 1, audio=opus)
 
@@ -152,10 +108,10 @@ def test_a_worker_stopped_past_its_lease_and_resumed_writes_nothing(
         return Answer(body=heard(f"call {number}"), delay_seconds=1.5 if number == 1 else 0)
 
     with ScriptedServer(script).running() as server:
-        sleeper = fleet.start(server, "--lease-seconds", "2")
+        sleeper = fleet.start(server.url, "--lease-seconds", "2")
         until(lambda: server.calls)
         sleeper.send_signal(signal.SIGSTOP)
-        other = fleet.start(server, "--lease-seconds", "2", "--watch")
+        other = fleet.start(server.url, "--lease-seconds", "2", "--watch")
         until(lambda: done(database) == 1)
         after_takeover = document(database, id_)
         sleeper.send_signal(signal.SIGCONT)
@@ -171,12 +127,12 @@ def test_a_worker_stopped_past_its_lease_and_resumed_writes_nothing(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_worker_finishes_what_is_in_flight_and_leaves_no_claim(
-    fleet: Fleet, database: Database, opus: bytes, number: signal.Signals
+    fleet: WorkerProcesses, database: Database, opus: bytes, number: signal.Signals
 ) -> None:
     add_chunks(database, 20, audio=opus)
     slow = Answer(body=heard("hello"), delay_seconds=1)
     with ScriptedServer(lambda n, upload: slow).running() as server:
-        worker = fleet.start(server, "--workers", "2")
+        worker = fleet.start(server.url, "--workers", "2")
         until(lambda: len(server.calls) == 2)
         worker.send_signal(number)
         output = worker.communicate(timeout=30)[0]
@@ -187,12 +143,12 @@ def test_an_interrupted_worker_finishes_what_is_in_flight_and_leaves_no_claim(
 
 
 def test_a_second_ctrl_c_releases_what_is_in_flight_and_goes(
-    fleet: Fleet, database: Database, opus: bytes
+    fleet: WorkerProcesses, database: Database, opus: bytes
 ) -> None:
     add_chunks(database, 4, audio=opus)
     hang = Answer(body=heard("hello"), delay_seconds=10)
     with ScriptedServer(lambda n, upload: hang).running() as server:
-        worker = fleet.start(server, "--workers", "2")
+        worker = fleet.start(server.url, "--workers", "2")
         until(lambda: len(server.calls) == 2)
         for _ in range(2):
             worker.send_signal(signal.SIGINT)
@@ -206,24 +162,24 @@ def test_a_second_ctrl_c_releases_what_is_in_flight_and_goes(
 
 
 def test_a_chunk_that_fails_makes_the_exit_code_one(
-    fleet: Fleet, database: Database, opus: bytes
+    fleet: WorkerProcesses, database: Database, opus: bytes
 ) -> None:
     add_chunks(database, 1, audio=opus)
     refuse = Answer(400, {"error": {"message": "cannot be decoded"}})
     with ScriptedServer(lambda n, upload: refuse).running() as server:
-        worker = fleet.start(server, "--max-attempts", "1")
+        worker = fleet.start(server.url, "--max-attempts", "1")
         output = worker.communicate(timeout=30)[0]
     assert worker.returncode == 1
     assert stats_in(output)["error"] == 1
 
 
 def test_a_wrong_key_makes_the_exit_code_three_and_is_not_printed(
-    fleet: Fleet, database: Database, opus: bytes, monkeypatch: pytest.MonkeyPatch
+    fleet: WorkerProcesses, database: Database, opus: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_chunks(database, 1, audio=opus)
     monkeypatch.setenv("STT_API_KEY", "not-the-key")
     with ScriptedServer(lambda n, upload: Answer(401, {})).running() as server:
-        worker = fleet.start(server)
+        worker = fleet.start(server.url)
         output = worker.communicate(timeout=30)[0]
     assert worker.returncode == 3
     assert "STT_API_KEY" in output
@@ -231,29 +187,11 @@ def test_a_wrong_key_makes_the_exit_code_three_and_is_not_printed(
     assert in_work(database) == 0
 
 
-def test_no_server_at_all_makes_the_exit_code_five(
-    fleet: Fleet, database: Database, opus: bytes
-) -> None:
-    add_chunks(database, 1, audio=opus)
-    with ScriptedServer(always()).running() as gone:
-        pass
-    worker = fleet.start(gone, "--server-unreachable-minutes", "0.02")
-    output = worker.communicate(timeout=30)[0]
-    assert worker.returncode == 5
-    assert "No whisper server" in output
-    assert in_work(database) == 0
-
-
 def test_a_terminal_of_eighty_columns_is_no_condition(
-    fleet: Fleet, database: Database, opus: bytes
+    fleet: WorkerProcesses, database: Database, opus: bytes
 ) -> None:
     """Lines that people grep for are not wrapped, whatever COLUMNS says."""
     add_chunks(database, 1, audio=opus)
-    with (
-        ScriptedServer(always()).running() as server,
-        contextlib.ExitStack() as stack,
-    ):
-        stack.callback(os.environ.pop, "COLUMNS", None)
-        os.environ["COLUMNS"] = "20"
-        output = fleet.start(server).communicate(timeout=30)[0]
+    with ScriptedServer(always()).running() as server:
+        output = fleet.start(server.url, COLUMNS="20").communicate(timeout=30)[0]
     assert stats_in(output)["transcribed"] == 1

@@ -17,7 +17,7 @@ from stt.claim import Claim, ClaimRules
 from stt.claims import MongoClaims
 from stt.cli.log_lines import TextFormatter
 from stt.database import Database
-from stt.errors import ConfigError, KeyRejected, ServerUnavailable
+from stt.errors import ConfigError, KeyRejected, ServersBroken, ServerUnavailable
 from stt.export import Export
 from stt.settings import load_settings
 from stt.worker import Worker, WorkOptions
@@ -37,9 +37,8 @@ def opus() -> bytes:
 
 def make_worker(database: Database, *urls: str, **flags: Any) -> Worker:
     options = {k: flags.pop(k) for k in ("limit", "watch", "newest_first") if k in flags}
-    settings = load_settings(
-        server_urls=urls, **{"lease_seconds": 60, "sequence_seconds": 0, **flags}
-    )
+    usual = {"lease_seconds": 60, "sequence_seconds": 0, "required_empty_checks": 1}
+    settings = load_settings(server_urls=urls, **{**usual, **flags})
     return Worker(database, settings, WorkOptions(**options))
 
 
@@ -249,6 +248,31 @@ class TestFailures:
         assert failed["errors"][0]["kind"] == kind
         assert failed["processing_by"] is None
         assert failed["not_before"] > database.server_time()
+
+    def test_a_broken_server_stops_the_worker_and_no_chunk_pays_for_it(
+        self, database: Database, opus: bytes
+    ) -> None:
+        add_chunks(database, 6, audio=opus)
+        broken = refusal(500, "CUDA error: an illegal memory access was encountered")
+        with ScriptedServer(lambda number, upload: broken, control=broken).running() as server:
+            worker = make_worker(database, server.url, sequence_seconds=300)
+            with pytest.raises(ServersBroken, match="CUDA error") as stopped:
+                worker.run()
+            assert server.controls == 3
+        assert stopped.value.exit_code == 5
+        assert {d["attempts"] for d in database.chunks.find()} == {0}
+        assert {d["processing_by"] for d in database.chunks.find()} == {None}
+
+    def test_the_key_is_in_no_error_of_a_chunk_nor_in_the_log_whatever_the_server_repeats(
+        self, database: Database, opus: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        echo = refusal(400, "I was sent Authorization: Bearer hush-0123456789, and what is it?")
+        with ScriptedServer(lambda n, u: echo).running() as server, caplog.at_level(0, "stt"):
+            make_worker(database, server.url, limit=1, api_key="hush-0123456789").run()
+        assert "I was sent" in document(database, id_)["errors"][0]["message"]
+        everything = f"{document(database, id_)} {list(database.workers.find())} {caplog.text}"
+        assert "hush" not in everything
 
     def test_a_call_that_outlasts_its_time_counts_against_the_chunk(
         self, database: Database, opus: bytes
@@ -593,7 +617,10 @@ class TestMisses:
         taken, *others = add_chunks(database, 3, source_id=source_id, audio=opus)
         with ScriptedServer(always()).running() as server, caplog.at_level(logging.INFO, "stt"):
             settings = load_settings(
-                server_urls=(server.url,), max_parallel_workers=1, sequence_seconds=300
+                server_urls=(server.url,),
+                max_parallel_workers=1,
+                sequence_seconds=300,
+                required_empty_checks=1,
             )
             claims = OvertakenClaims(database, bob)
             stats = Worker(database, settings, WorkOptions(), claims).run()

@@ -1,5 +1,7 @@
 """Is the process alive, is the model ready; neither waits behind a transcription."""
 
+import secrets
+
 from fastapi import APIRouter
 
 from whisper_server import __version__
@@ -9,6 +11,7 @@ from whisper_server.service import Service
 
 def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["Health"])
+    instance = secrets.token_hex(8)
 
     @routes.get("/health")
     async def health() -> HealthOut:
@@ -17,9 +20,14 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/ready")
     async def ready() -> ReadyOut:
-        """The model is loaded, else 503 with Retry-After. `capacity` = transcriptions at once."""
+        """The model is loaded, else 503 with Retry-After. `capacity` = transcriptions at once.
+
+        `instance` changes when the server is started anew: a client whose call broke off can tell
+        whether the server died of it.
+        """
         service.require_ready()
         return ReadyOut(
+            instance=instance,
             model=service.model.name,
             device=service.plan.device,
             compute_type=service.plan.compute_type,

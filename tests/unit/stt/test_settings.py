@@ -72,3 +72,13 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STT_API_KEY", "hush")
     monkeypatch.setenv("MONGO_URL", "mongodb://me:hush@db")
     assert "hush" not in repr(load_settings())
+
+
+@pytest.mark.parametrize("url", ["http://gpu-box:8081/?key=hush", "http://gpu-box:8081/#hush"])
+def test_a_key_in_the_servers_url_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("STT_SERVER_URL", url)
+    with pytest.raises(ConfigError, match="STT_API_KEY") as wrong:
+        load_settings()
+    assert "hush" not in str(wrong.value)

@@ -240,6 +240,13 @@ def in_background(call: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+def test_ready_names_the_process_so_that_clients_know_when_another_one_answers() -> None:
+    with running() as one, running() as other:
+        names = [requests.get(s.url + "/ready", timeout=20).json()["instance"] for s in (one, one)]
+        assert names[0] == names[1] != ""
+        assert requests.get(other.url + "/ready", timeout=20).json()["instance"] != names[0]
+
+
 def test_a_full_line_sends_away_and_counts_itself_in_ready() -> None:
     with running(loaded=False) as server:
         server.engine.may_load.set()

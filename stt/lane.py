@@ -1,0 +1,273 @@
+"""A lane of a worker: a thread that takes one sequence at a time through the whole path."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from stt import chunk
+from stt.claim import Claim, Claims
+from stt.errors import (
+    ChunkError,
+    ClaimLost,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    ServerDied,
+    ServerUnavailable,
+)
+from stt.heartbeat import Heartbeat
+from stt.outage import Outage
+from stt.pipeline import Outcome, Pipeline
+from stt.planner import Planner, Wait
+from stt.server_pool import ServerPool
+from stt.stats import Stats
+from stt.stop_conditions import StopConditions
+from stt.transcript import Transcript
+
+log = logging.getLogger(__name__)
+
+_DATABASE_RETRY_SECONDS = 1.0
+_GOODBYE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all lanes of a worker have in common; `worker` is its id, `stop` ends every lane."""
+
+    worker: str
+    claims: Claims
+    planner: Planner
+    pool: ServerPool
+    pipeline: Pipeline
+    heartbeat: Heartbeat
+    conditions: StopConditions
+    outage: Outage
+    stats: Stats
+    stop: threading.Event
+
+
+class Lane(threading.Thread):
+    """page → claim → load → call → settle, until told to stop.
+
+    A claim belongs to its lane until it has ended, or until `abandon` takes it away; that one
+    lock decides between the two is what lets a second signal release a call that hangs, and never
+    a result.
+    """
+
+    def __init__(self, shared: Shared, number: int) -> None:
+        super().__init__(name=f"lane-{number}", daemon=True)
+        self.error: BaseException | None = None
+        """What ended the lane before its time."""
+        self.waits_for_server = False
+        self._shared = shared
+        self._lock = threading.Lock()
+        self._open: list[Claim] = []  # claimed by this lane, and not ended yet
+        self._in_call: Sequence[Claim] = ()
+        self._results: list[Claim] = []  # those whose results are known and not written yet
+        self._is_abandoned = False
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._open)
+
+    @property
+    def is_in_call(self) -> bool:
+        """True while it waits for a server's answer, which cannot be called off."""
+        return bool(self._in_call)
+
+    @property
+    def results(self) -> int:
+        """How many results are known and not written yet."""
+        return len(self._results)
+
+    def abandon(self) -> list[Claim]:
+        """Takes its claims away from the lane, for the caller to end; it touches them no more.
+
+        A lane that has results to write keeps them, and all its claims.
+        """
+        with self._lock:
+            if self._results:
+                return []
+            self._is_abandoned = True
+            taken, self._open = self._open, []
+        return taken
+
+    def run(self) -> None:
+        try:
+            while not self._shared.stop.is_set():
+                try:
+                    self._step()
+                except DatabaseUnavailable as error:
+                    self._wait_for_database(error)
+        except BaseException as error:
+            self.error = error
+
+    def _step(self) -> None:
+        """One sequence, or one wait."""
+        plan = self._shared.planner.next()
+        if isinstance(plan, Wait):
+            self._shared.outage.answered(self.name)
+            self._shared.stop.wait(plan.seconds)
+            return
+        self.waits_for_server = True
+        self._shared.pool.wait_until_available(self._shared.stop)  # if it raises, all is over
+        self.waits_for_server = False
+        self._work_on(plan)
+
+    def _wait_for_database(self, error: DatabaseUnavailable) -> None:
+        if not self._shared.stop.is_set():
+            self._shared.outage.noticed(self.name, error, time.monotonic())
+            self._shared.stop.wait(_DATABASE_RETRY_SECONDS)
+
+    def _work_on(self, sequence: chunk.Sequence) -> None:
+        unspent = len(sequence)
+        try:
+            self._claim(sequence)
+            if self._shared.stop.is_set():
+                return
+            load = self._shared.pipeline.load(list(self._open))
+            for claim, outcome in self._shared.pipeline.transcribe(load, self._may_start):
+                if not self._may_settle(claim):
+                    return
+                unspent -= self._settle(claim, outcome)
+                self._ended(claim)
+        except ServerUnavailable as error:
+            log.debug("%s", error)  # the pool says it once, and the lane waits for a server
+        finally:
+            self._release_rest()
+            self._shared.planner.ended(unspent=unspent)
+
+    def _claim(self, sequence: chunk.Sequence) -> None:
+        """Claims in order, up to the first chunk that is not to be had."""
+        missed = False
+        try:
+            for wanted in sequence:
+                if self._shared.stop.is_set():
+                    return
+                claim = self._shared.claims.claim(wanted)
+                self._shared.outage.answered(self.name)  # a plan alone may come from an old page
+                if claim is None:
+                    missed = True
+                    self._log_miss(sequence)
+                    return
+                if self._open and claim.chunk.has_failed_before:  # since the page was read
+                    release_all(self._shared.claims, [claim])
+                    return
+                if not self._keep(claim):
+                    release_all(self._shared.claims, [claim])
+                    return
+                if claim.chunk.has_failed_before:
+                    return
+        except DatabaseRefused as refused:
+            self._shun(wanted, refused)
+        finally:
+            self._shared.planner.claimed(sequence, missed=missed)
+
+    def _keep(self, claim: Claim) -> bool:
+        """False if the lane was abandoned while it asked."""
+        with self._lock:
+            if not self._is_abandoned:
+                self._shared.heartbeat.hold([claim])
+                self._open.append(claim)
+        self._shared.conditions.worked()
+        return not self._is_abandoned
+
+    def _log_miss(self, sequence: chunk.Sequence) -> None:
+        self._shared.stats.add("skipped")
+        log.info(
+            "len %d chunks  OriginalId %s  already claimed by another worker",
+            len(sequence),
+            sequence[0].source_id,
+        )
+
+    def _may_start(self, claims: Sequence[Claim]) -> bool:
+        """Asked by the pipeline before each call, and while it waits for one to begin."""
+        with self._lock:
+            if self._shared.stop.is_set() or not all(claim.is_trusted for claim in claims):
+                return False
+            self._shared.heartbeat.hold(claims)
+            self._in_call = claims
+        return True
+
+    def _may_settle(self, claim: Claim) -> bool:
+        """The call is over; False if its claims were released in the meantime."""
+        with self._lock:
+            if not self._results:
+                self._results = list(self._in_call) if claim in self._in_call else [claim]
+            self._in_call = ()
+            if self._is_abandoned:
+                self._results = []
+        return not self._is_abandoned
+
+    def _settle(self, claim: Claim, outcome: Outcome) -> bool:
+        """Writes how the chunk ended; False if that was not ours to write any more."""
+        self._shared.heartbeat.let_go(claim)
+        try:
+            if isinstance(outcome, Transcript):
+                try:
+                    self._shared.claims.complete(
+                        claim, replace(outcome, worker=self._shared.worker)
+                    )
+                except DatabaseRefused as refused:
+                    outcome = refused
+                else:
+                    ending = "transcribed" if outcome.segments else "empty"
+                    self._shared.stats.succeeded(claim.chunk.id, ending)
+                    return True
+            if isinstance(outcome, ServerDied) and not claim.chunk.solo:
+                # It had company, in its call or beside it: nobody knows whose fault it was.
+                self._shared.claims.release(claim, solo=True)
+                return False
+            self._fail(claim, outcome)
+        except ClaimLost as lost:
+            self._shared.stats.add("skipped")
+            log.warning("%s: its result is dropped", lost)
+            return False
+        self._shared.stats.failed(claim.chunk.id)
+        log.warning("chunk %s failed: %s", claim.chunk.id, outcome)
+        return True
+
+    def _fail(self, claim: Claim, outcome: ChunkError) -> None:
+        shared = self._shared
+        try:
+            shared.claims.fail(claim, outcome.kind, str(outcome), server=outcome.server)
+        except DatabaseRefused as refused:
+            self._shun(claim.chunk, refused)
+            release_all(shared.claims, [claim])
+
+    def _shun(self, full: chunk.Chunk, refused: DatabaseRefused) -> None:
+        log.error("chunk %s can take neither result nor failure: %s", full.id, refused)
+        self._shared.planner.shun(full.id)
+
+    def _ended(self, claim: Claim) -> None:
+        with self._lock:
+            self._open.remove(claim)
+            self._results.remove(claim)
+        self._shared.conditions.worked()
+
+    def _release_rest(self) -> None:
+        with self._lock:
+            rest, self._open = self._open, []
+            unwritten, self._results = len(self._results), []
+            self._in_call = ()
+        if unwritten:
+            log.warning("%d finished result(s) could not be written in time: dropped", unwritten)
+        for claim in rest:
+            self._shared.heartbeat.let_go(claim)
+            if self._shared.stop.is_set():  # who is told to go does not wait for the database
+                patient_until = time.monotonic() + _GOODBYE_SECONDS
+                claim.trusted_until = min(claim.trusted_until, patient_until)
+        release_all(self._shared.claims, rest)
+
+
+def release_all(claims: Claims, held: Sequence[Claim]) -> None:
+    """Frees the chunks; those that a database which is away cannot free are left to their lease."""
+    for at, claim in enumerate(held):
+        try:
+            claims.release(claim)
+        except ClaimLost:
+            pass
+        except DatabaseUnavailable as error:
+            log.warning("%d chunk(s) left to their lease: %s", len(held) - at, error)
+            return

@@ -1,0 +1,176 @@
+"""Which whisper servers are well; which rest because they failed, and when all hope is gone."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stt.errors import ServerBusy, ServersBroken, ServerUnavailable, SttError
+from stt.server_record import ServerRecord
+from stt.server_trial import control_failure
+from stt.whisper_client import Readiness
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.1
+_LONGEST_BUSY_PROBE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRules:
+    """When a worker gives its servers up; None means never.
+
+    `give_up_seconds` without an answer of any, or `max_broken` controls failed in a row: a
+    control is a short recording that any server can do, and it has `control_seconds`.
+    """
+
+    give_up_seconds: float | None = 300.0
+    max_broken: int | None = 3
+    control_seconds: float = 30.0
+
+
+def urls_of(servers: Sequence[ServerRecord]) -> str:
+    return ", ".join(server.url for server in servers)
+
+
+class ServerHealth:
+    """Keeps the records of the servers; its `lock` guards them. Safe between threads."""
+
+    def __init__(self, servers: Sequence[ServerRecord], rules: PoolRules) -> None:
+        self.lock = threading.Lock()
+        self._servers = servers
+        self._rules = rules
+        self._down_since: float | None = None
+        self._is_waiting = False  # as the log was told
+        self._broken_in_a_row = 0
+        self._last_error: SttError | None = None
+        self._fatal: SttError | None = None
+
+    def wait_until_available(self, stop: threading.Event) -> None:
+        """See `ServerPool.wait_until_available`."""
+        while not stop.is_set():
+            with self.lock:
+                self._raise_if_hopeless()
+                due = [s for s in self._servers if not (s.is_well or s.is_probed) and s.is_rested]
+                for server in due:
+                    server.is_probed = True
+                is_available = any(s.is_well and s.is_rested for s in self._servers)
+            for server in due:  # beside the lanes: an address that nobody answers takes its time
+                threading.Thread(target=self._probe, args=(server,), daemon=True).start()
+            if is_available:
+                return
+            stop.wait(_LOOK_SECONDS)
+
+    def _raise_if_hopeless(self) -> None:
+        if self._fatal is not None:
+            raise self._fatal
+        rules, last_error = self._rules, self._last_error
+        if rules.max_broken is not None and self._broken_in_a_row >= rules.max_broken:
+            raise ServersBroken(
+                f"{self._broken_in_a_row} times in a row a whisper server failed even on a"
+                f" recording that any server can do. Look at its log: {last_error}"
+            ) from last_error
+        seconds = rules.give_up_seconds
+        if seconds is None or self._down_since is None:
+            return
+        if time.monotonic() - self._down_since >= seconds:
+            raise ServerUnavailable(
+                f"No whisper server has answered for {seconds / 60:g} minutes: {last_error}"
+            ) from last_error
+
+    def _probe(self, server: ServerRecord) -> None:
+        """Asks a server that failed whether it is well again; a broken one has to show it."""
+        try:
+            self.heard(server, server.client.ready())
+            if server.needs_control:
+                self.try_control(server)
+            else:
+                self._is_back(server)
+        except ServerBusy as busy:
+            self.rest(server, min(busy.retry_after_seconds, _LONGEST_BUSY_PROBE_SECONDS))
+        except ServerUnavailable as error:
+            self.failed(server, error)
+        except SttError as error:
+            self._fatal = error
+        finally:
+            server.is_probed = False
+
+    def try_control(self, server: ServerRecord) -> bool | None:
+        """True if the server manages a control, None if it does not come to it."""
+        asked_at = time.monotonic()
+        with server.trial:
+            if server.tried_at > asked_at:
+                return server.verdict  # it was being tried for another lane
+            server.verdict = None
+            try:
+                failure = control_failure(server.client, self._rules.control_seconds)
+            except ServerBusy as busy:
+                self.rest(server, busy.retry_after_seconds)
+            except ServerUnavailable as error:
+                self.failed(server, error)
+            else:
+                server.verdict = failure is None
+                if failure is None:
+                    self.succeeded(server)
+                else:
+                    self._is_broken(server, failure)
+            finally:
+                server.tried_at = time.monotonic()
+            return server.verdict
+
+    def heard(self, server: ServerRecord, ready: Readiness) -> None:
+        """What the server says of itself; that does not make it well."""
+        with self.lock:
+            server.capacity = ready.capacity or server.capacity
+            server.instance = ready.instance
+
+    def rest(self, server: ServerRecord, seconds: float) -> None:
+        """The server is there, and asked for patience."""
+        with self.lock:
+            server.rest(seconds)
+            server.is_down = False
+            self._down_since = None
+
+    def failed(self, server: ServerRecord, error: SttError) -> None:
+        """The server does not answer, or not as one should."""
+        with self.lock:
+            server.failed(is_down=True)
+            self._last_error = error
+            if self._down_since is None and all(s.is_down for s in self._servers):
+                self._down_since = time.monotonic()
+                if not self._is_waiting:
+                    self._is_waiting = True
+                    log.warning(
+                        "No whisper server answers (%s): waiting, no claims held",
+                        urls_of(self._servers),
+                    )
+
+    def _is_broken(self, server: ServerRecord, failure: SttError) -> None:
+        with self.lock:
+            self._last_error = failure
+            server.failed(is_down=False)
+            server.needs_control = True
+            self._broken_in_a_row += 1
+            log.warning(
+                "Whisper server %s fails even on a recording that any server can do"
+                " (%d in a row): %s",
+                server.url,
+                self._broken_in_a_row,
+                failure,
+            )
+
+    def succeeded(self, server: ServerRecord) -> None:
+        """The server did a call, or a control, well."""
+        with self.lock:
+            server.succeeded()
+            self._broken_in_a_row = 0
+        self._is_back(server)
+
+    def _is_back(self, server: ServerRecord) -> None:
+        with self.lock:
+            server.recovered()
+            self._down_since = None
+            if self._is_waiting:
+                self._is_waiting = False
+                log.info("Whisper server %s answers again", server.url)

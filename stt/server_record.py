@@ -1,0 +1,115 @@
+"""What a pool knows of one server: how fast it is, how much it has to do, whether it is well."""
+
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+
+from stt.whisper_client import WhisperClient
+
+_FIRST_REST_SECONDS = 0.5
+_LONGEST_REST_SECONDS = 5.0
+_KEPT_SHARE = 0.7
+_MEMORY_SECONDS = 300.0
+
+
+@dataclass(slots=True)
+class Speed:
+    """Seconds of audio that one call gets done per second: an average that forgets.
+
+    None again after five minutes without a call: a server that was slow once (it had just begun)
+    gets another chance.
+    """
+
+    _audio: float = 0.0
+    _seconds: float = 0.0
+    _measured_at: float = float("-inf")  # on time.monotonic()
+
+    def measured(self, audio_seconds: float, call_seconds: float) -> None:
+        self._audio = self._audio * _KEPT_SHARE + audio_seconds
+        self._seconds = self._seconds * _KEPT_SHARE + call_seconds
+        self._measured_at = time.monotonic()
+
+    @property
+    def rate(self) -> float | None:
+        is_known = time.monotonic() - self._measured_at < _MEMORY_SECONDS
+        return self._audio / max(self._seconds, 1e-6) if is_known else None
+
+
+@dataclass(slots=True)
+class ServerRecord:
+    """One server. Its pool's lock guards every field but `client` and `trial`."""
+
+    client: WhisperClient
+    capacity: int = 1  # calls that it works on at once
+    instance: str | None = None  # the process that last said that it is ready
+    speed: Speed = field(default_factory=Speed)
+    in_flight: int = 0
+    outstanding_seconds: float = 0.0  # audio of the calls in flight
+    calls: int = 0  # ever made
+    failures: int = 0  # in a row; it is probed before it gets work again
+    failed_calls: int = 0  # since it last did anything right
+    is_down: bool = False
+    needs_control: bool = False  # that it says it is ready is not enough
+    is_probed: bool = False
+    rests_until: float = 0.0  # on time.monotonic()
+    trial: threading.Lock = field(default_factory=threading.Lock)
+    tried_at: float = float("-inf")  # when its last control ended
+    verdict: bool | None = None  # of its last control; None if that said nothing
+
+    @property
+    def url(self) -> str:
+        return self.client.url
+
+    @property
+    def is_rested(self) -> bool:
+        return time.monotonic() >= self.rests_until
+
+    @property
+    def is_well(self) -> bool:
+        return self.failures == 0
+
+    def expected_seconds(self, audio_seconds: float, rate: float) -> float:
+        """Until it would have done this much more audio, at `rate` for each of its calls."""
+        waiting = (self.outstanding_seconds + audio_seconds) / (rate * self.capacity)
+        return max(audio_seconds / rate, waiting)
+
+    @property
+    def has_line(self) -> bool:
+        """True if one more call would have to wait for its turn."""
+        return self.in_flight >= self.capacity
+
+    def began(self, audio_seconds: float) -> None:
+        self.calls += 1
+        self.in_flight += 1
+        self.outstanding_seconds += audio_seconds
+
+    def ended(self, audio_seconds: float) -> None:
+        self.in_flight -= 1
+        self.outstanding_seconds -= audio_seconds
+
+    def rest(self, seconds: float) -> None:
+        self.rests_until = time.monotonic() + seconds
+
+    def failed(self, *, is_down: bool) -> None:
+        """Rests for a while, the longer the more often in a row it has failed."""
+        self.is_down = is_down
+        if self.failures and not self.is_rested:
+            return  # other calls saw the same trouble
+        self.failures += 1
+        if self.failed_calls > 1:  # it said that it is ready, and failed the next call as well
+            self.needs_control = True
+        longest = min(_FIRST_REST_SECONDS * 2**self.failures, _LONGEST_REST_SECONDS)
+        self.rest(longest * random.uniform(0.5, 1.0))
+
+    def recovered(self) -> None:
+        """Says that it is ready: it may get work again."""
+        self.failures = 0
+        self.is_down = False
+        self.rests_until = 0.0
+
+    def succeeded(self) -> None:
+        """Did a call, or a control, well."""
+        self.recovered()
+        self.needs_control = False
+        self.failed_calls = 0

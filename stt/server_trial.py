@@ -1,0 +1,68 @@
+"""Who is to blame when a call goes wrong, the server or the chunk: two ways to find out."""
+
+import time
+from functools import lru_cache
+from importlib import resources
+
+from stt.errors import (
+    AnswerCutOff,
+    ChunkError,
+    NoTranscript,
+    ServerBusy,
+    ServerUnavailable,
+    SttError,
+)
+from stt.whisper_client import Upload, WhisperClient
+
+_CONTROL_SECONDS = 1.4
+_RETURN_SECONDS = 3.0
+_LOOK_SECONDS = 0.25
+_LOOK_LIMIT_SECONDS = 3.0
+
+
+def control_failure(client: WhisperClient, limit_seconds: float) -> SttError | None:
+    """Has the server transcribe a recording that any server can do: how it failed, or None.
+
+    What it hears does not matter. Raises ServerUnavailable if it cannot be said: the server is
+    busy or away; KeyRejected and ConfigError as any call.
+    """
+    instance = client.ready().instance
+    try:
+        client.transcribe(_control(), limit_seconds)
+    except AnswerCutOff as error:
+        if lives_on(client, instance):
+            raise
+        return error
+    except (ChunkError, NoTranscript) as error:
+        return error
+    return None
+
+
+@lru_cache(maxsize=1)
+def _control() -> Upload:
+    """A few clean words, made by tools/make_samples.py."""
+    data = resources.files("stt").joinpath("control.ogg").read_bytes()
+    return Upload(data, "control.ogg", _CONTROL_SECONDS)
+
+
+def lives_on(client: WhisperClient, instance: str | None) -> bool:
+    """True if the server whose answer broke off is still the same process: the network did it.
+
+    A server that does not name its process (`instance` is None) lives on if it answers right now.
+    One that does is given a moment: a network that cut off the call may cut off this as well.
+    """
+    deadline = time.monotonic() + _RETURN_SECONDS
+    while True:
+        try:
+            ready = client.ready(_LOOK_LIMIT_SECONDS)
+        except ServerBusy:
+            if instance is None:
+                return True
+        except ServerUnavailable:
+            if instance is None:
+                return False
+        else:
+            return instance is None or ready.instance == instance
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_LOOK_SECONDS)

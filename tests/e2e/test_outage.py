@@ -1,0 +1,20 @@
+"""A fleet of real workers whose only server dies for a while: nothing is lost, nothing charged."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.mongo_process import missing
+from tools.bench_fleet import find_program
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_fleet_outlives_its_only_server_and_goes_on_by_itself() -> None:
+    if find_program("secantusd-py") is None:
+        missing("the embedded database: pip install 'stt[embedded]'")
+    command = [sys.executable, "tools/outage.py", "--seconds", "6"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "attempts charged" in ended.stdout
+    assert "BREACH" not in ended.stdout

@@ -1,0 +1,40 @@
+"""One database that is away, as several threads see it."""
+
+import logging
+import time
+
+import pytest
+
+from stt.errors import DatabaseUnavailable
+from stt.outage import Outage
+
+AWAY = DatabaseUnavailable("The database does not answer")
+
+
+def test_an_outage_and_its_end_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage()
+    with caplog.at_level(logging.INFO, "stt"):
+        outage.answered("a lane")
+        for who in ("a lane", "the heartbeat", "a lane"):
+            outage.noticed(who, AWAY, time.monotonic())
+        outage.answered("a lane")
+        outage.answered("the heartbeat")
+    assert caplog.messages == [
+        "The database does not answer: waiting for it",
+        "The database answers again",
+    ]
+
+
+def test_it_lasts_from_the_first_question_until_all_have_heard_again() -> None:
+    outage = Outage()
+    assert outage.seconds == 0.0
+    outage.noticed("a lane", AWAY, time.monotonic() - 10)
+    outage.noticed("the heartbeat", AWAY, time.monotonic() - 30)
+    outage.noticed("the heartbeat", AWAY, time.monotonic())
+    assert outage.seconds == pytest.approx(30, abs=1)
+    outage.answered("the heartbeat")
+    assert outage.seconds == pytest.approx(10, abs=1)
+    assert outage.error is AWAY
+    outage.answered("a lane")
+    assert outage.seconds == 0.0
+    assert vars(outage)["error"] is None

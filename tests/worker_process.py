@@ -1,0 +1,63 @@
+"""Real `stt` processes on a test's queue, and what they print."""
+
+import ast
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+
+class WorkerProcesses:
+    """Starts `stt` on one database; it ends when the queue is empty, but as settings say else."""
+
+    def __init__(self, mongo_url: str, database_name: str) -> None:
+        self._database = {"MONGO_URL": mongo_url, "DATABASE_NAME": database_name}
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def start(self, server_url: str, *flags: str, **settings: str) -> subprocess.Popen[str]:
+        """`settings` by their names in the environment."""
+        usual = {"STT_SERVER_URL": server_url, "SEQUENCE_SECONDS": "0"}
+        usual |= {"NODE_REQUIRED_EMPTY_CHECKS": "1", "STT_LOG_FORMAT": "text"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stt", *flags],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | self._database | usual | settings,
+        )
+        self._processes.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.communicate()
+
+
+@contextlib.contextmanager
+def worker_processes(mongo_url: str, database_name: str) -> Iterator[WorkerProcesses]:
+    processes = WorkerProcesses(mongo_url, database_name)
+    try:
+        yield processes
+    finally:
+        processes.close()
+
+
+def stats_in(output: str) -> dict[str, int]:
+    found = re.search(r"^Completed processing\. Stats: (\{.*\})$", output, re.MULTILINE)
+    assert found, output
+    stats: dict[str, int] = ast.literal_eval(found[1])
+    return stats
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
