@@ -1,0 +1,299 @@
+"""What the world does to a fleet: each kind of fault, how it is brought about, and how it ends."""
+
+import itertools
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tools.chaos_lab.hand_tools import Cleanup, ShellReset
+from tools.chaos_lab.lab import Lab
+from tools.chaos_lab.processes import Server
+from tools.chaos_lab.proxy import AnswerTrap, Proxy
+from tools.chaos_lab.worker_slot import WorkerSlot, an_hour_off
+
+_QUEUE = b"audio_chunks"
+# By words of the request: the answers that a worker can lose.
+_WRITES = ((b"findAndModify\x00",), (b"update\x00", b"transcript\x00"), (b"update\x00",))
+_TRAP_SECONDS = 8.0
+_TOOL_SECONDS = 30.0
+_MOOD_TIMES = {"key": 1, "dies": 1}
+_NUMBERS = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Fault:
+    """A fault that is on. `end` mends what it broke and says how often it struck."""
+
+    target: str
+    seconds: float
+    end: Callable[[], int]
+    is_over: Callable[[], bool] = lambda: False
+    """True if it need not last its `seconds`."""
+
+
+def worker_killed(lab: Lab, rng: random.Random) -> Fault | None:
+    return _signalled(_pick_holder(lab, rng), signal.SIGKILL)
+
+
+def worker_told_to_go(lab: Lab, rng: random.Random) -> Fault | None:
+    return _signalled(_pick_worker(lab, rng), signal.SIGTERM)
+
+
+def worker_told_twice(lab: Lab, rng: random.Random) -> Fault | None:
+    worker = _pick_worker(lab, rng)
+    if worker is None:
+        return None
+    worker.signal(signal.SIGTERM)
+
+    def again() -> int:
+        was_there = worker.is_alive
+        worker.signal(signal.SIGTERM)
+        return int(was_there)
+
+    return Fault(worker.actor, rng.uniform(0.1, 1.0), again)
+
+
+def worker_paused(lab: Lab, rng: random.Random) -> Fault | None:
+    worker = _pick_holder(lab, rng)
+    if worker is None:
+        return None
+    worker.signal(signal.SIGSTOP)
+
+    def go_on() -> int:
+        worker.signal(signal.SIGCONT)
+        return int(worker.is_alive)
+
+    return Fault(worker.actor, lab.fleet.lease_seconds * rng.uniform(1.5, 3.0), go_on)
+
+
+def clock_off(lab: Lab, rng: random.Random) -> Fault | None:
+    """The next worker in a place has a clock that is an hour wrong."""
+    worker = _pick_worker(lab, rng)
+    if worker is None:
+        return None
+    worker.clock_offset = an_hour_off(rng)
+    starts = worker.starts
+    worker.signal(signal.SIGTERM)
+    return Fault(
+        f"worker-{worker.number}",
+        3 * lab.fleet.chunk_timeout,
+        lambda: int(worker.starts > starts),
+        lambda: worker.starts > starts,
+    )
+
+
+def database_killed(lab: Lab, rng: random.Random) -> Fault | None:
+    server = lab.database_server
+    if not server.is_up:
+        return None
+    server.kill(rest_seconds=rng.uniform(0.2, 0.5 * lab.fleet.lease_seconds))
+    return Fault(server.name, _TOOL_SECONDS, lambda: 1, lambda: server.is_up)
+
+
+def database_killed_after_answer(lab: Lab, rng: random.Random) -> Fault | None:
+    """In the moment in which a worker is told that its write is safe."""
+    server = lab.database_server
+    rest_seconds = rng.uniform(0.2, 0.5 * lab.fleet.lease_seconds)
+    proxy = _pick_database_proxy(lab, rng)
+    words = (_QUEUE, *rng.choice(_WRITES))
+    return _trapped(proxy, words, 1, then=lambda: server.kill(rest_seconds))
+
+
+def database_cut(lab: Lab, rng: random.Random) -> Fault | None:
+    return _cut(_pick_database_proxy(lab, rng))
+
+
+def database_delayed(lab: Lab, rng: random.Random) -> Fault | None:
+    return _delayed(_pick_database_proxy(lab, rng), rng)
+
+
+def database_black_hole(lab: Lab, rng: random.Random) -> Fault | None:
+    return _black_hole(lab, _pick_database_proxy(lab, rng), rng)
+
+
+def database_answer_lost(lab: Lab, rng: random.Random) -> Fault | None:
+    proxy = _pick_database_proxy(lab, rng)
+    return _trapped(proxy, (_QUEUE, *rng.choice(_WRITES)), rng.choice((1, 1, 2, 4)))
+
+
+def server_cut(lab: Lab, rng: random.Random) -> Fault | None:
+    return _cut(_pick_server_proxy(lab, rng))
+
+
+def server_delayed(lab: Lab, rng: random.Random) -> Fault | None:
+    return _delayed(_pick_server_proxy(lab, rng), rng)
+
+
+def server_black_hole(lab: Lab, rng: random.Random) -> Fault | None:
+    return _black_hole(lab, _pick_server_proxy(lab, rng), rng)
+
+
+def server_answer_lost(lab: Lab, rng: random.Random) -> Fault | None:
+    return _trapped(_pick_server_proxy(lab, rng), (b"POST /v1/",), rng.choice((1, 1, 2)))
+
+
+def server_moody(mood: str) -> "Injector":
+    """A stand-in that answers so for a while; as often as it takes if once is enough."""
+
+    def inject(lab: Lab, rng: random.Random) -> Fault | None:
+        stand_in = _pick_stand_in(lab, rng)
+        if stand_in is None:
+            return None
+        log = lab.calls_of(stand_in.name)
+        size = log.stat().st_size if log.exists() else 0
+        sign = f'"outcome": "{mood}"'.encode()
+
+        def struck() -> int:
+            with log.open("rb") as file:
+                file.seek(size)
+                return int(sign in file.read())
+
+        def end() -> int:
+            lab.turn(stand_in)
+            stand_in.is_moody = False
+            return struck()
+
+        times = _MOOD_TIMES.get(mood)
+        if not lab.turn(stand_in, mood, times):
+            return None
+        stand_in.is_moody = True
+        longest = 3.0 if mood == "hang" else 1.5
+        seconds = lab.fleet.lease_seconds * rng.uniform(0.5, longest)
+        return Fault(stand_in.name, seconds, end, lambda: times is not None and bool(struck()))
+
+    return inject
+
+
+def cleanup_run(lab: Lab, rng: random.Random) -> Fault | None:
+    """tools/cleanup.py by hand."""
+    tool = Cleanup(lab, f"cleanup-{next(_NUMBERS)}", _threshold_seconds(lab, rng))
+    return Fault(tool.actor, _TOOL_SECONDS, tool.end, tool.is_over)
+
+
+def shell_reset(lab: Lab, rng: random.Random) -> Fault | None:
+    """The README's query that sets free what is stuck."""
+    tool = ShellReset(lab, f"shell-{next(_NUMBERS)}", _threshold_seconds(lab, rng))
+    return Fault(tool.actor, _TOOL_SECONDS, tool.end, tool.is_over)
+
+
+Injector = Callable[[Lab, random.Random], Fault | None]
+"""None: not possible right now."""
+
+KINDS: dict[str, Injector] = {
+    "worker killed": worker_killed,
+    "worker paused past its lease": worker_paused,
+    "worker told to stop": worker_told_to_go,
+    "worker told to stop twice": worker_told_twice,
+    "worker's clock an hour off": clock_off,
+    "database killed": database_killed,
+    "database killed as it answers": database_killed_after_answer,
+    "database connections cut": database_cut,
+    "database delayed": database_delayed,
+    "database in a black hole": database_black_hole,
+    "database answer lost": database_answer_lost,
+    "server connections cut": server_cut,
+    "server delayed": server_delayed,
+    "server in a black hole": server_black_hole,
+    "server answer lost": server_answer_lost,
+    "server hangs": server_moody("hang"),
+    "server answers 500": server_moody("500"),
+    "server answers 503": server_moody("503"),
+    "server answers half a JSON": server_moody("half"),
+    "server answers HTML": server_moody("html"),
+    "server refuses the key": server_moody("key"),
+    "server dies in mid-answer": server_moody("dies"),
+    "cleanup by tool": cleanup_run,
+    "reset by shell": shell_reset,
+}
+"""Kinds by name, as the table shows them."""
+
+
+def _threshold_seconds(lab: Lab, rng: random.Random) -> float:
+    """One lease, or less than the time between two renewals: people are impatient.
+
+    Then live workers lose claims in the middle of their work, and the fence alone protects.
+    """
+    return lab.fleet.lease_seconds * rng.choice((1.0, 0.2, 0.2))
+
+
+def _signalled(worker: WorkerSlot | None, number: signal.Signals) -> Fault | None:
+    if worker is None:
+        return None
+    worker.signal(number)
+    return Fault(worker.actor, 0.0, lambda: 1)
+
+
+def _cut(proxy: Proxy | None) -> Fault | None:
+    count = proxy.cut() if proxy else 0
+    return Fault(proxy.name, 0.0, lambda: count) if proxy and count else None
+
+
+def _delayed(proxy: Proxy | None, rng: random.Random) -> Fault | None:
+    if proxy is None or proxy.delay_seconds:
+        return None
+    before = proxy.delayed
+    proxy.delay_seconds = rng.uniform(0.05, 0.5)
+
+    def end() -> int:
+        proxy.delay_seconds = 0.0
+        return proxy.delayed - before
+
+    return Fault(proxy.name, rng.uniform(1.0, 5.0), end)
+
+
+def _black_hole(lab: Lab, proxy: Proxy | None, rng: random.Random) -> Fault | None:
+    if proxy is None or proxy.is_black_hole:
+        return None
+    before = proxy.swallowed
+    proxy.is_black_hole = True
+
+    def end() -> int:
+        proxy.end_black_hole()
+        return proxy.swallowed - before
+
+    return Fault(proxy.name, lab.fleet.lease_seconds * rng.uniform(0.5, 1.5), end)
+
+
+def _trapped(
+    proxy: Proxy | None,
+    words: tuple[bytes, ...],
+    times: int,
+    then: Callable[[], None] | None = None,
+) -> Fault | None:
+    if proxy is None or proxy.trap is not None:
+        return None
+    trap = proxy.trap = AnswerTrap(words, times, then)
+
+    def end() -> int:
+        proxy.trap = None
+        return trap.caught
+
+    return Fault(f"{proxy.name}, {times}x", _TRAP_SECONDS, end, lambda: trap.caught == times)
+
+
+def _pick_worker(lab: Lab, rng: random.Random) -> WorkerSlot | None:
+    at_work = [worker for worker in lab.workers if worker.is_at_work]
+    # The others must be able to take over.
+    return rng.choice(at_work) if len(at_work) > 1 else None
+
+
+def _pick_holder(lab: Lab, rng: random.Random) -> WorkerSlot | None:
+    """One that has chunks in its hands: the death of an idle worker is nobody's loss."""
+    at_work = [worker for worker in lab.holding() if worker.is_at_work]
+    return rng.choice(at_work) if len(at_work) > 1 else None
+
+
+def _pick_database_proxy(lab: Lab, rng: random.Random) -> Proxy | None:
+    worker = _pick_worker(lab, rng)
+    return worker.database if worker else None
+
+
+def _pick_server_proxy(lab: Lab, rng: random.Random) -> Proxy | None:
+    worker = _pick_worker(lab, rng)
+    return rng.choice(worker.servers) if worker else None
+
+
+def _pick_stand_in(lab: Lab, rng: random.Random) -> Server | None:
+    free = [server for server in lab.stand_ins if server.is_up and not server.is_moody]
+    return rng.choice(free) if free else None

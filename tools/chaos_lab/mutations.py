@@ -1,0 +1,182 @@
+"""Deliberate breaks of the protocol, each such as somebody could have written. Never shipped.
+
+They show that the checker catches what it is there for: a chaos run with one of them must end in
+breaches. Each replaces one or two names, and fails aloud when a name is gone.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo import WriteConcern
+from pymongo.collection import Collection
+
+import stt.claims
+import stt.database
+from stt.claim import Claim
+from stt.claims import MongoClaims
+from stt.database import Database, Document
+from stt.errors import ChunkError, DatabaseUnavailable, ServerFault, ServerUnavailable
+from stt.pipeline import Load, Outcome, Pipeline
+from stt.server_pool import ServerPool
+from stt.transcript import Transcript
+
+Replace = Callable[[Any, str, object], None]
+"""What does it: sets the name of an owner, and raises AttributeError if there is no such name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """A break, and the fault that brings it to light."""
+
+    name: str
+    sentence: str
+    shown_by: str
+    replace_with: Callable[[Replace], None]
+
+    def apply(self) -> None:
+        """Breaks this process, for good."""
+        self.replace_with(_replace)
+
+
+def _replace(owner: Any, name: str, replacement: object) -> None:
+    if not hasattr(owner, name):
+        raise AttributeError(f"{owner} has no {name} any more: this mutation breaks nothing")
+    setattr(owner, name, replacement)
+
+
+def _no_fence(replace: Replace) -> None:
+    replace(stt.claims, "_fence", lambda claim: {"_id": claim.chunk.id})
+
+
+def _no_renewal(replace: Replace) -> None:
+    replace(MongoClaims, "renew", lambda self, claim: None)
+
+
+def _client_clock(replace: Replace) -> None:
+    replace(Database, "server_time", lambda self: datetime.now(UTC))
+
+
+def _no_compare_and_set(replace: Replace) -> None:
+    original = Collection.find_one_and_update
+
+    def by_id(self: Collection[Document], query: Document, *rest: Any, **options: Any) -> Any:
+        return original(self, {"_id": query["_id"]}, *rest, **options)
+
+    replace(Collection, "find_one_and_update", by_id)
+
+
+def _no_journal(replace: Replace) -> None:
+    replace(stt.database, "_DURABLE", WriteConcern(w=1, j=False))
+
+
+def _no_lookup(replace: Replace) -> None:
+    original = MongoClaims.complete
+
+    def complete(self: MongoClaims, claim: Claim, transcript: Transcript) -> None:
+        claim.trusted_until = 0.0
+        with contextlib.suppress(DatabaseUnavailable):
+            original(self, claim, transcript)
+
+    replace(MongoClaims, "complete", complete)
+
+
+class _Blamed(Exception):
+    """Carries a failure past the pipeline, which would try each chunk alone."""
+
+    def __init__(self, failure: ChunkError) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+def _blame_neighbours(replace: Replace) -> None:
+    transcribe, call = Pipeline.transcribe, ServerPool.transcribe
+
+    def refusing(self: ServerPool, *arguments: Any, **options: Any) -> Any:
+        try:
+            return call(self, *arguments, **options)
+        except ChunkError as error:
+            raise _Blamed(error) from error
+
+    def charging_all(
+        self: Pipeline, load: Load, *rest: Any, **options: Any
+    ) -> Iterator[tuple[Claim, Outcome]]:
+        ended = set()
+        try:
+            for claim, outcome in transcribe(self, load, *rest, **options):
+                ended.add(claim.id)
+                yield claim, outcome
+        except _Blamed as blamed:
+            for part in load.parts:
+                if part.claim.id not in ended:
+                    yield part.claim, blamed.failure
+
+    replace(ServerPool, "transcribe", refusing)
+    replace(Pipeline, "transcribe", charging_all)
+
+
+def _blame_server(replace: Replace) -> None:
+    call = ServerPool.transcribe
+
+    def charging(self: ServerPool, *arguments: Any, **options: Any) -> Any:
+        try:
+            return call(self, *arguments, **options)
+        except ServerUnavailable as error:
+            raise ServerFault(str(error)) from error
+
+    replace(ServerPool, "transcribe", charging)
+
+
+_ALL = (
+    Mutation(
+        "no-fence",
+        "complete, release, fail and renew match on the chunk's _id alone",
+        "workers stopped past their lease, which wake up and write",
+        _no_fence,
+    ),
+    Mutation(
+        "no-renewal",
+        "the heartbeat renews nothing",
+        "calls that take longer than a lease",
+        _no_renewal,
+    ),
+    Mutation(
+        "client-clock",
+        "each worker decides by its own clock what is stale",
+        "a worker whose clock is an hour ahead",
+        _client_clock,
+    ),
+    Mutation(
+        "no-compare-and-set",
+        "a claim takes the chunk, whoever holds it or has done it",
+        "several workers, and nothing else",
+        _no_compare_and_set,
+    ),
+    Mutation(
+        "no-journal",
+        "writes are acknowledged before they are on the disk",
+        "a database that is killed and started again",
+        _no_journal,
+    ),
+    Mutation(
+        "no-lookup",
+        "a result whose writing broke off is taken for written",
+        "connections to the database that are cut",
+        _no_lookup,
+    ),
+    Mutation(
+        "blame-neighbours",
+        "when a sequence fails, every chunk in it is charged",
+        "chunks that servers refuse or break on, among others",
+        _blame_neighbours,
+    ),
+    Mutation(
+        "blame-server",
+        "a server that is away is charged to the chunk that was sent to it",
+        "servers that are killed, and all their connections cut",
+        _blame_server,
+    ),
+)
+MUTATIONS: Mapping[str, Mutation] = {mutation.name: mutation for mutation in _ALL}
