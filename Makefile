@@ -8,6 +8,9 @@ PYTHON ?= python3
 VENV ?= .venv
 UV ?= $(shell command -v uv 2>/dev/null)
 PYTEST_FLAGS ?=
+# Most tests wait, for a lease or for a server: three at a time, whatever the cores. The tests of a
+# file share what it starts.
+PARALLEL ?= -n 3 --dist loadfile
 
 BIN = $(VENV)/bin
 # One stamp an outfit; each is older than what it was made from if that has changed.
@@ -32,7 +35,7 @@ demo: $(DEMO_STAMP) ## transcribe samples/ with three workers
 	@$(BIN)/python -m tools.demo
 
 test: $(DEV_STAMP) ## all tests
-	@$(BIN)/pytest --cov --cov-report=term $(PYTEST_FLAGS)
+	@$(BIN)/pytest --cov --cov-report=term $(PARALLEL) $(PYTEST_FLAGS)
 
 check: lint types floors lock-check test ## what CI runs
 
