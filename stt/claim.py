@@ -51,7 +51,7 @@ class Order:
 class Page:
     """Pending chunks in claim order; `is_last` if there are no others.
 
-    `next_due` is set if chunks were left out because they rest after a failure.
+    `next_due_seconds` is set if chunks were left out because they rest after a failure.
     """
 
     chunks: tuple[Chunk, ...]

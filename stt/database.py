@@ -37,8 +37,11 @@ Document = dict[str, Any]
 
 # UTC times come out of the database aware, so that nobody compares them with naive ones.
 # A date beyond the year 9999, which only another program writes, comes as what it is: no datetime.
+# And text that is none must not make a whole document unreadable.
 _AWARE: CodecOptions[Document] = CodecOptions(
-    tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+    tz_aware=True,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
 )
 _DURABLE = WriteConcern(w="majority", j=True)
 _NOT_AUTHORIZED = {13, 18}  # Unauthorized, AuthenticationFailed
@@ -193,7 +196,9 @@ def _client(url: str) -> MongoClient[Document]:
             f" {where}{error.strerror or error}"
         ) from None
     except (InvalidURI, ConfigurationError, ValueError, UserWarning) as error:
-        reason = _URL_FORM if _repeats(_first_line(error), rest) else _first_line(error)
+        reason = _first_line(error)
+        if "quote_plus" in reason or _repeats(reason, rest):  # Python is no advice in a shell
+            reason = _URL_FORM
         # From None: a traceback would show what the driver says.
         raise ConfigError(f"MONGO_URL is wrong: {reason}") from None
 

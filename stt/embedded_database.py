@@ -37,6 +37,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from stt.child_process import end, free_port
 from stt.errors import ConfigError, DatabaseUnavailable
+from stt.signals import GoAtOnce
 
 _CACHE_SIZE = "256M"
 _LARGEST_LOG_BYTES = 1_000_000
@@ -78,8 +79,12 @@ class EmbeddedServer:
             with self._gate():
                 fcntl.flock(users, fcntl.LOCK_SH)
                 url = self._join() if self._is_alive() else self._start()
+            at_once = False
             try:
                 yield url
+            except GoAtOnce:
+                at_once = True
+                raise
             except DatabaseUnavailable as error:
                 if self._is_disk_full():
                     raise DatabaseUnavailable(
@@ -90,7 +95,7 @@ class EmbeddedServer:
             finally:
                 with self._gate():
                     if _take(users):
-                        self._stop()
+                        self._stop(at_once=at_once)
                     elif self._process is not None:
                         # It lives on for the others; Popen would warn that nobody waited for it.
                         self._process.returncode = 0
@@ -191,17 +196,24 @@ class EmbeddedServer:
         with self._open_lock("server") as server:
             return not _take(server)
 
-    def _stop(self) -> None:
+    def _stop(self, *, at_once: bool = False) -> None:
+        """Takes the server down; Ctrl-C meanwhile does it at once."""
         signals = [signal.SIGTERM, signal.SIGKILL]
-        if self._is_alive() and self._knows_process() and _is_broken(self._url):
-            signals = signals[1:]  # it may never end by itself, and its journal has all there is
-        for number in signals:
-            if self._is_alive() and self._knows_process():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._pid, number)
-            deadline = time.monotonic() + _STOP_SECONDS
-            while self._is_alive() and time.monotonic() < deadline:
-                time.sleep(_POLL_SECONDS)
+        try:
+            is_known = self._is_alive() and self._knows_process()
+            if at_once or (is_known and _is_broken(self._url)):
+                signals = signals[1:]  # it might never end by itself; its journal has all there is
+            for number in signals:
+                if self._is_alive() and self._knows_process():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(self._pid, number)
+                deadline = time.monotonic() + _STOP_SECONDS
+                while self._is_alive() and time.monotonic() < deadline:
+                    time.sleep(_POLL_SECONDS)
+        except KeyboardInterrupt:
+            if not at_once:
+                self._stop(at_once=True)
+            raise
         if self._process is not None:
             self._process.wait()
 

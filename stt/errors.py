@@ -6,6 +6,7 @@ SttError                     a sentence for the person; carries the command's ex
 ├── DatabaseUnavailable      retry while the lease lasts, then give up (exit 4)
 ├── ServerUnavailable        the chunk is innocent: another server, or wait (exit 5)
 │   ├── ServerBusy           the same server again, after `retry_after_seconds`
+│   ├── UploadCutOff         it stopped taking the audio: again a few times, then look closer
 │   ├── AnswerCutOff         the server had it all and did not answer: look whether it has died
 │   ├── NoTranscript         it answered something else: again a few times, then look closer
 │   └── ServersBroken        servers answer and do nothing right: stop (exit 5)
@@ -28,6 +29,8 @@ class SttError(Exception):
     """Base of all errors of the package; `str()` of it is one clear line for the person."""
 
     exit_code: ClassVar[int] = 1
+    is_told = False
+    """True once the log has said it: nobody needs to read it twice."""
 
 
 class ConfigError(SttError):
@@ -52,6 +55,10 @@ class ServerBusy(ServerUnavailable):
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class UploadCutOff(ServerUnavailable):
+    pass
 
 
 class AnswerCutOff(ServerUnavailable):

@@ -20,6 +20,7 @@ from stt.heartbeat import Heartbeat
 from stt.outage import Outage
 from stt.pipeline import Outcome, Pipeline
 from stt.planner import Planner, Wait
+from stt.retry import backoff_seconds
 from stt.server_pool import ServerPool
 from stt.stats import Stats
 from stt.stop_conditions import StopConditions
@@ -33,7 +34,10 @@ _GOODBYE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all lanes of a worker have in common; `worker` is its id, `stop` ends every lane."""
+    """What all lanes of a worker have in common; `worker` is its id, `stop` ends every lane.
+
+    Once `is_over` the worker has said goodbye, and a lane that it has left behind says no more.
+    """
 
     worker: str
     claims: Claims
@@ -44,7 +48,9 @@ class Shared:
     conditions: StopConditions
     outage: Outage
     stats: Stats
+    max_attempts: int
     stop: threading.Event
+    is_over: threading.Event
 
 
 class Lane(threading.Thread):
@@ -106,8 +112,8 @@ class Lane(threading.Thread):
     def _step(self) -> None:
         """One sequence, or one wait."""
         plan = self._shared.planner.next()
+        self._shared.outage.answered(self.name)  # for a page from before an outage is forgotten
         if isinstance(plan, Wait):
-            self._shared.outage.answered(self.name)
             self._shared.stop.wait(plan.seconds)
             return
         self.waits_for_server = True
@@ -118,6 +124,7 @@ class Lane(threading.Thread):
     def _wait_for_database(self, error: DatabaseUnavailable) -> None:
         if not self._shared.stop.is_set():
             self._shared.outage.noticed(self.name, error, time.monotonic())
+            self._shared.planner.forget_page()
             self._shared.stop.wait(_DATABASE_RETRY_SECONDS)
 
     def _work_on(self, sequence: chunk.Sequence) -> None:
@@ -146,21 +153,19 @@ class Lane(threading.Thread):
                 if self._shared.stop.is_set():
                     return
                 claim = self._shared.claims.claim(wanted)
-                self._shared.outage.answered(self.name)  # a plan alone may come from an old page
                 if claim is None:
                     missed = True
                     self._log_miss(sequence)
                     return
-                if self._open and claim.chunk.has_failed_before:  # since the page was read
-                    release_all(self._shared.claims, [claim])
-                    return
-                if not self._keep(claim):
-                    release_all(self._shared.claims, [claim])
+                failed_since = bool(self._open) and claim.chunk.has_failed_before
+                if failed_since or not self._keep(claim):
+                    release_all(self._shared.claims, [claim], self._shared.is_over)
                     return
                 if claim.chunk.has_failed_before:
                     return
         except DatabaseRefused as refused:
             self._shun(wanted, refused)
+            self._shared.stats.failed(wanted.id)
         finally:
             self._shared.planner.claimed(sequence, missed=missed)
 
@@ -217,7 +222,7 @@ class Lane(threading.Thread):
                     return True
             if isinstance(outcome, ServerDied) and not claim.chunk.solo:
                 # It had company, in its call or beside it: nobody knows whose fault it was.
-                self._shared.claims.release(claim, solo=True)
+                release_all(self._shared.claims, [claim], self._shared.is_over, solo=True)
                 return False
             self._fail(claim, outcome)
         except ClaimLost as lost:
@@ -225,19 +230,23 @@ class Lane(threading.Thread):
             log.warning("%s: its result is dropped", lost)
             return False
         self._shared.stats.failed(claim.chunk.id)
-        log.warning("chunk %s failed: %s", claim.chunk.id, outcome)
         return True
 
     def _fail(self, claim: Claim, outcome: ChunkError) -> None:
-        shared = self._shared
+        shared, failed = self._shared, claim.chunk
+        name = f"{failed.id} (no. {failed.index} of {failed.source_id})"
         try:
             shared.claims.fail(claim, outcome.kind, str(outcome), server=outcome.server)
         except DatabaseRefused as refused:
-            self._shun(claim.chunk, refused)
-            release_all(shared.claims, [claim])
+            log.warning("chunk %s failed: %s", name, outcome)
+            self._shun(failed, refused)
+            release_all(shared.claims, [claim], shared.is_over)
+        else:
+            fate = _fate(failed.attempts + 1, shared.max_attempts)
+            log.warning("chunk %s failed, %s: %s", name, fate, outcome)
 
     def _shun(self, full: chunk.Chunk, refused: DatabaseRefused) -> None:
-        log.error("chunk %s can take neither result nor failure: %s", full.id, refused)
+        log.error("chunk %s cannot be written to, and is left alone: %s", full.id, refused)
         self._shared.planner.shun(full.id)
 
     def _ended(self, claim: Claim) -> None:
@@ -251,23 +260,42 @@ class Lane(threading.Thread):
             rest, self._open = self._open, []
             unwritten, self._results = len(self._results), []
             self._in_call = ()
-        if unwritten:
+        if unwritten and not self._shared.is_over.is_set():
             log.warning("%d finished result(s) could not be written in time: dropped", unwritten)
         for claim in rest:
             self._shared.heartbeat.let_go(claim)
             if self._shared.stop.is_set():  # who is told to go does not wait for the database
                 patient_until = time.monotonic() + _GOODBYE_SECONDS
                 claim.trusted_until = min(claim.trusted_until, patient_until)
-        release_all(self._shared.claims, rest)
+        release_all(self._shared.claims, rest, self._shared.is_over)
 
 
-def release_all(claims: Claims, held: Sequence[Claim]) -> None:
-    """Frees the chunks; those that a database which is away cannot free are left to their lease."""
+def _fate(attempts: int, max_attempts: int) -> str:
+    """What becomes of a chunk that has failed for the `attempts`-th time."""
+    if attempts >= max_attempts:
+        return f"set aside after {attempts} of {max_attempts} tries (stt retry brings it back)"
+    return f"try {attempts} of {max_attempts}, again in {backoff_seconds(attempts):g} s"
+
+
+def release_all(
+    claims: Claims, held: Sequence[Claim], is_over: threading.Event, *, solo: bool = False
+) -> int:
+    """Frees the chunks, and returns how many.
+
+    Those that the database cannot free, or that it does not reach, are left to their lease; the
+    log says so unless the worker `is_over`.
+    """
+    released = 0
     for at, claim in enumerate(held):
         try:
-            claims.release(claim)
+            claims.release(claim, solo=solo)
+            released += 1
         except ClaimLost:
             pass
+        except DatabaseRefused as error:
+            log.error("chunk %s is left to its lease: %s", claim.chunk.id, error)
         except DatabaseUnavailable as error:
-            log.warning("%d chunk(s) left to their lease: %s", len(held) - at, error)
-            return
+            if not is_over.is_set():
+                log.warning("%d chunk(s) left to their lease: %s", len(held) - at, error)
+            break
+    return released

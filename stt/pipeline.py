@@ -8,7 +8,7 @@ import numpy as np
 
 from stt.audio import SAMPLE_RATE, Samples, decode, encode_flac
 from stt.claim import Claim
-from stt.errors import BadAudio, ChunkError, ServerDied, SttError
+from stt.errors import BadAudio, ChunkError, DatabaseRefused, ServerDied, SttError
 from stt.server_pool import ServerPool
 from stt.sources import Sources
 from stt.transcript import Segment, Transcript
@@ -63,7 +63,7 @@ class Pipeline:
             try:
                 encoded = self._sources.audio(claim.chunk)
                 part = Part(claim, decode(encoded), encoded)
-            except BadAudio as error:
+            except (BadAudio, DatabaseRefused) as error:  # the latter: it cannot even be read
                 settled.append((claim, error))
                 continue
             except SttError:
@@ -124,7 +124,11 @@ class Pipeline:
         claims = [part.claim for part in parts]
         failed_on = frozenset[str]().union(*(claim.chunk.failed_on for claim in claims))
         return self._pool.transcribe(
-            upload, self._call_seconds, lambda: may_start(claims), failed_on
+            upload,
+            self._call_seconds,
+            lambda: may_start(claims),
+            failed_on,
+            is_solo=any(claim.chunk.solo for claim in claims),
         )
 
 

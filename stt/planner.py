@@ -49,6 +49,8 @@ class Planner:
         self._fleet = fleet
         self._rules = rules
         self._conditions = conditions
+        self.is_dry = False
+        """True if the last look found nothing pending that is not in work here."""
         self._budget = rules.limit
         self._page: deque[Sequence] = deque()
         self._dealt: set[ObjectId] = set()
@@ -96,6 +98,11 @@ class Planner:
             if self._budget is not None:
                 self._budget += unspent
 
+    def forget_page(self) -> None:
+        """The database was away: the next plan is to show that it answers again."""
+        with self._lock:
+            self._page.clear()
+
     def shun(self, chunk_id: ObjectId) -> None:
         """Deals this chunk no more: its document can take neither a result nor a failure."""
         with self._lock:
@@ -114,9 +121,10 @@ class Planner:
             self._conditions.not_empty()  # nobody knows
             raise
         chunks = [chunk for chunk in page.chunks if chunk.id not in taken]
-        self._page.extend(sequences(chunks, self._rules.sequence_seconds, self._share(page)))
-        if self._page:
+        self.is_dry = not chunks and page.next_due_seconds is None
+        if chunks:
             self._conditions.not_empty()
+            self._page.extend(sequences(chunks, self._rules.sequence_seconds, self._share(page)))
             return None
         self._wait_until = now + self._pause(page)
         return Wait(self._wait_until - now)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
+from pymongo.cursor import Cursor
 
 from stt.chunk import Chunk, Source
 from stt.database import Database, Document, translated
@@ -19,6 +20,7 @@ from stt.database import Database, Document, translated
 RATE_WINDOW_SECONDS = 600.0
 _SHORTEST_WINDOW_SECONDS = 15.0
 _FAILURES_SHOWN = 20
+_FAILURE_FIELDS = ["original_id", "index", "attempts", "failed_at", "not_before", "errors"]
 
 # The states of docs/design.md; a document that lacks a field matches None too.
 _STATES: Mapping[str, Document] = {
@@ -74,7 +76,10 @@ class SourceProgress:
 
 @dataclass(frozen=True, slots=True)
 class FailedChunk:
-    """A chunk in quarantine, with the last of its errors; `server` if one had a part in it."""
+    """A chunk in quarantine, or at rest until `again_at`, with the last of its errors.
+
+    `server` is the one that had a part in it.
+    """
 
     id: ObjectId
     source_id: ObjectId | None
@@ -86,6 +91,7 @@ class FailedChunk:
     message: str
     worker: str
     server: str | None = None
+    again_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ class QueueStatus:
 
     `empty` of the transcribed chunks said nothing; `resting` of the pending ones wait after a
     failure; `stale` of the claims have outlived their lease. `eta_seconds` is None while nothing
-    moves. `failed_chunks` are the latest few.
+    moves. `failed_chunks` are the latest few, `resting_chunks` the next few to be tried again.
     """
 
     at: datetime
@@ -106,6 +112,7 @@ class QueueStatus:
     eta_seconds: float | None
     sources: tuple[SourceProgress, ...] = field(default=())
     failed_chunks: tuple[FailedChunk, ...] = field(default=())
+    resting_chunks: tuple[FailedChunk, ...] = field(default=())
 
 
 def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
@@ -119,16 +126,29 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
         rate = _rate(database, now)
         sources = tuple(_progress(database, by_source))
         names = {source.id: source.filename for source in sources}
+        at_rest: Document = {"not_before": {"$gt": now}}
+        resting = _count(database, "pending", at_rest)
         return QueueStatus(
             at=now,
             counts=counts,
             empty=_count(database, "transcribed", {"transcript.segments.0": {"$exists": False}}),
-            resting=_count(database, "pending", {"not_before": {"$gt": now}}),
+            resting=resting,
             stale=_stale(database, now - timedelta(seconds=lease_seconds)),
             rate=rate,
             eta_seconds=_eta_seconds(counts, rate),
             sources=sources,
-            failed_chunks=tuple(_failed_chunks(database, names)),
+            failed_chunks=_with_errors(
+                database.chunks.find(_STATES["failed"], _FAILURE_FIELDS).sort("failed_at", -1),
+                names,
+            ),
+            resting_chunks=_with_errors(
+                database.chunks.find({**_STATES["pending"], **at_rest}, _FAILURE_FIELDS).sort(
+                    "not_before", 1
+                ),
+                names,
+            )
+            if resting
+            else (),
         )
 
 
@@ -194,25 +214,27 @@ def _eta_seconds(counts: StateCounts, rate: Rate) -> float | None:
     return counts.open * 60 / rate.chunks_per_minute if rate.chunks_per_minute else None
 
 
-def _failed_chunks(database: Database, names: Mapping[Any, str]) -> Iterator[FailedChunk]:
-    fields = ["original_id", "index", "attempts", "failed_at", "errors"]
-    found = database.chunks.find(_STATES["failed"], fields).sort("failed_at", -1)
-    for document in found.limit(_FAILURES_SHOWN):
-        last = _last_error(document)
-        chunk = Chunk.from_document(document)
-        failed_at = document.get("failed_at")
-        yield FailedChunk(
-            id=chunk.id,
-            source_id=chunk.source_id,
-            filename=names.get(chunk.source_id, str(chunk.source_id or "")),
-            index=chunk.index,
-            attempts=chunk.attempts,
-            failed_at=failed_at if isinstance(failed_at, datetime) else None,
-            kind=str(last.get("kind") or "unknown"),
-            message=str(last.get("message") or ""),
-            worker=str(last.get("worker") or ""),
-            server=str(last["server"]) if last.get("server") else None,
-        )
+def _with_errors(found: Cursor[Document], names: Mapping[Any, str]) -> tuple[FailedChunk, ...]:
+    return tuple(_failed_chunk(document, names) for document in found.limit(_FAILURES_SHOWN))
+
+
+def _failed_chunk(document: Document, names: Mapping[Any, str]) -> FailedChunk:
+    last = _last_error(document)
+    chunk = Chunk.from_document(document)
+    failed_at = document.get("failed_at")
+    return FailedChunk(
+        id=chunk.id,
+        source_id=chunk.source_id,
+        filename=names.get(chunk.source_id, str(chunk.source_id or "")),
+        index=chunk.index,
+        attempts=chunk.attempts,
+        failed_at=failed_at if isinstance(failed_at, datetime) else None,
+        kind=str(last.get("kind") or "unknown"),
+        message=str(last.get("message") or ""),
+        worker=str(last.get("worker") or ""),
+        server=str(last["server"]) if last.get("server") else None,
+        again_at=chunk.not_before,
+    )
 
 
 def _last_error(document: Document) -> Mapping[str, Any]:

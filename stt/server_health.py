@@ -22,7 +22,8 @@ class PoolRules:
     """When a worker gives its servers up; None means never.
 
     `give_up_seconds` without an answer of any, or `max_broken` controls failed in a row: a
-    control is a short recording that any server can do, and it has `control_seconds`.
+    control is a short recording that any server can do, and it has `control_seconds`: as long as
+    any call, for on a server with a long line it waits as long.
     """
 
     give_up_seconds: float | None = 300.0
@@ -43,6 +44,7 @@ class ServerHealth:
         self._rules = rules
         self._down_since: float | None = None
         self._is_waiting = False  # as the log was told
+        self._ailing: dict[str, SttError] = {}  # the servers of which it was told, and why
         self._broken_in_a_row = 0
         self._last_error: SttError | None = None
         self._fatal: SttError | None = None
@@ -66,7 +68,11 @@ class ServerHealth:
         if self._fatal is not None:
             raise self._fatal
         rules, last_error = self._rules, self._last_error
-        if rules.max_broken is not None and self._broken_in_a_row >= rules.max_broken:
+        is_any_well = any(server.is_well for server in self._servers)
+        is_limit_reached = (
+            rules.max_broken is not None and self._broken_in_a_row >= rules.max_broken
+        )
+        if is_limit_reached and not is_any_well:
             raise ServersBroken(
                 f"{self._broken_in_a_row} times in a row a whisper server failed even on a"
                 f" recording that any server can do. Look at its log: {last_error}"
@@ -137,18 +143,27 @@ class ServerHealth:
         with self.lock:
             server.failed(is_down=True)
             self._last_error = error
+            is_news = server.url not in self._ailing
+            self._ailing[server.url] = error
             if self._down_since is None and all(s.is_down for s in self._servers):
                 self._down_since = time.monotonic()
                 if not self._is_waiting:
                     self._is_waiting = True
-                    log.warning(
-                        "No whisper server answers (%s): waiting, no claims held",
-                        urls_of(self._servers),
-                    )
+                    self._tell_that_none_answers()
+            elif is_news:
+                log.warning("Whisper server is away: %s", error)
+
+    def _tell_that_none_answers(self) -> None:
+        seconds = self._rules.give_up_seconds
+        end = ""
+        if seconds is not None:
+            end = f", gives up after {seconds / 60:g} min (--server-unreachable-minutes)"
+        causes = "; ".join(str(self._ailing[server.url]) for server in self._servers)
+        log.warning("No whisper server answers (%s): waits, holds no chunk%s", causes, end)
 
     def _is_broken(self, server: ServerRecord, failure: SttError) -> None:
         with self.lock:
-            self._last_error = failure
+            self._last_error = self._ailing[server.url] = failure
             server.failed(is_down=False)
             server.needs_control = True
             self._broken_in_a_row += 1
@@ -171,6 +186,6 @@ class ServerHealth:
         with self.lock:
             server.recovered()
             self._down_since = None
-            if self._is_waiting:
-                self._is_waiting = False
+            self._is_waiting = False
+            if self._ailing.pop(server.url, None) is not None:
                 log.info("Whisper server %s answers again", server.url)

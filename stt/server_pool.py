@@ -15,6 +15,7 @@ from stt.errors import (
     ServerDied,
     ServerFault,
     ServerUnavailable,
+    UploadCutOff,
 )
 from stt.server_health import PoolRules, ServerHealth, urls_of
 from stt.server_record import ServerRecord
@@ -25,7 +26,7 @@ from stt.whisper_client import Upload, WhisperClient
 log = logging.getLogger(__name__)
 
 _PATIENCE_STEP_SECONDS = 0.5
-_BROKEN_ANSWERS_OF_A_CALL = 3
+_MOST_BROKEN_OFF = 3
 
 
 @dataclass(slots=True)
@@ -36,7 +37,8 @@ class _Call:
     limit_seconds: float
     may_start: Callable[[], bool]
     avoid: Set[str]
-    broken_answers: int = 0
+    is_solo: bool
+    broken_off: int = 0
 
 
 class ServerPool:
@@ -91,15 +93,19 @@ class ServerPool:
         call_seconds: float,
         may_start: Callable[[], bool],
         avoid: Set[str] = frozenset(),
+        *,
+        is_solo: bool = False,
     ) -> Transcript | None:
         """One transcript from whichever server can give it; None if `may_start` says no.
 
         A busy server is asked again for `call_seconds`, another one sooner; one call may take as
-        long. Servers in `avoid` are asked only if there is no other. Raises ServerUnavailable
-        when no server is left to ask; RequestRefused, ServerFault or ServerDied when it was this
-        audio's fault, as far as one can tell; KeyRejected and ConfigError at once.
+        long. Servers in `avoid` are asked only if there is no other. `is_solo`: a server died with
+        this audio before, so one that has not shown yet that it is well must do so first, or its
+        death would say nothing. Raises ServerUnavailable when no server is left to ask;
+        RequestRefused, ServerFault or ServerDied when it was this audio's fault, as far as one can
+        tell; KeyRejected and ConfigError at once.
         """
-        call = _Call(upload, call_seconds, may_start, avoid)
+        call = _Call(upload, call_seconds, may_start, avoid, is_solo)
         deadline: float | None = None
         while True:
             while not self._slots.acquire(timeout=_PATIENCE_STEP_SECONDS):
@@ -127,9 +133,15 @@ class ServerPool:
         last_error = ServerUnavailable(f"no whisper server answers: {self.urls}")
         while server := self._take(call):
             try:
+                if call.is_solo and not server.is_proven and not self._health.try_control(server):
+                    last_error = ServerUnavailable(f"{server.url} has not shown that it is well")
+                    continue
                 return self._ask(server, call)
             except ServerUnavailable as error:
                 last_error = error
+            finally:
+                with self._health.lock:
+                    server.ended(call.upload.seconds)
             if not call.may_start():
                 break
         with self._health.lock:
@@ -168,8 +180,8 @@ class ServerPool:
         except ServerBusy as busy:
             self._health.rest(server, busy.retry_after_seconds)
             raise
-        except (AnswerCutOff, NoTranscript) as error:
-            self._weigh_broken_answer(server, instance, call, error)
+        except (UploadCutOff, AnswerCutOff, NoTranscript) as error:
+            self._weigh_broken_off(server, instance, call, error)
         except ServerUnavailable as error:
             with self._health.lock:
                 server.failed_calls += server.is_well  # once for all that fail together
@@ -182,26 +194,28 @@ class ServerPool:
                 server.speed.measured(call.upload.seconds, time.monotonic() - started)
             self._health.succeeded(server)
             return heard
-        finally:
-            with self._health.lock:
-                server.ended(call.upload.seconds)
 
-    def _weigh_broken_answer(
+    def _weigh_broken_off(
         self,
         server: ServerRecord,
         instance: str | None,
         call: _Call,
-        error: AnswerCutOff | NoTranscript,
+        error: UploadCutOff | AnswerCutOff | NoTranscript,
     ) -> NoReturn:
-        """The server took all of it and gave no transcript: has it died of it?"""
+        """The server began on it and gave no transcript: has it died of it?"""
         if not lives_on(server.client, instance):
+            with self._health.lock:
+                server.needs_control = True  # it may die of anything
             self._health.failed(server, error)
+            if isinstance(error, UploadCutOff):  # it did not even have it whole
+                raise error
             raise ServerDied(f"the server died over it: {error}", server.url) from error
-        call.broken_answers += 1
-        if call.broken_answers < _BROKEN_ANSWERS_OF_A_CALL:
+        call.broken_off += 1
+        if call.broken_off < _MOST_BROKEN_OFF:
             raise error
         if isinstance(error, AnswerCutOff):
-            raise ServerDied(f"every answer broke off, at last: {error}", server.url) from error
+            died = ServerDied(f"every answer broke off, at last: {error}", server.url)
+            self._weigh(server, call, died)
         self._weigh(server, call, ServerFault(str(error), server.url))
 
     def _weigh(self, server: ServerRecord, call: _Call, error: ChunkError) -> NoReturn:

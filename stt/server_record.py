@@ -51,6 +51,7 @@ class ServerRecord:
     failed_calls: int = 0  # since it last did anything right
     is_down: bool = False
     needs_control: bool = False  # that it says it is ready is not enough
+    is_proven: bool = False  # it did something right since it last failed
     is_probed: bool = False
     rests_until: float = 0.0  # on time.monotonic()
     trial: threading.Lock = field(default_factory=threading.Lock)
@@ -94,6 +95,7 @@ class ServerRecord:
     def failed(self, *, is_down: bool) -> None:
         """Rests for a while, the longer the more often in a row it has failed."""
         self.is_down = is_down
+        self.is_proven = False
         if self.failures and not self.is_rested:
             return  # other calls saw the same trouble
         self.failures += 1
@@ -112,4 +114,5 @@ class ServerRecord:
         """Did a call, or a control, well."""
         self.recovered()
         self.needs_control = False
+        self.is_proven = True
         self.failed_calls = 0

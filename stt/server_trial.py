@@ -11,10 +11,12 @@ from stt.errors import (
     ServerBusy,
     ServerUnavailable,
     SttError,
+    UploadCutOff,
 )
 from stt.whisper_client import Upload, WhisperClient
 
 _CONTROL_SECONDS = 1.4
+_TRIES = 3
 _RETURN_SECONDS = 3.0
 _LOOK_SECONDS = 0.25
 _LOOK_LIMIT_SECONDS = 3.0
@@ -23,19 +25,24 @@ _LOOK_LIMIT_SECONDS = 3.0
 def control_failure(client: WhisperClient, limit_seconds: float) -> SttError | None:
     """Has the server transcribe a recording that any server can do: how it failed, or None.
 
-    What it hears does not matter. Raises ServerUnavailable if it cannot be said: the server is
-    busy or away; KeyRejected and ConfigError as any call.
+    What it hears does not matter. One that is cut off by a server that lives may be the network's
+    doing, and is sent again, a few times. Raises ServerUnavailable if it cannot be said: the server
+    is busy or away; KeyRejected and ConfigError as any call.
     """
-    instance = client.ready().instance
-    try:
-        client.transcribe(_control(), limit_seconds)
-    except AnswerCutOff as error:
-        if lives_on(client, instance):
-            raise
-        return error
-    except (ChunkError, NoTranscript) as error:
-        return error
-    return None
+    failure: SttError | None = None
+    for _ in range(_TRIES):
+        instance = client.ready().instance
+        try:
+            client.transcribe(_control(), limit_seconds)
+        except (UploadCutOff, AnswerCutOff) as error:
+            failure = error
+            if not lives_on(client, instance):
+                break
+        except (ChunkError, NoTranscript) as error:
+            return error
+        else:
+            return None
+    return failure
 
 
 @lru_cache(maxsize=1)

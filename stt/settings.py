@@ -3,14 +3,36 @@
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stt.errors import ConfigError
+
+_DAY_SECONDS = 86_400
+_YEAR_SECONDS = 365 * _DAY_SECONDS
+_YEAR_MINUTES = 365 * 24 * 60
+
+# Bounds that nobody needs to cross, and that timers, sockets and the database can still take.
+_Seconds = Annotated[float, Field(le=_YEAR_SECONDS, allow_inf_nan=False)]
+_CallSeconds = Annotated[float, Field(le=_DAY_SECONDS, allow_inf_nan=False)]
+_Minutes = Annotated[float, Field(le=_YEAR_MINUTES, allow_inf_nan=False)]
+_Count = Annotated[int, Field(le=1_000_000)]
+
+_FLAGS = {
+    "server_urls": "--server",
+    "database_name": "--database",
+    "max_parallel_workers": "--workers",
+    "use_parallel_transcription": "--one-at-a-time",
+    "chunk_timeout_seconds": "--chunk-timeout",
+    "empty_queue_wait_seconds": "--empty-queue-wait",
+}
+"""The flags that are not called like their fields."""
 
 
 def _default_data_dir() -> Path:
@@ -42,33 +64,33 @@ class Settings(BaseSettings):
 
     max_parallel_workers: int = Field(default=4, ge=1, le=256)
     use_parallel_transcription: bool = True
-    sequence_seconds: float = Field(default=300, ge=0)
-    page_size: int = Field(default=500, ge=1, validation_alias="STT_PAGE_SIZE")
+    sequence_seconds: _CallSeconds = Field(default=300, ge=0)
+    page_size: int = Field(default=500, ge=1, le=100_000, validation_alias="STT_PAGE_SIZE")
     word_timestamps: bool = Field(default=False, validation_alias="STT_WORD_TIMESTAMPS")
 
-    lease_seconds: float = Field(default=300, ge=1)
-    chunk_timeout_seconds: float = Field(default=600, gt=0, validation_alias="CHUNK_TIMEOUT")
-    max_attempts: int = Field(default=3, ge=1)
-    max_expirations: int = Field(default=5, ge=1)
+    lease_seconds: _Seconds = Field(default=300, ge=1)
+    chunk_timeout_seconds: _CallSeconds = Field(default=600, gt=0, validation_alias="CHUNK_TIMEOUT")
+    max_attempts: _Count = Field(default=3, ge=1)
+    max_expirations: _Count = Field(default=5, ge=1)
 
     # When a worker stops by itself. `persistent` switches the first four off.
-    required_empty_checks: int = Field(
+    required_empty_checks: _Count = Field(
         default=2, ge=1, validation_alias="NODE_REQUIRED_EMPTY_CHECKS"
     )
-    empty_queue_wait_seconds: float = Field(
+    empty_queue_wait_seconds: _Seconds = Field(
         default=60, ge=0, validation_alias="NODE_EMPTY_QUEUE_WAIT"
     )
-    idle_timeout_minutes: float = Field(
+    idle_timeout_minutes: _Minutes = Field(
         default=10, gt=0, validation_alias="NODE_IDLE_TIMEOUT_MINUTES"
     )
-    server_unreachable_minutes: float = Field(
+    server_unreachable_minutes: _Minutes = Field(
         default=5, ge=0, validation_alias="NODE_SERVER_UNREACHABLE_MINUTES"
     )
-    max_consecutive_failures: int = Field(
+    max_consecutive_failures: _Count = Field(
         default=3, ge=1, validation_alias="NODE_MAX_CONSECUTIVE_FAILURES"
     )
-    max_minutes: float | None = Field(default=None, gt=0, validation_alias="NODE_MAX_MINUTES")
-    limit: int | None = Field(default=None, ge=1, validation_alias="NODE_LIMIT")
+    max_minutes: _Minutes | None = Field(default=None, gt=0, validation_alias="NODE_MAX_MINUTES")
+    limit: int | None = Field(default=None, ge=1, le=1_000_000_000, validation_alias="NODE_LIMIT")
     persistent: bool = Field(default=False, validation_alias="NODE_PERSISTENT")
 
     data_dir: Path = Field(default_factory=_default_data_dir, validation_alias="STT_DATA_DIR")
@@ -123,15 +145,28 @@ def load_settings(**flags: object) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        faults = (f"{_env_name(e['loc'])}: {e['msg']}" for e in error.errors())
+        faults = (f"{_name(e['loc'], given)}: {_reason(e)}" for e in error.errors())
         raise ConfigError("Wrong setting. " + "; ".join(faults)) from error
 
 
-def _env_name(location: tuple[int | str, ...]) -> str:
+def _name(location: tuple[int | str, ...], flags: Mapping[str, object]) -> str:
+    """`NODE_LIMIT`, or `--limit (NODE_LIMIT)` if that is where the value came from."""
     name = str(location[0]) if location else "settings"
     field = Settings.model_fields.get(name)
     alias = field.validation_alias if field else None
-    return str(alias or name).upper()
+    variable = str(alias or name).upper()
+    return f"{flag_of(name)} ({variable})" if name in flags else variable
+
+
+def flag_of(field_name: str) -> str:
+    """The flag of a setting, as the commands spell it."""
+    return _FLAGS.get(field_name) or "--" + field_name.replace("_", "-")
+
+
+def _reason(error: ErrorDetails) -> str:
+    """What is wrong, in our own words where the fault was found by a validator of ours."""
+    own = error.get("ctx", {}).get("error")
+    return str(own) if isinstance(own, ValueError) else error["msg"]
 
 
 def worker_id() -> str:

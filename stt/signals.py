@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+class GoAtOnce(KeyboardInterrupt):
+    """The person has asked so often that nothing may be waited for any more."""
+
+
 @contextmanager
 def on_signals(action: Callable[[], None]) -> Iterator[None]:
     """Calls `action` at each SIGINT or SIGTERM inside the `with`; does nothing outside the main

@@ -39,12 +39,16 @@ class StopConditions:
         self._idle_seconds = 0.0
         self._has_worked = False
         self._empty_looks = 0
+        self._has_said_empty = False
         self._limit_reached: int | None = None
 
     def found_empty(self) -> float:
         """A look found nothing pending, and nothing is in flight here; the seconds to the next."""
         wanted = self._rules.empty_looks
         if wanted is None:
+            if not self._has_said_empty:  # once: chunks of a stream come one by one
+                self._has_said_empty = True
+                log.info("The queue is empty: waits for chunks, looks every %g s", POLL_SECONDS)
             return POLL_SECONDS
         self._empty_looks += 1
         wait = self._rules.empty_wait_seconds

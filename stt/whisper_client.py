@@ -26,6 +26,7 @@ from stt.errors import (
     ServerBusy,
     ServerFault,
     ServerUnavailable,
+    UploadCutOff,
 )
 from stt.transcript import Segment, Transcript, Word
 
@@ -72,11 +73,13 @@ class _Answer:
 
 
 class _Body(io.BytesIO):
-    """An upload that knows when all of it was handed to the network."""
+    """An upload that knows whether any of it, and all of it, was handed to the network."""
 
+    has_begun = False
     is_sent = False
 
     def read(self, size: int | None = -1, /) -> bytes:
+        self.has_begun = True
         block = super().read(size)
         self.is_sent = not block  # who asks for more has sent what came before
         return block
@@ -98,29 +101,34 @@ class WhisperClient:
         Raises ServerBusy while its model loads, ServerUnavailable if it does not answer. A server
         of another kind has no such address: that it answers at all is enough.
         """
+        deadline = time.monotonic() + limit_seconds
         try:
-            with self._session() as session:
-                response = session.get(f"{self.url}/ready", timeout=limit_seconds)
-        except requests.RequestException as error:
+            with (
+                self._session() as session,
+                session.get(f"{self.url}/ready", timeout=limit_seconds, stream=True) as response,
+            ):
+                answer = _read(response, deadline)
+        except (requests.RequestException, HTTPError) as error:
             raise ServerUnavailable(self._told("does not answer", _cause(error))) from error
-        if response.status_code in (429, 503):
-            raise ServerBusy(f"{self.url} is not ready yet", _retry_after(response.headers))
-        if response.status_code >= 500:
-            raise ServerUnavailable(f"{self.url} answered {response.status_code}")
+        if answer.status in (429, 503):
+            raise ServerBusy(f"{self.url} is not ready yet", _retry_after(answer.headers))
+        if answer.status >= 500:
+            raise ServerUnavailable(f"{self.url} answered {answer.status}")
         try:
-            told = response.json()
+            told = json.loads(answer.body)
             self._served_model = told.get("model")
             instance = told.get("instance")
-            return Readiness(int(told["capacity"]), None if instance is None else str(instance))
+            capacity = max(1, int(told["capacity"]))
+            return Readiness(capacity, None if instance is None else str(instance))
         except _NOT_THE_FORM:
             return Readiness()
 
     def transcribe(self, upload: Upload, timeout_seconds: float) -> Transcript:
         """Sends the audio and waits for its transcript, times relative to the audio's start.
 
-        Raises ServerUnavailable or ServerBusy (the chunk is innocent), AnswerCutOff, NoTranscript,
-        RequestRefused or ServerFault (it may be guilty), KeyRejected or ConfigError (stop). The
-        key is in none of their messages, whatever the server says.
+        Raises ServerUnavailable or ServerBusy (the chunk is innocent), UploadCutOff, AnswerCutOff,
+        NoTranscript, RequestRefused or ServerFault (it may be guilty), KeyRejected or ConfigError
+        (stop). The key is in none of their messages, whatever the server says.
         """
         started = time.monotonic()
         answer = self._post(upload, started + timeout_seconds)
@@ -154,18 +162,21 @@ class WhisperClient:
         environment = session.merge_environment_settings(prepared.url, {}, True, None, None)
         timeout = (_CONNECT_SECONDS, max(1.0, deadline - time.monotonic()))
         try:
-            with session, session.send(prepared, timeout=timeout, **environment) as response:
-                body = bytearray()
-                while block := response.raw.read1(_BLOCK_BYTES, decode_content=True):
-                    body += block
-                    if time.monotonic() > deadline:  # the time-out above is for each read alone
-                        raise requests.ReadTimeout
-                return _Answer(response.status_code, response.headers, bytes(body))
+            # A redirection is not followed: the upload has been read, and its key is for this host.
+            with (
+                session,
+                session.send(
+                    prepared, timeout=timeout, allow_redirects=False, **environment
+                ) as response,
+            ):
+                return _read(response, deadline)
         except (requests.ReadTimeout, ReadTimeoutError) as error:
             raise ServerFault(f"{self.url} took longer than a call may take", self.url) from error
         except (requests.RequestException, HTTPError) as error:
             if upload_body.is_sent:
                 raise AnswerCutOff(self._told("broke off its answer", _cause(error))) from error
+            if upload_body.has_begun:
+                raise UploadCutOff(self._told("broke off the upload", _cause(error))) from error
             raise ServerUnavailable(self._told("does not answer", _cause(error))) from error
 
     def _session(self) -> requests.Session:
@@ -195,6 +206,12 @@ class WhisperClient:
         status = answer.status
         if status == 200:
             return
+        if 300 <= status < 400:
+            target = self._redacted(answer.headers.get("Location", "elsewhere"))
+            raise ConfigError(
+                f"{self.url} redirects to {target[:_LONGEST_MESSAGE]}: set STT_SERVER_URL to where"
+                " that leads"
+            )
         said = self._said(answer.body)
         message = self._told(f"answered {status}", str(said.get("message")))
         if status in (401, 403):
@@ -231,6 +248,17 @@ class WhisperClient:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def _read(response: requests.Response, deadline: float) -> _Answer:
+    """All of an answer. Raises ReadTimeout when `deadline`, on `time.monotonic()`, is past: the
+    time-out of a call is for each read alone."""
+    body = bytearray()
+    while block := response.raw.read1(_BLOCK_BYTES, decode_content=True):
+        body += block
+        if time.monotonic() > deadline:
+            raise requests.ReadTimeout("it takes too long")
+    return _Answer(response.status_code, response.headers, bytes(body))
 
 
 def _written_forms(key: str) -> tuple[str, ...]:

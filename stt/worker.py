@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 import stt
-from stt.claim import ClaimRules, Claims, Order
+from stt.claim import Claim, ClaimRules, Claims, Order
 from stt.claims import MongoClaims
 from stt.database import Database
 from stt.errors import DatabaseUnavailable, SttError
@@ -27,7 +27,7 @@ from stt.planner import Planner, PlanRules
 from stt.server_health import PoolRules
 from stt.server_pool import ServerPool
 from stt.settings import Settings, worker_id
-from stt.signals import on_signals
+from stt.signals import GoAtOnce, on_signals
 from stt.sources import Sources
 from stt.stats import Stats
 from stt.stop_conditions import StopConditions, StopRules
@@ -39,9 +39,9 @@ PLAIN = {"plain": True}
 """Marks log records that people grep for: printed as they are, without a time before them."""
 
 _DEFAULT_SERVER = "http://127.0.0.1:8081"
-_LONGEST_CONTROL_SECONDS = 30.0
 _LOOK_SECONDS = 0.05
 _GOODBYE_SECONDS = 5.0
+_SIGNALS_TO_GO_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class Worker:
         self._lanes: list[Lane] = []
         self._signals = 0
         self._is_stopping = threading.Event()
+        self._is_over = threading.Event()
         self._fatal: BaseException | None = None
         self._goodbye_seconds = _GOODBYE_SECONDS
         rules = ClaimRules(settings.lease_seconds, settings.max_attempts, settings.max_expirations)
@@ -98,11 +99,19 @@ class Worker:
             settings.chunk_timeout_seconds,
             keeps_words=settings.word_timestamps,
         )
+        plan_rules = PlanRules(
+            order=self._order,
+            limit=options.limit,
+            page_size=settings.page_size,
+            sequence_seconds=settings.sequence_seconds,
+        )
+        self._planner = Planner(self._claims, self._fleet, plan_rules, self._conditions)
 
     def run(self) -> Stats:
         """Works until there is a reason to stop.
 
-        Raises the error that ended the run early, if one did; the stats hold all the same.
+        Raises the error that ended the run early, if one did, or GoAtOnce after a third signal;
+        the stats hold all the same.
         """
         log.info("Worker ID: %s", self.id, extra=PLAIN)
         pending = self._claims.count_pending(self._order)
@@ -123,6 +132,8 @@ class Worker:
                 self._look_after_lanes()
             finally:
                 self._say_goodbye()
+        if self._must_go_at_once:
+            raise GoAtOnce
         if self._fatal is not None:
             raise self._fatal
         return self.stats
@@ -138,6 +149,15 @@ class Worker:
     @property
     def was_interrupted(self) -> bool:
         return self._signals > 0
+
+    @property
+    def is_ending(self) -> bool:
+        """True if it stops, or sees nothing more to claim: nobody knows what `total` is worth."""
+        return self._is_stopping.is_set() or self._planner.is_dry
+
+    @property
+    def _must_go_at_once(self) -> bool:
+        return self._signals >= _SIGNALS_TO_GO_AT_ONCE
 
     @property
     def in_flight(self) -> int:
@@ -156,6 +176,8 @@ class Worker:
             reason = self._reason_to_stop()
             if reason is not None and not self._is_stopping.is_set():
                 log.info("Stopping: %s", reason)
+                if isinstance(self._fatal, SttError):
+                    self._fatal.is_told = True
                 self._claims.hurry()
                 self._is_stopping.set()
             if self._signals and not told_how_to_go:
@@ -187,14 +209,16 @@ class Worker:
         Lanes that are not in a call get a moment to end, and results all the time in which their
         claims can be trusted: only a third signal drops them.
         """
+        self._claims.hurry()
+        self._is_stopping.set()  # two signals at once may leave no time for it before
         taken = [claim for lane in self._lanes for claim in lane.abandon()]
         for claim in taken:
             self._heartbeat.let_go(claim)
             claim.trusted_until = 0.0  # one try: who asks twice to go does not want to wait
-        releasing = _in_background(lambda: release_all(self._claims, taken))
+        releasing = _in_background(lambda: self._release(taken))
         patient_until = time.monotonic() + _GOODBYE_SECONDS
         told = 0
-        while self._signals < 3:
+        while not self._must_go_at_once:
             results = self.results_to_write
             if results and not told:
                 told = results
@@ -202,9 +226,11 @@ class Worker:
             is_ending = releasing.is_alive() or any(
                 lane.is_alive() and not lane.is_in_call for lane in self._lanes
             )
-            if not results and not is_ending:
+            if results:
+                patient_until = time.monotonic() + _GOODBYE_SECONDS
+            elif not is_ending:
                 return
-            if not results and time.monotonic() > patient_until:
+            elif time.monotonic() > patient_until:
                 break
             time.sleep(_LOOK_SECONDS)
         self._goodbye_seconds = 0.0
@@ -215,11 +241,26 @@ class Worker:
                 "%d finished result(s) dropped: done anew when their lease is over", results
             )
 
+    def _release(self, claims: list[Claim]) -> None:
+        released = release_all(self._claims, claims, self._is_over)
+        if released and not self._is_over.is_set():
+            log.info("Released %d chunk(s) of unfinished calls", released)
+
     def _say_goodbye(self) -> None:
         patience_seconds = 0.0 if self._outage.error else self._goodbye_seconds
-        self._heartbeat.stop(patience_seconds)
+        self._wait_for(lambda: self._heartbeat.stop(patience_seconds), patience_seconds)
+        self._is_over.set()
         log.info("Completed processing. Stats: %s", self.stats.counts, extra=PLAIN)
-        _in_background(lambda: self._report("stopped")).join(patience_seconds)
+        self._wait_for(lambda: self._report("stopped"), patience_seconds)
+
+    def _wait_for(self, action: Callable[[], None], patience_seconds: float) -> None:
+        """Until it is done, the patience is over, or a third signal comes."""
+        thread = _in_background(action)
+        patient_until = time.monotonic() + patience_seconds
+        while thread.is_alive() and time.monotonic() < patient_until:
+            if self._must_go_at_once:
+                return
+            thread.join(_LOOK_SECONDS)
 
     def _report(self, state: str | None = None) -> None:
         self._fleet.report(self.id, self._self_description(state))
@@ -238,23 +279,19 @@ class Worker:
         )
 
     def _shared(self) -> Shared:
-        rules = PlanRules(
-            order=self._order,
-            limit=self._options.limit,
-            page_size=self._settings.page_size,
-            sequence_seconds=self._settings.sequence_seconds,
-        )
         return Shared(
             worker=self.id,
             claims=self._claims,
-            planner=Planner(self._claims, self._fleet, rules, self._conditions),
+            planner=self._planner,
             pool=self._pool,
             pipeline=self._pipeline,
             heartbeat=self._heartbeat,
             conditions=self._conditions,
             outage=self._outage,
             stats=self.stats,
+            max_attempts=self._settings.max_attempts,
             stop=self._is_stopping,
+            is_over=self._is_over,
         )
 
 
@@ -288,6 +325,6 @@ def _pool(settings: Settings) -> ServerPool:
     rules = PoolRules(
         give_up_seconds=None if settings.persistent else settings.server_unreachable_minutes * 60,
         max_broken=None if settings.persistent else settings.max_consecutive_failures,
-        control_seconds=min(settings.chunk_timeout_seconds, _LONGEST_CONTROL_SECONDS),
+        control_seconds=settings.chunk_timeout_seconds,
     )
     return ServerPool([WhisperClient(url, key, settings.model) for url in urls], rules)

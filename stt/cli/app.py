@@ -44,7 +44,8 @@ def main() -> None:
     try:
         app(prog_name="stt")
     except SttError as error:
-        note(f"Error: {error}")
+        if not error.is_told:
+            note(f"Error: {error}")
         sys.exit(error.exit_code)
     except OSError as error:
         if error.errno not in _NO_SPACE:

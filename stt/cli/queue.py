@@ -52,7 +52,7 @@ def retry_command(
     with open_database(settings) as database:
         source_id = find_source(database, source).id if source is not None else None
         count = claims.retry(database, ids, source_id)
-    _tell(count, len(set(ids)), "pending again", "failed")
+    _tell(count, len(set(ids)), "pending again", "failed", "No chunk has failed")
 
 
 def release_command(
@@ -67,12 +67,12 @@ def release_command(
     settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
     with open_database(settings) as database:
         count = claims.release(database, ids)
-    _tell(count, len(set(ids)), "released", "in work")
+    _tell(count, len(set(ids)), "released", "in work", "No chunk is in work")
 
 
-def _tell(count: int, wanted: int, done: str, state: str) -> None:
+def _tell(count: int, wanted: int, done: str, state: str, none: str) -> None:
     """Says how many; exits with 1 if a chunk that was named was not in the state for it."""
     if wanted > count:
         say(f"{count} of {plural(wanted, 'chunk')} {done}; the others were not {state}")
         raise typer.Exit(1)
-    say(f"{plural(count, 'chunk')} {done}" if count else f"No chunk is {state}")
+    say(f"{plural(count, 'chunk')} {done}" if count else none)

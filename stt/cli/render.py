@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,25 +26,32 @@ from rich.text import Text
 from stt.cli.log_lines import JsonFormatter, TextFormatter
 from stt.cli.wording import clock, json_text, local_time, plural, printable, span
 from stt.fleet import FleetMember
-from stt.queue_stats import QueueStatus, SourceProgress
+from stt.queue_stats import FailedChunk, QueueStatus, SourceProgress
 
 LogFormat = Literal["auto", "text", "json"]
 Screen = RenderableType
 """Something that `show` can print."""
 
-_BAR_WIDTH = 30
+_WIDEST_BAR = 20
+_NARROWEST_BAR = 5
+_ECHO_ROOM = 8  # for some `^C`: a line that wraps leaves copies of itself behind
+_LONGEST_NAME = 40
 _RATE_WINDOW_SECONDS = 60.0
 _SOURCES_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; `total` is None while nobody has counted."""
+    """How far a run is; `total` is None while nobody has counted.
+
+    `is_ending`: there is nothing more to begin, so the run ends with what is in flight.
+    """
 
     done: int
     total: int | None
     errors: int = 0
     in_flight: int = 0
+    is_ending: bool = False
 
 
 class _Screen:
@@ -117,7 +124,7 @@ def live_progress(snapshot: Callable[[], Progress]) -> Iterator[None]:
 
 
 class _WorkBar:
-    """`━━━━━  12/40 · 31.2/min · about 1m left · 4 in flight · 1 error`"""
+    """`━━━━━  12/40 chunks · 31.2/min · about 1m left · 4 in flight · 1 error`"""
 
     def __init__(self, snapshot: Callable[[], Progress]) -> None:
         self._snapshot = snapshot
@@ -126,12 +133,15 @@ class _WorkBar:
 
     def render(self) -> RenderableType:
         now, progress = time.monotonic(), self._snapshot()
+        if progress.is_ending and progress.done != progress.total:  # others have done the rest
+            progress = replace(progress, total=None)
         self._samples.append((now, progress.done))
         while len(self._samples) > 2 and now - self._samples[1][0] > _RATE_WINDOW_SECONDS:
             self._samples.popleft()
         since, done_then = self._samples[0]
         per_minute = (progress.done - done_then) * 60 / max(now - since, 0.001)
-        return _bar_line(progress.done, progress.total, self._facts(progress, per_minute, now))
+        end = progress.done + progress.in_flight if progress.is_ending else progress.total
+        return _bar_line(progress.done, end, self._facts(progress, per_minute, now))
 
     def _facts(self, progress: Progress, per_minute: float, now: float) -> list[str | Text]:
         total = "" if progress.total is None else f"/{progress.total}"
@@ -141,7 +151,7 @@ class _WorkBar:
         left = (progress.total or 0) - progress.done
         if left > 0 and per_minute > 0:
             facts.append(f"about {span(left * 60 / per_minute)} left")
-        elif left <= 0:
+        elif left <= 0 and not progress.in_flight:
             facts.append(span(now - self._began))
         if progress.in_flight:
             facts.append(f"{progress.in_flight} in flight")
@@ -164,21 +174,28 @@ def recording_progress(name: str) -> Iterator[Callable[[float, float | None], No
     def render() -> RenderableType:
         done, total = state
         shown = clock(done or 0.0) + (f" of {clock(total)}" if total else "")
-        return _bar_line(done or 0.0, total, [printable(name), shown])
+        title = Text(printable(name))
+        title.truncate(_LONGEST_NAME, overflow="ellipsis")
+        return _bar_line(done or 0.0, total, [title, shown])
 
     with Live(get_renderable=render, console=_screen.console, refresh_per_second=4, transient=True):
         yield advance
 
 
 def _bar_line(done: float, total: float | None, facts: Iterable[str | Text]) -> RenderableType:
-    line = Table.grid(padding=(0, 2))
-    line.add_column(width=_BAR_WIDTH, no_wrap=True)
-    line.add_column(no_wrap=True, overflow="ellipsis")
-    bar = ProgressBar(total=total or None, completed=done, width=_BAR_WIDTH)
-    words = Text(" · ").join(Text(fact) if isinstance(fact, str) else fact for fact in facts)
-    if total == 0:
+    """One line that leaves room at its end. Of facts too many the second ones go first."""
+    room = _screen.console.width - _ECHO_ROOM
+    shown = [Text(fact) if isinstance(fact, str) else fact for fact in facts]
+    while (words := Text(" · ").join(shown)).cell_len > room and len(shown) > 2:
+        del shown[1]
+    words.truncate(max(room, 1), overflow="ellipsis")
+    width = min(_WIDEST_BAR, room - words.cell_len - 2)
+    if total == 0 or width < _NARROWEST_BAR:
         return words
-    line.add_row(bar, words)
+    line = Table.grid(padding=(0, 2))
+    line.add_column(width=width, no_wrap=True)
+    line.add_column(no_wrap=True, overflow="ellipsis")
+    line.add_row(ProgressBar(total=total or None, completed=done, width=width), words)
     return line
 
 
@@ -236,8 +253,13 @@ def status_screen(status: QueueStatus, members: Iterable[FleetMember], where: st
     parts += [_counts_table(status), "", _outlook(status, alive)]
     if status.sources:
         parts += ["", *_sources_table(status.sources)]
+    if status.resting_chunks:
+        more = status.resting - len(status.resting_chunks)
+        parts += ["", *_failures("Resting after a failure", status.resting_chunks, more)]
     if status.failed_chunks:
-        parts += ["", *_failures(status)]
+        more = status.counts.failed - len(status.failed_chunks)
+        parts += ["", *_failures("Failed chunks", status.failed_chunks, more)]
+        parts += [Text("Once the cause is mended: stt retry", style="dim")]
     return Group(*parts)
 
 
@@ -258,6 +280,9 @@ def _counts_table(status: QueueStatus) -> Table:
 
 
 def _outlook(status: QueueStatus, alive: int) -> Text:
+    if status.counts.open == 0 and status.counts.failed:
+        have = "chunk has" if status.counts.failed == 1 else "chunks have"
+        return Text(f"Nothing is left to do, but {status.counts.failed} {have} failed.", "red")
     if status.counts.open == 0:
         return Text("Nothing is left to do.", style="green")
     if alive == 0:
@@ -294,20 +319,22 @@ def _sources_table(sources: Iterable[SourceProgress]) -> list[Screen]:
     )
 
 
-def _failures(status: QueueStatus) -> list[RenderableType]:
+def _failures(title: str, chunks: Iterable[FailedChunk], more: int) -> list[RenderableType]:
     """Two lines a chunk: messages are too long for a column."""
-    lines: list[RenderableType] = [Text("Failed chunks", style="bold")]
-    for chunk in status.failed_chunks:
+    lines: list[RenderableType] = [Text(title, style="bold")]
+    for chunk in chunks:
+        tries = "1 try" if chunk.attempts == 1 else f"{chunk.attempts} tries"
         at = "" if chunk.failed_at is None else f", {local_time(chunk.failed_at.timestamp())}"
-        place = f"no. {chunk.index} of {chunk.filename}, {chunk.attempts} tries{at}"
+        if chunk.failed_at is None and chunk.again_at is not None:
+            at = f", again at {local_time(chunk.again_at.timestamp())}"
+        place = f"no. {chunk.index} of {chunk.filename}, {tries}{at}"
         lines.append(Text(printable(f"{chunk.id}  {place}")))
         where = f" ({chunk.server})" if chunk.server and chunk.server not in chunk.message else ""
         error = Text(printable(f"{chunk.kind}: {chunk.message}{where}"), style="red")
         lines.append(Padding(error, (0, 0, 0, 4)))
-    more = status.counts.failed - len(status.failed_chunks)
     if more > 0:
         lines.append(Text(f"… and {more} more", style="dim"))
-    return [*lines, Text("Once the cause is mended: stt retry", style="dim")]
+    return lines
 
 
 def workers_table(members: Iterable[FleetMember]) -> Screen:

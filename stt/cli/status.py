@@ -40,7 +40,10 @@ def status_command(
         bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")
     ] = False,
     interval: Annotated[
-        float, typer.Option(min=0.1, metavar="S", help="Seconds between two looks of --watch.")
+        float,
+        typer.Option(
+            min=0.1, max=86_400, metavar="S", help="Seconds between two looks of --watch."
+        ),
     ] = 2.0,
     mongo_url: MongoUrl = None,
     database_name: DatabaseName = None,

@@ -206,7 +206,7 @@ def _run_worker(database: Database, settings: Settings, sources: Sequence[Source
 
     def snapshot() -> Progress:
         stats = worker.stats
-        return Progress(stats.done, worker.total, stats.errors, worker.in_flight)
+        return Progress(stats.done, worker.total, stats.errors, worker.in_flight, worker.is_ending)
 
     with live_progress(snapshot):
         worker.run()

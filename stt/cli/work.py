@@ -77,8 +77,9 @@ def work_command(
         bool,
         typer.Option(
             "--persistent",
-            help="Stay whatever happens: an empty queue, servers that are away or broken, a"
-            " database that is away (NODE_PERSISTENT=1).",
+            help="Stay through an empty queue, servers that are away or broken, and a database"
+            " that is away; --max-minutes, --limit and a refused key still end it"
+            " (NODE_PERSISTENT=1).",
         ),
     ] = False,
     one_at_a_time: Annotated[
@@ -234,7 +235,7 @@ def _work(
             stats = worker.stats
             # Who stays has no end to count towards.
             total = None if watch or settings.persistent else worker.total
-            return Progress(stats.done, total, stats.errors, worker.in_flight)
+            return Progress(stats.done, total, stats.errors, worker.in_flight, worker.is_ending)
 
         with live_progress(snapshot):
             stats = worker.run()

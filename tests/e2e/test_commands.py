@@ -213,7 +213,7 @@ class TestMending:
         assert (mended["failed_at"], mended["attempts"]) == (None, 0)
         assert stt("retry").stdout == "2 chunks pending again\n"
         done = stt("retry")
-        assert (done.returncode, done.stdout) == (0, "No chunk is failed\n")
+        assert (done.returncode, done.stdout) == (0, "No chunk has failed\n")
 
     def test_retry_of_a_named_chunk_that_has_not_failed_says_so(
         self, stt: Stt, database: Database, talk: ObjectId

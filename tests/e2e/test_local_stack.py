@@ -19,6 +19,9 @@ from stt.errors import ConfigError, DatabaseUnavailable
 from stt.local_stack import local_server, open_database
 from stt.settings import Settings
 from tests.mongo_process import missing
+from tests.queue_builder import add_chunks
+from tests.scripted_server import Answer, ScriptedServer, heard
+from tests.speech import opus_tone
 from tests.whisper_process import demo_model
 
 _USER = """
@@ -181,6 +184,46 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_server(settings: Settings) ->
             user.wait(timeout=60)
         pid = _server_pid(settings)
         assert os.getsid(pid) == pid
+
+
+def test_a_third_ctrl_c_goes_at_once_though_the_server_hangs_and_loses_nothing(
+    settings: Settings,
+) -> None:
+    with open_database(settings) as database:
+        add_chunks(database, 3, audio=opus_tone(0.5))
+    called, answer = threading.Event(), threading.Event()
+
+    def hang(number: int, upload: bytes) -> Answer:
+        called.set()
+        answer.wait(60)
+        return Answer(body=heard("too late"))
+
+    with ScriptedServer(hang).running() as server:
+        flags = ["--data-dir", str(settings.data_dir), "--server", server.url]
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "stt", *flags],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=settings.data_dir,
+            env={name: value for name, value in os.environ.items() if name != "MONGO_URL"},
+        )
+        try:
+            assert called.wait(60)
+            os.kill(_server_pid(settings), signal.SIGSTOP)
+            for _ in range(3):
+                worker.send_signal(signal.SIGINT)
+                time.sleep(0.3)
+            output = worker.communicate(timeout=5)[0]
+        finally:
+            worker.kill()
+            worker.communicate()
+            answer.set()
+    assert worker.returncode == 130
+    assert output.splitlines()[-1].startswith("Completed processing. Stats: ")
+    assert not is_serving(settings)
+    with open_database(settings) as database:
+        assert database.chunks.count_documents({"transcribed_at": None}) == 3
 
 
 def test_a_data_folder_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:

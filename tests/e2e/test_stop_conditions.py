@@ -103,8 +103,10 @@ def test_servers_that_stay_away_stop_a_worker(
 ) -> None:
     add_chunks(database, 1, audio=opus)
     worker = workers.start(NOWHERE, NODE_SERVER_UNREACHABLE_MINUTES="0.02")
-    reason, _ = told(worker)
+    reason, output = told(worker)
     assert reason.startswith("No whisper server has answered for 0.02 minutes: ")
+    assert output.count(reason) == 1
+    assert "gives up after 0.02 min (--server-unreachable-minutes)" in output
     assert worker.returncode == 5
     assert in_work(database) == 0
 

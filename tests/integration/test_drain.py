@@ -16,6 +16,7 @@ from stt.claims import MongoClaims
 from stt.database import Database
 from stt.errors import DatabaseUnavailable
 from stt.settings import load_settings
+from stt.signals import GoAtOnce
 from stt.transcript import Transcript
 from stt.worker import Worker, WorkOptions
 from tests.mongo_process import MongoProcess, running_mongo
@@ -43,7 +44,7 @@ class Run:
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -54,7 +55,7 @@ class Run:
     def _run(self) -> None:
         try:
             self.worker.run()
-        except Exception as error:
+        except (Exception, GoAtOnce) as error:
             self.error = error
 
 
@@ -138,8 +139,13 @@ class TestAMortalDatabase:
         assert run.worker.stats.done == 3
         assert in_work(mortal) == 0
 
-    def test_the_third_signal_goes_at_once(
-        self, mongo: MongoProcess, mortal: Database, opus: bytes
+    def test_the_third_signal_goes_at_once_and_nothing_is_said_after_the_goodbye(
+        self,
+        mongo: MongoProcess,
+        mortal: Database,
+        opus: bytes,
+        caplog: pytest.LogCaptureFixture,
+        log: Callable[[str], int],
     ) -> None:
         add_chunks(mortal, 1, audio=opus)
         with Gate().running() as server:
@@ -151,7 +157,12 @@ class TestAMortalDatabase:
             for _ in range(3):
                 run.worker.drain()
             assert run.ends_within(1)
+        assert isinstance(run.error, GoAtOnce)
         assert run.worker.stats.done == 0
+        mortal.close()  # as the command does; the lane that still writes finds that out
+        time.sleep(1)
+        assert log("1 finished result(s) dropped") == 1
+        assert caplog.messages[-1].startswith("Completed processing")
 
     def test_one_signal_is_enough_while_there_is_only_a_claim_to_lose(
         self, mongo: MongoProcess, mortal: Database, opus: bytes
@@ -262,7 +273,7 @@ def test_results_that_wait_behind_one_another_are_not_released(
 
 
 def test_a_call_that_ends_after_its_claims_were_released_writes_and_counts_nothing(
-    database: Database, opus: bytes
+    database: Database, opus: bytes, log: Callable[[str], int]
 ) -> None:
     ids = add_chunks(database, 3, audio=opus)
     with Gate().running() as server:
@@ -271,6 +282,7 @@ def test_a_call_that_ends_after_its_claims_were_released_writes_and_counts_nothi
         run.worker.drain()
         run.worker.drain()
         assert run.ends_within(5)
+        assert log("Released 3 chunk(s) of unfinished calls") == 1
         server.open()
         time.sleep(0.5)
     for id_ in ids:

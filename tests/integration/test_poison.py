@@ -14,6 +14,7 @@ from stt.chunk import Chunk
 from stt.claim import Claim, Order
 from stt.claims import MongoClaims, recover, retry
 from stt.database import Database
+from stt.errors import ServersBroken
 from stt.settings import load_settings
 from stt.worker import Worker, WorkOptions
 from tests.mortal_server import Mortal
@@ -147,6 +148,25 @@ def test_a_chunk_that_kills_servers_is_quarantined_and_no_neighbour_with_it(
     innocent = [id_ for id_ in (*joined, *others) if id_ != killer]
     assert all(document(database, id_)["transcribed_at"] for id_ in innocent)
     assert max(document(database, id_)["attempts"] for id_ in innocent) <= 1
+
+
+def test_a_server_that_dies_of_anything_charges_nobody_and_ends_the_worker(
+    database: Database,
+) -> None:
+    broken_off = Answer(body=heard("hello"), cut=0)
+
+    def dies(number: int, upload: bytes) -> Answer:
+        server.ready = Answer(body={"capacity": 2, "instance": f"after {number}"})
+        return broken_off
+
+    ready = Answer(body={"capacity": 2, "instance": "first"})
+    ids = add_chunks(database, 3, audio=opus_tone(1.0))
+    with ScriptedServer(dies, ready, control=broken_off).running() as server:
+        for _ in range(2):  # the next run of cron finds it no better
+            with pytest.raises(ServersBroken):
+                make_worker(database, server.url, max_attempts=1, max_consecutive_failures=1).run()
+    assert {document(database, id_)["attempts"] for id_ in ids} == {0}
+    assert database.chunks.count_documents({"processing_by": {"$ne": None}}) == 0
 
 
 class TestFullDocuments:

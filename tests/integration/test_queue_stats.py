@@ -139,6 +139,22 @@ class TestFailedChunks:
         assert len(status.failed_chunks) == 20
 
 
+def test_chunks_at_rest_show_their_last_error_the_next_try_first(database: Database) -> None:
+    now = database.server_time()
+    errors = [{"at": now, "worker": "a_1", "kind": "server_fault", "message": "500"}]
+    [later] = add_chunks(database, 1, not_before=now + timedelta(seconds=90), errors=errors)
+    [sooner] = add_chunks(
+        database, 1, not_before=now + timedelta(seconds=30), errors=errors, attempts=1
+    )
+    add_chunks(database, 1, not_before=now - timedelta(seconds=30), errors=errors)
+    first, second = status_of(database).resting_chunks
+    assert (first.id, second.id) == (sooner, later)
+    assert (first.kind, first.message, first.attempts) == ("server_fault", "500", 1)
+    assert first.failed_at is None
+    assert first.again_at is not None
+    assert abs((first.again_at - now).total_seconds() - 30) < 0.01
+
+
 def test_looking_changes_nothing(database: Database) -> None:
     add_chunks(database, 2, processing_by="dead_1", claimed_at=ago(database, 1000))
     before = list(database.chunks.find())

@@ -1,13 +1,19 @@
 """The pool of servers against scripted servers over real HTTP: who gets a call, who gets blamed."""
 
 import contextlib
+import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
 from stt.errors import (
+    ConfigError,
     NoTranscript,
     RequestRefused,
     ServerBusy,
@@ -36,7 +42,7 @@ def make_pool(*servers: ScriptedServer | str, limit: int = 4, **rules: float | N
     return pool
 
 
-def call(pool: ServerPool, seconds: float = 5.0, **options: frozenset[str]) -> Transcript:
+def call(pool: ServerPool, seconds: float = 5.0, **options: Any) -> Transcript:
     answer = pool.transcribe(UPLOAD, seconds, lambda: True, **options)
     assert answer is not None
     return answer
@@ -64,6 +70,46 @@ def until(condition: Callable[[], object], seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def picky_proxy(most_bytes: int) -> Iterator[tuple[str, list[int]]]:
+    """Resets the connection of an upload that is larger, while it is being sent; counts those."""
+    refused = [0]
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._send({"capacity": 1})
+
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            if length > most_bytes:
+                refused[0] += 1
+                self.close_connection = True
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                return
+            self.rfile.read(length)
+            self._send(heard("hello"))
+
+        def _send(self, body: object) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_address[1]}", refused
+        http.shutdown()
+        thread.join()
 
 
 class TestDealing:
@@ -121,9 +167,39 @@ class TestAway:
             assert not waiting.is_alive()
         said = [r.getMessage() for r in caplog.records if "stt" in r.name]
         assert [line.partition(" (")[0] for line in said] == [
+            f"Whisper server is away: {server.url} answered 500",
             "No whisper server answers",
             f"Whisper server {server.url} answers again",
         ]
+        assert f"({server.url} answered 500; http://127.0.0.1:" in said[1]
+        assert said[1].endswith(
+            "Connection refused): waits, holds no chunk, gives up after 5 min"
+            " (--server-unreachable-minutes)"
+        )
+
+    def test_of_several_servers_each_that_goes_is_named_once_and_so_is_its_return(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "stt")
+        with two_servers(Answer(body=heard("one")), Answer(body=heard("other"))) as (one, other):
+            one.ready = Answer(500, b"out of order")
+            pool = make_pool(one, other)
+            assert {text(call(pool)) for _ in range(3)} == {"other"}
+            stop = threading.Event()
+            one.ready = Answer(body={"capacity": 1})
+            while len(caplog.messages) < 2:
+                pool.wait_until_available(stop)
+                time.sleep(0.05)
+            assert "one" in {text(call(pool)) for _ in range(3)}
+        assert caplog.messages == [
+            f"Whisper server is away: {one.url} answered 500",
+            f"Whisper server {one.url} answers again",
+        ]
+
+    def test_who_never_gives_up_does_not_promise_it(self, caplog: pytest.LogCaptureFixture) -> None:
+        make_pool(f"http://127.0.0.1:{free_port()}", give_up_seconds=None)
+        [line] = caplog.messages
+        assert line.endswith("Connection refused): waits, holds no chunk")
 
     def test_it_gives_up_after_its_time_and_never_without_one(self) -> None:
         dead = f"http://127.0.0.1:{free_port()}"
@@ -261,6 +337,25 @@ class TestBlame:
         assert ends == [ServerUnavailable] * 4
         assert server.controls == 1
 
+    def test_a_broken_server_stops_nobody_while_another_is_well(self) -> None:
+        with two_servers(OUT_OF_ORDER, Answer(body=heard("fine"))) as (broken, fine):
+            broken.control = OUT_OF_ORDER
+            pool = make_pool(broken, fine, max_broken=1)
+            assert text(call(pool)) == "fine"
+            assert broken.controls == 1
+            pool.wait_until_available(threading.Event())
+
+    def test_before_a_solo_flight_a_server_shows_that_it_is_well(self) -> None:
+        with ScriptedServer(always()).running() as server:
+            pool = make_pool(server)
+            for _ in range(2):
+                assert text(call(pool, is_solo=True)) == "hello"
+            assert server.controls == 1  # what it did well since is proof enough
+        with ScriptedServer(always(), control=OUT_OF_ORDER).running() as broken:
+            with pytest.raises(ServerUnavailable, match="has not shown"):
+                call(make_pool(broken), is_solo=True)
+            assert broken.calls == []
+
     def test_a_control_that_meets_a_busy_server_charges_nobody(self) -> None:
         busy = Answer(503, {}, {"Retry-After": "0.2"})
         with ScriptedServer(lambda n, u: OUT_OF_ORDER, control=busy).running() as server:
@@ -289,6 +384,26 @@ class TestBrokenAnswers:
                 call(make_pool(server))
             assert len(server.calls) == 3
         assert died.value.server == server.url
+
+    def test_if_the_answer_to_the_control_breaks_off_too_it_is_nobodys_fault(self) -> None:
+        broken = Answer(body=heard("hello"), cut=5)
+        with ScriptedServer(lambda n, u: broken, control=broken).running() as server:
+            pool = make_pool(server, max_broken=1)
+            with pytest.raises(ServerUnavailable, match="fails on anything"):
+                call(pool)
+            with pytest.raises(ServersBroken):
+                pool.wait_until_available(threading.Event())
+
+    def test_an_upload_that_is_always_cut_off_is_the_chunks_if_the_control_gets_through(
+        self,
+    ) -> None:
+        with picky_proxy(most_bytes=100_000) as (url, refused):
+            pool = make_pool(url)
+            large = Upload(b"x" * 8_000_000, "sequence.flac", 10.0)
+            with pytest.raises(ServerFault):
+                pool.transcribe(large, 5.0, lambda: True)
+            assert refused == [3]
+            assert text(call(pool)) == "hello"
 
     def test_one_that_comes_back_as_another_process_has_died_of_it(self) -> None:
         ready = Answer(body={"capacity": 1, "instance": "a"})
@@ -339,6 +454,28 @@ class TestBrokenAnswers:
             with pytest.raises(ServerFault):
                 call(make_pool(server))
             assert (len(server.calls), server.controls) == (3, 1)
+
+
+class TestOddServers:
+    def test_ready_has_its_time_however_slowly_it_comes(self) -> None:
+        drip = Answer(body={"capacity": 4}, drip_seconds=0.3)
+        with ScriptedServer(always(), ready=drip).running() as server:
+            began = time.monotonic()
+            with pytest.raises(ServerUnavailable):
+                WhisperClient(server.url, KEY, None).ready(0.5)
+            assert time.monotonic() - began < 2
+
+    def test_a_redirection_is_a_wrong_setting_and_takes_no_key_elsewhere(self) -> None:
+        moved = Answer(308, {}, {"Location": "https://elsewhere.example/v1"})
+        with (
+            answering(moved) as server,
+            pytest.raises(ConfigError, match=r"redirects to https://elsewhere\.example"),
+        ):
+            WhisperClient(server.url, KEY, None).transcribe(UPLOAD, 5.0)
+
+    def test_a_host_that_cannot_be_one_is_unreachable(self) -> None:
+        with pytest.raises(ServerUnavailable):
+            WhisperClient("http://a..b:8081", KEY, None).ready()
 
 
 class TestSecrets:

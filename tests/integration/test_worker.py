@@ -13,11 +13,17 @@ import pytest
 from bson import Binary, ObjectId
 
 from stt.chunk import Chunk, Source
-from stt.claim import Claim, ClaimRules
+from stt.claim import Claim, ClaimRules, Order, Page
 from stt.claims import MongoClaims
 from stt.cli.log_lines import TextFormatter
 from stt.database import Database
-from stt.errors import ConfigError, KeyRejected, ServersBroken, ServerUnavailable
+from stt.errors import (
+    ConfigError,
+    DatabaseUnavailable,
+    KeyRejected,
+    ServersBroken,
+    ServerUnavailable,
+)
 from stt.export import Export
 from stt.settings import load_settings
 from stt.worker import Worker, WorkOptions
@@ -225,6 +231,22 @@ class TestSequences:
 
 
 class TestFailures:
+    def test_each_says_which_try_it_was_and_what_comes_next(
+        self, database: Database, opus: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        source_id = add_source(database)
+        [id_] = add_chunks(database, 1, source_id=source_id, audio=opus)
+        name = f"chunk {id_} (no. 0 of {source_id}) failed"
+        with ScriptedServer(lambda n, u: refusal(400, "what is this")).running() as server:
+            for _ in range(2):
+                make_worker(database, server.url, max_attempts=2, limit=1).run()
+                rest_is_over(database)
+        assert [message for message in caplog.messages if " failed" in message] == [
+            f"{name}, try 1 of 2, again in 5 s: {server.url} answered 400: what is this",
+            f"{name}, set aside after 2 of 2 tries (stt retry brings it back):"
+            f" {server.url} answered 400: what is this",
+        ]
+
     @pytest.mark.parametrize(
         ("answer", "kind"),
         [
@@ -430,6 +452,66 @@ class TestFailures:
             worker.run()
         assert gave_up.value.exit_code == 5
         assert document(database, id_)["processing_by"] is None
+
+    def test_a_chunk_that_failed_on_one_server_is_tried_on_another(
+        self, database: Database, opus: bytes
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        refuse = lambda number, upload: refusal(400, "not for me")  # noqa: E731
+        with (
+            ScriptedServer(refuse).running() as strict,
+            ScriptedServer(always()).running() as lenient,
+        ):
+            for _ in range(2):
+                make_worker(database, strict.url, lenient.url, limit=1).run()
+                rest_is_over(database)
+            assert (len(strict.calls), len(lenient.calls)) == (1, 1)
+        done = document(database, id_)
+        assert done["transcript"]["server"] == lenient.url
+        assert [error["server"] for error in done["errors"]] == [strict.url]
+
+    def test_a_database_that_does_not_answer_is_no_empty_queue(self, database: Database) -> None:
+        class Hiccup(MongoClaims):
+            looks = 0
+
+            def page(self, limit: int, order: Order) -> Page:
+                self.looks += 1
+                if self.looks == 2:
+                    raise DatabaseUnavailable("The database does not answer")
+                return super().page(limit, order)
+
+        with ScriptedServer(always()).running() as server:
+            settings = load_settings(
+                server_urls=(server.url,),
+                max_parallel_workers=1,
+                required_empty_checks=2,
+                empty_queue_wait_seconds=0.2,
+            )
+            claims = Hiccup(database, "worker_1", ClaimRules())
+            Worker(database, settings, WorkOptions(), claims).run()
+        assert claims.looks == 4  # empty, no answer, empty, empty
+
+    def test_a_hiccup_of_the_database_is_over_even_if_no_server_answers(
+        self, database: Database, opus: bytes
+    ) -> None:
+        add_chunks(database, 1, audio=opus)
+
+        class Hiccup(MongoClaims):
+            looks = 0
+
+            def page(self, limit: int, order: Order) -> Page:
+                self.looks += 1
+                if self.looks == 1:
+                    raise DatabaseUnavailable("The database does not answer")
+                return super().page(limit, order)
+
+        dead = f"http://127.0.0.1:{free_port()}"
+        settings = load_settings(
+            server_urls=(dead,), lease_seconds=1, server_unreachable_minutes=0.05
+        )
+        claims = Hiccup(database, "worker_1", ClaimRules(lease_seconds=1))
+        with pytest.raises(ServerUnavailable):  # and not the database's error, after a lease
+            Worker(database, settings, WorkOptions(), claims).run()
 
 
 class TestOddDocuments:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from stt.cli import render
 from stt.cli.render import Progress, live_progress, recording_progress, setup_logging
-from stt.cli.wording import clock, span
+from stt.cli.wording import clock, local_time, span
 from stt.fleet import FleetMember, WorkerReport
 from stt.queue_stats import FailedChunk, QueueStatus, Rate, SourceProgress, StateCounts
 
@@ -149,6 +150,56 @@ class TestLiveProgress:
         for words in ("3/12 chunks", "/min", "left", "4 in flight", "2 errors"):
             assert words in shown
 
+    @pytest.mark.parametrize("columns", [20, 40, 80, 200])
+    def test_the_line_leaves_room_for_what_the_terminal_echoes(
+        self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch, columns: int
+    ) -> None:
+        line = drawn(monkeypatch, columns, Progress(1234, 12345, errors=12, in_flight=12))
+        assert len(line) <= columns - 8
+        assert line.count("━") + line.count("╺") + line.count("╸") <= 20
+        assert "1234/12345 c" in line or columns < 40
+
+    def test_who_has_nothing_more_to_begin_promises_no_time(
+        self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        line = drawn(monkeypatch, 80, Progress(49, 130, in_flight=2, is_ending=True))
+        assert "49 chunks" in line
+        assert "130" not in line
+        assert "left" not in line
+        assert "2 in flight" in line
+
+    def test_who_has_done_all_says_of_how_many(
+        self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert "12/12 chunks" in drawn(monkeypatch, 80, Progress(12, 12, is_ending=True))
+
+    def test_a_long_name_leaves_room_for_how_far_it_is(
+        self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        terminal = Terminal()
+        on_terminal(monkeypatch, terminal, 80)
+        with recording_progress("interview " * 20) as advance:
+            advance(60.0, 3600.0)
+            time.sleep(0.3)
+        assert "1:00 of 1:00:00" in terminal.getvalue()
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch, terminal: Terminal, columns: int) -> None:
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    setup_logging("auto")
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, columns: int, progress: Progress) -> str:
+    """The last line that a run at this point shows."""
+    terminal = Terminal()
+    on_terminal(monkeypatch, terminal, columns)
+    with live_progress(lambda: progress):
+        pass
+    return re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "\r", terminal.getvalue()).strip().rpartition("\r")[2]
+
 
 def shown(status: QueueStatus, *members: FleetMember) -> str:
     console = Console(width=200, color_system=None)
@@ -183,6 +234,24 @@ class TestStatusScreen:
 
     def test_a_done_one_says_so(self) -> None:
         assert "Nothing is left to do." in shown(status(StateCounts(transcribed=3)))
+
+    def test_a_done_one_with_failures_says_that_too(self) -> None:
+        text = shown(status(StateCounts(transcribed=3, failed=1)))
+        assert "Nothing is left to do, but 1 chunk has failed." in text
+        text = shown(status(StateCounts(failed=2)))
+        assert "Nothing is left to do, but 2 chunks have failed." in text
+
+    def test_chunks_at_rest_show_their_last_error_and_the_next_try(self) -> None:
+        resting = FailedChunk(
+            ObjectId("6" * 24), None, "talk.mp3", 7, 1, None, "server_fault", "500", "w",
+            again_at=NOW,
+        )  # fmt: skip
+        text = shown(status(StateCounts(pending=3), resting=3, resting_chunks=(resting,)))
+        assert "Resting after a failure" in text
+        assert f"no. 7 of talk.mp3, 1 try, again at {local_time(NOW.timestamp())}" in text
+        assert "server_fault: 500" in text
+        assert "… and 2 more" in text
+        assert "stt retry" not in text
 
     def test_failures_show_their_error_and_the_way_out(self) -> None:
         failed = FailedChunk(

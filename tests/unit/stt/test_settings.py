@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stt.errors import ConfigError
-from stt.settings import load_settings
+from stt.settings import Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +66,33 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
     with pytest.raises(ConfigError, match=name) as wrong:
         load_settings()
     assert wrong.value.exit_code == 3
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "1e10"])
+@pytest.mark.parametrize(
+    ("flag", "name"),
+    [
+        (f, str(field.validation_alias or f).upper())
+        for f, field in Settings.model_fields.items()
+        if field.annotation in (float, float | None, int, int | None)
+    ],
+)
+def test_a_number_that_no_clock_can_take_is_refused(
+    monkeypatch: pytest.MonkeyPatch, flag: str, name: str, value: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"--[a-z-]+ \({name}\): Input should be"):
+        load_settings(**{flag: float(value)})
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=rf"Wrong setting\. {name}: Input should be"):
+        load_settings()
+
+
+def test_what_is_wrong_is_said_in_our_own_words() -> None:
+    with pytest.raises(ConfigError) as wrong:
+        load_settings(server_urls=("gpu-box",))
+    assert str(wrong.value) == (
+        "Wrong setting. --server (STT_SERVER_URL): 'gpu-box' is not a URL: write http://HOST:PORT"
+    )
 
 
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:

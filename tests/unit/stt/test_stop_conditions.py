@@ -54,7 +54,7 @@ class TestEmptyQueue:
             " once"
         ]
 
-    def test_who_stays_looks_again_soon_and_says_nothing(
+    def test_who_stays_looks_again_soon_and_says_so_once(
         self, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
         conditions = StopConditions(StopRules(empty_looks=None, idle_seconds=None), clock)
@@ -62,7 +62,7 @@ class TestEmptyQueue:
             assert {conditions.found_empty() for _ in range(9)} == {POLL_SECONDS}
         clock.now += 1e6
         assert reason(conditions) is None
-        assert caplog.messages == []
+        assert caplog.messages == ["The queue is empty: waits for chunks, looks every 5 s"]
 
 
 class TestIdleness:
