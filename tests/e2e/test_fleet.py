@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from bson import ObjectId
 
 from stt.database import Database
 from tests.queue_builder import add_chunks, document
@@ -71,17 +72,22 @@ def test_a_killed_workers_chunks_come_back_after_the_lease_and_are_done_by_other
         workers = [fleet.start(server.url, *flags) for _ in range(4)]
         victim = workers[0]
 
-        def victim_holds_something() -> bool:
-            held = {"processing_by": {"$regex": f"_{victim.pid}$"}}
-            return done(database) > 40 and database.chunks.count_documents(held) > 0
+        orphans: set[ObjectId] = set()
 
-        until(victim_holds_something)
+        def stopped_with_something_in_hand() -> bool:
+            if done(database) <= 40:
+                return False
+            victim.send_signal(signal.SIGSTOP)
+            time.sleep(0.5)  # a write that it had sent may still be on its way
+            held = {"processing_by": {"$regex": f"_{victim.pid}$"}}
+            orphans.update(d["_id"] for d in database.chunks.find(held))
+            if not orphans:
+                victim.send_signal(signal.SIGCONT)
+            return bool(orphans)
+
+        until(stopped_with_something_in_hand)
         victim.kill()
         victim.wait()
-        time.sleep(0.5)  # a write that it had sent may still be on its way
-        orphans = {
-            d["_id"] for d in database.chunks.find({"processing_by": {"$regex": f"_{victim.pid}$"}})
-        }
         until(lambda: done(database) == 300, seconds=120)
         for worker in workers[1:]:
             worker.send_signal(signal.SIGTERM)
