@@ -48,7 +48,8 @@ class ServerPool:
     proportion to its speed.
 
     At most `slots` calls are in flight at once. A chunk is charged with a failure only if the
-    server did well on something else right after, or died. Safe between threads.
+    server did well on something else right after, or died although it had done well right before.
+    Safe between threads.
     """
 
     def __init__(self, clients: Sequence[WhisperClient], rules: PoolRules | None = None) -> None:

@@ -238,7 +238,7 @@ def show(console: Console, found: Figures) -> None:
         ("chunks not done", found.left),
         ("attempts charged", found.charged),
         ("claims held at most during the outage", found.claims_at_once),
-        ("seconds until none was held", found.until_no_claim),
+        ("when the last claim was seen, seconds into it", found.until_no_claim),
         ("seconds from its return to the first result", found.until_first),
         ("seconds from its return to full speed", found.until_full_speed),
         ("exit codes of the workers", ", ".join(map(str, found.exit_codes))),
