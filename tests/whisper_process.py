@@ -8,12 +8,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import requests
+from pydantic import AliasChoices
 
 from tests.mongo_process import missing
 from whisper_server.catalogue import DEMO, DEMO_FOLDER
+from whisper_server.settings import Settings
 
 START_SECONDS = 90
 _LISTENING = "Listening on "
@@ -32,7 +34,7 @@ def demo_model() -> str:
 class WhisperProcess:
     """`python -m whisper_server` as a process of its own; `url` is set once it listens."""
 
-    def __init__(self, **flags: object) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None, **flags: object) -> None:
         self.url = ""
         self.lines: list[str] = []
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
@@ -44,7 +46,7 @@ class WhisperProcess:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=self._folder.name,
-            env=_environment(),
+            env=_environment(self._folder.name) | dict(environment or {}),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -52,6 +54,10 @@ class WhisperProcess:
     @property
     def log(self) -> str:
         return "".join(self.lines)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def wait_until_alive(self) -> None:
         """Until `/health` answers; the model may still be loading."""
@@ -102,11 +108,13 @@ class WhisperProcess:
 
 
 @contextlib.contextmanager
-def started_server(**flags: object) -> Iterator[WhisperProcess]:
+def started_server(
+    environment: Mapping[str, str] | None = None, **flags: object
+) -> Iterator[WhisperProcess]:
     """A server that may still be starting; `model` and `port` have defaults."""
     if "model" not in flags:
         flags["model"] = demo_model()
-    server = WhisperProcess(**({"port": 0} | flags))
+    server = WhisperProcess(environment, **({"port": 0} | flags))
     try:
         yield server
     finally:
@@ -114,9 +122,11 @@ def started_server(**flags: object) -> Iterator[WhisperProcess]:
 
 
 @contextlib.contextmanager
-def running_server(**flags: object) -> Iterator[WhisperProcess]:
+def running_server(
+    environment: Mapping[str, str] | None = None, **flags: object
+) -> Iterator[WhisperProcess]:
     """A server that is ready: `with running_server(worker_count=2) as server: server.url`."""
-    with started_server(**flags) as server:
+    with started_server(environment, **flags) as server:
         server.wait_until_ready()
         yield server
 
@@ -130,17 +140,19 @@ def run_server(*arguments: str, **environment: str) -> subprocess.CompletedProce
             text=True,
             timeout=START_SECONDS,
             cwd=folder,
-            env=_environment() | environment,
+            env=_environment(folder) | environment,
             check=False,
         )
 
 
-def _environment() -> dict[str, str]:
-    """The environment without settings of the server, and with no way to a model hub."""
+def _environment(folder: str) -> dict[str, str]:
+    """The environment without settings of the server and with no way to a model hub; what a
+    calibration remembers is in `folder`."""
     ours = {
-        "WHISPER_MODEL", "MODEL_NAME", "WHISPER_BACKEND", "WHISPER_DEVICE", "WORKER_COUNT",
-        "WHISPER_COMPUTE_TYPE", "MODEL_DIR", "HOST", "PORT", "API_KEY", "CPU_THREADS",
-        "MAX_QUEUE", "MAX_UPLOAD_MB", "MAX_AUDIO_SECONDS",
-    }  # fmt: skip
+        name
+        for field in Settings.model_fields.values()
+        if isinstance(field.validation_alias, AliasChoices)
+        for name in field.validation_alias.choices
+    }
     kept = {name: value for name, value in os.environ.items() if name.upper() not in ours}
-    return kept | {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    return kept | {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "XDG_CACHE_HOME": folder}

@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,47 +13,106 @@ import uvicorn
 
 from whisper_server.app import create_app
 from whisper_server.catalogue import Model
-from whisper_server.engines.base import Options, Samples, Segment, ShouldStop, Transcription
-from whisper_server.errors import EngineStopped
-from whisper_server.presets import EnginePlan
-from whisper_server.scheduler import Scheduler
+from whisper_server.engines.base import (
+    SAMPLE_RATE,
+    Features,
+    Options,
+    Samples,
+    Segment,
+    ShouldStop,
+    Transcription,
+    WindowInput,
+    WindowResult,
+)
+from whisper_server.meter import Meter
+from whisper_server.presets import EnginePlan, Shape
+from whisper_server.scheduler import Limits, Scheduler
 from whisper_server.service import Service
 from whisper_server.settings import Settings
+from whisper_server.windows import Span
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 
 
 @dataclass
 class StandInEngine:
-    """Hears the number of seconds; waits for `go`; breaks where a test wants it to."""
+    """Hears how long each window is; waits for `go`; breaks where a test wants it to.
+
+    `failure` is raised by every call, `refuses` decides by the windows of a call what to raise.
+    `verdicts` are the average log probabilities of a window's attempts, the last one for ever.
+    """
 
     go: threading.Event = field(default_factory=threading.Event)
     may_load: threading.Event = field(default_factory=threading.Event)
     calls: list[Options] = field(default_factory=list)
+    batches: list[list[WindowInput]] = field(default_factory=list)
     failure: Exception | None = None
+    refuses: Callable[[Sequence[WindowInput]], Exception | None] = lambda windows: None
     load_failure: Exception | None = None
     multilingual: bool = True
+    loads: int = 0
+    unloads: int = 0
+    verdicts: tuple[float, ...] = (-0.1,)
+    window_seconds: float = 30.0
 
     def load(self) -> None:
         self.may_load.wait(10)
         if self.load_failure:
             raise self.load_failure
+        self.loads += 1
+
+    def unload(self) -> None:
+        self.unloads += 1
 
     def can_translate(self) -> bool:
         return self.multilingual
 
+    def features(self, samples: Samples) -> Features:
+        return samples
+
+    def batch_key(self, window: WindowInput) -> Hashable:
+        return window.options.prompt, window.temperature
+
+    def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
+        self.calls += [window.options for window in windows]
+        self.batches.append(list(windows))
+        error = self.failure or self.refuses(windows)
+        if error:
+            raise error
+        self.go.wait(10)
+        return [self._heard(window) for window in windows]
+
     def transcribe(
         self, samples: Samples, options: Options, should_stop: ShouldStop
     ) -> Transcription:
-        self.calls.append(options)
-        if self.failure:
-            raise self.failure
-        while not self.go.wait(0.005):
-            if should_stop():
-                raise EngineStopped("told to")
-        seconds = len(samples) / 16_000
-        segment = Segment(0.0, seconds, f" {seconds:.1f}", 0, (1,), 0.0, -0.1, 1.0, 0.0)
-        return Transcription("en", 1.0, (("en", 1.0),), seconds, (segment,))
+        seconds = len(samples) / SAMPLE_RATE
+        entry = WindowInput(samples, seconds, options, options.temperature)
+        (heard,) = self.decode([entry])
+        return Transcription(heard.language, 1.0, ((heard.language, 1.0),), seconds, heard.segments)
+
+    def _heard(self, window: WindowInput) -> WindowResult:
+        language = window.options.language or "en"
+        probabilities = () if window.options.language else ((language, 1.0),)
+        tries = sum(1 for batch in self.batches for other in batch if _same(other, window))
+        verdict = self.verdicts[min(tries, len(self.verdicts)) - 1]
+        numbers = (window.temperature, verdict, 1.0, 0.0)
+        text = f" {window.seconds:.1f}"
+        segment = Segment(0.0, window.seconds, text, 0, (1,), *numbers)
+        return WindowResult(language, probabilities, (segment,), *numbers)
+
+
+def _same(one: WindowInput, other: WindowInput) -> bool:
+    return one.features is other.features
+
+
+def everything(samples: Samples, longest_seconds: float) -> list[Span]:
+    """In place of voice detection: what tests upload is silence, and counts as speech."""
+    return [Span(0, len(samples))]
+
+
+def stand_in_plan(worker_count: int = 1, batch_size: int = 1, streams: int = 1) -> EnginePlan:
+    shape = Shape(streams=streams, threads=1, batch_size=batch_size, reason="of a test")
+    return EnginePlan("base", "faster-whisper", "cpu", "int8", shape, (0,), worker_count)
 
 
 @dataclass
@@ -78,9 +137,10 @@ def running(
         engine.may_load.set()
     variables = {"MAX_QUEUE": 2, "WHISPER_MODEL": "base"} | variables
     settings = Settings(_env_file=None, **variables)  # type: ignore[call-arg, arg-type]
-    plan = EnginePlan("base", "cpu", "int8", 1, 1)
-    scheduler = Scheduler(plan.worker_count, settings.max_queue)
-    service = Service(settings, Model("base"), plan, engine, scheduler)
+    plan, meter = stand_in_plan(worker_count=settings.worker_count or 1), Meter()
+    limits = Limits(worker_count=plan.worker_count, max_waiting=settings.max_queue)
+    scheduler = Scheduler([engine], plan, limits, meter, everything)
+    service = Service(settings, Model("base"), plan, [engine], scheduler, meter)
     load_failed = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as sock:
         app = create_app(service, on_load_failure=load_failed.set)

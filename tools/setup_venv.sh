@@ -6,6 +6,8 @@ set -eu
 PYTHON=${PYTHON:-python3}
 VENV=${VENV:-.venv}
 UV=${UV:-}
+# Its metadata asks for torch, 2 GB that it only needs to convert models: tests do without.
+MLX_WHISPER=mlx-whisper==0.4.3
 
 fail() {
     echo "setup: $1" >&2
@@ -14,6 +16,12 @@ fail() {
 
 is_new_enough() {
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+# On a Mac with Apple silicon the extra "mlx" brings it; elsewhere only tests have a use for it.
+tests_mlx() {
+    case " $* " in *" dev "*) ;; *) return 1 ;; esac
+    case "$(uname -s) $(uname -m)" in "Linux x86_64" | "Linux aarch64") ;; *) return 1 ;; esac
 }
 
 # uv finds, or fetches, an interpreter of its own where the default one will not do.
@@ -31,6 +39,9 @@ if [ -n "$UV" ]; then
     for extra in "$@"; do extras="$extras --extra $extra"; done
     # shellcheck disable=SC2086  # the flags are meant to be split
     UV_PROJECT_ENVIRONMENT="$VENV" "$UV" sync --frozen --quiet --inexact --python "$PYTHON" $extras
+    if tests_mlx "$@"; then
+        "$UV" pip install --quiet --no-deps --python "$VENV/bin/python" "$MLX_WHISPER"
+    fi
     exit
 fi
 
@@ -42,3 +53,6 @@ echo "Setting up $VENV with pip, which takes a minute ..."
 extras=$(echo "$*" | tr ' ' ',')
 "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
     --constraint requirements.lock --editable ".[$extras]"
+if tests_mlx "$@"; then
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$MLX_WHISPER"
+fi

@@ -2,25 +2,24 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
-from whisper_server import __version__
+from whisper_server import __version__, api_docs
 from whisper_server.auth import require_key
 from whisper_server.errors import ApiError, InvalidRequest, ServerFault
-from whisper_server.routes import health, models, openai, recordings
+from whisper_server.meter import RequestCount
+from whisper_server.routes import health, jobs, models, openai, recordings, system
 from whisper_server.schemas import ErrorDetail, ErrorOut
 from whisper_server.service import Service
 from whisper_server.upload_limit import UploadLimit
-
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ErrorOut, "description": "What is wrong with the request"},
-    "5XX": {"model": ErrorOut, "description": "What is wrong here; 503 carries Retry-After"},
-}
 
 
 def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI:
@@ -30,16 +29,30 @@ def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.load_in_background(on_load_failure)
         yield
+        await service.jobs.close()
 
-    app = FastAPI(
-        title="stt whisper server", version=__version__, lifespan=lifespan, responses=_ERRORS
+    # The page and what it needs come from this machine: it may be far from any network.
+    app = FastAPIOffline(
+        redoc_url=None,
+        static_url="/docs-files",
+        title="stt whisper server",
+        summary=api_docs.SUMMARY,
+        description=api_docs.DESCRIPTION,
+        openapi_tags=api_docs.TAGS,
+        swagger_ui_parameters=api_docs.PAGE,
+        version=__version__,
+        lifespan=lifespan,
     )
     app.add_middleware(UploadLimit, max_bytes=service.settings.max_upload_bytes)
-    keyed = [Depends(require_key(service.settings.api_key))]
-    app.include_router(openai.router(service), dependencies=keyed)
-    app.include_router(recordings.router(service), dependencies=keyed)
-    app.include_router(models.router(service), dependencies=keyed)
-    app.include_router(health.router(service))
+    app.add_middleware(RequestCount, meter=service.meter)
+    app.state.meter = service.meter
+    key = service.settings.api_key
+    guard = [Depends(require_key(key))] if key else []
+    keyed = api_docs.errors(401) if key else api_docs.errors()
+    for module in (openai, recordings, jobs, models, system):
+        app.include_router(module.router(service), dependencies=guard, responses=keyed)
+    app.include_router(health.router(service), responses=api_docs.errors())
+    app.openapi = partial(_with_examples, app.openapi)  # type: ignore[method-assign]
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
@@ -47,40 +60,60 @@ def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI
     return app
 
 
-def error_response(error: ApiError) -> JSONResponse:
-    """OpenAI's error object."""
-    detail = ErrorDetail(message=str(error), type=error.type, param=error.param, code=error.code)
+def _with_examples(plain: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    schema = plain()
+    schema["components"]["examples"] = api_docs.EXAMPLES
+    return schema
+
+
+def error_response(request: Request, error: ApiError) -> JSONResponse:
+    """OpenAI's error object, counted by its code."""
+    if error.code:  # a client that has left has none
+        request.app.state.meter.error(error.code)
     return JSONResponse(
-        ErrorOut(error=detail).model_dump(), status_code=error.status, headers=error.headers
+        ErrorOut.of(error).model_dump(), status_code=error.status, headers=error.headers
     )
 
 
-async def _api_error(_: Request, error: Exception) -> JSONResponse:
+async def _api_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
-    return error_response(error)
+    return error_response(request, error)
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     """404, 405 and what Starlette finds wrong with a form."""
     assert isinstance(error, HTTPException)
-    message, code = str(error.detail), "invalid_request"
+    message, code, headers = str(error.detail), "invalid_request", error.headers
     if error.status_code == 404:
         message, code = f"There is nothing at {request.url.path}.", "not_found"
     elif error.status_code == 405:
         message = f"{request.method} is not for {request.url.path}."
-        code = "method_not_allowed"
+        code, headers = "method_not_allowed", {"Allow": _allowed_methods(request)}
+    request.app.state.meter.error(code)
     detail = ErrorDetail(message=message, type="invalid_request_error", param=None, code=code)
     return JSONResponse(
-        ErrorOut(error=detail).model_dump(), status_code=error.status_code, headers=error.headers
+        ErrorOut(error=detail).model_dump(), status_code=error.status_code, headers=headers
     )
 
 
-async def _validation_error(_: Request, error: Exception) -> JSONResponse:
+def _allowed_methods(request: Request) -> str:
+    """Those of all routes with this path: Starlette names the first one's alone."""
+    return ", ".join(
+        method
+        for method in ("DELETE", "GET", "HEAD", "POST")
+        if any(
+            route.matches({**request.scope, "method": method})[0] == Match.FULL
+            for route in request.app.routes
+        )
+    )
+
+
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    return error_response(InvalidRequest(first["msg"], param=str(first["loc"][-1])))
+    return error_response(request, InvalidRequest(first["msg"], param=str(first["loc"][-1])))
 
 
-async def _unforeseen_error(_: Request, __: Exception) -> JSONResponse:
+async def _unforeseen_error(request: Request, _: Exception) -> JSONResponse:
     """The traceback goes to the log: Starlette raises the error on, and uvicorn logs it."""
-    return error_response(ServerFault("The server failed; its log says why."))
+    return error_response(request, ServerFault("The server failed; its log says why."))

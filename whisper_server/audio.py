@@ -1,20 +1,43 @@
-"""Uploads in any container or codec that FFmpeg reads → 16 kHz mono samples."""
+"""One uploaded file, in any container or codec that FFmpeg reads → 16 kHz mono samples.
 
+The only importer of PyAV here. Everything a file says about itself may be a lie: what is believed
+is what its packets hold.
+"""
+
+import contextlib
+import ctypes
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import av
 import numpy as np
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard
 
-from whisper_server.engines.base import SAMPLE_RATE, Samples, ShouldStop
-from whisper_server.errors import EngineStopped, InvalidAudio, TooLarge
+from whisper_server.engines.base import SAMPLE_RATE, Samples
+from whisper_server.errors import InvalidAudio
 
-BYTES_PER_SAMPLE = 4
-LOWEST_SAMPLE_RATE = 1_000
-"""A header that claims 1 Hz would turn one frame into gigabytes of samples."""
+SANE_RATES = range(1_000, 768_001)
+"""A header that claims 1 Hz would turn one frame into gigabytes of samples, one that claims
+gigahertz would have the resampler make filters of gigabytes."""
+LONGEST_PACKET_SECONDS = 10
+"""A packet that claims to last longer stands before a hole in the track's clock."""
+MOST_MEASURED_PACKETS = 1_000_000
+"""Seven hours of mp3, and no more than a few seconds of work."""
+MOST_UNHEARD_PACKETS = 10_000
+"""Minutes of packets that give no sound; a file may hold millions, or name the same ones again."""
+FULL_SCALE = np.float32(32_768)
+LARGEST_ALLOCATION_BYTES = 128 << 20
+"""FFmpeg takes as much memory at once as a header asks for, up to 2 GB, and a WAV file of 3 KB can
+ask for that. The index of a day of m4a takes 90 MB."""
+LOT = 32_768
+"""Frames are resampled in lots of so many samples: one by one takes twice the time."""
 
 # A playlist must not make this server open other files or addresses.
 _SAFE_OPTIONS = {"protocol_whitelist": "none"}
@@ -22,40 +45,55 @@ _SAFE_OPTIONS = {"protocol_whitelist": "none"}
 logger = logging.getLogger(__name__)
 
 
-def decode(
-    files: Sequence[BinaryIO],
-    limit_seconds: float,
-    param: str = "file",
-    should_stop: ShouldStop = lambda: False,
-) -> Samples:
-    """The samples of `files`, one behind the other.
+def _bound_allocations() -> None:
+    """For the whole process; PyAV has no name for this, but is linked with who has."""
+    try:
+        set_limit = ctypes.CDLL(av.logging.__file__).av_max_alloc
+    except (OSError, AttributeError) as error:
+        logger.warning("Forged uploads may take 2 GB of memory for a moment: %s", error)
+        return
+    set_limit.argtypes, set_limit.restype = [ctypes.c_size_t], None
+    set_limit(LARGEST_ALLOCATION_BYTES)
 
-    Decodes no further than `limit_seconds`, so that memory stays bounded whatever a small file
-    unpacks to. Raises `InvalidAudio` or `TooLarge`, both naming `param`, or `EngineStopped`.
+
+_bound_allocations()
+
+
+def packet_seconds(file: BinaryIO, name: str, param: str) -> Iterator[float]:
+    """How long each packet of the first audio track lasts by its own account; decodes nothing.
+
+    Ends where the file cannot be read on. Raises `InvalidAudio` if it has no audio track.
     """
-    samples = bytearray()
-    limit_bytes = int(limit_seconds * SAMPLE_RATE) * BYTES_PER_SAMPLE
-    for position, file in enumerate(files):
-        name = "The file" if len(files) == 1 else f"File {position + 1} of {len(files)}"
-        before = len(samples)
-        for piece in _pieces(file, name, param):
-            if should_stop():
-                raise EngineStopped("stopped while decoding")
-            samples += piece
-            if len(samples) > limit_bytes:
-                raise TooLarge(
-                    f"The audio is longer than the {limit_seconds:g} seconds that this server "
-                    "takes in one request: send it in parts.",
-                    param=param,
-                    code="audio_too_long",
-                )
-        if len(samples) == before:
-            raise InvalidAudio(f"{name} holds no audio that can be decoded.", param=param)
-    return np.frombuffer(samples, dtype=np.float32)
+    with _opened(file, name, param) as container:
+        stream = container.streams.audio[0]
+        unit = float(stream.time_base or 0)
+        most_bytes, read, last = container.size, 0, 0
+        try:
+            for count, packet in enumerate(_packets(container)):
+                read += packet.size
+                now = packet.pts or last
+                length = packet.duration or now - last  # some FLAC tells its times only
+                last = now
+                yield min(max(0.0, length * unit), LONGEST_PACKET_SECONDS)
+                if count >= MOST_MEASURED_PACKETS or read > most_bytes:
+                    return
+        except (av.FFmpegError, ValueError) as error:
+            logger.debug("%s cannot be measured to its end: %s", name, error)
 
 
-def _pieces(file: BinaryIO, name: str, param: str) -> Iterator[bytes]:
-    """Float samples as raw bytes; foreign errors become `InvalidAudio`."""
+def decoded(file: BinaryIO, name: str, param: str) -> Iterator[Samples]:
+    """The samples of the first audio track, some at a time; foreign errors become `InvalidAudio`.
+
+    `name` is what the messages call the file, `param` the field that it came in.
+    """
+    with _opened(file, name, param) as container:
+        for frame in _resampled(_frames(container)):
+            yield frame.to_ndarray()[0].astype(np.float32) / FULL_SCALE
+
+
+@contextlib.contextmanager
+def _opened(file: BinaryIO, name: str, param: str) -> Iterator[InputContainer]:
+    file.seek(0)
     if not file.read(1):
         raise InvalidAudio(f"{name} is empty.", param=param, code="empty_file")
     file.seek(0)
@@ -63,25 +101,49 @@ def _pieces(file: BinaryIO, name: str, param: str) -> Iterator[bytes]:
         with av.open(file, "r", options=_SAFE_OPTIONS, metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise InvalidAudio(f"{name} has no audio track.", param=param)
-            for frame in _resampled(_frames(container)):
-                yield frame.to_ndarray().tobytes()
+            _require_sane(container)
+            yield container
     except (av.FFmpegError, ValueError, OSError) as error:
         raise InvalidAudio(f"{name} cannot be decoded as audio.", param=param) from error
 
 
-def _frames(container: av.container.InputContainer) -> Iterator[AudioFrame]:
+def _require_sane(container: InputContainer) -> None:
+    """Raises `ValueError`; also leaves out the pictures, which need not even be read."""
+    track = container.streams.audio[0]
+    if track.codec_context is None:
+        raise ValueError("a codec that FFmpeg does not know")
+    if track.codec_context.sample_rate:  # 0: only a decoded frame will tell
+        _require_sane_rate(track.codec_context.sample_rate)
+    for stream in container.streams:
+        if stream is not track:
+            stream.discard = Discard.all
+
+
+def _require_sane_rate(rate: int) -> None:
+    if rate not in SANE_RATES:
+        raise ValueError(f"a sample rate of {rate} Hz")
+
+
+def _packets(container: InputContainer) -> "Iterator[Packet[AudioStream]]":
+    # At the end PyAV may stumble over another track that turned up midway in the file.
+    with contextlib.suppress(IndexError):
+        yield from container.demux(container.streams.audio[0])
+
+
+def _frames(container: InputContainer) -> Iterator[AudioFrame]:
     """Every frame of the first audio track; a broken packet between good ones is left out."""
-    good = broken = 0
-    for packet in container.demux(container.streams.audio[0]):
+    good = broken = unheard = 0
+    for packet in _packets(container):
+        frames = []
         try:
             frames = packet.decode()
-        except av.error.InvalidDataError:
+        except av.FFmpegError:
             broken += 1
-            continue
-        for frame in frames:
-            if isinstance(frame, AudioFrame):
-                good += 1
-                yield frame
+        good += len(frames)
+        unheard += not frames
+        yield from frames
+        if unheard > good + MOST_UNHEARD_PACKETS:
+            raise ValueError(f"{unheard} packets without sound against {good} good frames")
     if broken > good:
         raise ValueError(f"{broken} broken packets against {good} good frames")
     if broken:
@@ -89,18 +151,31 @@ def _frames(container: av.container.InputContainer) -> Iterator[AudioFrame]:
 
 
 def _resampled(frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
-    """To 16 kHz mono floats; a track may change its form midway and gets a new resampler then."""
-    resampler: AudioResampler | None = None
+    """To 16 kHz mono; a track may change its form midway and gets a new resampler then.
+
+    By way of 16 bits, as faster-whisper does: both hear the same, channels are mixed without
+    clipping, and no NaN out of a floating-point file reaches the model.
+    """
+    fifo, resampler = AudioFifo(), _resampler()
     form = None
     for frame in frames:
-        if frame.sample_rate < LOWEST_SAMPLE_RATE:
-            raise ValueError(f"a sample rate of {frame.sample_rate} Hz")
         frame.pts = None  # gaps in the clock are no reason to drop samples
         now = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if resampler is None or now != form:
-            if resampler is not None:
-                yield from resampler.resample(None)
-            resampler, form = AudioResampler("flt", "mono", SAMPLE_RATE), now
-        yield from resampler.resample(frame)
-    if resampler is not None:
+        if now != form:
+            _require_sane_rate(frame.sample_rate)
+            yield from _rest(fifo, resampler)
+            fifo, resampler, form = AudioFifo(), _resampler(), now
+        fifo.write(frame)
+        if fifo.samples >= LOT:
+            yield from resampler.resample(fifo.read())
+    yield from _rest(fifo, resampler)
+
+
+def _resampler() -> AudioResampler:
+    return AudioResampler("s16", "mono", SAMPLE_RATE)
+
+
+def _rest(fifo: AudioFifo, resampler: AudioResampler) -> Iterator[AudioFrame]:
+    if fifo.samples:
+        yield from resampler.resample(fifo.read())
         yield from resampler.resample(None)

@@ -2,11 +2,16 @@
 
 import hmac
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
 from whisper_server.errors import WrongKey
+
+_BEARER = HTTPBearer(auto_error=False, description="The server's `API_KEY`.")
+"""Only tells the OpenAPI page that a key is wanted: it cannot read keys beyond ASCII."""
 
 
 def key_matches(authorization: str | None, key: SecretStr) -> bool:
@@ -18,11 +23,13 @@ def key_matches(authorization: str | None, key: SecretStr) -> bool:
     return hmac.compare_digest(sent, key.get_secret_value().encode("utf-8"))
 
 
-def require_key(key: SecretStr | None) -> Callable[[Request], Awaitable[None]]:
+def require_key(key: SecretStr) -> Callable[..., Awaitable[None]]:
     """A dependency that raises `WrongKey` before a byte of the body is read."""
 
-    async def check(request: Request) -> None:
-        if key is None or key_matches(request.headers.get("authorization"), key):
+    async def check(
+        request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+    ) -> None:
+        if key_matches(request.headers.get("authorization"), key):
             return
         sent_any = "authorization" in request.headers
         raise WrongKey(

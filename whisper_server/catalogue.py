@@ -23,6 +23,12 @@ OPENAI_NAME = "whisper-1"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
+_MLX_WEIGHTS = ("weights.safetensors", "weights.npz")
+
+FASTER_WHISPER = "faster-whisper"
+MLX = "mlx"
+MLX_HUB_OWNER = "mlx-community"
+"""The account of the hub that has Whisper's models in mlx form."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +66,38 @@ def find_model(wanted: str) -> Model:
     raise ModelUnavailable(
         f"No model '{wanted}': it is neither a folder nor a known name. "
         f"Choose one of {DEMO}, {', '.join(SIZES)}, an id like Systran/faster-whisper-base, "
-        "or the path of a folder with a CTranslate2 model."
+        "or the path of a folder with a model in CTranslate2 or mlx form."
     )
 
 
+def backend_of(wanted: str) -> str | None:
+    """The engine that the files of a model are for; None when they do not say."""
+    if wanted == DEMO:
+        return FASTER_WHISPER
+    folder = Path(wanted).expanduser()
+    if ALIASES.get(wanted, wanted) not in SIZES and wanted and folder.is_dir():
+        forms = {FASTER_WHISPER: (folder / "model.bin").is_file(), MLX: is_mlx_folder(folder)}
+        fitting = [backend for backend, fits in forms.items() if fits]
+        return fitting[0] if len(fitting) == 1 else None
+    return MLX if wanted.startswith(f"{MLX_HUB_OWNER}/") else None
+
+
+def is_mlx_folder(folder: Path) -> bool:
+    """Whether it holds a model as mlx-whisper reads it."""
+    has_weights = any((folder / name).is_file() for name in _MLX_WEIGHTS)
+    return has_weights and (folder / "config.json").is_file()
+
+
 def _checked(folder: Path) -> Path:
+    if is_mlx_folder(folder):
+        return folder
     missing = [name for name in _NEEDED_FILES if not (folder / name).is_file()]
     if not any(folder.glob("vocabulary.*")):
         missing.append("vocabulary.json")
     if missing:
         raise ModelUnavailable(
             f"The model folder {folder} is incomplete: it lacks {', '.join(missing)}. "
-            "Copy the whole folder of a CTranslate2 Whisper model there, or choose another "
-            "with --model."
+            "Copy the whole folder of a Whisper model in CTranslate2 form there (one in mlx form "
+            f"has config.json and {' or '.join(_MLX_WEIGHTS)}), or choose another with --model."
         )
     return folder

@@ -6,14 +6,18 @@ WhisperServerError           a sentence for the person
 ├── EngineError              a transcription did not come to its end
 │   ├── EngineStopped        because it was told to stop
 │   └── EngineFailed         because the engine broke: the log knows why (500)
+│       └── OutOfMemory      because the device has no room for so large a batch
 └── ApiError                 the client: becomes OpenAI's error object
     ├── InvalidRequest       a parameter is missing or wrong (400)
     │   └── InvalidAudio     what was uploaded is not audio that can be decoded (400)
     ├── WrongKey             (401)
     ├── UnknownModel         (404)
+    ├── UnknownJob           never there, forgotten, or of an earlier start (404)
+    ├── UploadStalled        the rest of the upload does not come (408)
     ├── TooLarge             more bytes, or more seconds, than the server takes (413)
     ├── ClientGone           nobody is left to read an answer (499, never seen)
     ├── ServerFault          (500)
+    ├── RequestTimeout       it took longer than the operator allows (504)
     └── Unavailable          try again after `retry_after_seconds` (503)
 """
 
@@ -43,6 +47,10 @@ class EngineStopped(EngineError):
 
 
 class EngineFailed(EngineError):
+    pass
+
+
+class OutOfMemory(EngineFailed):
     pass
 
 
@@ -86,6 +94,16 @@ class UnknownModel(ApiError):
     default_code = "model_not_found"
 
 
+class UnknownJob(ApiError):
+    status = 404
+    default_code = "job_not_found"
+
+
+class UploadStalled(ApiError):
+    status = 408
+    default_code = "upload_stalled"
+
+
 class TooLarge(ApiError):
     status = 413
     default_code = "file_too_large"
@@ -99,6 +117,12 @@ class ServerFault(ApiError):
     status = 500
     type = "server_error"
     default_code = "server_error"
+
+
+class RequestTimeout(ApiError):
+    status = 504
+    type = "server_error"
+    default_code = "timeout"
 
 
 class Unavailable(ApiError):

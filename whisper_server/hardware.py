@@ -1,42 +1,110 @@
-"""What this machine has: cores, CUDA cards, their memory."""
+"""What this machine has: cores, memory, CUDA cards, Apple's GPU."""
 
 import os
+import platform
 import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
 
 from whisper_server.presets import Machine
 
 _ASK_SECONDS = 10
+_MIB = 1024 * 1024
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Of this process's own control group, as a container sees it."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A CUDA card; `index` counts those that this process may use, memory is in bytes."""
+
+    index: int
+    name: str
+    memory_bytes: int
+    used_bytes: int
 
 
 def this_machine(cuda_devices: int) -> Machine:
-    """The facts for `plan_engine`; the card is asked only where there is one."""
+    """The facts for `plan_engine`; the cards are asked only where there are any."""
+    found = cards() if cuda_devices else ()
     return Machine(
         cores=usable_cores(),
         cuda_devices=cuda_devices,
-        cuda_memory_bytes=first_card_bytes() if cuda_devices else None,
+        cuda_memory_bytes=found[0].memory_bytes if found else None,
+        has_metal=sys.platform == "darwin" and platform.machine() == "arm64",
+        has_mlx=find_spec("mlx_whisper") is not None,
     )
 
 
+def number_cards_as_nvidia_smi() -> None:
+    """CUDA numbers the fastest card first unless told otherwise; before its first use."""
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+
+
 def usable_cores() -> int:
-    """Cores that this process may run on, which in a container can be fewer than there are."""
+    """Cores that this process may use, which in a container can be fewer than there are."""
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0)) or 1
+    try:
+        quota = parse_quota(_CPU_QUOTA.read_text())
+    except OSError:
+        quota = None
+    return min(cores, quota or cores)
 
 
-def first_card_bytes() -> int | None:
-    """Memory of the first card, or None when `nvidia-smi` cannot be asked."""
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+def parse_quota(text: str) -> int | None:
+    """Whole cores in `cpu.max` of a control group, `microseconds period`; None without a limit.
+
+    https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
+    """
+    quota, _, period = text.strip().partition(" ")
+    if not (quota.isdigit() and period.isdigit() and int(period)):
+        return None
+    return max(1, int(quota) // int(period))
+
+
+def process_bytes() -> int:
+    """Memory that this process holds, not counting a card's."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def total_bytes() -> int:
+    """Memory of this machine."""
+    return int(psutil.virtual_memory().total)
+
+
+def cards() -> tuple[Card, ...]:
+    """The cards that this process may use; empty when `nvidia-smi` cannot be asked."""
+    command = [
+        "nvidia-smi",
+        "--query-gpu=name,memory.total,memory.used",
+        "--format=csv,noheader,nounits",
+    ]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").strip()
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_ASK_SECONDS, check=True
+            [*command, f"--id={visible}"] if visible else command,
+            capture_output=True,
+            text=True,
+            timeout=_ASK_SECONDS,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return None
-    return parse_card_bytes(answer.stdout)
+        return ()
+    return parse_cards(answer.stdout)
 
 
-def parse_card_bytes(answer: str) -> int | None:
-    """The first line of `nvidia-smi`'s answer, MiB → bytes."""
-    first = answer.strip().partition("\n")[0].strip()
-    return int(first) * 1024 * 1024 if first.isdigit() else None
+def parse_cards(answer: str) -> tuple[Card, ...]:
+    """The lines of `nvidia-smi`'s answer, `name, MiB, MiB`; none when one of them is odd."""
+    found = []
+    for index, line in enumerate(answer.strip().splitlines()):
+        name, *numbers = (cell.strip() for cell in line.rsplit(",", 2))
+        if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
+            return ()
+        found.append(Card(index, name, int(numbers[0]) * _MIB, int(numbers[1]) * _MIB))
+    return tuple(found)

@@ -1,64 +1,233 @@
-"""Which model, device, compute type and shape suit a machine, when the settings leave it open."""
+"""Which model, engine, device and shape suit a machine, when the settings leave it open."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
 
-from whisper_server.catalogue import DEMO
-from whisper_server.settings import Settings
+from whisper_server.catalogue import DEMO, FASTER_WHISPER, MLX, backend_of
+from whisper_server.errors import StartError
+from whisper_server.settings import ALL_CARDS, Settings
 
 ROOMY_CARD_BYTES = 7_500_000_000
 """A card sold as 8 GB reports a little less than 8e9 bytes once the driver took its share."""
 
-MOST_CPU_WORKERS = 4
-CUDA_WORKERS = 2
-"""One transcription computes while the other decodes its audio."""
+MLX_COMPUTE_TYPES = ("float16", "float32")
+"""What mlx-whisper computes in; its quantized models say so in their own configuration."""
+
+MOST_CPU_STREAMS = 8
+"""Beyond it memory bandwidth is what is short, and each stream has a working set of its own."""
+MOST_CUDA_THREADS = 4
+"""A card leaves the processor no more than the word times of a batch."""
+ROOMY_CARD_BATCH = 16
+SMALL_CARD_BATCH = 8
+MLX_BATCH = 8
+
+FEWEST_WORKERS, MOST_WORKERS = 4, 64
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The facts that a choice rests on; `cuda_memory_bytes` is None when it cannot be asked."""
+    """The facts that a choice rests on; `cuda_memory_bytes` is None when it cannot be asked.
+
+    `has_metal`: Apple silicon. `has_mlx`: the library is installed.
+    """
 
     cores: int
     cuda_devices: int = 0
     cuda_memory_bytes: int | None = None
+    has_metal: bool = False
+    has_mlx: bool = False
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a copy of the model is kept busy: `streams` batches side by side, with `threads` each.
+
+    `reason` says where it comes from, for the log and `/system`.
+    """
+
+    streams: int
+    threads: int
+    batch_size: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.streams} stream(s) of {self.threads} thread(s), batches of {self.batch_size}"
 
 
 @dataclass(frozen=True)
 class EnginePlan:
-    """What will be loaded and in which shape; no `auto` is left in it."""
+    """What will be loaded and in which shape; no `auto` is left in it.
+
+    `device_indices` has one entry for each copy of the model; `worker_count` requests are in work
+    at once.
+    """
 
     model: str
+    backend: str
     device: str
     compute_type: str
+    shape: Shape
+    device_indices: tuple[int, ...]
     worker_count: int
-    threads_per_worker: int
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """A name for the place of each copy: cuda:0, cuda:1, cpu, metal."""
+        if self.device == "cuda":
+            return tuple(f"cuda:{index}" for index in self.device_indices)
+        return (self.device,) * len(self.device_indices)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model} with {self.backend} on {', '.join(dict.fromkeys(self.devices))} as "
+            f"{self.compute_type}, {len(self.device_indices)} copy(s), each {self.shape} "
+            f"({self.shape.reason})"
+        )
 
 
-def plan_engine(settings: Settings, machine: Machine) -> EnginePlan:
-    """Fill in what `settings` leave open. Pure: the facts come in with `machine`."""
-    device = _device(settings, machine)
+def plan_engine(
+    settings: Settings, machine: Machine, calibrated: Shape | None = None
+) -> EnginePlan:
+    """Fill in what `settings` leave open. The facts come in with `machine`, and in the files of
+    the model that the settings name.
+
+    `calibrated` holds for one copy of the model, and as a whole: a part of it that is set
+    otherwise puts all of it out of use. Raises `StartError` when the settings contradict each
+    other or name a card that is not there.
+    """
+    backend = _backend(settings, machine)
+    device = _device(settings, machine, backend)
     roomy = (machine.cuda_memory_bytes or 0) >= ROOMY_CARD_BYTES
-    if device == "cuda":
-        model, compute_type = ("large-v3-turbo", "float16") if roomy else ("medium", "int8")
-    else:
-        model, compute_type = "base", "int8"
-    workers = settings.worker_count or _workers(device, machine.cores)
+    model, compute_type = _model(device, backend, roomy)
+    indices = _device_indices(settings, machine, device)
+    preset = _preset(settings, machine.cores // len(indices), device, backend, roomy)
+    calibration_holds = _calibration_holds(settings, device, len(indices))
+    shape = calibrated if calibrated and calibration_holds else _shape(settings, preset)
+    places = len(indices) * shape.streams * shape.batch_size
+    workers = min(MOST_WORKERS, max(FEWEST_WORKERS, 2 * places))
     return EnginePlan(
         model=settings.model or model,
+        backend=backend,
         device=device,
         compute_type=settings.compute_type or compute_type,
-        worker_count=workers,
-        threads_per_worker=settings.cpu_threads or max(1, machine.cores // workers),
+        shape=shape,
+        device_indices=indices,
+        worker_count=settings.worker_count or workers,
     )
 
 
-def _device(settings: Settings, machine: Machine) -> str:
-    if settings.device != "auto":
-        return settings.device
+def _backend(settings: Settings, machine: Machine) -> str:
+    """The engine that is asked for, else the one of the model's files, else the machine's."""
+    wanted = MLX if settings.device == "metal" else None
+    if settings.backend != "auto":
+        wanted = settings.backend
+    demanded = backend_of(settings.model) if settings.model else None
+    if wanted and demanded and wanted != demanded:
+        raise StartError(
+            f"The model '{settings.model}' is for {demanded}, not for {wanted}: "
+            f"choose another --model, or leave --backend and --device out."
+        )
+    fits_mlx = settings.device == "auto" and settings.compute_type in {None, *MLX_COMPUTE_TYPES}
+    own = MLX if machine.has_metal and machine.has_mlx and fits_mlx else FASTER_WHISPER
+    backend = wanted or demanded or own
+    if backend == MLX and not machine.has_mlx:
+        raise StartError(
+            "The mlx engine is not installed: pip install 'stt[server,mlx]' on a Mac with Apple "
+            "silicon, or choose --backend faster-whisper and a model for it."
+        )
+    return backend
+
+
+def _device(settings: Settings, machine: Machine, backend: str) -> str:
+    if settings.device not in ("auto", "cpu", "metal" if backend == MLX else "cuda"):
+        raise StartError(
+            f"{backend} does not run on {settings.device}: choose another --device or --backend."
+        )
+    names_cards = settings.gpu_devices is not None and settings.device == "auto"
+    wants_cuda = settings.device == "cuda" or (names_cards and backend == FASTER_WHISPER)
+    if wants_cuda and not machine.cuda_devices:
+        raise StartError(
+            "No CUDA card can be used here: check the driver with nvidia-smi, or choose "
+            "--device cpu."
+        )
+    if settings.device == "metal" and not machine.has_metal:
+        raise StartError("There is no Apple silicon here: choose --device cpu or cuda.")
+    if wants_cuda or settings.device != "auto":
+        return "cuda" if wants_cuda else settings.device
+    if backend == MLX:
+        return "metal" if machine.has_metal else "cpu"
     if settings.model == DEMO:
         return "cpu"  # ten megabytes: the card's libraries would be the larger risk
     return "cuda" if machine.cuda_devices else "cpu"
 
 
-def _workers(device: str, cores: int) -> int:
-    """On a CPU many thin workers beat one wide one: decoding hardly gains from more threads."""
-    return CUDA_WORKERS if device == "cuda" else min(cores, MOST_CPU_WORKERS)
+def _model(device: str, backend: str, roomy: bool) -> tuple[str, str]:
+    """The preset's model and compute type."""
+    if device == "metal":
+        return "large-v3-turbo", "float16"
+    if device == "cuda":
+        return ("large-v3-turbo", "float16") if roomy else ("medium", "int8")
+    return "base", "float32" if backend == MLX else "int8"
+
+
+def _device_indices(settings: Settings, machine: Machine, device: str) -> tuple[int, ...]:
+    """One for each copy; more copies than cards share them in turn."""
+    if device != "cuda":
+        return (0,) * (settings.model_instances or 1)
+    cards = _cards(settings.gpu_devices, machine.cuda_devices)
+    return tuple(islice(cycle(cards), settings.model_instances or len(cards)))
+
+
+def _cards(wanted: str | None, count: int) -> tuple[int, ...]:
+    """The first card when nothing is said: the others may have another use."""
+    if wanted is None:
+        return (0,)
+    if wanted == ALL_CARDS:
+        return tuple(range(count))
+    cards = tuple(dict.fromkeys(int(number) for number in wanted.split(",")))
+    missing = [str(card) for card in cards if card >= count]
+    if missing:
+        raise StartError(
+            f"GPU_DEVICES names card {', '.join(missing)}, but this machine has {count}, counted "
+            "from 0."
+        )
+    return cards
+
+
+def _calibration_holds(settings: Settings, device: str, copies: int) -> bool:
+    """It was measured with one copy on all cores, or with one on a card."""
+    chosen = (settings.streams, settings.cpu_threads, settings.batch_size)
+    return chosen == (None, None, None) and (device == "cuda" or copies == 1)
+
+
+def _shape(settings: Settings, preset: Shape) -> Shape:
+    """The preset, with what is set laid over it."""
+    chosen = {
+        "STREAMS": settings.streams,
+        "CPU_THREADS": settings.cpu_threads,
+        "BATCH_SIZE": settings.batch_size,
+    }
+    named = [name for name, value in chosen.items() if value is not None]
+    if not named:
+        return preset
+    rest = "" if len(named) == len(chosen) else f", the rest {preset.reason}"
+    reason = f"{', '.join(named)} set{rest}"
+    return replace(preset, batch_size=settings.batch_size or preset.batch_size, reason=reason)
+
+
+def _preset(settings: Settings, cores: int, device: str, backend: str, roomy: bool) -> Shape:
+    """Streams and threads that share out a copy's `cores`, around what is set of them.
+
+    A CPU decodes single windows side by side faster than batches of them: a batch waits for its
+    longest text, and decoding hardly gains from more threads. A card wants large batches, and mlx
+    computes in one thread.
+    """
+    streams, threads = settings.streams, settings.cpu_threads
+    if backend == MLX:
+        return Shape(streams or 1, threads or 1, MLX_BATCH, f"preset for mlx on {device}")
+    if device == "cuda":
+        size, batch = ("roomy", ROOMY_CARD_BATCH) if roomy else ("small", SMALL_CARD_BATCH)
+        threads = threads or max(1, min(cores, MOST_CUDA_THREADS))
+        return Shape(streams or 1, threads, batch, f"preset for a {size} card")
+    streams = streams or min(cores // (threads or 1), MOST_CPU_STREAMS) or 1
+    return Shape(streams, threads or cores // streams or 1, 1, f"preset for {cores} core(s)")

@@ -1,59 +1,107 @@
-"""Admission and execution: a bounded line in front of a bounded number of worker threads."""
+"""Admission: a bounded line in front of the pipeline, for the routes, in the event loop."""
 
 import asyncio
+import contextlib
+import logging
 import math
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-from whisper_server.engines.base import ShouldStop
-from whisper_server.errors import ClientGone, EngineStopped, Unavailable
+from whisper_server.engines.base import Engine, Options, Samples, Transcription
+from whisper_server.errors import ClientGone, RequestTimeout, Unavailable
+from whisper_server.meter import Meter
+from whisper_server.pipeline import FindSpeech, Pipeline
+from whisper_server.presets import EnginePlan
+from whisper_server.recording import Recording
+from whisper_server.request_work import RequestWork
+from whisper_server.scheduler_state import Progress, SchedulerState
+from whisper_server.windows import Span
 
-Result = TypeVar("Result")
+OnProgress = Callable[[Progress], None]
 
-LONGEST_RETRY_SECONDS = 60
-SHARE_OF_NEWEST = 0.3
-"""Weight of the newest run in the moving average that `Retry-After` rests on."""
+LONGEST_RETRY_SECONDS = 300
+SPEED_AT_FIRST = 10.0
+"""What `Retry-After` takes for the speed, in seconds of audio a second, until it is measured."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """`worker_count` requests are in work at once, `max_waiting` more may wait, and no more than
+    `max_waiting_seconds` of audio in all; 0 turns the timeout and the unloading off."""
+
+    worker_count: int
+    max_waiting: int
+    max_waiting_seconds: float = math.inf
+    batch_window_seconds: float = 0.0
+    request_timeout_seconds: float = 0.0
+    idle_unload_seconds: float = 0.0
+    sequential: bool = False
 
 
 class Scheduler:
-    """Used from one event loop; only `_execute` runs in the worker threads."""
+    """Used from one event loop. `start()` it once the engines are loaded."""
 
-    def __init__(self, worker_count: int, max_waiting: int) -> None:
-        self.capacity = worker_count
-        self._most_admitted = worker_count + max_waiting
-        self._pool = ThreadPoolExecutor(worker_count, thread_name_prefix="transcribe")
-        self._lock = threading.Lock()
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        plan: EnginePlan,
+        limits: Limits,
+        meter: Meter,
+        find_speech: FindSpeech | None = None,
+    ) -> None:
+        self.capacity = limits.worker_count
+        self._limits = limits
+        self._meter = meter
+        self._pipeline = Pipeline(
+            engines,
+            plan,
+            meter,
+            find_speech or _silero,
+            sequential=limits.sequential,
+            batch_window_seconds=limits.batch_window_seconds,
+            idle_unload_seconds=limits.idle_unload_seconds,
+        )
+        self._turns = asyncio.Semaphore(limits.worker_count)
+        self._works: set[RequestWork] = set()
         self._admitted = 0
-        self._running: set[threading.Event] = set()
-        self._average_seconds = 1.0
+        self._in_work = 0
         self._closing = asyncio.Event()
         self._cut_short = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to decode."""
+        self._pipeline.start()
 
     @property
     def in_flight(self) -> int:
         """Threads at work, also for a request whose client has left and that is winding down."""
-        return len(self._running)
+        return self._pipeline.busy
 
-    @property
-    def waiting(self) -> int:
-        """Admitted requests that are not in work yet: uploading, or in the line."""
-        return max(0, self._admitted - self.in_flight)
+    def state(self) -> SchedulerState:
+        return SchedulerState(
+            capacity=self.capacity,
+            in_work=self._in_work,
+            waiting=max(0, self._admitted - self._in_work),
+            waiting_audio_seconds=self._waiting_seconds(),
+            queued_windows=self._pipeline.queued_windows,
+            batch_fill=self._pipeline.batch_fill,
+            speed=self._pipeline.speed,
+            instances=self._pipeline.instances(),
+        )
 
     @contextmanager
     def place(self) -> Iterator[None]:
         """A place in the line, taken before the upload is read; raises `Unavailable`."""
         if self._closing.is_set():
             raise _shutting_down()
-        if self._admitted >= self._most_admitted:
-            raise Unavailable(
-                f"{self._admitted} requests are in work or waiting: come back later.",
-                self._retry_after_seconds(),
-                code="queue_full",
-            )
+        if self._admitted >= self._limits.worker_count + self._limits.max_waiting:
+            raise self._line_is_full(f"{self._admitted} requests are in work or waiting")
+        self._require_room_for(0.0)
         self._admitted += 1
         try:
             yield
@@ -61,76 +109,115 @@ class Scheduler:
             self._admitted -= 1
 
     async def run(
-        self, work: Callable[[ShouldStop], Result], gone: Coroutine[Any, Any, None]
-    ) -> Result:
-        """Run blocking `work` in a thread, in the order of asking.
+        self,
+        recording: Recording,
+        options: Options,
+        gone: Coroutine[Any, Any, None],
+        on_progress: OnProgress | None = None,
+    ) -> Transcription:
+        """Transcribe a recording, batched with whatever else is asked for.
 
-        `gone` returns when the client hangs up: work that waits is then dropped, work that runs
-        is asked to stop. Raises what `work` raises, `ClientGone` or `Unavailable`.
+        `gone` returns when nobody waits any more: what waits is then dropped, what is being
+        decoded is forgotten. `on_progress` is called in the event loop. When this ends, no thread
+        reads the recording any more. Raises what reading and decoding raise, `ClientGone`,
+        `RequestTimeout` or `Unavailable`.
         """
-        stop = threading.Event()
+        work = RequestWork(recording, options, self._pipeline.manner(), _in_this_loop(on_progress))
+        serving = asyncio.ensure_future(self._serve(work))
+        watches = [asyncio.ensure_future(gone), asyncio.ensure_future(self._cut_short.wait())]
         try:
-            future = self._pool.submit(self._execute, work, stop)
-        except RuntimeError as error:  # the pool is shut down
-            gone.close()
-            raise _shutting_down() from error
-        return await self._settle(future, stop, gone)
-
-    async def _settle(
-        self, future: Future[Result], stop: threading.Event, gone: Coroutine[Any, Any, None]
-    ) -> Result:
-        result = asyncio.wrap_future(future)
-        watches: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(gone),
-            asyncio.ensure_future(self._cut_short.wait()),
-        ]
-        try:
-            await asyncio.wait([result, *watches], return_when=asyncio.FIRST_COMPLETED)
-            if result.done():
-                return result.result()
-            if not self._cut_short.is_set():
-                raise ClientGone("the client hung up")
-            raise _shutting_down()
-        except (EngineStopped, asyncio.CancelledError) as error:
-            if self._closing.is_set():
-                raise _shutting_down() from error
-            raise
+            await asyncio.wait([serving, *watches], return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                return serving.result()
+            if self._cut_short.is_set():
+                raise _shutting_down()
+            raise ClientGone("the client hung up")
         finally:
-            stop.set()
-            future.cancel()
-            result.cancel()
-            for watch in watches:
-                watch.cancel()
-
-    def _execute(self, work: Callable[[ShouldStop], Result], stop: threading.Event) -> Result:
-        if stop.is_set():
-            raise EngineStopped("the client hung up while it waited")
-        with self._lock:
-            self._running.add(stop)
-        started = time.monotonic()
-        try:
-            return work(stop.is_set)
-        finally:
-            taken = time.monotonic() - started
-            with self._lock:
-                self._running.discard(stop)
-                self._average_seconds += SHARE_OF_NEWEST * (taken - self._average_seconds)
+            work.result.cancel()
+            self._pipeline.drop(work)
+            for future in (serving, *watches):
+                future.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            await asyncio.to_thread(work.wait_for_step)
 
     async def close(self, grace_seconds: float) -> None:
-        """Take nothing new, drop what waits, give what runs `grace_seconds`, then stop it."""
+        """Take nothing new, give what runs `grace_seconds`, then stop it; what waits is dropped."""
         self._closing.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
         deadline = time.monotonic() + grace_seconds
-        while self._running and time.monotonic() < deadline:
+        while self._in_work and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         self._cut_short.set()
-        with self._lock:
-            for stop in self._running:
-                stop.set()
+        self._pipeline.close()
 
-    def _retry_after_seconds(self) -> int:
-        line = self._average_seconds * (self.waiting + 1) / self.capacity
-        return min(LONGEST_RETRY_SECONDS, max(1, math.ceil(line)))
+    async def _serve(self, work: RequestWork) -> Transcription:
+        try:
+            measuring = self._pipeline.measure(work)
+        except RuntimeError as error:  # the pipeline is closed
+            raise _shutting_down() from error
+        await asyncio.wrap_future(measuring)
+        self._require_room_for(work.total_seconds)
+        self._works.add(work)
+        work.announce(is_begun=False)
+        try:
+            async with self._turns:
+                if self._closing.is_set():
+                    raise _shutting_down()
+                self._in_work += 1
+                try:
+                    return await self._transcribe(work)
+                finally:
+                    self._in_work -= 1
+        finally:
+            self._works.discard(work)
+
+    async def _transcribe(self, work: RequestWork) -> Transcription:
+        started = time.monotonic()
+        limit = self._limits.request_timeout_seconds
+        work.announce(is_begun=True)
+        self._pipeline.submit(work)
+        try:
+            async with asyncio.timeout(limit or None):
+                found = await asyncio.wrap_future(work.result)
+        except TimeoutError:
+            raise RequestTimeout(
+                f"This transcription was given {limit:g} seconds (REQUEST_TIMEOUT) and is not done."
+            ) from None
+        self._meter.recording_done(found.duration_seconds, time.monotonic() - started)
+        return found
+
+    def _require_room_for(self, seconds: float) -> None:
+        """Raises `Unavailable`, but never when nobody else is there: any length is taken then."""
+        waiting = self._waiting_seconds()
+        if waiting and waiting + seconds > self._limits.max_waiting_seconds:
+            raise self._line_is_full(f"{waiting:.0f} seconds of audio are in work or waiting")
+
+    def _waiting_seconds(self) -> float:
+        return sum(work.remaining_seconds for work in self._works)
+
+    def _line_is_full(self, why: str) -> Unavailable:
+        """With the time after which the next of those in the line will be done, on average."""
+        speed = self._pipeline.speed or SPEED_AT_FIRST
+        seconds = self._waiting_seconds() / speed / max(1, len(self._works))
+        retry_after = min(LONGEST_RETRY_SECONDS, max(1, math.ceil(seconds)))
+        return Unavailable(f"{why}: come back later.", retry_after, code="queue_full")
+
+
+def _in_this_loop(on_progress: OnProgress | None) -> OnProgress:
+    """To be called from any thread."""
+    loop = asyncio.get_running_loop()
+
+    def report(progress: Progress) -> None:
+        if on_progress is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens
+                loop.call_soon_threadsafe(on_progress, progress)
+
+    return report
+
+
+def _silero(samples: Samples, longest_seconds: float) -> list[Span]:
+    from whisper_server.engines.silero import find_speech  # slow to import: not before the port
+
+    return find_speech(samples, longest_seconds)
 
 
 def _shutting_down() -> Unavailable:

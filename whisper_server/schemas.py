@@ -1,79 +1,12 @@
-"""The wire: form fields that clients send, JSON that they get."""
+"""The JSON that clients get."""
 
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
-from whisper_server.engines.base import Options, Segment, Task, Transcription, Word
-from whisper_server.languages import language_code
-
-ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
-Granularity = Literal["segment", "word"]
-
-
-def _known_language(text: str) -> str:
-    code = language_code(text)
-    if code is None:
-        raise ValueError("not a language code (like en) or English name (like english)")
-    return code
-
-
-def _not_streaming(wanted: bool) -> bool:
-    if wanted:
-        raise ValueError("this server does not stream; leave it out")
-    return wanted
-
-
-Language = Annotated[str, AfterValidator(_known_language)]
-
-
-class _Form(BaseModel):
-    """Fields that are not listed are ignored; an empty field counts as not sent."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    model: str | None = Field(
-        None, description="The loaded model's name, or whisper-1 for whichever is loaded."
-    )
-    prompt: str | None = Field(None, description="Words that precede the recording, as context.")
-    temperature: float = Field(
-        0.0, ge=0.0, le=1.0, description="0 = Whisper's own ladder of temperatures."
-    )
-
-
-class TranslationForm(_Form):
-    """What `/v1/audio/translations` takes beside the file."""
-
-    response_format: ResponseFormat = "json"
-    language: Language | None = Field(
-        None, description="Spoken language, as code or English name; detected when left out."
-    )
-    stream: Annotated[bool, AfterValidator(_not_streaming)] = Field(
-        False, description="Streaming is not supported yet: only false."
-    )
-
-    def granularities(self) -> tuple[Granularity, ...]:
-        return ("segment",)
-
-
-class TranscriptionForm(TranslationForm):
-    """What `/v1/audio/transcriptions` takes beside the file."""
-
-    timestamp_granularities: list[Granularity] = Field(
-        ["segment"],
-        alias="timestamp_granularities[]",
-        description="`word` needs `response_format=verbose_json`.",
-    )
-
-    def granularities(self) -> tuple[Granularity, ...]:
-        return tuple(self.timestamp_granularities)
-
-
-class RecordingForm(_Form):
-    """What `/transcribe` takes beside the files."""
-
-    language: Language | None = None
-    word_timestamps: bool = False
+from whisper_server.engines.base import Segment, Task, Transcription, Word
+from whisper_server.errors import ApiError
 
 
 class WordOut(BaseModel):
@@ -108,6 +41,10 @@ class SegmentOut(BaseModel):
         return cls(id=number, tokens=list(segment.tokens), **same)
 
 
+class TextOut(BaseModel):
+    text: str
+
+
 class VerboseOut(BaseModel):
     """`language` is the code (`en`); `duration` the recording's seconds."""
 
@@ -121,9 +58,8 @@ class VerboseOut(BaseModel):
 
     @classmethod
     def of(
-        cls, task: Task, found: Transcription, granularities: tuple[Granularity, ...]
+        cls, task: Task, found: Transcription, *, segments: bool = True, words: bool = False
     ) -> "VerboseOut":
-        """With segments, words or both, as asked for."""
         out = cls(
             task=task,
             language=found.language,
@@ -131,11 +67,55 @@ class VerboseOut(BaseModel):
             duration=round(found.duration_seconds, 3),
             text=found.text,
         )
-        if "segment" in granularities:
+        if segments:
             out.segments = [SegmentOut.of(i, segment) for i, segment in enumerate(found.segments)]
-        if "word" in granularities:
+        if words:
             out.words = [WordOut.of(word) for segment in found.segments for word in segment.words]
         return out
+
+
+class TextDelta(BaseModel):
+    """A stream's next piece of the transcript."""
+
+    type: Literal["transcript.text.delta"] = "transcript.text.delta"
+    delta: str
+
+
+class SegmentReady(BaseModel):
+    """A segment of a stream in `verbose_json`; no speaker is known, but clients want the field."""
+
+    type: Literal["transcript.text.segment"] = "transcript.text.segment"
+    id: str
+    start: float
+    end: float
+    text: str
+    speaker: str = ""
+    words: list[WordOut] | None = None
+
+    @classmethod
+    def of(cls, number: int, segment: Segment, *, words: bool) -> "SegmentReady":
+        return cls(
+            id=f"seg_{number}",
+            start=segment.start,
+            end=segment.end,
+            text=segment.text,
+            words=[WordOut.of(word) for word in segment.words] if words else None,
+        )
+
+
+class LanguageOut(BaseModel):
+    code: str
+
+
+class TextDone(BaseModel):
+    """The end of a stream; the last three in `verbose_json` alone."""
+
+    type: Literal["transcript.text.done"] = "transcript.text.done"
+    text: str
+    languages: list[LanguageOut]
+    language: str | None = None
+    language_probability: float | None = None
+    duration: float | None = None
 
 
 class RecordingSegmentOut(BaseModel):
@@ -190,6 +170,63 @@ class ModelList(BaseModel):
     data: list[ModelOut]
 
 
+class ErrorDetail(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+    @classmethod
+    def of(cls, error: ApiError) -> "ErrorDetail":
+        return cls(message=str(error), type=error.type, param=error.param, code=error.code)
+
+
+class ErrorOut(BaseModel):
+    """Every error, in OpenAI's form."""
+
+    error: ErrorDetail
+
+    @classmethod
+    def of(cls, error: ApiError) -> "ErrorOut":
+        return cls(error=ErrorDetail.of(error))
+
+
+JobStatus = Literal["queued", "processing", "done", "failed"]
+
+
+class JobSummary(BaseModel):
+    """A job without its result. `progress` goes from 0 to 1; times are UTC.
+
+    `instances` are the copies of the model that have worked on it, as `/system` numbers them.
+    """
+
+    id: str
+    object: Literal["transcription.job"] = "transcription.job"
+    status: JobStatus
+    task: Task
+    response_format: str
+    filename: str | None
+    progress: float
+    seconds_done: float
+    seconds_total: float | None
+    instances: list[int]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: ErrorDetail | None
+
+
+class JobOut(JobSummary):
+    """`result` is what the transcription endpoint would have answered; a string but for JSON."""
+
+    result: dict[str, Any] | str | None
+
+
+class JobList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[JobSummary]
+
+
 class HealthOut(BaseModel):
     status: Literal["ok"] = "ok"
     version: str
@@ -209,31 +246,3 @@ class ReadyOut(BaseModel):
     capacity: int
     in_flight: int
     waiting: int
-
-
-class ErrorDetail(BaseModel):
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorOut(BaseModel):
-    """Every error, in OpenAI's form."""
-
-    error: ErrorDetail
-
-
-def options_of(form: TranslationForm | RecordingForm, task: Task) -> Options:
-    """What the engine is asked to do."""
-    if isinstance(form, RecordingForm):
-        words = form.word_timestamps
-    else:
-        words = "word" in form.granularities()
-    return Options(
-        task=task,
-        language=form.language,
-        prompt=form.prompt,
-        temperature=form.temperature,
-        word_timestamps=words,
-    )

@@ -17,12 +17,15 @@ import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
 from whisper_server.app import create_app
-from whisper_server.catalogue import find_model
-from whisper_server.engines.faster_whisper import FasterWhisperEngine, cuda_device_count
+from whisper_server.calibration import Subject, remembered
+from whisper_server.catalogue import MLX, find_model
+from whisper_server.engines.choice import engines_for
+from whisper_server.engines.faster_whisper import cuda_device_count
 from whisper_server.errors import StartError
-from whisper_server.hardware import this_machine
-from whisper_server.presets import plan_engine
-from whisper_server.scheduler import Scheduler
+from whisper_server.hardware import number_cards_as_nvidia_smi, this_machine
+from whisper_server.meter import Meter
+from whisper_server.presets import EnginePlan, Machine, plan_engine
+from whisper_server.scheduler import Limits, Scheduler
 from whisper_server.service import Service
 from whisper_server.settings import Settings
 
@@ -38,22 +41,50 @@ logger = logging.getLogger(__name__)
 def serve(settings: Settings) -> int:
     """Serve until told to stop; returns the exit code, raises `StartError`."""
     _configure_logging()
-    plan = plan_engine(settings, this_machine(cuda_device_count()))
+    number_cards_as_nvidia_smi()
+    machine = this_machine(cuda_device_count())
+    plan = _plan(settings, machine)
     model = find_model(plan.model)
-    service = Service(
-        settings=settings,
-        model=model,
-        plan=plan,
-        engine=FasterWhisperEngine(model, plan, settings.model_dir),
-        scheduler=Scheduler(plan.worker_count, settings.max_queue),
+    engines = engines_for(model, plan, settings.model_dir)
+    meter = Meter()
+    scheduler = Scheduler(engines, plan, _limits(settings, plan), meter)
+    return _run(Service(settings, model, plan, engines, scheduler, meter), machine)
+
+
+def _plan(settings: Settings, machine: Machine) -> EnginePlan:
+    """With the shape of a calibration where there is one."""
+    plan = plan_engine(settings, machine)
+    if plan.backend == MLX:
+        return plan
+    return plan_engine(settings, machine, remembered(Subject.of(plan, machine)))
+
+
+def _limits(settings: Settings, plan: EnginePlan) -> Limits:
+    return Limits(
+        worker_count=plan.worker_count,
+        max_waiting=settings.max_queue,
+        max_waiting_seconds=settings.max_queue_seconds,
+        batch_window_seconds=settings.batch_window_ms / 1000,
+        request_timeout_seconds=settings.request_timeout,
+        idle_unload_seconds=settings.idle_unload_seconds,
+        sequential=settings.decoding == "sequential",
     )
-    return _run(service)
 
 
-def _run(service: Service) -> int:
+def _say_what_is_loading(plan: EnginePlan, machine: Machine) -> None:
+    """And what of this machine stays idle."""
+    logger.info("Loading %s", plan)
+    if plan.device == "cuda" and machine.cuda_devices > len(set(plan.device_indices)):
+        logger.info("This machine has %d cards: GPU_DEVICES=all uses them", machine.cuda_devices)
+    if machine.has_metal and not machine.has_mlx:
+        logger.info("Apple's GPU is idle: pip install 'stt[server,mlx]' puts it to work")
+
+
+def _run(service: Service, machine: Machine) -> int:
     with _listening_socket(service.settings.host, service.settings.port) as sock:
         server = _Server(service)
         logger.info("Listening on %s", _url(sock))
+        _say_what_is_loading(service.plan, machine)
         server.run(sockets=[sock])
     if service.failure:
         raise service.failure

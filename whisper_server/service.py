@@ -3,13 +3,15 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from whisper_server.catalogue import DEMO_FOLDER, Model
 from whisper_server.engines.base import Engine
-from whisper_server.errors import ModelUnavailable, Unavailable
+from whisper_server.errors import ApiError, ModelUnavailable, Unavailable
+from whisper_server.jobs import Jobs
+from whisper_server.meter import Meter
 from whisper_server.presets import EnginePlan
 from whisper_server.scheduler import Scheduler
 from whisper_server.settings import Settings
@@ -26,10 +28,24 @@ class Service:
     settings: Settings
     model: Model
     plan: EnginePlan
-    engine: Engine
+    engines: Sequence[Engine]
     scheduler: Scheduler
+    meter: Meter
     ready: bool = False
     failure: ModelUnavailable | None = field(default=None)
+    jobs: Jobs = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.jobs = Jobs(settings.job_keep_seconds, settings.job_keep_count, self._count_error)
+
+    def _count_error(self, error: ApiError) -> None:
+        self.meter.error(error.code or error.type)
+
+    @property
+    def engine(self) -> Engine:
+        """Any of them: they differ in their device alone."""
+        return self.engines[0]
 
     def load_in_background(self, on_failure: Callable[[], None]) -> None:
         """A daemon thread, so that a download in progress never keeps the process alive."""
@@ -56,7 +72,9 @@ class Service:
     def _load(self, on_failure: Callable[[], None]) -> None:
         started = time.monotonic()
         try:
-            self.engine.load()
+            for engine in self.engines:
+                engine.load()
+            self.scheduler.start()
         except ModelUnavailable as error:
             self.failure = error
             on_failure()
@@ -70,16 +88,7 @@ class Service:
         self._say_what_is_loaded(time.monotonic() - started)
 
     def _say_what_is_loaded(self, seconds: float) -> None:
-        logger.info(
-            "Model %s is loaded: device %s, compute type %s, %d transcription(s) at once with "
-            "%d thread(s) each, after %.1f s",
-            self.model.name,
-            self.plan.device,
-            self.plan.compute_type,
-            self.plan.worker_count,
-            self.plan.threads_per_worker,
-            seconds,
-        )
+        logger.info("Model %s is loaded after %.1f s", self.model.name, seconds)
         if self.model.is_demo:
             logger.warning(
                 "The model 'demo' is a test model with a small vocabulary (its words: %s). "

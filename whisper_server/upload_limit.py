@@ -1,14 +1,20 @@
 """ASGI middleware that counts the bytes of a request as they arrive and stops at a limit."""
 
+import asyncio
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from whisper_server.errors import TooLarge
+from whisper_server.errors import TooLarge, UploadStalled
+
+STALL_SECONDS = 60.0
+"""A client that vanished without a word would else hold its place in the line for ever."""
 
 
 class UploadLimit:
-    """Raises `TooLarge` out of `receive()`, so a lying or missing Content-Length is no way round.
+    """Raises `TooLarge` out of `receive()`, so a lying or missing Content-Length is no way round;
+    and `UploadStalled` when nothing arrives for `STALL_SECONDS`.
 
-    It sits inside of Starlette's exception handling, which turns the error into a 413.
+    It sits inside of Starlette's exception handling, which turns the errors into a 413 or 408.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -19,13 +25,16 @@ class UploadLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        received = 0
+        received, complete = 0, False
 
         async def counted() -> Message:
-            nonlocal received
+            nonlocal received, complete
             if _announced(scope) > self.max_bytes:
                 raise self._too_large()
-            message = await receive()
+            if complete:  # what comes next is that the client hangs up
+                return await receive()
+            message = await _soon(receive)
+            complete = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self.max_bytes:
                 raise self._too_large()
@@ -36,6 +45,16 @@ class UploadLimit:
     def _too_large(self) -> TooLarge:
         megabytes = self.max_bytes // (1024 * 1024)
         return TooLarge(f"The request is larger than the {megabytes} MiB that this server takes.")
+
+
+async def _soon(receive: Receive) -> Message:
+    try:
+        async with asyncio.timeout(STALL_SECONDS):
+            return await receive()
+    except TimeoutError:
+        raise UploadStalled(
+            f"Nothing of the upload has arrived for {STALL_SECONDS:g} seconds."
+        ) from None
 
 
 def _announced(scope: Scope) -> int:

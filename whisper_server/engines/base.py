@@ -1,6 +1,6 @@
 """What the server asks of an engine, and what it gets back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,19 +12,29 @@ SAMPLE_RATE = 16_000
 Samples = npt.NDArray[np.float32]
 """Mono, 16 kHz, between -1 and 1; shape (n,)."""
 
+Features = npt.NDArray[np.float32]
+"""Log-mel spectrogram of one window, padded to the model's full length; the engine's own shape."""
+
 Task = Literal["transcribe", "translate"]
 ShouldStop = Callable[[], bool]
 
 
 @dataclass(frozen=True)
 class Options:
-    """How one recording is to be transcribed; None leaves the choice to the model."""
+    """How one recording is to be transcribed; None leaves the choice to the model.
+
+    `temperature` 0 stands for Whisper's ladder: windows that fail its quality checks are decoded
+    again at rising temperatures. `prompt` and `hotwords` stand before every window.
+    """
 
     task: Task = "transcribe"
     language: str | None = None
     prompt: str | None = None
     temperature: float = 0.0
     word_timestamps: bool = False
+    hotwords: str | None = None
+    beam_size: int = 5
+    vad_filter: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,19 +78,70 @@ class Transcription:
         return "".join(segment.text for segment in self.segments).strip()
 
 
+@dataclass(frozen=True)
+class WindowInput:
+    """One window as it is decoded: `seconds` of it are audio, the rest of `features` is padding.
+
+    `options.language` None asks for detection; `temperature` is this attempt's.
+    """
+
+    features: Features
+    seconds: float
+    options: Options
+    temperature: float
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """What was heard in one window; all times are relative to the window's start.
+
+    `language_probs` holds (code, probability), the likeliest first, where the language was
+    detected, and is empty where it was given. The numbers are those of the whole window, for
+    Whisper's quality checks; its segments repeat them.
+    """
+
+    language: str
+    language_probs: tuple[tuple[str, float], ...]
+    segments: tuple[Segment, ...]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+
 class Engine(Protocol):
-    """One loaded model. Every method blocks and may be called from any thread."""
+    """One copy of a model's weights. Every method blocks and may be called from any thread."""
+
+    @property
+    def window_seconds(self) -> float:
+        """The longest window that the model takes; known once it is loaded."""
 
     def load(self) -> None:
-        """Fetch and load the weights; raises `ModelUnavailable`. Called once, before the rest."""
+        """Fetch and load the weights; raises `ModelUnavailable`. Also after `unload`."""
+
+    def unload(self) -> None:
+        """Give the weights' memory back."""
 
     def can_translate(self) -> bool:
         """Whether the model knows other languages than English."""
 
+    def features(self, samples: Samples) -> Features:
+        """The spectrogram of a window of at most `window_seconds`."""
+
+    def batch_key(self, window: WindowInput) -> Hashable:
+        """Windows with equal keys may share one call of `decode`."""
+
+    def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
+        """Decode windows of one key together, one result each, in their order.
+
+        Raises `OutOfMemory` when the device has no room for so many, else `EngineFailed`.
+        """
+
     def transcribe(
         self, samples: Samples, options: Options, should_stop: ShouldStop
     ) -> Transcription:
-        """Transcribe one recording; raises `EngineFailed`.
+        """Whisper's sequential long form of one piece, conditioned on what was heard before.
 
-        `should_stop` is asked now and then, and a yes ends the work with `EngineStopped`.
+        Raises `EngineFailed`. `should_stop` is asked now and then, and a yes ends the work with
+        `EngineStopped`.
         """

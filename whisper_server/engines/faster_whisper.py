@@ -1,12 +1,15 @@
-"""The faster-whisper engine; the only module that imports faster_whisper and ctranslate2."""
+"""The faster-whisper engine: loading, and what the server asks of it.
 
+With its neighbours here the only module that imports faster_whisper and ctranslate2.
+"""
+
+import ctypes
 import logging
-import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from itertools import pairwise
+import traceback
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ctranslate2
 import numpy as np
@@ -14,21 +17,33 @@ import numpy as np
 from whisper_server.catalogue import DEMO, Model
 from whisper_server.engines.base import (
     SAMPLE_RATE,
+    Features,
     Options,
     Samples,
     Segment,
     ShouldStop,
     Transcription,
+    WindowInput,
+    WindowResult,
     Word,
 )
-from whisper_server.engines.pieces import LONGEST_PIECE_SECONDS, cut_points
-from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
+from whisper_server.engines.contexts import Contexts
+from whisper_server.engines.segments import finite, within
+from whisper_server.errors import (
+    EngineFailed,
+    EngineStopped,
+    ModelUnavailable,
+    OutOfMemory,
+)
 from whisper_server.presets import EnginePlan
+from whisper_server.quality import LADDER
 
-BEAM_SIZE = 5
+if TYPE_CHECKING:
+    from whisper_server.engines.window_decoder import WindowDecoder
+
 TOP_LANGUAGES = 5
-FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Whisper's own ladder: a window that fails its quality checks is sampled more freely."""
+OUT_OF_MEMORY = ("out of memory", "alloc_failed", "bad_alloc", "bad allocation")
+"""How CUDA, cuBLAS and C++ say it, in lower case."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,70 +57,112 @@ def cuda_device_count() -> int:
 
 
 class FasterWhisperEngine:
-    """One copy of the weights, `plan.worker_count` transcriptions side by side."""
+    """One copy of the weights on one device, `plan.shape.streams` batches side by side."""
 
-    def __init__(self, model: Model, plan: EnginePlan, download_folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        plan: EnginePlan,
+        device_index: int = 0,
+        download_folder: Path | None = None,
+    ) -> None:
         self._model = model
         self._plan = plan
+        self._device_index = device_index
         self._download_folder = download_folder
         self._whisper: Any = None
+        self._decoder: WindowDecoder | None = None
+        # These outlive the weights: windows are made ready while those are on their way back.
+        self._extractor: Any = None
+        self._contexts: Contexts | None = None
+        self._is_multilingual = False
+
+    @property
+    def window_seconds(self) -> float:
+        return float(self._extractor.chunk_length)
 
     def load(self) -> None:
-        """Fetch, load and warm up; raises `ModelUnavailable`."""
+        """Fetch, load and warm up; raises `ModelUnavailable`. Also after `unload`."""
         from faster_whisper import WhisperModel  # a second of work: not before the port is open
 
-        folder = self._model.folder or self._fetch()
+        from whisper_server.engines.window_decoder import WindowDecoder
+
+        folder = self._model.folder or fetch(self._model.name, self._download_folder)
         try:
-            self._whisper = WhisperModel(
+            whisper = WhisperModel(
                 str(folder),
                 device=self._plan.device,
+                device_index=self._device_index,
                 compute_type=self._plan.compute_type,
-                cpu_threads=self._plan.threads_per_worker,
-                num_workers=self._plan.worker_count,
+                cpu_threads=self._plan.shape.threads,
+                num_workers=self._plan.shape.streams,
                 local_files_only=True,
             )
-            self._warm_up()
+            self._contexts = Contexts(whisper.hf_tokenizer, whisper.max_length)
+            decoder = WindowDecoder(whisper, self._contexts)
+            self._extractor = whisper.feature_extractor
+            # Missing CUDA libraries only show when something is computed: compute something.
+            silence = self.features(np.zeros(SAMPLE_RATE, dtype=np.float32))
+            decoder.decode([WindowInput(silence, 1.0, Options(language="en", beam_size=1), 0.0)])
         except Exception as error:  # RuntimeError, ValueError, and bare ones out of Rust
             raise ModelUnavailable(self._why_not_loaded(error)) from error
+        self._is_multilingual = bool(whisper.model.is_multilingual)
+        self._whisper, self._decoder = whisper, decoder
+
+    def unload(self) -> None:
+        """Calls that are under way keep the weights until they end."""
+        # CTranslate2's own `unload_model` keeps a third of it, and more with every round.
+        self._whisper = self._decoder = None
+        _return_free_memory()
 
     def can_translate(self) -> bool:
         """Whether the model is multilingual: the English-only ones were not taught the task."""
-        return bool(self._whisper.model.is_multilingual)
+        return self._is_multilingual
+
+    def features(self, samples: Samples) -> Features:
+        """Shape (mel bands, 100 frames a second); behind the audio all is zero.
+
+        faster-whisper pads to 30 seconds, here it is the model's own window: the same for all
+        but models with a shorter one, which hear as well and need less time.
+        """
+        spectrogram = self._extractor(samples)[:, :-1]
+        padded = np.zeros((len(spectrogram), self._extractor.nb_max_frames), np.float32)
+        frames = min(spectrogram.shape[1], self._extractor.nb_max_frames)
+        padded[:, :frames] = spectrogram[:, :frames]
+        return padded
+
+    def batch_key(self, window: WindowInput) -> Hashable:
+        assert self._contexts is not None, "no window comes before the model was loaded once"
+        return self._contexts.batch_key(window)
+
+    def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
+        decoder = self._decoder
+        if decoder is None:
+            raise self._not_loaded()
+        try:
+            return decoder.decode(windows)
+        except Exception as error:
+            raise _translated(error) from error
 
     def transcribe(
         self, samples: Samples, options: Options, should_stop: ShouldStop
     ) -> Transcription:
-        """Sequential long-form decoding, with Silero VAD taking out what is not speech.
-
-        The language is that of the first piece in which something was said.
-        """
-        points = cut_points(LONGEST_PIECE_SECONDS * SAMPLE_RATE, samples)
-        found: Transcription | None = None
-        segments: list[Segment] = []
-        for start, end in pairwise(points):
-            piece = self._transcribe_piece(samples[start:end], options, should_stop)
-            segments += [_shifted(segment, start) for segment in piece.segments]
-            if found is None or not found.segments:
-                found = piece
-            if found.segments:
-                options = replace(options, language=found.language)
-            options = replace(options, prompt=None)
-        assert found is not None
-        return replace(found, duration_seconds=len(samples) / SAMPLE_RATE, segments=tuple(segments))
-
-    def _transcribe_piece(
-        self, samples: Samples, options: Options, should_stop: ShouldStop
-    ) -> Transcription:
+        """faster-whisper's own long form, each window told what was heard before it."""
         duration = len(samples) / SAMPLE_RATE
+        whisper = self._whisper
+        if whisper is None or self._contexts is None:
+            raise self._not_loaded()
         try:
             if should_stop():
-                raise EngineStopped("stopped between two pieces")
-            found, info = self._whisper.transcribe(samples, **_arguments(options, should_stop))
+                raise EngineStopped("stopped before a piece")
+            arguments = _arguments(options, should_stop)
+            arguments["hotwords"] = self._contexts.fitting(options.hotwords)
+            found, info = whisper.transcribe(samples, **arguments)
             segments = _collect(found, duration, should_stop)
         except EngineStopped:
             raise
         except Exception as error:
-            raise EngineFailed(f"faster-whisper failed: {_first_line(error)}") from error
+            raise _translated(error) from error
         probabilities = info.all_language_probs or [(info.language, info.language_probability)]
         return Transcription(
             language=info.language,
@@ -117,30 +174,8 @@ class FasterWhisperEngine:
             segments=segments,
         )
 
-    def _fetch(self) -> str:
-        from faster_whisper import download_model
-
-        cache = str(self._download_folder) if self._download_folder else None
-        download: Callable[..., str] = download_model
-        try:
-            return download(self._model.name, cache_dir=cache, local_files_only=True)
-        except Exception:  # not in the cache; the hub's client has no common base for that
-            logger.info("Fetching model %s from the Hugging Face hub", self._model.name)
-        try:
-            return download(self._model.name, cache_dir=cache)
-        except Exception as error:
-            raise ModelUnavailable(
-                f"Model '{self._model.name}' is not on this machine and cannot be fetched from "
-                f"the Hugging Face hub ({_first_line(error)}). Check the network and the name, "
-                f"give a folder with --model FOLDER, or try the small --model {DEMO}."
-            ) from error
-
-    def _warm_up(self) -> None:
-        """Missing CUDA libraries only show when something is computed: compute something."""
-        found, _ = self._whisper.transcribe(
-            np.zeros(SAMPLE_RATE, dtype=np.float32), language="en", beam_size=1, temperature=0.0
-        )
-        list(found)
+    def _not_loaded(self) -> EngineFailed:
+        return EngineFailed(f"Model '{self._model.name}' is not loaded")
 
     def _why_not_loaded(self, error: Exception) -> str:
         hint = "Try another --model or --compute-type."
@@ -152,6 +187,50 @@ class FasterWhisperEngine:
             f"Model '{self._model.name}' cannot be loaded on {self._plan.device} as "
             f"{self._plan.compute_type}: {_first_line(error)}. {hint}"
         )
+
+
+def fetch(name: str, cache: Path | None = None) -> str:
+    """The folder of a model on the Hugging Face hub, fetched unless it is in the cache already.
+
+    `name` is a size or a hub id. Raises `ModelUnavailable`.
+    """
+    from faster_whisper import download_model
+
+    download: Callable[..., str] = download_model
+    folder = str(cache) if cache else None
+    try:
+        found = download(name, cache_dir=folder, local_files_only=True)
+        if (Path(found) / "model.bin").exists():  # else an earlier download broke off
+            return found
+    except Exception:  # not in the cache; the hub's client has no common base for that
+        logger.info("Fetching model %s from the Hugging Face hub", name)
+    try:
+        return download(name, cache_dir=folder)
+    except Exception as error:
+        raise ModelUnavailable(
+            f"Model '{name}' is not on this machine and cannot be fetched from the Hugging Face "
+            f"hub ({_first_line(error)}). Check the network and the name, run 'whisper-server "
+            f"download {name}' where there is a network, give a folder with --model FOLDER, or "
+            f"try the small --model {DEMO}."
+        ) from error
+
+
+def _translated(error: Exception) -> EngineFailed:
+    """What the scheduler is told of an error.
+
+    The frames behind it hold the encoder's output on the device: let go of it here.
+    """
+    traceback.clear_frames(error.__traceback__)
+    said = str(error).lower()
+    if isinstance(error, MemoryError) or any(sign in said for sign in OUT_OF_MEMORY):
+        return OutOfMemory(f"the device is out of memory: {_first_line(error)}")
+    return EngineFailed(f"faster-whisper failed: {_first_line(error)}")
+
+
+def _return_free_memory() -> None:
+    """glibc keeps what was freed, as much as the weights were; other C libraries keep less."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class _Temperatures(tuple[float, ...]):
@@ -168,9 +247,7 @@ class _Temperatures(tuple[float, ...]):
 
 def _arguments(options: Options, should_stop: ShouldStop) -> dict[str, Any]:
     """faster-whisper's arguments; a temperature of 0 means the ladder, as OpenAI documents it."""
-    temperatures = _Temperatures(
-        (options.temperature,) if options.temperature else FALLBACK_TEMPERATURES
-    )
+    temperatures = _Temperatures((options.temperature,) if options.temperature else LADDER)
     temperatures.should_stop = should_stop
     return {
         "task": options.task,
@@ -178,9 +255,9 @@ def _arguments(options: Options, should_stop: ShouldStop) -> dict[str, Any]:
         "initial_prompt": options.prompt,
         "temperature": temperatures,
         "word_timestamps": options.word_timestamps,
-        "beam_size": BEAM_SIZE,
-        "vad_filter": True,
-        "condition_on_previous_text": False,
+        "beam_size": options.beam_size,
+        "vad_filter": options.vad_filter,
+        "condition_on_previous_text": True,
     }
 
 
@@ -196,7 +273,7 @@ def _collect(found: Iterable[Any], duration: float, should_stop: ShouldStop) -> 
 
 
 def _segment(segment: Any, duration: float) -> Segment:
-    start, end = _within(segment.start, segment.end, duration)
+    start, end = within(segment.start, segment.end, duration)
     return Segment(
         start=start,
         end=end,
@@ -204,44 +281,16 @@ def _segment(segment: Any, duration: float) -> Segment:
         seek=int(segment.seek),
         tokens=tuple(segment.tokens),
         temperature=float(segment.temperature or 0.0),
-        avg_logprob=_finite(segment.avg_logprob),
-        compression_ratio=_finite(segment.compression_ratio),
-        no_speech_prob=_finite(segment.no_speech_prob),
+        avg_logprob=finite(segment.avg_logprob),
+        compression_ratio=finite(segment.compression_ratio),
+        no_speech_prob=finite(segment.no_speech_prob),
         words=tuple(_word(word, duration) for word in segment.words or ()),
     )
 
 
-def _shifted(segment: Segment, samples: int) -> Segment:
-    """The same segment, `samples` later; `seek` counts hundredths of a second."""
-    if not samples:
-        return segment
-    seconds = samples / SAMPLE_RATE
-    return replace(
-        segment,
-        start=round(segment.start + seconds, 3),
-        end=round(segment.end + seconds, 3),
-        seek=segment.seek + round(seconds * 100),
-        words=tuple(
-            replace(word, start=round(word.start + seconds, 3), end=round(word.end + seconds, 3))
-            for word in segment.words
-        ),
-    )
-
-
 def _word(word: Any, duration: float) -> Word:
-    start, end = _within(word.start, word.end, duration)
-    return Word(start, end, word.word.strip(), _finite(word.probability))
-
-
-def _within(start: float, end: float, duration: float) -> tuple[float, float]:
-    """Whisper may place an end in the padding behind the audio: bring it back."""
-    first = min(max(0.0, float(start)), duration)
-    return round(first, 3), round(min(max(first, float(end)), duration), 3)
-
-
-def _finite(number: float) -> float:
-    """JSON knows no NaN; a window without tokens may have one."""
-    return float(number) if math.isfinite(number) else 0.0
+    start, end = within(word.start, word.end, duration)
+    return Word(start, end, word.word.strip(), finite(word.probability))
 
 
 def _first_line(error: Exception) -> str:

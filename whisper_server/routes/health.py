@@ -20,20 +20,21 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/ready")
     async def ready() -> ReadyOut:
-        """The model is loaded, else 503 with Retry-After. `capacity` = transcriptions at once.
+        """The model is loaded, else 503 with Retry-After. `capacity` = requests in work at once.
 
         `instance` changes when the server is started anew: a client whose call broke off can tell
         whether the server died of it.
         """
         service.require_ready()
+        state = service.scheduler.state()
         return ReadyOut(
             instance=instance,
             model=service.model.name,
             device=service.plan.device,
             compute_type=service.plan.compute_type,
-            capacity=service.scheduler.capacity,
-            in_flight=service.scheduler.in_flight,
-            waiting=service.scheduler.waiting,
+            capacity=state.capacity,
+            in_flight=state.in_work,
+            waiting=state.waiting,
         )
 
     return routes

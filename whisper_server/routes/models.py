@@ -4,6 +4,7 @@ import time
 
 from fastapi import APIRouter
 
+from whisper_server import api_docs
 from whisper_server.catalogue import DEMO, SIZES
 from whisper_server.errors import UnknownModel
 from whisper_server.schemas import ModelList, ModelOut
@@ -22,7 +23,7 @@ def router(service: Service) -> APIRouter:
             loaded=service.ready,
         )
 
-    @routes.get("")
+    @routes.get("", summary="List the models")
     async def models() -> ModelList:
         """The model of this server, then those that it could be started with (`--model`)."""
         others = [
@@ -37,7 +38,7 @@ def router(service: Service) -> APIRouter:
         ]
         return ModelList(data=[loaded(), *others])
 
-    @routes.get("/{name:path}")
+    @routes.get("/{name:path}", summary="Look at a model", responses=api_docs.errors(404))
     async def model(name: str) -> ModelOut:
         """The loaded model, by its name or as `whisper-1`."""
         if not service.model.answers_to(name):

@@ -1,25 +1,23 @@
 """OpenAI's audio endpoints."""
 
-from collections.abc import Callable
+import asyncio
+from contextlib import AsyncExitStack
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
 
-from whisper_server import formats
+from whisper_server import api_docs
 from whisper_server.engines.base import Task, Transcription
-from whisper_server.errors import InvalidRequest
-from whisper_server.routes.uploads import form_docs, read_upload, require_model, transcribe
-from whisper_server.schemas import TranscriptionForm, TranslationForm, VerboseOut, options_of
+from whisper_server.formats import render
+from whisper_server.forms import AudioForm
+from whisper_server.routes.streaming import stream_transcript
+from whisper_server.routes.uploads import (
+    OnProgress,
+    hang_up,
+    receive_upload,
+    require_sense,
+    transcribe,
+)
 from whisper_server.service import Service
-
-_FORMATTERS: dict[str, Callable[[Transcription], Response]] = {
-    "json": lambda found: JSONResponse({"text": found.text}),
-    "text": lambda found: PlainTextResponse(formats.as_text(found)),
-    "srt": lambda found: PlainTextResponse(formats.as_srt(found.segments)),
-    "vtt": lambda found: Response(
-        formats.as_vtt(found.segments), media_type="text/vtt; charset=utf-8"
-    ),
-}
 
 
 def router(service: Service) -> APIRouter:
@@ -27,48 +25,54 @@ def router(service: Service) -> APIRouter:
 
     @routes.post(
         "/transcriptions",
+        summary="Transcribe a file",
         response_class=Response,
-        openapi_extra=form_docs(TranscriptionForm, "file", several=False),
+        responses=api_docs.transcript_responses(),
+        openapi_extra=api_docs.form(AudioForm, "file", several=False),
     )
     async def transcriptions(request: Request) -> Response:
-        """Transcribe one file.
+        """What is said in one file, in the language that it is said in.
 
         `verbose_json` brings segments (and words, when asked for), the language as a code and
         its probability. `temperature` 0 stands for Whisper's own ladder of temperatures.
+
+        With `stream=true` segments are sent as they become ready. What is wrong with the request
+        is still a plain 4xx; what goes wrong later is an event with an `error`.
         """
-        return await _answer(service, request, "transcribe", TranscriptionForm)
+        return await _answer(service, request, "transcribe")
 
     @routes.post(
         "/translations",
+        summary="Translate a file into English",
         response_class=Response,
-        openapi_extra=form_docs(TranslationForm, "file", several=False),
+        responses=api_docs.transcript_responses(),
+        openapi_extra=api_docs.form(AudioForm, "file", several=False),
     )
     async def translations(request: Request) -> Response:
-        """Translate one file into English; `language` in `verbose_json` is the spoken one."""
-        return await _answer(service, request, "translate", TranslationForm)
+        """What is said in one file, in English; `language` in `verbose_json` is the spoken one."""
+        return await _answer(service, request, "translate")
 
     return routes
 
 
-async def _answer(
-    service: Service, request: Request, task: Task, form_model: type[TranslationForm]
-) -> Response:
-    with service.place():
-        async with read_upload(request, most_files=1) as upload:
-            form = upload.fields(form_model)
-            _require_words_fit(form)
-            require_model(service, form.model)
-            files = upload.files("file")
-            found = await transcribe(service, request, files, options_of(form, task), "file")
-    if form.response_format == "verbose_json":
-        body = VerboseOut.of(task, found, form.granularities())
-        return JSONResponse(body.model_dump(exclude_none=True))
-    return _FORMATTERS[form.response_format](found)
+async def _answer(service: Service, request: Request, task: Task) -> Response:
+    async with AsyncExitStack() as held:
+        upload = await held.enter_async_context(receive_upload(service, request, most_files=1))
+        form = upload.fields(AudioForm)
+        require_sense(service, form, task)
+        files, options = upload.files("file"), form.options(task)
+        if form.stream:
+            held_by_stream = held.pop_all()
 
+            async def work(on_progress: OnProgress) -> Transcription:
+                async with held_by_stream:
+                    gone = hang_up(request)
+                    return await transcribe(service, files, options, "file", gone, on_progress)
 
-def _require_words_fit(form: TranslationForm) -> None:
-    if "word" in form.granularities() and form.response_format != "verbose_json":
-        raise InvalidRequest(
-            "Word timestamps need response_format=verbose_json.",
-            param="timestamp_granularities[]",
-        )
+            response: Response = await stream_transcript(work, form, service.meter)
+        else:
+            found = await transcribe(service, files, options, "file", hang_up(request))
+            rendered = await asyncio.to_thread(render, found, form, task)
+            response = Response(rendered.body, media_type=rendered.media_type)
+    upload.warn_in(response)
+    return response

@@ -1,7 +1,8 @@
 """What the uploading endpoints share: multipart form → fields and files → transcription."""
 
+import errno
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,19 +11,27 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
-from whisper_server import audio
-from whisper_server.engines.base import Options, ShouldStop, Transcription
+from whisper_server.engines.base import Options, Task, Transcription
 from whisper_server.errors import (
+    ApiError,
     ClientGone,
-    EngineFailed,
     InvalidRequest,
     ServerFault,
+    Unavailable,
     UnknownModel,
 )
+from whisper_server.forms import AudioForm, UploadForm
+from whisper_server.recording import Recording
+from whisper_server.scheduler_state import Progress
 from whisper_server.service import Service
 
-Form = TypeVar("Form", bound=BaseModel)
+FULL_DISK_RETRY_SECONDS = 60
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+Form = TypeVar("Form", bound=UploadForm)
+OnProgress = Callable[[Progress], None]
 
 logger = logging.getLogger(__name__)
 
@@ -51,77 +60,96 @@ class Upload:
             )
         return files
 
+    def warn_in(self, response: Response) -> None:
+        """A `Warning` (RFC 7234, section 5.5) for each field that was sent in vain."""
+        sent = {name.partition("[")[0] for name, value in self.form.multi_items() if value}
+        for name in UploadForm.unheeded:
+            if name in sent:
+                text = f"'{name}' was ignored: no Whisper model can do what it asks for"
+                response.headers.append("Warning", f'299 - "{text}"')
+
 
 @asynccontextmanager
-async def read_upload(request: Request, most_files: int) -> AsyncIterator[Upload]:
-    """Read the body; its files are gone when the context ends."""
-    content_type = request.headers.get("content-type", "")
-    if not content_type.lower().startswith("multipart/form-data"):
-        yield Upload(FormData())  # anything else could hold no file: do not read it
-        return
-    try:
-        form = await request.form(max_files=most_files)
-    except ClientDisconnect as error:
-        raise ClientGone("the client hung up while uploading") from error
-    try:
-        yield Upload(form)
-    finally:
-        await form.close()
+async def receive_upload(
+    service: Service, request: Request, most_files: int
+) -> AsyncIterator[Upload]:
+    """Take a place in the line, then read the body; both are given up when the context ends."""
+    with service.place():
+        form = await _read_form(request, most_files)
+        try:
+            yield Upload(form)
+        finally:
+            await form.close()
 
 
 async def transcribe(
-    service: Service, request: Request, files: Sequence[UploadFile], options: Options, param: str
+    service: Service,
+    files: Sequence[UploadFile],
+    options: Options,
+    param: str,
+    gone: Coroutine[Any, Any, None],
+    on_progress: OnProgress | None = None,
 ) -> Transcription:
-    """Decode and transcribe in one of the worker threads, as soon as one is free.
+    """Raises `ApiError` only: what is wrong in here is told to the log.
 
-    Decoding waits for its turn like the rest, so that no more recordings are held as samples
-    than there are workers.
+    `gone` returns when nobody waits any more. The files are read until this ends, no longer.
     """
-    if options.task == "translate" and not service.engine.can_translate():
+    limit_seconds = service.settings.max_audio_seconds
+    recording = Recording([file.file for file in files], limit_seconds, param)
+    try:
+        return await service.scheduler.run(recording, options, gone, on_progress)
+    except ApiError:
+        raise
+    except Exception as error:
+        logger.exception("A transcription failed")
+        raise ServerFault("The transcription failed; the server's log says why.") from error
+    finally:
+        recording.close()
+
+
+def require_sense(service: Service, form: UploadForm, task: Task) -> None:
+    """Raises `UnknownModel` or `InvalidRequest` for what this server cannot do with any file."""
+    if form.model is not None and not service.model.answers_to(form.model):
+        raise UnknownModel(
+            f"The model '{form.model}' is not loaded; this server has '{service.model.name}'.",
+            param="model",
+        )
+    if task == "translate" and not service.engine.can_translate():
         raise InvalidRequest(
             f"The model '{service.model.name}' knows English only and cannot translate.",
             param="model",
             code="unsupported_task",
         )
-
-    def work(should_stop: ShouldStop) -> Transcription:
-        limit = service.settings.max_audio_seconds
-        samples = audio.decode([file.file for file in files], limit, param, should_stop)
-        return service.engine.transcribe(samples, options, should_stop)
-
-    try:
-        return await service.scheduler.run(work, _hang_up(request))
-    except EngineFailed as error:
-        logger.exception("A transcription failed")
-        raise ServerFault("The engine failed; the server's log says why.") from error
-
-
-def require_model(service: Service, name: str | None) -> None:
-    """Raises `UnknownModel` unless `name` is the loaded model or left out."""
-    if name is not None and not service.model.answers_to(name):
-        raise UnknownModel(
-            f"The model '{name}' is not loaded; this server has '{service.model.name}'.",
-            param="model",
+    if isinstance(form, AudioForm) and form.wants_words() and not form.is_verbose():
+        raise InvalidRequest(
+            "Word timestamps need response_format=verbose_json.",
+            param="timestamp_granularities[]",
         )
 
 
-def form_docs(model: type[BaseModel], file_field: str, *, several: bool) -> dict[str, Any]:
-    """OpenAPI's requestBody for a form that is read by hand."""
-    schema = model.model_json_schema()
-    file: dict[str, Any] = {"type": "string", "format": "binary"}
-    schema["properties"] = {
-        file_field: {"type": "array", "items": file} if several else file,
-        **schema["properties"],
-    }
-    schema["required"] = [file_field]
-    content = {"multipart/form-data": {"schema": schema}}
-    return {"requestBody": {"required": True, "content": content}}
-
-
-async def _hang_up(request: Request) -> None:
+async def hang_up(request: Request) -> None:
     """Returns when the client is gone; to be awaited once the body was read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+async def _read_form(request: Request, most_files: int) -> FormData:
+    content_type = request.headers.get("content-type", "")
+    if not content_type.lower().startswith("multipart/form-data"):
+        return FormData()  # anything else could hold no file: do not read it
+    try:
+        return await request.form(max_files=most_files)
+    except ClientDisconnect as error:
+        raise ClientGone("the client hung up while uploading") from error
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        logger.error("There is no room on the disk for an upload: %s", error)
+        raise Unavailable(
+            "The server has no room on its disk for the upload.",
+            FULL_DISK_RETRY_SECONDS,
+            code="disk_full",
+        ) from error
 
 
 def _field_values(form: FormData, model: type[BaseModel]) -> dict[str, Any]:

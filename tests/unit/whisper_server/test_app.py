@@ -1,18 +1,28 @@
 """The HTTP surface over a stand-in engine, in a real uvicorn."""
 
 import contextlib
+import errno
 import io
+import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import requests
+import starlette.formparsers
 
 from tests.whisper_stand_in import TRANSCRIPTIONS, Running, StandInEngine, running, until, wav
+from whisper_server import upload_limit
 from whisper_server.engines.base import Options
 from whisper_server.errors import EngineFailed, ModelUnavailable
+from whisper_server.schemas import ErrorOut
 
 
 def error_of(response: requests.Response) -> dict[str, str]:
@@ -36,7 +46,10 @@ def open_server() -> Iterator[Running]:
         ({"temperature": "1.1"}, 400, "temperature"),
         ({"temperature": "hot"}, 400, "temperature"),
         ({"language": "klingon"}, 400, "language"),
-        ({"stream": "true"}, 400, "stream"),
+        ({"stream": "perhaps"}, 400, "stream"),
+        ({"response_format": "diarized_json"}, 400, "response_format"),
+        ({"beam_size": "100"}, 400, "beam_size"),
+        ({"vad_filter": "perhaps"}, 400, "vad_filter"),
         ({"timestamp_granularities[]": "char"}, 400, "timestamp_granularities[]"),
         ({"timestamp_granularities[]": "word"}, 400, "timestamp_granularities[]"),
         ({"model": "gpt-4o-transcribe"}, 404, "model"),
@@ -71,11 +84,44 @@ def test_options_reach_the_engine(open_server: Running) -> None:
     fields = {
         "language": "German", "prompt": "Rhabarber", "temperature": "0.5",
         "response_format": "verbose_json", "timestamp_granularities": "word",
+        "hotwords": "Kompott", "beam_size": "2", "vad_filter": "false",
     }  # fmt: skip
-    assert open_server.post("/v1/audio/translations", data=fields).status_code == 200
-    assert open_server.engine.calls[-1] == Options("translate", "de", "Rhabarber", 0.5, False)
+    expected = Options("transcribe", "de", "Rhabarber", 0.5, True, "Kompott", 2, False)
     assert open_server.post(data=fields).json()["words"] == []
-    assert open_server.engine.calls[-1] == Options("transcribe", "de", "Rhabarber", 0.5, True)
+    assert open_server.engine.calls[-1] == expected
+    assert open_server.post("/v1/audio/translations", data=fields).status_code == 200
+    assert open_server.engine.calls[-1] == replace(expected, task="translate")
+
+
+IN_VAIN = {
+    "include[]": "logprobs", "chunking_strategy[type]": "server_vad",
+    "chunking_strategy[threshold]": "0.5", "known_speaker_names[]": ["agent", "customer"],
+    "known_speaker_references[]": "data:audio/wav;base64,AAA=", "keywords": "firn",
+    "languages[]": "en",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [(TRANSCRIPTIONS, "file"), ("/transcribe", "files"), ("/jobs", "file")],
+)
+def test_what_cannot_be_honoured_is_taken_with_a_warning(
+    open_server: Running, path: str, field: str
+) -> None:
+    response = open_server.post(path, data=IN_VAIN, files={field: ("a.wav", wav(1.0))})
+    assert response.ok
+    warnings = response.raw.headers.getlist("Warning")
+    named = [warning.split("'")[1] for warning in warnings]
+    assert sorted(named) == [
+        "chunking_strategy", "include", "keywords", "known_speaker_names",
+        "known_speaker_references", "languages",
+    ]  # fmt: skip
+    assert all(warning.startswith('299 - "') for warning in warnings)
+
+
+def test_nobody_is_warned_without_need(open_server: Running) -> None:
+    fields = {"include[]": "", "prompt": "a", "unheard_of": "yes"}
+    assert "Warning" not in open_server.post(data=fields).headers
 
 
 def test_several_files_become_one_recording(open_server: Running) -> None:
@@ -86,7 +132,7 @@ def test_several_files_become_one_recording(open_server: Running) -> None:
     assert [segment["text"] for segment in body["segments"]] == ["1.5"]
 
 
-@pytest.mark.parametrize("path", [TRANSCRIPTIONS, "/v1/audio/translations", "/transcribe"])
+@pytest.mark.parametrize("path", [TRANSCRIPTIONS, "/v1/audio/translations", "/transcribe", "/jobs"])
 def test_a_missing_file_is_a_400_not_a_422(open_server: Running, path: str) -> None:
     bodies: list[dict[str, Any]] = [
         {"files": {"other": b"x"}},
@@ -126,6 +172,9 @@ def test_unknown_paths_and_methods_keep_the_shape(open_server: Running) -> None:
     wrong = requests.get(open_server.url + TRANSCRIPTIONS, timeout=20)
     assert (wrong.status_code, error_of(wrong)["code"]) == (405, "method_not_allowed")
     assert wrong.headers["Allow"] == "POST"
+    for path, allowed in (("/jobs", "GET, POST"), ("/jobs/x", "DELETE, GET")):
+        wrong = requests.put(open_server.url + path, timeout=20)
+        assert (wrong.status_code, wrong.headers["Allow"]) == (405, allowed)
 
 
 def test_the_loaded_model_comes_first_in_the_list(open_server: Running) -> None:
@@ -139,11 +188,42 @@ def test_the_loaded_model_comes_first_in_the_list(open_server: Running) -> None:
     assert (other.status_code, error_of(other)["code"]) == (404, "model_not_found")
 
 
-def test_the_documentation_page_lists_the_form(open_server: Running) -> None:
-    assert requests.get(open_server.url + "/docs", timeout=20).ok
-    paths = requests.get(open_server.url + "/openapi.json", timeout=20).json()["paths"]
-    form = paths[TRANSCRIPTIONS]["post"]["requestBody"]["content"]["multipart/form-data"]
-    assert {"file", "language", "timestamp_granularities[]"} <= set(form["schema"]["properties"])
+def test_the_documentation_page_needs_nothing_from_another_machine(open_server: Running) -> None:
+    page = requests.get(open_server.url + "/docs", timeout=20).text
+    files = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert {Path(file).suffix for file in files} == {".js", ".css", ".png"}
+    for file in files:
+        assert requests.get(urljoin(open_server.url, file), timeout=20).ok
+        assert file.startswith("/")
+
+
+def test_the_documentation_shows_the_form_and_an_example_of_each_format(
+    open_server: Running,
+) -> None:
+    schema = requests.get(open_server.url + "/openapi.json", timeout=20).json()
+    endpoint = schema["paths"][TRANSCRIPTIONS]["post"]
+    form = endpoint["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    assert {"file", "language", "timestamp_granularities[]"} <= set(form)
+    assert not any("anyOf" in field for field in form.values())
+    answers = endpoint["responses"]
+    examples = {name for body in answers["200"]["content"].values() for name in body["examples"]}
+    assert examples == {"json", "verbose_json", "text", "srt", "vtt", "stream"}
+    for status in ("400", "404", "413", "500", "503", "504"):
+        for name in answers[status]["content"]["application/json"]["examples"]:
+            ErrorOut.model_validate(schema["components"]["examples"][name]["value"])
+
+
+@pytest.mark.parametrize("key", [None, "secret"])
+def test_the_documentation_asks_for_a_key_where_one_is_wanted(key: str | None) -> None:
+    variables: dict[str, Any] = {"API_KEY": key} if key else {}
+    with running(**variables) as server:
+        assert requests.get(server.url + "/docs", timeout=20).ok
+        schema = requests.get(server.url + "/openapi.json", timeout=20).json()
+        for path in (TRANSCRIPTIONS, "/jobs", "/transcribe"):
+            endpoint = schema["paths"][path]["post"]
+            assert ("security" in endpoint) == (key is not None)
+            assert ("401" in endpoint["responses"]) == (key is not None)
+        assert "security" not in schema["paths"]["/health"]["get"]
 
 
 def test_a_key_guards_everything_but_health() -> None:
@@ -252,8 +332,8 @@ def test_a_full_line_sends_away_and_counts_itself_in_ready() -> None:
         server.engine.may_load.set()
         until(lambda: server.service.ready)
         threads = [in_background(server.post) for _ in range(3)]
-        until(lambda: server.service.scheduler.waiting == 2)
-        until(lambda: server.service.scheduler.in_flight == 1)
+        until(lambda: server.service.scheduler.state().waiting == 2)
+        until(lambda: server.service.scheduler.state().in_work == 1)
         ready = requests.get(server.url + "/ready", timeout=20).json()
         assert (ready["capacity"], ready["in_flight"], ready["waiting"]) == (1, 1, 2)
         response = server.post()
@@ -270,13 +350,13 @@ def test_clients_that_hang_up_are_not_transcribed() -> None:
         server.engine.may_load.set()
         until(lambda: server.service.ready)
         first = in_background(lambda: server.post(timeout=0.4))
-        until(lambda: server.service.scheduler.in_flight == 1)
+        until(lambda: server.service.scheduler.state().in_work == 1)
         second = in_background(lambda: server.post(timeout=0.2))
-        until(lambda: server.service.scheduler.waiting == 1)
+        until(lambda: server.service.scheduler.state().waiting == 1)
         for thread in (first, second):
             thread.join(10)
-        until(lambda: server.service.scheduler.in_flight == 0)
-        until(lambda: server.service.scheduler.waiting == 0)
+        until(lambda: server.service.scheduler.state().in_work == 0)
+        until(lambda: server.service.scheduler.state().waiting == 0)
         assert len(server.engine.calls) == 1
         server.engine.go.set()
         assert server.post().json() == {"text": "1.0"}
@@ -291,10 +371,38 @@ def test_a_client_that_hangs_up_while_uploading_leaves_no_traceback(
             f"POST {TRANSCRIPTIONS} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100000\r\n"
             "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode()
         )
-        until(lambda: open_server.service.scheduler.waiting == 1)
-    until(lambda: open_server.service.scheduler.waiting == 0)
+        until(lambda: open_server.service.scheduler.state().waiting == 1)
+    until(lambda: open_server.service.scheduler.state().waiting == 0)
     assert open_server.post().ok
     assert "Traceback" not in caplog.text
+
+
+def test_an_upload_that_stalls_gives_its_place_up(
+    open_server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload_limit, "STALL_SECONDS", 0.2)
+    host, port = open_server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(
+            f"POST {TRANSCRIPTIONS} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100000\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode()
+        )
+        answer = connection.recv(4096)
+        while b"}}" not in answer:
+            answer += connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"upload_stalled" in answer
+    until(lambda: open_server.service.scheduler.state().waiting == 0)
+
+
+def test_a_transcription_may_take_longer_than_an_upload_may_stall(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upload_limit, "STALL_SECONDS", 0.2)
+    engine = StandInEngine()
+    engine.refuses = lambda windows: time.sleep(0.6)
+    with running(engine) as server:
+        assert server.post().json() == {"text": "1.0"}
 
 
 def test_a_file_that_is_sent_twice_is_refused(open_server: Running) -> None:
@@ -302,3 +410,21 @@ def test_a_file_that_is_sent_twice_is_refused(open_server: Running) -> None:
     response = open_server.post(files=files)
     assert response.status_code == 400
     error_of(response)
+
+
+class FullDisk(SpooledTemporaryFile[bytes]):
+    """In place of a full disk, which cannot be had in a test."""
+
+    def write(self, data: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_sends_the_upload_away(
+    open_server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(starlette.formparsers, "SpooledTemporaryFile", FullDisk)
+        response = open_server.post()
+    assert (response.status_code, error_of(response)["code"]) == (503, "disk_full")
+    assert int(response.headers["Retry-After"]) > 0
+    assert open_server.post().ok

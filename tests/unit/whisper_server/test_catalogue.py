@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from faster_whisper import available_models
 
-from whisper_server.catalogue import ALIASES, SIZES, Model, find_model
+from whisper_server.catalogue import ALIASES, SIZES, Model, backend_of, find_model
 from whisper_server.errors import ModelUnavailable
 
 
@@ -45,3 +45,29 @@ def test_a_model_answers_to_its_name_its_alias_and_openais_name() -> None:
     model = Model("large-v3-turbo")
     assert all(model.answers_to(name) for name in ("large-v3-turbo", "turbo", "whisper-1"))
     assert not model.answers_to("base")
+
+
+def test_a_folder_in_mlx_form_is_a_model_too(tmp_path: Path) -> None:
+    for name in ("config.json", "weights.safetensors"):
+        (tmp_path / name).touch()
+    assert find_model(str(tmp_path)) == Model(tmp_path.name, tmp_path)
+    assert backend_of(str(tmp_path)) == "mlx"
+
+
+def test_the_files_of_a_model_say_which_engine_they_are_for(tmp_path: Path) -> None:
+    assert backend_of("demo") == "faster-whisper"
+    assert backend_of("mlx-community/whisper-large-v3-turbo") == "mlx"
+    (tmp_path / "config.json").touch()
+    (tmp_path / "model.bin").touch()
+    assert backend_of(str(tmp_path)) == "faster-whisper"
+
+
+@pytest.mark.parametrize("name", ["base", "turbo", "somebody/whisper-of-theirs", "", "gone"])
+def test_a_mere_name_is_for_any_engine(name: str) -> None:
+    assert backend_of(name) is None
+
+
+def test_a_folder_in_both_forms_is_for_either_engine(tmp_path: Path) -> None:
+    for name in ("config.json", "weights.npz", "model.bin"):
+        (tmp_path / name).touch()
+    assert backend_of(str(tmp_path)) is None

@@ -1,7 +1,13 @@
 """Subtitles and plain text."""
 
-from whisper_server.engines.base import Segment, Transcription
-from whisper_server.formats import as_srt, as_text, as_vtt
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from whisper_server.engines.base import Segment, Transcription, Word
+from whisper_server.formats import GrowingText, as_srt, as_text, as_vtt, render
+from whisper_server.forms import AudioForm
 
 
 def segment(start: float, end: float, text: str) -> Segment:
@@ -37,3 +43,55 @@ def test_text_cannot_break_out_of_its_cue() -> None:
     mean = [segment(0, 1, " a\n\n00:00 --> <b> & c")]
     assert as_vtt(mean).splitlines()[3] == "a 00:00 -&gt; &lt;b&gt; &amp; c"
     assert as_srt(mean).splitlines()[2] == "a 00:00 -> <b> & c"
+
+
+def whole(segments: Sequence[Segment]) -> Transcription:
+    return Transcription("en", 0.9, (("en", 0.9),), 4000.0, tuple(segments))
+
+
+def in_format(name: str, segments: Sequence[Segment], **fields: object) -> bytes:
+    form = AudioForm.model_validate({"response_format": name, **fields})
+    return render(whole(segments), form, "transcribe").body
+
+
+def test_json_has_the_text_alone() -> None:
+    assert in_format("json", SEGMENTS) == b'{"text":"one two three"}'
+
+
+def test_verbose_json_has_what_was_asked_for() -> None:
+    spoken = [Segment(0, 1, " one", 0, (7,), 0, -0.1, 1, 0, (Word(0, 1, " one", 0.5),))]
+    both = json.loads(
+        in_format("verbose_json", spoken, **{"timestamp_granularities[]": ["word", "segment"]})
+    )
+    assert both["words"] == [{"word": " one", "start": 0, "end": 1, "probability": 0.5}]
+    assert both["segments"][0]["tokens"] == [7]
+    assert "words" not in json.loads(in_format("verbose_json", spoken))
+
+
+@pytest.mark.parametrize("name", ["text", "srt", "vtt"])
+def test_the_others_are_plain_text(name: str) -> None:
+    form = AudioForm.model_validate({"response_format": name})
+    rendered = render(whole(SEGMENTS), form, "transcribe")
+    assert rendered.media_type == f"text/{name if name == 'vtt' else 'plain'}; charset=utf-8"
+    assert b"one two" in rendered.body
+
+
+ODD = (
+    segment(0, 1, "  "), segment(1, 2, " one "), segment(2, 3, ""), segment(3, 4, "  two"),
+    segment(4, 5, " "),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("segments", [(), SEGMENTS, ODD])
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+@pytest.mark.parametrize("name", ["json", "verbose_json", "text", "srt", "vtt"])
+def test_what_grows_ends_as_the_whole(
+    name: str, at_once: int, segments: tuple[Segment, ...]
+) -> None:
+    growing = GrowingText(name)
+    pieces = [growing.add(segments[i : i + at_once]) for i in range(0, len(segments), at_once)]
+    pieces.append(growing.end())
+    expected = (
+        whole(segments).text if name not in {"srt", "vtt"} else in_format(name, segments).decode()
+    )
+    assert "".join(pieces) == expected

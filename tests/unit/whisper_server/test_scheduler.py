@@ -1,33 +1,38 @@
-"""The line and the workers, without a server around them."""
+"""The line, the batches and the threads, without a server around them, over a stand-in engine."""
 
 import asyncio
-import threading
-from collections.abc import Callable
+import contextlib
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from whisper_server.engines.base import ShouldStop
-from whisper_server.errors import ClientGone, EngineStopped, Unavailable
-from whisper_server.scheduler import Scheduler
+from tests.whisper_stand_in import StandInEngine, everything, stand_in_plan, wav
+from whisper_server.engines.base import Options, Transcription, WindowInput
+from whisper_server.errors import (
+    ClientGone,
+    EngineFailed,
+    InvalidAudio,
+    OutOfMemory,
+    RequestTimeout,
+    Unavailable,
+)
+from whisper_server.meter import Meter
+from whisper_server.quality import LADDER
+from whisper_server.recording import Recording
+from whisper_server.scheduler import Limits, Scheduler
+from whisper_server.scheduler_state import Progress
+
+ENGLISH = Options(language="en")
+SHORT = 1.0
 
 
 async def never() -> None:
     """A client that stays."""
     await asyncio.Event().wait()
-
-
-async def at_once() -> None:
-    """A client that hangs up at the first look."""
-
-
-def until(stop: threading.Event) -> Callable[[ShouldStop], str]:
-    def work(should_stop: ShouldStop) -> str:
-        while not stop.wait(0.005):
-            if should_stop():
-                raise EngineStopped("told to")
-        return "done"
-
-    return work
 
 
 async def soon(condition: Callable[[], bool]) -> None:
@@ -36,110 +41,378 @@ async def soon(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def test_work_runs_side_by_side_up_to_the_worker_count() -> None:
-    async def scenario() -> None:
-        scheduler, stop = Scheduler(2, 8), threading.Event()
-        with scheduler.place(), scheduler.place(), scheduler.place():
-            tasks = [asyncio.create_task(scheduler.run(until(stop), never())) for _ in range(3)]
-            await soon(lambda: scheduler.in_flight == 2)
-            assert scheduler.waiting == 1
-            stop.set()
-            assert await asyncio.gather(*tasks) == ["done"] * 3
-        await soon(lambda: scheduler.in_flight == 0)
-        assert scheduler.waiting == 0
-        await scheduler.close(0)
+@dataclass
+class Bench:
+    scheduler: Scheduler
+    engine: StandInEngine
 
-    asyncio.run(scenario())
+    async def run(
+        self,
+        seconds: float = SHORT,
+        options: Options = ENGLISH,
+        gone: Coroutine[Any, Any, None] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        data: bytes | None = None,
+    ) -> Transcription:
+        recording = Recording([io.BytesIO(wav(seconds) if data is None else data)], 36_000, "file")
+        try:
+            with self.scheduler.place():
+                return await self.scheduler.run(recording, options, gone or never(), on_progress)
+        finally:
+            recording.close()
+
+    def start(self, *lengths: float) -> list[asyncio.Task[Transcription]]:
+        return [asyncio.create_task(self.run(seconds)) for seconds in lengths]
+
+
+@contextlib.asynccontextmanager
+async def bench(
+    engine: StandInEngine | None = None,
+    *,
+    busy: bool = False,
+    batch_size: int = 1,
+    streams: int = 1,
+    **limits: Any,
+) -> AsyncIterator[Bench]:
+    """A scheduler at work; a `busy` one hangs in its first batch until `engine.go` is set."""
+    engine = engine or StandInEngine()
+    if not busy:
+        engine.go.set()
+    bounds = Limits(**({"worker_count": 4, "max_waiting": 8} | limits))
+    plan = stand_in_plan(bounds.worker_count, batch_size, streams)
+    scheduler = Scheduler([engine], plan, bounds, Meter(), everything)
+    scheduler.start()
+    try:
+        yield Bench(scheduler, engine)
+    finally:
+        engine.go.set()
+        await scheduler.close(grace_seconds=0)
+
+
+def played(scenario: Callable[[], Awaitable[None]]) -> None:
+    async def with_limit() -> None:
+        async with asyncio.timeout(20):
+            await scenario()
+
+    asyncio.run(with_limit())
+
+
+def test_a_recording_comes_back_whole_and_in_its_place() -> None:
+    async def scenario() -> None:
+        async with bench(streams=3) as it:
+            found = await it.run(100.0)
+            assert found.duration_seconds == 100.0
+            assert found.segments[0].start == 0.0
+            assert found.segments[-1].end == 100.0
+            borders = [(one.end, two.start) for one, two in pairwise(found.segments)]
+            assert all(end == start for end, start in borders)
+            assert len(found.segments) >= 4
+
+    played(scenario)
+
+
+def test_windows_of_different_requests_share_a_batch() -> None:
+    async def scenario() -> None:
+        async with bench(busy=True, batch_size=4) as it:
+            first = it.start(SHORT)
+            await soon(lambda: len(it.engine.batches) == 1)
+            others = it.start(1.0, 2.0, 3.0)
+            await soon(lambda: it.scheduler.state().queued_windows == 3)
+            it.engine.go.set()
+            texts = [found.text for found in await asyncio.gather(*first, *others)]
+            assert texts == ["1.0", "1.0", "2.0", "3.0"]
+            assert [len(batch) for batch in it.engine.batches] == [1, 3]
+            assert it.scheduler.state().batch_fill == pytest.approx(0.5, abs=0.01)
+
+    played(scenario)
+
+
+def test_no_more_requests_are_in_work_than_there_are_workers() -> None:
+    async def scenario() -> None:
+        async with bench(busy=True, worker_count=2) as it:
+            tasks = it.start(*[SHORT] * 3)
+            await soon(lambda: it.scheduler.state().in_work == 2)
+            assert it.scheduler.state().waiting == 1
+            it.engine.go.set()
+            await asyncio.gather(*tasks)
+            assert (it.scheduler.state().in_work, it.scheduler.state().waiting) == (0, 0)
+
+    played(scenario)
 
 
 def test_one_more_than_the_line_holds_is_sent_away_for_a_while() -> None:
     async def scenario() -> None:
-        scheduler = Scheduler(1, 1)
-        with scheduler.place(), scheduler.place():
-            with pytest.raises(Unavailable) as caught, scheduler.place():
-                pass
-            assert int(caught.value.headers["Retry-After"]) >= 1
-        with scheduler.place():
-            pass
-        await scheduler.close(0)
+        async with bench(worker_count=1, max_waiting=1) as it:
+            with it.scheduler.place(), it.scheduler.place():
+                with pytest.raises(Unavailable, match="2 requests are in work") as caught:
+                    await it.run()
+                assert int(caught.value.headers["Retry-After"]) >= 1
+            assert (await it.run()).text == "1.0"
 
-    asyncio.run(scenario())
+    played(scenario)
 
 
-def test_work_of_a_client_that_left_the_line_never_starts() -> None:
+def test_the_line_is_bounded_in_seconds_of_audio() -> None:
     async def scenario() -> None:
-        scheduler, stop, started = Scheduler(1, 8), threading.Event(), threading.Event()
-        first = asyncio.create_task(scheduler.run(until(stop), never()))
-        await soon(lambda: scheduler.in_flight == 1)
-        with pytest.raises(ClientGone):
-            await scheduler.run(lambda _: started.set(), at_once())
-        stop.set()
-        await first
-        assert await scheduler.run(lambda _: "next", never()) == "next"
-        assert not started.is_set()
-        await scheduler.close(0)
+        async with bench(busy=True, worker_count=1, max_waiting_seconds=25.0) as it:
+            taken = it.start(20.0)
+            await soon(lambda: it.scheduler.state().waiting_audio_seconds == pytest.approx(20.0))
+            fits = it.start(4.0)
+            await soon(lambda: it.scheduler.state().waiting_audio_seconds == pytest.approx(24.0))
+            with pytest.raises(Unavailable, match="24 seconds of audio"):
+                await it.run(2.0)
+            it.engine.go.set()
+            await asyncio.gather(*taken, *fits)
+            assert (await it.run(40.0)).duration_seconds == 40.0, "alone, any length is taken"
 
-    asyncio.run(scenario())
+    played(scenario)
 
 
-def test_running_work_of_a_client_that_left_is_told_to_stop() -> None:
+def test_a_caller_who_hangs_up_frees_its_windows() -> None:
     async def scenario() -> None:
-        scheduler, hang_up = Scheduler(1, 8), asyncio.Event()
+        async with bench(busy=True) as it:
+            hang_up = asyncio.Event()
+            leaver = asyncio.create_task(it.run(60.0, gone=waits(hang_up)))
+            await soon(lambda: len(it.engine.batches) == 1)
+            stayer = it.start(2.0)
+            await soon(lambda: it.scheduler.state().queued_windows == 2)
+            hang_up.set()
+            with pytest.raises(ClientGone):
+                await leaver
+            assert it.scheduler.state().queued_windows == 1
+            it.engine.go.set()
+            assert (await stayer[0]).text == "2.0"
+            assert len(it.engine.batches) == 2, "what the leaver still had was not decoded"
 
-        async def gone() -> None:
-            await hang_up.wait()
-
-        task = asyncio.create_task(scheduler.run(until(threading.Event()), gone()))
-        await soon(lambda: scheduler.in_flight == 1)
-        hang_up.set()
-        with pytest.raises(ClientGone):
-            await task
-        await soon(lambda: scheduler.in_flight == 0)
-        await scheduler.close(0)
-
-    asyncio.run(scenario())
+    played(scenario)
 
 
-def test_closing_answers_everyone_and_stops_what_runs() -> None:
+async def waits(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+def test_a_caller_who_leaves_the_line_is_never_begun() -> None:
     async def scenario() -> None:
-        scheduler = Scheduler(1, 8)
-        tasks = [
-            asyncio.create_task(scheduler.run(until(threading.Event()), never())) for _ in range(2)
-        ]
-        await soon(lambda: scheduler.in_flight == 1)
-        await scheduler.close(grace_seconds=0.1)
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            assert isinstance(outcome, Unavailable)
-        with pytest.raises(Unavailable), scheduler.place():
-            pass
-        with pytest.raises(Unavailable):
-            await scheduler.run(lambda _: None, never())
-        await soon(lambda: scheduler.in_flight == 0)
+        async with bench(busy=True, worker_count=1) as it:
+            first = it.start(SHORT)
+            await soon(lambda: it.scheduler.state().in_work == 1)
+            hang_up = asyncio.Event()
+            leaver = asyncio.create_task(it.run(2.0, gone=waits(hang_up)))
+            await soon(lambda: it.scheduler.state().waiting == 1)
+            hang_up.set()
+            with pytest.raises(ClientGone):
+                await leaver
+            it.engine.go.set()
+            await asyncio.gather(*first)
+            await it.run(3.0)
+            assert [batch[0].seconds for batch in it.engine.batches] == [1.0, 3.0]
 
-    asyncio.run(scenario())
+    played(scenario)
+
+
+def test_a_request_gets_no_longer_than_its_time() -> None:
+    async def scenario() -> None:
+        async with bench(busy=True, request_timeout_seconds=0.05) as it:
+            with pytest.raises(RequestTimeout, match=r"0\.05 seconds"):
+                await it.run()
+            await soon(lambda: it.scheduler.state().in_work == 0)
+
+    played(scenario)
+
+
+def test_out_of_memory_halves_the_batch_and_nobody_fails() -> None:
+    def too_many(windows: Sequence[WindowInput]) -> Exception | None:
+        return OutOfMemory("CUDA out of memory") if len(windows) > 2 else None
+
+    async def scenario() -> None:
+        engine = StandInEngine(refuses=too_many)
+        async with bench(engine, busy=True, batch_size=8, worker_count=8) as it:
+            tasks = it.start(SHORT)
+            await soon(lambda: len(it.engine.batches) == 1)
+            tasks += it.start(*[SHORT] * 3)
+            tasks += it.start(90.0)
+            await soon(lambda: it.scheduler.state().queued_windows >= 6)
+            it.engine.go.set()
+            found = await asyncio.gather(*tasks)
+            assert [one.duration_seconds for one in found] == [1.0] * 4 + [90.0]
+            sizes = [len(batch) for batch in it.engine.batches]
+            assert max(sizes) > 2
+            assert it.scheduler.state().instances[0].batch_size <= 2
+
+    played(scenario)
+
+
+def test_one_window_that_does_not_fit_fails_by_itself() -> None:
+    async def scenario() -> None:
+        async with bench(StandInEngine(failure=OutOfMemory("CUDA out of memory"))) as it:
+            with pytest.raises(EngineFailed, match="out of memory"):
+                await it.run()
+
+    played(scenario)
+
+
+def test_a_window_that_breaks_the_engine_takes_nobody_along() -> None:
+    def poisoned(windows: Sequence[WindowInput]) -> Exception | None:
+        return EngineFailed("broke") if any(one.seconds == 2.0 for one in windows) else None
+
+    async def scenario() -> None:
+        async with bench(StandInEngine(refuses=poisoned), busy=True, batch_size=4) as it:
+            first = it.start(SHORT)
+            await soon(lambda: len(it.engine.batches) == 1)
+            others = it.start(1.5, 2.0, 2.5)
+            await soon(lambda: it.scheduler.state().queued_windows == 3)
+            it.engine.go.set()
+            await asyncio.gather(*first)
+            outcomes = await asyncio.gather(*others, return_exceptions=True)
+            assert isinstance(outcomes[1], EngineFailed)
+            assert [getattr(one, "text", None) for one in outcomes] == ["1.5", None, "2.5"]
+
+    played(scenario)
+
+
+def test_an_error_that_nobody_foresaw_ends_one_request_and_no_thread() -> None:
+    async def scenario() -> None:
+        async with bench(StandInEngine(failure=LookupError("inside"))) as it:
+            with pytest.raises(EngineFailed, match="inside"):
+                await it.run()
+            it.engine.failure = None
+            assert (await it.run()).text == "1.0"
+
+    played(scenario)
+
+
+def test_a_window_below_whispers_bar_is_decoded_again_alone_and_warmer() -> None:
+    async def scenario() -> None:
+        async with bench(StandInEngine(verdicts=(-2.0, -1.5, -0.5)), batch_size=4) as it:
+            found = await it.run()
+            assert [batch[0].temperature for batch in it.engine.batches] == [0.0, 0.2, 0.4]
+            assert all(len(batch) == 1 for batch in it.engine.batches)
+            assert found.segments[0].temperature == 0.4
+
+    played(scenario)
+
+
+def test_a_window_that_never_passes_ends_with_its_best_attempt() -> None:
+    async def scenario() -> None:
+        verdicts = (-2.0, -1.9, -1.2, -1.8, -1.7, -1.6)
+        async with bench(StandInEngine(verdicts=verdicts)) as it:
+            found = await it.run()
+            assert len(it.engine.batches) == len(LADDER)
+            assert found.segments[0].avg_logprob == -1.2
+
+    played(scenario)
+
+
+def test_a_temperature_that_was_asked_for_is_the_only_one() -> None:
+    async def scenario() -> None:
+        async with bench(StandInEngine(verdicts=(-2.0,))) as it:
+            await it.run(options=replace(ENGLISH, temperature=0.7))
+            assert [batch[0].temperature for batch in it.engine.batches] == [0.7]
+
+    played(scenario)
+
+
+def test_the_first_window_finds_the_language_for_the_others() -> None:
+    async def scenario() -> None:
+        async with bench(busy=True, batch_size=4) as it:
+            task = asyncio.create_task(it.run(100.0, options=Options()))
+            await soon(lambda: len(it.engine.batches) == 1)
+            assert it.scheduler.state().queued_windows == 0, "the others wait for it"
+            it.engine.go.set()
+            found = await task
+            languages = [call.language for call in it.engine.calls]
+            assert languages == [None] + ["en"] * (len(languages) - 1)
+            assert (found.language, found.language_probability) == ("en", 1.0)
+
+    played(scenario)
+
+
+def test_no_recording_is_prepared_far_ahead_of_its_decoding() -> None:
+    async def scenario() -> None:
+        async with bench(busy=True, batch_size=2) as it:
+            task = asyncio.create_task(it.run(1200.0))
+            await soon(lambda: len(it.engine.batches) == 1)
+            await soon(lambda: it.scheduler.in_flight == 1)
+            assert it.scheduler.state().queued_windows <= 4
+            it.engine.go.set()
+            assert (await task).duration_seconds == 1200.0
+
+    played(scenario)
+
+
+def test_progress_comes_in_order_and_adds_up() -> None:
+    async def scenario() -> None:
+        async with bench(streams=4) as it:
+            told: list[Progress] = []
+            found = await it.run(100.0, on_progress=told.append)
+            await asyncio.sleep(0)
+            segments = [segment for progress in told for segment in progress.segments]
+            assert segments == list(found.segments)
+            assert [one.is_begun for one in told[:2]] == [False, True]
+            steps = [one.seconds_done for one in told[2:]]
+            assert steps == sorted(set(steps))
+            assert told[-1].seconds_done == told[-1].seconds_total == 100.0
+            assert told[-1].instances == (0,)
+
+    played(scenario)
+
+
+def test_sequential_decoding_goes_piece_by_piece_and_hands_the_text_on() -> None:
+    async def scenario() -> None:
+        async with bench(streams=2, sequential=True) as it:
+            found = await it.run(700.0, options=replace(ENGLISH, prompt="before"))
+            assert len(it.engine.calls) == 3
+            assert it.engine.calls[0].prompt == "before"
+            assert it.engine.calls[1].prompt == found.segments[0].text
+            assert found.segments[-1].end == 700.0
+
+    played(scenario)
+
+
+def test_the_model_is_unloaded_when_idle_and_loaded_on_demand() -> None:
+    async def scenario() -> None:
+        engine = StandInEngine()
+        engine.may_load.set()
+        async with bench(engine, idle_unload_seconds=0.1) as it:
+            await soon(lambda: it.scheduler.state().instances[0].status == "unloaded")
+            assert (engine.loads, engine.unloads) == (0, 1)
+            assert (await it.run()).text == "1.0"
+            assert engine.loads == 1
+
+    played(scenario)
+
+
+def test_broken_audio_reaches_its_sender_alone() -> None:
+    async def scenario() -> None:
+        async with bench() as it:
+            with pytest.raises(InvalidAudio):
+                await it.run(data=b"this is no audio")
+            assert (await it.run()).text == "1.0"
+
+    played(scenario)
+
+
+def test_closing_answers_everyone() -> None:
+    async def scenario() -> None:
+        async with bench(busy=True, worker_count=1) as it:
+            tasks = it.start(SHORT, SHORT)
+            await soon(lambda: it.scheduler.state().in_work == 1)
+            await it.scheduler.close(grace_seconds=0.1)
+            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+                assert isinstance(outcome, Unavailable)
+            with pytest.raises(Unavailable):
+                await it.run()
+
+    played(scenario)
 
 
 def test_closing_lets_short_work_finish() -> None:
     async def scenario() -> None:
-        scheduler, stop = Scheduler(1, 8), threading.Event()
-        task = asyncio.create_task(scheduler.run(until(stop), never()))
-        await soon(lambda: scheduler.in_flight == 1)
-        asyncio.get_running_loop().call_later(0.05, stop.set)
-        await scheduler.close(grace_seconds=5)
-        assert await task == "done"
+        async with bench(busy=True) as it:
+            (task,) = it.start(SHORT)
+            await soon(lambda: len(it.engine.batches) == 1)
+            asyncio.get_running_loop().call_later(0.05, it.engine.go.set)
+            await it.scheduler.close(grace_seconds=5)
+            assert (await task).text == "1.0"
 
-    asyncio.run(scenario())
-
-
-def test_what_the_work_raises_reaches_the_asker() -> None:
-    async def scenario() -> None:
-        scheduler = Scheduler(1, 8)
-
-        def broken(_: ShouldStop) -> None:
-            raise LookupError("inside")
-
-        with pytest.raises(LookupError, match="inside"):
-            await scheduler.run(broken, never())
-        await scheduler.close(0)
-
-    asyncio.run(scenario())
+    played(scenario)

@@ -60,3 +60,47 @@ def test_the_key_is_in_no_representation_and_no_error(monkeypatch: pytest.Monkey
     with pytest.raises(ValidationError) as caught:
         load_settings({"api_key": "hush-hush"})
     assert "hush-hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "cards"), [("0", "0"), (" 1, 0 ", "1,0"), ("ALL", "all")])
+def test_cards_are_named_by_their_numbers(
+    monkeypatch: pytest.MonkeyPatch, text: str, cards: str
+) -> None:
+    monkeypatch.setenv("GPU_DEVICES", text)
+    assert load_settings({}).gpu_devices == cards
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("GPU_DEVICES", "cuda:0"),
+        ("GPU_DEVICES", "0,,1"),
+        ("GPU_DEVICES", "-1"),
+        ("MODEL_INSTANCES", "0"),
+        ("STREAMS", "65"),
+        ("BATCH_SIZE", "0"),
+        ("BATCH_WINDOW_MS", "-1"),
+        ("MAX_QUEUE_SECONDS", "0"),
+        ("REQUEST_TIMEOUT", "-5"),
+        ("IDLE_UNLOAD_SECONDS", "soon"),
+        ("DECODING", "fast"),
+        ("JOB_KEEP_SECONDS", "0"),
+        ("JOB_KEEP_COUNT", "1e99"),
+        ("WHISPER_BACKEND", "whisper.cpp"),
+        ("WHISPER_DEVICE", "tpu"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_by_the_variables_name(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(ValidationError) as caught:
+        load_settings({})
+    assert [error["loc"][0] for error in caught.value.errors()] == [variable]
+
+
+def test_nothing_is_unloaded_and_no_hour_long_file_is_given_up_by_default() -> None:
+    settings = load_settings({})
+    assert settings.idle_unload_seconds == 0
+    assert settings.request_timeout >= 3600
+    assert settings.max_queue_seconds >= settings.max_audio_seconds

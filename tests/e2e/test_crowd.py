@@ -1,0 +1,106 @@
+"""Many callers at once on one real server that decodes their speech in common batches."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.speech import speak
+from tests.whisper_process import WhisperProcess, running_server
+from tests.whisper_stand_in import TRANSCRIPTIONS
+
+SAMPLES = sorted(
+    path
+    for path in (Path(__file__).parents[2] / "samples").iterdir()
+    if path.suffix in {".mp3", ".opus"}
+)
+CALLERS = 8
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[WhisperProcess]:
+    """One stream of large batches, as on a GPU."""
+    with running_server(streams=1, cpu_threads=1, batch_size=4, worker_count=16) as process:
+        yield process
+
+
+def heard(server: WhisperProcess, file: Path, **fields: Any) -> dict[str, Any]:
+    data = {"response_format": "verbose_json", "timestamp_granularities[]": ["segment", "word"]}
+    with file.open("rb") as opened:
+        response = requests.post(
+            server.url + TRANSCRIPTIONS, files={"file": opened}, data=data | fields, timeout=120
+        )
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    return body
+
+
+def batch_sizes(server: WhisperProcess) -> tuple[float, float]:
+    """Windows decoded so far, and the calls that it took."""
+    (instance,) = requests.get(server.url + "/system", timeout=5).json()["instances"]
+    return instance["windows"], instance["batches"]
+
+
+def test_what_is_heard_does_not_depend_on_who_else_is_there(server: WhisperProcess) -> None:
+    """Token for token, with the times of segments and words and every number beside them: int8
+    arithmetic treats each row of a batch by itself, and so does the float arithmetic on a CPU."""
+    alone = {file: heard(server, file) for file in SAMPLES}
+    windows, batches = batch_sizes(server)
+    with ThreadPoolExecutor(CALLERS) as pool:
+        crowd = list(pool.map(lambda file: (file, heard(server, file)), SAMPLES * 2))
+    windows, batches = (
+        now - before for now, before in zip(batch_sizes(server), (windows, batches), strict=True)
+    )
+    assert windows / batches > 1.5, "they did not share batches"
+    for file, body in crowd:
+        assert body == alone[file], file.name
+
+
+def test_eight_callers_are_served_when_one_of_them_is_killed(
+    server: WhisperProcess, tmp_path: Path
+) -> None:
+    words = ["one two three", "alpha bravo", "seven eight nine", "delta echo foxtrot"]
+    files = [
+        speak(". ".join([text] * 4), tmp_path / f"{number}.wav")
+        for number, text in enumerate(words * 2)
+    ]
+    alone = [heard(server, file) for file in files]
+    diary = next(file for file in SAMPLES if file.stem == "voice-diary")
+    call = (
+        "import requests, sys; requests.post(sys.argv[1], files={'file': open(sys.argv[2], 'rb')})"
+    )
+    with ThreadPoolExecutor(CALLERS) as pool:
+        victim = subprocess.Popen(
+            [sys.executable, "-c", call, server.url + TRANSCRIPTIONS, str(diary)]
+        )
+        calls = [pool.submit(heard, server, file) for file in files[1:]]
+        wait_for_work(server)
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+        assert [call.result() for call in calls] == alone[1:]
+    ready = wait_until_idle(server)
+    assert ready["waiting"] == 0
+
+
+def wait_for_work(server: WhisperProcess) -> None:
+    deadline = time.monotonic() + 20
+    while not requests.get(server.url + "/ready", timeout=5).json()["in_flight"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def wait_until_idle(server: WhisperProcess) -> dict[str, Any]:
+    deadline = time.monotonic() + 20
+    while True:
+        ready: dict[str, Any] = requests.get(server.url + "/ready", timeout=5).json()
+        if not ready["in_flight"]:
+            return ready
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,57 @@
+"""What clients send, checked, and what it asks of the engine."""
+
+import pytest
+from pydantic import ValidationError
+
+from whisper_server.engines.base import Options
+from whisper_server.forms import AudioForm, JobForm, RecordingForm
+
+
+def test_left_out_fields_have_openais_defaults() -> None:
+    form = AudioForm.model_validate({})
+    assert (form.response_format, form.temperature, form.language) == ("json", 0.0, None)
+    assert (form.wants_segments(), form.wants_words(), form.stream) == (True, False, False)
+    assert form.options("transcribe") == Options()
+
+
+def test_a_language_becomes_its_code() -> None:
+    assert AudioForm.model_validate({"language": "German"}).options("translate").language == "de"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"response_format": "xml"}, {"response_format": "diarized_json"}, {"temperature": "1.5"},
+        {"temperature": "nan"}, {"language": "klingon"}, {"timestamp_granularities[]": ["char"]},
+        {"stream": "perhaps"}, {"beam_size": "0"}, {"beam_size": "11"}, {"beam_size": "2.5"},
+        {"vad_filter": "sometimes"},
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_refused(field: dict[str, object]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        AudioForm.model_validate(field)
+    assert str(caught.value.errors()[0]["loc"][0]) in field
+
+
+def test_a_format_with_speakers_is_refused_with_the_reason() -> None:
+    with pytest.raises(ValidationError, match="does not tell speakers apart"):
+        AudioForm.model_validate({"response_format": "diarized_json"})
+
+
+def test_a_job_does_not_stream() -> None:
+    with pytest.raises(ValidationError, match="GET /jobs"):
+        JobForm.model_validate({"stream": "true"})
+
+
+def test_words_are_asked_of_the_engine_only_when_a_client_asks() -> None:
+    words = AudioForm.model_validate({"timestamp_granularities[]": ["word", "segment"]})
+    assert words.options("transcribe").word_timestamps
+    assert not AudioForm.model_validate({}).options("transcribe").word_timestamps
+    recording = RecordingForm.model_validate({"word_timestamps": "true"})
+    assert recording.options("transcribe").word_timestamps
+
+
+def test_the_extras_of_other_servers_reach_the_engine() -> None:
+    fields = {"hotwords": "Aletsch", "vad_filter": "false", "beam_size": "1"}
+    options = RecordingForm.model_validate(fields).options("transcribe")
+    assert (options.hotwords, options.vad_filter, options.beam_size) == ("Aletsch", False, 1)

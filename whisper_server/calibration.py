@@ -1,0 +1,220 @@
+"""Finds the shape in which this machine decodes fastest, and remembers it for the next start."""
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from whisper_server.catalogue import find_model
+from whisper_server.engines.stopwatch import Stopwatch, ctranslate2_version
+from whisper_server.errors import OutOfMemory, StartError
+from whisper_server.hardware import cards
+from whisper_server.presets import EnginePlan, Machine, Shape
+
+CPU_BATCHES: tuple[int, ...] = (1, 2, 4, 8, 16)
+CARD_BATCHES: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+CARD_STREAMS = (1, 2)
+
+LOST_CAUSE = 0.8
+"""A larger batch is not tried once one is so much slower than the best of its streams."""
+TOO_LONG = 5.0
+"""Nor is one that would take so many times the share that a candidate has of the whole time."""
+WORTH_A_CHANGE = 1.05
+"""What is no faster than that is within the noise: then the smaller batch is better company."""
+
+CALIBRATED = "calibrated on this machine"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a measured shape holds for; anything else is another machine, or another model."""
+
+    model: str
+    device: str
+    compute_type: str
+    cores: int
+    card: str
+    ctranslate2: str
+
+    @classmethod
+    def of(cls, plan: EnginePlan, machine: Machine) -> "Subject":
+        """A model in a folder goes by its path: names of folders are not unique."""
+        found = find_model(plan.model)
+        is_cuda = plan.device == "cuda"
+        names = [card.name for card in cards()] if is_cuda else []
+        first = plan.device_indices[0]
+        return cls(
+            model=str(found.folder.resolve()) if found.folder else found.name,
+            device=plan.device,
+            compute_type=plan.compute_type,
+            cores=machine.cores,
+            card=names[first] if first < len(names) else "",
+            ctranslate2=ctranslate2_version(),
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A candidate and its speed; None where the device had no room for it."""
+
+    shape: Shape
+    windows_per_second: float | None
+
+
+class _Remembered(BaseModel):
+    """A shape as the file has it, with what it holds for."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    subject: Subject
+    streams: int = Field(ge=1, le=256)
+    threads: int = Field(ge=1, le=256)
+    batch_size: int = Field(ge=1, le=256)
+    windows_per_second: float = Field(gt=0)
+
+
+class _File(BaseModel):
+    shapes: list[_Remembered]
+
+
+def candidates(machine: Machine, device: str, preset: Shape) -> list[Shape]:
+    """The shapes to try, batches ascending, the preset's streams and threads among them.
+
+    On a CPU streams × threads is all cores, for fewer leave some idle.
+    """
+    if device == "cuda":
+        pairs = {(n, preset.threads) for n in CARD_STREAMS}
+    else:
+        cores = machine.cores
+        pairs, batches = (
+            {(n, cores // n) for n in range(1, cores + 1) if not cores % n},
+            CPU_BATCHES,
+        )
+    pairs.add((preset.streams, preset.threads))
+    batches = CARD_BATCHES if device == "cuda" else CPU_BATCHES
+    return [Shape(*pair, batch, CALIBRATED) for pair in sorted(pairs) for batch in batches]
+
+
+def measure(
+    folder: Path,
+    plan: EnginePlan,
+    shapes: Sequence[Shape],
+    seconds: float,
+    on_step: Callable[[Shape], None] = lambda _: None,
+) -> Iterator[Measured]:
+    """The speed of each of `shapes`; about `seconds` in all, more if a window takes long.
+
+    `on_step` is called before each. Leaves out batches that are larger than a lost cause. Raises
+    `ModelUnavailable`, `EngineFailed`.
+    """
+    part = seconds / len(shapes)
+    for (streams, threads), group in groupby(shapes, lambda shape: (shape.streams, shape.threads)):
+        watch = Stopwatch(
+            folder, plan.device, plan.device_indices[0], plan.compute_type, streams, threads
+        )
+        best = rate = 0.0
+        for shape in group:
+            if rate and streams * shape.batch_size / rate > TOO_LONG * part:
+                break
+            on_step(shape)
+            try:
+                rate = watch.windows_per_second(shape.batch_size, part)
+            except OutOfMemory:
+                yield Measured(shape, None)
+                break
+            yield Measured(shape, rate)
+            best = max(best, rate)
+            if rate < LOST_CAUSE * best:
+                break
+        watch.close()
+
+
+def best_of(measured: Sequence[Measured]) -> Measured:
+    """The fastest; of those that are as good as equal, the one with the smallest batches."""
+    rated = [(found.windows_per_second or 0.0, found) for found in measured]
+    fastest = max(rate for rate, _ in rated)
+    if not fastest:
+        raise StartError("No shape could be measured: the device has no room for a single window.")
+    equal = [found for rate, found in rated if rate * WORTH_A_CHANGE >= fastest]
+    return min(equal, key=lambda found: (found.shape.batch_size, found.shape.streams))
+
+
+def remembered(subject: Subject, file: Path | None = None) -> Shape | None:
+    """The shape that was measured for it; a file that cannot be read counts as none."""
+    for entry in _read(file or cache_file()):
+        if entry.subject == subject:
+            return Shape(entry.streams, entry.threads, entry.batch_size, CALIBRATED)
+    return None
+
+
+def remember(subject: Subject, best: Measured, file: Path | None = None) -> Path:
+    """Write it down, whole or not at all; raises `StartError` when the disk does not take it."""
+    file = file or cache_file()
+    shape = best.shape
+    entry = _Remembered(
+        subject=subject,
+        streams=shape.streams,
+        threads=shape.threads,
+        batch_size=shape.batch_size,
+        windows_per_second=best.windows_per_second or 0.0,
+    )
+    others = [old for old in _read(file) if old.subject != subject]
+    content = _File(shapes=[*others, entry]).model_dump_json(indent=2)
+    try:
+        _replace(file, content)
+    except OSError as error:
+        raise StartError(
+            f"The shape cannot be remembered in {file}: {error.strerror or error}. Set "
+            f"STREAMS={shape.streams} CPU_THREADS={shape.threads} BATCH_SIZE={shape.batch_size}."
+        ) from error
+    return file
+
+
+def cache_file() -> Path:
+    """In the user's cache folder, as the platform has it."""
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container may run as a user that nobody knows
+        home = Path(tempfile.gettempdir())
+    if sys.platform == "darwin":
+        folder = home / "Library" / "Caches"
+    elif sys.platform == "win32":
+        folder = Path(os.environ.get("LOCALAPPDATA", home))
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return folder / "stt" / "whisper-shapes.json"
+
+
+def _read(file: Path) -> list[_Remembered]:
+    try:
+        return _File.model_validate_json(file.read_bytes()).shapes
+    except FileNotFoundError:
+        return []
+    except (OSError, ValidationError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not what we wrote"
+        logger.warning("Ignoring %s (%s): whisper-server calibrate makes it anew", file, reason)
+        return []
+
+
+def _replace(file: Path, content: str) -> None:
+    """Beside it, then in its place, so that nobody ever reads half of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        "w", dir=file.parent, prefix=f".{file.name}-", delete=False, encoding="utf-8"
+    ) as draft:
+        try:
+            draft.write(content)
+            draft.flush()
+            os.fsync(draft.fileno())
+            Path(draft.name).replace(file)
+        except BaseException:
+            Path(draft.name).unlink(missing_ok=True)
+            raise

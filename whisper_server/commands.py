@@ -1,0 +1,138 @@
+"""What `whisper-server` does besides serving: calibrate, download. The only importer of rich."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from whisper_server.calibration import (
+    Measured,
+    Subject,
+    best_of,
+    candidates,
+    measure,
+    remember,
+)
+from whisper_server.catalogue import MLX, find_model
+from whisper_server.engines.choice import folder_of
+from whisper_server.engines.faster_whisper import cuda_device_count
+from whisper_server.errors import StartError
+from whisper_server.hardware import number_cards_as_nvidia_smi, this_machine
+from whisper_server.presets import EnginePlan, Shape, plan_engine
+from whisper_server.settings import Settings
+
+EXIT_INTERRUPTED = 130
+
+_SHAPE_SETTINGS = {
+    "streams": "STREAMS",
+    "cpu_threads": "CPU_THREADS",
+    "batch_size": "BATCH_SIZE",
+    "model_instances": "MODEL_INSTANCES",
+}
+
+
+def calibrate(settings: Settings, seconds: float) -> int:
+    """Measure the shapes that suit this machine, show them, remember the best.
+
+    Returns the exit code; raises `StartError`.
+    """
+    logging.basicConfig(format="%(message)s")
+    number_cards_as_nvidia_smi()
+    machine = this_machine(cuda_device_count())
+    left_open = settings.model_copy(update=dict.fromkeys(_SHAPE_SETTINGS))
+    plan = plan_engine(left_open, machine)
+    if plan.backend == MLX:
+        raise StartError(
+            "mlx computes one batch at a time: there is no shape to calibrate but --batch-size."
+        )
+    folder = folder_of(find_model(plan.model), plan, settings.model_dir)
+    shapes = candidates(machine, plan.device, plan.shape)
+    screen = Console()
+    screen.print(
+        f"{plan.model} on {plan.devices[0]} as {plan.compute_type}, {machine.cores} core(s): "
+        f"up to {len(shapes)} shapes, about {seconds:g} s",
+        soft_wrap=True,
+    )
+    try:
+        measured = _measured(plan, folder, shapes, seconds)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted: nothing was remembered.\n")
+        sys.stderr.flush()
+        os._exit(EXIT_INTERRUPTED)  # the threads are deep in native code
+    best = best_of(measured)
+    screen.print(_table(measured, best))
+    file = remember(Subject.of(plan, machine), best)
+    for line in (_verdict(measured, best, plan.shape), f"Remembered in {file} for the next start."):
+        screen.print(line, soft_wrap=True, highlight=False)
+    overruled = [name for field, name in _SHAPE_SETTINGS.items() if getattr(settings, field)]
+    if overruled:
+        screen.print(f"But {', '.join(overruled)} is set, which wins over it.", soft_wrap=True)
+    return 0
+
+
+def download(settings: Settings) -> int:
+    """Fetch the model that the settings name and print where it is.
+
+    Returns the exit code; raises `StartError`.
+    """
+    # A model may be fetched on a machine that lacks the card it is for.
+    elsewhere = {"gpu_devices": None, "device": "metal" if settings.device == "metal" else "auto"}
+    plan = plan_engine(settings.model_copy(update=elsewhere), this_machine(cuda_device_count()))
+    model = find_model(plan.model)
+    folder = folder_of(model, plan, settings.model_dir)
+    sys.stderr.write(f"Model {model.name} for {plan.backend} is on this machine:\n")
+    sys.stdout.write(f"{folder}\n")
+    return 0
+
+
+def _measured(
+    plan: EnginePlan, folder: Path, shapes: list[Shape], seconds: float
+) -> list[Measured]:
+    """With a bar on a terminal, without one elsewhere."""
+    screen = Console(stderr=True)
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("", total=len(shapes))
+        return list(
+            measure(
+                folder,
+                plan,
+                shapes,
+                seconds,
+                lambda shape: bar.update(
+                    task, completed=shapes.index(shape), description=str(shape)
+                ),
+            )
+        )
+
+
+def _table(measured: list[Measured], best: Measured) -> Table:
+    table = Table("streams", "threads", "batch", "windows/s", "")
+    for column in table.columns:
+        column.justify = "right"
+    for found in measured:
+        shape, rate = found.shape, found.windows_per_second
+        table.add_row(
+            str(shape.streams),
+            str(shape.threads),
+            str(shape.batch_size),
+            "no room" if rate is None else f"{rate:.2f}",
+            "fastest" if found is best else "",
+        )
+    return table
+
+
+def _verdict(measured: list[Measured], best: Measured, preset: Shape) -> str:
+    def rate_of(shape: Shape) -> float | None:
+        """Shapes are equal whatever the reason that they were chosen for."""
+        same = (found for found in measured if str(found.shape) == str(shape))
+        return next((found.windows_per_second for found in same), None)
+
+    if str(best.shape) == str(preset):
+        return f"Fastest: {best.shape}, as the preset has it."
+    before, now = rate_of(preset), best.windows_per_second
+    gain = f", {now / before:.2f} times the preset ({preset})" if now and before else ""
+    return f"Fastest: {best.shape}{gain}."

@@ -1,0 +1,45 @@
+"""What stands before a window's text: hotwords and prompt, as tokens."""
+
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Any
+
+from whisper_server.engines.base import Options, WindowInput
+
+
+class Contexts:
+    """Needs the model's tokenizer, but not its weights; `max_length` is that of a whole text."""
+
+    def __init__(self, tokenizer: Any, max_length: int) -> None:
+        self._tokenizer = tokenizer
+        self._room = max_length // 2 - 1
+        self._tokens = lru_cache(maxsize=64)(self._new_tokens)
+
+    def batch_key(self, window: WindowInput) -> Hashable:
+        """CTranslate2 has one set of search options a call, and the prompts equally long."""
+        options = window.options
+        search = (window.temperature, options.beam_size)
+        return options.task, search, options.word_timestamps, len(self.tokens(options))
+
+    def tokens(self, options: Options) -> tuple[int, ...]:
+        """Hotwords and prompt, in the half of its places that Whisper leaves to the context.
+
+        Of hotwords the first count, of a prompt the last; with both, each may have its half.
+        """
+        return self._tokens(options.prompt, options.hotwords)
+
+    def fitting(self, hotwords: str | None) -> str | None:
+        """As much of them as leaves room for the text before, in faster-whisper's long form."""
+        return self._tokenizer.decode(self._encode(hotwords)[: self._room // 2]) or None
+
+    def _new_tokens(self, prompt: str | None, hotwords: str | None) -> tuple[int, ...]:
+        first, last = self._encode(hotwords), self._encode(prompt)
+        first = first[: max(self._room // 2, self._room - len(last))]
+        last = last[max(0, len(last) - (self._room - len(first))) :]
+        if not first and not last:
+            return ()
+        return (self._tokenizer.token_to_id("<|startofprev|>"), *first, *last)
+
+    def _encode(self, text: str | None) -> list[int]:
+        text = (text or "").strip()
+        return self._tokenizer.encode(f" {text}", add_special_tokens=False).ids if text else []

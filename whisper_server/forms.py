@@ -1,0 +1,131 @@
+"""The form fields that clients send, checked, and what they ask of the engine."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from whisper_server.engines.base import Options, Task
+from whisper_server.languages import language_code
+
+ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+Granularity = Literal["segment", "word"]
+
+LARGEST_BEAM = 10
+"""Each beam takes its own share of the device's memory."""
+
+
+def _known_language(text: str) -> str:
+    code = language_code(text)
+    if code is None:
+        raise ValueError("not a language code (like en) or English name (like english)")
+    return code
+
+
+def _without_speakers(response_format: object) -> object:
+    if response_format == "diarized_json":
+        raise ValueError("this server does not tell speakers apart; verbose_json has the times")
+    return response_format
+
+
+def _not_streaming(wanted: bool) -> bool:
+    if wanted:
+        raise ValueError("a job does not stream: ask for it with GET /jobs/{id}")
+    return wanted
+
+
+class UploadForm(BaseModel):
+    """What every upload takes beside its files. Unknown fields are ignored; an empty
+    field counts as not sent.
+
+    `unheeded` are the fields of OpenAI's form that no Whisper can honour: they are accepted, and
+    the answer carries a `Warning`.
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    unheeded: ClassVar[tuple[str, ...]] = (
+        "chunking_strategy", "include", "keywords", "languages", "known_speaker_names",
+        "known_speaker_references",
+    )  # fmt: skip
+
+    model: str | None = Field(
+        None, description="The loaded model's name, or whisper-1 for whichever is loaded."
+    )
+    language: Annotated[str, AfterValidator(_known_language)] | None = Field(
+        None,
+        description="Spoken language, as code (en) or English name; detected when left out.",
+    )
+    prompt: str | None = Field(None, description="Words that precede the recording, as context.")
+    hotwords: str | None = Field(
+        None, description="Names and terms to listen for, like: Aletsch, firn."
+    )
+    temperature: float = Field(
+        0.0, ge=0.0, le=1.0, description="0 = Whisper's own ladder of temperatures."
+    )
+    beam_size: int = Field(
+        5, ge=1, le=LARGEST_BEAM, description="Hypotheses side by side; 1 is fastest."
+    )
+    vad_filter: bool = Field(
+        True, description="Whether to leave out what is no speech before the model listens."
+    )
+
+    def options(self, task: Task) -> Options:
+        """What the engine is asked to do."""
+        return Options(
+            task=task,
+            language=self.language,
+            prompt=self.prompt,
+            temperature=self.temperature,
+            word_timestamps=self.wants_words(),
+            hotwords=self.hotwords,
+            beam_size=self.beam_size,
+            vad_filter=self.vad_filter,
+        )
+
+    def wants_words(self) -> bool:
+        """Whether each word's times are asked for."""
+        raise NotImplementedError
+
+
+class AudioForm(UploadForm):
+    """What `/v1/audio/transcriptions` and `/translations` take beside the file."""
+
+    response_format: Annotated[ResponseFormat, BeforeValidator(_without_speakers)] = Field(
+        "json", description="verbose_json has segments with their times and Whisper's figures."
+    )
+    timestamp_granularities: list[Granularity] = Field(
+        ["segment"],
+        alias="timestamp_granularities[]",
+        description="`word` needs `response_format=verbose_json`; of a translation its times are "
+        "less sure.",
+    )
+    stream: bool = Field(
+        False, description="Whether to answer with server-sent events as segments become ready."
+    )
+
+    def is_verbose(self) -> bool:
+        return self.response_format == "verbose_json"
+
+    def wants_words(self) -> bool:
+        return "word" in self.timestamp_granularities
+
+    def wants_segments(self) -> bool:
+        return "segment" in self.timestamp_granularities
+
+
+class JobForm(AudioForm):
+    """What `/jobs` takes beside the file."""
+
+    task: Task = "transcribe"
+    stream: Annotated[bool, AfterValidator(_not_streaming)] = Field(
+        False, description="Only false: a job is asked for later."
+    )
+
+
+class RecordingForm(UploadForm):
+    """What `/transcribe` takes beside the files."""
+
+    word_timestamps: bool = Field(False, description="Whether segments have `words`.")
+
+    def wants_words(self) -> bool:
+        return self.word_timestamps

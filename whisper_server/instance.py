@@ -1,0 +1,143 @@
+"""One copy of the model at work: loads on demand, decodes batches, unloads when idle."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from whisper_server.engines.base import Engine, ShouldStop, WindowInput, WindowResult
+from whisper_server.errors import OutOfMemory
+from whisper_server.scheduler_state import InstanceState, InstanceStatus
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+
+class Instance:
+    """Used by several decoding threads at once. `batch_size` shrinks when memory runs out."""
+
+    def __init__(self, number: int, engine: Engine, device: str, batch_size: int) -> None:
+        self.id = number
+        self.engine = engine
+        self.batch_size = batch_size
+        self._device = device
+        self._lock = threading.Lock()
+        self._loaded = False
+        self._loading = True
+        self._users = 0
+        self._idle_since = time.monotonic()
+        self._batches = 0
+        self._windows = 0
+        self._audio_seconds = 0.0
+        self._busy_seconds = 0.0
+
+    def begin(self) -> None:
+        """The engine is loaded."""
+        self._loaded, self._loading = True, False
+        self._idle_since = time.monotonic()
+
+    def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
+        """As the engine's; raises `OutOfMemory` after it has halved the batch size for good."""
+        audio_seconds = sum(window.seconds for window in windows)
+        try:
+            return self._run(lambda: self.engine.decode(windows), len(windows), audio_seconds)
+        except OutOfMemory:
+            self._shrink(len(windows))
+            raise
+
+    def transcribe(self, piece: WindowInput, should_stop: ShouldStop) -> WindowResult:
+        """One piece in Whisper's sequential form; `piece.features` are its samples."""
+        found = self._run(
+            lambda: self.engine.transcribe(piece.features, piece.options, should_stop),
+            1,
+            piece.seconds,
+        )
+        return WindowResult(
+            language=found.language,
+            language_probs=found.top_language_probs,
+            segments=found.segments,
+            temperature=piece.temperature,
+            avg_logprob=0.0,
+            compression_ratio=0.0,
+            no_speech_prob=0.0,
+        )
+
+    def unload_if_idle(self, idle_seconds: float) -> None:
+        """Give the memory back if nothing was decoded for so long."""
+        with self._lock:
+            idle = time.monotonic() - self._idle_since
+            if self._loaded and not self._users and idle >= idle_seconds:
+                self.engine.unload()
+                self._loaded = False
+                logger.info("Instance %d: model unloaded after %.0f s without work", self.id, idle)
+
+    def state(self) -> InstanceState:
+        return InstanceState(
+            id=self.id,
+            device=self._device,
+            status=self._status(),
+            batch_size=self.batch_size,
+            batches=self._batches,
+            windows=self._windows,
+            audio_seconds=self._audio_seconds,
+            busy_seconds=self._busy_seconds,
+        )
+
+    def _run(self, work: Callable[[], Answer], windows: int, audio_seconds: float) -> Answer:
+        """Run `work` on the loaded model, and count it."""
+        with self._in_use():
+            started = time.monotonic()
+            answer = work()
+            taken = time.monotonic() - started
+        with self._lock:
+            self._batches += 1
+            self._windows += windows
+            self._audio_seconds += audio_seconds
+            self._busy_seconds += taken
+        return answer
+
+    def _status(self) -> InstanceStatus:
+        if self._loading:
+            return "loading"
+        if not self._loaded:
+            return "unloaded"
+        return "busy" if self._users else "idle"
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        with self._lock:  # others wait here while it loads
+            if not self._loaded:
+                self._load()
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._idle_since = time.monotonic()
+
+    def _load(self) -> None:
+        started = time.monotonic()
+        self._loading = True
+        try:
+            self.engine.load()
+        finally:
+            self._loading = False
+        self._loaded = True
+        logger.info("Instance %d: model loaded in %.1f s", self.id, time.monotonic() - started)
+
+    def _shrink(self, windows: int) -> None:
+        with self._lock:
+            smaller = max(1, windows // 2)
+            if smaller < self.batch_size:
+                self.batch_size = smaller
+                logger.warning(
+                    "Instance %d: out of memory with %d window(s) at once, goes on with %d "
+                    "(set BATCH_SIZE to begin with that)",
+                    self.id,
+                    windows,
+                    smaller,
+                )

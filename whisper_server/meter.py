@@ -1,0 +1,189 @@
+"""What the server counts and times, in Prometheus' form (https://prometheus.io/docs/concepts)."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    Summary,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from whisper_server.hardware import process_bytes
+from whisper_server.scheduler_state import SchedulerState
+
+Stage = Literal["prepare", "queue", "decode"]
+"""prepare: upload → samples → speech → spectrograms, a step; queue: a window waits; decode: a
+batch."""
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+CLIENT_GONE = 499
+"""The status of a request whose caller hung up before there was an answer."""
+NO_ROUTE = "none"
+"""The route of a request for a path that does not exist; its path would be one more label each."""
+
+_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_REQUEST_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+_REAL_TIME_FACTORS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside every counter
+
+
+class Meter:
+    """One registry for one server, so that tests may start several in a process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)  # Linux alone has something for it
+        self._requests = Counter(
+            "whisper_requests",
+            "Answers by route and status; 499: the caller hung up first",
+            ["route", "status"],
+            registry=self._registry,
+        )
+        self._request_seconds = Histogram(
+            "whisper_request_seconds",
+            "From a request's first byte to the end of its answer",
+            ["route"],
+            buckets=_REQUEST_SECONDS,
+            registry=self._registry,
+        )
+        self._audio_seconds = Counter(
+            "whisper_audio_seconds",
+            "Seconds of recordings that were transcribed whole",
+            registry=self._registry,
+        )
+        self._real_time_factor = Histogram(
+            "whisper_real_time_factor",
+            "Of each recording: seconds from its admission to its result, by its own seconds",
+            buckets=_REAL_TIME_FACTORS,
+            registry=self._registry,
+        )
+        self._errors = Counter(
+            "whisper_errors", "Errors by their code", ["kind"], registry=self._registry
+        )
+        self._stages = Summary(
+            "whisper_stage_seconds",
+            "Time by stage: prepare (a step of a recording), queue (a window waits), decode "
+            "(a batch)",
+            ["stage"],
+            registry=self._registry,
+        )
+        self._batches = Histogram(
+            "whisper_batch_windows",
+            "Windows that were decoded together",
+            buckets=_BATCHES,
+            registry=self._registry,
+        )
+        self._decoded_seconds = Counter(
+            "whisper_decoded_audio_seconds",
+            "Seconds of audio in the windows that were decoded, repeated attempts included",
+            registry=self._registry,
+        )
+
+    def watch(self, state: Callable[[], SchedulerState]) -> None:
+        """Show the line and the copies of the model as they are whenever somebody looks."""
+        self._registry.register(_StateCollector(state))
+
+    def request_ended(self, route: str, status: int, seconds: float) -> None:
+        """An answer has left (or its client has: 499)."""
+        self._requests.labels(route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def recording_done(self, audio_seconds: float, seconds: float) -> None:
+        """A recording was transcribed whole; `seconds` from its admission to its result."""
+        self._audio_seconds.inc(audio_seconds)
+        if audio_seconds > 0:
+            self._real_time_factor.observe(seconds / audio_seconds)
+
+    def error(self, kind: str) -> None:
+        """`kind` is an error's `code`, like queue_full or invalid_audio."""
+        self._errors.labels(kind).inc()
+
+    def stage(self, name: Stage, seconds: float) -> None:
+        """Time that one window, or one piece, took in a stage."""
+        self._stages.labels(name).observe(seconds)
+
+    def batch(self, size: int, audio_seconds: float, seconds: float) -> None:
+        """One call of an engine's `decode`."""
+        self._batches.observe(size)
+        self._decoded_seconds.inc(audio_seconds)
+        self.stage("decode", seconds)
+
+    def text(self) -> bytes:
+        """Everything, as Prometheus reads it; its type is `CONTENT_TYPE`."""
+        return generate_latest(self._registry)
+
+
+class RequestCount:
+    """ASGI middleware: counts each answer under its route's template, never under its path."""
+
+    def __init__(self, app: ASGIApp, meter: Meter) -> None:
+        self._app = app
+        self._meter = meter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.monotonic(), CLIENT_GONE
+
+        async def send_and_look(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_look)
+        finally:
+            route = getattr(scope.get("route"), "path", NO_ROUTE)
+            self._meter.request_ended(route, status, time.monotonic() - started)
+
+
+class _StateCollector(Collector):
+    """Asks the scheduler when Prometheus asks us."""
+
+    def __init__(self, state: Callable[[], SchedulerState]) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        state = self._state()
+        for name, text, value in (
+            ("capacity", "Requests that can be in work at once", state.capacity),
+            ("requests_in_work", "Requests in work", state.in_work),
+            ("requests_waiting", "Requests admitted beside them", state.waiting),
+            ("queue_audio_seconds", "Seconds of audio that wait", state.waiting_audio_seconds),
+            ("queue_windows", "Windows of speech that wait for a batch", state.queued_windows),
+            ("batch_fill", "Share of a batch's places taken lately", state.batch_fill),
+            ("speed", "Seconds of audio lately done in a second of work", state.speed),
+        ):
+            yield GaugeMetricFamily(
+                f"whisper_{name}", text, value=float("nan") if value is None else value
+            )
+        yield self._instances(state)
+        if sys.platform != "linux":
+            yield GaugeMetricFamily(
+                "process_resident_memory_bytes", "Resident memory size in bytes.", process_bytes()
+            )
+
+    def _instances(self, state: SchedulerState) -> Metric:
+        family = CounterMetricFamily(
+            "whisper_instance_busy_seconds",
+            "Time that each copy of the model has decoded, its streams added up",
+            labels=["instance", "device"],
+        )
+        for instance in state.instances:
+            family.add_metric([str(instance.id), instance.device], instance.busy_seconds)
+        return family

@@ -1,0 +1,257 @@
+"""The threads that do the work: some prepare recordings, some decode batches of their windows."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+
+from whisper_server.batching import WindowQueue
+from whisper_server.engines.base import SAMPLE_RATE, Engine, Samples, WindowResult
+from whisper_server.errors import EngineFailed, ModelUnavailable, OutOfMemory, Unavailable
+from whisper_server.instance import Instance
+from whisper_server.meter import Meter
+from whisper_server.presets import EnginePlan
+from whisper_server.request_work import Manner, QueuedWindow, RequestWork
+from whisper_server.scheduler_state import InstanceState
+from whisper_server.windows import Span, cut_into_pieces, cut_into_windows
+
+FindSpeech = Callable[[Samples, float], list[Span]]
+"""Where somebody speaks in a piece, and the longest span there may be, in seconds."""
+
+WINDOWS_AHEAD = 2
+"""Windows of one recording that are queued or decoded, for each place in a batch: enough that
+the decoders find the next ones ready."""
+PREPARING_THREADS = 8
+RELOAD_RETRY_SECONDS = 30
+LOOKS_PER_IDLE_PERIOD = 4
+
+logger = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """`submit` a work, wait for its `result`. Thread-safe."""
+
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        plan: EnginePlan,
+        meter: Meter,
+        find_speech: FindSpeech,
+        *,
+        sequential: bool,
+        batch_window_seconds: float,
+        idle_unload_seconds: float,
+    ) -> None:
+        self._shape = plan.shape
+        self._meter = meter
+        self._find_speech = find_speech
+        self._sequential = sequential
+        self._batch_window_seconds = batch_window_seconds
+        self._idle_unload_seconds = idle_unload_seconds
+        self._instances = [
+            Instance(number, engine, device, plan.shape.batch_size)
+            for number, (engine, device) in enumerate(zip(engines, plan.devices, strict=True))
+        ]
+        self._streams = len(self._instances) * plan.shape.streams
+        self._queue = WindowQueue(more_is_coming=lambda: self._preparing.value > 0)
+        self._pool = ThreadPoolExecutor(PREPARING_THREADS, thread_name_prefix="prepare")
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._preparing = _Gauge()
+        self._decoding = _Gauge()
+        self._fill = _Average()
+        self._pace = _Average()
+
+    def start(self) -> None:
+        """Begin to decode; the engines are loaded."""
+        self._find_speech(np.zeros(SAMPLE_RATE, np.float32), 1.0)  # its model takes a while to load
+        for instance in self._instances:
+            instance.begin()
+            for stream in range(self._shape.streams):
+                self._start_thread(partial(self._decode_forever, instance), f"decode-{stream}")
+        if self._idle_unload_seconds:
+            self._start_thread(self._unload_forever, "unload")
+
+    def close(self) -> None:
+        """No batch is begun any more."""
+        self._closed.set()
+        self._queue.close()
+        self._pool.shutdown(wait=False)
+
+    @property
+    def busy(self) -> int:
+        """Threads at work, also for a request whose client has left and that is winding down."""
+        return self._preparing.value + self._decoding.value
+
+    @property
+    def queued_windows(self) -> int:
+        return len(self._queue)
+
+    @property
+    def batch_fill(self) -> float | None:
+        """The share of a batch's places that were taken lately; None before the first batch."""
+        return self._fill.ratio
+
+    @property
+    def speed(self) -> float | None:
+        """Seconds of audio that all streams together do in a second, as measured lately."""
+        pace = self._pace.ratio
+        return None if pace is None else pace * self._streams
+
+    def instances(self) -> tuple[InstanceState, ...]:
+        return tuple(instance.state() for instance in self._instances)
+
+    def manner(self) -> Manner:
+        """How this pipeline wants its recordings cut."""
+        engine = self._instances[0].engine
+        length = engine.window_seconds
+        cut = partial(cut_into_windows, window_seconds=length)
+        return Manner(
+            cut=cut_into_pieces
+            if self._sequential
+            else partial(cut, find_speech=lambda samples: self._find_speech(samples, length)),
+            cut_everything=cut_into_pieces if self._sequential else partial(cut, find_speech=None),
+            features=engine.features,
+            batch_key=engine.batch_key,
+            ahead=WINDOWS_AHEAD * self._streams * self._shape.batch_size,
+            sequential=self._sequential,
+        )
+
+    def measure(self, work: RequestWork) -> Future[None]:
+        """Find out the length of the work's recording; raises RuntimeError when closed."""
+        return self._pool.submit(work.measure)
+
+    def submit(self, work: RequestWork) -> None:
+        """Have a thread take the work's next step, if there is one to take."""
+        if not work.claims_step():
+            return
+        try:
+            self._pool.submit(self._step, work)
+        except RuntimeError:  # the pool is shut down: everybody is told so
+            work.forgo_step()
+
+    def drop(self, work: RequestWork) -> None:
+        """Forget the windows of a work that nobody waits for any more."""
+        self._queue.drop(work)
+
+    def _start_thread(self, target: Callable[[], None], name: str) -> None:
+        threading.Thread(target=target, name=name, daemon=True).start()
+
+    def _step(self, work: RequestWork) -> None:
+        with self._preparing:
+            started = time.monotonic()
+            try:
+                ready = work.step()
+            except Exception as error:
+                work.fail(error)
+                ready = []
+            self._meter.stage("prepare", time.monotonic() - started)
+            self._queue.push(ready)
+        self._queue.wake()  # nothing more may be coming
+        if work.is_over:
+            self._queue.drop(work)
+        self.submit(work)
+
+    def _decode_forever(self, instance: Instance) -> None:
+        patience = self._batch_window_seconds
+        while batch := self._queue.take(lambda: instance.batch_size, patience):
+            live = [queued for queued in batch if not queued.work.is_over]
+            if live:
+                with self._decoding:
+                    self._decode(instance, live)
+
+    def _decode(self, instance: Instance, batch: list[QueuedWindow]) -> None:
+        started = time.monotonic()
+        for queued in batch:
+            self._meter.stage("queue", started - queued.queued_at)
+        try:
+            results = self._results(instance, batch)
+        except OutOfMemory as error:
+            self._try_again(batch, error, alone=False)
+        except ModelUnavailable as error:  # it was unloaded, and cannot be had back
+            away = Unavailable(str(error), RELOAD_RETRY_SECONDS, code="model_unavailable")
+            for queued in batch:
+                queued.work.fail(away)
+        except Exception as error:
+            self._try_again(batch, error, alone=True)
+        else:
+            self._account(instance, batch, time.monotonic() - started)
+            for queued, result in zip(batch, results, strict=True):
+                self._deliver(instance, queued, result)
+
+    def _results(self, instance: Instance, batch: list[QueuedWindow]) -> list[WindowResult]:
+        if self._sequential:
+            (queued,) = batch
+            return [instance.transcribe(queued.input, lambda: queued.work.is_over)]
+        return instance.decode([queued.input for queued in batch])
+
+    def _try_again(self, batch: list[QueuedWindow], error: Exception, *, alone: bool) -> None:
+        """In smaller batches, or each by itself, so that no recording fails for another's sake."""
+        if len(batch) > 1:
+            self._queue.push_back([queued.once_more(alone=alone) for queued in batch])
+            return
+        if not isinstance(error, EngineFailed):
+            logger.error("A transcription failed in an unforeseen way", exc_info=error)
+            error = EngineFailed(f"the engine failed: {error}")
+        batch[0].work.fail(error)
+
+    def _deliver(self, instance: Instance, queued: QueuedWindow, result: WindowResult) -> None:
+        try:
+            temperature = queued.work.deliver(queued, result, instance.id)
+        except Exception as error:
+            queued.work.fail(error)
+            return
+        if temperature is None:
+            self.submit(queued.work)
+        else:
+            self._queue.push_back([queued.at_temperature(temperature, result)])
+
+    def _account(self, instance: Instance, batch: list[QueuedWindow], seconds: float) -> None:
+        audio_seconds = sum(queued.input.seconds for queued in batch)
+        self._meter.batch(len(batch), audio_seconds, seconds)
+        with self._lock:
+            self._fill.add(len(batch), instance.batch_size)
+            self._pace.add(audio_seconds, seconds)
+
+    def _unload_forever(self) -> None:
+        while not self._closed.wait(self._idle_unload_seconds / LOOKS_PER_IDLE_PERIOD):
+            for instance in self._instances:
+                instance.unload_if_idle(self._idle_unload_seconds)
+
+
+class _Gauge:
+    """How many threads are inside of it."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.value += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.value -= 1
+
+
+class _Average:
+    """The ratio of two sums that slowly forget."""
+
+    MEMORY = 0.98
+
+    def __init__(self) -> None:
+        self._above = 0.0
+        self._below = 0.0
+
+    def add(self, above: float, below: float) -> None:
+        self._above = self.MEMORY * self._above + above
+        self._below = self.MEMORY * self._below + below
+
+    @property
+    def ratio(self) -> float | None:
+        return self._above / self._below if self._below else None

@@ -1,0 +1,124 @@
+"""`/jobs`: upload now, fetch the transcript later."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from whisper_server import api_docs
+from whisper_server.formats import JSON_TYPE, Rendered, render
+from whisper_server.forms import JobForm
+from whisper_server.jobs import Job
+from whisper_server.routes.uploads import receive_upload, require_sense, transcribe
+from whisper_server.schemas import ErrorDetail, JobList, JobOut, JobStatus, JobSummary
+from whisper_server.service import Service
+
+MOST_LISTED = 1000
+
+
+def router(service: Service) -> APIRouter:
+    routes = APIRouter(prefix="/jobs", tags=["Jobs"])
+
+    @routes.post(
+        "",
+        summary="Hand in a file",
+        status_code=202,
+        response_model=JobSummary,
+        responses=api_docs.accepted_responses(),
+        openapi_extra=api_docs.form(JobForm, "file", several=False),
+    )
+    async def start(request: Request) -> Response:
+        """Returns once the file is uploaded and has its place in the line; `Location` says where to
+        look for the result.
+
+        A job waits in the same line as every other request, and holds its place until it ends.
+        """
+        async with AsyncExitStack() as held:
+            upload = await held.enter_async_context(receive_upload(service, request, most_files=1))
+            form = upload.fields(JobForm)
+            require_sense(service, form, form.task)
+            files, options = upload.files("file"), form.options(form.task)
+            job = Job(form.task, form.response_format, files[0].filename)
+            held_by_job = held.pop_all()
+
+            async def work(job: Job) -> Rendered:
+                async with held_by_job:
+                    gone = job.forgotten()
+                    found = await transcribe(service, files, options, "file", gone, job.advance)
+                return await asyncio.to_thread(render, found, form, form.task)
+
+            service.jobs.start(job, work)
+        await service.jobs.admitted(job)
+        location = f"{request.scope.get('root_path', '')}/jobs/{job.id}"
+        response = Response(
+            _summary(job).model_dump_json(),
+            202,
+            headers={"Location": location},
+            media_type=JSON_TYPE,
+        )
+        upload.warn_in(response)
+        return response
+
+    @routes.get("", summary="List the jobs", responses=api_docs.errors(400))
+    async def list_jobs(
+        status: Annotated[JobStatus | None, Query(description="Only those in this state.")] = None,
+        limit: Annotated[int, Query(ge=1, le=MOST_LISTED, description="At most so many.")] = 100,
+    ) -> JobList:
+        """Those that are unfinished or still kept, the newest first, without their results."""
+        jobs = [job for job in service.jobs.newest_first() if status in (None, job.status)]
+        return JobList(data=[_summary(job) for job in jobs[:limit]])
+
+    @routes.get(
+        "/{job_id}",
+        summary="Look at a job",
+        response_model=JobOut,
+        responses=api_docs.job_responses(),
+    )
+    async def look(job_id: str) -> Response:
+        """Its state, and its `result` once it is done: what the transcription endpoint would have
+        answered, as an object in the JSON formats, else as a string.
+
+        Results are kept for `JOB_KEEP_SECONDS`, the last `JOB_KEEP_COUNT` of them, and in memory:
+        a restart loses them.
+        """
+        return Response(_with_result(service.jobs.find(job_id)), media_type=JSON_TYPE)
+
+    @routes.delete(
+        "/{job_id}", summary="Forget a job", status_code=204, responses=api_docs.errors(404)
+    )
+    async def remove(job_id: str) -> None:
+        """An unfinished one is stopped."""
+        service.jobs.remove(job_id)
+
+    return routes
+
+
+def _summary(job: Job) -> JobSummary:
+    return JobSummary(
+        id=job.id,
+        status=job.status,
+        task=job.task,
+        response_format=job.response_format,
+        filename=job.filename,
+        progress=round(job.progress, 3),
+        seconds_done=round(job.seconds_done, 3),
+        seconds_total=job.seconds_total and round(job.seconds_total, 3),
+        instances=list(job.instances),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        error=ErrorDetail.of(job.error) if job.error else None,
+    )
+
+
+def _with_result(job: Job) -> bytes:
+    """`JobOut`, without parsing a JSON result of megabytes to write it out again."""
+    result = b"null"
+    if job.result is not None:
+        result = job.result.body
+        if job.result.media_type != JSON_TYPE:
+            result = json.dumps(result.decode()).encode()
+    summary = _summary(job).model_dump_json().encode()
+    return summary[:-1] + b',"result":' + result + b"}"

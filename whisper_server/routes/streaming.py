@@ -1,0 +1,136 @@
+"""Transcripts as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
+in OpenAI's form."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.responses import StreamingResponse
+
+from whisper_server.engines.base import Segment, Transcription
+from whisper_server.errors import ApiError
+from whisper_server.formats import GrowingText, as_json
+from whisper_server.forms import AudioForm
+from whisper_server.meter import Meter
+from whisper_server.routes.uploads import OnProgress
+from whisper_server.scheduler_state import Progress
+from whisper_server.schemas import ErrorOut, LanguageOut, SegmentReady, TextDelta, TextDone
+
+KEEP_ALIVE_SECONDS = 15.0
+"""After so long without a segment a comment is sent: proxies close connections that are silent."""
+STILL_AT_WORK = ": still at work\n\n"
+
+Work = Callable[[OnProgress], Coroutine[Any, Any, Transcription]]
+Updates = AsyncIterator[Sequence[Segment]]
+
+_running: set[asyncio.Task[Transcription]] = set()
+"""The event loop itself does not keep its tasks alive."""
+
+
+async def stream_transcript(work: Work, form: AudioForm, meter: Meter) -> StreamingResponse:
+    """An answer that grows with the transcript.
+
+    It begins with the first segment, so what `work` raises before that is raised here, and gets
+    a status of its own; but at the latest after `KEEP_ALIVE_SECONDS`, since a client that waits in
+    a long line must see that somebody is there. `work` itself notices when its client leaves.
+    """
+    queue: asyncio.Queue[Sequence[Segment] | None] = asyncio.Queue()
+
+    def report(progress: Progress) -> None:
+        if progress.segments:
+            queue.put_nowait(progress.segments)
+
+    def end(task: asyncio.Task[Transcription]) -> None:
+        _running.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, even when the client has left and nobody asks for it
+        queue.put_nowait(None)
+
+    task = asyncio.create_task(work(report))
+    _running.add(task)
+    task.add_done_callback(end)
+    updates = _updates(queue)
+    first = await anext(updates, None)
+    if first is None:
+        await task
+    return StreamingResponse(
+        _events(first, updates, task, Script(form), meter),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+class Script:
+    """Which events are sent, as segments become ready."""
+
+    def __init__(self, form: AudioForm) -> None:
+        self._form = form
+        self._text = GrowingText(form.response_format)
+        self._whole = ""
+        self._sent = 0
+
+    def add(self, segments: Sequence[Segment]) -> str:
+        """The events for these segments; empty when there are none."""
+        events = ""
+        if self._form.is_verbose() and self._form.wants_segments():
+            for number, segment in enumerate(segments, self._sent):
+                words = self._form.wants_words()
+                events += _event(SegmentReady.of(number, segment, words=words))
+        self._sent += len(segments)
+        return events + self._delta(self._text.add(segments))
+
+    def end(self, found: Transcription) -> str:
+        """The events that are still missing."""
+        events = self.add(found.segments[self._sent :]) + self._delta(self._text.end())
+        done = TextDone(text=self._whole, languages=[LanguageOut(code=found.language)])
+        if self._form.is_verbose():
+            done.language = found.language
+            done.language_probability = found.language_probability
+            done.duration = round(found.duration_seconds, 3)
+        return events + _event(done)
+
+    def _delta(self, text: str) -> str:
+        self._whole += text
+        return _event(TextDelta(delta=text)) if text else ""
+
+
+async def _updates(queue: asyncio.Queue[Sequence[Segment] | None]) -> Updates:
+    """Segments as they become ready, none when there were none for a while, until None comes."""
+    while True:
+        segments: Sequence[Segment] | None = ()
+        try:
+            async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                segments = await queue.get()
+        except TimeoutError:
+            pass
+        if segments is None:
+            return
+        yield segments
+
+
+async def _events(
+    first: Sequence[Segment] | None,
+    updates: Updates,
+    task: asyncio.Task[Transcription],
+    script: Script,
+    meter: Meter,
+) -> AsyncIterator[str]:
+    segments = first
+    while segments is not None:
+        yield script.add(segments) or STILL_AT_WORK
+        segments = await anext(updates, None)
+    try:
+        found = await task
+    except ApiError as error:
+        if error.code:
+            meter.error(error.code)
+        yield _event(ErrorOut.of(error))
+    else:
+        yield script.end(found)
+
+
+def _event(model: BaseModel) -> str:
+    """JSON has no line break outside of its strings, and in them it is escaped."""
+    text = model.model_dump_json() if isinstance(model, ErrorOut) else as_json(model)
+    return f"data: {text}\n\n"

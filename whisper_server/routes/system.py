@@ -1,0 +1,84 @@
+"""What the server is made of and what it does; neither page waits behind a transcription."""
+
+import asyncio
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import get_args
+
+from fastapi import APIRouter, Response
+
+from whisper_server import __version__, hardware
+from whisper_server.meter import CONTENT_TYPE
+from whisper_server.schemas import JobStatus
+from whisper_server.service import Service
+from whisper_server.system_schemas import (
+    CardOut,
+    InstanceOut,
+    LoadedModelOut,
+    MemoryOut,
+    QueueOut,
+    ShapeOut,
+    SystemOut,
+)
+
+_LIBRARIES = ("ctranslate2", "faster-whisper", "mlx", "mlx-whisper", "fastapi", "av", "numpy")
+
+
+def router(service: Service) -> APIRouter:
+    routes = APIRouter(tags=["Health"])
+    started = time.monotonic()
+    service.meter.watch(service.scheduler.state)
+    versions = {"stt": __version__, "python": platform.python_version()} | _installed()
+
+    @routes.get("/system")
+    async def system() -> SystemOut:
+        """The model and its copies, the line in front of them, jobs, speed, memory, versions."""
+        has_cards = service.plan.device == "cuda"
+        cards = await asyncio.to_thread(hardware.cards) if has_cards else ()
+        state = service.scheduler.state()
+        counts = service.jobs.counts()
+        return SystemOut(
+            uptime_seconds=round(time.monotonic() - started, 3),
+            model=LoadedModelOut(
+                name=service.model.name,
+                backend=service.plan.backend,
+                device=service.plan.device,
+                compute_type=service.plan.compute_type,
+                is_ready=service.ready,
+            ),
+            shape=ShapeOut.of(service.plan),
+            instances=[InstanceOut.of(instance) for instance in state.instances],
+            queue=QueueOut.of(state),
+            jobs={status: counts[status] for status in get_args(JobStatus)},
+            batch_fill=state.batch_fill,
+            speed=state.speed,
+            cores=hardware.usable_cores(),
+            memory=MemoryOut(
+                process_bytes=hardware.process_bytes(),
+                machine_bytes=hardware.total_bytes(),
+                cards=[CardOut.of(card) for card in cards],
+            ),
+            versions=versions,
+        )
+
+    @routes.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text form"}},
+    )
+    async def metrics() -> Response:
+        """What was counted and timed since the start, for Prometheus."""
+        return Response(service.meter.text(), media_type=CONTENT_TYPE)
+
+    return routes
+
+
+def _installed() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

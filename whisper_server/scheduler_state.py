@@ -1,0 +1,56 @@
+"""What the scheduler tells of itself and of the work it does."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from whisper_server.engines.base import Segment
+
+InstanceStatus = Literal["loading", "idle", "busy", "unloaded"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Of one recording: `segments` are those that have become ready, in order, since last time.
+
+    `seconds_done` of the recording are transcribed without a gap from its start; `seconds_total`
+    is 0 while unknown. `instances` have worked on it so far. The first progress of all says that
+    it has its place in the line, the second (`is_begun`) that its turn has come.
+    """
+
+    seconds_done: float
+    seconds_total: float
+    segments: tuple[Segment, ...]
+    instances: tuple[int, ...]
+    is_begun: bool = True
+
+
+@dataclass(frozen=True)
+class InstanceState:
+    """One copy of the model. `busy_seconds` counts each of its streams' decoding."""
+
+    id: int
+    device: str
+    status: InstanceStatus
+    batch_size: int
+    batches: int
+    windows: int
+    audio_seconds: float
+    busy_seconds: float
+
+
+@dataclass(frozen=True)
+class SchedulerState:
+    """`capacity` requests are in work at once, `waiting` ones are admitted beside them.
+
+    `batch_fill` is the share of a batch's places that were taken lately, `speed` the seconds of
+    audio lately done in a second while there was work; both None before the first batch.
+    """
+
+    capacity: int
+    in_work: int
+    waiting: int
+    waiting_audio_seconds: float
+    queued_windows: int
+    batch_fill: float | None
+    speed: float | None
+    instances: tuple[InstanceState, ...]
