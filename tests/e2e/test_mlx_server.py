@@ -1,0 +1,35 @@
+"""A real server process with the mlx engine, on the CPU."""
+
+import signal
+from pathlib import Path
+
+import jiwer
+import requests
+
+from tests.mlx_model import mlx_demo_model
+from tests.whisper_process import running_server
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+
+
+def test_a_server_with_mlx_hears_what_was_said(tmp_path: Path) -> None:
+    folder = mlx_demo_model(tmp_path / "demo-mlx")
+    with running_server(backend="mlx", model=folder) as server:
+        with (SAMPLES / "spelling.opus").open("rb") as file:
+            answer = requests.post(
+                f"{server.url}/v1/audio/transcriptions",
+                files={"file": file},
+                data={"response_format": "verbose_json", "timestamp_granularities[]": "word"},
+                timeout=90,
+            )
+        server.signal(signal.SIGTERM)
+        exit_code = server.wait(20)
+        log = server.log
+    assert answer.status_code == 200, log
+    heard = answer.json()
+    said = (SAMPLES / "spelling.txt").read_text()
+    assert jiwer.wer(said, heard["text"]) <= 0.05
+    assert heard["language"] == "en"
+    assert len(heard["words"]) == len(heard["text"].split())
+    assert "mlx" in log
+    assert exit_code == 0, log

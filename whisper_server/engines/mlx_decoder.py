@@ -1,0 +1,277 @@
+"""Windows of many recordings in one call of mlx-whisper; the only module that imports mlx.
+
+mlx ties what it computes to the thread that began it: whoever imports this module does so in one
+thread, and calls it in no other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+from mlx.utils import tree_flatten
+from mlx_whisper.decoding import (
+    DecodingOptions,
+    DecodingTask,
+    LogitFilter,
+    compression_ratio,
+    detect_language,
+)
+from mlx_whisper.load_models import load_model
+from mlx_whisper.timing import add_word_timestamps, dtw
+from mlx_whisper.tokenizer import get_tokenizer
+
+from whisper_server.engines.base import Options, Segment, WindowInput, WindowResult, Word
+from whisper_server.engines.segments import finite, split_at_stamps, within
+
+TOP_LANGUAGES = 5
+FRAMES_PER_SECOND = 100
+FRAMES_PER_POSITION = 2
+WHISPER_POSITIONS = 1500
+LATEST_FIRST_STAMP_SECONDS = 1.0
+"""Whisper's `max_initial_timestamp`: the first segment starts within a second."""
+SAMPLED_CANDIDATES = 5
+"""Whisper's `best_of`: of so many sampled texts the likeliest counts."""
+SHORTEST_REST_SECONDS = 0.5
+"""What was left unheard at a window's end is decoded again unless it is as short as a breath."""
+_NOT_STORED = "alignment_heads"
+"""Models made without them fall back on the later half of the decoder."""
+
+
+class MlxDecoder:
+    """One copy of the weights.
+
+    `folder` is in mlx form, `compute_type` float16 or float32. mlx-whisper knows no beam search:
+    texts are decoded greedily, whatever `beam_size` says.
+    """
+
+    def __init__(self, folder: Path, compute_type: str, *, on_cpu: bool) -> None:
+        if on_cpu:
+            mx.set_default_device(mx.cpu)
+        self._dtype = getattr(mx, compute_type)
+        self._model = load_model(str(folder), self._dtype)
+        self._check_complete(folder)
+        self._model.set_dtype(self._dtype)  # the files may hold another
+        mx.eval(self._model.parameters())
+        self.mels: int = self._model.dims.n_mels
+        self.frames: int = self._model.dims.n_audio_ctx * FRAMES_PER_POSITION
+        self.is_multilingual = bool(self._model.is_multilingual)
+        dtw(np.zeros((2, 2), np.float32))  # is compiled at its first call, which takes seconds
+
+    def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
+        """One result each, in order; the windows share task, language, temperature and prompt."""
+        options, temperature = self._known(windows[0].options), windows[0].temperature
+        mel = mx.array(np.stack([window.features for window in windows])).astype(self._dtype)
+        sound = self._model.encoder(mel)
+        detects = options.language is None
+        probabilities = self._language_probs(sound) if detects else [()] * len(windows)
+        texts = self._generate(sound, options, temperature)
+        results = [
+            self._result(window, row, text, found)
+            for window, row, text, found in zip(windows, sound, texts, probabilities, strict=True)
+        ]
+        mx.clear_cache()  # mlx keeps freed memory for arrays of the same size: batches differ
+        return results
+
+    def _known(self, options: Options) -> Options:
+        """A language that the model has no token for is better detected than refused."""
+        if not self.is_multilingual:
+            return replace(options, language="en")
+        codes = self._tokenizer(None, None).all_language_codes
+        return options if options.language in codes else replace(options, language=None)
+
+    def _language_probs(self, sound: Any) -> list[tuple[tuple[str, float], ...]]:
+        _, rows = detect_language(self._model, sound)
+        ranked = [sorted(row.items(), key=lambda pair: -pair[1]) for row in rows]
+        return [
+            tuple((code, float(probability)) for code, probability in row[:TOP_LANGUAGES])
+            for row in ranked
+        ]
+
+    def _generate(self, sound: Any, options: Options, temperature: float) -> list[Any]:
+        """A `DecodingResult` for each row of encoded sound."""
+        # mlx-whisper takes the positions, however many, for 30 seconds.
+        stretched = WHISPER_POSITIONS / self._model.dims.n_audio_ctx
+        task = DecodingTask(
+            self._model,
+            DecodingOptions(
+                task=options.task,
+                language=options.language,
+                temperature=temperature,
+                prompt=self._prompt(options),
+                max_initial_timestamp=LATEST_FIRST_STAMP_SECONDS * stretched,
+                fp16=self._dtype == mx.float16,
+            ),
+        )
+        task.logit_filters.insert(
+            -1, _RisingStamps(task.tokenizer.timestamp_begin, task.sample_begin)
+        )
+        copies = SAMPLED_CANDIDATES if temperature > 0 else 1
+        found = task.run(mx.repeat(sound, copies, axis=0) if copies > 1 else sound)
+        rows = [found[first : first + copies] for first in range(0, len(found), copies)]
+        return [max(row, key=lambda text: text.avg_logprob) for row in rows]
+
+    def _prompt(self, options: Options) -> list[int] | None:
+        """Hotwords, then the end of the prompt, together no longer than mlx-whisper keeps."""
+        most = self._model.dims.n_text_ctx // 2 - 1
+        hotwords = self._tokens(options.hotwords)[: most // 2]
+        prompt = self._tokens(options.prompt)[-(most - len(hotwords)) :]
+        return hotwords + prompt or None
+
+    def _tokens(self, text: str | None) -> list[int]:
+        if not text or not text.strip():
+            return []
+        encoding = self._tokenizer(None, None).encoding
+        tokens: list[int] = encoding.encode_ordinary(f" {text.strip()}")  # "<|...|>" is text too
+        return tokens
+
+    def _tokenizer(self, language: str | None, task: str | None) -> Any:
+        return get_tokenizer(
+            self.is_multilingual,
+            num_languages=self._model.num_languages,
+            language=language,
+            task=task,
+        )
+
+    def _result(
+        self, window: WindowInput, sound: Any, text: Any, probabilities: tuple[Any, ...]
+    ) -> WindowResult:
+        tokenizer = self._tokenizer(text.language, window.options.task)
+        split = split_at_stamps(text.tokens, tokenizer.timestamp_begin, window.seconds)
+        result = WindowResult(
+            language=text.language,
+            language_probs=probabilities,
+            segments=(),
+            temperature=window.temperature,
+            avg_logprob=finite(text.avg_logprob),
+            compression_ratio=finite(text.compression_ratio),
+            no_speech_prob=finite(text.no_speech_prob),
+        )
+        drafts: list[dict[str, Any]] = [
+            {"seek": 0, "start": part.start, "end": part.end, "tokens": list(part.tokens)}
+            for part in split.slices
+            if part.start < window.seconds  # what is said in the padding is invented
+        ]
+        if window.options.word_timestamps:
+            add_word_timestamps(
+                segments=drafts,
+                model=_Aligner(self._model),
+                tokenizer=tokenizer,
+                mel=sound,
+                num_frames=max(FRAMES_PER_POSITION, round(window.seconds * FRAMES_PER_SECOND)),
+                last_speech_timestamp=0.0,
+            )
+        segments = [_segment(draft, tokenizer, result, window.seconds) for draft in drafts]
+        result = replace(result, segments=tuple(s for s in segments if s.text.strip()))
+        rest = split.unheard_from
+        if rest and min(rest, window.seconds - rest) >= SHORTEST_REST_SECONDS:
+            later = self.decode([_rest_of(window, rest, result.language)])[0]
+            return _joined(result, later, rest)
+        return result
+
+    def _check_complete(self, folder: Path) -> None:
+        """mlx leaves what a file lacks as it is: random. Raises `ValueError`."""
+        files = (folder / "weights.safetensors", folder / "weights.npz")
+        stored = set(mx.load(str(next(file for file in files if file.exists()))))
+        expected = {name for name, _ in tree_flatten(self._model.parameters())}
+        if missing := sorted(expected - stored - {_NOT_STORED}):
+            raise ValueError(f"its weights lack {missing[0]} and {len(missing) - 1} more")
+
+
+class _RisingStamps(LogitFilter):  # type: ignore[misc]
+    """Time stamps never fall, and no segment ends where it starts.
+
+    mlx-whisper has that rule as well, but takes a stamp's place in the text for the stamp.
+    """
+
+    def __init__(self, first_stamp: int, sample_begin: int) -> None:
+        self._first_stamp = first_stamp
+        self._sample_begin = sample_begin
+
+    def apply(self, logits: Any, tokens: Any) -> Any:
+        """Logits and the tokens so far, both with a row for each text."""
+        rows = np.array(tokens)[:, self._sample_begin :]
+        if not (rows >= self._first_stamp).any():
+            return logits
+        mask = np.zeros(logits.shape, np.float32)
+        for row, text in enumerate(rows):
+            stamps = text[text >= self._first_stamp]
+            if len(stamps):
+                closes = text[-1] >= self._first_stamp and (
+                    len(text) > 1 and text[-2] < self._first_stamp
+                )
+                mask[row, self._first_stamp : stamps[-1] + (0 if closes else 1)] = -np.inf
+        return logits + mx.array(mask)
+
+
+@dataclass(frozen=True)
+class _Aligner:
+    """The model as `add_word_timestamps` uses it, on sound that is encoded already."""
+
+    model: Any
+
+    @property
+    def alignment_heads(self) -> Any:
+        return self.model.alignment_heads
+
+    def forward_with_cross_qk(self, sound: Any, tokens: Any) -> tuple[Any, Any]:
+        """Logits and attention of a text, given whole."""
+        logits, _, attention = self.model.decoder(tokens, sound)
+        return logits, attention
+
+
+def _segment(
+    draft: dict[str, Any], tokenizer: Any, result: WindowResult, seconds: float
+) -> Segment:
+    start, end = within(draft["start"], draft["end"], seconds)
+    return Segment(
+        start=start,
+        end=end,
+        text=tokenizer.decode([token for token in draft["tokens"] if token < tokenizer.eot]),
+        seek=0,
+        tokens=tuple(draft["tokens"]),
+        temperature=result.temperature,
+        avg_logprob=result.avg_logprob,
+        compression_ratio=result.compression_ratio,
+        no_speech_prob=result.no_speech_prob,
+        words=tuple(_word(word, seconds) for word in draft.get("words", ())),
+    )
+
+
+def _word(word: dict[str, Any], seconds: float) -> Word:
+    start, end = within(word["start"], word["end"], seconds)
+    return Word(start, end, word["word"].strip(), finite(word["probability"]))
+
+
+def _rest_of(window: WindowInput, start: float, language: str) -> WindowInput:
+    """What lies behind `start` (seconds), moved to the front; zeros behind, as Whisper pads."""
+    first = round(start * FRAMES_PER_SECOND)
+    moved = np.zeros_like(window.features)
+    moved[: len(moved) - first] = window.features[first:]
+    options = replace(window.options, language=language)
+    return replace(window, features=moved, seconds=window.seconds - start, options=options)
+
+
+def _joined(first: WindowResult, later: WindowResult, start: float) -> WindowResult:
+    """`later` was heard from `start` on; the numbers become those of the whole window."""
+    segments = first.segments + tuple(shifted(segment, start) for segment in later.segments)
+    sizes = [1 + sum(len(s.tokens) for s in part.segments) for part in (first, later)]
+    logprobs = (first.avg_logprob, later.avg_logprob)
+    numbers = {
+        "avg_logprob": float(np.average(logprobs, weights=sizes)),
+        "compression_ratio": compression_ratio("".join(s.text for s in segments).strip()),
+    }
+    segments = tuple(replace(segment, **numbers) for segment in segments)
+    return replace(first, segments=segments, **numbers)
+
+
+def shifted(segment: Segment, seconds: float) -> Segment:
+    """The same segment, so much later."""
+    words = tuple(
+        replace(word, start=round(word.start + seconds, 3), end=round(word.end + seconds, 3))
+        for word in segment.words
+    )
+    start, end = round(segment.start + seconds, 3), round(segment.end + seconds, 3)
+    return replace(segment, start=start, end=end, words=words)
