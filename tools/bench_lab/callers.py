@@ -1,0 +1,140 @@
+"""Callers who send recordings at the same time, each the next one as soon as it has its answer."""
+
+import math
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A recording on disk and how long it is."""
+
+    path: Path
+    seconds: float
+
+
+class CallFailed(Exception):
+    """`str()` of it is the kind of failure, under which it is counted."""
+
+
+class Hopeless(CallFailed):
+    """No other call would fare better: all callers stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that has ended; `failure` is None when it went well."""
+
+    clip: Clip
+    latency_seconds: float
+    failure: CallFailed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of a run; `wall_seconds` from the first call's start to the last one's end."""
+
+    clients: int
+    wall_seconds: float
+    calls: tuple[Call, ...]
+    was_interrupted: bool = False
+
+    @property
+    def good(self) -> tuple[Call, ...]:
+        return tuple(call for call in self.calls if call.failure is None)
+
+    @property
+    def failures(self) -> Counter[str]:
+        return Counter(str(call.failure) for call in self.calls if call.failure is not None)
+
+    @property
+    def hopeless(self) -> Hopeless | None:
+        """Why the callers stopped before they were through."""
+        found = (call.failure for call in self.calls)
+        return next((failure for failure in found if isinstance(failure, Hopeless)), None)
+
+    @property
+    def audio_seconds(self) -> float:
+        """Of the calls that went well."""
+        return sum(call.clip.seconds for call in self.good)
+
+    @property
+    def speed(self) -> float:
+        """Seconds of audio per second."""
+        return self.audio_seconds / self.wall_seconds if self.wall_seconds else 0.0
+
+    def latency(self, share: float) -> float | None:
+        """Of the calls that went well, in seconds; None when none did."""
+        return percentile([call.latency_seconds for call in self.good], share)
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The smallest value that at least `share` (0 to 1) of them do not exceed; None of none."""
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def run(
+    call: Callable[[Clip], None],
+    clips: Sequence[Clip],
+    clients: int,
+    on_end: Callable[[Call], None] = lambda _: None,
+) -> Measured:
+    """`clients` threads share out `clips` and `call` with each; `on_end` runs in this thread.
+
+    An exception other than `CallFailed` ends the run and comes out of here. Ctrl-C ends it with
+    what was measured so far; calls that are under way are left alone, and die with the process.
+    """
+    todo: queue.SimpleQueue[Clip] = queue.SimpleQueue()
+    done: queue.SimpleQueue[Call | Exception] = queue.SimpleQueue()
+    for clip in clips:
+        todo.put(clip)
+    stop = threading.Event()
+    began = time.perf_counter()
+    for _ in range(clients):
+        threading.Thread(target=_caller, args=(call, todo, done, stop), daemon=True).start()
+    ended: list[Call] = []
+    was_interrupted = False
+    try:
+        for _ in clips:
+            one = done.get()
+            if isinstance(one, Exception):
+                raise one
+            ended.append(one)
+            on_end(one)
+            if isinstance(one.failure, Hopeless):
+                break
+    except KeyboardInterrupt:
+        was_interrupted = True
+    finally:
+        stop.set()
+    return Measured(clients, time.perf_counter() - began, tuple(ended), was_interrupted)
+
+
+def _caller(
+    call: Callable[[Clip], None],
+    todo: "queue.SimpleQueue[Clip]",
+    done: "queue.SimpleQueue[Call | Exception]",
+    stop: threading.Event,
+) -> None:
+    while not stop.is_set():
+        try:
+            clip = todo.get_nowait()
+        except queue.Empty:
+            return
+        began = time.perf_counter()
+        failure = None
+        try:
+            call(clip)
+        except CallFailed as error:
+            failure = error
+        except Exception as error:
+            done.put(error)
+            return
+        done.put(Call(clip, time.perf_counter() - began, failure))

@@ -1,0 +1,150 @@
+"""The ceiling: CTranslate2 alone, on spectrograms that are ready, in many shapes.
+
+    python -m tools.bench_lab.ceiling FILE           FILE: JSON, see `Task`
+
+Prints a line of JSON for each shape and scenario. The windows are those that our server would
+make of the same recordings; audio seconds are the recordings' own, silence included.
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+
+from tools.bench_lab.contestants import BEAM_SIZE, ModelAt, Result, Scenario
+from tools.bench_lab.contestants import Task as ContestantTask
+from tools.bench_lab.memory import peak_mb
+from tools.bench_lab.windows import ready_windows
+from whisper_server.engines.base import Features
+
+MAX_LENGTH = 448
+MAX_INITIAL_TIMESTAMP_INDEX = 50
+
+
+@dataclass(frozen=True)
+class Shape:
+    """So many batches side by side, of so many windows each; `threads` for each batch."""
+
+    streams: int
+    threads: int
+    batch_size: int
+
+    def __str__(self) -> str:
+        return f"{self.streams} x {self.threads} threads, batches of {self.batch_size}"
+
+
+@dataclass(frozen=True)
+class Task:
+    model: ModelAt
+    shapes: tuple[Shape, ...]
+    scenarios: tuple[Scenario, ...]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Task":
+        shapes = tuple(Shape(**shape) for shape in json.loads(text)["shapes"])
+        rest = ContestantTask.from_json(json.dumps(json.loads(text) | {"kind": "", "number": 0}))
+        return cls(rest.model, shapes, rest.scenarios)
+
+
+def shapes_to_try(cores: int, device: str) -> list[Shape]:
+    """Every way to share out the cores, in small batches; on a card, few streams of large ones."""
+    if device == "cuda":
+        return [Shape(streams, 1, batch) for streams in (1, 2, 4) for batch in (8, 16, 32, 64)]
+    splits = [
+        (streams, cores // streams) for streams in range(1, cores + 1) if cores % streams == 0
+    ]
+    return [Shape(*split, batch) for split in splits for batch in (1, 2, 4, 8)]
+
+
+class Decoder:
+    """The model in one shape."""
+
+    def __init__(self, model: ModelAt, shape: Shape) -> None:
+        self._shape = shape
+        self._whisper: Any = ctranslate2.models.Whisper(
+            str(model.folder),
+            device=model.device,
+            compute_type=model.compute_type,
+            inter_threads=shape.streams,
+            intra_threads=shape.threads,
+        )
+        self._prompt, self._suppressed = _prompt_of(model)
+
+    def decode(self, windows: Sequence[Features]) -> float:
+        """Decodes them all and says how many seconds it took."""
+        todo: queue.SimpleQueue[Sequence[Features]] = queue.SimpleQueue()
+        size = self._shape.batch_size
+        for index in range(0, len(windows), size):
+            todo.put(windows[index : index + size])
+        threads = [
+            threading.Thread(target=self._work, args=(todo,)) for _ in range(self._shape.streams)
+        ]
+        began = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return time.perf_counter() - began
+
+    def _work(self, todo: "queue.SimpleQueue[Sequence[Features]]") -> None:
+        while True:
+            try:
+                batch = todo.get_nowait()
+            except queue.Empty:
+                return
+            self._whisper.generate(
+                ctranslate2.StorageView.from_array(np.ascontiguousarray(np.stack(batch))),
+                [self._prompt] * len(batch),
+                beam_size=BEAM_SIZE,
+                max_length=MAX_LENGTH,
+                suppress_blank=True,
+                suppress_tokens=self._suppressed,
+                max_initial_timestamp_index=MAX_INITIAL_TIMESTAMP_INDEX,
+                return_scores=True,
+                return_no_speech_prob=True,
+            )
+
+
+def _prompt_of(model: ModelAt) -> tuple[list[int], list[int]]:
+    """Token ids before every window, and those that are never said, as faster-whisper has them."""
+    import tokenizers
+    from faster_whisper.tokenizer import Tokenizer
+    from faster_whisper.transcribe import get_suppressed_tokens
+
+    known = tokenizers.Tokenizer.from_file(str(model.folder / "tokenizer.json"))
+    tokenizer = Tokenizer(known, True, task="transcribe", language="en")
+    return tokenizer.sot_sequence, list(get_suppressed_tokens(tokenizer, [-1]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit code."""
+    task = Task.from_json(Path(arguments[0]).read_text())
+    windows = {one.name: ready_windows(task.model, one.clips) for one in task.scenarios}
+    for shape in task.shapes:
+        decoder = Decoder(task.model, shape)
+        some = next(iter(windows.values()))
+        decoder.decode([some[0]] * shape.streams * shape.batch_size)
+        for scenario in task.scenarios:
+            seconds = decoder.decode(windows[scenario.name])
+            speed = scenario.audio_seconds / seconds
+            note = f"{len(windows[scenario.name])} windows"
+            result = Result(scenario.name, speed, None, None, peak_mb(os.getpid()), note=note)
+            print(json.dumps({"shape": asdict(shape), "result": asdict(result)}), flush=True)
+        del decoder
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

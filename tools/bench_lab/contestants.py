@@ -1,0 +1,222 @@
+"""What our server is compared with: the ways in which people serve faster-whisper today.
+
+Each runs in a process of its own, so that its memory is its own:
+
+    python -m tools.bench_lab.contestants FILE       FILE: JSON, see `Task`
+
+and prints a line of JSON for each scenario. Audio decoding and Silero VAD are included, and
+`language` is given; everything else is faster-whisper's own choice, but for two things. Windows
+are not conditioned on the text before them, which is less work and no slower (see
+`random_model`), and the batched pipeline is asked for timestamps, since everybody else makes them.
+"""
+
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from tools.bench_lab import callers
+from tools.bench_lab.callers import Clip
+from tools.bench_lab.memory import peak_mb
+from whisper_server.hardware import usable_cores
+
+BEAM_SIZE = 5
+WARM_UP_CALLS = 8
+"""At once, so that every copy of a model is reached."""
+
+
+@dataclass(frozen=True)
+class ModelAt:
+    folder: Path
+    device: str
+    compute_type: str
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    clients: int
+    clips: tuple[Clip, ...]
+
+    @property
+    def audio_seconds(self) -> float:
+        return sum(clip.seconds for clip in self.clips)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one contestant made of one scenario; memory is the peak since its start."""
+
+    scenario: str
+    speed: float
+    p50_seconds: float | None
+    p99_seconds: float | None
+    memory_mb: float
+    card_mb: float | None = None
+    failed: int = 0
+    note: str = ""
+
+    @classmethod
+    def of(cls, scenario: Scenario, measured: callers.Measured, pid: int) -> "Result":
+        return cls(
+            scenario.name,
+            measured.speed,
+            measured.latency(0.5),
+            measured.latency(0.99),
+            peak_mb(pid),
+            failed=len(measured.calls) - len(measured.good),
+            note=", ".join(f"{count} x {kind}" for kind, count in measured.failures.items()),
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a child process is told; `number` is threads, batch size or copies, by the kind."""
+
+    kind: str
+    model: ModelAt
+    number: int
+    scenarios: tuple[Scenario, ...]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Task":
+        told = json.loads(text)
+        return cls(
+            told["kind"],
+            ModelAt(**told["model"] | {"folder": Path(told["model"]["folder"])}),
+            told["number"],
+            tuple(
+                Scenario(one["name"], one["clients"], tuple(_clip(clip) for clip in one["clips"]))
+                for one in told["scenarios"]
+            ),
+        )
+
+
+class Contestant(Protocol):
+    """Called by many threads at once."""
+
+    def transcribe(self, clip: Clip) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Plain:
+    """One model, `WhisperModel.transcribe`, one caller after the other."""
+
+    def __init__(self, model: ModelAt, threads: int) -> None:
+        self._model = _load(model, threads)
+        self._line = ThreadPoolExecutor(1)  # a lock would not be fair
+
+    def transcribe(self, clip: Clip) -> None:
+        self._line.submit(_transcribe, self._model, clip, {}).result()
+
+    def close(self) -> None:
+        self._line.shutdown()
+
+
+class Batched:
+    """The windows of one request in batches, one request after the other."""
+
+    def __init__(self, model: ModelAt, batch_size: int) -> None:
+        from faster_whisper import BatchedInferencePipeline
+
+        self._pipeline = BatchedInferencePipeline(_load(model, usable_cores()))
+        self._line = ThreadPoolExecutor(1)
+        self._more = {"batch_size": batch_size, "without_timestamps": False}
+
+    def transcribe(self, clip: Clip) -> None:
+        self._line.submit(_transcribe, self._pipeline, clip, self._more).result()
+
+    def close(self) -> None:
+        self._line.shutdown()
+
+
+class Copies:
+    """Processes with a model each, behind one queue; the cores are shared out among them."""
+
+    def __init__(self, model: ModelAt, copies: int) -> None:
+        threads = max(1, usable_cores() // copies)
+        self._pool = ProcessPoolExecutor(
+            copies,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_copy,
+            initargs=(model, threads),
+        )
+
+    def transcribe(self, clip: Clip) -> None:
+        self._pool.submit(_transcribe_in_copy, clip).result()
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+KINDS: dict[str, Callable[[ModelAt, int], Contestant]] = {
+    "plain": Plain,
+    "batched": Batched,
+    "copies": Copies,
+}
+
+_copy: Any = None  # the model of this process, where it is one of several
+
+
+def _start_copy(model: ModelAt, threads: int) -> None:
+    global _copy
+    _copy = _load(model, threads)
+
+
+def _transcribe_in_copy(clip: Clip) -> None:
+    _transcribe(_copy, clip, {})
+
+
+def _load(model: ModelAt, threads: int) -> Any:
+    from faster_whisper import WhisperModel
+
+    return WhisperModel(
+        str(model.folder),
+        device=model.device,
+        compute_type=model.compute_type,
+        cpu_threads=threads,
+        local_files_only=True,
+    )
+
+
+def _transcribe(model: Any, clip: Clip, more: dict[str, Any]) -> None:
+    segments, _ = model.transcribe(
+        str(clip.path),
+        language="en",
+        beam_size=BEAM_SIZE,
+        vad_filter=True,
+        condition_on_previous_text=False,
+        **more,
+    )
+    for _ in segments:  # a generator: this does the work
+        pass
+
+
+def _clip(told: dict[str, Any]) -> Clip:
+    return Clip(Path(told["path"]), told["seconds"])
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit code."""
+    task = Task.from_json(Path(arguments[0]).read_text())
+    contestant = KINDS[task.kind](task.model, task.number)
+    warm_up = task.scenarios[0].clips[:1] * WARM_UP_CALLS
+    callers.run(contestant.transcribe, warm_up, WARM_UP_CALLS)
+    for scenario in task.scenarios:
+        measured = callers.run(contestant.transcribe, scenario.clips, scenario.clients)
+        print(json.dumps(asdict(Result.of(scenario, measured, os.getpid()))), flush=True)
+    contestant.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

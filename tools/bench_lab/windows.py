@@ -1,0 +1,47 @@
+"""Recordings as spectrograms of speech, ready to be decoded."""
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from tools.bench_lab.callers import Clip
+from tools.bench_lab.contestants import ModelAt
+from whisper_server.catalogue import Model
+from whisper_server.engines.base import Engine, Features
+from whisper_server.engines.faster_whisper import FasterWhisperEngine
+from whisper_server.engines.silero import find_speech
+from whisper_server.presets import EnginePlan, Shape
+from whisper_server.recording import Recording
+from whisper_server.windows import cut_into_windows
+
+DAY_SECONDS = 86_400
+
+
+def ready_windows(model: ModelAt, clips: Iterable[Clip]) -> list[Features]:
+    """The windows that our server makes of all of them, one clip behind the other.
+
+    The server's own engine makes them: a ceiling whose windows were padded otherwise would be the
+    ceiling of something else.
+    """
+    shape = Shape(streams=1, threads=1, batch_size=1, reason="to make spectrograms")
+    name = model.folder.name
+    plan = EnginePlan(
+        name, "faster-whisper", model.device, model.compute_type, shape, (0,), worker_count=1
+    )
+    engine = FasterWhisperEngine(Model(name, model.folder), plan)
+    engine.load()
+    engine.unload()  # it can still make spectrograms
+    made = cache(lambda path: list(_windows(engine, path)))
+    return [window for clip in clips for window in made(clip.path)]
+
+
+def _windows(engine: Engine, path: Path) -> Iterator[Features]:
+    longest_seconds = engine.window_seconds
+    with path.open("rb") as file:
+        blocks = Recording([file], DAY_SECONDS, "file").blocks()
+        cut = cut_into_windows(
+            blocks, longest_seconds, lambda piece: find_speech(piece, longest_seconds)
+        )
+        for windows in cut:
+            for window in windows:
+                yield engine.features(window.samples)
