@@ -50,6 +50,7 @@ class StandInEngine:
     refuses: Callable[[Sequence[WindowInput]], Exception | None] = lambda windows: None
     load_failure: Exception | None = None
     multilingual: bool = True
+    languages: tuple[str, ...] = ("en", "de")
     loads: int = 0
     unloads: int = 0
     verdicts: tuple[float, ...] = (-0.1,)
@@ -66,6 +67,9 @@ class StandInEngine:
 
     def can_translate(self) -> bool:
         return self.multilingual
+
+    def knows(self, language: str) -> bool:
+        return language in self.languages
 
     def features(self, samples: Samples) -> Features:
         return samples

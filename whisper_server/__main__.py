@@ -163,7 +163,10 @@ def _add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None
 
 
 def _calibrate_seconds(text: str) -> float:
-    seconds = float(text)  # argparse says "invalid value" of a ValueError
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
     if not SHORTEST_CALIBRATION <= seconds <= LONGEST_CALIBRATION:
         raise argparse.ArgumentTypeError(
             f"not between {SHORTEST_CALIBRATION} and {LONGEST_CALIBRATION}"

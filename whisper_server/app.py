@@ -111,7 +111,8 @@ def _allowed_methods(request: Request) -> str:
 async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    return error_response(request, InvalidRequest(first["msg"], param=str(first["loc"][-1])))
+    name = str(first["loc"][-1])
+    return error_response(request, InvalidRequest(f"Invalid '{name}': {first['msg']}", param=name))
 
 
 async def _unforeseen_error(request: Request, _: Exception) -> JSONResponse:

@@ -19,6 +19,7 @@ WhisperServerError           a sentence for the person
     ├── ServerFault          (500)
     ├── RequestTimeout       it took longer than the operator allows (504)
     └── Unavailable          try again after `retry_after_seconds` (503)
+        └── ShuttingDown     at another server, or once this one is back
 """
 
 from typing import ClassVar
@@ -139,3 +140,8 @@ class Unavailable(ApiError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after_seconds)}
+
+
+class ShuttingDown(Unavailable):
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down.", 5, code="shutting_down")

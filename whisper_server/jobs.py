@@ -160,6 +160,8 @@ class Jobs:
 
     async def close(self) -> None:
         """Stop what is unfinished; returns when no upload is held any more, or soon."""
+        if unfinished := len(self._jobs) - len(self._finished):
+            logger.warning("%d unfinished job(s) are lost", unfinished)
         for job in self._running.values():
             job.forget()
         if self._running:

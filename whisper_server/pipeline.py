@@ -1,6 +1,7 @@
 """The threads that do the work: some prepare recordings, some decode batches of their windows."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,13 @@ import numpy as np
 
 from whisper_server.batching import WindowQueue
 from whisper_server.engines.base import SAMPLE_RATE, Engine, Samples, WindowResult
-from whisper_server.errors import EngineFailed, ModelUnavailable, OutOfMemory, Unavailable
+from whisper_server.errors import (
+    EngineFailed,
+    EngineStopped,
+    ModelUnavailable,
+    OutOfMemory,
+    Unavailable,
+)
 from whisper_server.instance import Instance
 from whisper_server.meter import Meter
 from whisper_server.presets import EnginePlan
@@ -23,8 +30,8 @@ FindSpeech = Callable[[Samples, float], list[Span]]
 """Where somebody speaks in a piece, and the longest span there may be, in seconds."""
 
 WINDOWS_AHEAD = 2
-"""Windows of one recording that are queued or decoded, for each place in a batch: enough that
-the decoders find the next ones ready."""
+"""Windows that are queued or decoded, for each place in a batch: enough that the decoders find the
+next ones ready. The recordings that have more to come share them; so many are for each at least."""
 PREPARING_THREADS = 8
 RELOAD_RETRY_SECONDS = 30
 LOOKS_PER_IDLE_PERIOD = 4
@@ -33,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 class Pipeline:
-    """`submit` a work, wait for its `result`. Thread-safe."""
+    """`begin` a work, wait for its `result`. Thread-safe."""
 
     def __init__(
         self,
@@ -47,13 +54,14 @@ class Pipeline:
         idle_unload_seconds: float,
     ) -> None:
         self._shape = plan.shape
+        self._most_at_once = 1 if sequential else plan.shape.batch_size
         self._meter = meter
         self._find_speech = find_speech
         self._sequential = sequential
         self._batch_window_seconds = batch_window_seconds
         self._idle_unload_seconds = idle_unload_seconds
         self._instances = [
-            Instance(number, engine, device, plan.shape.batch_size)
+            Instance(number, engine, device, self._most_at_once)
             for number, (engine, device) in enumerate(zip(engines, plan.devices, strict=True))
         ]
         self._streams = len(self._instances) * plan.shape.streams
@@ -61,6 +69,7 @@ class Pipeline:
         self._pool = ThreadPoolExecutor(PREPARING_THREADS, thread_name_prefix="prepare")
         self._closed = threading.Event()
         self._lock = threading.Lock()
+        self._unprepared: set[RequestWork] = set()
         self._preparing = _Gauge()
         self._decoding = _Gauge()
         self._fill = _Average()
@@ -117,7 +126,7 @@ class Pipeline:
             cut_everything=cut_into_pieces if self._sequential else partial(cut, find_speech=None),
             features=engine.features,
             batch_key=engine.batch_key,
-            ahead=WINDOWS_AHEAD * self._streams * self._shape.batch_size,
+            ahead=self._ahead,
             sequential=self._sequential,
         )
 
@@ -125,7 +134,27 @@ class Pipeline:
         """Find out the length of the work's recording; raises RuntimeError when closed."""
         return self._pool.submit(work.measure)
 
-    def submit(self, work: RequestWork) -> None:
+    def begin(self, work: RequestWork) -> None:
+        """Take the work on; it is at an end when its `result` is there, or it is dropped."""
+        with self._lock:
+            self._unprepared.add(work)
+        self._go_on(work)
+
+    def drop(self, work: RequestWork) -> None:
+        """Forget the windows of a work that nobody waits for any more."""
+        self._leave_share(work)
+        self._queue.drop(work)
+
+    def _ahead(self) -> int:
+        """Of one recording: memory must not grow with the requests times the places."""
+        windows = WINDOWS_AHEAD * self._streams * self._most_at_once
+        return max(WINDOWS_AHEAD, math.ceil(windows / max(1, len(self._unprepared))))
+
+    def _leave_share(self, work: RequestWork) -> None:
+        with self._lock:
+            self._unprepared.discard(work)
+
+    def _go_on(self, work: RequestWork) -> None:
         """Have a thread take the work's next step, if there is one to take."""
         if not work.claims_step():
             return
@@ -133,10 +162,6 @@ class Pipeline:
             self._pool.submit(self._step, work)
         except RuntimeError:  # the pool is shut down: everybody is told so
             work.forgo_step()
-
-    def drop(self, work: RequestWork) -> None:
-        """Forget the windows of a work that nobody waits for any more."""
-        self._queue.drop(work)
 
     def _start_thread(self, target: Callable[[], None], name: str) -> None:
         threading.Thread(target=target, name=name, daemon=True).start()
@@ -152,9 +177,11 @@ class Pipeline:
             self._meter.stage("prepare", time.monotonic() - started)
             self._queue.push(ready)
         self._queue.wake()  # nothing more may be coming
+        if work.is_prepared:
+            self._leave_share(work)
         if work.is_over:
-            self._queue.drop(work)
-        self.submit(work)
+            self.drop(work)
+        self._go_on(work)
 
     def _decode_forever(self, instance: Instance) -> None:
         patience = self._batch_window_seconds
@@ -162,7 +189,12 @@ class Pipeline:
             live = [queued for queued in batch if not queued.work.is_over]
             if live:
                 with self._decoding:
-                    self._decode(instance, live)
+                    try:
+                        self._decode(instance, live)
+                    except Exception as error:  # nobody would miss the thread
+                        logger.exception("A decoding thread failed in an unforeseen way")
+                        for queued in live:
+                            queued.work.fail(EngineFailed(f"the engine failed: {error}"))
 
     def _decode(self, instance: Instance, batch: list[QueuedWindow]) -> None:
         started = time.monotonic()
@@ -176,6 +208,9 @@ class Pipeline:
             away = Unavailable(str(error), RELOAD_RETRY_SECONDS, code="model_unavailable")
             for queued in batch:
                 queued.work.fail(away)
+        except EngineStopped as error:
+            for queued in batch:
+                queued.work.fail(error)
         except Exception as error:
             self._try_again(batch, error, alone=True)
         else:
@@ -206,7 +241,7 @@ class Pipeline:
             queued.work.fail(error)
             return
         if temperature is None:
-            self.submit(queued.work)
+            self._go_on(queued.work)
         else:
             self._queue.push_back([queued.at_temperature(temperature, result)])
 

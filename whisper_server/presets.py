@@ -21,7 +21,8 @@ ROOMY_CARD_BATCH = 16
 SMALL_CARD_BATCH = 8
 MLX_BATCH = 8
 
-FEWEST_WORKERS, MOST_WORKERS = 4, 64
+FEWEST_WORKERS, MOST_WORKERS = 16, 64
+FEWEST_CALLS = 4
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,16 @@ class EnginePlan:
             return tuple(f"cuda:{index}" for index in self.device_indices)
         return (self.device,) * len(self.device_indices)
 
+    @property
+    def useful_calls(self) -> int:
+        """So many callers keep it full: with more, each of them just waits longer."""
+        return min(self.worker_count, max(FEWEST_CALLS, 2 * self.places))
+
+    @property
+    def places(self) -> int:
+        """Windows that are decoded at once."""
+        return len(self.device_indices) * self.shape.streams * self.shape.batch_size
+
     def __str__(self) -> str:
         return (
             f"{self.model} with {self.backend} on {', '.join(dict.fromkeys(self.devices))} as "
@@ -103,17 +114,18 @@ def plan_engine(
     preset = _preset(settings, machine.cores // len(indices), device, backend, roomy)
     calibration_holds = _calibration_holds(settings, device, len(indices))
     shape = calibrated if calibrated and calibration_holds else _shape(settings, preset)
-    places = len(indices) * shape.streams * shape.batch_size
-    workers = min(MOST_WORKERS, max(FEWEST_WORKERS, 2 * places))
-    return EnginePlan(
+    plan = EnginePlan(
         model=settings.model or model,
         backend=backend,
         device=device,
         compute_type=settings.compute_type or compute_type,
         shape=shape,
         device_indices=indices,
-        worker_count=settings.worker_count or workers,
+        worker_count=settings.worker_count or FEWEST_WORKERS,
     )
+    if settings.worker_count:
+        return plan
+    return replace(plan, worker_count=min(MOST_WORKERS, max(FEWEST_WORKERS, 2 * plan.places)))
 
 
 def _backend(settings: Settings, machine: Machine) -> str:

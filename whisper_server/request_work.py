@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +22,7 @@ from whisper_server.engines.base import (
     WindowResult,
     Word,
 )
+from whisper_server.errors import EngineStopped
 from whisper_server.recording import Recording
 from whisper_server.scheduler_state import Progress
 from whisper_server.windows import Window
@@ -34,7 +35,7 @@ NOTHING_SAID_IN = "en"
 
 _NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
-Cut = Callable[[Iterable[Samples]], Iterator[list[Window]]]
+Cut = Callable[[Iterable[Samples]], Generator[list[Window], None, None]]
 Report = Callable[[Progress], None]
 
 
@@ -69,15 +70,15 @@ class QueuedWindow:
 class Manner:
     """How recordings are worked on: the same for all.
 
-    At most `ahead` windows of one recording are queued or decoded at a time, so that memory does
-    not grow with its length; one alone while its language is unknown, or when `sequential`.
+    At most `ahead()` windows of one recording are queued or decoded at a time, so that memory
+    does not grow with its length; one alone while its language is unknown, or when `sequential`.
     """
 
     cut: Cut
     cut_everything: Cut
     features: Callable[[Samples], Features]
     batch_key: Callable[[WindowInput], Hashable]
-    ahead: int
+    ahead: Callable[[], int]
     sequential: bool
 
 
@@ -129,7 +130,8 @@ class RequestWork:
         """Find out how long the recording is; raises what reading it raises."""
         self._no_step_runs.clear()
         try:
-            self.total_seconds = self._recording.measure()
+            if not self.is_over:  # else the files may be closed already
+                self.total_seconds = self._recording.measure()
         finally:
             self._no_step_runs.set()
 
@@ -142,7 +144,7 @@ class RequestWork:
         with self._lock:
             if self.is_over or self._stepping or not self._has_room():
                 return False
-            if self._all_cut and not self._backlog:
+            if self.is_prepared:
                 return False
             self._stepping = True
             self._no_step_runs.clear()
@@ -154,7 +156,9 @@ class RequestWork:
         Raises what reading raises, `InvalidAudio` or `TooLarge`.
         """
         try:
-            if not self.is_over and not self._backlog:
+            if self.is_over:
+                return []
+            if not self._backlog:
                 self._cut_a_piece()
             ready = [self._queued(window) for window in self._windows_to_prepare()]
         finally:
@@ -164,13 +168,25 @@ class RequestWork:
 
     def forgo_step(self) -> None:
         """What was claimed is over, or will not run."""
-        with self._lock:
+        with self._lock:  # for both: another thread may claim the next step at once
             self._stepping = False
-        self._no_step_runs.set()
+            self._no_step_runs.set()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a thread reads the recording, or is about to: its files must stay open."""
+        return not self._no_step_runs.is_set()
 
     def wait_for_step(self) -> None:
-        """Until no thread reads the recording any more; only then may its files be closed."""
+        """Until no thread reads the recording any more."""
         self._no_step_runs.wait()
+
+    def let_go(self) -> None:
+        """Free what it holds now: it is over, and waits for the garbage to be collected."""
+        self._pieces.close()
+        with self._lock:
+            self._backlog.clear()
+            self._heard.clear()
 
     def deliver(self, queued: QueuedWindow, result: WindowResult, instance: int) -> float | None:
         """Take a window's result; the temperature at which to try again, if it must be."""
@@ -192,18 +208,25 @@ class RequestWork:
         with contextlib.suppress(InvalidStateError):  # it is over already
             self.result.set_exception(error)
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether all of its windows have been queued."""
+        return self._all_cut and not self._backlog
+
     def _has_room(self) -> bool:
         return self._outstanding < self._room()
 
     def _room(self) -> int:
         unknown = self._options.language is None and not self._language_is_known()
-        return 1 if unknown or self._manner.sequential else self._manner.ahead
+        return 1 if unknown or self._manner.sequential else self._manner.ahead()
 
     def _language_is_known(self) -> bool:
         return self._detected is not None and bool(self._detected.segments)
 
     def _counted(self) -> Iterator[Samples]:
         for block in self._recording.blocks():
+            if self.is_over:
+                raise EngineStopped("nobody waits for the rest of the recording")
             self._samples_read += len(block)
             yield block
 
@@ -217,7 +240,8 @@ class RequestWork:
 
     def _windows_to_prepare(self) -> list[tuple[int, Window]]:
         with self._lock:
-            count = min(len(self._backlog), self._room() - self._outstanding)
+            # The room may have shrunk since the step was claimed.
+            count = min(len(self._backlog), max(0, self._room() - self._outstanding))
             taken = [self._backlog.popleft() for _ in range(count)]
             first = self._next_position
             self._next_position += count

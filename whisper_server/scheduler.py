@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from whisper_server.engines.base import Engine, Options, Samples, Transcription
-from whisper_server.errors import ClientGone, RequestTimeout, Unavailable
+from whisper_server.errors import ClientGone, RequestTimeout, ShuttingDown, Unavailable
 from whisper_server.meter import Meter
 from whisper_server.pipeline import FindSpeech, Pipeline
 from whisper_server.presets import EnginePlan
@@ -98,7 +98,7 @@ class Scheduler:
     def place(self) -> Iterator[None]:
         """A place in the line, taken before the upload is read; raises `Unavailable`."""
         if self._closing.is_set():
-            raise _shutting_down()
+            raise ShuttingDown
         if self._admitted >= self._limits.worker_count + self._limits.max_waiting:
             raise self._line_is_full(f"{self._admitted} requests are in work or waiting")
         self._require_room_for(0.0)
@@ -130,7 +130,7 @@ class Scheduler:
             if serving.done():
                 return serving.result()
             if self._cut_short.is_set():
-                raise _shutting_down()
+                raise ShuttingDown
             raise ClientGone("the client hung up")
         finally:
             work.result.cancel()
@@ -138,7 +138,9 @@ class Scheduler:
             for future in (serving, *watches):
                 future.cancel()
             await asyncio.gather(serving, return_exceptions=True)
-            await asyncio.to_thread(work.wait_for_step)
+            if work.is_read:
+                await asyncio.to_thread(work.wait_for_step)
+            work.let_go()
 
     async def close(self, grace_seconds: float) -> None:
         """Take nothing new, give what runs `grace_seconds`, then stop it; what waits is dropped."""
@@ -153,7 +155,7 @@ class Scheduler:
         try:
             measuring = self._pipeline.measure(work)
         except RuntimeError as error:  # the pipeline is closed
-            raise _shutting_down() from error
+            raise ShuttingDown from error
         await asyncio.wrap_future(measuring)
         self._require_room_for(work.total_seconds)
         self._works.add(work)
@@ -161,7 +163,7 @@ class Scheduler:
         try:
             async with self._turns:
                 if self._closing.is_set():
-                    raise _shutting_down()
+                    raise ShuttingDown
                 self._in_work += 1
                 try:
                     return await self._transcribe(work)
@@ -174,7 +176,7 @@ class Scheduler:
         started = time.monotonic()
         limit = self._limits.request_timeout_seconds
         work.announce(is_begun=True)
-        self._pipeline.submit(work)
+        self._pipeline.begin(work)
         try:
             async with asyncio.timeout(limit or None):
                 found = await asyncio.wrap_future(work.result)
@@ -218,7 +220,3 @@ def _silero(samples: Samples, longest_seconds: float) -> list[Span]:
     from whisper_server.engines.silero import find_speech  # slow to import: not before the port
 
     return find_speech(samples, longest_seconds)
-
-
-def _shutting_down() -> Unavailable:
-    return Unavailable("The server is shutting down.", 5, code="shutting_down")

@@ -233,7 +233,7 @@ class HealthOut(BaseModel):
 
 
 class ReadyOut(BaseModel):
-    """`capacity`: transcriptions at once; `in_flight` of them run, `waiting` requests wait.
+    """`capacity` calls at once keep it full; `in_flight` are in work, `waiting` ones wait.
 
     `instance` is this process's own: another one means that the server was started anew.
     """

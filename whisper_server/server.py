@@ -125,6 +125,8 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: Any) -> None:
         self.interrupted = self.interrupted or sig == signal.SIGINT
         super().handle_exit(sig, frame)
+        if self.force_exit:  # the second Ctrl-C; uvicorn would answer 500, which blames the request
+            _leave_without_waiting(EXIT_INTERRUPTED)
 
     def _stop(self) -> None:
         self.should_exit = True

@@ -150,7 +150,8 @@ class Settings(BaseSettings):
         ge=1,
         le=1000 * SECONDS_IN_AN_HOUR,
         validation_alias=_names("MAX_QUEUE_SECONDS"),
-        description="audio that may wait, seconds; beyond it a request is told to come back later",
+        description="audio that may be in work or wait, seconds; beyond it a request is told to "
+        "come back later",
     )
     request_timeout: int = Field(
         SECONDS_IN_AN_HOUR,

@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from whisper_server.errors import TooLarge, UploadStalled
+from whisper_server.errors import ShuttingDown, TooLarge, UploadStalled
 
 STALL_SECONDS = 60.0
 """A client that vanished without a word would else hold its place in the line for ever."""
@@ -55,6 +55,8 @@ async def _soon(receive: Receive) -> Message:
         raise UploadStalled(
             f"Nothing of the upload has arrived for {STALL_SECONDS:g} seconds."
         ) from None
+    except asyncio.CancelledError:  # uvicorn's, to all that outlives the grace of a shutdown
+        raise ShuttingDown from None
 
 
 def _announced(scope: Scope) -> int:

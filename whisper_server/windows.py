@@ -8,7 +8,7 @@ heard better than one of 30 s and one of 2 s, and cost the same.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -85,7 +85,7 @@ SpeechDetector = Callable[[Samples], list[Span]]
 
 def cut_into_windows(
     blocks: Iterable[Samples], window_seconds: float, find_speech: SpeechDetector | None
-) -> Iterator[list[Window]]:
+) -> Generator[list[Window], None, None]:
     """The windows of a recording that arrives in `blocks`, a list for each piece of it.
 
     Without `find_speech` everything counts as speech. Holds one piece at a time in memory. A list
@@ -100,7 +100,7 @@ def cut_into_windows(
         yield _take_windows(waiting, longest, everything=is_last)
 
 
-def cut_into_pieces(blocks: Iterable[Samples]) -> Iterator[list[Window]]:
+def cut_into_pieces(blocks: Iterable[Samples]) -> Generator[list[Window], None, None]:
     """The same for sequential decoding: each piece, minutes long, is one window."""
     for start, piece, _ in _pieces(blocks, LONGEST_PIECE_SECONDS * SAMPLE_RATE):
         yield [Window(piece, (Span(start, len(piece)),))]

@@ -1,10 +1,12 @@
 """A real server process with the demo model, real speech, real signals."""
 
 import signal
+import socket
 import threading
 import time
 import wave
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +203,34 @@ def test_sigterm_ends_a_busy_server_within_seconds(long_speech: Path) -> None:
             thread.join(5)
         assert busy_status == waiting_status == [503]
         assert "Traceback" not in server.log
+
+
+def test_a_second_ctrl_c_ends_a_busy_server_at_once(long_speech: Path) -> None:
+    with running_server() as server, ThreadPoolExecutor() as pool:
+        call = pool.submit(post, server, long_speech)
+        wait_for(server, in_flight=1)
+        server.signal(signal.SIGINT)
+        time.sleep(0.3)  # two at the same instant are one
+        server.signal(signal.SIGINT)
+        assert server.wait(2) == 130
+        assert "Traceback" not in server.log
+        assert isinstance(call.exception(10), requests.ConnectionError)
+
+
+def test_an_upload_that_outlives_a_shutdown_is_told_so() -> None:
+    with running_server() as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=15) as connection:
+            connection.sendall(
+                f"POST {TRANSCRIPTIONS} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100000\r\n"
+                "Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode()
+            )
+            wait_for(server, waiting=1)
+            server.signal(signal.SIGTERM)
+            answer = connection.recv(4096)
+        assert server.wait(15) == 0
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert "Traceback" not in server.log
 
 
 def test_ctrl_c_ends_a_loading_server_with_130() -> None:

@@ -125,6 +125,9 @@ class Engine(Protocol):
     def can_translate(self) -> bool:
         """Whether the model knows other languages than English."""
 
+    def knows(self, language: str) -> bool:
+        """Whether the model can be told that this language, a code, is spoken."""
+
     def features(self, samples: Samples) -> Features:
         """The spectrogram of a window of at most `window_seconds`."""
 

@@ -28,6 +28,10 @@ class Contexts:
         """
         return self._tokens(options.prompt, options.hotwords)
 
+    def knows(self, language: str) -> bool:
+        """Whether there is a token for it: a model of before `large-v3` has none for Cantonese."""
+        return self._tokenizer.token_to_id(f"<|{language}|>") is not None
+
     def fitting(self, hotwords: str | None) -> str | None:
         """As much of them as leaves room for the text before, in faster-whisper's long form."""
         return self._tokenizer.decode(self._encode(hotwords)[: self._room // 2]) or None

@@ -119,6 +119,11 @@ class FasterWhisperEngine:
         """Whether the model is multilingual: the English-only ones were not taught the task."""
         return self._is_multilingual
 
+    def knows(self, language: str) -> bool:
+        if not self._is_multilingual:
+            return language == "en"
+        return self._contexts is not None and self._contexts.knows(language)
+
     def features(self, samples: Samples) -> Features:
         """Shape (mel bands, 100 frames a second); behind the audio all is zero.
 
@@ -179,7 +184,9 @@ class FasterWhisperEngine:
 
     def _why_not_loaded(self, error: Exception) -> str:
         hint = "Try another --model or --compute-type."
-        if self._plan.device == "cuda":
+        if "compute type" in str(error):
+            hint = "Choose another --compute-type, such as int8 or float32."
+        elif self._plan.device == "cuda":
             hint = "Try --compute-type int8, a smaller --model, --device cpu, or mend CUDA."
         elif self._model.folder:
             hint = "Its folder may be broken: copy it again, or try another --model."

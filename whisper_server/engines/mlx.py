@@ -115,6 +115,7 @@ class MlxEngine:
         self._extractor: Any = None
         self._frames = 0
         self._is_multilingual = False
+        self._languages: frozenset[str] = frozenset()
 
     @property
     def window_seconds(self) -> float:
@@ -139,6 +140,7 @@ class MlxEngine:
             decoder = in_mlx_thread(_load_decoder, folder, self._plan.compute_type, on_cpu)
             self._extractor = FeatureExtractor(feature_size=decoder.mels)
             self._frames, self._is_multilingual = decoder.frames, decoder.is_multilingual
+            self._languages = decoder.languages
             self._decoder = decoder
             self._warm_up()
         except Exception as error:
@@ -156,6 +158,9 @@ class MlxEngine:
     def can_translate(self) -> bool:
         """Whether the model is multilingual: the English-only ones were not taught the task."""
         return self._is_multilingual
+
+    def knows(self, language: str) -> bool:
+        return language in self._languages
 
     def features(self, samples: Samples) -> Features:
         """Log-mel, shape (frames, mels), zeros behind; computed by the caller, not by mlx."""

@@ -58,6 +58,8 @@ class MlxDecoder:
         self.mels: int = self._model.dims.n_mels
         self.frames: int = self._model.dims.n_audio_ctx * FRAMES_PER_POSITION
         self.is_multilingual = bool(self._model.is_multilingual)
+        codes = self._tokenizer(None, None).all_language_codes
+        self.languages = frozenset(codes if self.is_multilingual else ["en"])
         dtw(np.zeros((2, 2), np.float32))  # is compiled at its first call, which takes seconds
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
@@ -79,8 +81,8 @@ class MlxDecoder:
         """A language that the model has no token for is better detected than refused."""
         if not self.is_multilingual:
             return replace(options, language="en")
-        codes = self._tokenizer(None, None).all_language_codes
-        return options if options.language in codes else replace(options, language=None)
+        is_known = options.language in self.languages
+        return options if is_known else replace(options, language=None)
 
     def _language_probs(self, sound: Any) -> list[tuple[tuple[str, float], ...]]:
         _, rows = detect_language(self._model, sound)

@@ -13,14 +13,15 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["Health"])
     instance = secrets.token_hex(8)
 
-    @routes.get("/health")
+    @routes.get("/health", summary="Is the process alive?")
     async def health() -> HealthOut:
         """Alive; says nothing of the model."""
         return HealthOut(version=__version__)
 
-    @routes.get("/ready")
+    @routes.get("/ready", summary="Is the model loaded, and for how many calls?")
     async def ready() -> ReadyOut:
-        """The model is loaded, else 503 with Retry-After. `capacity` = requests in work at once.
+        """The model is loaded, else 503 with Retry-After. `capacity` = calls at once that keep it
+        full; more are taken, and share its time.
 
         `instance` changes when the server is started anew: a client whose call broke off can tell
         whether the server died of it.
@@ -32,7 +33,7 @@ def router(service: Service) -> APIRouter:
             model=service.model.name,
             device=service.plan.device,
             compute_type=service.plan.compute_type,
-            capacity=state.capacity,
+            capacity=service.plan.useful_calls,
             in_flight=state.in_work,
             waiting=state.waiting,
         )

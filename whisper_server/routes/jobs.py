@@ -61,14 +61,16 @@ def router(service: Service) -> APIRouter:
         upload.warn_in(response)
         return response
 
-    @routes.get("", summary="List the jobs", responses=api_docs.errors(400))
+    @routes.get("", summary="List the jobs", response_model=JobList, responses=api_docs.errors(400))
     async def list_jobs(
         status: Annotated[JobStatus | None, Query(description="Only those in this state.")] = None,
         limit: Annotated[int, Query(ge=1, le=MOST_LISTED, description="At most so many.")] = 100,
-    ) -> JobList:
+    ) -> Response:
         """Those that are unfinished or still kept, the newest first, without their results."""
         jobs = [job for job in service.jobs.newest_first() if status in (None, job.status)]
-        return JobList(data=[_summary(job) for job in jobs[:limit]])
+        found = JobList(data=[_summary(job) for job in jobs[:limit]])
+        body = await asyncio.to_thread(found.model_dump_json)  # a thousand take a while
+        return Response(body, media_type=JSON_TYPE)
 
     @routes.get(
         "/{job_id}",
@@ -83,7 +85,9 @@ def router(service: Service) -> APIRouter:
         Results are kept for `JOB_KEEP_SECONDS`, the last `JOB_KEEP_COUNT` of them, and in memory:
         a restart loses them.
         """
-        return Response(_with_result(service.jobs.find(job_id)), media_type=JSON_TYPE)
+        job = service.jobs.find(job_id)
+        body = await asyncio.to_thread(_with_result, _summary(job), job.result)
+        return Response(body, media_type=JSON_TYPE)
 
     @routes.delete(
         "/{job_id}", summary="Forget a job", status_code=204, responses=api_docs.errors(404)
@@ -113,12 +117,11 @@ def _summary(job: Job) -> JobSummary:
     )
 
 
-def _with_result(job: Job) -> bytes:
+def _with_result(summary: JobSummary, rendered: Rendered | None) -> bytes:
     """`JobOut`, without parsing a JSON result of megabytes to write it out again."""
     result = b"null"
-    if job.result is not None:
-        result = job.result.body
-        if job.result.media_type != JSON_TYPE:
+    if rendered is not None:
+        result = rendered.body
+        if rendered.media_type != JSON_TYPE:
             result = json.dumps(result.decode()).encode()
-    summary = _summary(job).model_dump_json().encode()
-    return summary[:-1] + b',"result":' + result + b"}"
+    return summary.model_dump_json().encode()[:-1] + b',"result":' + result + b"}"

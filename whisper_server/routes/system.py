@@ -31,7 +31,7 @@ def router(service: Service) -> APIRouter:
     service.meter.watch(service.scheduler.state)
     versions = {"stt": __version__, "python": platform.python_version()} | _installed()
 
-    @routes.get("/system")
+    @routes.get("/system", summary="Look at the whole server")
     async def system() -> SystemOut:
         """The model and its copies, the line in front of them, jobs, speed, memory, versions."""
         has_cards = service.plan.device == "cuda"
@@ -64,6 +64,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.get(
         "/metrics",
+        summary="Figures for Prometheus",
         response_class=Response,
         responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text form"}},
     )

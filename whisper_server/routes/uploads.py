@@ -28,7 +28,9 @@ from whisper_server.scheduler_state import Progress
 from whisper_server.service import Service
 
 FULL_DISK_RETRY_SECONDS = 60
+FULL_TABLE_RETRY_SECONDS = 5
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_NO_HANDLES = {errno.EMFILE, errno.ENFILE}
 
 Form = TypeVar("Form", bound=UploadForm)
 OnProgress = Callable[[Progress], None]
@@ -120,6 +122,13 @@ def require_sense(service: Service, form: UploadForm, task: Task) -> None:
             param="model",
             code="unsupported_task",
         )
+    if form.language is not None and not service.engine.knows(form.language):
+        raise InvalidRequest(
+            f"The model '{service.model.name}' does not know '{form.language}': leave the language "
+            "out to have it detected.",
+            param="language",
+            code="unsupported_language",
+        )
     if isinstance(form, AudioForm) and form.wants_words() and not form.is_verbose():
         raise InvalidRequest(
             "Word timestamps need response_format=verbose_json.",
@@ -142,6 +151,13 @@ async def _read_form(request: Request, most_files: int) -> FormData:
     except ClientDisconnect as error:
         raise ClientGone("the client hung up while uploading") from error
     except OSError as error:
+        if error.errno in _NO_HANDLES:
+            logger.error("There are too many open files for an upload: %s", error)
+            raise Unavailable(
+                "The server has too many files open: come back later, or send fewer at once.",
+                FULL_TABLE_RETRY_SECONDS,
+                code="too_many_files",
+            ) from error
         if error.errno not in _NO_ROOM:
             raise
         logger.error("There is no room on the disk for an upload: %s", error)

@@ -310,6 +310,21 @@ def test_an_english_model_refuses_to_translate() -> None:
         assert (response.status_code, error_of(response)["code"]) == (400, "unsupported_task")
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [(TRANSCRIPTIONS, "file"), ("/v1/audio/translations", "file"), ("/transcribe", "files"),
+     ("/jobs", "file")],
+)  # fmt: skip
+def test_a_language_that_the_model_does_not_know_is_refused(
+    open_server: Running, path: str, name: str
+) -> None:
+    files = {name: ("a.wav", wav(1.0))}
+    response = open_server.post(path, files=files, data={"language": "Cantonese"})
+    error = error_of(response)
+    assert (response.status_code, error["code"]) == (400, "unsupported_language")
+    assert (error["param"], "'base' does not know 'yue'" in error["message"]) == ("language", True)
+
+
 def in_background(call: Callable[[], object]) -> threading.Thread:
     def swallow() -> None:
         with contextlib.suppress(requests.RequestException):
@@ -412,19 +427,21 @@ def test_a_file_that_is_sent_twice_is_refused(open_server: Running) -> None:
     error_of(response)
 
 
-class FullDisk(SpooledTemporaryFile[bytes]):
-    """In place of a full disk, which cannot be had in a test."""
-
-    def write(self, data: Any) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_a_full_disk_sends_the_upload_away(
-    open_server: Running, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.ENOSPC, "disk_full"), (errno.EMFILE, "too_many_files")]
+)
+def test_a_machine_without_room_sends_the_upload_away(
+    open_server: Running, monkeypatch: pytest.MonkeyPatch, number: int, code: str
 ) -> None:
+    class Full(SpooledTemporaryFile[bytes]):
+        """In place of a full disk, which cannot be had in a test."""
+
+        def write(self, data: Any) -> int:
+            raise OSError(number, "No room")
+
     with monkeypatch.context() as patched:
-        patched.setattr(starlette.formparsers, "SpooledTemporaryFile", FullDisk)
+        patched.setattr(starlette.formparsers, "SpooledTemporaryFile", Full)
         response = open_server.post()
-    assert (response.status_code, error_of(response)["code"]) == (503, "disk_full")
+    assert (response.status_code, error_of(response)["code"]) == (503, code)
     assert int(response.headers["Retry-After"]) > 0
     assert open_server.post().ok

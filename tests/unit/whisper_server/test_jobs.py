@@ -134,6 +134,18 @@ def test_a_removed_job_is_told_to_stop_and_leaves_no_trace() -> None:
     asyncio.run(scenario())
 
 
+def test_a_shutdown_says_how_many_jobs_it_loses(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        jobs = Jobs(60, 10)
+        await finished(jobs)
+        for _ in range(2):
+            jobs.start(new_job(), until_forgotten)
+        await jobs.close()
+
+    asyncio.run(scenario())
+    assert caplog.messages == ["2 unfinished job(s) are lost"]
+
+
 @pytest.mark.parametrize(
     ("failure", "code"),
     [(InvalidAudio("no audio"), "invalid_audio"), (KeyError("surprise"), "server_error")],
@@ -238,7 +250,9 @@ def test_the_list_has_the_newest_first_and_can_be_narrowed(server: Running) -> N
 def test_a_wrong_question_is_a_400(server: Running, query: str) -> None:
     response = requests.get(f"{server.url}/jobs?{query}", timeout=20)
     assert response.status_code == 400
-    assert response.json()["error"]["param"] == query.partition("=")[0]
+    name, error = query.partition("=")[0], response.json()["error"]
+    assert error["param"] == name
+    assert error["message"].startswith(f"Invalid '{name}': ")
 
 
 def test_an_unknown_job_is_a_404_that_says_why(server: Running) -> None:

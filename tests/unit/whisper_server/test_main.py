@@ -28,7 +28,7 @@ HUB_FILES = tuple(file.name for file in DEMO_FOLDER.iterdir())
     [
         (["calibrat"], "invalid choice: 'calibrat'"),
         (["calibrate", "--seconds", "0"], "not between 1 and 3600"),
-        (["calibrate", "--seconds", "long"], "invalid _calibrate_seconds value: 'long'"),
+        (["calibrate", "--seconds", "long"], "'long' is not a number"),
         (["calibrate", "--port", "1"], "unrecognized arguments: --port 1"),
         (["--batch-size", "0"], "argument --batch-size: Input should be greater than or equal"),
         (["--gpu-devices", "first"], "not card numbers like 0 or 0,1, nor all"),

@@ -156,11 +156,18 @@ def test_more_copies_than_cards_share_them_in_turn() -> None:
 
 
 def test_enough_requests_are_in_work_to_fill_the_batches() -> None:
-    assert planned(Machine(1)).worker_count == 4
-    assert planned(Machine(8)).worker_count == 16
+    assert planned(Machine(1)).worker_count == 16
+    assert planned(Machine(8), STREAMS=16).worker_count == 32
     assert planned(CARD).worker_count == 32
     assert planned(TWO_CARDS, GPU_DEVICES="all", BATCH_SIZE=64).worker_count == 64
     assert planned(CARD, WORKER_COUNT=3).worker_count == 3
+
+
+def test_the_fleet_is_told_of_no_more_calls_than_keep_it_full() -> None:
+    assert planned(Machine(1)).useful_calls == 4
+    assert planned(Machine(8)).useful_calls == 16
+    assert planned(CARD).useful_calls == 32
+    assert planned(CARD, WORKER_COUNT=3).useful_calls == 3
 
 
 def test_the_demo_model_stays_on_the_cpu_unless_told_otherwise() -> None:

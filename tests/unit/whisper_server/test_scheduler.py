@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import io
+import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -11,10 +14,18 @@ from typing import Any
 import pytest
 
 from tests.whisper_stand_in import StandInEngine, everything, stand_in_plan, wav
-from whisper_server.engines.base import Options, Transcription, WindowInput
+from whisper_server.engines.base import (
+    Options,
+    Samples,
+    ShouldStop,
+    Transcription,
+    WindowInput,
+    WindowResult,
+)
 from whisper_server.errors import (
     ClientGone,
     EngineFailed,
+    EngineStopped,
     InvalidAudio,
     OutOfMemory,
     RequestTimeout,
@@ -281,6 +292,20 @@ def test_an_error_that_nobody_foresaw_ends_one_request_and_no_thread() -> None:
     played(scenario)
 
 
+def test_an_engine_that_answers_too_little_ends_no_thread() -> None:
+    class Forgetful(StandInEngine):
+        def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
+            return super().decode(windows)[len(self.batches) == 1 :]
+
+    async def scenario() -> None:
+        async with bench(Forgetful()) as it:
+            with pytest.raises(EngineFailed):
+                await it.run()
+            assert (await it.run()).text == "1.0"
+
+    played(scenario)
+
+
 def test_a_window_below_whispers_bar_is_decoded_again_alone_and_warmer() -> None:
     async def scenario() -> None:
         async with bench(StandInEngine(verdicts=(-2.0, -1.5, -0.5)), batch_size=4) as it:
@@ -340,6 +365,23 @@ def test_no_recording_is_prepared_far_ahead_of_its_decoding() -> None:
     played(scenario)
 
 
+def test_recordings_share_what_is_prepared_ahead() -> None:
+    async def scenario() -> None:
+        async with bench(busy=True, batch_size=8, worker_count=4) as it:
+            tasks = it.start(*[600.0] * 4)
+            await soon(lambda: it.scheduler.state().in_work == 4)
+            await soon(lambda: len(it.engine.batches) == 1 and it.scheduler.in_flight == 1)
+            windows = it.scheduler.state().queued_windows + len(it.engine.batches[0])
+            one_by_one = 16 + 8 + 6 + 4  # the most, when each fills its share before the next comes
+            assert windows <= one_by_one < 4 * 16
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert it.scheduler.state().queued_windows == 0
+
+    played(scenario)
+
+
 def test_progress_comes_in_order_and_adds_up() -> None:
     async def scenario() -> None:
         async with bench(streams=4) as it:
@@ -367,6 +409,74 @@ def test_sequential_decoding_goes_piece_by_piece_and_hands_the_text_on() -> None
             assert found.segments[-1].end == 700.0
 
     played(scenario)
+
+
+def test_sequential_decoding_has_no_batches_whatever_their_size() -> None:
+    async def scenario() -> None:
+        async with bench(busy=True, batch_size=4, sequential=True) as it:
+            first = it.start(SHORT)
+            await soon(lambda: len(it.engine.batches) == 1)
+            others = it.start(1.5, 2.0)
+            await soon(lambda: it.scheduler.state().queued_windows == 2)
+            it.engine.go.set()
+            found = await asyncio.gather(*first, *others)
+            assert [one.text for one in found] == ["1.0", "1.5", "2.0"]
+            assert it.scheduler.state().instances[0].batch_size == 1
+            assert it.scheduler.state().instances[0].batches == 3
+
+    played(scenario)
+
+
+def test_a_caller_who_leaves_sequential_decoding_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Patient(StandInEngine):
+        def transcribe(
+            self, samples: Samples, options: Options, should_stop: ShouldStop
+        ) -> Transcription:
+            self.go.set()
+            while not should_stop():
+                time.sleep(0.005)
+            raise EngineStopped("stopped within a window")
+
+    async def scenario() -> None:
+        async with bench(Patient(), busy=True, sequential=True) as it:
+            with pytest.raises(ClientGone):
+                await it.run(gone=asyncio.to_thread(it.engine.go.wait, 5))  # type: ignore[arg-type]
+            await soon(lambda: it.scheduler.in_flight == 0)
+
+    played(scenario)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_who_left_is_forgotten_at_once() -> None:
+    async def scenario() -> None:
+        hang_up, recordings = asyncio.Event(), []
+
+        async def leave(it: Bench) -> None:
+            recording = Recording([io.BytesIO(wav(600.0))], 36_000, "file")
+            recordings.append(weakref.ref(recording))
+            with pytest.raises(ClientGone):
+                await it.scheduler.run(recording, ENGLISH, waits(hang_up))
+            recording.close()
+
+        async with bench(busy=True) as it:
+            leaver = asyncio.create_task(leave(it))
+            await soon(lambda: len(it.engine.batches) == 1 and it.scheduler.in_flight == 1)
+            hang_up.set()
+            await leaver
+            it.engine.go.set()
+            await soon(lambda: it.scheduler.in_flight == 0)
+            await it.run()
+            leaver = None  # type: ignore[assignment]
+            it.engine.batches.clear()
+            assert recordings[0]() is None, "it was not for the garbage collector to find"
+
+    gc.disable()
+    try:
+        played(scenario)
+    finally:
+        gc.enable()
 
 
 def test_the_model_is_unloaded_when_idle_and_loaded_on_demand() -> None:

@@ -424,6 +424,7 @@ def test_an_unloaded_engine_prepares_windows_and_decodes_them_once_it_is_back() 
     assert engine.batch_key(window)
     assert engine.window_seconds == 10.0
     assert engine.can_translate()
+    assert (engine.knows("de"), engine.knows("yue")) == (True, False)
     with pytest.raises(EngineFailed, match="'demo' is not loaded"):
         engine.decode([window])
     with pytest.raises(EngineFailed, match="'demo' is not loaded"):
@@ -443,6 +444,13 @@ def test_a_broken_model_file_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="'broken' cannot be loaded on cpu") as caught:
         FasterWhisperEngine(find_model(str(folder)), PLAN).load()
     assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_compute_type_is_not_blamed_on_the_folder() -> None:
+    plan = replace(PLAN, compute_type="int7")
+    with pytest.raises(ModelUnavailable, match=r"int7.*another --compute-type") as caught:
+        FasterWhisperEngine(find_model(demo_model()), plan).load()
+    assert "folder" not in str(caught.value)
 
 
 def test_a_model_that_cannot_be_had_says_what_to_do(

@@ -116,6 +116,7 @@ def test_the_language_is_detected_where_none_is_given(engine: MlxEngine, numbers
     assert found.language_probs[0][1] > 0.5
     assert text(found) == NUMBERS
     assert engine.can_translate()
+    assert (engine.knows("de"), engine.knows("yue")) == (True, False)
 
 
 def test_a_given_language_is_not_doubted(crowd: list[WindowResult]) -> None:
