@@ -1,5 +1,10 @@
-"""The demo model in mlx form, made from the one that ships."""
+"""The demo model in mlx form, made from the one that ships.
 
+Who imports this runs numba's functions as plain Python: to compile them takes longer than all that
+the tests compute with them. The server's own process in tests/e2e compiles them.
+"""
+
+import os
 import platform
 import sys
 from importlib.util import find_spec
@@ -9,6 +14,8 @@ import pytest
 
 from tests.mongo_process import missing
 from whisper_server.catalogue import DEMO_FOLDER
+
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 
 def mlx_demo_model(folder: Path) -> Path:
