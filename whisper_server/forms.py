@@ -1,5 +1,6 @@
 """The form fields that clients send, checked, and what they ask of the engine."""
 
+from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -82,9 +83,9 @@ class UploadForm(BaseModel):
             vad_filter=self.vad_filter,
         )
 
+    @abstractmethod
     def wants_words(self) -> bool:
         """Whether each word's times are asked for."""
-        raise NotImplementedError
 
 
 class AudioForm(UploadForm):

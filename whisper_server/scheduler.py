@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import math
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -25,8 +24,6 @@ OnProgress = Callable[[Progress], None]
 LONGEST_RETRY_SECONDS = 300
 SPEED_AT_FIRST = 10.0
 """What `Retry-After` takes for the speed, in seconds of audio a second, until it is measured."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +51,6 @@ class Scheduler:
         meter: Meter,
         find_speech: FindSpeech | None = None,
     ) -> None:
-        self.capacity = limits.worker_count
         self._limits = limits
         self._meter = meter
         self._pipeline = Pipeline(
@@ -84,7 +80,7 @@ class Scheduler:
 
     def state(self) -> SchedulerState:
         return SchedulerState(
-            capacity=self.capacity,
+            capacity=self._limits.worker_count,
             in_work=self._in_work,
             waiting=max(0, self._admitted - self._in_work),
             waiting_audio_seconds=self._waiting_seconds(),
