@@ -126,8 +126,9 @@ class Planner:
             self._conditions.not_empty()
             self._page.extend(sequences(chunks, self._rules.sequence_seconds, self._share(page)))
             return None
-        self._wait_until = now + self._pause(page)
-        return Wait(self._wait_until - now)
+        pause = self._pause(page)
+        self._wait_until = now + pause
+        return Wait(pause)
 
     def _pause(self, page: Page) -> float:
         """Seconds until the next look, after one that found nothing to deal."""
