@@ -26,6 +26,7 @@ One transition is one function, and one atomic operation on one document. What m
 
 import contextlib
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
@@ -38,7 +39,8 @@ from pymongo import ReturnDocument
 from stt.chunk import CHUNK_FIELDS, Chunk, count_of
 from stt.claim import Claim, ClaimRules, Order, Page, StaleClaim
 from stt.database import PAGING_ORDER, Database, Document, translated
-from stt.errors import ClaimLost, DatabaseRefused, DatabaseUnavailable
+from stt.errors import ClaimLost, DatabaseRefused
+from stt.patience import until_answered
 from stt.retry import next_try
 from stt.transcript import Transcript
 
@@ -48,11 +50,11 @@ T = TypeVar("T")
 _PENDING = {"transcribed_at": None, "failed_at": None, "processing_by": None}
 _CLAIMED = {"transcribed_at": None, "failed_at": None, "processing_by": {"$ne": None}}
 _FREE = {"processing_by": None, "claimed_at": None}
+_CLEAN = {"failed_at": None, "attempts": 0, "expirations": 0, "not_before": None, "solo": False}
 _ERRORS_KEPT = 5
 _LONGEST_MESSAGE = 500
 _SHORT_MESSAGE = 80  # in a document that has room for no more
 _SUSPECT_WAIT_SECONDS = (1.0, 3.0)
-_RETRY_WAITS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class MongoClaims:
@@ -107,13 +109,15 @@ class MongoClaims:
         next_due_seconds = (min(due) - now).total_seconds() if due else None
         return Page(tuple(chunks), is_last=True, next_due_seconds=next_due_seconds)
 
-    def claim(self, chunk: Chunk) -> Claim | None:
+    def claim(self, chunk: Chunk, claim_id: ObjectId | None = None) -> Claim | None:
         """pending → processing; None if another worker was first.
 
-        None also for a suspect while another one is in work: then it is put off a little.
+        None also for a suspect while another one is in work: then it is put off a little. The id
+        is made here, unless whoever asks on a worker's behalf brings the one that it has made.
         """
         asked_at = time.monotonic()
-        claim = Claim(ObjectId(), chunk, self._worker, asked_at + self._rules.trusted_seconds)
+        trusted_until = asked_at + self._rules.trusted_seconds
+        claim = Claim(claim_id or ObjectId(), chunk, self._worker, trusted_until)
         mine = {"processing_by": self._worker, "claim_id": claim.id}
 
         def attempt() -> Document | None:
@@ -132,6 +136,12 @@ class MongoClaims:
             return None
         claim.chunk = Chunk.from_document(document)
         return None if claim.chunk.is_suspect and self._steps_back(claim) else claim
+
+    def held_under(self, claim_id: ObjectId) -> list[Chunk]:
+        """The chunks that this worker holds under one id, in their order."""
+        mine = {**_CLAIMED, "processing_by": self._worker, "claim_id": claim_id}
+        with translated(), self._chunks.find(mine, CHUNK_FIELDS).sort("index") as cursor:
+            return [Chunk.from_document(document) for document in cursor]
 
     def hurry(self) -> None:
         """The worker stops: `claim` raises DatabaseUnavailable without asking again.
@@ -296,14 +306,53 @@ def retry(
     database: Database, chunk_ids: Iterable[ObjectId] = (), source_id: ObjectId | None = None
 ) -> int:
     """failed → pending with a clean record: all, those named, or a source's; returns how many."""
-    clean = {"failed_at": None, "attempts": 0, "expirations": 0, "not_before": None, "solo": False}
     query: Document = {"failed_at": {"$ne": None}, "transcribed_at": None}
     if ids := list(chunk_ids):
         query["_id"] = {"$in": ids}
     if source_id is not None:
         query["original_id"] = source_id
     with translated():
-        return database.chunks.update_many(query, {"$set": clean}).matched_count
+        return database.chunks.update_many(query, {"$set": _CLEAN}).matched_count
+
+
+def reset(
+    database: Database, chunk_ids: Iterable[ObjectId] = (), source_id: ObjectId | None = None
+) -> int:
+    """Any state → pending as on its first day, the transcript gone: those named, or a source's.
+
+    Returns how many. Whoever holds one of them finds his claim lost.
+    """
+    fresh: Document = {**_FREE, **_CLEAN, "claim_id": None, "errors": []}
+    undone = {"transcribed_at": None, "transcript": None}
+    query: Document = {"_id": {"$in": list(chunk_ids)}}
+    if source_id is not None:
+        query = {"original_id": source_id}
+    with translated():
+        return database.chunks.update_many(query, {"$set": {**fresh, **undone}}).matched_count
+
+
+def is_held_by(database: Database, chunk_id: ObjectId, node_id: str) -> bool:
+    """True while a worker of this node has a claim on the chunk."""
+    with translated():
+        query = {"_id": chunk_id, **_CLAIMED, "processing_by": _worker_of(node_id)}
+        return database.chunks.find_one(query, ["_id"]) is not None
+
+
+def release_of_node(database: Database, node_id: str, except_worker: str | None = None) -> int:
+    """processing → pending for all that this node's workers hold (`NODE_PID`); returns how many.
+
+    `except_worker` keeps its own: a node that was started again gives back what it held before.
+    """
+    whose: Document = {"$regex": _worker_of(node_id).pattern}
+    if except_worker is not None:
+        whose["$ne"] = except_worker
+    query = {**_CLAIMED, "processing_by": whose}
+    with translated():
+        return database.chunks.update_many(query, {"$set": _FREE}).matched_count
+
+
+def _worker_of(node_id: str) -> re.Pattern[str]:
+    return re.compile(f"^{re.escape(node_id)}_[0-9]+$")
 
 
 def release(database: Database, chunk_ids: Iterable[ObjectId]) -> int:
@@ -338,18 +387,10 @@ def _with_error(document: Document, error: Document) -> list[Document]:
 def _until_answered(
     attempt: Callable[[], T], claim: Claim, hurry: threading.Event | None = None
 ) -> T:
-    """Calls `attempt()` until the database answers, or the claim cannot be trusted.
+    """Asks until the database answers, or the claim cannot be trusted."""
 
-    Once if `hurry` is set.
-    """
-    hurry = hurry or threading.Event()
-    repeats = 0
-    while True:
-        try:
-            with translated():
-                return attempt()
-        except DatabaseUnavailable:
-            wait = _RETRY_WAITS[min(repeats, len(_RETRY_WAITS) - 1)]
-            if time.monotonic() + wait >= claim.trusted_until or hurry.wait(wait):
-                raise
-            repeats += 1
+    def ask() -> T:
+        with translated():
+            return attempt()
+
+    return until_answered(ask, claim, hurry)

@@ -3,7 +3,9 @@
 SttError                     a sentence for the person; carries the command's exit code
 ├── ConfigError              stop: a setting is wrong, and the message says which (exit 3)
 │   └── KeyRejected          stop at once: the server refused our key (exit 3)
-├── DatabaseUnavailable      retry while the lease lasts, then give up (exit 4)
+│       └── NodeRemoved      so did the coordinator, whose person took this node out (exit 3)
+├── DatabaseUnavailable      it, or the coordinator in front, is away: retry while the lease
+│                            lasts, then give up (exit 4)
 ├── ServerUnavailable        the chunk is innocent: another server, or wait (exit 5)
 │   ├── ServerBusy           the same server again, after `retry_after_seconds`
 │   ├── UploadCutOff         it stopped taking the audio: again a few times, then look closer
@@ -38,6 +40,10 @@ class ConfigError(SttError):
 
 
 class KeyRejected(ConfigError):
+    pass
+
+
+class NodeRemoved(KeyRejected):
     pass
 
 

@@ -7,23 +7,10 @@ from typing import Any
 
 from stt.chunk import count_of
 from stt.database import Database, translated
+from stt.queue import WorkerReport
 
 ALIVE_SECONDS = 90.0
 """A worker not heard of for this long counts as gone; heartbeats come several times as often."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerReport:
-    """What a worker says of itself with every heartbeat; `slots` is its calls at once."""
-
-    host: str
-    pid: int
-    version: str
-    server: str
-    state: str
-    slots: int
-    chunks: tuple[str, ...]
-    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

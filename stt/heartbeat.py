@@ -14,7 +14,9 @@ from stt.outage import Outage
 
 log = logging.getLogger(__name__)
 
-_REPORT_SECONDS = 20.0
+REPORT_SECONDS = 20.0
+"""Between two reports of a worker, unless its lease is shorter than four times that."""
+
 _RETRY_SECONDS = 1.0
 
 
@@ -48,6 +50,7 @@ class Heartbeat:
         chunk_timeout_seconds: float,
         report: Callable[[], None],
         outage: Outage,
+        report_seconds: float = REPORT_SECONDS,
     ) -> None:
         self._claims = claims
         self._lease_seconds = lease_seconds
@@ -56,7 +59,9 @@ class Heartbeat:
         self._outage = outage
         self._held: dict[ObjectId, _Held] = {}
         self._lock = threading.Lock()
+        self._report_seconds = report_seconds
         self._stop = threading.Event()
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -65,7 +70,12 @@ class Heartbeat:
     def stop(self, patience_seconds: float) -> None:
         """Waits no longer than that: a database that is away must not hold up the end."""
         self._stop.set()
+        self._wake.set()
         self._thread.join(patience_seconds)
+
+    def renew_now(self) -> None:
+        """Renews at once, so that a claim that was taken away is known to be lost."""
+        self._wake.set()
 
     def hold(self, claims: Sequence[Claim]) -> None:
         """Keeps these claims alive; holding a claim again starts its time in work anew."""
@@ -84,10 +94,16 @@ class Heartbeat:
     def _run(self) -> None:
         duties = [
             _Duty("renew", self._lease_seconds / 4, self._renew_all),
-            _Duty("report", min(_REPORT_SECONDS, self._lease_seconds / 4), self._report),
+            _Duty("report", min(self._report_seconds, self._lease_seconds / 4), self._report),
             _Duty("recover", self._lease_seconds, self._recover),
         ]
-        while not self._stop.wait(max(0.0, min(d.due for d in duties) - time.monotonic())):
+        while True:
+            was_woken = self._wake.wait(max(0.0, min(d.due for d in duties) - time.monotonic()))
+            if self._stop.is_set():
+                return
+            if was_woken:
+                self._wake.clear()
+                duties[0].due = time.monotonic()
             for duty in duties:
                 if time.monotonic() >= duty.due and not self._stop.is_set():
                     self._do(duty)

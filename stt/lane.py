@@ -70,6 +70,7 @@ class Lane(threading.Thread):
         self._lock = threading.Lock()
         self._open: list[Claim] = []  # claimed by this lane, and not ended yet
         self._in_call: Sequence[Claim] = ()
+        self._call_began = 0.0  # on time.monotonic()
         self._results: list[Claim] = []  # those whose results are known and not written yet
         self._is_abandoned = False
 
@@ -81,6 +82,12 @@ class Lane(threading.Thread):
     def is_in_call(self) -> bool:
         """True while it waits for a server's answer, which cannot be called off."""
         return bool(self._in_call)
+
+    @property
+    def call(self) -> tuple[Sequence[Claim], float] | None:
+        """The claims of the call that it waits for, and for how many seconds already."""
+        claims, began = self._in_call, self._call_began
+        return (claims, time.monotonic() - began) if claims else None
 
     @property
     def results(self) -> int:
@@ -192,6 +199,7 @@ class Lane(threading.Thread):
             if self._shared.stop.is_set() or not all(claim.is_trusted for claim in claims):
                 return False
             self._shared.heartbeat.hold(claims)
+            self._call_began = time.monotonic()
             self._in_call = claims
         return True
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from stt.audio import SAMPLE_RATE, Samples, decode, encode_flac
 from stt.claim import Claim
-from stt.errors import BadAudio, ChunkError, DatabaseRefused, ServerDied, SttError
+from stt.errors import BadAudio, ChunkError, ClaimLost, DatabaseRefused, ServerDied, SttError
+from stt.queue import Recordings
 from stt.server_pool import ServerPool
-from stt.sources import Sources
 from stt.transcript import Segment, Transcript
 from stt.whisper_client import Upload
 
@@ -45,9 +45,9 @@ class Pipeline:
     """Turns claims into outcomes. Safe between threads; changes nothing in the queue."""
 
     def __init__(
-        self, sources: Sources, pool: ServerPool, call_seconds: float, *, keeps_words: bool
+        self, recordings: Recordings, pool: ServerPool, call_seconds: float, *, keeps_words: bool
     ) -> None:
-        self._sources = sources
+        self._recordings = recordings
         self._pool = pool
         self._call_seconds = call_seconds
         self._keeps_words = keeps_words
@@ -61,8 +61,11 @@ class Pipeline:
                 settled.append((claim, Transcript()))
                 continue
             try:
-                encoded = self._sources.audio(claim.chunk)
+                encoded = self._recordings.audio(claim.chunk)
                 part = Part(claim, decode(encoded), encoded)
+            except ClaimLost as lost:  # a coordinator hands audio to the claim's holder alone
+                log.warning("%s", lost)
+                continue
             except (BadAudio, DatabaseRefused) as error:  # the latter: it cannot even be read
                 settled.append((claim, error))
                 continue
@@ -111,7 +114,7 @@ class Pipeline:
     def _call(
         self, parts: Sequence[Part], may_start: Callable[[Sequence[Claim]], bool]
     ) -> Transcript | None:
-        source = self._sources.of(parts[0].claim.chunk)
+        source = self._recordings.of(parts[0].claim.chunk)
         data, filename = _joined(parts)
         upload = Upload(
             data=data,

@@ -11,7 +11,7 @@ from bson import ObjectId
 from stt.chunk import Sequence, sequences
 from stt.claim import Claims, Order, Page
 from stt.errors import DatabaseUnavailable
-from stt.fleet import Fleet
+from stt.queue import Roster
 from stt.stop_conditions import POLL_SECONDS, StopConditions
 
 _MISSES_OF_A_STALE_PAGE = 3
@@ -43,10 +43,10 @@ class Planner:
     """
 
     def __init__(
-        self, claims: Claims, fleet: Fleet, rules: PlanRules, conditions: StopConditions
+        self, claims: Claims, roster: Roster, rules: PlanRules, conditions: StopConditions
     ) -> None:
         self._claims = claims
-        self._fleet = fleet
+        self._roster = roster
         self._rules = rules
         self._conditions = conditions
         self.is_dry = False
@@ -142,4 +142,4 @@ class Planner:
         """The longest sequence that leaves the rest of the fleet its part of what is pending."""
         if not page.is_last:
             return len(page.chunks)
-        return max(1, len(page.chunks) // self._fleet.slots_alive())
+        return max(1, len(page.chunks) // self._roster.slots_alive())

@@ -10,20 +10,23 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 from bson import ObjectId
 
 import stt
+from stt.chunk import Chunk
 from stt.claim import Claim, ClaimRules, Claims, Order
 from stt.claims import MongoClaims
 from stt.database import Database
 from stt.errors import DatabaseUnavailable, SttError
-from stt.fleet import Fleet, WorkerReport
-from stt.heartbeat import Heartbeat
+from stt.fleet import Fleet
+from stt.heartbeat import REPORT_SECONDS, Heartbeat
 from stt.lane import Lane, Shared, release_all
 from stt.outage import Outage
 from stt.pipeline import Pipeline
 from stt.planner import Planner, PlanRules
+from stt.queue import Queue, WorkerReport
 from stt.server_health import PoolRules
 from stt.server_pool import ServerPool
 from stt.settings import Settings, worker_id
@@ -48,41 +51,47 @@ _SIGNALS_TO_GO_AT_ONCE = 3
 class WorkOptions:
     """What this run is asked to do; no `sources` means all of them.
 
-    `watch`: stay when the queue is empty or rests.
+    `watch`: stay when the queue is empty or rests. `report_seconds`: between two heartbeats that
+    tell the fleet of this worker.
     """
 
     limit: int | None = None
     newest_first: bool = False
     watch: bool = False
     sources: tuple[ObjectId, ...] = ()
+    report_seconds: float = REPORT_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call in flight: `seconds` of audio of one recording, sent `elapsed_seconds` ago."""
+
+    chunks: tuple[Chunk, ...]
+    filename: str
+    seconds: float
+    elapsed_seconds: float
 
 
 class Worker:
     """One worker process. `run()` it once, from the main thread if signals are to stop it."""
 
-    def __init__(
-        self,
-        database: Database,
-        settings: Settings,
-        options: WorkOptions,
-        claims: Claims | None = None,
-    ) -> None:
-        self.id = worker_id()
+    def __init__(self, queue: Queue, settings: Settings, options: WorkOptions, worker: str) -> None:
+        self.id = worker
         self.stats = Stats()
         self.total: int | None = None
         """Chunks that this run will end, as counted at its start; None before that."""
         self._settings = settings
         self._options = options
         self._order = Order(options.newest_first, options.sources)
-        self._fleet = Fleet(database)
+        self._roster = queue.roster
         self._lanes: list[Lane] = []
         self._signals = 0
         self._is_stopping = threading.Event()
         self._is_over = threading.Event()
         self._fatal: BaseException | None = None
         self._goodbye_seconds = _GOODBYE_SECONDS
-        rules = ClaimRules(settings.lease_seconds, settings.max_attempts, settings.max_expirations)
-        self._claims = claims or MongoClaims(database, self.id, rules)
+        self._claims = queue.claims
+        self._recordings = queue.recordings
         self._pool = _pool(settings)
         self._outage = Outage()
         self._heartbeat = Heartbeat(
@@ -91,10 +100,11 @@ class Worker:
             settings.chunk_timeout_seconds,
             self._report,
             self._outage,
+            options.report_seconds,
         )
         self._conditions = StopConditions(_stop_rules(settings, options))
         self._pipeline = Pipeline(
-            Sources(database),
+            self._recordings,
             self._pool,
             settings.chunk_timeout_seconds,
             keeps_words=settings.word_timestamps,
@@ -105,7 +115,23 @@ class Worker:
             page_size=settings.page_size,
             sequence_seconds=settings.sequence_seconds,
         )
-        self._planner = Planner(self._claims, self._fleet, plan_rules, self._conditions)
+        self._planner = Planner(self._claims, self._roster, plan_rules, self._conditions)
+
+    @classmethod
+    def at_database(
+        cls,
+        database: Database,
+        settings: Settings,
+        options: WorkOptions,
+        claims: Claims | None = None,
+    ) -> Self:
+        """A worker of this process that reaches the database itself."""
+        worker = worker_id()
+        rules = ClaimRules(settings.lease_seconds, settings.max_attempts, settings.max_expirations)
+        queue = Queue(
+            claims or MongoClaims(database, worker, rules), Sources(database), Fleet(database)
+        )
+        return cls(queue, settings, options, worker)
 
     def run(self) -> Stats:
         """Works until there is a reason to stop.
@@ -162,6 +188,23 @@ class Worker:
     @property
     def in_flight(self) -> int:
         return len(self._heartbeat.held())
+
+    def calls(self) -> list[Call]:
+        """What the servers are at for this worker."""
+        found = []
+        for lane in self._lanes:
+            if (call := lane.call) is not None:
+                claims, elapsed_seconds = call
+                chunks = tuple(claim.chunk for claim in claims)
+                source = self._recordings.of(chunks[0])
+                seconds = sum(chunk.planned_seconds for chunk in chunks)
+                filename = source.filename if source else ""
+                found.append(Call(chunks, filename, seconds, elapsed_seconds))
+        return found
+
+    def check_claims(self) -> None:
+        """Renews all claims now: what was taken away by hand is then known to be lost."""
+        self._heartbeat.renew_now()
 
     @property
     def results_to_write(self) -> int:
@@ -263,7 +306,7 @@ class Worker:
             thread.join(_LOOK_SECONDS)
 
     def _report(self, state: str | None = None) -> None:
-        self._fleet.report(self.id, self._self_description(state))
+        self._roster.report(self.id, self._self_description(state))
 
     def _self_description(self, state: str | None) -> WorkerReport:
         host, _, pid = self.id.rpartition("_")

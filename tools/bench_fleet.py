@@ -152,7 +152,7 @@ def work(mongo_url: str, name: str, server_url: str, on_nx: bool, latencies: Any
     )
     with Database(mongo_url, name) as database:
         claims = TimedClaims(database, worker_id(), ClaimRules(settings.lease_seconds))
-        Worker(database, settings, WorkOptions(), claims).run()
+        Worker.at_database(database, settings, WorkOptions(), claims).run()
     latencies.put(claims.latencies_ms)
 
 

@@ -202,7 +202,7 @@ def _run_worker(database: Database, settings: Settings, sources: Sequence[Source
     from stt.worker import Worker, WorkOptions
 
     options = WorkOptions(sources=tuple(source.id for source in sources))
-    worker = Worker(database, settings, options)
+    worker = Worker.at_database(database, settings, options)
 
     def snapshot() -> Progress:
         stats = worker.stats

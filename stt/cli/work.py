@@ -229,7 +229,9 @@ def _work(
     settings = settings_of(ctx, **flags)
     setup_logging(settings.log_format)
     with open_database(settings) as database:
-        worker = Worker(database, settings, WorkOptions(settings.limit, newest_first, watch))
+        worker = Worker.at_database(
+            database, settings, WorkOptions(settings.limit, newest_first, watch)
+        )
 
         def snapshot() -> Progress:
             stats = worker.stats

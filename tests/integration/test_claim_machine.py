@@ -28,6 +28,7 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from stt import claims as protocol
+from stt import patience
 from stt.chunk import Chunk
 from stt.claim import Claim, ClaimRules, Order
 from stt.claims import MongoClaims
@@ -345,7 +346,7 @@ def outcome_of(write: Callable[[], None]) -> str:
 def new_machine(
     mongo_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], ClaimMachine]]:
-    monkeypatch.setattr(protocol, "_RETRY_WAITS", (0.0,))
+    monkeypatch.setattr(patience, "_WAITS_SECONDS", (0.0,))
     link = LossyLink(mongo_url, database.chunks.database.name)
     with link.database:
         yield lambda: ClaimMachine(link, database.chunks)

@@ -36,7 +36,7 @@ def make_worker(
 ) -> Worker:
     usual = {"required_empty_checks": 1, "max_parallel_workers": 1, "sequence_seconds": 300}
     settings = load_settings(server_urls=(url,), **{**usual, **flags})
-    return Worker(database, settings, WorkOptions(), claims)
+    return Worker.at_database(database, settings, WorkOptions(), claims)
 
 
 class Run:

@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from stt.database import Database
-from stt.fleet import ALIVE_SECONDS, Fleet, WorkerReport
+from stt.fleet import ALIVE_SECONDS, Fleet
+from stt.queue import WorkerReport
 
 REPORT = WorkerReport(
     host="box", pid=1, version="0.1.0", server="http://gpu:8081", state="working", slots=4,

@@ -9,8 +9,9 @@ from stt.claim import Order
 from stt.claims import MongoClaims
 from stt.database import Database
 from stt.errors import DatabaseUnavailable
-from stt.fleet import Fleet, WorkerReport
+from stt.fleet import Fleet
 from stt.planner import Planner, PlanRules, Wait
+from stt.queue import WorkerReport
 from stt.stop_conditions import StopConditions, StopRules
 from stt.transcript import Transcript
 from tests.queue_builder import add_chunks

@@ -27,7 +27,9 @@ LIMIT_BYTES = 16 * 1024 * 1024
 
 def make_worker(database: Database, url: str, **flags: Any) -> Worker:
     usual = {"lease_seconds": 60, "required_empty_checks": 1, "max_parallel_workers": 2}
-    return Worker(database, load_settings(server_urls=(url,), **{**usual, **flags}), WorkOptions())
+    return Worker.at_database(
+        database, load_settings(server_urls=(url,), **{**usual, **flags}), WorkOptions()
+    )
 
 
 def claimed(claims: MongoClaims, chunk: Chunk) -> Claim:

@@ -45,7 +45,7 @@ def make_worker(database: Database, *urls: str, **flags: Any) -> Worker:
     options = {k: flags.pop(k) for k in ("limit", "watch", "newest_first") if k in flags}
     usual = {"lease_seconds": 60, "sequence_seconds": 0, "required_empty_checks": 1}
     settings = load_settings(server_urls=urls, **{**usual, **flags})
-    return Worker(database, settings, WorkOptions(**options))
+    return Worker.at_database(database, settings, WorkOptions(**options))
 
 
 def rest_is_over(database: Database) -> None:
@@ -488,7 +488,7 @@ class TestFailures:
                 empty_queue_wait_seconds=0.2,
             )
             claims = Hiccup(database, "worker_1", ClaimRules())
-            Worker(database, settings, WorkOptions(), claims).run()
+            Worker.at_database(database, settings, WorkOptions(), claims).run()
         assert claims.looks == 4  # empty, no answer, empty, empty
 
     def test_a_hiccup_of_the_database_is_over_even_if_no_server_answers(
@@ -511,7 +511,7 @@ class TestFailures:
         )
         claims = Hiccup(database, "worker_1", ClaimRules(lease_seconds=1))
         with pytest.raises(ServerUnavailable):  # and not the database's error, after a lease
-            Worker(database, settings, WorkOptions(), claims).run()
+            Worker.at_database(database, settings, WorkOptions(), claims).run()
 
 
 class TestOddDocuments:
@@ -705,7 +705,7 @@ class TestMisses:
                 required_empty_checks=1,
             )
             claims = OvertakenClaims(database, bob)
-            stats = Worker(database, settings, WorkOptions(), claims).run()
+            stats = Worker.at_database(database, settings, WorkOptions(), claims).run()
         lines = [TextFormatter().format(record) for record in caplog.records]
         [miss] = [line for line in lines if "already claimed" in line]
         found = re.match(
