@@ -55,7 +55,7 @@ floors: $(DEV_STAMP)
 
 # pip installs the versions of requirements.lock, which uv writes from uv.lock.
 EXPORT = uv export --frozen --quiet --no-emit-project --no-hashes --no-header --no-annotate \
-	--extra server --extra embedded --extra dev
+	--extra server --extra coordinator --extra node --extra embedded --extra dev
 
 lock:
 	@uv lock
@@ -76,7 +76,7 @@ $(DEMO_STAMP): $(LOCKS)
 	@touch $@
 
 $(DEV_STAMP): $(LOCKS)
-	@$(MAKE) --no-print-directory setup EXTRAS="server embedded dev"
+	@$(MAKE) --no-print-directory setup EXTRAS="server coordinator node embedded dev"
 	@touch $(DEMO_STAMP) $@
 
 .PHONY: setup

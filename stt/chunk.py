@@ -1,5 +1,6 @@
 """A recording, a chunk of it, and the run of chunks that is transcribed as one piece of audio."""
 
+import hashlib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,6 +77,11 @@ class Chunk:
         return ASSUMED_SECONDS if self.duration is None else self.duration
 
 
+def chunk_id(source_id: ObjectId, index: int) -> ObjectId:
+    """The id that `stt` itself gives a chunk, so that a piece that is cut twice is one chunk."""
+    return ObjectId(hashlib.sha256(f"{source_id} {index}".encode()).digest()[:12])
+
+
 Sequence = tuple[Chunk, ...]
 """Consecutive chunks of one source, never empty."""
 
@@ -119,7 +125,8 @@ def _follows(chunk: Chunk, last: Chunk) -> bool:
 class Source:
     """One recording as `source_files` knows it; `duration` in seconds.
 
-    `ingested_at` is None while its chunks are still being cut.
+    `ingested_at` is None while its chunks are still being cut. `model`: the one that a person
+    wants it transcribed with, None for whatever each worker uses.
     """
 
     id: ObjectId
@@ -130,6 +137,7 @@ class Source:
     prompt: str | None = None
     start: datetime | None = None
     ingested_at: datetime | None = None
+    model: str | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Source":
@@ -142,6 +150,7 @@ class Source:
             prompt=_text(document.get("prompt")),
             start=_time(document.get("start")),
             ingested_at=_time(document.get("ingested_at")),
+            model=_text(document.get("model")),
         )
 
 

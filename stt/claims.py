@@ -339,7 +339,7 @@ def is_held_by(database: Database, chunk_id: ObjectId, node_id: str) -> bool:
 
 
 def release_of_node(database: Database, node_id: str, except_worker: str | None = None) -> int:
-    """processing → pending for all that this node's workers hold (`NODE_PID`); returns how many.
+    """processing → pending for all that this node's workers hold (`NODE_RUN`); returns how many.
 
     `except_worker` keeps its own: a node that was started again gives back what it held before.
     """

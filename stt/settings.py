@@ -1,5 +1,6 @@
 """The only reader of the environment: every setting, its name, its default."""
 
+import ipaddress
 import os
 import socket
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -24,6 +25,12 @@ _CallSeconds = Annotated[float, Field(le=_DAY_SECONDS, allow_inf_nan=False)]
 _Minutes = Annotated[float, Field(le=_YEAR_MINUTES, allow_inf_nan=False)]
 _Count = Annotated[int, Field(le=1_000_000)]
 
+_Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z-]{0,19}$")]
+_Name = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")]
+
+SHORTEST_KEY = 16
+"""Characters of the coordinator's key: fewer could be guessed by trying."""
+
 _FLAGS = {
     "server_urls": "--server",
     "database_name": "--database",
@@ -31,6 +38,9 @@ _FLAGS = {
     "use_parallel_transcription": "--one-at-a-time",
     "chunk_timeout_seconds": "--chunk-timeout",
     "empty_queue_wait_seconds": "--empty-queue-wait",
+    "coordinator_host": "--host",
+    "coordinator_port": "--port",
+    "join_code": "--code",
 }
 """The flags that are not called like their fields."""
 
@@ -41,6 +51,12 @@ def _default_data_dir() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "stt"
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "stt"
+
+
+def _default_config_dir() -> Path:
+    if sys.platform in ("darwin", "win32"):
+        return _default_data_dir()
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "stt"
 
 
 class Settings(BaseSettings):
@@ -93,6 +109,42 @@ class Settings(BaseSettings):
     limit: int | None = Field(default=None, ge=1, le=1_000_000_000, validation_alias="NODE_LIMIT")
     persistent: bool = Field(default=False, validation_alias="NODE_PERSISTENT")
 
+    # `stt coordinator`. What a person may set on its page comes behind: once it is set here, it is
+    # locked there.
+    coordinator_key: SecretStr | None = Field(default=None, validation_alias="STT_COORDINATOR_KEY")
+    coordinator_host: str = Field(default="127.0.0.1", validation_alias="STT_COORDINATOR_HOST")
+    coordinator_port: int = Field(
+        default=8000, ge=0, le=65_535, validation_alias="STT_COORDINATOR_PORT"
+    )
+    public_url: str | None = Field(default=None, validation_alias="STT_PUBLIC_URL")
+    trusted_proxies: str | None = Field(default=None, validation_alias="STT_TRUSTED_PROXIES")
+
+    distributed: bool = Field(default=True, validation_alias="STT_DISTRIBUTED")
+    heartbeat_seconds: float = Field(
+        default=30, ge=1, le=600, allow_inf_nan=False, validation_alias="STT_HEARTBEAT_SECONDS"
+    )
+    offline_seconds: float = Field(
+        default=60, ge=2, le=86_400, allow_inf_nan=False, validation_alias="STT_OFFLINE_SECONDS"
+    )
+    join_code_minutes: float = Field(
+        default=60, ge=1, le=10_080, allow_inf_nan=False, validation_alias="STT_JOIN_CODE_MINUTES"
+    )
+    max_upload_mb: int = Field(
+        default=4_096, ge=1, le=1_000_000, validation_alias="STT_MAX_UPLOAD_MB"
+    )
+    chunk_seconds: float = Field(
+        default=30, ge=1, le=600, allow_inf_nan=False, validation_alias="STT_CHUNK_SECONDS"
+    )
+    default_language: _Word | None = Field(default=None, validation_alias="STT_DEFAULT_LANGUAGE")
+    default_model: _Name | None = Field(default=None, validation_alias="STT_DEFAULT_MODEL")
+    default_priority: int = Field(
+        default=0, ge=-(10**9), le=10**9, validation_alias="STT_DEFAULT_PRIORITY"
+    )
+
+    # `stt node`: where its key lies, and the code that a machine joins with.
+    config_dir: Path = Field(default_factory=_default_config_dir, validation_alias="STT_CONFIG_DIR")
+    join_code: SecretStr | None = Field(default=None, validation_alias="STT_JOIN_CODE")
+
     data_dir: Path = Field(default_factory=_default_data_dir, validation_alias="STT_DATA_DIR")
     log_format: Literal["auto", "text", "json"] = Field(
         default="auto", validation_alias="STT_LOG_FORMAT"
@@ -129,6 +181,39 @@ class Settings(BaseSettings):
         if not (text.isascii() and text.isprintable()):
             raise ValueError("a key is made of plain letters, digits and signs")
         return SecretStr(text) if text else None
+
+    @field_validator("coordinator_key")
+    @classmethod
+    def _check_coordinator_key(cls, key: SecretStr | None) -> SecretStr | None:
+        key = cls._check_key(key)
+        if key is not None and len(key.get_secret_value()) < SHORTEST_KEY:
+            raise ValueError(
+                f"at least {SHORTEST_KEY} characters, or it could be guessed; without one,"
+                " `stt coordinator` makes one"
+            )
+        return key
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        (checked,) = cls._check_urls((url.strip(),))
+        if urlsplit(checked).path:
+            raise ValueError("nothing behind the host: write https://HOST")
+        return checked
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, proxies: str | None) -> str | None:
+        for proxy in proxies.split(",") if proxies else ():
+            try:
+                ipaddress.ip_network(proxy.strip())
+            except ValueError:
+                raise ValueError(
+                    f"{proxy.strip()!r} is neither an address nor a network such as 10.0.0.0/8"
+                ) from None
+        return proxies
 
     @property
     def parallel_limit(self) -> int:

@@ -19,7 +19,7 @@ from stt.chunk import Chunk
 from stt.claim import Claim, ClaimRules, Claims, Order
 from stt.claims import MongoClaims
 from stt.database import Database
-from stt.errors import DatabaseUnavailable, SttError
+from stt.errors import DatabaseUnavailable, NodeRemoved, SttError
 from stt.fleet import Fleet
 from stt.heartbeat import REPORT_SECONDS, Heartbeat
 from stt.lane import Lane, Shared, release_all
@@ -86,6 +86,8 @@ class Worker:
         self._roster = queue.roster
         self._lanes: list[Lane] = []
         self._signals = 0
+        self._asked_to_stop: str | None = None
+        self._must_let_go = False
         self._is_stopping = threading.Event()
         self._is_over = threading.Event()
         self._fatal: BaseException | None = None
@@ -172,9 +174,19 @@ class Worker:
         """
         self._signals += 1
 
+    def stop(self, reason: str, *, at_once: bool = False) -> None:
+        """Ends the run as a stop condition does; `at_once` also lets go of what is in flight."""
+        self._asked_to_stop = reason
+        self._must_let_go = at_once
+
     @property
     def was_interrupted(self) -> bool:
         return self._signals > 0
+
+    @property
+    def was_told_to_stop(self) -> bool:
+        """True if `stop` ended the run, or would have in a moment."""
+        return self._asked_to_stop is not None
 
     @property
     def is_ending(self) -> bool:
@@ -226,7 +238,11 @@ class Worker:
             if self._signals and not told_how_to_go:
                 told_how_to_go = True
                 log.info("Finishing what is in flight. Once more (Ctrl-C) releases it and goes.")
-            if self._signals > 1 or isinstance(self._fatal, DatabaseUnavailable):
+            if (
+                self._signals > 1
+                or self._must_let_go
+                or isinstance(self._fatal, (DatabaseUnavailable, NodeRemoved))
+            ):
                 self._let_go()
                 return
 
@@ -244,7 +260,7 @@ class Worker:
             is_hindered=self._outage.error is not None
             or any(lane.waits_for_server for lane in self._lanes),
         )
-        return "interrupted" if self._signals else reason
+        return "interrupted" if self._signals else self._asked_to_stop or reason
 
     def _let_go(self) -> None:
         """Releases what hangs in calls, which cannot be taken back; the fence drops their results.
@@ -315,11 +331,17 @@ class Worker:
             pid=int(pid),
             version=stt.__version__,
             server=self._pool.urls,
-            state=state or ("draining" if self._is_stopping.is_set() else "working"),
+            state=state or self._state(),
             slots=self._pool.slots,
             chunks=tuple(str(claim.chunk.id) for claim in self._heartbeat.held()),
             counts=self.stats.counts,
         )
+
+    def _state(self) -> str:
+        if self._is_stopping.is_set():
+            return "draining"
+        # Nobody is to leave work to a worker that cannot do it now.
+        return "waiting" if any(lane.waits_for_server for lane in self._lanes) else "working"
 
     def _shared(self) -> Shared:
         return Shared(

@@ -173,11 +173,11 @@ class TestAMortalDatabase:
         class Claims(MongoClaims):
             """The database goes away between the page and the first claim."""
 
-            def claim(self, chunk: Chunk) -> Claim | None:
+            def claim(self, chunk: Chunk, claim_id: ObjectId | None = None) -> Claim | None:
                 if not killed.is_set():
                     mongo.kill()
                     killed.set()
-                return super().claim(chunk)
+                return super().claim(chunk, claim_id)
 
         claims = Claims(mortal, "late_3", ClaimRules())
         with ScriptedServer(always()).running() as server:
@@ -299,13 +299,13 @@ def test_a_claim_that_is_made_while_the_worker_stops_is_released(
     claimed: list[ObjectId] = []
 
     class Claims(MongoClaims):
-        def claim(self, chunk: Chunk) -> Claim | None:
+        def claim(self, chunk: Chunk, claim_id: ObjectId | None = None) -> Claim | None:
             if claimed:
                 for _ in range(signals):
                     run.worker.drain()
                 time.sleep(0.3)
             claimed.append(chunk.id)
-            return super().claim(chunk)
+            return super().claim(chunk, claim_id)
 
     with Gate().running() as server:
         run = Run(make_worker(database, server.url, Claims(database, "late_3", ClaimRules())))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from stt.database import Database
 from stt.fleet import ALIVE_SECONDS, Fleet
 from stt.queue import WorkerReport
+from tests.queue_builder import add_chunks
 
 REPORT = WorkerReport(
     host="box", pid=1, version="0.1.0", server="http://gpu:8081", state="working", slots=4,
@@ -72,3 +73,20 @@ def test_a_document_of_another_program_does_not_break_the_list(database: Databas
     database.workers.insert_one({"_id": "old_worker"})
     [member] = Fleet(database).members()
     assert (member.id, member.is_alive) == ("old_worker", False)
+
+
+def test_a_node_that_is_gone_takes_its_workers_with_it_and_no_others(database: Database) -> None:
+    fleet = Fleet(database)
+    for worker in ("box-12ab_1", "box-12ab_2", "box-12ab-3c4d_1", "box-12abx_1"):
+        fleet.report(worker, REPORT)
+    fleet.forget("box-12ab", except_worker="box-12ab_2")
+    kept = {"box-12ab_2", "box-12ab-3c4d_1", "box-12abx_1"}
+    assert {member.id for member in fleet.members()} == kept
+    fleet.forget("box-12ab")
+    assert {member.id for member in fleet.members()} == kept - {"box-12ab_2"}
+
+
+def test_who_holds_what_is_known_for_what_is_in_work(database: Database) -> None:
+    ids = add_chunks(database, 3)
+    database.chunks.update_one({"_id": ids[1]}, {"$set": {"processing_by": "box_1"}})
+    assert Fleet(database).holders() == {str(ids[1]): "box_1"}

@@ -680,11 +680,11 @@ class OvertakenClaims(MongoClaims):
         super().__init__(database, "late_3", ClaimRules())
         self._other: MongoClaims | None = other
 
-    def claim(self, chunk: Chunk) -> Claim | None:
+    def claim(self, chunk: Chunk, claim_id: ObjectId | None = None) -> Claim | None:
         other, self._other = self._other, None
         if other is not None:
             assert other.claim(chunk) is not None
-        return super().claim(chunk)
+        return super().claim(chunk, claim_id)
 
 
 class TestMisses:

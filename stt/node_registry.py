@@ -1,0 +1,258 @@
+"""The nodes that have joined by a coordinator, and the codes with which others may join."""
+
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import TypedDict
+
+from pymongo.errors import DuplicateKeyError
+
+from stt.database import Database, Document, translated
+from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
+from stt.node_rules import (
+    Job,
+    Node,
+    NodeTest,
+    new_node_id,
+)
+from stt.queue import WorkerReport
+
+__all__ = ["JoinCode", "Node", "NodeChange", "NodeRegistry", "NodesLook"]
+
+# Neither I, L, O, U nor 0, 1: nobody mistakes one for another, or reads a word.
+_CODE_SIGNS = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
+_CODE_GROUPS, _GROUP_LENGTH = 3, 4  # 12 of 30 signs: 58 bits
+_TRIES_FOR_ID = 20
+_REMOVED = "This node was removed at the coordinator. To join again, register it anew."
+
+
+@dataclass(frozen=True, slots=True)
+class JoinCode:
+    """A word that lets machines join until `expires_at`; nobody can read it again later."""
+
+    code: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NodesLook:
+    """All nodes by their ids, as they were when the database's clock said `at`."""
+
+    at: datetime
+    nodes: Mapping[str, Node]
+
+
+class NodeChange(TypedDict, total=False):
+    """What is to become of a node; what is not named stays."""
+
+    name: str
+    priority: int
+    model: str | None
+    is_enabled: bool
+
+
+class NodeRegistry:
+    """Reads and writes the `nodes` and `join_codes` collections. Raises DatabaseUnavailable.
+
+    Keys and codes are there as SHA-256 alone: both are random, so nobody can guess them from it,
+    and a look-up by it takes a time that tells nothing of them. A node that was removed stays as
+    a document with `removed_at`, so that it can be told. Safe between threads.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._lock = threading.Lock()
+        self._last_look: tuple[float, NodesLook | DatabaseUnavailable | None] = (0.0, None)
+
+    def by_key(self, key: str) -> Node | None:
+        """The node that has this key. Raises NodeRemoved if it was removed."""
+        with translated():
+            document = self._db.nodes.find_one({"key_sha256": _sha256(key)})
+        if document is None:
+            return None
+        if document.get("removed_at") is not None:
+            raise NodeRemoved(_REMOVED)
+        return Node.from_document(document)
+
+    def get(self, node_id: str) -> Node:
+        """Raises NotFound, also for one that was removed."""
+        with translated():
+            document = self._db.nodes.find_one(_present(node_id))
+        if document is None:
+            raise _unknown(node_id)
+        return Node.from_document(document)
+
+    def all(self) -> list[Node]:
+        """Those that were not removed, in the order in which they joined."""
+        return list(self.look().nodes.values())
+
+    def look(self, max_age_seconds: float = 0.0) -> NodesLook:
+        """All nodes at one moment, which may be that of an earlier look of this process.
+
+        Callers who come at once share a look, and what it fails of: so with a second of age it is
+        cheap for any number, and a database that is away keeps them all waiting only once.
+        """
+        oldest = time.monotonic() - max_age_seconds
+        with self._lock:
+            looked_at, found = self._last_look
+            if looked_at < oldest or found is None:
+                looked_at = time.monotonic()
+                try:
+                    found = self._read_all()
+                except DatabaseUnavailable as error:
+                    found = error
+                self._last_look = looked_at, found
+        if isinstance(found, DatabaseUnavailable):
+            raise DatabaseUnavailable(str(found)) from found
+        return found
+
+    def names(self) -> dict[str, str]:
+        """The name of every node by its id, of those too that were removed."""
+        with translated():
+            found = list(self._db.nodes.find({}, ["name"]))
+        return {str(document["_id"]): Node.from_document(document).name for document in found}
+
+    def add(self, name: str, platform: str = "") -> tuple[Node, str]:
+        """A new node and its key, which nobody can read again later. `name` as `clean_name` has it.
+
+        Two nodes may have one name: their ids differ.
+        """
+        key = secrets.token_urlsafe(32)
+        fields = {
+            "name": name,
+            "platform": platform,
+            "priority": 0,
+            "model": None,
+            "is_enabled": True,
+            "created_at": self._db.server_time(),
+            "seen_at": None,
+            "removed_at": None,
+            "key_sha256": _sha256(key),
+        }
+        for _ in range(_TRIES_FOR_ID):
+            document = {"_id": new_node_id(name), **fields}
+            try:
+                with translated():
+                    self._db.nodes.insert_one(document)
+            except DuplicateKeyError:
+                if self.by_key(key) is None:  # else it was our own first try that got through
+                    continue
+            return Node.from_document(document), key
+        raise NotFound(f"No free id for another node called {name!r}: take another name.")
+
+    def new_join_code(self, minutes: float) -> JoinCode:
+        """A code with which any number of machines may join for so long."""
+        groups = [
+            "".join(secrets.choice(_CODE_SIGNS) for _ in range(_GROUP_LENGTH))
+            for _ in range(_CODE_GROUPS)
+        ]
+        code = "-".join(groups)
+        expires_at = self._db.server_time() + timedelta(minutes=minutes)
+        with translated():
+            self._db.join_codes.insert_one({"_id": _code_sha256(code), "expires_at": expires_at})
+        return JoinCode(code, expires_at)
+
+    def revoke_join_codes(self) -> None:
+        with translated():
+            self._db.join_codes.delete_many({})
+
+    def register(self, code: str, name: str, platform: str) -> tuple[Node, str]:
+        """`add` for who has a join code. Raises KeyRejected if it is wrong, or was valid once."""
+        with translated():
+            found = self._db.join_codes.find_one({"_id": _code_sha256(code)})
+        # Read here too: the database sweeps only now and then.
+        expires_at = None if found is None else found.get("expires_at")
+        if not isinstance(expires_at, datetime) or expires_at <= self._db.server_time():
+            raise KeyRejected("This join code is wrong, or no longer valid.")
+        return self.add(name, platform)
+
+    def change(self, node_id: str, change: NodeChange) -> Node:
+        """Raises NotFound."""
+        if change:
+            self._update(node_id, {"$set": dict(change)})
+        return self.get(node_id)
+
+    def remove(self, node_id: str) -> None:
+        """From now on `by_key` raises NodeRemoved for it. Raises NotFound."""
+        gone = {"jobs": "", "jobs_at": "", "jobs_from": "", "test": ""}
+        if not self._update(node_id, {"$currentDate": {"removed_at": True}, "$unset": gone}):
+            raise _unknown(node_id)
+
+    def heard_of(self, node_id: str, report: WorkerReport) -> None:
+        """A heartbeat. Raises NodeRemoved."""
+        told = {"state": report.state, "slots": report.slots, "chunks": len(report.chunks)}
+        update = {"$set": {"report": told}, "$currentDate": {"seen_at": True}}
+        if not self._update(node_id, update):
+            raise NodeRemoved(_REMOVED)
+
+    def set_jobs(self, node_id: str, channel: str, jobs: Sequence[Job]) -> None:
+        """What the node is at, as it told over this channel of its own."""
+        told = [asdict(job) | {"chunk_ids": list(job.chunk_ids)} for job in jobs]
+        fields = {"jobs": told, "jobs_from": channel}
+        self._update(node_id, {"$set": fields, "$currentDate": {"jobs_at": True}})
+
+    def forget_jobs(self, node_id: str, channel: str) -> None:
+        """The channel is closed; what a newer one has told stays."""
+        gone = {"jobs": "", "jobs_at": "", "jobs_from": ""}
+        with translated():
+            query = {"_id": node_id, "jobs_from": channel}
+            self._db.nodes.update_one(query, {"$unset": gone})
+
+    def ask_for_test(self, node_id: str) -> None:
+        """Has the node tested over its channel, wherever that ends. Raises NotFound.
+
+        Who asks while a test is under way waits for the same one.
+        """
+        node = self.get(node_id)
+        if node.test_to_put(self._db.server_time()) is None:
+            update = {
+                "$set": {"test.id": secrets.token_hex(8)},
+                "$currentDate": {"test.asked_at": True},
+            }
+            if not self._update(node_id, update):
+                raise _unknown(node_id)
+
+    def end_test(self, node_id: str, test_id: str, result: NodeTest) -> None:
+        """The first end of a test holds; `at` becomes the database's time."""
+        told = {"ok": result.ok, "detail": result.detail, "milliseconds": result.milliseconds}
+        update = {
+            "$set": {f"last_test.{name}": value for name, value in told.items()},
+            "$currentDate": {"last_test.at": True},
+            "$unset": {"test": ""},
+        }
+        with translated():
+            self._db.nodes.update_one({**_present(node_id), "test.id": test_id}, update)
+
+    def _update(self, node_id: str, update: Document) -> bool:
+        with translated():
+            return self._db.nodes.update_one(_present(node_id), update).matched_count > 0
+
+    def _read_all(self) -> NodesLook:
+        now = self._db.server_time()
+        with translated():
+            found = list(
+                self._db.nodes.find({"removed_at": None}).sort([("created_at", 1), ("_id", 1)])
+            )
+        nodes = map(Node.from_document, found)
+        return NodesLook(now, {node.id: node for node in nodes})
+
+
+def _present(node_id: str) -> Document:
+    return {"_id": node_id, "removed_at": None}
+
+
+def _unknown(node_id: str) -> NotFound:
+    return NotFound(f"There is no node {node_id[:100]}.")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def _code_sha256(code: str) -> str:
+    """However a person types it: small letters, with or without the strokes and spaces."""
+    return _sha256("".join(sign for sign in code.upper() if sign.isalnum()))

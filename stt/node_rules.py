@@ -1,0 +1,221 @@
+"""What a node is, what it may be called, whether it is at work, what is kept for it — pure."""
+
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from stt.chunk import count_of
+
+NodeState = Literal["online", "busy", "offline"]
+
+TEST_SECONDS = 15.0
+"""How long a node has to answer a test; an older one is not put to it any more."""
+
+_JOBS_SECONDS = 30.0  # what is shown as a node's current work is no older
+_LONGEST_NAME = 100
+_LONGEST_SLUG = 55
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A sequence in work: `seconds` of audio, `elapsed_seconds` since it was begun."""
+
+    chunk_ids: tuple[str, ...]
+    filename: str
+    seconds: float
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTest:
+    """How a test ended; `milliseconds` from the question to the node's answer, None without one."""
+
+    ok: bool
+    detail: str
+    milliseconds: float | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTest:
+    """A test that a person wants and that has no answer yet."""
+
+    id: str
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine that may work for this fleet over HTTP.
+
+    `id` never changes and begins the ids of its workers (`ID_RUN`); `name` is for people.
+    Higher `priority` is served first while work is scarce; `model` is the one that it is to use,
+    None for its own choice. `seen_at`: its last heartbeat, which told `worker_state`, `slots`
+    (calls at once) and `reported_chunks` in work. `jobs`: as its own channel told at `jobs_at`.
+    """
+
+    id: str
+    name: str
+    platform: str = ""
+    priority: int = 0
+    model: str | None = None
+    is_enabled: bool = True
+    created_at: datetime | None = None
+    seen_at: datetime | None = None
+    worker_state: str = ""
+    slots: int = 0
+    reported_chunks: int = 0
+    jobs: tuple[Job, ...] = ()
+    jobs_at: datetime | None = None
+    asked_test: AskedTest | None = None
+    last_test: NodeTest | None = None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Node":
+        """Reads a document of `nodes`; what is missing there, or odd, gets the default."""
+        report = _mapping(document.get("report"))
+        jobs = document.get("jobs")
+        return cls(
+            id=str(document["_id"]),
+            name=_text(document.get("name")) or str(document["_id"]),
+            platform=_text(document.get("platform")) or "",
+            priority=count_of(document.get("priority")),
+            model=_text(document.get("model")),
+            is_enabled=document.get("is_enabled") is not False,
+            created_at=_time(document.get("created_at")),
+            seen_at=_time(document.get("seen_at")),
+            worker_state=_text(report.get("state")) or "",
+            slots=count_of(report.get("slots")),
+            reported_chunks=count_of(report.get("chunks")),
+            jobs=tuple(map(_job, jobs)) if isinstance(jobs, list) else (),
+            jobs_at=_time(document.get("jobs_at")),
+            asked_test=_asked_test(_mapping(document.get("test"))),
+            last_test=_last_test(_mapping(document.get("last_test"))),
+        )
+
+    @property
+    def chunks_in_work(self) -> int:
+        """As the last word says, which may be a heartbeat's or the channel's."""
+        seen_at, jobs_at = self.seen_at, self.jobs_at
+        if jobs_at is not None and (seen_at is None or seen_at < jobs_at):
+            return sum(len(job.chunk_ids) for job in self.jobs)
+        return self.reported_chunks
+
+    def state(self, now: datetime, offline_seconds: float) -> NodeState:
+        """Offline: silent for so long, or it said goodbye. Busy: it has chunks in work."""
+        is_silent = self.seen_at is None or now - self.seen_at >= timedelta(seconds=offline_seconds)
+        if is_silent or self.worker_state == "stopped":
+            return "offline"
+        return "busy" if self.chunks_in_work else "online"
+
+    def current_jobs(self, now: datetime) -> tuple[Job, ...]:
+        """What it is at, as of `now`; nothing where that has not been told for a while."""
+        if self.jobs_at is None or now - self.jobs_at > timedelta(seconds=_JOBS_SECONDS):
+            return ()
+        since = max(0.0, (now - self.jobs_at).total_seconds())
+        return tuple(
+            Job(job.chunk_ids, job.filename, job.seconds, job.elapsed_seconds + since)
+            for job in self.jobs
+        )
+
+    def test_to_put(self, now: datetime) -> str | None:
+        """The id of a test that somebody still waits for."""
+        test = self.asked_test
+        if test is None or now - test.asked_at >= timedelta(seconds=TEST_SECONDS):
+            return None
+        return test.id
+
+
+def reserved_slots(node: Node, nodes: Iterable[Node], now: datetime, offline_seconds: float) -> int:
+    """Calls that better nodes have free: so many pending chunks are left to them.
+
+    Better is who has the higher priority; who is disabled, offline, draining or stopped takes
+    nothing, and is left nothing.
+    """
+    return sum(
+        max(0, other.slots - other.chunks_in_work)
+        for other in nodes
+        if other.id != node.id
+        and other.priority > node.priority
+        and other.is_enabled
+        and other.worker_state == "working"
+        and other.state(now, offline_seconds) != "offline"
+    )
+
+
+def clean_name(text: str) -> str:
+    """A node's name without the spaces around it. Raises ValueError that says what is wrong."""
+    name = unicodedata.normalize("NFC", text).strip()
+    if not 1 <= len(name) <= _LONGEST_NAME:
+        raise ValueError(f"a name has 1 to {_LONGEST_NAME} characters")
+    if any(_is_control(sign) for sign in name):
+        raise ValueError("a name has no control characters")
+    return name
+
+
+def clean_text(text: str) -> str:
+    """What a machine says of itself, on one line and with nothing that turns it round."""
+    return "".join("?" if _is_control(sign) else sign for sign in text).strip()
+
+
+def new_node_id(name: str) -> str:
+    """`m4-macbook-pro-3fa2`: for a log and for a worker's id, and no two alike but by chance."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain)[:_LONGEST_SLUG].strip("-") or "node"
+    return f"{slug}-{secrets.token_hex(2)}"
+
+
+def _is_control(sign: str) -> bool:
+    return sign in _BIDI_CONTROLS or unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp")
+
+
+# One odd document must not hide the other nodes: what is not of the field's type counts as missing.
+
+
+def _job(value: Any) -> Job:
+    job = _mapping(value)
+    ids = job.get("chunk_ids")
+    return Job(
+        chunk_ids=tuple(map(str, ids)) if isinstance(ids, list) else (),
+        filename=_text(job.get("filename")) or "",
+        seconds=_number(job.get("seconds")) or 0.0,
+        elapsed_seconds=_number(job.get("elapsed_seconds")) or 0.0,
+    )
+
+
+def _asked_test(test: Mapping[str, Any]) -> AskedTest | None:
+    id_, asked_at = _text(test.get("id")), _time(test.get("asked_at"))
+    return AskedTest(id_, asked_at) if id_ and asked_at else None
+
+
+def _last_test(test: Mapping[str, Any]) -> NodeTest | None:
+    if not isinstance(test.get("ok"), bool):
+        return None
+    return NodeTest(
+        ok=test["ok"],
+        detail=_text(test.get("detail")) or "",
+        milliseconds=_number(test.get("milliseconds")),
+        at=_time(test.get("at")),
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _time(value: Any) -> datetime | None:
+    return value if isinstance(value, datetime) else None
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number else None

@@ -1,0 +1,185 @@
+"""The queue chunk by chunk, for people who look through it: read only, a page at a time."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from stt.chunk import Chunk, count_of
+from stt.database import Database, Document, translated
+from stt.errors import NotFound
+
+_FIELDS = [
+    "original_id", "index", "offset", "duration", "format", "processing_by", "claimed_at",
+    "attempts", "expirations", "priority", "not_before", "transcribed_at", "failed_at",
+    "transcript.segments.text", "errors",
+]  # fmt: skip
+_TEXT_SHOWN = 200
+_WATCH_SECONDS = 0.9
+
+# A document that lacks a field matches None too.
+_STATES: Mapping[str, Document] = {
+    "pending": {"transcribed_at": None, "failed_at": None, "processing_by": None},
+    "processing": {"transcribed_at": None, "failed_at": None, "processing_by": {"$ne": None}},
+    "transcribed": {"transcribed_at": {"$ne": None}},
+    "failed": {"transcribed_at": None, "failed_at": {"$ne": None}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One entry of a chunk's `errors`."""
+
+    kind: str
+    message: str
+    worker: str
+    server: str | None
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A chunk as people see it; `text` is the beginning of what was heard, None without a result.
+
+    `offset` and `duration` in seconds; `error` is the last one.
+    """
+
+    id: str
+    source_id: str | None
+    filename: str
+    index: int
+    offset: float | None
+    duration: float | None
+    state: str
+    worker: str | None
+    claimed_at: datetime | None
+    attempts: int
+    expirations: int
+    priority: int
+    not_before: datetime | None
+    transcribed_at: datetime | None
+    failed_at: datetime | None
+    error: Fault | None
+    text: str | None
+
+
+class PendingWatch:
+    """Whether any chunk is pending, if only at rest: one look for all who wait for work here.
+
+    Raises DatabaseUnavailable. Safe between threads.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._lock = threading.Lock()
+        self._looked_at = float("-inf")  # on time.monotonic()
+        self._is_any = False
+
+    def is_any(self) -> bool:
+        """As of less than a second ago."""
+        with self._lock:
+            if time.monotonic() - self._looked_at >= _WATCH_SECONDS:
+                with translated():
+                    found = self._db.chunks.find_one(_STATES["pending"], ["_id"])
+                self._is_any, self._looked_at = found is not None, time.monotonic()
+            return self._is_any
+
+
+def list_chunks(
+    database: Database,
+    *,
+    state: str | None,
+    source_id: ObjectId | None,
+    after: ObjectId | None,
+    limit: int,
+) -> list[Listed]:
+    """Up to `limit` chunks in the order of their ids, those behind `after`.
+
+    Raises DatabaseUnavailable.
+    """
+    query: Document = dict(_STATES[state]) if state else {}
+    if source_id is not None:
+        query["original_id"] = source_id
+    if after is not None:
+        query["_id"] = {"$gt": after}
+    with translated():
+        found = list(database.chunks.find(query, _FIELDS).sort("_id", 1).limit(limit))
+        ids = list(
+            {d.get("original_id") for d in found if isinstance(d.get("original_id"), ObjectId)}
+        )
+        named = database.sources.find({"_id": {"$in": ids}}, ["filename"])
+        names = {document["_id"]: str(document.get("filename") or "") for document in named}
+    return [_listed(document, names) for document in found]
+
+
+def format_of(database: Database, chunk_id: ObjectId) -> str | None:
+    """The format of a chunk's audio, None if its document does not say. Raises NotFound."""
+    with translated():
+        document = database.chunks.find_one({"_id": chunk_id}, ["format", "original_id", "index"])
+    if document is None:
+        raise NotFound(f"There is no chunk {chunk_id}.")
+    return Chunk.from_document(document).format
+
+
+def state_of(document: Document) -> str:
+    """The state that a chunk's fields mean."""
+    if document.get("transcribed_at") is not None:
+        return "transcribed"
+    if document.get("failed_at") is not None:
+        return "failed"
+    return "pending" if document.get("processing_by") is None else "processing"
+
+
+def _listed(document: Document, names: Mapping[Any, str]) -> Listed:
+    chunk = Chunk.from_document(document)
+    worker = document.get("processing_by")
+    return Listed(
+        id=str(chunk.id),
+        source_id=None if chunk.source_id is None else str(chunk.source_id),
+        filename=names.get(chunk.source_id) or str(chunk.source_id or ""),
+        index=chunk.index,
+        offset=chunk.offset,
+        duration=chunk.duration,
+        state=state_of(document),
+        worker=None if worker is None else str(worker),
+        claimed_at=_time(document.get("claimed_at")),
+        attempts=chunk.attempts,
+        expirations=chunk.expirations,
+        priority=count_of(document.get("priority")),
+        not_before=chunk.not_before,
+        transcribed_at=_time(document.get("transcribed_at")),
+        failed_at=_time(document.get("failed_at")),
+        error=_last_fault(document.get("errors")),
+        text=_text(document),
+    )
+
+
+def _last_fault(errors: Any) -> Fault | None:
+    last = errors[-1] if isinstance(errors, list) and errors else None
+    if not isinstance(last, Mapping):
+        return None
+    return Fault(
+        kind=str(last.get("kind") or "unknown"),
+        message=str(last.get("message") or ""),
+        worker=str(last.get("worker") or ""),
+        server=str(last["server"]) if last.get("server") else None,
+        at=_time(last.get("at")),
+    )
+
+
+def _text(document: Document) -> str | None:
+    if document.get("transcribed_at") is None:
+        return None
+    transcript = document.get("transcript")
+    segments = transcript.get("segments") if isinstance(transcript, Mapping) else None
+    listed = segments if isinstance(segments, list) else []
+    texts = (str(s.get("text") or "") for s in listed if isinstance(s, Mapping))
+    return " ".join(texts)[:_TEXT_SHOWN]
+
+
+def _time(value: Any) -> datetime | None:
+    return value if isinstance(value, datetime) else None

@@ -1,0 +1,193 @@
+"""What a person may set for the whole fleet on the coordinator's page.
+
+The environment wins over the database, and that over the default. Which environment that is, is a
+matter of the coordinator that is asked.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from pymongo.errors import DuplicateKeyError
+
+from stt.database import Database, translated
+from stt.errors import ConfigError
+from stt.settings import Settings
+
+_CACHED_SECONDS = 1.0
+
+Value = bool | int | float | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the coordinator; times in seconds.
+
+    `distributed`: nodes get work; without it only workers at the database do.
+    """
+
+    distributed: bool = True
+    heartbeat_seconds: float = 30.0
+    offline_seconds: float = 60.0
+    chunk_timeout_seconds: float = 600.0
+    join_code_minutes: float = 60.0
+    max_upload_mb: int = 4_096
+    chunk_seconds: float = 30.0
+    default_language: str | None = None
+    default_model: str | None = None
+    default_priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One of them as a person sees it. `variable` is its name in the environment."""
+
+    name: str
+    value: Value
+    default: Value
+    source: Literal["environment", "database", "default"]
+    variable: str
+    kind: Literal["bool", "int", "float", "text"]
+    unit: str | None
+    help: str
+
+    @property
+    def is_locked(self) -> bool:
+        """True if the environment sets it, so that nothing else can."""
+        return self.source == "environment"
+
+
+class OptionLocked(ConfigError):
+    """The environment sets it."""
+
+
+_TEXTS: dict[str, tuple[str | None, str]] = {
+    "distributed": (None, "Nodes get work. Without it only workers at the database do."),
+    "heartbeat_seconds": ("seconds", "How often a node says that it lives."),
+    "offline_seconds": ("seconds", "A node that is not heard of for so long counts as offline."),
+    "chunk_timeout_seconds": ("seconds", "Longest time for a chunk; then another worker gets it."),
+    "join_code_minutes": ("minutes", "How long a join code lets machines join."),
+    "max_upload_mb": ("MB", "Largest file that can be uploaded."),
+    "chunk_seconds": ("seconds", "Longest chunk that uploads are cut into."),
+    "default_language": (None, "Spoken language of uploads, such as en; heard if empty."),
+    "default_model": (None, "Model for uploads; each worker's own if empty."),
+    "default_priority": (None, "Priority of uploads; higher goes first."),
+}
+_KINDS: tuple[tuple[type, Literal["bool", "int", "float"]], ...] = (
+    (bool, "bool"),
+    (int, "int"),
+    (float, "float"),
+)
+
+
+class StoredOptions:
+    """Reads and writes the `options` collection. Safe between threads.
+
+    Raises DatabaseUnavailable. What it has read serves for a second.
+    """
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._db = database
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._read_at = float("-inf")
+        self._stored: Mapping[str, Value] = {}
+
+    def current(self) -> Options:
+        """As they are now."""
+        return Options(**{option.name: option.value for option in self.all()})  # type: ignore[arg-type]
+
+    def all(self) -> list[Option]:
+        """Each with where its value comes from, in their own order."""
+        stored = self._read()
+        return [self._option(field.name, stored) for field in fields(Options)]
+
+    def change(self, values: Mapping[str, Value]) -> list[Option]:
+        """Stores these values, None as "back to the default"; all or none of them are valid.
+
+        Raises ConfigError for a name that is none or a value out of range, OptionLocked for one
+        that the environment sets.
+        """
+        known = {option.name: option for option in self.all()}
+        for name, value in values.items():
+            if name not in known:
+                raise ConfigError(f"There is no option {name[:50]!r}.")
+            if known[name].is_locked:
+                raise OptionLocked(f"{known[name].variable} in the environment sets {name}.")
+            if value is not None:
+                _check(name, value)
+        self._check_together({name: option.value for name, option in known.items()}, values)
+        with translated():
+            for name, value in values.items():
+                self._store(name, value)
+        with self._lock:
+            self._read_at = float("-inf")
+        return self.all()
+
+    def _option(self, name: str, stored: Mapping[str, Value]) -> Option:
+        field = Settings.model_fields[name]
+        default: Value = field.default
+        value, source = default, "default"
+        if name in self._settings.model_fields_set:
+            value, source = getattr(self._settings, name), "environment"
+        elif name in stored:
+            value, source = stored[name], "database"
+        unit, text = _TEXTS[name]
+        kind = next((kind for python, kind in _KINDS if field.annotation is python), "text")
+        variable = str(field.validation_alias or name).upper()
+        return Option(name, value, default, source, variable, kind, unit, text)  # type: ignore[arg-type]
+
+    def _check_together(self, now: Mapping[str, Value], values: Mapping[str, Value]) -> None:
+        defaults = asdict(Options())
+        after = {**now, **{n: defaults[n] if v is None else v for n, v in values.items()}}
+        if after["offline_seconds"] <= after["heartbeat_seconds"]:  # type: ignore[operator]
+            raise ConfigError("offline_seconds must be longer than heartbeat_seconds.")
+
+    def _store(self, name: str, value: Value) -> None:
+        if value is None:
+            self._db.options.delete_one({"_id": name})
+            return
+        change = {"$set": {"value": value}}
+        try:
+            self._db.options.update_one({"_id": name}, change, upsert=True)
+        except DuplicateKeyError:  # another coordinator has just made it
+            self._db.options.update_one({"_id": name}, change)
+
+    def _read(self) -> Mapping[str, Value]:
+        """The stored values that are valid: what somebody wrote by hand may not be."""
+        with self._lock:
+            if time.monotonic() - self._read_at < _CACHED_SECONDS:
+                return self._stored
+        names = [field.name for field in fields(Options)]
+        with translated(), self._db.options.find({"_id": {"$in": names}}) as cursor:
+            found = {document["_id"]: document.get("value") for document in cursor}
+        valid: dict[str, Value] = {}
+        for name, value in found.items():
+            try:
+                valid[name] = _check(name, value)
+            except ConfigError:
+                continue
+        with self._lock:
+            self._read_at, self._stored = time.monotonic(), valid
+        return valid
+
+
+def _check(name: str, value: Any) -> Value:
+    """The value in its own type. Raises ConfigError."""
+    try:
+        checked: Value = _bounds(name).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise ConfigError(f"{name}: {error.errors()[0]['msg']}.") from error
+    return checked
+
+
+@cache
+def _bounds(name: str) -> TypeAdapter[Any]:
+    """Those of the setting: there they are written once."""
+    field = Settings.model_fields[name]
+    kind: Any = field.annotation
+    return TypeAdapter(Annotated[kind, *field.metadata] if field.metadata else kind)

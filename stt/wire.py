@@ -1,0 +1,300 @@
+"""What coordinator and nodes say to each other: JSON forms of chunks, claims and transcripts.
+
+Times are aware UTC in ISO 8601, lengths float seconds, ids 24 hexadecimal digits. What a node may
+say is bounded here, so that one broken node cannot fill the database.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from math import isfinite
+from typing import Annotated, Any
+
+from bson import ObjectId
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+from stt.chunk import Chunk, Source
+from stt.claim import Page
+from stt.queue import WorkerReport
+from stt.transcript import Segment, Transcript, Word
+
+Id = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
+WorkerId = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,99}_[0-9]{1,10}$")
+]
+"""`NODE_RUN`: whose claim it is; the number tells the runs of a node apart."""
+
+_MAX_SEGMENTS = 100_000
+_Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0, le=2**31)]
+_Name = Annotated[str, StringConstraints(max_length=1_000)]
+
+
+def _finite(number: object) -> object:
+    """JSON knows no infinity: a probability that is none is as good as missing."""
+    return None if isinstance(number, float) and not isfinite(number) else number
+
+
+_Number = Annotated[float | None, BeforeValidator(_finite)]
+
+
+def _without_surrogates(text: object) -> object:
+    """Half a character, which JSON can write and the database cannot, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8") if isinstance(text, str) else text
+
+
+_Text = Annotated[str, StringConstraints(max_length=100_000), BeforeValidator(_without_surrogates)]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ChunkWire(_Wire):
+    """A chunk as workers see it, without its audio."""
+
+    id: Id
+    source_id: str | None
+    index: int
+    start: datetime | None = None
+    offset: float | None = None
+    duration: float | None = None
+    format: str | None = None
+    has_speech: bool | None = None
+    attempts: int = 0
+    expirations: int = 0
+    not_before: datetime | None = None
+    solo: bool = False
+    failed_on: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, chunk: Chunk) -> "ChunkWire":
+        fields = {name: getattr(chunk, name) for name in cls.model_fields}
+        source_id = None if chunk.source_id is None else str(chunk.source_id)
+        ids = {"id": str(chunk.id), "source_id": source_id}
+        return cls(**(fields | ids | {"failed_on": tuple(sorted(chunk.failed_on))}))
+
+    def to_chunk(self) -> Chunk:
+        source_id = self.source_id
+        is_id = source_id is not None and ObjectId.is_valid(source_id)
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        ids = {
+            "id": ObjectId(self.id),
+            # Another program's source may be called anything; it only tells sources apart here.
+            "source_id": ObjectId(source_id) if is_id else source_id,
+        }
+        return Chunk(**(fields | ids | {"failed_on": frozenset(self.failed_on)}))
+
+
+class PageWire(_Wire):
+    """Pending chunks in claim order; `slots_alive` is how many calls the fleet has in flight."""
+
+    chunks: tuple[ChunkWire, ...]
+    is_last: bool
+    next_due_seconds: float | None = None
+    slots_alive: int = 1
+
+    @classmethod
+    def of(cls, page: Page, slots_alive: int) -> "PageWire":
+        chunks = tuple(map(ChunkWire.of, page.chunks))
+        return cls(
+            chunks=chunks,
+            is_last=page.is_last,
+            next_due_seconds=page.next_due_seconds,
+            slots_alive=slots_alive,
+        )
+
+    def to_page(self) -> Page:
+        chunks = tuple(chunk.to_chunk() for chunk in self.chunks)
+        return Page(chunks, self.is_last, self.next_due_seconds)
+
+
+class OptionsWire(_Wire):
+    """What a person said about the recording that a chunk is of."""
+
+    filename: str = ""
+    language: str | None = None
+    prompt: str | None = None
+    model: str | None = None
+
+    @classmethod
+    def of(cls, source: Source | None) -> "OptionsWire":
+        if source is None:
+            return cls()
+        return cls(
+            filename=source.filename,
+            language=source.language,
+            prompt=source.prompt,
+            model=source.model,
+        )
+
+    def to_source(self, chunk: Chunk) -> Source | None:
+        if chunk.source_id is None:
+            return None
+        return Source(
+            id=chunk.source_id,
+            filename=self.filename,
+            language=self.language,
+            prompt=self.prompt,
+            model=self.model,
+        )
+
+
+class TaskWire(_Wire):
+    """A chunk that was claimed; `audio` is the path that its bytes are at while the claim lasts."""
+
+    chunk: ChunkWire
+    audio: str
+
+
+class TasksWire(_Wire):
+    """A claimed sequence: consecutive chunks of one recording under one `claim_id`."""
+
+    worker_id: str
+    claim_id: Id
+    lease_seconds: float
+    options: OptionsWire
+    tasks: tuple[TaskWire, ...]
+
+
+class ClaimWish(_Wire):
+    """Which chunk a worker wants, and the id that its claim is to have: made by whoever asks, so
+    that one whose connection broke can ask again what became of it."""
+
+    worker_id: WorkerId
+    chunk_id: Id
+    claim_id: Id
+
+
+class Held(_Wire):
+    """Whose claim on what: every transition names all three."""
+
+    worker_id: WorkerId
+    chunk_id: Id
+    claim_id: Id
+
+
+class Release(Held):
+    """`solo`: from now on the chunk travels alone, for a server died with it."""
+
+    solo: bool = False
+
+
+class Failure(Held):
+    """`attempts`: as the claim's answer told; `server`: the one that had a part in it."""
+
+    kind: Annotated[str, StringConstraints(pattern="^[a-z_]{1,40}$")]
+    message: Annotated[
+        str, AfterValidator(_without_surrogates), StringConstraints(max_length=5_000)
+    ]
+    server: _Name | None = None
+    attempts: _Count = 0
+
+
+class WordWire(_Wire):
+    start: _Seconds
+    end: _Seconds
+    word: _Text
+    probability: _Number = None
+
+
+class SegmentWire(_Wire):
+    start: _Seconds
+    end: _Seconds
+    text: _Text
+    avg_logprob: _Number = None
+    no_speech_prob: _Number = None
+    words: Annotated[tuple[WordWire, ...], Field(max_length=_MAX_SEGMENTS)] = ()
+
+    def to_segment(self) -> Segment:
+        words = tuple(Word(w.start, w.end, w.word, w.probability) for w in self.words)
+        return Segment(
+            self.start, self.end, self.text.strip(), self.avg_logprob, self.no_speech_prob, words
+        )
+
+
+class TranscriptWire(_Wire):
+    """What was heard in a chunk; no segments: nothing was said. Times relative to its start."""
+
+    segments: Annotated[tuple[SegmentWire, ...], Field(max_length=_MAX_SEGMENTS)] = ()
+    language: _Name | None = None
+    language_probability: _Number = None
+    model: _Name | None = None
+    server: _Name | None = None
+    seconds: _Seconds | None = None
+
+    @classmethod
+    def of(cls, transcript: Transcript) -> "TranscriptWire":
+        return cls.model_validate(asdict(transcript))
+
+    def to_transcript(self, worker: str) -> Transcript:
+        return Transcript(
+            segments=tuple(segment.to_segment() for segment in self.segments),
+            language=self.language,
+            language_probability=self.language_probability,
+            model=self.model,
+            server=self.server,
+            worker=worker,
+            seconds=self.seconds,
+        )
+
+
+class Completion(Held):
+    """`duration`: the chunk's length in seconds, where its document did not tell."""
+
+    transcript: TranscriptWire
+    duration: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+
+
+class ReportWire(_Wire):
+    """What a worker says of itself with every heartbeat."""
+
+    worker_id: WorkerId
+    host: _Name = ""
+    pid: _Count = 0
+    version: _Name = ""
+    server: _Name = ""
+    state: Annotated[str, StringConstraints(pattern="^[a-z]{1,20}$")] = "working"
+    slots: Annotated[int, Field(ge=0, le=10_000)] = 1
+    chunks: Annotated[tuple[Id, ...], Field(max_length=10_000)] = ()
+    counts: dict[Annotated[str, StringConstraints(pattern="^[a-z_]{1,40}$")], _Count] = Field(
+        default={}, max_length=20
+    )
+
+    @classmethod
+    def of(cls, worker_id: str, report: WorkerReport) -> "ReportWire":
+        return cls.model_validate(asdict(report) | {"worker_id": worker_id})
+
+    def to_report(self) -> WorkerReport:
+        fields: Mapping[str, Any] = {
+            name: getattr(self, name) for name in type(self).model_fields if name != "worker_id"
+        }
+        return WorkerReport(**fields)
+
+
+class Rules(_Wire):
+    """The numbers of the claim protocol, as the fleet that a node joins has them; seconds."""
+
+    lease_seconds: float
+    max_attempts: int
+    max_expirations: int
+    chunk_timeout_seconds: float
+    heartbeat_seconds: float
+
+
+class NodeSettings(_Wire):
+    """What the coordinator tells a node about itself, with every heartbeat's answer."""
+
+    id: str
+    name: str
+    priority: int = 0
+    model: str | None = None
+    is_enabled: bool = True
+    rules: Rules
