@@ -29,11 +29,14 @@ from stt.chunk import ASSUMED_SECONDS, Chunk, Source
 from stt.database import Database, translated
 from stt.errors import SttError
 from stt.formats import WRITERS, Gap, Heading, Passage
-from stt.transcript import Transcript
+from stt.transcript import Segment, Transcript
 
 FORMATS = tuple(WRITERS)
 
-_OUTLINE_FIELDS = ["index", "start", "offset", "duration", "transcribed_at", "failed_at"]
+_OUTLINE_FIELDS = [
+    "index", "start", "offset", "duration", "format", "transcribed_at", "failed_at",
+    "processing_by",
+]  # fmt: skip
 _BATCH = 50
 _LONGEST_STEM_BYTES = 200
 # Control characters, line ends, what turns the direction of writing, and what Windows forbids.
@@ -42,15 +45,57 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
-    """A chunk's place in the recording; `done_at` is None if it has no transcript."""
+class Stretch:
+    """A chunk's place in the recording, in seconds; `done_at` is None if it has no transcript."""
 
     id: ObjectId
     index: int
     start: float
     end: float
     done_at: datetime | None
-    has_failed: bool
+    state: str
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A segment in the recording's time, and the chunk whose audio holds it."""
+
+    chunk_id: ObjectId
+    chunk_start: float
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStretch:
+    """Where nothing can be read, in the recording's time.
+
+    `state`: that of the chunks there; missing where the queue has none, cutting where they are
+    still to come, unreadable where another program garbled the transcript.
+    """
+
+    start: float
+    end: float
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Who transcribed how many chunks, and with what; None where a transcript does not say."""
+
+    worker: str | None
+    model: str | None
+    server: str | None
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A part of a transcript; `next_index` is the chunk that the next part begins with."""
+
+    lines: tuple[Line, ...]
+    gaps: tuple[OpenStretch, ...]
+    next_index: int | None
 
 
 class Export:
@@ -63,7 +108,7 @@ class Export:
         self._db = database
         self._source = source
         self._stretches = tuple(self._read_stretches())
-        self.failed_chunks = sum(stretch.has_failed for stretch in self._stretches)
+        self.failed_chunks = sum(stretch.state == "failed" for stretch in self._stretches)
         """How many of the missing ones are quarantined."""
         self.heading = self._read_heading()
 
@@ -75,7 +120,57 @@ class Export:
         """The transcript in one of FORMATS."""
         return WRITERS[format_name](self.heading, self.passages)
 
-    def _read_stretches(self) -> Iterator[_Stretch]:
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """The chunks that are there, in order."""
+        return self._stretches
+
+    def makers(self) -> tuple[Maker, ...]:
+        """Everybody who had a part in it, the largest part first."""
+        fields = ("worker", "model", "server")
+        match = {"original_id": self._source.id, "transcribed_at": {"$ne": None}}
+        group = {
+            "_id": {name: f"$transcript.{name}" for name in fields},
+            "chunks": {"$sum": 1},
+        }
+        with translated():
+            rows = list(self._db.chunks.aggregate([{"$match": match}, {"$group": group}]))
+        makers = [
+            Maker(chunks=int(row["chunks"]), **{f: _text(row["_id"].get(f)) for f in fields})
+            for row in rows
+        ]
+        return tuple(sorted(makers, key=lambda maker: (-maker.chunks, maker.worker or "")))
+
+    def lines(self, first_index: int, count: int) -> Lines:
+        """What was heard from the chunk `first_index` on: at least `count` lines, up to the end of
+        a chunk. Unlike `passages`, a garbled transcript is a gap among others."""
+        lines: list[Line] = []
+        gaps: list[OpenStretch] = []
+        rest = [stretch for stretch in self._stretches if stretch.index >= first_index]
+        before = self._stretches[: len(self._stretches) - len(rest)]
+        end, expected = (before[-1].end if before else 0.0), first_index
+        for at in range(0, len(rest), _BATCH):
+            batch = rest[at : at + _BATCH]
+            transcripts = self._read_transcripts(batch)
+            for stretch in batch:
+                if len(lines) >= count:
+                    return Lines(tuple(lines), _merged(gaps), stretch.index)
+                if self._source.chunk_count is not None and stretch.index > expected:
+                    gaps.append(OpenStretch(end, stretch.start, "missing"))
+                heard, state = _heard(stretch, transcripts)
+                lines += [Line(stretch.id, stretch.start, s.shifted(stretch.start)) for s in heard]
+                if state != "transcribed":
+                    gaps.append(OpenStretch(stretch.start, stretch.end, state))
+                expected, end = stretch.index + 1, stretch.end
+        if self.heading.is_growing or expected < (self._source.chunk_count or 0):
+            state = "cutting" if self.heading.is_growing else "missing"
+            gaps.append(OpenStretch(end, self._whole_seconds(end), state))
+        return Lines(tuple(lines), _merged(gaps), None)
+
+    def _whole_seconds(self, end: float) -> float:
+        return max(self._source.duration or 0.0, end + ASSUMED_SECONDS)
+
+    def _read_stretches(self) -> Iterator[Stretch]:
         query = {"original_id": self._source.id}
         begin = 0.0
         with translated(), self._db.chunks.find(query, _OUTLINE_FIELDS).sort("index") as cursor:
@@ -86,8 +181,9 @@ class Export:
                     begin = max(chunk.offset, 0.0)
                 end = begin + self._length(chunk, following)
                 done_at = document.get("transcribed_at")
-                has_failed = done_at is None and document.get("failed_at") is not None
-                yield _Stretch(chunk.id, chunk.index, begin, end, done_at, has_failed)
+                yield Stretch(
+                    chunk.id, chunk.index, begin, end, done_at, _state(document), chunk.format
+                )
                 begin = end
 
     def _read_heading(self) -> Heading:
@@ -120,9 +216,9 @@ class Export:
                         yield segment.shifted(stretch.start)
                 expected, end = stretch.index + 1, stretch.end
         if self.heading.is_growing or expected < (self._source.chunk_count or 0):
-            yield Gap(end, max(self._source.duration or 0.0, end + ASSUMED_SECONDS))
+            yield Gap(end, self._whole_seconds(end))
 
-    def _read_transcripts(self, batch: Iterable[_Stretch]) -> dict[ObjectId, object]:
+    def _read_transcripts(self, batch: Iterable[Stretch]) -> dict[ObjectId, object]:
         ids = [stretch.id for stretch in batch if stretch.done_at is not None]
         with translated():
             found = self._db.chunks.find({"_id": {"$in": ids}}, ["transcript"])
@@ -144,6 +240,41 @@ class Export:
         with translated():
             document = self._db.sources.find_one({"_id": self._source.id}, ["ingested_at"])
         return document is not None and document.get("ingested_at", "absent") is None
+
+
+def _state(document: Mapping[str, Any]) -> str:
+    """The chunk's state, as docs/design.md derives it from the fields."""
+    if document.get("transcribed_at") is not None:
+        return "transcribed"
+    if document.get("failed_at") is not None:
+        return "failed"
+    return "pending" if document.get("processing_by") is None else "processing"
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _heard(
+    stretch: Stretch, transcripts: Mapping[ObjectId, object]
+) -> tuple[tuple[Segment, ...], str]:
+    """What was heard in a chunk, and the state that people are to be shown."""
+    if stretch.done_at is None:
+        return (), stretch.state
+    try:
+        return _transcript(stretch.id, transcripts.get(stretch.id)).segments, "transcribed"
+    except SttError:
+        return (), "unreadable"
+
+
+def _merged(gaps: Iterable[OpenStretch]) -> tuple[OpenStretch, ...]:
+    """The same with neighbours of one state made one."""
+    merged: list[OpenStretch] = []
+    for gap in gaps:
+        if merged and merged[-1].state == gap.state and gap.start <= merged[-1].end + 0.001:
+            gap = OpenStretch(merged.pop().start, gap.end, gap.state)
+        merged.append(gap)
+    return tuple(merged)
 
 
 def has_chunks(database: Database, source_id: ObjectId) -> bool:

@@ -11,7 +11,6 @@ What makes it safe to crash, to run twice and to run beside the workers:
   there, with the length of chunks that the source was begun with.
 """
 
-import hashlib
 import itertools
 import logging
 import re
@@ -30,7 +29,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from stt.audio import SAMPLE_RATE, Samples, encode_opus
-from stt.chunk import Source
+from stt.chunk import Source, chunk_id
 from stt.cutting import pieces
 from stt.database import Database, Document, translated
 from stt.errors import ConfigError, RecordingError
@@ -45,6 +44,7 @@ _ENCODERS = 2
 _BATCH = 4
 _DUPLICATE_KEY = 11_000
 _LONGEST_PROMPT = 10_000
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,20}([-_][A-Za-z0-9]{1,8}){0,3}")
 
 Progress = Callable[[float, float | None], None]
@@ -57,14 +57,16 @@ _log = logging.getLogger(__name__)
 class IngestOptions:
     """What a person may say about recordings; `chunk_seconds` is the most that a chunk holds.
 
-    Raises ConfigError for a length of chunks outside 1 to 600 s, for a language that can be none,
-    and for a prompt of more than 10,000 characters: it travels with every chunk.
+    `model` is the one to transcribe them with, None for whatever each worker uses. Raises
+    ConfigError for a length of chunks outside 1 to 600 s, for a language or a model that can be
+    none, and for a prompt of more than 10,000 characters: it travels with every chunk.
     """
 
     language: str | None = None
     prompt: str | None = None
     priority: int = 0
     chunk_seconds: float = 30.0
+    model: str | None = None
 
     def __post_init__(self) -> None:
         if not _SHORTEST_CHUNK_SECONDS <= self.chunk_seconds <= _LONGEST_CHUNK_SECONDS:
@@ -72,6 +74,8 @@ class IngestOptions:
                 f"A chunk of {self.chunk_seconds:g} s is not possible: choose a length from"
                 f" {_SHORTEST_CHUNK_SECONDS:g} to {_LONGEST_CHUNK_SECONDS:g} s."
             )
+        if self.model is not None and not _MODEL.fullmatch(self.model):
+            raise ConfigError(f"{self.model[:20]!r} is no model's name, such as `large-v3-turbo`.")
         if self.language is not None and not _LANGUAGE.fullmatch(self.language):
             raise ConfigError(f"{self.language[:20]!r} is no language's code, such as `en`.")
         if self.prompt is not None and len(self.prompt) > _LONGEST_PROMPT:
@@ -105,16 +109,19 @@ def ingest(
     path: Path,
     options: IngestOptions,
     progress: Progress = lambda _done_seconds, _total_seconds: None,
+    filename: str | None = None,
 ) -> Ingested:
     """Stores the recording as a source with its chunks, in memory independent of its length.
 
     A file that is known already is found again, and one whose ingest broke off is taken up where
     it stopped; `options` then count for nothing. Workers may take the first chunks meanwhile.
+    `filename` is the name to show, the file's own if not given.
 
-    Raises RecordingError for a file that cannot be ingested, and then leaves nothing of it behind;
+    Raises RecordingError for a file that cannot be ingested, and then leaves nothing of it behind,
+    which is also how `progress` calls it off; any other error that `progress` raises,
     DatabaseUnavailable and KeyboardInterrupt leave a source that the next call takes up again.
     """
-    with Recording(path) as recording:
+    with Recording(path, filename) as recording:
         document, is_new = _register(database, recording, options)
         source = Source.from_document(document)
         # Without a length of chunks it is another program's, and not ours to fill.
@@ -145,6 +152,7 @@ def _register(
         "chunk_seconds": options.chunk_seconds,
         "language": options.language,
         "prompt": options.prompt,
+        "model": options.model,
         "priority": options.priority,
         "ingested_at": None,
     }
@@ -253,8 +261,13 @@ class _ChunkStore:
                 {"$set": whole, "$currentDate": {"ingested_at": True}},
             )
             document = self._db.sources.find_one({"_id": self._source["_id"]})
-        if document is None:
-            raise _removed(self._source["filename"])
+            if document is None:
+                raise _removed(self._source["filename"])
+            priority = document.get("priority")
+            if priority != self._source["priority"]:  # somebody changed it meanwhile
+                self._db.chunks.update_many(
+                    {**self._mine, "transcribed_at": None}, {"$set": {"priority": priority}}
+                )
         return Source.from_document(document)
 
     def remove(self) -> None:
@@ -270,7 +283,7 @@ class _ChunkStore:
             self._db.sources.delete_one({"_id": self._source["_id"]})
 
     def _chunk_id(self, index: int) -> ObjectId:
-        return ObjectId(hashlib.sha256(f"{self._source['_id']} {index}".encode()).digest()[:12])
+        return chunk_id(self._source["_id"], index)
 
     def _chunk(self, piece: _Piece) -> Document:
         offset_seconds = piece.first / SAMPLE_RATE

@@ -123,6 +123,7 @@ class Pipeline:
             language=source.language if source else None,
             prompt=source.prompt if source else None,
             wants_words=self._keeps_words or len(parts) > 1,
+            model=source.model if source else None,
         )
         claims = [part.claim for part in parts]
         failed_on = frozenset[str]().union(*(claim.chunk.failed_on for claim in claims))

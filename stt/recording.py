@@ -35,6 +35,9 @@ _MAX_LOST_SHARE = 0.1
 _RIFF_PLACEHOLDER = 0x7FFF_0000
 _OGG_PAGE_MAX_BYTES = 65_307
 _MPEG_FRAME_MAX_BYTES = 2_881
+_LONGEST_NAME = 500
+# Control characters, line ends that only some programs know, and halves of characters.
+_NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # before: a clock that was never set
 
 _log = logging.getLogger(__name__)
@@ -70,17 +73,31 @@ def _recordings_in(folder: Path) -> Iterator[Path]:
             yield entry
 
 
+def shown_name(name: str) -> str:
+    """A name as it can be stored and printed: text, whatever it was meant to do elsewhere.
+
+    Paths, markup and marks for the direction of writing stay as they are. What has no form is
+    replaced, and a name of more than 500 characters is cut.
+    """
+    shown = _NOT_SHOWN.sub("\N{REPLACEMENT CHARACTER}", name).strip()
+    if len(shown) > _LONGEST_NAME:
+        shown = shown[: _LONGEST_NAME - 1] + "…"
+    return shown or "(no name)"
+
+
 class Recording:
     """An open recording. Use as a context manager.
 
-    Every method raises RecordingError, whose one line names the file: it does not exist, is a
-    folder, cannot be read, is empty, not audio, without an audio track, truncated, damaged, or
-    longer than MAX_HOURS.
+    `filename` is the name to show, the file's own if not given. Every method raises RecordingError,
+    whose one line names the file: it does not exist, is a folder, cannot be read, is empty, not
+    audio, without an audio track, truncated, damaged, or longer than MAX_HOURS.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, filename: str | None = None) -> None:
         self.path = path
-        self._name = _shown(path)
+        self.filename = shown_name(_shown(Path(path.name)) if filename is None else filename)
+        """The file's name, without its folder."""
+        self._name = _shown(path) if filename is None else self.filename
         with self._translated():
             status = path.stat()
             if stat.S_ISDIR(status.st_mode):
@@ -98,11 +115,6 @@ class Recording:
             except BaseException:
                 self._file.close()
                 raise
-
-    @property
-    def filename(self) -> str:
-        """The file's own name, without its folder."""
-        return _shown(Path(self.path.name))
 
     @property
     def declared_seconds(self) -> float | None:

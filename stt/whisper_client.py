@@ -47,7 +47,10 @@ _ANY_MODEL = "whisper-1"
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Encoded audio as it travels; `seconds` is its length."""
+    """Encoded audio as it travels; `seconds` is its length.
+
+    `model` is the one that this recording wants, None for the worker's own.
+    """
 
     data: bytes
     filename: str
@@ -55,6 +58,7 @@ class Upload:
     language: str | None = None
     prompt: str | None = None
     wants_words: bool = False
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ class WhisperClient:
         """
         started = time.monotonic()
         answer = self._post(upload, started + timeout_seconds)
-        self._check(answer)
+        self._check(answer, upload.model)
         try:
             heard = _transcript(json.loads(answer.body), upload.seconds)
         except _NOT_THE_FORM as error:
@@ -141,7 +145,7 @@ class WhisperClient:
                 f"{self.url} does not answer like a Whisper server: {said!r}"
             ) from error
         seconds = round(time.monotonic() - started, 3)
-        model = heard.model or self._model or self._served_model
+        model = heard.model or upload.model or self._model or self._served_model
         return replace(heard, model=model, server=self.url, seconds=seconds)
 
     def _post(self, upload: Upload, deadline: float) -> "_Answer":
@@ -191,7 +195,10 @@ class WhisperClient:
         return session
 
     def _form(self, upload: Upload) -> list[tuple[str, str]]:
-        form = [("model", self._model or _ANY_MODEL), ("response_format", "verbose_json")]
+        form = [
+            ("model", upload.model or self._model or _ANY_MODEL),
+            ("response_format", "verbose_json"),
+        ]
         form.append(("timestamp_granularities[]", "segment"))
         if upload.wants_words:
             form.append(("timestamp_granularities[]", "word"))
@@ -201,8 +208,11 @@ class WhisperClient:
             form.append(("prompt", upload.prompt))
         return form
 
-    def _check(self, answer: "_Answer") -> None:
-        """Raises what a status other than 200 means, by the failure table of docs/design.md."""
+    def _check(self, answer: "_Answer", wished_model: str | None) -> None:
+        """Raises what a status other than 200 means, by the failure table of docs/design.md.
+
+        `wished_model` is the recording's own: that a server lacks it is no fault of the worker's.
+        """
         status = answer.status
         if status == 200:
             return
@@ -220,6 +230,8 @@ class WhisperClient:
             )
         if status in (429, 503):
             raise ServerBusy(message, _retry_after(answer.headers))
+        if wished_model and _is_about_model(status, said, wished_model):
+            raise RequestRefused(f"no model {wished_model} on {self.url}", self.url)
         if status in (404, 405) or said.get("param") == "model":
             raise ConfigError(f"{message} (check STT_SERVER_URL and --model)")
         if status == 500 or status == 504:
@@ -248,6 +260,13 @@ class WhisperClient:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def _is_about_model(status: int, said: Mapping[str, Any], model: str) -> bool:
+    """True if a server refuses the request for its model; servers say so in three ways."""
+    if said.get("param") == "model" or said.get("code") == "model_not_found":
+        return True
+    return status == 404 and model in str(said.get("message"))
 
 
 def _read(response: requests.Response, deadline: float) -> _Answer:

@@ -45,6 +45,10 @@ def ingest_command(
     priority: Annotated[
         int, typer.Option(min=-(10**9), max=10**9, metavar="N", help="Higher goes first.")
     ] = 0,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Model to transcribe with; each worker's if not given."),
+    ] = None,
     chunk_seconds: Annotated[
         float, typer.Option(metavar="S", help="Length of a chunk at most, 1 to 600.")
     ] = 30.0,
@@ -56,7 +60,7 @@ def ingest_command(
     from stt.ingest import IngestOptions, find_recordings
 
     try:
-        options = IngestOptions(language, prompt, priority, chunk_seconds)
+        options = IngestOptions(language, prompt, priority, chunk_seconds, model)
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
     settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)

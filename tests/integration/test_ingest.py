@@ -91,7 +91,7 @@ class TestWhatIsStored:
         assert all(chunk["offset"] % 1.0 > 0.7 for chunk in chunks_of(database)[1:])
 
     def test_a_source_is_as_the_data_model_says(self, database: Database, talk: Path) -> None:
-        options = IngestOptions("de", "Numbers and letters.", 7, 4)
+        options = IngestOptions("de", "Numbers and letters.", 7, 4, "large-v3")
         before = database.server_time() - timedelta(seconds=1)
         result = ingest(database, talk, options)
         document = database.sources.find_one()
@@ -109,6 +109,7 @@ class TestWhatIsStored:
             "chunk_seconds": 4,
             "language": "de",
             "prompt": "Numbers and letters.",
+            "model": "large-v3",
             "priority": 7,
         }
         assert result.source == Sources(database).find("talk.wav")
