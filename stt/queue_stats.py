@@ -6,9 +6,9 @@ state meanwhile may be counted twice or not at all.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -19,6 +19,7 @@ from stt.database import Database, Document, translated
 
 RATE_WINDOW_SECONDS = 600.0
 _SHORTEST_WINDOW_SECONDS = 15.0
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _FAILURES_SHOWN = 20
 _FAILURE_FIELDS = ["original_id", "index", "attempts", "failed_at", "not_before", "errors"]
 
@@ -123,7 +124,7 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
         counts = StateCounts(
             **{state: sum(getattr(c, state) for c in by_source.values()) for state in _STATES}
         )
-        rate = _rate(database, now)
+        rate = recent_rate(database, now)
         sources = tuple(_progress(database, by_source))
         names = {source.id: source.filename for source in sources}
         at_rest: Document = {"not_before": {"$gt": now}}
@@ -135,7 +136,7 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
             resting=resting,
             stale=_stale(database, now - timedelta(seconds=lease_seconds)),
             rate=rate,
-            eta_seconds=_eta_seconds(counts, rate),
+            eta_seconds=eta_seconds(counts, rate),
             sources=sources,
             failed_chunks=_with_errors(
                 database.chunks.find(_STATES["failed"], _FAILURE_FIELDS).sort("failed_at", -1),
@@ -188,8 +189,11 @@ def _progress(database: Database, by_source: Mapping[Any, StateCounts]) -> Itera
         yield SourceProgress(source_id, str(source_id or "(no source)"), None, False, counts)
 
 
-def _rate(database: Database, now: datetime) -> Rate:
-    """Counted from the first result in the window, so that a young fleet is not averaged away."""
+def recent_rate(database: Database, now: datetime) -> Rate:
+    """Counted from the first result in the window, so that a young fleet is not averaged away.
+
+    Raises DatabaseUnavailable.
+    """
     since = now - timedelta(seconds=RATE_WINDOW_SECONDS)
     group = {
         "_id": None,
@@ -197,10 +201,9 @@ def _rate(database: Database, now: datetime) -> Rate:
         "audio": {"$sum": "$duration"},
         "first": {"$min": "$transcribed_at"},
     }
-    rows = database.chunks.aggregate(
-        [{"$match": {"transcribed_at": {"$gte": since}}}, {"$group": group}]
-    )
-    row = next(iter(rows), None)
+    match = {"transcribed_at": {"$gte": since}}
+    with translated():
+        row = next(iter(database.chunks.aggregate([{"$match": match}, {"$group": group}])), None)
     if row is None:
         return Rate(RATE_WINDOW_SECONDS, 0, 0.0, 0.0)
     seconds = max((now - row["first"]).total_seconds(), _SHORTEST_WINDOW_SECONDS)
@@ -208,10 +211,89 @@ def _rate(database: Database, now: datetime) -> Rate:
     return Rate(seconds, chunks, chunks * 60 / seconds, float(row["audio"]) / seconds)
 
 
-def _eta_seconds(counts: StateCounts, rate: Rate) -> float | None:
+def eta_seconds(counts: StateCounts, rate: Rate) -> float | None:
+    """None while nothing moves."""
     if counts.open == 0:
         return 0.0
     return counts.open * 60 / rate.chunks_per_minute if rate.chunks_per_minute else None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One of a chunk's errors; `server` is the one that had a part in it."""
+
+    at: datetime | None
+    kind: str
+    message: str
+    worker: str
+    server: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A chunk in quarantine, with all errors that its document still has, oldest first."""
+
+    chunk: Chunk
+    filename: str
+    failed_at: datetime | None
+    faults: tuple[Fault, ...]
+
+
+def quarantine(
+    database: Database, limit: int, after: tuple[datetime, ObjectId] | None = None
+) -> list[Quarantined]:
+    """Up to `limit` chunks, those that failed last first; `after` one by its time and id.
+
+    Raises DatabaseUnavailable.
+    """
+    query: Document = {"transcribed_at": None, "failed_at": {"$gte": _EVER}}
+    if after is not None:
+        failed_at, id_ = after
+        query["failed_at"]["$lte"] = failed_at
+        query["$or"] = [{"failed_at": {"$lt": failed_at}}, {"_id": {"$lt": id_}}]
+    fields = [*_FAILURE_FIELDS, "offset", "duration", "format", "expirations"]
+    order = [("failed_at", -1), ("_id", -1)]
+    with translated():
+        found = list(database.chunks.find(query, fields).sort(order).limit(limit))
+        names = _names(database, found)
+    return [_quarantined(document, names) for document in found]
+
+
+def count_quarantine(database: Database) -> int:
+    """Raises DatabaseUnavailable."""
+    with translated():
+        return database.chunks.count_documents(
+            {"transcribed_at": None, "failed_at": {"$gte": _EVER}}
+        )
+
+
+def _names(database: Database, chunks: Iterable[Document]) -> dict[Any, str]:
+    ids = {id_ for document in chunks if isinstance(id_ := document.get("original_id"), ObjectId)}
+    found = database.sources.find({"_id": {"$in": list(ids)}}, ["filename"])
+    return {document["_id"]: Source.from_document(document).filename for document in found}
+
+
+def _quarantined(document: Document, names: Mapping[Any, str]) -> Quarantined:
+    chunk = Chunk.from_document(document)
+    failed_at, errors = document.get("failed_at"), document.get("errors")
+    listed = errors if isinstance(errors, list) else []
+    return Quarantined(
+        chunk=chunk,
+        filename=names.get(chunk.source_id, str(chunk.source_id or "")),
+        failed_at=failed_at if isinstance(failed_at, datetime) else None,
+        faults=tuple(_fault(error) for error in listed if isinstance(error, Mapping)),
+    )
+
+
+def _fault(error: Mapping[str, Any]) -> Fault:
+    at = error.get("at")
+    return Fault(
+        at=at if isinstance(at, datetime) else None,
+        kind=str(error.get("kind") or "unknown"),
+        message=str(error.get("message") or ""),
+        worker=str(error.get("worker") or ""),
+        server=str(error["server"]) if error.get("server") else None,
+    )
 
 
 def _with_errors(found: Cursor[Document], names: Mapping[Any, str]) -> tuple[FailedChunk, ...]:
@@ -219,7 +301,7 @@ def _with_errors(found: Cursor[Document], names: Mapping[Any, str]) -> tuple[Fai
 
 
 def _failed_chunk(document: Document, names: Mapping[Any, str]) -> FailedChunk:
-    last = _last_error(document)
+    last = _fault(_last_error(document))
     chunk = Chunk.from_document(document)
     failed_at = document.get("failed_at")
     return FailedChunk(
@@ -229,10 +311,10 @@ def _failed_chunk(document: Document, names: Mapping[Any, str]) -> FailedChunk:
         index=chunk.index,
         attempts=chunk.attempts,
         failed_at=failed_at if isinstance(failed_at, datetime) else None,
-        kind=str(last.get("kind") or "unknown"),
-        message=str(last.get("message") or ""),
-        worker=str(last.get("worker") or ""),
-        server=str(last["server"]) if last.get("server") else None,
+        kind=last.kind,
+        message=last.message,
+        worker=last.worker,
+        server=last.server,
         again_at=chunk.not_before,
     )
 

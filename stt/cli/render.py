@@ -7,6 +7,7 @@ never tear each other. Everywhere else an event is one plain line and nothing el
 import contextlib
 import logging
 import os
+import re
 import sys
 import time
 from collections import deque
@@ -27,6 +28,7 @@ from stt.cli.log_lines import JsonFormatter, TextFormatter
 from stt.cli.wording import clock, json_text, local_time, plural, printable, span
 from stt.fleet import FleetMember
 from stt.queue_stats import FailedChunk, QueueStatus, SourceProgress
+from stt.search import Hit
 
 LogFormat = Literal["auto", "text", "json"]
 Screen = RenderableType
@@ -355,6 +357,21 @@ def workers_table(members: Iterable[FleetMember]) -> Screen:
     if table.row_count == 0:
         return Text("No worker was seen in the last day. Start one with: stt")
     return table
+
+
+def hits_screen(hits: Iterable[Hit], words: re.Pattern[str]) -> Screen:
+    """The whole of `stt search`: a heading for each recording, and a line for each place."""
+    lines: list[RenderableType] = []
+    source: object = None
+    for hit in hits:
+        if not lines or hit.source_id != source:
+            source = hit.source_id
+            name = printable(hit.filename) or "(no source)"
+            lines += [*([""] if lines else []), Text(name, style="bold")]
+        text = Text(printable(hit.text))
+        text.highlight_regex(words, "bold yellow")
+        lines.append(Text.assemble((f"{clock(hit.start):>8}  ", "dim"), text))
+    return Group(*lines)
 
 
 def _table(*headings: str) -> Table:

@@ -1,0 +1,79 @@
+"""`stt search`: where in all recordings something was said."""
+
+from typing import Annotated
+
+import typer
+
+from stt.cli.connect import (
+    AsJson,
+    DatabaseName,
+    DataDir,
+    MongoUrl,
+    find_source,
+    open_database,
+    settings_of,
+)
+from stt.cli.render import hits_screen, note, show, show_json
+from stt.search import Hit, Search
+from stt.search_words import BadQuery, Words
+
+EXAMPLES = """\b
+Examples:
+  stt search coffee
+  stt search budget meeting                 both within some 30 seconds
+  stt search 'transcri*' --source talk.mp3  words that begin so, in one recording
+  stt search coffee --json | jq -r '.[].filename' | sort | uniq -c
+
+\b
+Words are found whole and in any case; accents count. Exits with 1 when nothing is found.
+"""
+
+_TIMEOUT_SECONDS = 300.0
+
+
+def search_command(
+    ctx: typer.Context,
+    words: Annotated[list[str], typer.Argument(metavar="WORDS", help="What was said.")],
+    source: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Only in this recording.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, metavar="N", help="At most so many places.")
+    ] = 30,
+    as_json: AsJson = False,
+    mongo_url: MongoUrl = None,
+    database_name: DatabaseName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Find what was said, in all transcripts."""
+    try:
+        wanted = Words(" ".join(words))
+    except BadQuery as error:
+        raise typer.BadParameter(str(error)) from error
+    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    with open_database(settings) as database:
+        source_id = find_source(database, source).id if source is not None else None
+        page = Search(database).find(
+            wanted, limit=limit, source_id=source_id, timeout_seconds=_TIMEOUT_SECONDS
+        )
+    if as_json:
+        show_json([_described(hit) for hit in page.hits])
+    elif page.hits:
+        show(hits_screen(page.hits, wanted.pattern))
+    else:
+        note("Nothing was found.")
+    if page.cursor is not None:
+        note(f"There is more: --limit {limit * 4} shows it.")
+    if not page.hits:
+        raise typer.Exit(1)
+
+
+def _described(hit: Hit) -> dict[str, object]:
+    return {
+        "source_id": hit.source_id,
+        "filename": hit.filename,
+        "chunk_id": str(hit.chunk_id),
+        "start": hit.start,
+        "end": hit.end,
+        "text": hit.text,
+    }
