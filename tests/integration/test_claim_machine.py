@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ from pymongo.collection import Collection
 from stt import claims as protocol
 from stt import patience
 from stt.chunk import Chunk
-from stt.claim import Claim, ClaimRules, Order
+from stt.claim import Claim, ClaimRules, Claims, Order
 from stt.claims import MongoClaims
 from stt.database import Database, Document
 from stt.errors import ClaimLost, DatabaseUnavailable
@@ -38,6 +39,7 @@ from stt.transcript import Segment, Transcript
 from tests.claim_model import THIEF, Ending, Meanwhile, Model, Row, said
 from tests.lossy_link import WRITTEN_BUT_UNACKNOWLEDGED, LossyLink
 from tests.queue_builder import START, add_chunks
+from tests.remote_claims import remote_claims
 
 RULES = ClaimRules(lease_seconds=500, max_attempts=3, max_expirations=2)
 MOST_CHUNKS = 8
@@ -60,14 +62,17 @@ class ClaimMachine(RuleBasedStateMachine):
     chunks: Bundle[ObjectId] = Bundle("chunks")
     claims: Bundle[Claim] = Bundle("claims")
 
-    def __init__(self, link: LossyLink, shell: Collection[Document]) -> None:
+    def __init__(
+        self, link: LossyLink, shell: Collection[Document], claims_of: Callable[[str], Claims]
+    ) -> None:
         super().__init__()
         shell.delete_many({})
         self.link = link
         self.database = link.database
         self.shell = shell
         self.model = Model(RULES)
-        self.workers = {name: MongoClaims(self.database, name, RULES) for name in WORKERS}
+        self.workers = {name: claims_of(name) for name in WORKERS}
+        self.janitors = {name: MongoClaims(self.database, name, RULES) for name in WORKERS}
         self.sources: list[ObjectId] = []
         self.held: list[Claim] = []
         self.step_began = self.database.server_time()
@@ -178,7 +183,7 @@ class ClaimMachine(RuleBasedStateMachine):
 
     @rule(worker=a_worker)
     def recover(self, worker: str) -> None:
-        self.expect_freed(self.workers[worker].recover, RULES.lease_seconds)
+        self.expect_freed(self.janitors[worker].recover, RULES.lease_seconds)
 
     # What time, people and their tools do.
 
@@ -263,7 +268,7 @@ class ClaimMachine(RuleBasedStateMachine):
         """Whatever happened, a patient worker gets everything done."""
         worker = self.workers["alice_1"]
         self.time_passes(10_000)
-        worker.recover()
+        self.janitors["alice_1"].recover()
         protocol.retry(self.database)
         while chunks := worker.page(100, Order()).chunks:
             for chunk in chunks:
@@ -343,13 +348,30 @@ def outcome_of(write: Callable[[], None]) -> str:
 
 
 @pytest.fixture
-def new_machine(
+def link(
     mongo_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[], ClaimMachine]]:
+) -> Iterator[LossyLink]:
     monkeypatch.setattr(patience, "_WAITS_SECONDS", (0.0,))
     link = LossyLink(mongo_url, database.chunks.database.name)
     with link.database:
-        yield lambda: ClaimMachine(link, database.chunks)
+        yield link
+
+
+@pytest.fixture
+def new_machine(link: LossyLink, database: Database) -> Callable[[], ClaimMachine]:
+    """Its workers are at the database."""
+    return lambda: ClaimMachine(
+        link, database.chunks, lambda worker: MongoClaims(link.database, worker, RULES)
+    )
+
+
+@pytest.fixture
+def new_remote_machine(
+    link: LossyLink, database: Database, tmp_path: Path
+) -> Iterator[Callable[[], ClaimMachine]]:
+    """Its workers reach the queue through a coordinator, whose database loses replies."""
+    with remote_claims(link.database, RULES, tmp_path) as claims_of:
+        yield lambda: ClaimMachine(link, database.chunks, claims_of)
 
 
 EXAMPLES = int(os.environ.get("STT_TEST_EXAMPLES", "0"))
@@ -368,6 +390,13 @@ def test_no_order_of_events_loses_a_chunk_or_writes_one_twice(
     new_machine: Callable[[], ClaimMachine],
 ) -> None:
     run_state_machine_as_test(new_machine, settings=SETTINGS)  # type: ignore[arg-type]
+
+
+def test_neither_does_one_through_a_coordinator(
+    new_remote_machine: Callable[[], ClaimMachine],
+) -> None:
+    few = settings(SETTINGS, max_examples=EXAMPLES or 10)
+    run_state_machine_as_test(new_remote_machine, settings=few)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""The claim protocol against a real server: what each transition writes, and what it must not."""
+"""The claim protocol against a real server: what each transition writes, and what it must not.
+
+Workers reach it at the database, or through a coordinator: every test here holds for both.
+"""
 
 import re
 import threading
@@ -6,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pymongo
@@ -15,18 +19,47 @@ from pymongo.errors import OperationFailure
 
 from stt import claims as claim_protocol
 from stt.chunk import Chunk
-from stt.claim import Claim, ClaimRules, Order
+from stt.claim import Claim, ClaimRules, Claims, Order
 from stt.claims import MongoClaims
 from stt.database import Database
 from stt.errors import ClaimLost, DatabaseUnavailable
 from stt.transcript import Segment, Transcript
 from tests.mongo_process import missing
 from tests.queue_builder import add_chunks, add_source, chunk, document
+from tests.remote_claims import remote_claims
 
 HELLO = Transcript(segments=(Segment(0.5, 1.5, "hello world"),), language="en", worker="alice_1")
 
 
-def claimed(claims: MongoClaims, chunk: Chunk) -> Claim:
+@pytest.fixture(params=["database", "coordinator"])
+def reach(
+    request: pytest.FixtureRequest, database: Database, rules: ClaimRules, tmp_path: Path
+) -> Iterator[Callable[[str], Claims]]:
+    """Gives a worker of this name its view of the queue."""
+    if request.param == "database":
+        yield lambda worker: MongoClaims(database, worker, rules)
+        return
+    with remote_claims(database, rules, tmp_path) as claims_of:
+        yield claims_of
+
+
+@pytest.fixture
+def alice(reach: Callable[[str], Claims]) -> Claims:
+    return reach("alice_1")
+
+
+@pytest.fixture
+def bob(reach: Callable[[str], Claims]) -> Claims:
+    return reach("bob_2")
+
+
+@pytest.fixture
+def janitor(database: Database, rules: ClaimRules) -> MongoClaims:
+    """Who frees stale claims: a worker at the database, or the coordinator itself."""
+    return MongoClaims(database, "janitor_3", rules)
+
+
+def claimed(claims: Claims, chunk: Chunk) -> Claim:
     claim = claims.claim(chunk)
     assert claim is not None
     return claim
@@ -47,7 +80,7 @@ def index_of(cursor: Cursor[dict[str, Any]]) -> str:
 
 class TestPaging:
     def test_pending_chunks_come_by_priority_then_age(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         [late] = add_chunks(database, 1, start=database.server_time())
         old = add_chunks(database, 2)
@@ -57,23 +90,21 @@ class TestPaging:
         assert page.is_last
 
     def test_newest_first_turns_age_around_but_not_priority(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         old = add_chunks(database, 2)
         [urgent] = add_chunks(database, 1, priority=5)
         page = alice.page(10, Order(newest_first=True))
         assert [c.id for c in page.chunks] == [urgent, *reversed(old)]
 
-    def test_a_full_page_says_that_there_is_more(
-        self, database: Database, alice: MongoClaims
-    ) -> None:
+    def test_a_full_page_says_that_there_is_more(self, database: Database, alice: Claims) -> None:
         ids = add_chunks(database, 5)
         page = alice.page(3, Order())
         assert [c.id for c in page.chunks] == ids[:3]
         assert not page.is_last
 
     def test_a_page_of_some_sources_leaves_the_others_alone(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         add_chunks(database, 3)
         wanted = add_source(database)
@@ -84,7 +115,7 @@ class TestPaging:
         assert alice.count_pending(Order()) == 5
 
     def test_chunks_at_rest_are_skipped_without_shortening_the_page(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         rest_until = database.server_time() + timedelta(seconds=40)
         resting = add_chunks(database, 2, not_before=rest_until, attempts=1)
@@ -96,7 +127,7 @@ class TestPaging:
         assert 0 < page.next_due_seconds <= 40
 
     def test_done_claimed_and_quarantined_chunks_are_not_pending(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         now = database.server_time()
         add_chunks(database, 1, transcribed_at=now)
@@ -105,7 +136,7 @@ class TestPaging:
         assert alice.page(10, Order()).chunks == ()
 
     def test_a_sparse_document_of_another_program_is_pending(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         source_id = add_source(database)
         sparse = {"original_id": source_id, "index": 0, "data": b"x", "vad": {"has_speech": False}}
@@ -117,7 +148,7 @@ class TestPaging:
         assert document(database, inserted)["transcript"]["segments"] == []
 
     def test_a_document_with_nonsense_in_it_does_not_stop_the_page(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         odd = {"index": "x", "attempts": None, "start": "soon", "duration": "long", "vad": 3}
         database.chunks.insert_one(odd | {"original_id": add_source(database)})
@@ -139,7 +170,7 @@ class TestPaging:
 
 class TestClaiming:
     def test_a_claim_names_its_worker_its_time_and_itself(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         [id_] = add_chunks(database, 1)
         before = database.server_time()
@@ -151,7 +182,7 @@ class TestClaiming:
         assert claim.is_trusted
 
     def test_the_second_claim_of_a_chunk_misses(
-        self, database: Database, alice: MongoClaims, bob: MongoClaims
+        self, database: Database, alice: Claims, bob: Claims
     ) -> None:
         [id_] = add_chunks(database, 1)
         claimed(alice, chunk(database, id_))
@@ -182,7 +213,7 @@ class TestClaiming:
 
 class TestFence:
     def test_a_result_is_written_once_and_frees_the_chunk(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         [id_] = add_chunks(database, 1)
         claim = claimed(alice, chunk(database, id_))
@@ -203,12 +234,12 @@ class TestFence:
 
     @pytest.mark.parametrize("ending", ["complete", "release", "fail", "renew"])
     def test_a_worker_that_lost_its_claim_writes_nothing(
-        self, database: Database, alice: MongoClaims, bob: MongoClaims, ending: str
+        self, database: Database, janitor: MongoClaims, alice: Claims, bob: Claims, ending: str
     ) -> None:
         [id_] = add_chunks(database, 1)
         lost = claimed(alice, chunk(database, id_))
         age_claim(database, lost, 61)
-        assert len(bob.recover()) == 1
+        assert len(janitor.recover()) == 1
         claimed(bob, chunk(database, id_))
         before = document(database, id_)
         write: dict[str, Callable[[], None]] = {
@@ -222,7 +253,7 @@ class TestFence:
         assert document(database, id_) == before
 
     def test_the_shell_reset_of_the_readme_fences_the_old_holder_even_if_it_claims_again(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         [id_] = add_chunks(database, 1)
         first = claimed(alice, chunk(database, id_))
@@ -237,7 +268,7 @@ class TestFence:
 
 class TestFailing:
     def test_a_failure_rests_the_chunk_and_the_third_quarantines_it(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         [id_] = add_chunks(database, 1)
         for attempt in (1, 2, 3):
@@ -263,7 +294,7 @@ class TestFailing:
         assert [e["message"][-1] for e in document(database, id_)["errors"]] == list("23456")
 
     def test_retry_gives_a_quarantined_chunk_a_clean_record(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         now = database.server_time()
         [bad] = add_chunks(database, 1, failed_at=now, attempts=3, expirations=2)
@@ -275,18 +306,20 @@ class TestFailing:
 
 
 class TestRecovery:
-    def test_a_fresh_claim_is_left_alone(self, database: Database, alice: MongoClaims) -> None:
+    def test_a_fresh_claim_is_left_alone(
+        self, database: Database, janitor: MongoClaims, alice: Claims
+    ) -> None:
         [id_] = add_chunks(database, 1)
         claimed(alice, chunk(database, id_))
-        assert alice.recover() == []
+        assert janitor.recover() == []
         assert document(database, id_)["processing_by"] == "alice_1"
 
     def test_a_claim_past_its_lease_is_freed_and_counted(
-        self, database: Database, alice: MongoClaims, bob: MongoClaims
+        self, database: Database, janitor: MongoClaims, alice: Claims, bob: Claims
     ) -> None:
         [id_] = add_chunks(database, 1)
         age_claim(database, claimed(alice, chunk(database, id_)), 61)
-        [stale] = bob.recover()
+        [stale] = janitor.recover()
         assert (stale.chunk_id, stale.worker, stale.quarantined) == (id_, "alice_1", False)
         freed = document(database, id_)
         assert freed["processing_by"] is None
@@ -296,7 +329,7 @@ class TestRecovery:
         assert chunk(database, id_).has_failed_before
 
     def test_a_renewal_starts_the_lease_anew(
-        self, database: Database, alice: MongoClaims, bob: MongoClaims
+        self, database: Database, janitor: MongoClaims, alice: Claims, bob: Claims
     ) -> None:
         [id_] = add_chunks(database, 1)
         claim = claimed(alice, chunk(database, id_))
@@ -304,25 +337,27 @@ class TestRecovery:
         trusted_before = claim.trusted_until
         time.sleep(0.01)
         alice.renew(claim)
-        assert bob.recover() == []
+        assert janitor.recover() == []
         assert claim.trusted_until > trusted_before
 
     def test_the_fifth_expiration_quarantines_the_likely_killer(
-        self, database: Database, alice: MongoClaims, bob: MongoClaims
+        self, database: Database, janitor: MongoClaims, alice: Claims, bob: Claims
     ) -> None:
         [id_] = add_chunks(database, 1, expirations=4)
         age_claim(database, claimed(alice, chunk(database, id_)), 61)
-        [stale] = bob.recover()
+        [stale] = janitor.recover()
         assert stale.quarantined
         assert document(database, id_)["failed_at"] is not None
         assert alice.claim(chunk(database, id_)) is None
 
-    def test_a_claim_without_a_time_is_stale(self, database: Database, alice: MongoClaims) -> None:
+    def test_a_claim_without_a_time_is_stale(
+        self, database: Database, janitor: MongoClaims, alice: Claims
+    ) -> None:
         add_chunks(database, 1, processing_by="somebody", claimed_at=None)
-        assert [stale.worker for stale in alice.recover()] == ["somebody"]
+        assert [stale.worker for stale in janitor.recover()] == ["somebody"]
 
     def test_a_dry_run_frees_nothing(
-        self, database: Database, alice: MongoClaims, rules: ClaimRules
+        self, database: Database, alice: Claims, rules: ClaimRules
     ) -> None:
         [id_] = add_chunks(database, 1)
         age_claim(database, claimed(alice, chunk(database, id_)), 61)
@@ -331,7 +366,7 @@ class TestRecovery:
         assert document(database, id_)["processing_by"] == "alice_1"
 
     def test_of_two_recoveries_at_once_only_one_counts_the_expiration(
-        self, database: Database, alice: MongoClaims, bob: MongoClaims
+        self, database: Database, janitor: MongoClaims, alice: Claims, bob: Claims
     ) -> None:
         ids = add_chunks(database, 8)
         for id_ in ids:
@@ -341,7 +376,7 @@ class TestRecovery:
 
         def free() -> None:
             gate.wait()
-            freed.extend(stale.chunk_id for stale in bob.recover())
+            freed.extend(stale.chunk_id for stale in janitor.recover())
 
         threads = [threading.Thread(target=free) for _ in range(2)]
         for thread in threads:
@@ -352,7 +387,7 @@ class TestRecovery:
         assert {document(database, id_)["expirations"] for id_ in ids} == {1}
 
     def test_releasing_by_hand_takes_the_chunk_from_its_worker(
-        self, database: Database, alice: MongoClaims
+        self, database: Database, alice: Claims
     ) -> None:
         [id_] = add_chunks(database, 1)
         claim = claimed(alice, chunk(database, id_))
@@ -383,7 +418,7 @@ class TestUnclearOutcomes:
     }
 
     def test_a_claim_that_was_made_but_not_acknowledged_is_found_again(
-        self, mongo_url: str, database: Database, alice: MongoClaims
+        self, mongo_url: str, database: Database, alice: Claims
     ) -> None:
         [id_] = add_chunks(database, 1)
         with self.failing(
@@ -395,7 +430,7 @@ class TestUnclearOutcomes:
 
     @pytest.mark.parametrize("ending", ["complete", "release", "fail"])
     def test_an_ending_that_was_written_but_not_acknowledged_is_not_taken_for_lost(
-        self, mongo_url: str, database: Database, alice: MongoClaims, ending: str
+        self, mongo_url: str, database: Database, alice: Claims, ending: str
     ) -> None:
         [id_] = add_chunks(database, 1)
         claim = claimed(alice, chunk(database, id_))
@@ -412,7 +447,7 @@ class TestUnclearOutcomes:
         assert (written["transcribed_at"] is not None) == (ending == "complete")
 
     def test_connections_that_break_again_and_again_only_delay_the_result(
-        self, mongo_url: str, database: Database, alice: MongoClaims
+        self, mongo_url: str, database: Database, alice: Claims
     ) -> None:
         [id_] = add_chunks(database, 1)
         claim = claimed(alice, chunk(database, id_))
@@ -421,7 +456,7 @@ class TestUnclearOutcomes:
         assert document(database, id_)["transcript"] == HELLO.to_document()
 
     def test_a_result_is_given_up_when_the_database_outlasts_the_lease(
-        self, mongo_url: str, database: Database, alice: MongoClaims
+        self, mongo_url: str, database: Database, alice: Claims
     ) -> None:
         [id_] = add_chunks(database, 1)
         claim = claimed(alice, chunk(database, id_))

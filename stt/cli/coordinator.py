@@ -1,0 +1,109 @@
+"""`stt coordinator`: the queue over HTTP, and its pages."""
+
+import logging
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from stt.access import Access
+from stt.cli.connect import DatabaseName, DataDir, MongoUrl, open_database, settings_of
+from stt.cli.render import say, setup_logging
+from stt.errors import ConfigError
+
+EXAMPLES = """\b
+Examples:
+  stt coordinator                        on this machine alone: http://127.0.0.1:8000
+  stt coordinator --host 0.0.0.0         for the whole network
+  stt coordinator --public-url https://stt.example.org --trusted-proxies 127.0.0.1
+                                         behind a proxy on this machine that speaks TLS
+  stt coordinator --new-key              a new key for people; every session ends
+
+\b
+The key for people is in STT_COORDINATOR_KEY, and has no flag, since others can read the flags of a
+program that runs. Without it the first start makes one, shows it once and keeps only its hash.
+Any number of coordinators may run on one database, and any may be stopped at any moment.
+
+\b
+Exit codes: 0 stopped · 2 usage · 3 configuration or port · 4 database unreachable · 130 interrupted
+"""
+
+_MODULES = ("fastapi", "fastapi_offline", "prometheus_client", "python_multipart", "uvicorn",
+            "websockets")  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+def coordinator_command(
+    ctx: typer.Context,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where to listen; 0.0.0.0 for everywhere (STT_COORDINATOR_HOST; 127.0.0.1).",
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="0 takes a free one (STT_COORDINATOR_PORT; 8000)."),
+    ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="The address that others use, behind a proxy (STT_PUBLIC_URL)."
+        ),
+    ] = None,
+    trusted_proxies: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESSES",
+            help="Proxies whose X-Forwarded-For and -Proto are believed, comma-separated addresses"
+            " or networks (STT_TRUSTED_PROXIES; none).",
+        ),
+    ] = None,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Make a new key for people; the old one ends.")
+    ] = False,
+    mongo_url: MongoUrl = None,
+    database_name: DatabaseName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve the queue over HTTP: nodes join by URL and key, people watch in a browser."""
+    if missing := [module for module in _MODULES if find_spec(module) is None]:
+        raise ConfigError(
+            f"The coordinator is not installed ({missing[0]} is missing):"
+            " pip install 'stt[coordinator]'"
+        )
+    # The other commands start faster without.
+    from stt.coordinator.context import Coordinator
+    from stt.coordinator.server import listening_socket, serve
+
+    settings = settings_of(
+        ctx,
+        coordinator_host=host,
+        coordinator_port=port,
+        public_url=public_url,
+        trusted_proxies=trusted_proxies,
+        mongo_url=mongo_url,
+        database_name=database_name,
+        data_dir=data_dir,
+    )
+    if new_key and settings.coordinator_key is not None:
+        raise ConfigError("--new-key makes no sense while STT_COORDINATOR_KEY is set: change that.")
+    setup_logging(settings.log_format)
+    with (
+        listening_socket(settings.coordinator_host, settings.coordinator_port) as sock,
+        open_database(settings) as database,
+    ):
+        if settings.coordinator_key is None:
+            _use_stored_key(Access(database), new_key=new_key)
+        code = serve(Coordinator.at(database, settings), sock)
+    if code:
+        raise typer.Exit(code)
+
+
+def _use_stored_key(access: Access, *, new_key: bool) -> None:
+    log.warning("STT_COORDINATOR_KEY is not set: the key of this database is used")
+    made = access.make_key(anew=new_key)
+    if made is not None:
+        say(f"Key for people, shown this once: {made}")

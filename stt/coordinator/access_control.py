@@ -1,0 +1,123 @@
+"""Who may come in: stands before every route and every WebSocket, and lets nobody in by default.
+
+```
+request ─▶ open to everybody? (health, login page, joining) ─────────────────────▶ route
+   │ no
+   ├─ Authorization: Bearer KEY, X-API-Key: KEY ─▶ the people's key? ─ Person ───▶ route
+   │                                          └──▶ a node's key? ───── Node ─────▶ route
+   │                                                └─ removed: 410 · wrong: 401, from the fifth 429
+   ├─ cookie stt_session ─▶ does it live? is a change asked from our own page? ──▶ route
+   │                         └─ no: 401          └─ no: 403
+   └─ nothing: 401
+```
+
+What each may do is for the routes to say (context.py); here it is only found out who asks.
+Secrets are compared in constant time, or looked up by their hash, and never logged.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from stt.coordinator.errors import ApiError, Forbidden, Unauthorized, error_response
+from stt.coordinator.gate import Gate, Person, Principal, address_of
+from stt.errors import SttError
+
+COOKIE = "stt_session"
+LOGIN_PAGE = Path(__file__).with_name("web") / "login" / "login.html"
+
+OPEN = frozenset({
+    ("GET", "/health"), ("HEAD", "/health"),
+    ("GET", "/api/system/health"), ("HEAD", "/api/system/health"),
+    ("GET", "/login"), ("POST", "/login"),
+    ("POST", "/api/nodes/register"),
+})  # fmt: skip
+"""What needs no key; beside it only the login page's own files. A join code opens the last one."""
+_LOGIN_FILES = "/login/"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class AccessControl:
+    """ASGI middleware: `scope["state"]` of what passes has its `principal`, and `is_welcome`,
+    a call that tells whether it would still be let in."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and not _is_open(scope):
+            connection = HTTPConnection(scope)
+            try:
+                principal, is_welcome = await self._who(connection)
+            except (ApiError, SttError) as error:
+                refusal: Response = error_response(error)
+                if isinstance(error, Unauthorized) and _is_navigation(connection):
+                    refusal = login_page(error)
+                await refusal(scope, receive, send)
+                return
+            state = scope.setdefault("state", {})
+            state["principal"], state["is_welcome"] = principal, is_welcome
+        await self._app(scope, receive, send)
+
+    async def _who(self, connection: HTTPConnection) -> tuple[Principal, Callable[[], bool]]:
+        gate, key, token = self._gate, key_of(connection), session_of(connection)
+        if key is not None:
+            is_welcome = partial(gate.is_peoples_key, key)
+            if gate.opens_at_once(key):
+                return Person(), is_welcome
+            asking = await run_in_threadpool(gate.by_key, key, address_of(connection))
+            # A node's own socket looks after its node.
+            return asking, is_welcome if isinstance(asking, Person) else lambda: True
+        if token is not None:
+            person = await run_in_threadpool(gate.by_session, token)
+            if not (_only_reads(connection) or gate.is_own_page(connection)):
+                raise Forbidden("Another site's page asked for this.", code="csrf")
+            return person, partial(gate.has_session, token)
+        raise Unauthorized("A key is needed: Authorization: Bearer KEY.")
+
+
+def login_page(refusal: Unauthorized) -> HTMLResponse:
+    """What a browser is shown in place of the page that it wanted."""
+    return HTMLResponse(LOGIN_PAGE.read_text(), status_code=refusal.status, headers=refusal.headers)
+
+
+def key_of(connection: HTTPConnection) -> str | None:
+    """The key that a program sends along."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    return connection.headers.get("x-api-key")
+
+
+def session_of(connection: HTTPConnection) -> str | None:
+    """The token of a browser's session."""
+    return connection.cookies.get(COOKIE) or None
+
+
+def _is_open(scope: Scope) -> bool:
+    if scope["type"] == "websocket":
+        return False
+    method, path = scope["method"], scope["path"]
+    return (method, path) in OPEN or (method in ("GET", "HEAD") and path.startswith(_LOGIN_FILES))
+
+
+def _only_reads(connection: HTTPConnection) -> bool:
+    scope = connection.scope
+    return scope["type"] == "http" and scope["method"] in _SAFE_METHODS
+
+
+def _is_navigation(connection: HTTPConnection) -> bool:
+    """A browser that wants to show a page, and not a script or a program."""
+    scope = connection.scope
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "GET"
+        and "text/html" in connection.headers.get("accept", "")
+        and key_of(connection) is None
+    )

@@ -1,0 +1,149 @@
+"""Puts the application together: who may come in, routes, and error → status."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from stt import __version__
+from stt.coordinator import api_docs
+from stt.coordinator.access_control import OPEN, AccessControl
+from stt.coordinator.access_log import AccessLog
+from stt.coordinator.answers import refusals
+from stt.coordinator.body_limit import BodyLimit
+from stt.coordinator.context import Coordinator
+from stt.coordinator.duties import Duties
+from stt.coordinator.errors import ApiError, error_body, error_response
+from stt.coordinator.meter import Meter, RequestCount
+from stt.coordinator.routes import (
+    chunks,
+    health,
+    live,
+    login,
+    nodes,
+    options,
+    pages,
+    queue,
+    recordings,
+    results,
+    search,
+    status,
+    tasks,
+    uploads,
+)
+from stt.coordinator.security_headers import HEADERS, SecurityHeaders
+from stt.coordinator.shutdown import Shutdown
+from stt.errors import SttError
+
+_UNKEYED = (health, login)
+_KEYED = (
+    tasks, chunks, results, status, queue, nodes, uploads, recordings, search, options, live, pages,
+)  # fmt: skip
+_HTTP_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    416: "range",
+}
+
+
+def create_app(coordinator: Coordinator) -> FastAPI:
+    """The ASGI application."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with Duties(coordinator):
+            yield
+        coordinator.closing.set()
+
+    # The page and what it needs come from this machine: it may be far from any network. It has a
+    # route of its own in api_docs.py, since its one inline script needs leave to run.
+    app = FastAPIOffline(
+        docs_url=None,
+        redoc_url=None,
+        static_url="/docs-files",
+        title="stt coordinator",
+        summary=api_docs.SUMMARY,
+        description=api_docs.DESCRIPTION,
+        version=__version__,
+        lifespan=lifespan,
+    )
+    app.state.coordinator = coordinator
+    app.state.database_look = health.DatabaseLook(coordinator.database)
+    app.state.meter = Meter()
+    for module in _UNKEYED:
+        app.include_router(module.router, responses=refusals(400, 422))
+    for module in _KEYED:
+        app.include_router(module.router, responses=refusals(400, 401, 403, 410, 422, 429, 503))
+    app.include_router(api_docs.router)
+    api_docs.describe_access(app, OPEN)
+    # The last one stands in front of the others.
+    app.add_middleware(BodyLimit)
+    app.add_middleware(AccessControl, gate=coordinator.gate)
+    app.add_middleware(Shutdown, closing=coordinator.closing)
+    app.add_middleware(AccessLog)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestCount, meter=app.state.meter)
+    app.add_exception_handler(ApiError, _known_error)
+    app.add_exception_handler(SttError, _known_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(Exception, _unforeseen_error)
+    return app
+
+
+async def _known_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ApiError | SttError)
+    return error_response(error)
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    """404, 405 and what Starlette finds wrong with a request."""
+    assert isinstance(error, HTTPException)
+    message, headers = str(error.detail), error.headers
+    if error.status_code == 404 and message == "Not Found":
+        message = "There is nothing at this address."
+    elif error.status_code == 405:
+        message = f"{request.method} is not for this address."
+        headers = {"Allow": _allowed_methods(request)}
+    code = _HTTP_CODES.get(error.status_code, "http")
+    return error_body(error.status_code, code, message, headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    """Those of all routes with this path: Starlette names the first one's alone."""
+    return ", ".join(
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST")
+        if any(
+            route.matches({**request.scope, "method": method})[0] == Match.FULL
+            for route in request.app.routes
+        )
+    )
+
+
+async def _validation_error(_: Request, error: Exception) -> JSONResponse:
+    """Names what is wrong, and never repeats a value: it may be a key."""
+    assert isinstance(error, RequestValidationError)
+    faults = "; ".join(
+        f"{'.'.join(map(str, fault['loc'][1:])) or fault['loc'][0]}: {fault['msg']}"
+        for fault in error.errors()[:5]
+    )
+    return error_body(422, "invalid", faults[:1_000] or "The request is not valid.")
+
+
+async def _unforeseen_error(request: Request, _: Exception) -> JSONResponse:
+    """The traceback goes to the log: Starlette raises the error on, and uvicorn logs it.
+
+    Starlette answers this one outside of all middleware.
+    """
+    request_id = request.scope.get("state", {}).get("request_id", "")
+    message = f"The coordinator failed; its log says why, at request {request_id}."
+    headers = {**HEADERS, "Cache-Control": "no-store", "X-Request-ID": request_id}
+    return error_body(500, "internal", message, headers)

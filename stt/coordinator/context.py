@@ -1,0 +1,121 @@
+"""What every request is given: the database, the settings, and who asks."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from stt.access import Access
+from stt.coordinator.errors import Forbidden
+from stt.coordinator.gate import Gate
+from stt.coordinator.gate import Person as Person
+from stt.coordinator.gate import Principal as Principal
+from stt.coordinator.queue_watch import QueueWatch
+from stt.database import Database
+from stt.node_registry import Node, NodeRegistry
+from stt.queue_listing import PendingWatch
+from stt.search import Search
+from stt.settings import Settings
+from stt.stored_options import Options, StoredOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinator:
+    """The parts of one coordinator process; safe between threads.
+
+    `gate` knows who asks. `closing` is set once the process is about to end: whoever waits for
+    something on behalf of a client looks at it every second or so.
+    """
+
+    database: Database
+    settings: Settings
+    stored_options: StoredOptions
+    registry: NodeRegistry
+    gate: Gate
+    pending: PendingWatch
+    watch: QueueWatch
+    search: Search
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def at(cls, database: Database, settings: Settings) -> "Coordinator":
+        registry = NodeRegistry(database)
+        stored_options = StoredOptions(database, settings)
+        return cls(
+            database=database,
+            settings=settings,
+            stored_options=stored_options,
+            registry=registry,
+            gate=Gate(settings, Access(database), registry),
+            pending=PendingWatch(database),
+            watch=QueueWatch(database, settings, stored_options, registry),
+            search=Search(database, in_background=True),
+        )
+
+    @property
+    def options(self) -> Options:
+        """The options as they are now: from the environment, the database, or by default."""
+        return self.stored_options.current()
+
+
+def coordinator_of(connection: HTTPConnection) -> Coordinator:
+    found: Coordinator = connection.app.state.coordinator
+    return found
+
+
+def principal_of(connection: HTTPConnection) -> Principal:
+    state: Mapping[str, Any] = connection.scope["state"]
+    found: Principal = state["principal"]
+    return found
+
+
+def is_still_welcome(connection: HTTPConnection) -> bool:
+    """False once the session or the key that opened this connection is over.
+
+    For WebSockets, which outlive their opening. Waits for the database, and may raise
+    DatabaseUnavailable.
+    """
+    is_welcome: Callable[[], bool] = connection.scope["state"]["is_welcome"]
+    return is_welcome()
+
+
+# Dependencies are async: each plain one would wait for a thread of the pool, and those may all
+# wait for a database that is away.
+
+
+async def _coordinator(connection: HTTPConnection) -> Coordinator:
+    return coordinator_of(connection)
+
+
+async def _principal(connection: HTTPConnection) -> Principal:
+    return principal_of(connection)
+
+
+async def _person(connection: HTTPConnection) -> Person:
+    principal = principal_of(connection)
+    if not isinstance(principal, Person):
+        raise Forbidden("This is for people: a node's key does not open it.")
+    return principal
+
+
+InCoordinator = Annotated[Coordinator, Depends(_coordinator)]
+Asking = Annotated[Principal, Depends(_principal)]
+"""A person or a node; the route decides what which of them may do."""
+
+PEOPLE_ONLY = Depends(_person)
+"""For `APIRouter(dependencies=[PEOPLE_ONLY])`: 403 for a node."""
+
+
+def check_worker(principal: Principal, worker_id: str) -> None:
+    """Raises Forbidden if a node speaks for a worker that is not its own (`NODE_RUN`)."""
+    if isinstance(principal, Node) and worker_id.rpartition("_")[0] != principal.id:
+        raise Forbidden(f"Node {principal.id} may not speak for worker {worker_id}.")
+
+
+def check_node(principal: Principal, node_id: str) -> None:
+    """Raises Forbidden if a node asks about another one."""
+    if isinstance(principal, Node) and principal.id != node_id:
+        raise Forbidden(f"Node {principal.id} may not speak for node {node_id}.")

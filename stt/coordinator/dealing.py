@@ -1,0 +1,118 @@
+"""Which pending chunks a node is shown, and a whole sequence claimed for one that asks for work."""
+
+import contextlib
+import random
+import time
+from dataclasses import dataclass
+
+from bson import ObjectId
+
+from stt.chunk import Sequence, sequences
+from stt.claim import Claim, ClaimRules, Order, Page
+from stt.claims import MongoClaims
+from stt.coordinator.context import Coordinator, Principal
+from stt.errors import ClaimLost
+from stt.fleet import Fleet
+from stt.node_registry import Node
+from stt.node_rules import reserved_slots
+
+_OFF_SECONDS = 5.0
+_RESERVED_SECONDS = 2.0
+_TRIES = 3
+_PAGE = 100
+_LOOK_SECONDS = 1.0
+_NEAR_THE_FRONT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The queue as one asker is shown it. Raises DatabaseUnavailable."""
+
+    coordinator: Coordinator
+    principal: Principal
+    worker: str
+
+    def claims(self) -> MongoClaims:
+        """On the asker's behalf: it asks again itself, so nothing is waited for here."""
+        claims = MongoClaims(self.coordinator.database, self.worker, rules_of(self.coordinator))
+        claims.hurry()
+        return claims
+
+    @property
+    def is_open(self) -> bool:
+        """False for a node that is to get no work."""
+        if not isinstance(self.principal, Node):
+            return True
+        return self.principal.is_enabled and self.coordinator.options.distributed
+
+    def page(self, limit: int, order: Order, *, is_again: bool = False) -> Page:
+        """Pending chunks in claim order; none for a node that is to get no work.
+
+        Who looks `is_again` shares one look with all who wait here: their number costs nothing.
+
+        While work is scarce, the first chunks are left to nodes of a higher priority that have
+        nothing to do.
+        """
+        if not self.is_open:
+            return Page((), is_last=True, next_due_seconds=_OFF_SECONDS)
+        if is_again and not self.coordinator.pending.is_any():
+            return Page((), is_last=True)
+        reserved = self._reserved()
+        page = self.claims().page(limit + reserved, order)
+        chunks = page.chunks[reserved:]
+        if page.chunks and not chunks:
+            return Page((), is_last=True, next_due_seconds=_RESERVED_SECONDS)
+        return Page(chunks, page.is_last, page.next_due_seconds)
+
+    def take(self, claim_id: ObjectId, limit: int, *, is_again: bool = False) -> list[Claim]:
+        """A sequence of at most `limit` chunks, claimed under one id; the same one if asked again.
+
+        Empty if nothing is to be had right now.
+        """
+        claims = self.claims()
+        known = () if is_again else claims.held_under(claim_id)
+        if known:
+            until = time.monotonic()
+            return [Claim(claim_id, chunk, self.worker, until) for chunk in known]
+        for _ in range(_TRIES):
+            page = self.page(_PAGE, Order(), is_again=is_again)
+            if not page.chunks:
+                return []
+            settings = self.coordinator.settings
+            share = limit
+            if page.is_last:
+                slots = Fleet(self.coordinator.database).slots_alive()
+                share = min(limit, max(1, len(page.chunks) // slots))
+            dealt = sequences(page.chunks, settings.sequence_seconds, share)
+            # Not all at the same one: those who ask at once would all miss but one.
+            if taken := _claimed(claims, random.choice(dealt[:_NEAR_THE_FRONT]), claim_id):
+                return taken
+        return []
+
+    def _reserved(self) -> int:
+        if not isinstance(self.principal, Node):
+            return 0
+        look = self.coordinator.registry.look(max_age_seconds=_LOOK_SECONDS)
+        offline_seconds = self.coordinator.options.offline_seconds
+        return reserved_slots(self.principal, look.nodes.values(), look.at, offline_seconds)
+
+
+def rules_of(coordinator: Coordinator) -> ClaimRules:
+    """The numbers of the protocol, as this coordinator's settings have them."""
+    settings = coordinator.settings
+    return ClaimRules(settings.lease_seconds, settings.max_attempts, settings.max_expirations)
+
+
+def _claimed(claims: MongoClaims, sequence: Sequence, claim_id: ObjectId) -> list[Claim]:
+    """Claims in order up to the first that is not to be had; one that failed before stays alone."""
+    taken: list[Claim] = []
+    for chunk in sequence:
+        claim = claims.claim(chunk, claim_id)
+        if claim is None:
+            break
+        if taken and claim.chunk.has_failed_before:
+            with contextlib.suppress(ClaimLost):
+                claims.release(claim)
+            break
+        taken.append(claim)
+    return taken

@@ -1,0 +1,54 @@
+"""What a coordinator does by itself, beside answering: it frees claims that have run out."""
+
+import logging
+import threading
+
+from stt import claims
+from stt.claim import ClaimRules
+from stt.coordinator.context import Coordinator
+from stt.errors import SttError
+
+log = logging.getLogger(__name__)
+
+_STOP_SECONDS = 1.0
+_RETRY_SECONDS = 5.0
+
+
+class Duties:
+    """A thread that lives while this is entered. Any number of coordinators may do the same."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="duties", daemon=True)
+
+    def __enter__(self) -> "Duties":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Does not wait long: what a database that is away holds up ends with the process."""
+        self._stop.set()
+        self._thread.join(_STOP_SECONDS)
+
+    def _run(self) -> None:
+        settings = self._coordinator.settings
+        wait = 0.0
+        while not self._stop.wait(wait):
+            wait = settings.lease_seconds
+            try:
+                self._recover()
+            except SttError as error:
+                wait = min(wait, _RETRY_SECONDS)
+                if not self._stop.is_set():
+                    log.warning("claims cannot be freed: %s", error)
+            except Exception:  # whatever it is, the next round must come
+                log.exception("duties")
+
+    def _recover(self) -> None:
+        settings = self._coordinator.settings
+        rules = ClaimRules(settings.lease_seconds, settings.max_attempts, settings.max_expirations)
+        freed = claims.recover(self._coordinator.database, rules, rules.lease_seconds)
+        for stale in freed:
+            fate = "quarantined" if stale.quarantined else "pending again"
+            log.warning("claim of %s on chunk %s ran out: %s", stale.worker, stale.chunk_id, fate)

@@ -1,0 +1,1 @@
+"""The addresses of the coordinator, a module for each thing that they are about."""

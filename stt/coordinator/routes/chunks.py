@@ -1,0 +1,88 @@
+"""The audio of single chunks: for the node that holds a claim on one, and for people's players."""
+
+import re
+from typing import Annotated
+
+from bson import ObjectId
+from fastapi import APIRouter, Header, Path, Response
+
+from stt import claims
+from stt.chunk import Chunk
+from stt.coordinator.answers import refusals
+from stt.coordinator.context import Asking, InCoordinator
+from stt.coordinator.errors import Missing
+from stt.errors import BadAudio, ClaimLost
+from stt.node_registry import Node
+from stt.queue_listing import format_of
+from stt.sources import Sources
+
+router = APIRouter(tags=["chunks"], responses=refusals(401, 404, 409, 410, 422, 503))
+
+# Whatever else a chunk says it is, a browser is to take it for bytes.
+_MEDIA_TYPES = {
+    "opus": "audio/ogg", "ogg": "audio/ogg", "oga": "audio/ogg", "mp3": "audio/mpeg",
+    "wav": "audio/wav", "flac": "audio/flac", "m4a": "audio/mp4", "mp4": "audio/mp4",
+    "webm": "audio/webm",
+}  # fmt: skip
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+@router.get(
+    "/chunks/{filename}",
+    summary="The audio of a chunk",
+    response_class=Response,
+    responses={
+        200: {"content": {"audio/*": {}}, "description": "All of it."},
+        206: {"content": {"audio/*": {}}, "description": "The range that was asked for."},
+        **refusals(416),
+    },
+)
+def audio(
+    coordinator: InCoordinator,
+    asking: Asking,
+    filename: Annotated[str, Path(pattern=r"^[0-9a-f]{24}\.[A-Za-z0-9]{1,20}$")],
+    range_: Annotated[str | None, Header(alias="Range")] = None,
+) -> Response:
+    """Ranges as RFC 9110 has them, one at a time; a node reads only what it has a claim on."""
+    chunk_id = ObjectId(filename.partition(".")[0])
+    format_ = format_of(coordinator.database, chunk_id)
+    if isinstance(asking, Node) and not claims.is_held_by(
+        coordinator.database, chunk_id, asking.id
+    ):
+        raise ClaimLost(f"Node {asking.id} holds no claim on chunk {chunk_id}")
+    try:
+        data = Sources(coordinator.database).audio(Chunk(chunk_id, None, 0))
+    except BadAudio as error:
+        raise Missing(str(error)) from error
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-store",
+        "Content-Disposition": "inline",
+    }
+    media_type = _MEDIA_TYPES.get(format_ or "", "application/octet-stream")
+    span = _span(range_, len(data))
+    if span is None:
+        return Response(data, media_type=media_type, headers=headers)
+    first, last = span
+    if first > last:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{len(data)}"})
+    headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+    return Response(data[first : last + 1], 206, headers, media_type)
+
+
+def _span(range_: str | None, size: int) -> tuple[int, int] | None:
+    """First and last byte, in that order unless there are none; None for the whole.
+
+    What is no single range of bytes is passed over, as RFC 9110 says.
+    """
+    match = _RANGE.fullmatch(range_.strip()) if range_ else None
+    if match is None or match[0] == "bytes=-":
+        return None
+    first, last = match[1][:20], match[2][:20]
+    if not first:
+        length = min(int(last), size)
+        return (size - length, size - 1) if length else (1, 0)
+    if last and int(last) < int(first):
+        return None
+    end = min(int(last), size - 1) if last else size - 1
+    return (int(first), end) if int(first) < size else (1, 0)

@@ -1,0 +1,122 @@
+"""Coming in with the people's key and leaving again: the cookie of a browser's session."""
+
+import json
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, RedirectResponse
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from stt import __version__
+from stt.access import SESSION_DAYS
+from stt.coordinator.access_control import COOKIE, LOGIN_PAGE, login_page, session_of
+from stt.coordinator.answers import refusals
+from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
+from stt.coordinator.errors import Forbidden, Unauthorized, Unprocessable
+from stt.coordinator.gate import address_of
+
+router = APIRouter(tags=["login"])
+
+
+class SessionOut(BaseModel):
+    version: str
+
+
+_KEY_SCHEMA = {
+    "type": "object",
+    "required": ["key"],
+    "properties": {"key": {"type": "string", "format": "password"}},
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": _KEY_SCHEMA},
+            "application/x-www-form-urlencoded": {"schema": _KEY_SCHEMA},
+        },
+    }
+}
+
+
+@router.get("/login", summary="The login page", response_class=FileResponse)
+async def login_form() -> FileResponse:
+    return FileResponse(LOGIN_PAGE)
+
+
+@router.post(
+    "/login",
+    summary="Begins a session: 303 to / for a form, 204 for JSON",
+    status_code=204,
+    responses={
+        303: {"description": "The session has begun"},
+        **refusals(403, 429, 503),
+        401: {**refusals(401)[401], "content": {"text/html": {}}},  # the page again, for a form
+    },
+    openapi_extra=_BODY,
+)
+async def log_in(request: Request, coordinator: InCoordinator) -> Response:
+    gate = coordinator.gate
+    if "origin" in request.headers and not gate.is_own_page(request):
+        raise Forbidden("Another site's page asked for this.", code="csrf")
+    is_form, key = await _key_in(request)
+    try:
+        token = await run_in_threadpool(gate.log_in, key, address_of(request))
+    except Unauthorized as error:
+        if is_form:  # a browser without scripts sees the page again
+            return login_page(error)
+        raise
+    answer = RedirectResponse("/", status_code=303) if is_form else Response(status_code=204)
+    answer.set_cookie(
+        COOKIE,
+        token,
+        max_age=SESSION_DAYS * 86_400,
+        path="/",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+    return answer
+
+
+@router.post(
+    "/logout",
+    summary="Ends the session of this cookie",
+    status_code=204,
+    dependencies=[PEOPLE_ONLY],
+    responses=refusals(401, 403, 503),
+)
+def log_out(request: Request, coordinator: InCoordinator) -> Response:
+    token = session_of(request)
+    if token is not None:
+        coordinator.gate.log_out(token)
+    answer = Response(status_code=204)
+    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    return answer
+
+
+@router.get(
+    "/api/session",
+    summary="Whether this session lives, and the version",
+    dependencies=[PEOPLE_ONLY],
+    responses=refusals(401, 403, 503),
+)
+async def session() -> SessionOut:
+    return SessionOut(version=__version__)
+
+
+async def _key_in(request: Request) -> tuple[bool, str]:
+    """Whether a form was sent, and the key in it. Raises Unprocessable."""
+    body = await request.body()
+    is_form = request.headers.get("content-type", "").startswith(
+        "application/x-www-form-urlencoded"
+    )
+    try:
+        text = body.decode()
+        found = parse_qs(text, strict_parsing=True) if is_form else json.loads(text)
+        key = found["key"][0] if is_form else found["key"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        key = None
+    if not isinstance(key, str):
+        raise Unprocessable('The key is missing: send {"key": "..."} or a form with it.')
+    return is_form, key.strip()

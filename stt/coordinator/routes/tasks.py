@@ -1,0 +1,294 @@
+"""The claim protocol over HTTP: what a node asks for, and every transition, fenced by its claim."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Literal, TypeVar
+
+from bson import ObjectId
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from stt.chunk import Chunk
+from stt.claim import Claim, Order, Page
+from stt.coordinator.answers import refusals
+from stt.coordinator.context import (
+    PEOPLE_ONLY,
+    Asking,
+    Coordinator,
+    InCoordinator,
+    check_worker,
+)
+from stt.coordinator.dealing import Desk
+from stt.fleet import Fleet
+from stt.queue_listing import Listed, list_chunks
+from stt.sources import Sources
+from stt.wire import (
+    ChunkWire,
+    ClaimWish,
+    Completion,
+    Failure,
+    Held,
+    Id,
+    OptionsWire,
+    PageWire,
+    Release,
+    TasksWire,
+    TaskWire,
+    WorkerId,
+)
+
+T = TypeVar("T")
+
+router = APIRouter(prefix="/tasks", tags=["tasks"], responses=refusals(401, 403, 410, 422, 503))
+
+_LONGEST_WAIT_SECONDS = 25.0
+_LOOK_SECONDS = 1.0
+
+Wait = Annotated[
+    float, Query(ge=0, le=_LONGEST_WAIT_SECONDS, description="Seconds to wait for work, if none.")
+]
+Wanted = Annotated[list[Id] | None, Query(alias="source", max_length=1_000)]
+
+
+class Failing(BaseModel):
+    """The last thing that went wrong with a chunk."""
+
+    kind: str
+    message: str
+    server: str | None
+    at: datetime | None
+
+
+class ListedTask(BaseModel):
+    """A chunk of the queue with what is known of it; `text` is the beginning of what was heard."""
+
+    id: Id
+    source_id: str | None
+    filename: str
+    index: int
+    offset: float | None
+    duration: float | None
+    state: str
+    worker: str | None
+    claimed_at: datetime | None
+    attempts: int
+    expirations: int
+    priority: int
+    not_before: datetime | None
+    transcribed_at: datetime | None
+    failed_at: datetime | None
+    error: Failing | None
+    text: str | None
+
+
+class TaskList(BaseModel):
+    """`cursor` for the next page; None at the end."""
+
+    tasks: list[ListedTask]
+    cursor: str | None
+
+
+class Counted(BaseModel):
+    """How many chunks are pending, those at rest included."""
+
+    pending: int
+
+
+class Renewed(BaseModel):
+    """The lease begins anew."""
+
+    lease_seconds: float
+
+
+class Done(BaseModel):
+    """The transition was made, by this request or by an earlier one like it."""
+
+    ok: Literal[True] = True
+
+
+@router.get("", dependencies=[PEOPLE_ONLY], summary="The queue, page by page")
+def tasks(
+    coordinator: InCoordinator,
+    state: Literal["pending", "processing", "transcribed", "failed"] | None = None,
+    source: Id | None = None,
+    cursor: Id | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> TaskList:
+    found = list_chunks(
+        coordinator.database,
+        state=state,
+        source_id=ObjectId(source) if source else None,
+        after=ObjectId(cursor) if cursor else None,
+        limit=limit,
+    )
+    last = str(found[-1].id) if len(found) == limit else None
+    return TaskList(tasks=[_listed(chunk) for chunk in found], cursor=last)
+
+
+@router.get(
+    "/next",
+    summary="Claims a sequence for a worker, or waits for one",
+    response_model=TasksWire,
+    responses={204: {"description": "Nothing is pending."}},
+)
+async def next_tasks(
+    request: Request,
+    coordinator: InCoordinator,
+    asking: Asking,
+    worker_id: WorkerId,
+    wait: Wait = _LONGEST_WAIT_SECONDS,
+    claim_id: Annotated[
+        Id | None, Query(description="Made by who asks: the same again gives the same again.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+) -> Response | TasksWire:
+    check_worker(asking, worker_id)
+    desk = Desk(coordinator, asking, worker_id)
+    wanted = ObjectId(claim_id) if claim_id else ObjectId()
+
+    async def look(is_again: bool) -> list[Claim] | None:
+        return await run_in_threadpool(desk.take, wanted, limit, is_again=is_again) or None
+
+    claims = await _soon(request, coordinator, look, wait)
+    if claims is None:
+        return Response(status_code=204)
+    return await run_in_threadpool(_taken, coordinator, worker_id, claims)
+
+
+@router.get("/pending", summary="Pending chunks in claim order, read only")
+async def pending(
+    request: Request,
+    coordinator: InCoordinator,
+    asking: Asking,
+    worker_id: WorkerId,
+    limit: Annotated[int, Query(ge=1, le=200_000)] = 500,
+    newest_first: bool = False,
+    source: Wanted = None,
+    wait: Wait = 0.0,
+) -> PageWire:
+    check_worker(asking, worker_id)
+    desk = Desk(coordinator, asking, worker_id)
+    order = Order(newest_first, tuple(map(ObjectId, source or ())))
+    page = Page((), is_last=True)
+
+    async def look(is_again: bool) -> Page | None:
+        nonlocal page
+        page = await run_in_threadpool(desk.page, limit, order, is_again=is_again)
+        return page if page.chunks else None
+
+    await _soon(request, coordinator, look, wait)
+    slots_alive = await run_in_threadpool(Fleet(coordinator.database).slots_alive)
+    return PageWire.of(page, slots_alive)
+
+
+@router.get("/count", summary="How many chunks are pending")
+def count(coordinator: InCoordinator, asking: Asking, source: Wanted = None) -> Counted:
+    order = Order(sources=tuple(map(ObjectId, source or ())))
+    desk = Desk(coordinator, asking, "")
+    return Counted(pending=desk.claims().count_pending(order) if desk.is_open else 0)
+
+
+@router.post(
+    "/claim",
+    summary="Claims one chunk",
+    response_model=TasksWire,
+    responses={204: {"description": "Somebody else was first."}},
+)
+def claim(coordinator: InCoordinator, asking: Asking, wish: ClaimWish) -> Response | TasksWire:
+    check_worker(asking, wish.worker_id)
+    desk = Desk(coordinator, asking, wish.worker_id)
+    wanted = Chunk(ObjectId(wish.chunk_id), None, 0)
+    claimed = desk.claims().claim(wanted, ObjectId(wish.claim_id)) if desk.is_open else None
+    if claimed is None:
+        return Response(status_code=204)
+    return _taken(coordinator, wish.worker_id, [claimed])
+
+
+@router.post("/renew", summary="Starts the lease anew", responses=refusals(409))
+def renew(coordinator: InCoordinator, asking: Asking, held: Held) -> Renewed:
+    check_worker(asking, held.worker_id)
+    Desk(coordinator, asking, held.worker_id).claims().renew(_claim(held))
+    return Renewed(lease_seconds=coordinator.settings.lease_seconds)
+
+
+@router.post("/complete", summary="Writes the result", responses=refusals(409, 413))
+def complete(coordinator: InCoordinator, asking: Asking, done: Completion) -> Done:
+    check_worker(asking, done.worker_id)
+    claims = Desk(coordinator, asking, done.worker_id).claims()
+    claims.complete(
+        _claim(done, duration=done.duration), done.transcript.to_transcript(done.worker_id)
+    )
+    return Done()
+
+
+@router.post("/release", summary="Gives the chunk back, nobody's fault", responses=refusals(409))
+def release(coordinator: InCoordinator, asking: Asking, held: Release) -> Done:
+    check_worker(asking, held.worker_id)
+    claims = Desk(coordinator, asking, held.worker_id).claims()
+    claims.release(_claim(held), solo=held.solo)
+    return Done()
+
+
+@router.post("/fail", summary="Counts a failure of the chunk", responses=refusals(409))
+def fail(coordinator: InCoordinator, asking: Asking, failure: Failure) -> Done:
+    check_worker(asking, failure.worker_id)
+    claims = Desk(coordinator, asking, failure.worker_id).claims()
+    claims.fail(
+        _claim(failure, attempts=failure.attempts),
+        failure.kind,
+        failure.message,
+        server=failure.server,
+    )
+    return Done()
+
+
+async def _soon(
+    request: Request,
+    coordinator: Coordinator,
+    look: Callable[[bool], Awaitable[T | None]],
+    wait_seconds: float,
+) -> T | None:
+    """Looks every second until there is something, the time is over, or either side goes."""
+    until = time.monotonic() + wait_seconds
+    found = await look(False)
+    while found is None:
+        left = until - time.monotonic()
+        if left <= 0 or coordinator.closing.is_set() or await request.is_disconnected():
+            return None
+        await asyncio.sleep(min(_LOOK_SECONDS, left))
+        found = await look(True)
+    return found
+
+
+def _claim(held: Held, *, attempts: int = 0, duration: float | None = None) -> Claim:
+    """What the fence needs; not trusted, so that the database is asked once: who wants to know
+    asks again."""
+    chunk = Chunk(ObjectId(held.chunk_id), None, 0, duration=duration, attempts=attempts)
+    return Claim(ObjectId(held.claim_id), chunk, held.worker_id, trusted_until=0.0)
+
+
+def _taken(coordinator: Coordinator, worker: str, claims: list[Claim]) -> TasksWire:
+    source = Sources(coordinator.database).of(claims[0].chunk)
+    return TasksWire(
+        worker_id=worker,
+        claim_id=str(claims[0].id),
+        lease_seconds=coordinator.settings.lease_seconds,
+        options=OptionsWire.of(source),
+        tasks=tuple(
+            TaskWire(chunk=ChunkWire.of(claim.chunk), audio=audio_path(claim.chunk))
+            for claim in claims
+        ),
+    )
+
+
+def audio_path(chunk: Chunk) -> str:
+    """Where a chunk's audio is."""
+    format_ = chunk.format or ""
+    return f"/chunks/{chunk.id}.{format_ if format_.isalnum() and format_.isascii() else 'bin'}"
+
+
+def _listed(chunk: Listed) -> ListedTask:
+    return ListedTask.model_validate(chunk, from_attributes=True)

@@ -1,0 +1,137 @@
+"""Recordings that people send, and what becomes of them until they are in the queue."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from bson import ObjectId
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from stt.coordinator.answers import refusals
+from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
+from stt.coordinator.intake import Intake
+from stt.coordinator.reception import Bounds, Reception
+from stt.coordinator.upload_view import UploadOut, UploadsOut
+from stt.ingest import IngestOptions
+from stt.upload_log import UploadLog
+from stt.wire import Id
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    coordinator: Coordinator = app.state.coordinator
+    folder = coordinator.settings.data_dir / "uploads"
+    intake = await run_in_threadpool(Intake, coordinator.database, folder)
+    app.state.intake = intake
+    intake.start()
+    try:
+        yield
+    finally:
+        await run_in_threadpool(intake.stop)
+
+
+router = APIRouter(
+    tags=["uploads"],
+    dependencies=[PEOPLE_ONLY],
+    responses=refusals(401, 403, 422, 503),
+    lifespan=_lifespan,
+)
+
+Language = Annotated[str | None, Query(max_length=50, description="Spoken language, such as `en`.")]
+Prompt = Annotated[
+    str | None, Query(max_length=10_000, description="Names and words that will come up.")
+]
+Priority = Annotated[int | None, Query(ge=-(10**9), le=10**9, description="Higher goes first.")]
+Model = Annotated[str | None, Query(max_length=200, description="Model to transcribe with.")]
+
+_FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "language": {"type": "string"},
+                        "prompt": {"type": "string"},
+                        "priority": {"type": "integer"},
+                        "model": {"type": "string"},
+                        "file": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "maxItems": 100,
+                        },
+                    },
+                    "required": ["file"],
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/upload",
+    status_code=202,
+    response_model=UploadsOut,
+    summary="Send recordings",
+    responses=refusals(400, 408, 410, 413, 507),
+    openapi_extra=_FORM,
+)
+async def upload(
+    request: Request,
+    coordinator: InCoordinator,
+    language: Language = None,
+    prompt: Prompt = None,
+    priority: Priority = None,
+    model: Model = None,
+) -> UploadsOut:
+    """One file or several, in any field. What is to hold for a file stands before it, as fields or
+    in the address. They are cut into chunks in the background: `/api/uploads` tells how far it is.
+    The same file twice is found.
+
+    Each file is its own: those that came whole before an error are taken."""
+    wishes = {
+        "language": language,
+        "prompt": prompt,
+        "priority": None if priority is None else str(priority),
+        "model": model,
+    }
+    bounds = await run_in_threadpool(_bounds, coordinator)
+    reception = Reception(request.app.state.intake, bounds, wishes)
+    await reception.read(request)
+    return UploadsOut(uploads=[UploadOut.of(record) for record in reception.uploads])
+
+
+@router.get("/api/uploads", summary="The latest hundred uploads")
+def uploads(coordinator: InCoordinator) -> UploadsOut:
+    """The newest first; one that has ended is forgotten after a week."""
+    found = UploadLog(coordinator.database).latest()
+    return UploadsOut(uploads=[UploadOut.of(record) for record in found])
+
+
+@router.delete(
+    "/api/uploads/{upload_id}",
+    status_code=204,
+    response_class=Response,
+    summary="Cancel or forget an upload",
+    responses=refusals(404),
+)
+def forget_upload(coordinator: InCoordinator, upload_id: Id) -> None:
+    """One that is being received or cut is broken off, and its half removed; one that has ended
+    is taken off the list, and its recording stays."""
+    UploadLog(coordinator.database).cancel(ObjectId(upload_id))
+
+
+def _bounds(coordinator: Coordinator) -> Bounds:
+    options = coordinator.options
+    return Bounds(
+        max_bytes=options.max_upload_mb * 1024 * 1024,
+        defaults=IngestOptions(
+            language=options.default_language,
+            priority=options.default_priority,
+            chunk_seconds=options.chunk_seconds,
+            model=options.default_model,
+        ),
+    )

@@ -1,0 +1,127 @@
+"""Runs the application in uvicorn: the port, the signals, the exit code."""
+
+import contextlib
+import errno
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from stt.coordinator.app import create_app
+from stt.coordinator.context import Coordinator
+from stt.errors import ConfigError
+
+EXIT_INTERRUPTED = 130
+_GRACE_SECONDS = 3
+"""How long a request may go on after SIGTERM or Ctrl-C; long-polls and sockets end at once."""
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than a node's pause between two requests, or its next would meet a closing door."""
+_LONGEST_SOCKET_MESSAGE = 1024 * 1024
+
+log = logging.getLogger(__name__)
+
+
+def serve(coordinator: Coordinator, sock: socket.socket) -> int:
+    """Serves at this socket until told to stop; returns the exit code."""
+    _send_faults_to(logging.getLogger("stt"))
+    server = _Server(coordinator)
+    log.info("Listening on %s", _url(sock))
+    if coordinator.settings.public_url is not None:
+        log.info("Its address for others: %s", coordinator.settings.public_url)
+    if not _is_loopback(sock):
+        log.warning(
+            "Others can reach this address, and it speaks plain HTTP: on a network that is not"
+            " yours alone, keys and recordings can be read on the way. Put a proxy with TLS in"
+            " front of it, or a VPN around it"
+        )
+    server.run(sockets=[sock])
+    return EXIT_INTERRUPTED if server.was_interrupted else 0
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Bound before all else, so that a taken port is one clear line. Raises ConfigError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"Cannot listen on {host}: {reason}.") from error
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(address)
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(
+                f"Port {port} on {host} is in use by another program: stop that one, or choose"
+                " another port with --port (0 takes a free one)."
+            ) from error
+        raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+    return sock
+
+
+def uvicorn_config(coordinator: Coordinator) -> uvicorn.Config:
+    """The application, and how uvicorn is to run it."""
+    proxies = coordinator.settings.trusted_proxies
+    return uvicorn.Config(
+        create_app(coordinator),
+        log_config=None,
+        access_log=False,  # access_log.py writes its own, without query strings
+        server_header=False,
+        proxy_headers=proxies is not None,
+        forwarded_allow_ips=proxies or "",
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        ws_max_size=_LONGEST_SOCKET_MESSAGE,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, but a signal also wakes who waits on behalf of a client, and is not raised again."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        super().__init__(uvicorn_config(coordinator))
+        self._closing = coordinator.closing
+        self.was_interrupted = False
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self.handle_exit) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self.was_interrupted = self.was_interrupted or sig == signal.SIGINT
+        self._closing.set()
+        super().handle_exit(sig, frame)
+
+
+def _send_faults_to(ours: logging.Logger) -> None:
+    """Uvicorn's warnings, and the tracebacks of what failed, go where our own lines go."""
+    faults = logging.getLogger("uvicorn.error")
+    faults.handlers, faults.propagate = ours.handlers, False
+    faults.setLevel(logging.WARNING)  # below it says whole addresses, with what may be secret
+    faults.addFilter(_is_fault)
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    """False for what uvicorn says of every WebSocket that was refused, as if that were wrong."""
+    return "without completing handshake" not in record.msg
+
+
+def _is_loopback(sock: socket.socket) -> bool:
+    return ipaddress.ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def _url(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

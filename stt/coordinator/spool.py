@@ -1,0 +1,146 @@
+"""The folder that uploads lie in until they are cut: locked files under their uploads' ids."""
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from bson import ObjectId
+
+from stt.coordinator.errors import OutOfSpace
+from stt.errors import ConfigError
+
+_ID_FILE = ".id"
+_WEEK_SECONDS = 7 * 86_400
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class SpoolFile:
+    """A file of the spool, with a lock on it that lasts until it is closed or removed."""
+
+    def __init__(self, upload_id: ObjectId, path: Path, file: BinaryIO | None) -> None:
+        self.id = upload_id
+        self.path = path
+        self._file = file
+
+    @property
+    def exists(self) -> bool:
+        return self._file is not None
+
+    @property
+    def is_forgotten(self) -> bool:
+        """True if nobody has written to it for a week."""
+        try:
+            return time.time() - self.path.stat().st_mtime > _WEEK_SECONDS
+        except FileNotFoundError:
+            return False
+
+    def write(self, data: bytes | bytearray) -> None:
+        assert self._file is not None
+        self._file.write(data)
+
+    def flush(self) -> None:
+        """Returns once it would outlast a power cut."""
+        assert self._file is not None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Ends the lock, too. What is still to be written fails quietly: whoever calls has given
+        up the file, or has flushed it."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+
+
+class Spool:
+    """Makes and finds files in the folder. Safe between threads and processes.
+
+    Raises ConfigError if the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+            self.id = _read_id(folder)
+            """Tells this folder from those of other machines."""
+        except OSError as error:
+            reason = error.strerror or error
+            raise ConfigError(f"Uploads cannot be stored in {folder}: {reason}") from error
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self.folder).free
+
+    def ids(self) -> set[ObjectId]:
+        names = {entry.name for entry in self.folder.iterdir()}
+        return {ObjectId(name) for name in names if ObjectId.is_valid(name)}
+
+    def create(self) -> SpoolFile:
+        """A new file, locked, for a new upload."""
+        while True:
+            upload_id = ObjectId()
+            path = self._path(upload_id)
+            file = os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                return SpoolFile(upload_id, path, file)
+            file.close()  # somebody took it for a stray before it was locked
+
+    @contextmanager
+    def hold(self, upload_id: ObjectId) -> Iterator[SpoolFile | None]:
+        """The file, locked meanwhile; None if somebody else holds it. It may be missing."""
+        path = self._path(upload_id)
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            yield SpoolFile(upload_id, path, None)
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            yield None
+            return
+        with file:
+            yield SpoolFile(upload_id, path, file)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turns what the disk refuses into OutOfSpace."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise OutOfSpace("The coordinator's disk is full: make room.") from error
+            reason = error.strerror or error
+            raise OutOfSpace(f"The coordinator cannot store the upload: {reason}.") from error
+
+    def _path(self, upload_id: ObjectId) -> Path:
+        return self.folder / str(upload_id)
+
+
+def _read_id(folder: Path) -> str:
+    """The id of the folder; the first who asks makes it, and of two at once one wins."""
+    path = folder / _ID_FILE
+    with suppress(FileNotFoundError):
+        return path.read_text().strip()
+    draft = folder / f"{_ID_FILE}-{secrets.token_hex(4)}"
+    draft.write_text(secrets.token_hex(12))
+    try:
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+    return path.read_text().strip()

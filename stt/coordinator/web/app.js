@@ -1,0 +1,173 @@
+// The frame around every page: menu, colours, how the news come, and which page is shown.
+
+import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
+import { api } from "./api.js";
+import { connect, follow } from "./live.js";
+import { notice, report } from "./notices.js";
+import { number } from "./format.js";
+// All at once: a page that were fetched only when it is asked for could not be shown while offline.
+import * as nodes from "./pages/nodes.js";
+import * as overview from "./pages/overview.js";
+import * as quarantine from "./pages/quarantine.js";
+import * as recording from "./pages/recording.js";
+import * as recordings from "./pages/recordings.js";
+import * as search from "./pages/search.js";
+import * as settings from "./pages/settings.js";
+import * as upload from "./pages/upload.js";
+import { nextTheme, theme } from "./theme.js";
+
+const PAGES = [
+  { at: /^\/$/, view: overview, title: "Overview" },
+  { at: /^\/upload$/, view: upload, title: "Upload" },
+  { at: /^\/recordings$/, view: recordings, title: "Recordings" },
+  { at: /^\/recordings\/(?<id>[^/]+)$/, view: recording, title: "Recording" },
+  { at: /^\/search$/, view: search, title: "Search" },
+  { at: /^\/nodes$/, view: nodes, title: "Nodes" },
+  { at: /^\/quarantine$/, view: quarantine, title: "Quarantine" },
+  { at: /^\/settings$/, view: settings, title: "Settings" },
+];
+const MENU = [
+  ["/", "Overview"],
+  ["/upload", "Upload"],
+  ["/recordings", "Recordings"],
+  ["/search", "Search"],
+  ["/nodes", "Nodes"],
+  ["/quarantine", "Quarantine"],
+  ["/settings", "Settings"],
+];
+const STATES = {
+  connecting: ["Connecting", "Connecting to the coordinator."],
+  live: ["Live", "Changes show at once."],
+  polling: ["Polling", "No live connection: this page asks every five seconds."],
+  "database away": ["Database away", "The coordinator cannot reach its database."],
+  offline: ["Offline", "The coordinator does not answer. What you see may be old."],
+};
+
+const outlet = document.querySelector("#page");
+let leaving = new AbortController();
+let isMenuOpen = false;
+let state = "connecting";
+let failed = 0;
+
+/** Shows another page of ours, as a link to it would. */
+function go(address) {
+  history.pushState(null, "", address);
+  show();
+}
+
+function show() {
+  leaving.abort();
+  leaving = new AbortController();
+  const { signal } = leaving;
+  const found = PAGES.find((page) => page.at.test(location.pathname));
+  isMenuOpen = false;
+  drawTop();
+  if (!found) return location.reload();
+  const fresh = document.createElement("div");
+  fresh.className = `page ${found.title.toLowerCase()}`;
+  outlet.replaceChildren(fresh);
+  document.title = `${found.title} · stt`;
+  found.view.open({
+    params: found.at.exec(location.pathname).groups ?? {},
+    query: new URLSearchParams(location.search),
+    signal,
+    go,
+    draw: (template) => signal.aborted || render(template, fresh),
+    setTitle: (title) => {
+      document.title = `${title} · stt`;
+    },
+    /** Runs what may be refused; the refusal is told, and undefined returned. */
+    attempt: async (work) => {
+      try {
+        return await work();
+      } catch (error) {
+        if (!signal.aborted) report(error);
+      }
+    },
+  });
+}
+
+function drawTop() {
+  const [label, meaning] = STATES[state];
+  const now = theme();
+  render(
+    html`
+    <nav class="container" aria-label="Pages">
+      <a class="brand" href="/"><img src="/login/icon.svg" alt="" width="28" height="28">stt</a>
+      <button class="menu-button outline secondary" aria-controls="menu"
+              aria-expanded=${isMenuOpen} @click=${toggleMenu}>Menu</button>
+      <ul id="menu" class=${isMenuOpen ? "is-open" : ""}>
+        ${MENU.map(
+          ([href, title]) => html`
+          <li><a href=${href} aria-current=${isHere(href) ? "page" : nothing}>${title}${
+            href === "/quarantine" && failed
+              ? html` <span class="count" title="chunks in quarantine">${number(failed)}</span>`
+              : nothing
+          }</a></li>`,
+        )}
+      </ul>
+      <div class="tools">
+        <span class="connection" role="status" data-state=${state} title=${meaning}>${label}</span>
+        <button class="icon outline secondary" @click=${changeTheme}
+                aria-label=${`Colours: ${now}. Change`} title=${`Colours: ${now}`}>${
+                  { light: "☀", dark: "☾", system: "◐" }[now]
+                }</button>
+        <button class="outline secondary" @click=${logOut}>Log out</button>
+      </div>
+    </nav>`,
+    document.querySelector("#top"),
+  );
+}
+
+const isHere = (href) =>
+  href === "/" ? location.pathname === "/" : location.pathname.startsWith(href);
+
+function toggleMenu() {
+  isMenuOpen = !isMenuOpen;
+  drawTop();
+}
+
+function changeTheme() {
+  notice(`Colours: ${nextTheme()}`);
+  drawTop();
+}
+
+async function logOut() {
+  try {
+    await api("POST", "/logout");
+    location.assign("/login");
+  } catch (error) {
+    report(error);
+  }
+}
+
+addEventListener("popstate", show);
+document.addEventListener("click", (event) => {
+  const { button, ctrlKey, metaKey, shiftKey, altKey } = event;
+  const isPlain = button === 0 && !(ctrlKey || metaKey || shiftKey || altKey);
+  const link = event.target.closest?.("a[href]");
+  if (!isPlain || !link || event.defaultPrevented || link.target) return;
+  if (link.className === "skip") {
+    event.preventDefault();
+    outlet.focus();
+    return;
+  }
+  const address = new URL(link.href);
+  const isPage = PAGES.some((page) => page.at.test(address.pathname));
+  if (address.origin !== location.origin || !isPage) return;
+  event.preventDefault();
+  go(address.pathname + address.search);
+  scrollTo(0, 0);
+  outlet.focus({ preventScroll: true });
+});
+follow("state", (news) => {
+  state = news;
+  drawTop();
+});
+follow("status", (status) => {
+  if (status.counts.failed === failed) return;
+  failed = status.counts.failed;
+  drawTop();
+});
+connect();
+show();

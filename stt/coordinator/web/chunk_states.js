@@ -1,0 +1,57 @@
+// How the states of chunks and recordings are named and drawn.
+
+import { html, nothing, svg } from "./vendor/lit-html/lit-html.js";
+import { number, plural } from "./format.js";
+
+const STATES = [
+  ["transcribed", "Done"],
+  ["processing", "In work"],
+  ["pending", "Waiting"],
+  ["failed", "Failed"],
+];
+const WIDTH = 1_000;
+const LEAST = 6; // What one chunk in a hundred thousand is still seen by.
+
+/** What is done, in work, waiting and failed, as one bar and in words. */
+export function stateBar(counts) {
+  const shown = STATES.filter(([state]) => counts[state]);
+  const total = shown.reduce((sum, [state]) => sum + counts[state], 0);
+  let x = 0;
+  const parts = shown.map(([state]) => {
+    const width = LEAST + (counts[state] / total) * (WIDTH - LEAST * shown.length);
+    const part = svg`<rect class=${state} x=${x} width=${width} height="10"></rect>`;
+    x += width;
+    return part;
+  });
+  return html`
+    <svg class="state-bar" viewBox="0 0 ${WIDTH} 10" preserveAspectRatio="none" aria-hidden="true">
+      ${parts}</svg>
+    <ul class="legend">
+      ${STATES.map(
+        ([state, name]) => html`
+        <li class=${state}><strong>${number(counts[state])}</strong> ${name.toLowerCase()}</li>`,
+      )}
+    </ul>`;
+}
+
+/** The progress of one recording: how much of it is settled, and what it waits for. */
+export function recordingProgress({ counts, chunk_count, is_ingesting }) {
+  const total = chunk_count ?? STATES.reduce((sum, [state]) => sum + counts[state], 0);
+  const settled = counts.transcribed + counts.failed;
+  return html`
+    <progress max=${Math.max(total, 1)} value=${settled} aria-label="Chunks transcribed"></progress>
+    <small>${number(counts.transcribed)} of ${plural(total, "chunk")}${
+      is_ingesting ? ", still being cut" : ""
+    }${
+      counts.failed ? html` · <span class="wrong">${number(counts.failed)} failed</span>` : nothing
+    }</small>`;
+}
+
+/** One of "cutting", "in work", "waiting", "done", "with failures" and "failed". */
+export function recordingState({ counts, is_ingesting }) {
+  if (is_ingesting) return "cutting";
+  if (counts.processing) return "in work";
+  if (counts.pending) return "waiting";
+  if (!counts.failed) return "done";
+  return counts.transcribed ? "with failures" : "failed";
+}

@@ -1,0 +1,80 @@
+// Questions in the page's one dialog element.
+
+import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
+
+const dialog = document.querySelector("#dialog");
+let answer = null;
+
+dialog.addEventListener("close", () => {
+  if (dialog.open) return; // Another question has taken this one's place.
+  const settle = answer;
+  answer = null;
+  render(nothing, dialog);
+  settle?.(dialog.returnValue === "yes");
+});
+// Leaving the page by the back button answers no.
+addEventListener("popstate", () => dialog.open && dialog.close());
+
+/** Asks yes or no; resolves to true or false. `body` is text or a template. */
+export const confirm = (title, body, yes, options) =>
+  ask(title, html`<p>${body}</p>`, yes, options);
+
+/**
+ * Shows `fields` in a form. With `save`, an async function of the form's FormData, the dialog stays
+ * open with the error's words until it succeeds. Resolves to true once it is done, else to false.
+ */
+export function ask(title, fields, yes, { isDangerous = false, save } = {}) {
+  const submit = async (event) => {
+    event.preventDefault();
+    const form = event.target;
+    const button = form.querySelector("[type=submit]");
+    const refused = form.querySelector(".refused");
+    if (button.getAttribute("aria-busy") === "true") return;
+    button.setAttribute("aria-busy", "true");
+    refused.hidden = true;
+    try {
+      await save?.(new FormData(form));
+      dialog.close("yes");
+    } catch (error) {
+      refused.textContent = error.message;
+      refused.hidden = false;
+    }
+    button.removeAttribute("aria-busy");
+  };
+  draw(
+    title,
+    html`
+    <form @submit=${submit}>
+      ${fields}
+      <p class="refused" role="alert" hidden></p>
+      <footer>
+        <button type="button" class="secondary outline" @click=${() => dialog.close()}>
+          Cancel</button>
+        <button type="submit" class=${isDangerous ? "danger" : ""}>${yes}</button>
+      </footer>
+    </form>`,
+  );
+  return opened();
+}
+
+/** Shows something that only needs to be read; resolves when it is closed. */
+export function tell(title, body) {
+  draw(title, html`${body}<footer><button @click=${() => dialog.close()}>Done</button></footer>`);
+  return opened();
+}
+
+function draw(title, body) {
+  if (dialog.open) {
+    answer?.(false);
+    dialog.close();
+  }
+  render(html`<article><h2 id="dialog-title">${title}</h2>${body}</article>`, dialog);
+}
+
+function opened() {
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    answer = resolve;
+  });
+}

@@ -1,0 +1,22 @@
+// What a node has in work at the moment.
+
+import { html } from "./vendor/lit-html/lit-html.js";
+import { length, plural } from "./format.js";
+import { name } from "./markup.js";
+
+export function jobList(node) {
+  const jobs = node.jobs ?? [];
+  if (!jobs.length) {
+    const chunks = (node.workers ?? []).reduce((sum, worker) => sum + worker.chunks.length, 0);
+    return html`<small>${chunks ? `${plural(chunks, "chunk")} in work` : "idle"}</small>`;
+  }
+  return html`<ul class="jobs">${jobs.map(
+    (job) => html`
+    <li>${name(job.filename)}
+      <small>${length(job.seconds)} of audio,
+        in work for ${length(elapsed(job, node))}</small></li>`,
+  )}</ul>`;
+}
+
+/** In seconds, counted on since it was told. */
+const elapsed = (job, node) => job.elapsed_seconds + (Date.now() - node.heard_at) / 1_000;

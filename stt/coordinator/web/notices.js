@@ -1,0 +1,32 @@
+// Short words at the edge of the page: what was done, and what went wrong.
+
+const SECONDS = { done: 4, wrong: 12 };
+const list = document.querySelector("#notices");
+
+export const notice = (text) => add("done", text);
+
+/** Tells of an error in its own words; one that was only broken off is none. */
+export function report(error) {
+  if (error.name === "AbortError" || error.status === 401) return;
+  if (!error.status && error.code !== "away") console.error(error);
+  add("wrong", error.message);
+}
+
+function add(kind, text) {
+  const same = [...list.children].find((child) => child.firstChild.textContent === text);
+  same?.remove();
+  const item = document.createElement("div");
+  item.className = `notice ${kind}`;
+  if (kind === "wrong") item.setAttribute("role", "alert");
+  const words = document.createElement("span");
+  words.textContent = text;
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "plain";
+  close.textContent = "×";
+  close.setAttribute("aria-label", "Close");
+  close.addEventListener("click", () => item.remove());
+  item.append(words, close);
+  list.append(item);
+  setTimeout(() => item.remove(), SECONDS[kind] * 1_000);
+}

@@ -1,0 +1,309 @@
+// Nodes: the machines that work for this coordinator, and how another one joins.
+
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { api } from "../api.js";
+import { ask, confirm, tell } from "../dialogs.js";
+import { every, onQueueChange } from "../every.js";
+import { ago, number, plural } from "../format.js";
+import { follow, refresh } from "../live.js";
+import { jobList } from "../node_jobs.js";
+import { badge, name, since } from "../markup.js";
+import { notice } from "../notices.js";
+
+export function open(page) {
+  let nodes = null;
+  let workers = [];
+  let joining = null;
+  const testing = new Set();
+
+  const draw = () =>
+    page.draw(html`
+    <div class="heading">
+      <h1>Nodes</h1>
+      <div class="actions">
+        <button @click=${join}>Join a machine</button>
+        <button class="outline secondary" @click=${addByHand}>Add by hand…</button>
+      </div>
+    </div>
+    ${joining ? joinPanel() : nothing}
+    ${
+      nodes === null
+        ? html`<p aria-busy="true">Looking</p>`
+        : nodes.length
+          ? html`<div class="cards">${repeat(nodes, (node) => node.id, card)}</div>`
+          : joining
+            ? nothing
+            : emptyState()
+    }
+    ${localWorkers()}`);
+
+  const emptyState = () => html`
+    <article class="welcome">
+      <h2>No machine has joined yet</h2>
+      <p>A node is a machine with <code>stt</code> on it that works for you over the network. It
+        needs this address and a join code, nothing else: no access to the database.</p>
+      <ol>
+        <li>Install <code>stt</code> on the machine.</li>
+        <li>Press “Join a machine” here and paste the command there.</li>
+        <li>Start it with <code>stt node start</code>. It shows here at once.</li>
+      </ol>
+    </article>`;
+
+  const joinPanel = () => html`
+    <article class="join" aria-label="Join a machine">
+      <h2>Join a machine</h2>
+      <p>Run this on the machine, with a name that you will know it by:</p>
+      ${copyable(registration(joining.code))}
+      <p>Then let it work:</p>
+      ${copyable("stt node start")}
+      <p><small>The code is <strong>${joining.code}</strong>. It ends ${ago(joining.expires_at)},
+        and may be used for several machines until then. On a machine that others use too, leave
+        <code>--code</code> out: it is asked for.
+        ${
+          isLoopback()
+            ? html`<span class="wrong">Other machines cannot reach ${location.hostname}: open
+          this page by an address that they reach.</span>`
+            : nothing
+        }</small></p>
+      <p class="actions"><button class="small outline secondary" @click=${() => {
+        joining = null;
+        draw();
+      }}>Hide</button>
+        <button class="small outline danger" @click=${revoke}>End all codes now</button></p>
+    </article>`;
+
+  const card = (node) => html`
+    <article class="node" data-state=${node.state}>
+      <header class="line-up">
+        <h2>${name(node.name)}</h2>
+        ${node.is_enabled ? nothing : badge("paused")}${badge(node.state)}
+      </header>
+      ${jobList(node)}
+      <dl class="facts">
+        <div><dt>Last heartbeat</dt><dd>${since(node.seen_at)}</dd></div>
+        <div><dt>Machine</dt><dd><bdi>${node.platform || "–"}</bdi></dd></div>
+        <div><dt>Server</dt><dd>${serverOf(node)}</dd></div>
+        <div><dt>Model</dt><dd><bdi>${node.model ?? "its own choice"}</bdi></dd></div>
+        <div><dt>Priority</dt><dd>${number(node.priority)}</dd></div>
+        <div><dt>Last test</dt><dd>${testResult(node)}</dd></div>
+      </dl>
+      <footer class="actions">
+        <button class="small outline secondary" aria-busy=${testing.has(node.id)}
+                @click=${() => test(node)}
+                aria-label=${`Test ${node.name}`}>Test</button>
+        <button class="small outline secondary" @click=${() => edit(node)}
+                aria-label=${`Edit ${node.name}`}>Edit…</button>
+        <button class="small outline danger" @click=${() => remove(node)}
+                aria-label=${`Remove ${node.name}`}>Remove…</button>
+        <label class="switch"><input type="checkbox" role="switch" .checked=${node.is_enabled}
+          @change=${(event) => enable(node, event.target)}
+          aria-label=${`${node.name} gets work`}> gets work</label>
+      </footer>
+    </article>`;
+
+  const serverOf = (node) => {
+    const servers = [
+      ...new Set((node.workers ?? []).map((worker) => worker.server).filter(Boolean)),
+    ];
+    return servers.length ? servers.map((server) => name(server)) : "–";
+  };
+
+  const testResult = ({ last_test: last }) => {
+    if (!last) return "none yet";
+    const words = last.ok
+      ? `well, ${number(Math.round(last.milliseconds))} ms`
+      : last.detail || "failed";
+    return html`<span class=${last.ok ? "" : "wrong"} title=${last.detail ?? ""}>${words}</span>,
+      ${since(last.at)}`;
+  };
+
+  const localWorkers = () => {
+    const local = workers.filter((worker) => worker.is_alive && !worker.node_id);
+    return local.length
+      ? html`
+      <section>
+        <h2>Workers at the database</h2>
+        <table class="list workers-list">
+          <thead><tr><th scope="col">Worker</th><th scope="col">Server</th>
+            <th scope="col">In work</th>
+            <th scope="col">Done</th><th scope="col">Last heartbeat</th></tr></thead>
+          <tbody>${local.map(
+            (worker) => html`<tr>
+            <th scope="row">${name(worker.id)}</th><td>${name(worker.server ?? "–")}</td>
+            <td>${plural(worker.chunks.length, "chunk")}</td>
+            <td>${number(worker.counts?.transcribed ?? 0)} done</td>
+            <td>${ago(new Date(Date.now() - worker.age_seconds * 1_000).toISOString())}</td></tr>`,
+          )}</tbody>
+        </table>
+      </section>`
+      : nothing;
+  };
+
+  const join = () =>
+    page.attempt(async () => {
+      joining = await api("POST", "/api/nodes/join-codes");
+      draw();
+      document.querySelector(".join").scrollIntoView({ block: "nearest" });
+    });
+
+  const revoke = async () => {
+    const isSure = await confirm(
+      "End all join codes",
+      "Machines that have joined stay; no other one can join with a code that was given out.",
+      "End them",
+    );
+    if (!isSure) return;
+    await page.attempt(async () => {
+      await api("DELETE", "/api/nodes/join-codes");
+      joining = null;
+      notice("No join code is valid any more");
+      draw();
+    });
+  };
+
+  const addByHand = async () => {
+    let made = null;
+    const isMade = await ask(
+      "Add a node by hand",
+      html`
+      <p>For a machine on which you write <code>node.json</code> yourself.</p>
+      <label>Name <input name="name" required maxlength="100" autofocus></label>`,
+      "Add",
+      {
+        save: async (form) => {
+          made = await api("POST", "/api/nodes", { body: { name: form.get("name").trim() } });
+        },
+      },
+    );
+    if (!isMade) return;
+    look();
+    const { node, api_key: key } = made;
+    const file = JSON.stringify(
+      { server_url: location.origin, node_id: node.id, api_key: key, name: node.name },
+      null,
+      2,
+    );
+    await tell(
+      `The key of ${node.name}`,
+      html`
+      <p>It is shown this once; only its hash is kept. Its <code>node.json</code>:</p>
+      ${copyable(file)}`,
+    );
+  };
+
+  const edit = (node) =>
+    ask(
+      "Edit node",
+      html`
+    <label>Name <input name="name" required maxlength="100" value=${node.name}></label>
+    <label>Priority <input name="priority" type="number" step="1" required value=${node.priority}>
+      <small>Nodes with a higher one get work first.</small></label>
+    <label>Model <input name="model" maxlength="200" value=${node.model ?? ""}
+      placeholder="its own choice">
+      <small>The node starts anew with it after what it has in work.</small></label>`,
+      "Save",
+      {
+        save: async (form) => {
+          const changes = {
+            name: form.get("name").trim(),
+            priority: Number(form.get("priority")),
+            model: form.get("model").trim() || null,
+          };
+          const changed = Object.entries(changes).filter(([field, value]) => value !== node[field]);
+          if (!changed.length) return;
+          await api("PATCH", `/api/nodes/${node.id}`, { body: Object.fromEntries(changed) });
+          notice("Saved");
+          await look();
+        },
+      },
+    );
+
+  const enable = async (node, box) => {
+    const wanted = box.checked;
+    const done = await page.attempt(() =>
+      api("PATCH", `/api/nodes/${node.id}`, { body: { is_enabled: wanted } }),
+    );
+    if (!done) box.checked = node.is_enabled;
+    else notice(wanted ? `${node.name} gets work` : `${node.name} gets no more work`);
+    await look();
+  };
+
+  const test = (node) =>
+    page.attempt(async () => {
+      if (testing.has(node.id)) return;
+      testing.add(node.id);
+      draw();
+      try {
+        const { ok, milliseconds, detail } = await api("POST", `/api/nodes/${node.id}/test`);
+        notice(
+          ok
+            ? `${node.name} answered in ${number(Math.round(milliseconds))} ms`
+            : `${node.name}: ${detail}`,
+        );
+        await look();
+      } finally {
+        testing.delete(node.id);
+        draw();
+      }
+    });
+
+  const remove = async (node) => {
+    const isSure = await confirm(
+      "Remove node",
+      html`${name(node.name)} is told so and stops. What it
+      has in work goes back to the queue, and its key opens nothing any more.`,
+      "Remove",
+      { isDangerous: true },
+    );
+    if (!isSure) return;
+    await page.attempt(async () => {
+      await api("DELETE", `/api/nodes/${node.id}`);
+      notice(`${node.name} was removed`);
+      await look();
+    });
+  };
+
+  const copyable = (text) => html`
+    <div class="copyable"><pre><code>${text}</code></pre>
+      <button class="small outline secondary" @click=${(event) => copy(event, text)}>
+        Copy</button></div>`;
+
+  const look = () => page.attempt(() => refresh("nodes"));
+  follow(
+    "nodes",
+    (news) => {
+      nodes = news;
+      draw();
+    },
+    page.signal,
+  );
+  onQueueChange(
+    () =>
+      page.attempt(async () => {
+        ({ workers } = await api("GET", "/api/workers", { signal: page.signal }));
+        draw();
+      }),
+    page.signal,
+    5,
+  );
+  every(5, draw, page.signal);
+  draw();
+}
+
+const registration = (code) =>
+  `stt node register --server ${location.origin} --name "My machine" --code ${code}`;
+
+const isLoopback = () => ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+
+/** Browsers lend the clipboard to pages over https and on this machine; elsewhere it is marked. */
+async function copy(event, text) {
+  const block = event.currentTarget.previousElementSibling;
+  try {
+    await navigator.clipboard.writeText(text);
+    notice("Copied");
+  } catch {
+    getSelection().selectAllChildren(block);
+    notice("Marked: copy it with the keyboard");
+  }
+}

@@ -1,0 +1,302 @@
+// One recording: its transcript beside its audio, and what can be done with it.
+
+import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { api } from "../api.js";
+import { recordingProgress, recordingState } from "../chunk_states.js";
+import { onQueueChange } from "../every.js";
+import { clock, date, length, number, plural } from "../format.js";
+import { badge, name } from "../markup.js";
+import { Player } from "../player.js";
+import { edit, remove, transcribeAgain } from "../recording_actions.js";
+import { Transcript } from "../transcript.js";
+
+const FORMATS = [
+  ["txt", "Text (.txt)"],
+  ["srt", "Subtitles (.srt)"],
+  ["vtt", "Web subtitles (.vtt)"],
+  ["json", "Everything (.json)"],
+  ["tsv", "Table (.tsv)"],
+];
+const GAPS = {
+  pending: "not transcribed yet",
+  processing: "being transcribed",
+  cutting: "being cut",
+  failed: "could not be transcribed",
+  missing: "the audio is missing",
+  unreadable: "the transcript cannot be read",
+};
+const SPEEDS = [0.75, 1, 1.25, 1.5, 2];
+const READING_SECONDS = 5;
+
+export function open(page) {
+  const { id } = page.params;
+  const path = `/api/recordings/${id}`;
+  const transcript = new Transcript(id, page.signal);
+  let recording = null;
+  let fault = null;
+  let player = null;
+  let isMoving = false;
+  let heard = -1;
+  let readAt = 0;
+
+  const draw = () => {
+    page.draw(template());
+    if (player || !recording) return;
+    player = new Player([...document.querySelectorAll(".player audio")], follow);
+    page.signal.addEventListener("abort", () => player.close());
+    watchEnd();
+  };
+
+  const template = () => {
+    if (fault)
+      return html`<h1>Recording</h1>
+        <p class="empty">${fault} <a href="/recordings">All recordings</a></p>`;
+    if (!recording) return html`<p aria-busy="true">Looking</p>`;
+    return html`
+      <nav class="path" aria-label="Where you are"><a href="/recordings">Recordings</a></nav>
+      <div class="heading">
+        <h1>${name(recording.filename)}</h1>
+        ${badge(recordingState(recording))}
+      </div>
+      ${facts()}
+      ${
+        recordingState(recording) === "done"
+          ? nothing
+          : html`<div class="recording-progress">${recordingProgress(recording)}</div>`
+      }
+      ${actions()}
+      <section class="player" aria-label="Player">
+        <audio preload="auto"></audio><audio preload="auto"></audio>
+        <div id="controls"></div>
+      </section>
+      <h2 class="hidden">Transcript</h2>
+      ${lines()}
+      ${madeBy()}`;
+  };
+
+  const facts = () => html`<dl class="facts">
+    ${[
+      ["Length", recording.duration == null ? "–" : length(recording.duration)],
+      ["Recorded", date(recording.start)],
+      ["Language", recording.language ?? "found by listening"],
+      recording.model ? ["Model", recording.model] : null,
+      recording.prompt ? ["Prompt", recording.prompt] : null,
+      ["Priority", number(recording.priority)],
+    ]
+      .filter(Boolean)
+      .map(([term, text]) => html`<div><dt>${term}</dt><dd><bdi>${text}</bdi></dd></div>`)}
+  </dl>`;
+
+  const actions = () => html`<div class="actions">
+    <details class="dropdown" @click=${closeMenu} @keydown=${closeMenu}>
+      <summary role="button" class="small">Download</summary>
+      <ul>${FORMATS.map(
+        ([format, text]) => html`
+        <li><a href="/results/${id}?format=${format}&download=1" download>${text}</a></li>`,
+      )}</ul>
+    </details>
+    <button class="small outline secondary" @click=${() => after(edit)}>Edit…</button>
+    <button class="small outline secondary" @click=${() => after(transcribeAgain)}>
+      Transcribe again…</button>
+    <button class="small outline danger" @click=${leave}>Delete…</button>
+  </div>`;
+
+  /** A menu closes by Escape, and once something in it is chosen. */
+  const closeMenu = (event) => {
+    const isChosen = event.type === "click" && event.target.closest("a");
+    if (!isChosen && event.key !== "Escape") return;
+    event.currentTarget.open = false;
+    event.currentTarget.querySelector("summary").focus();
+  };
+
+  const lines = () => {
+    if (!transcript.isLoaded) return html`<p aria-busy="true">Looking for the transcript</p>`;
+    if (!transcript.rows.length) {
+      return html`<p class="empty">${
+        recording.is_ingesting
+          ? "The recording is being cut."
+          : transcript.isPartial
+            ? "Nothing has been transcribed yet."
+            : "Nobody says anything in this recording."
+      }</p>`;
+    }
+    return html`
+      <ol class="transcript" @click=${choose}>
+        ${repeat(transcript.rows, ({ start, end, chunk_id: id }) => `${start} ${end} ${id}`, line)}
+      </ol>
+      <p id="end" class="more-button">${
+        transcript.hasMore
+          ? html`<button class="outline" @click=${more}>Show more</button>`
+          : nothing
+      }</p>`;
+  };
+
+  const line = (row) =>
+    row.text === undefined
+      ? html`<li class="gap"><small>${clock(row.start)} to ${clock(row.end)}:
+          ${GAPS[row.state] ?? row.state}</small></li>`
+      : html`<li><button class="line" data-start=${row.start}><time>${clock(row.start)}</time>
+        <span dir="auto">${row.speaker ? `${row.speaker}: ` : ""}${row.text}</span></button></li>`;
+
+  const madeBy = () =>
+    transcript.madeBy.length
+      ? html`
+    <details class="more made-by">
+      <summary>Made by</summary>
+      <ul>${transcript.madeBy.map(
+        (maker) => html`
+        <li>${name(maker.node_name ?? maker.worker ?? "an unknown worker")}${
+          maker.model ? html` with <bdi>${maker.model}</bdi>` : nothing
+        }${
+          maker.server ? html` at <bdi>${maker.server}</bdi>` : nothing
+        }: ${plural(maker.chunks, "chunk")}</li>`,
+      )}
+      </ul>
+    </details>`
+      : nothing;
+
+  const controls = () => html`
+    <button class="play" ?disabled=${!player.canPlay} @click=${toggle}
+            aria-label=${player.isPlaying ? "Pause" : "Play"}>
+      ${player.isPlaying ? "❚❚" : "►"}</button>
+    <button class="small plain" ?disabled=${!player.canPlay} aria-label="Back ten seconds"
+            @click=${() => player.seek(Math.max(player.time - 10, 0))}>−10</button>
+    <input type="range" min="0" max=${Math.ceil(player.length) || 1} step="1" aria-label="Place"
+           aria-valuetext=${`${clock(player.time)} of ${clock(player.length)}`}
+           ?disabled=${!player.canPlay} .value=${String(Math.floor(player.time))}
+           @input=${() => {
+             isMoving = true;
+           }}
+           @change=${(event) => {
+             isMoving = false;
+             player.seek(Number(event.target.value));
+           }}>
+    <output>${clock(player.time)} / ${clock(player.length)}</output>
+    <select aria-label="Speed" @change=${(event) => {
+      player.speed = Number(event.target.value);
+    }}>
+      ${SPEEDS.map(
+        (speed) => html`<option value=${speed} ?selected=${speed === 1}>${speed} ×</option>`,
+      )}
+    </select>
+    ${player.fault ? html`<small class="wrong" role="alert">${player.fault}</small>` : nothing}`;
+
+  /** Marks the line that is heard, and keeps it in sight unless somebody reads elsewhere. */
+  const follow = () => {
+    if (!isMoving) render(controls(), document.querySelector("#controls"));
+    const now = player.isPlaying || player.time > 0 ? transcript.lineAt(player.time) : -1;
+    const items = document.querySelector(".transcript")?.children;
+    if (!items) return;
+    const before = document.querySelector(".transcript > .is-heard");
+    if (before === items[now] && now === heard) return;
+    before?.classList.remove("is-heard");
+    before?.querySelector("button")?.removeAttribute("aria-current");
+    heard = now;
+    if (now < 0) return;
+    items[now].classList.add("is-heard");
+    items[now].querySelector("button").setAttribute("aria-current", "true");
+    const isReading = Date.now() - readAt < READING_SECONDS * 1_000;
+    if (player.isPlaying && !isReading)
+      items[now].scrollIntoView({ block: "center", behavior: calm() });
+  };
+  const calm = () =>
+    matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+  const toggle = () => (player.isPlaying ? player.pause() : player.play());
+
+  const choose = (event) => {
+    const button = event.target.closest("button.line");
+    if (!button || String(getSelection())) return;
+    player.isPlaying = true;
+    player.seek(Number(button.dataset.start));
+  };
+
+  const more = () =>
+    page.attempt(async () => {
+      await transcript.more();
+      draw();
+    });
+
+  /** Loads the next page of lines when the end comes into sight. */
+  const watchEnd = () => {
+    let isBusy = false;
+    const observer = new IntersectionObserver(
+      async ([entry]) => {
+        if (!entry.isIntersecting || isBusy || !transcript.hasMore) return;
+        isBusy = true;
+        await more();
+        isBusy = false;
+      },
+      { rootMargin: "600px" },
+    );
+    const watch = () => {
+      const end = document.querySelector("#end");
+      observer.disconnect();
+      if (end) observer.observe(end);
+    };
+    const changes = new MutationObserver(watch);
+    changes.observe(document.querySelector(".page"), { childList: true, subtree: true });
+    page.signal.addEventListener("abort", () => {
+      observer.disconnect();
+      changes.disconnect();
+    });
+    watch();
+  };
+
+  const after = async (action) => {
+    if (await action(recording)) await look();
+  };
+
+  const leave = async () => {
+    if (await remove(recording)) page.go("/recordings");
+  };
+
+  let seen = "";
+  const look = () =>
+    page.attempt(async () => {
+      try {
+        recording = await api("GET", path, { signal: page.signal });
+      } catch (error) {
+        if (error.status !== 404 && error.status !== 422) throw error;
+        fault = recording ? "This recording has been deleted." : "There is no such recording.";
+        return draw();
+      }
+      page.setTitle(recording.filename);
+      draw();
+      const now = JSON.stringify([recording.counts, recording.chunk_count, recording.is_ingesting]);
+      if (now === seen) return;
+      const { chunks } = await api("GET", `${path}/chunks`, { signal: page.signal });
+      player.setChunks(chunks);
+      await transcript.again();
+      const isFirst = seen === "";
+      seen = now;
+      draw();
+      heard = -1;
+      follow();
+      if (isFirst) await goToPlace();
+    });
+
+  /** A link from the search leads to a place: `?t=SECONDS`. */
+  const goToPlace = async () => {
+    const seconds = Number(page.query.get("t"));
+    if (!page.query.has("t") || !(seconds >= 0)) return;
+    await transcript.reach(seconds);
+    draw();
+    player.seek(seconds);
+    const item = document.querySelector(".transcript > .is-heard");
+    item?.scrollIntoView({ block: "center", behavior: "instant" });
+    item?.querySelector("button")?.focus({ preventScroll: true });
+  };
+
+  for (const sign of ["wheel", "touchmove", "keydown", "pointerdown"]) {
+    addEventListener(
+      sign,
+      () => {
+        readAt = Date.now();
+      },
+      { signal: page.signal, passive: true },
+    );
+  }
+  onQueueChange(look, page.signal);
+  draw();
+}

@@ -1,0 +1,172 @@
+// Recordings: all of them, page by page, searched by name and filtered by state.
+
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { live } from "../vendor/lit-html/directives/live.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { api, withQuery } from "../api.js";
+import { recordingProgress, recordingState } from "../chunk_states.js";
+import { onQueueChange } from "../every.js";
+import { date, day, length, plural } from "../format.js";
+import { badge, moreButton, name } from "../markup.js";
+
+const PAGE = 50;
+const TYPING_MILLISECONDS = 250;
+const FILTERS = [
+  ["all", "All"],
+  ["open", "Unfinished"],
+  ["done", "Done"],
+  ["failed", "With failures"],
+];
+
+export function open(page) {
+  let search = page.query.get("search") ?? "";
+  let state = page.query.get("state") ?? "all";
+  if (!FILTERS.some(([value]) => value === state)) state = "all";
+  // What has been loaded, page by page: each `{cursor, recordings, next}`.
+  let pages = [];
+  let total = null;
+  let isLoading = false;
+  let typing = 0;
+  let question = 0;
+
+  const draw = () =>
+    page.draw(html`
+    <div class="heading">
+      <h1>Recordings</h1>
+      <a role="button" href="/upload">Upload</a>
+    </div>
+    <search><form class="filters" @submit=${(event) => event.preventDefault()}>
+      <input type="search" name="search" placeholder="Search by name" aria-label="Search by name"
+             maxlength="200" .value=${live(search)} @input=${type}>
+      <select name="state" aria-label="State" @change=${(event) => {
+        state = event.target.value;
+        begin();
+      }}>
+        ${FILTERS.map(
+          ([value, text]) =>
+            html`<option value=${value} ?selected=${value === state}>${text}</option>`,
+        )}
+      </select>
+    </form></search>
+    ${total === null ? html`<p aria-busy="true">Looking</p>` : found()}`);
+
+  const found = () => {
+    const all = pages.flatMap(({ recordings }) => recordings);
+    // One that moved from page to page between two looks shows once.
+    const rows = [...new Map(all.map((recording) => [recording.id, recording])).values()];
+    if (!rows.length) return emptyState();
+    const last = pages.at(-1);
+    return html`
+      <p class="summary" role="status">${plural(total, "recording")}</p>
+      <table class="list recordings-list">
+        <thead><tr><th scope="col">Name</th><th scope="col">Length</th><th scope="col">Added</th>
+          <th scope="col">Progress</th><th scope="col">State</th></tr></thead>
+        <tbody>${repeat(
+          rows,
+          (recording) => recording.id,
+          (recording) => html`
+          <tr>
+            <th scope="row">
+              <a href="/recordings/${recording.id}">${name(recording.filename)}</a></th>
+            <td>${recording.duration == null ? "–" : length(recording.duration)}</td>
+            <td><time datetime=${recording.created_at ?? ""} title=${date(recording.created_at)}>
+              ${day(recording.created_at)}</time></td>
+            <td class="progress-cell">${recordingProgress(recording)}</td>
+            <td>${badge(recordingState(recording))}</td>
+          </tr>`,
+        )}</tbody>
+      </table>
+      ${last.next ? moreButton(more, isLoading) : nothing}`;
+  };
+
+  const emptyState = () =>
+    search || state !== "all"
+      ? html`<p class="empty" role="status">No recording matches.</p>`
+      : html`<p class="empty" role="status">
+          No recordings yet. <a href="/upload">Upload the first one.</a></p>`;
+
+  const type = (event) => {
+    search = event.target.value;
+    clearTimeout(typing);
+    typing = setTimeout(begin, TYPING_MILLISECONDS);
+  };
+
+  const load = (cursor) =>
+    api("GET", "/api/recordings", {
+      query: { search: search.trim(), state, cursor, limit: PAGE, sort: "new" },
+      signal: page.signal,
+    });
+
+  /** The first page of what is asked for now; an answer that comes too late is dropped. */
+  const begin = () =>
+    page.attempt(async () => {
+      const mine = (question += 1);
+      history.replaceState(
+        null,
+        "",
+        withQuery("/recordings", {
+          search: search.trim(),
+          state: state === "all" ? "" : state,
+        }),
+      );
+      const first = await load(null);
+      if (mine !== question || page.signal.aborted) return;
+      pages = [{ cursor: null, recordings: first.recordings, next: first.cursor }];
+      ({ total } = first);
+      draw();
+    });
+
+  const more = () =>
+    page.attempt(async () => {
+      if (isLoading) return;
+      isLoading = true;
+      const mine = question;
+      const cursor = pages.at(-1).next;
+      draw();
+      try {
+        const answer = await load(cursor);
+        if (mine === question)
+          pages.push({ cursor, recordings: answer.recordings, next: answer.cursor });
+      } finally {
+        isLoading = false;
+        draw();
+      }
+    });
+
+  /** Looks again at the first page, where new ones come in, and at those with open recordings. */
+  const lookAgain = () =>
+    page.attempt(async () => {
+      if (total === null) return begin();
+      const mine = question;
+      for (const [index, shown] of [...pages.entries()]) {
+        if (index && shown.recordings.every(isSettled)) continue;
+        const answer = await load(shown.cursor);
+        if (mine !== question) return;
+        if (!index) ({ total } = answer);
+        pages = pages.with(index, merged(shown, answer));
+        draw();
+      }
+    });
+  const isSettled = (recording) =>
+    ["done", "with failures", "failed"].includes(recordingState(recording));
+
+  onQueueChange(lookAgain, page.signal);
+  draw();
+}
+
+/** A page as it is now; what new ones have pushed out of it stays at its end. */
+function merged(shown, answer) {
+  const ids = new Set(answer.recordings.map((recording) => recording.id));
+  const end = answer.recordings.at(-1)?.created_at;
+  const pushed =
+    answer.cursor === null
+      ? []
+      : shown.recordings.filter(
+          (recording) => !ids.has(recording.id) && recording.created_at <= end,
+        );
+  return {
+    cursor: shown.cursor,
+    recordings: [...answer.recordings, ...pushed],
+    next: pushed.length ? shown.next : answer.cursor,
+  };
+}

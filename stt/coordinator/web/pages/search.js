@@ -1,0 +1,126 @@
+// Search: words in all transcripts; a hit leads to the place where it is said.
+
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { live } from "../vendor/lit-html/directives/live.js";
+import { api, withQuery } from "../api.js";
+import { clock, plural } from "../format.js";
+import { moreButton, name } from "../markup.js";
+
+const PAGE = 30;
+const HINT = "Every word has to occur in the same piece of a recording, about half a minute.";
+
+export function open(page) {
+  let words = page.query.get("q") ?? "";
+  let asked = "";
+  let hits = null;
+  let cursor = null;
+  let isBusy = false;
+  let question = 0;
+
+  const draw = () =>
+    page.draw(html`
+    <h1>Search</h1>
+    <search><form class="filters" @submit=${submit}>
+      <input type="search" name="q" placeholder="Words that were said"
+             aria-label="Words that were said" maxlength="200" required
+             autofocus .value=${live(words)}
+             @input=${(event) => {
+               words = event.target.value;
+             }}>
+      <button type="submit" aria-busy=${isBusy}>Search</button>
+    </form></search>
+    <div aria-live="polite">${summary()}</div>
+    ${groups().map(
+      ([recordingId, found]) => html`
+      <section class="hits">
+        <h2><a href="/recordings/${recordingId}">${name(found[0].filename)}</a></h2>
+        <ul class="plain-list">${found.map(
+          (hit) => html`
+          <li><a class="hit" href="/recordings/${recordingId}?t=${hit.start.toFixed(2)}">
+            <time>${clock(hit.start)}</time>
+            <span dir="auto">${marked(hit.text, asked)}</span></a></li>`,
+        )}
+        </ul>
+      </section>`,
+    )}
+    ${cursor ? moreButton(more, isBusy) : nothing}`);
+
+  const summary = () => {
+    if (hits === null) {
+      return html`<p class="empty">${isBusy ? "Searching" : HINT}</p>`;
+    }
+    if (!hits.length)
+      return html`<p class="empty">Nobody said that, as far as it is transcribed.</p>`;
+    return html`<p class="summary">${plural(hits.length, "place")}${
+      cursor ? ", and more" : ""
+    }</p>`;
+  };
+
+  /** Hits of one recording stand together, in the order in which they came. */
+  const groups = () => {
+    const found = new Map();
+    for (const hit of hits ?? [])
+      found.set(hit.source_id, [...(found.get(hit.source_id) ?? []), hit]);
+    return [...found];
+  };
+
+  const submit = (event) => {
+    event.preventDefault();
+    history.replaceState(null, "", withQuery("/search", { q: words.trim() }));
+    begin();
+  };
+
+  const begin = () =>
+    page.attempt(async () => {
+      const mine = (question += 1);
+      asked = words.trim();
+      if (!asked) return;
+      [hits, cursor, isBusy] = [null, null, true];
+      draw();
+      try {
+        const answer = await load(null);
+        if (mine === question) [hits, cursor] = [answer.hits, answer.cursor];
+      } finally {
+        if (mine === question) isBusy = false;
+        draw();
+      }
+    });
+
+  const more = () =>
+    page.attempt(async () => {
+      if (isBusy) return;
+      isBusy = true;
+      draw();
+      const mine = question;
+      try {
+        const answer = await load(cursor);
+        if (mine === question) [hits, cursor] = [[...hits, ...answer.hits], answer.cursor];
+      } finally {
+        if (mine === question) isBusy = false;
+        draw();
+      }
+    });
+
+  const load = (from) =>
+    api("GET", "/api/search", {
+      query: { q: asked, cursor: from, limit: PAGE },
+      signal: page.signal,
+    });
+
+  draw();
+  document.querySelector("[name=q]").focus({ preventScroll: true });
+  begin();
+}
+
+/** The text with the words that were asked for in `<mark>`. */
+function marked(text, asked) {
+  const words = asked
+    .split(/\s+/)
+    .filter(Boolean)
+    .sort((a, b) => b.length - a.length)
+    .map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  if (!words.length) return text;
+  return text
+    .split(new RegExp(`(${words.join("|")})`, "giu"))
+    .map((part, i) => (i % 2 ? html`<mark>${part}</mark>` : part));
+}

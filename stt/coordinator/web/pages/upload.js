@@ -1,0 +1,289 @@
+// Upload: files in, and what becomes of them: transfer, cutting, transcription.
+
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { api } from "../api.js";
+import { onQueueChange } from "../every.js";
+import { bytes, length, number, plural } from "../format.js";
+import { follow, refresh } from "../live.js";
+import { badge, name } from "../markup.js";
+import { report } from "../notices.js";
+import { cancel, forget, onTransfers, retry, send, transfers } from "../transfers.js";
+
+const KINDS = "audio/*,video/mp4,.mp3,.m4a,.wav,.flac,.ogg,.opus,.mp4";
+const MEGABYTE = 1_024 ** 2;
+const LOOKED_AFTER = 20;
+
+export function open(page) {
+  let uploads = null;
+  let isOver = false;
+  let options = {};
+  const recordings = new Map();
+
+  const draw = () =>
+    page.draw(html`
+    <h1>Upload</h1>
+    <div class="dropzone ${isOver ? "is-over" : ""}">
+      <p><strong>Drop recordings here</strong></p>
+      <p>or <label for="files" role="button" class="pick">Choose files</label>
+        <input id="files" class="hidden" type="file" multiple accept=${KINDS}
+               @change=${(event) => {
+                 take(event.target.files);
+                 event.target.value = "";
+               }}></p>
+      <small>mp3, m4a, wav, flac, ogg, opus or mp4${
+        options.max_upload_mb ? `, up to ${bytes(options.max_upload_mb * MEGABYTE)} each` : ""
+      }.
+        A file that is here already is found, not taken twice.</small>
+    </div>
+    <details class="more">
+      <summary>Options for the next files</summary>
+      <form id="upload-options" class="fields" @submit=${(event) => event.preventDefault()}>
+        <label>Language
+          <input name="language" maxlength="20" autocapitalize="none" spellcheck="false"
+                 placeholder=${options.default_language ?? "found by listening"}>
+          <small>A code as en, de or fr. Empty: it is found out.</small></label>
+        <label>Model
+          <input name="model" maxlength="200" autocapitalize="none" spellcheck="false"
+                 placeholder=${options.default_model ?? "as the machines have it"}>
+          <small>Only where a machine has to use another one.</small></label>
+        <label>Priority
+          <input name="priority" type="number" step="1" min="-1000" max="1000"
+                 placeholder=${options.default_priority ?? 0}>
+          <small>Higher ones go first.</small></label>
+        <label class="wide">Prompt
+          <input name="prompt" maxlength="2000" placeholder="Names and words that occur">
+          <small>Helps with the spelling of names.</small></label>
+      </form>
+    </details>
+    <section aria-live="off">
+      <h2>Files</h2>
+      ${list()}
+    </section>`);
+
+  const list = () => {
+    const ours = new Set(transfers.map((transfer) => transfer.uploadId));
+    const known = uploads ?? [];
+    const rows = [
+      ...transfers.map((transfer) => ({
+        key: transfer.key,
+        row: transferRow(
+          transfer,
+          known.find((upload) => upload.id === transfer.uploadId),
+        ),
+      })),
+      ...known
+        .filter((upload) => !ours.has(upload.id) && !isBeingSent(upload))
+        .map((upload) => ({ key: upload.id, row: uploadRow(upload) })),
+    ];
+    if (!rows.length) {
+      return uploads === null
+        ? html`<p aria-busy="true">Looking</p>`
+        : html`<p class="empty">What you send shows here, until its last word is transcribed.</p>`;
+    }
+    return html`<ul class="plain-list uploads">${repeat(
+      rows,
+      (row) => row.key,
+      ({ row }) => row,
+    )}</ul>`;
+  };
+
+  // The coordinator tells of a file while it still comes in; then our own row tells more.
+  const isBeingSent = (upload) =>
+    upload.state === "receiving" &&
+    transfers.some(
+      (transfer) => transfer.state === "sending" && transfer.filename === upload.filename,
+    );
+
+  const transferRow = (transfer, upload) => {
+    if (upload) return uploadRow(upload, transfer);
+    const { state, sent, bytes: size } = transfer;
+    if (state === "sent") return row(transfer.filename, "waiting", progress("Transferred"), null);
+    if (state === "failed") {
+      return row(transfer.filename, "failed", wrong(transfer.error), [
+        button("Try again", () => retry(transfer)),
+        button("Clear", () => forget(transfer)),
+      ]);
+    }
+    if (state === "cancelled") {
+      return row(transfer.filename, "cancelled", nothing, [
+        button("Clear", () => forget(transfer)),
+      ]);
+    }
+    const told =
+      state === "queued" ? "Waits for its turn" : `Transfer: ${bytes(sent)} of ${bytes(size)}`;
+    return row(transfer.filename, state, progress(told, sent, size), [
+      button("Cancel", () => cancel(transfer)),
+    ]);
+  };
+
+  const uploadRow = (upload, transfer) => {
+    const { state } = upload;
+    const drop = (word) => button(word, () => remove(upload, transfer));
+    if (state === "receiving") {
+      const [sent, size] = [bytes(upload.received_bytes), bytes(upload.bytes)];
+      const told = `Transfer from elsewhere: ${sent} of ${size}`;
+      return row(upload.filename, state, progress(told, upload.received_bytes, upload.bytes), [
+        drop("Cancel"),
+      ]);
+    }
+    if (state === "waiting")
+      return row(upload.filename, state, progress("Waits to be cut"), [drop("Cancel")]);
+    if (state === "cutting") {
+      const told = `Cutting: ${length(upload.cut_seconds)}${
+        upload.total_seconds ? ` of ${length(upload.total_seconds)}` : ""
+      }`;
+      return row(upload.filename, state, progress(told, upload.cut_seconds, upload.total_seconds), [
+        drop("Cancel"),
+      ]);
+    }
+    if (state === "failed")
+      return row(upload.filename, state, wrong(upload.error), [drop("Clear")]);
+    return transcriptionRow(upload, drop("Clear"));
+  };
+
+  const transcriptionRow = (upload, drop) => {
+    const recording = recordings.get(upload.source_id);
+    const again = upload.state === "already there" ? "This recording was here already. " : "";
+    if (!recording) {
+      const words = recording === null ? `${again}It has been deleted.` : again;
+      return row(upload.filename, upload.state, html`<small>${words}</small>`, [drop]);
+    }
+    const { counts } = recording;
+    const total = recording.chunk_count ?? 0;
+    const settled = counts.transcribed + counts.failed;
+    const isDone = settled >= total;
+    const told =
+      again +
+      `${isDone ? "Transcribed" : "Transcription"}: ${number(counts.transcribed)} of ` +
+      plural(total, "chunk") +
+      (counts.failed ? `, ${number(counts.failed)} failed` : "");
+    const state = !isDone ? "transcribing" : counts.failed ? "failed" : "done";
+    return row(upload.filename, state, progress(told, settled, Math.max(total, 1)), [drop], upload);
+  };
+
+  const row = (filename, state, body, buttons, upload) => html`
+    <li data-state=${state}>
+      <div class="line-up">
+        ${
+          upload?.source_id
+            ? html`<a href="/recordings/${upload.source_id}">${name(filename)}</a>`
+            : name(filename)
+        }
+        ${badge(state)}
+      </div>
+      <div class="line-up"><div class="grow">${body}</div>${buttons ?? nothing}</div>
+    </li>`;
+
+  const progress = (told, value, max) => html`
+    <progress aria-label=${told} max=${max || 1} .value=${value ?? 0} ?hidden=${!max}></progress>
+    <small>${told}</small>`;
+  const wrong = (text) => html`<small class="wrong">${text}</small>`;
+  const button = (text, work) =>
+    html`<button class="small outline secondary" @click=${work}>${text}</button>`;
+
+  const remove = (upload, transfer) =>
+    page.attempt(async () => {
+      await api("DELETE", `/api/uploads/${upload.id}`);
+      if (transfer) forget(transfer);
+      await refresh("uploads");
+    });
+
+  const take = (files) => {
+    const form = document.querySelector("#upload-options");
+    if (!form.reportValidity()) return;
+    const most = (options.max_upload_mb ?? Infinity) * MEGABYTE;
+    const fit = [...files].filter((file) => file.size <= most);
+    for (const file of files) {
+      if (file.size > most) report(new Error(`${file.name} is too large: ${bytes(file.size)}.`));
+    }
+    send(
+      fit,
+      Object.fromEntries([...new FormData(form)].map(([key, value]) => [key, value.trim()])),
+    );
+  };
+
+  const lookAtRecordings = () =>
+    page.attempt(async () => {
+      const wanted = (uploads ?? [])
+        .filter((upload) => upload.source_id && !isSettled(upload))
+        .slice(0, LOOKED_AFTER);
+      await Promise.all(
+        wanted.map(async ({ source_id: id }) => {
+          try {
+            recordings.set(id, await api("GET", `/api/recordings/${id}`, { signal: page.signal }));
+          } catch (error) {
+            if (error.status !== 404) throw error;
+            recordings.set(id, null);
+          }
+        }),
+      );
+      draw();
+    });
+  const isSettled = ({ source_id: id }) => {
+    const recording = recordings.get(id);
+    if (recording == null) return recording === null;
+    return !recording.is_ingesting && !recording.counts.pending && !recording.counts.processing;
+  };
+
+  acceptDrops(
+    take,
+    (news) => {
+      isOver = news;
+      draw();
+    },
+    page.signal,
+  );
+  onTransfers(draw, page.signal);
+  follow(
+    "uploads",
+    (news) => {
+      const fresh = news.some((upload) => upload.source_id && !recordings.has(upload.source_id));
+      uploads = news;
+      draw();
+      if (fresh) lookAtRecordings();
+    },
+    page.signal,
+  );
+  onQueueChange(lookAtRecordings, page.signal, 2);
+  page.attempt(async () => {
+    const all = await api("GET", "/api/options", { signal: page.signal });
+    options = Object.fromEntries(all.options.map((option) => [option.name, option.value]));
+    draw();
+  });
+  draw();
+}
+
+/** Files may be dropped anywhere on the page; folders are refused with a word. */
+function acceptDrops(take, setOver, signal) {
+  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+  addEventListener(
+    "dragover",
+    (event) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = "copy";
+      setOver(true);
+    },
+    { signal },
+  );
+  addEventListener("dragleave", (event) => event.relatedTarget || setOver(false), { signal });
+  addEventListener(
+    "drop",
+    (event) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      setOver(false);
+      const items = [...event.dataTransfer.items].filter((item) => item.kind === "file");
+      const isFolder = (item) => item.webkitGetAsEntry?.()?.isDirectory;
+      if (items.some(isFolder)) report(new Error("Folders are not taken: drop the files in it."));
+      take(
+        items
+          .filter((item) => !isFolder(item))
+          .map((item) => item.getAsFile())
+          .filter(Boolean),
+      );
+    },
+    { signal },
+  );
+}

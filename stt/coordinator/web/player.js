@@ -1,0 +1,146 @@
+// Plays a recording out of its chunks, one after the other, as if it were one piece of audio.
+
+/**
+ * Two audio elements take turns: while one plays a chunk, the other loads the next one.
+ *
+ * `told(player)` is called when the place, the length or the playing changes.
+ */
+export class Player {
+  #elements;
+  #current = 0;
+  #index = -1;
+  #chunks = [];
+  #told;
+  isPlaying = false;
+  /** Why nothing can be heard, or null. */
+  fault = null;
+
+  /** `elements`: two audio elements. */
+  constructor(elements, told) {
+    this.#elements = elements;
+    this.#told = told;
+    for (const element of elements) {
+      const ours = (work) => () => element === this.#audio && work();
+      element.addEventListener(
+        "timeupdate",
+        ours(() => this.#told(this)),
+      );
+      element.addEventListener(
+        "ended",
+        ours(() => this.#next()),
+      );
+      element.addEventListener(
+        "error",
+        ours(() => this.#fail()),
+      );
+    }
+  }
+
+  /** Chunks in order: `{id, offset, duration, format}`, offsets in seconds of the recording. */
+  setChunks(chunks) {
+    const heard = this.#chunks[this.#index]?.id;
+    this.#chunks = chunks.filter((chunk) => chunk.offset != null);
+    if (heard) this.#index = this.#chunks.findIndex((chunk) => chunk.id === heard);
+    this.#told(this);
+  }
+
+  get canPlay() {
+    return this.#chunks.length > 0;
+  }
+
+  /** The place in the recording, in seconds. */
+  get time() {
+    const chunk = this.#chunks[this.#index];
+    return chunk ? chunk.offset + this.#audio.currentTime : 0;
+  }
+
+  /** The recording's length in seconds, as far as its chunks tell. */
+  get length() {
+    const last = this.#chunks.at(-1);
+    return last ? last.offset + (last.duration ?? 0) : 0;
+  }
+
+  set speed(rate) {
+    for (const element of this.#elements) {
+      element.defaultPlaybackRate = rate;
+      element.playbackRate = rate;
+    }
+  }
+
+  /** Goes to a place of the recording, in seconds, and plays on from there if it was playing. */
+  seek(seconds) {
+    if (!this.canPlay) return;
+    const after = this.#chunks.findIndex((chunk) => chunk.offset > seconds + 0.001);
+    const index = Math.max((after === -1 ? this.#chunks.length : after) - 1, 0);
+    this.#show(index, Math.max(seconds - this.#chunks[index].offset, 0));
+    if (this.isPlaying) this.play();
+    this.#told(this);
+  }
+
+  async play() {
+    if (!this.canPlay) return;
+    if (this.#index < 0) this.#show(0, 0);
+    this.isPlaying = true;
+    try {
+      await this.#audio.play();
+    } catch (error) {
+      // A newer seek or pause has broken it off, or `error` tells of it.
+      if (error.name === "NotAllowedError") this.pause();
+    }
+    this.#told(this);
+  }
+
+  pause() {
+    this.isPlaying = false;
+    this.#audio.pause();
+    this.#told(this);
+  }
+
+  /** Lets go of what it has loaded. */
+  close() {
+    this.isPlaying = false;
+    for (const element of this.#elements) {
+      element.pause();
+      element.removeAttribute("src");
+      element.load();
+    }
+  }
+
+  get #audio() {
+    return this.#elements[this.#current];
+  }
+
+  get #spare() {
+    return this.#elements[1 - this.#current];
+  }
+
+  #show(index, seconds) {
+    this.fault = null;
+    const url = address(this.#chunks[index]);
+    if (this.#audio.getAttribute("src") !== url || this.#audio.error) {
+      this.#audio.pause();
+      if (this.#spare.getAttribute("src") === url && !this.#spare.error)
+        this.#current = 1 - this.#current;
+      else this.#audio.src = url;
+    }
+    this.#index = index;
+    // Before the audio is there, this is where it will start.
+    this.#audio.currentTime = seconds;
+    const next = this.#chunks[index + 1];
+    if (next && this.#spare.getAttribute("src") !== address(next)) this.#spare.src = address(next);
+  }
+
+  #next() {
+    if (this.#index + 1 >= this.#chunks.length) return this.pause();
+    this.#show(this.#index + 1, 0);
+    if (this.isPlaying) this.play();
+  }
+
+  #fail() {
+    this.isPlaying = false;
+    this.fault = "This piece of audio cannot be played here.";
+    this.#told(this);
+  }
+}
+
+const address = (chunk) => `/chunks/${chunk.id}.${chunk.format ?? "opus"}`;

@@ -1,0 +1,82 @@
+// A recording's transcript, loaded page by page: lines, and the gaps where none are yet.
+
+import { api } from "./api.js";
+
+const PAGE = 500;
+
+export class Transcript {
+  #path;
+  #signal;
+  #cursor = null;
+  #pages = 0;
+  /** Lines and gaps in order; a gap has a `state` and no `text`. */
+  rows = [];
+  madeBy = [];
+  isPartial = false;
+  isLoaded = false;
+
+  constructor(recordingId, signal) {
+    this.#path = `/api/recordings/${recordingId}/transcript`;
+    this.#signal = signal;
+  }
+
+  get hasMore() {
+    return this.#cursor !== null;
+  }
+
+  /** Loads the next page; throws ApiError. */
+  async more() {
+    const answer = await this.#ask(this.#cursor);
+    this.#pages += 1;
+    this.#take(merge(this.rows, answer), answer);
+  }
+
+  /** Loads as many pages again as there are, for lines that have come in between. */
+  async again() {
+    let rows = [];
+    let answer = { cursor: null };
+    for (let i = 0; i < Math.max(this.#pages, 1); i += 1) {
+      if (i && answer.cursor === null) break;
+      answer = await this.#ask(answer.cursor);
+      if (!i) this.madeBy = answer.made_by; // Only the first page tells.
+      rows = merge(rows, answer);
+    }
+    this.#pages ||= 1;
+    this.#take(rows, answer);
+  }
+
+  /** Loads until the place at `seconds` is there. */
+  async reach(seconds) {
+    while (this.hasMore && (this.rows.at(-1)?.start ?? 0) < seconds) await this.more();
+  }
+
+  #ask(cursor) {
+    return api("GET", this.#path, { query: { cursor, limit: PAGE }, signal: this.#signal });
+  }
+
+  #take(rows, { cursor, is_partial: isPartial }) {
+    this.rows = rows;
+    this.#cursor = cursor;
+    this.isPartial = isPartial;
+    this.isLoaded = true;
+  }
+
+  /** The index of the line that is heard at `seconds`, or -1. */
+  lineAt(seconds) {
+    let low = 0;
+    let high = this.rows.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.rows[middle].start <= seconds + 0.01) low = middle + 1;
+      else high = middle;
+    }
+    const row = this.rows[low - 1];
+    return row && row.text !== undefined && seconds < row.end + 0.5 ? low - 1 : -1;
+  }
+}
+
+function merge(rows, { lines, gaps }) {
+  const known = new Set(rows.filter((row) => row.text === undefined).map((row) => row.start));
+  const fresh = gaps.filter((gap) => !known.has(gap.start));
+  return [...rows, ...lines, ...fresh].sort((a, b) => a.start - b.start);
+}

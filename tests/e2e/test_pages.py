@@ -1,0 +1,371 @@
+"""The pages in a real browser, on a real coordinator, with a worker beside it.
+
+The whisper server is a stand-in, for here it matters that words are shown, not which. Nothing that
+a page logs as an error is let pass: a script that breaks, or one that the Content-Security-Policy
+forbids, fails the test that it happens in.
+"""
+
+import base64
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pymongo
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+from stt.database import Database
+from tests.coordinator_app import PEOPLES_KEY, KeyedSession
+from tests.coordinator_process import CoordinatorProcess, running_process
+from tests.mongo_process import missing
+from tests.queue_builder import START, add_chunks, add_source
+from tests.scripted_server import Answer, ScriptedServer
+from tests.speech import opus_tone
+from tests.worker_process import until, worker_processes
+
+MARKUP = "<img src=x onerror=alert(1)>.opus"
+PAGES = ("/", "/upload", "/recordings", "/search", "/nodes", "/quarantine", "/settings")
+WAIT_MS = 20_000
+NARROW = 360
+
+
+@dataclass(frozen=True)
+class House:
+    """All that runs behind the pages."""
+
+    coordinator: CoordinatorProcess
+    database: Database
+    recording: bytes
+
+    @property
+    def url(self) -> str:
+        return self.coordinator.url
+
+
+def said(number: int, upload: bytes) -> Answer:
+    """Two lines for each chunk; the longest chunks take a moment, so that they are seen in work."""
+    segments = [
+        {"start": start, "end": start + 1.5, "text": text, "avg_logprob": -0.1}
+        for start, text in ((0.5, f"harbour {number}"), (4.0, f"<b>boat</b> {number}"))
+    ]
+    text = " ".join(str(segment["text"]) for segment in segments)
+    body = {"text": text, "language": "en", "segments": segments}
+    return Answer(body=body, delay_seconds=0.3)
+
+
+@pytest.fixture(scope="module")
+def house(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    name = f"stt_test_{uuid.uuid4().hex[:12]}"
+    folder = tmp_path_factory.mktemp("pages")
+    try:
+        with (
+            Database(mongo_url, name) as database,
+            ScriptedServer(said).running() as server,
+            worker_processes(mongo_url, name) as workers,
+            running_process(mongo_url, name, folder) as coordinator,
+        ):
+            database.ensure_indexes()
+            workers.start(server.url, "--watch", "--workers", "1")
+            yield House(coordinator, database, opus_tone(70))
+    finally:
+        with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
+            client.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        missing("chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def session(browser: Browser, house: House) -> Iterator[BrowserContext]:
+    """A browser that is logged in, as a person does it."""
+    context = browser.new_context(base_url=house.url)
+    context.set_default_timeout(WAIT_MS)
+    expect.set_options(timeout=WAIT_MS)
+    page = context.new_page()
+    page.goto("/recordings")
+    log_in(page)
+    expect(page.get_by_role("heading", name="Recordings")).to_be_visible()
+    page.close()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(session: BrowserContext) -> Iterator[Page]:
+    """A new tab; whatever it logs as an error fails the test."""
+    page = session.new_page()
+    faults: list[str] = []
+    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("dialog", lambda dialog: faults.append(f"a dialog opened: {dialog.message}"))
+    yield page
+    page.close()
+    assert faults == []
+
+
+def log_in(page: Page, key: str = PEOPLES_KEY) -> None:
+    page.get_by_label("Key").fill(key)
+    page.get_by_role("button", name="Log in").click()
+
+
+def drop(page: Page, target: Locator, name: str, content: bytes) -> None:
+    """Lets go of a file over `target`, as a mouse does."""
+    transfer = page.evaluate_handle(
+        """([name, content]) => {
+            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name));
+            return transfer;
+        }""",
+        [name, base64.b64encode(content).decode()],
+    )
+    for event in ("dragenter", "dragover", "drop"):
+        target.dispatch_event(event, {"dataTransfer": transfer})
+
+
+def heard_at(page: Page) -> tuple[str, float]:
+    """The chunk that plays, and where in it: seconds."""
+    playing: list[object] = page.evaluate(
+        """() => {
+            const audio = [...document.querySelectorAll(".player audio")].find((a) => !a.paused);
+            return audio ? [audio.getAttribute("src"), audio.currentTime] : ["", 0];
+        }"""
+    )
+    return str(playing[0]), float(str(playing[1]))
+
+
+def test_a_wrong_key_is_told_and_the_right_one_leads_to_the_page_that_was_asked_for(
+    browser: Browser, house: House
+) -> None:
+    context = browser.new_context(base_url=house.url)
+    page = context.new_page()
+    page.goto("/nodes")
+    log_in(page, "not the key")
+    expect(page.get_by_role("alert")).to_have_text("This key is wrong.")
+    log_in(page)
+    expect(page.get_by_role("heading", name="Nodes")).to_be_visible()
+    assert page.url == f"{house.url}/nodes"
+    cookie = next(c for c in context.cookies() if c["name"] == "stt_session")
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_label("Key")).to_be_visible()
+    page.goto("/settings")
+    expect(page.get_by_label("Key")).to_be_visible()
+    context.close()
+
+
+def test_a_recording_that_is_dropped_in_is_watched_until_it_is_transcribed(
+    page: Page, house: House
+) -> None:
+    page.goto("/upload")
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    drop(page, page.locator(".dropzone"), MARKUP, house.recording)
+    row = page.get_by_role("listitem").filter(has_text=MARKUP)
+    expect(row).to_have_attribute("data-state", "done")
+    expect(row).to_contain_text("Transcribed: 3 of 3 chunks")
+    row.get_by_role("link", name=MARKUP).click()
+    expect(page.get_by_role("heading", name=MARKUP)).to_be_visible()
+    assert page.locator("img[src=x]").count() == 0
+    lines = page.locator(".transcript .line")
+    expect(lines).to_have_count(6)
+    assert page.title() == f"{MARKUP} · stt"
+
+
+def test_a_click_on_a_line_lets_one_hear_that_place_and_what_follows_it(
+    page: Page, house: House
+) -> None:
+    recording = uploaded(house)
+    page.goto(f"/recordings/{recording['id']}")
+    with house.coordinator.person() as person:
+        answer = person.get(f"/api/recordings/{recording['id']}/chunks")
+    chunks = answer.json()["chunks"]
+    lines = page.locator(".transcript .line")
+    expect(lines).to_have_count(6)
+    assert page.locator(".transcript b").count() == 0
+    lines.nth(3).click()
+    until(lambda: heard_at(page)[0] == f"/chunks/{chunks[1]['id']}.opus")
+    assert heard_at(page)[1] == pytest.approx(4.0, abs=3.0)
+    assert lines.nth(3).get_attribute("aria-current") == "true"
+    # On into the next chunk, which begins where this one ends.
+    page.get_by_label("Place").fill(str(round(chunks[2]["offset"]) - 1))
+    until(lambda: heard_at(page)[0] == f"/chunks/{chunks[2]['id']}.opus")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_a_transcript_is_downloaded_as_subtitles(page: Page, house: House, tmp_path: Path) -> None:
+    page.goto(f"/recordings/{uploaded(house)['id']}")
+    page.get_by_text("Download").click()
+    with page.expect_download() as started:
+        page.get_by_role("link", name="Subtitles (.srt)").click()
+    file = tmp_path / "transcript.srt"
+    started.value.save_as(file)
+    assert started.value.suggested_filename.endswith(".srt")
+    assert re.match(r"1\n00:00:00,500 --> 00:00:02,000\nharbour \d\n", file.read_text())
+
+
+def test_a_found_word_is_marked_and_leads_to_its_place(page: Page, house: House) -> None:
+    uploaded(house)
+    page.goto("/search")
+    page.get_by_role("searchbox").fill("HARBOUR")
+    page.get_by_role("button", name="Search").click()
+    hits = page.locator(".hit")
+    expect(hits).to_have_count(3)
+    assert hits.locator("mark").all_inner_texts() == ["harbour"] * 3
+    hits.nth(1).click()
+    expect(page.locator(".transcript .is-heard .line")).to_be_focused()
+
+
+def test_a_node_is_seen_to_join_and_is_renamed_and_removed(page: Page, house: House) -> None:
+    page.goto("/nodes")
+    expect(page.get_by_text("No machine has joined yet")).to_be_visible()
+    page.get_by_role("button", name="Join a machine").click()
+    command = page.locator(".join code").first.inner_text()
+    code = command.rpartition("--code ")[2]
+    assert command.startswith(f"stt node register --server {house.url} ")
+    key = node_joins(house, code, "<i>M4</i>")
+    card = page.get_by_role("article").filter(has=page.get_by_role("heading", name="<i>M4</i>"))
+    expect(card).to_contain_text("online")
+    card.get_by_role("button", name="Edit").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("M4 MacBook Pro")
+    page.get_by_role("button", name="Save").click()
+    renamed = page.get_by_role("heading", name="M4 MacBook Pro")
+    expect(renamed).to_be_visible()
+    page.get_by_role("button", name="Remove M4 MacBook Pro").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(renamed).to_have_count(0)
+    with KeyedSession(house.url, key) as node:
+        assert node.get("/status").status_code == 410
+
+
+def test_the_key_of_a_node_that_is_added_by_hand_is_shown_once(page: Page, house: House) -> None:
+    page.goto("/nodes")
+    page.get_by_role("button", name="Add by hand").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("By hand")
+    dialog.get_by_role("button", name="Add").click()
+    expect(dialog).to_contain_text("It is shown this once")
+    shown = re.search(r'"api_key": "([^"]+)"', dialog.locator("code").last.inner_text())
+    assert shown
+    with KeyedSession(house.url, shown[1]) as node:
+        assert node.get("/status").status_code == 200
+    dialog.get_by_role("button", name="Done").click()
+    page.reload()
+    expect(page.get_by_role("heading", name="By hand")).to_be_visible()
+    assert shown[1] not in page.content()
+
+
+def test_a_chunk_in_quarantine_is_retried_and_leaves(page: Page, house: House) -> None:
+    fault = {"at": START, "worker": "a_1", "kind": "refused", "message": "<b>no</b> audio"}
+    source = add_source(house.database, filename="broken.mp3", duration=30.0, chunk_count=1)
+    [chunk_id] = add_chunks(
+        house.database, 1, source_id=source, audio=opus_tone(1), failed_at=START,
+        attempts=3, errors=[fault],
+    )  # fmt: skip
+    page.goto("/quarantine")
+    row = page.get_by_role("listitem").filter(has_text="broken.mp3").first
+    expect(row).to_contain_text("<b>no</b> audio")
+    expect(row.locator("audio")).to_have_attribute("src", f"/chunks/{chunk_id}.opus")
+    row.get_by_role("button", name="Retry").click()
+    expect(page.get_by_text("Nothing is here.")).to_be_visible()
+    page.get_by_role("link", name="Recordings").click()
+    done = page.get_by_role("row").filter(has_text="broken.mp3")
+    expect(done).to_contain_text("1 of 1 chunk")
+
+
+def test_a_setting_is_changed_and_put_back(page: Page) -> None:
+    page.goto("/settings")
+    field = page.get_by_label("Heartbeat")
+    usual = field.input_value()
+    field.fill("12")
+    page.get_by_role("button", name="Save").click()
+    page.reload()
+    expect(field).to_have_value("12")
+    page.get_by_role("button", name=f"back to {usual}").click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved")).to_be_visible()
+    expect(field).to_have_value(usual)
+
+
+def test_what_the_coordinator_refuses_is_told_in_its_own_words(
+    session: BrowserContext,
+) -> None:
+    page = session.new_page()  # the browser logs every refusal as an error
+    page.goto("/recordings/000000000000000000000000")
+    expect(page.get_by_text("There is no such recording.")).to_be_visible()
+    page.goto("/settings")
+    page.get_by_label("Heartbeat").fill("-3")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("heartbeat_seconds")
+    page.close()
+
+
+def test_without_a_web_socket_the_pages_ask_every_few_seconds(page: Page) -> None:
+    page.route_web_socket("**/ws/dashboard", lambda socket: socket.close())
+    page.goto("/")
+    expect(page.get_by_text("Polling", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="Queue")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_fits_a_phone_and_begins_with_a_way_past_the_menu(page: Page, path: str) -> None:
+    page.set_viewport_size({"width": NARROW, "height": 700})
+    page.goto(path)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW
+    assert page.locator("a, button, input").first.inner_text() == "Skip to the page"
+    page.get_by_role("button", name="Menu").click()
+    expect(page.get_by_role("link", name="Settings")).to_be_visible()
+
+
+def test_nothing_but_the_files_of_the_pages_is_served(house: House) -> None:
+    with house.coordinator.person() as person, KeyedSession(house.url, None) as stranger:
+        assert person.get("/static/app.js").status_code == 200
+        for path in ("../routes/pages.py", "%2e%2e/app.py", "..%2fapp.py", "pages", "none.js", ""):
+            assert person.get(f"/static/{path}").status_code == 404
+            assert stranger.get(f"/login/{path}").status_code in (401, 404)
+        assert stranger.get("/login/login.css").status_code == 200
+        assert stranger.get("/static/app.js").status_code == 401
+
+
+def uploaded(house: House) -> dict[str, object]:
+    """The recording of the first test, or the same one sent by a program."""
+    with house.coordinator.person() as person:
+        answer = person.post("/upload", files={"file": (MARKUP, house.recording)})
+        answer.raise_for_status()
+
+        def found() -> dict[str, object] | None:
+            query = {"search": MARKUP, "state": "done"}
+            listed = person.get("/api/recordings", params=query).json()["recordings"]
+            return listed[0] if listed else None
+
+        until(found)
+        recording = found()
+    assert recording is not None
+    return recording
+
+
+def node_joins(house: House, code: str, name: str) -> str:
+    """What `stt node register` and a first heartbeat say; the node's key."""
+    with KeyedSession(house.url, None) as machine:
+        body = {"code": code, "name": name, "platform": "macOS 26"}
+        answer = machine.post("/api/nodes/register", json=body)
+        assert answer.status_code == 201, answer.text
+        node, key = answer.json()["node"], str(answer.json()["api_key"])
+    with KeyedSession(house.url, key) as machine:
+        report = {"worker_id": f"{node['id']}_1", "server": "http://127.0.0.1:8081"}
+        beat = machine.post(f"/api/nodes/{node['id']}/heartbeat", json=report)
+        assert beat.status_code == 200, beat.text
+    return key
