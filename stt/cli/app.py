@@ -12,7 +12,7 @@ from pathlib import Path
 
 import typer
 
-from stt.cli import export, queue, status, submit, transcribe, work
+from stt.cli import coordinator, export, node, queue, search, status, submit, transcribe, work
 from stt.cli.render import note
 from stt.errors import SttError
 
@@ -33,7 +33,10 @@ app.command("status", epilog=status.EXAMPLES)(status.status_command)
 app.command("workers", epilog=status.WORKERS_EXAMPLES)(status.workers_command)
 app.command("export", epilog=export.EXAMPLES)(export.export_command)
 app.command("retry", epilog=queue.RETRY_EXAMPLES)(queue.retry_command)
+app.command("search", epilog=search.EXAMPLES)(search.search_command)
 app.command("release", epilog=queue.RELEASE_EXAMPLES)(queue.release_command)
+app.add_typer(node.node_app)
+app.command("coordinator", epilog=coordinator.EXAMPLES)(coordinator.coordinator_command)
 
 
 def main() -> None:

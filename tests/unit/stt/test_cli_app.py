@@ -1,8 +1,9 @@
 """The command line itself: usage errors, help, exit codes, secrets; no database is reached."""
 
+import dataclasses
 from contextlib import nullcontext
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import pytest
 import typer
@@ -13,6 +14,7 @@ from stt.cli.connect import place_of
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected, NotFound, ServerUnavailable
 from stt.settings import Settings, flag_of, load_settings
 from stt.stats import Stats
+from stt.stored_options import Options
 from stt.worker import WorkOptions
 
 COMMANDS = ["transcribe", "ingest", "status", "workers", "export", "retry", "release"]
@@ -61,13 +63,23 @@ def test_every_command_has_examples_in_its_help(stt: Run, command: str) -> None:
     assert f"Examples:\n    stt {command}" in stt.out
 
 
-def test_every_setting_has_a_flag_but_for_the_key(stt: Run) -> None:
-    stt("--help")
+ON_THE_PAGE = {field.name for field in dataclasses.fields(Options)}
+"""What has its place on the coordinator's page "Settings", and no flag."""
+
+
+def test_every_setting_has_a_flag_but_for_keys(stt: Run) -> None:
+    helps = ""
+    for command in ((), ("coordinator",), ("node",), ("node", "register")):
+        stt(*command, "--help")
+        helps += stt.out
     names = {
-        str(field.validation_alias or name).upper() for name, field in Settings.model_fields.items()
+        str(field.validation_alias or name).upper()
+        for name, field in Settings.model_fields.items()
+        if name not in ON_THE_PAGE
     }
-    assert {name for name in names if name not in stt.out} == set()
-    assert "--api-key" not in stt.out
+    assert {name for name in names if name not in helps} == set()
+    assert "--api-key" not in helps
+    assert "--coordinator-key" not in helps
 
 
 @pytest.mark.parametrize(
@@ -169,9 +181,12 @@ def test_what_the_log_has_said_is_not_said_twice(stt: Run, monkeypatch: pytest.M
 
 
 def test_every_flag_that_a_wrong_setting_may_name_is_one_of_the_command() -> None:
-    options = {o for p in typer.main.get_command(program.app).params for o in p.opts}
-    named = {flag_of(field) for field in Settings.model_fields}
-    assert named - options == {"--api-key"}
+    root: Any = typer.main.get_command(program.app)
+    commands = [root, root.commands["coordinator"], root.commands["node"].commands["register"]]
+    options = {o for command in commands for p in command.params for o in p.opts}
+    named = {flag_of(field) for field in Settings.model_fields if field not in ON_THE_PAGE}
+    # Keys, which others could read; and where they lie.
+    assert named - options == {"--api-key", "--coordinator-key", "--config-dir"}
 
 
 def test_an_unforeseen_error_shows_where_it_happened(
@@ -193,8 +208,10 @@ class FakeWorker:
     errors: ClassVar[int] = 0
     was_interrupted: ClassVar[bool] = False
 
-    def __init__(self, _: object, settings: Settings, options: WorkOptions) -> None:
-        FakeWorker.given = settings, options
+    @classmethod
+    def at_database(cls, _: object, settings: Settings, options: WorkOptions) -> "FakeWorker":
+        cls.given = settings, options
+        return cls()
 
     def run(self) -> Stats:
         stats = Stats()

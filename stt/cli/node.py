@@ -1,0 +1,325 @@
+"""`stt node …`: this machine works for a fleet that it reaches through a coordinator."""
+
+import os
+import platform
+import sys
+import threading
+import webbrowser
+from dataclasses import asdict
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+
+from stt.cli.connect import AsJson, settings_of
+from stt.cli.node_service import service_app
+from stt.cli.render import Progress, live_progress, note, say, setup_logging, show_json
+from stt.cli.wording import clock, plural
+from stt.errors import ConfigError
+from stt.signals import on_signals
+
+EXAMPLES = """\b
+Examples:
+  stt node register --server https://stt.example.org --name "M4 MacBook Pro"
+  stt node start                                       work, and stay
+  stt node start --server-url http://gpu-box:8081      with the whisper server of another machine
+  stt node start --required-empty-checks 1             until the queue is empty
+  stt node status
+
+\b
+The join code comes from the coordinator's page "Nodes". It is asked for, or taken from
+STT_JOIN_CODE. What this machine is then known by lies in node.json, in the folder STT_CONFIG_DIR.
+"""
+
+START_EXAMPLES = """\b
+Without --server-url or STT_SERVER_URL a whisper server is started for as long as the node runs,
+with the model that suits this machine, or that a person chose for it at the coordinator.
+
+\b
+A node stays: through an empty queue, a coordinator that is away, servers that are away. A stop
+condition (a flag below, or its name in the environment) makes it heed them all, as `stt` does;
+--limit and --max-minutes end it in any case.
+
+\b
+Exit codes: 0 all well · 1 finished, some chunks failed · 2 usage
+            3 configuration or key, removed from the coordinator · 4 coordinator unreachable
+            5 whisper server unreachable · 130 interrupted
+"""
+
+STATUS_EXAMPLES = """\b
+Examples:
+  stt node status
+  stt node status --json | jq .jobs
+
+\b
+Exit codes: 0 it runs · 1 it does not run · 3 not registered, or removed · 4 the coordinator is away
+"""
+
+_MODULES = ("fastapi", "filelock", "uvicorn", "websockets")
+_NOT_RUNNING = 1
+
+node_app = typer.Typer(
+    name="node",
+    help="Work for a fleet through a coordinator, without a database.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    epilog=EXAMPLES,
+)
+node_app.add_typer(service_app, name="service")
+
+
+@node_app.command("register")
+def register_command(
+    ctx: typer.Context,
+    server: Annotated[
+        str, typer.Option("--server", metavar="URL", help="The coordinator's address.")
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="What people call it; the machine's own name."),
+    ] = None,
+    code: Annotated[
+        str | None,
+        typer.Option(
+            "--code",
+            metavar="CODE",
+            help="The join code. Others on this machine can read flags: without this one it is"
+            " asked for, or taken from STT_JOIN_CODE.",
+        ),
+    ] = None,
+) -> None:
+    """Join a coordinator with a join code from its page."""
+    _check_installed()
+    from stt.node.credentials import CredentialsFile
+    from stt.node.registration import register
+
+    settings = settings_of(ctx)
+    setup_logging(settings.log_format, to_stderr=True)
+    if code is None and settings.join_code is not None:
+        code = settings.join_code.get_secret_value()
+    file = CredentialsFile(settings.config_dir)
+    made = register(file, server, name or _machine_name(), code or _asked_code())
+    say(f"Registered as {made.name!r} ({made.node_id}) at {made.server_url}")
+    say("Start it with: stt node start")
+
+
+@node_app.command("start", epilog=START_EXAMPLES)
+def start_command(
+    ctx: typer.Context,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Do not open the node's page in a browser.")
+    ] = False,
+    page_port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65_535, metavar="PORT", help="The node's page, on this machine alone."
+        ),
+    ] = 8001,
+    server_url: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Whisper server; may be repeated (STT_SERVER_URL)."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="M", help="Whisper model, unless the coordinator names one (STT_MODEL)."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Calls in flight at most (MAX_PARALLEL_WORKERS; 4)."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Stop after N chunks (NODE_LIMIT).")
+    ] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MIN", help="Stop after so long; what is in flight ends (NODE_MAX_MINUTES)."
+        ),
+    ] = None,
+    required_empty_checks: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Stop when so many looks in a row find the queue empty"
+            " (NODE_REQUIRED_EMPTY_CHECKS).",
+        ),
+    ] = None,
+    empty_queue_wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", help="Time between looks at an empty queue (NODE_EMPTY_QUEUE_WAIT)."
+        ),
+    ] = None,
+    idle_timeout_minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MIN",
+            help="Stop when there was nothing to do for so long (NODE_IDLE_TIMEOUT_MINUTES).",
+        ),
+    ] = None,
+    server_unreachable_minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MIN",
+            help="Stop when no whisper server answers for so long"
+            " (NODE_SERVER_UNREACHABLE_MINUTES).",
+        ),
+    ] = None,
+    max_consecutive_failures: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Stop when whisper servers fail so often in a row"
+            " (NODE_MAX_CONSECUTIVE_FAILURES).",
+        ),
+    ] = None,
+    newest_first: Annotated[
+        bool, typer.Option("--newest-first", help="Take the newest chunks first.")
+    ] = False,
+    log_format: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="auto, text or json (STT_LOG_FORMAT; auto)."),
+    ] = None,
+) -> None:
+    """Go to work as the node that this machine is registered as."""
+    _check_installed()
+    from stt.node.page import page
+    from stt.node.registration import warn_if_unprotected
+    from stt.node.runtime import registered_node
+
+    settings = settings_of(
+        ctx,
+        server_urls=tuple(server_url) if server_url else None,
+        model=model,
+        max_parallel_workers=workers,
+        limit=limit,
+        max_minutes=max_minutes,
+        required_empty_checks=required_empty_checks,
+        empty_queue_wait_seconds=empty_queue_wait,
+        idle_timeout_minutes=idle_timeout_minutes,
+        server_unreachable_minutes=server_unreachable_minutes,
+        max_consecutive_failures=max_consecutive_failures,
+        log_format=log_format,
+    )
+    setup_logging(settings.log_format)
+
+    def snapshot() -> Progress:
+        counts, in_flight = node.progress()
+        done = sum(counts.get(ending, 0) for ending in ("transcribed", "empty", "error"))
+        return Progress(done, None, counts.get("error", 0), in_flight)
+
+    with (
+        on_signals(_interrupt),
+        registered_node(settings) as node,
+        page(node, page_port) as url,
+    ):
+        node.tell_page(url)
+        warn_if_unprotected(node.link.url)
+        if not no_browser and _has_display():
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+        with live_progress(snapshot):
+            ending = node.run(newest_first=newest_first)
+    if ending.was_interrupted:
+        raise typer.Exit(130)
+    if ending.has_failures:
+        raise typer.Exit(1)
+
+
+@node_app.command("status", epilog=STATUS_EXAMPLES)
+def status_command(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show where this machine is registered, whether the coordinator answers, what it is at."""
+    _check_installed()
+    from stt.node.credentials import CredentialsFile
+    from stt.node.registration import Standing, standing
+
+    found: Standing = standing(CredentialsFile(settings_of(ctx).config_dir))
+    trouble = found.trouble
+    if as_json:
+        show_json(asdict(found) | {"trouble": str(trouble) if trouble else None})
+    else:
+        for line in _status_lines(found):
+            say(line)
+    if trouble is not None:
+        if as_json:
+            raise typer.Exit(trouble.exit_code)
+        raise trouble
+    if not found.is_running:
+        raise typer.Exit(_NOT_RUNNING)
+
+
+@node_app.command("unregister")
+def unregister_command(
+    ctx: typer.Context,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Also if the coordinator is away, or node.json is broken."),
+    ] = False,
+) -> None:
+    """Leave the coordinator: what this node holds goes back, and node.json is removed."""
+    _check_installed()
+    from stt.node.credentials import CredentialsFile
+    from stt.node.registration import unregister
+
+    file = CredentialsFile(settings_of(ctx).config_dir)
+    left = unregister(file, force=force)
+    say(f"{left.name!r} has left {left.server_url}" if left else f"{file.path} is removed")
+
+
+def _status_lines(found: Any) -> list[str]:
+    if not found.is_registered:
+        return []
+    answers = {None: "answers", "removed": "has removed this node"}.get(
+        found.coordinator_state, f"answers, sees it {found.coordinator_state}"
+    )
+    if found.trouble is not None and found.coordinator_state is None:
+        answers = "does not answer"
+    process = f"runs (process {found.pid})" if found.is_running else "does not run"
+    lines = [
+        f"Node:         {found.name} ({found.node_id})",
+        f"Coordinator:  {found.server_url} {answers}",
+        f"Process:      {process}" + (f", {found.phase}" if found.phase else ""),
+    ]
+    if found.page_url:
+        lines.append(f"Page:         {found.page_url}")
+    if found.jobs:
+        lines.append(f"At work on:   {plural(len(found.jobs), 'sequence')}")
+    for job in found.jobs:
+        seconds, elapsed = (float(job.get(key) or 0) for key in ("seconds", "elapsed_seconds"))
+        name = job.get("filename") or "a recording"
+        lines.append(f"  {name}: {clock(seconds)} of audio, for {clock(elapsed)}")
+    return lines
+
+
+def _check_installed() -> None:
+    if any(find_spec(module) is None for module in _MODULES):
+        raise ConfigError("A node needs a few more libraries: pip install 'stt[node]'")
+
+
+def _asked_code() -> str:
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            'A join code is needed: set STT_JOIN_CODE. The coordinator\'s page "Nodes" makes one.'
+        )
+    code: str = typer.prompt("Join code", hide_input=True, err=True)
+    return code
+
+
+def _machine_name() -> str:
+    return platform.node() or "node"
+
+
+def _has_display() -> bool:
+    """True if a person sits there: not for a service, nor in a shell without windows."""
+    if not sys.stdout.isatty():
+        return False
+    return sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+
+
+def _interrupt() -> None:
+    """SIGTERM takes everything down again just as Ctrl-C does."""
+    note("Stopping.")
+    raise KeyboardInterrupt

@@ -1,0 +1,109 @@
+"""`stt node service …`: the node as a service of this user, started at every login."""
+
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from stt.cli.connect import settings_of
+from stt.cli.render import say
+from stt.node.credentials import CredentialsFile
+from stt.node.service import Program, service_of_this_machine
+
+_EXAMPLES = """\b
+Examples:
+  stt node service install                                     start now, and at every login
+  stt node service install -- --server-url http://gpu-box:8081  with flags of `stt node start`
+  stt node service logs --follow
+
+\b
+A systemd unit on Linux, a launchd agent on macOS; neither needs an administrator. Settings that
+are no flags, such as STT_API_KEY, go into a file .env beside node.json.
+"""
+
+service_app = typer.Typer(
+    name="service",
+    help="Keep the node running as a service of yours: systemd on Linux, launchd on macOS.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    epilog=_EXAMPLES,
+)
+
+
+@service_app.command("install")
+def install_command(
+    ctx: typer.Context,
+    flags: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- FLAG", help="Flags for `stt node start`, behind --."),
+    ] = None,
+) -> None:
+    """Write the service anew and start it, now and at every login."""
+    node = CredentialsFile(settings_of(ctx).config_dir)
+    node.load()  # a service that nobody registered would only fail
+    service = service_of_this_machine()
+    service.install(
+        Program((*_this_program(), "start", "--no-browser", *(flags or ())), node.folder)
+    )
+    say(f"The node runs as a service: {service.path}")
+    if advice := service.advice():
+        say(advice)
+
+
+@service_app.command("uninstall")
+def uninstall_command() -> None:
+    """Stop the service and remove it; the node stays registered."""
+    removed = service_of_this_machine().uninstall()
+    say("The service is removed" if removed else "There was no service of the node")
+
+
+@service_app.command("start")
+def start_command() -> None:
+    """Start the service."""
+    service_of_this_machine().start()
+    say("Started")
+
+
+@service_app.command("stop")
+def stop_command() -> None:
+    """Stop the service until the next login; the node finishes what is in flight."""
+    service_of_this_machine().stop()
+    say("Stopped")
+
+
+@service_app.command("restart")
+def restart_command() -> None:
+    """Stop the service and start it again."""
+    service_of_this_machine().restart()
+    say("Restarted")
+
+
+@service_app.command("status")
+def status_command() -> None:
+    """Say whether the service runs; exit code 1 if not."""
+    service = service_of_this_machine()
+    state = service.state()
+    if not state.is_installed:
+        say("There is no service of the node here: stt node service install")
+        raise typer.Exit(1)
+    say(f"{state.detail}: {service.path}")
+    if not state.is_running:
+        raise typer.Exit(1)
+
+
+@service_app.command("logs")
+def logs_command(
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many lines.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
+) -> None:
+    """Show the service's log."""
+    code = subprocess.call(service_of_this_machine().log_command(lines, follow))
+    raise typer.Exit(code)
+
+
+def _this_program() -> tuple[str, ...]:
+    """`stt node` as this very process was started; a built one-file program is its own."""
+    if getattr(sys, "frozen", False):
+        return (sys.executable, "node")
+    return (sys.executable, "-P", "-m", "stt", "node")

@@ -1,0 +1,117 @@
+"""The node's page, for the person at this machine: `http://127.0.0.1:8001`.
+
+It listens on this machine alone, shows and changes nothing, and answers only to a browser that
+asks for this machine by name: another site's page cannot have its own name point here and read it.
+"""
+
+import logging
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi.responses import FileResponse
+
+from stt.errors import ConfigError
+from stt.node.runtime import Node
+
+log = logging.getLogger(__name__)
+
+_HOST = "127.0.0.1"
+_NAMES = [_HOST, "localhost"]
+_MORE_PORTS = 20
+_END_SECONDS = 3.0
+_WEB = Path(__file__).with_name("web")
+_FILES = {"/": "index.html", "/node.css": "node.css", "/node.js": "node.js"}
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+        " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+_FLEET_FIELDS = ("counts", "rate", "eta_seconds", "nodes", "audio_seconds_done")
+
+
+def create_app(node: Node) -> FastAPI:
+    """The ASGI application of the page."""
+    app = FastAPI(title="stt node", openapi_url=None, docs_url=None, redoc_url=None)
+
+    @app.get("/api/state")
+    def state() -> dict[str, Any]:
+        told = node.fleet()  # first: it also finds out whether the coordinator answers
+        fleet = None if told is None else {name: told.get(name) for name in _FLEET_FIELDS}
+        return asdict(node.view()) | {"fleet": fleet}
+
+    for path, name in _FILES.items():
+        app.add_api_route(path, _file(_WEB / name), methods=["GET"])
+
+    @app.middleware("http")
+    async def add_headers(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        response = await call_next(request)
+        response.headers.update(_HEADERS)
+        return response
+
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_NAMES, www_redirect=False)
+    return app
+
+
+def _file(path: Path) -> Callable[[], Awaitable[FileResponse]]:
+    async def answer() -> FileResponse:
+        return FileResponse(path)
+
+    return answer
+
+
+@contextmanager
+def page(node: Node, port: int) -> Iterator[str]:
+    """The page's address while this is entered; where `port` is taken, it is the next free one.
+
+    Raises ConfigError if none is free.
+    """
+    with _listen(port) as listener:
+        taken = listener.getsockname()[1]
+        if taken != port and port:
+            log.info("Port %d is taken: the node's page is on port %d", port, taken)
+        config = uvicorn.Config(
+            create_app(node),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)
+        thread.start()
+        try:
+            yield f"http://{_HOST}:{taken}"
+        finally:
+            server.should_exit = True
+            thread.join(_END_SECONDS)
+
+
+def _listen(port: int) -> socket.socket:
+    candidates = range(port, min(port + _MORE_PORTS, 65_536)) if port else (0,)
+    reason = "none is free"
+    for candidate in candidates:
+        try:
+            return socket.create_server((_HOST, candidate))
+        except OSError as error:
+            reason = error.strerror or str(error)
+    raise ConfigError(
+        f"The node's page finds no port from {port} on ({reason}): name one with --page-port"
+    )

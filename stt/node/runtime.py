@@ -1,0 +1,520 @@
+"""One run of a node: from the coordinator's first answer until there is a reason to stop.
+
+```
+greet ─▶ enabled? ─▶ whisper server ─▶ worker ─┬─▶ it stops by itself, or is told to: the end
+  │         ▲  no: waits                       │
+  │         └──── paused, another model, other rules, its own server died: drained
+  └─ removed, here or at any moment later: the end, exit 3
+```
+
+The main thread goes this way. A second one, the minder, sends heartbeats while there is no worker
+that does, and stops the worker when the coordinator wants something else of this node.
+"""
+
+import logging
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+import stt
+from stt.coordinator_link import CoordinatorLink
+from stt.errors import (
+    ConfigError,
+    DatabaseUnavailable,
+    KeyRejected,
+    NodeRemoved,
+    ServerUnavailable,
+    SttError,
+)
+from stt.node.channel import Channel, Job
+from stt.node.credentials import Credentials, CredentialsFile
+from stt.node.presence import Presence
+from stt.node.whisper import WhisperServer, whisper_server
+from stt.queue import WorkerReport
+from stt.remote_queue import RemoteQueue
+from stt.settings import Settings
+from stt.wire import NodeSettings, ReportWire, Rules
+from stt.worker import Worker, WorkOptions
+
+log = logging.getLogger(__name__)
+
+Phase = Literal["connecting", "starting", "working", "paused", "waiting", "stopping"]
+
+_LOOK_SECONDS = 0.2
+_SERVER_LOOK_SECONDS = 5.0
+_LONGEST_REST_SECONDS = 10.0
+_SERVER_REST_SECONDS = 15.0
+_CONFIG_REST_SECONDS = 300.0
+_REMIND_SECONDS = 60.0
+_FLEET_SECONDS = 5.0
+_LONGEST_FILENAME = 200
+_MOST_CHUNKS_OF_A_JOB = 1_000
+_STOP_FIELDS = frozenset({
+    "required_empty_checks", "empty_queue_wait_seconds", "idle_timeout_minutes",
+    "server_unreachable_minutes", "max_consecutive_failures", "persistent",
+})  # fmt: skip
+"""Settings that say when to stop: a node that was given one of them heeds them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the coordinator wants of this node, as far as it changes how it works."""
+
+    is_enabled: bool
+    model: str | None
+    rules: Rules
+
+    @classmethod
+    def of(cls, settings: NodeSettings) -> "Wish":
+        return cls(settings.is_enabled, settings.model, settings.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run came to its end by itself, or by Ctrl-C."""
+
+    has_failures: bool
+    was_interrupted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """What a node is at, for its page and its terminal. Nothing in it is secret."""
+
+    phase: Phase
+    detail: str
+    node_id: str
+    name: str
+    server_url: str
+    is_reached: bool
+    has_channel: bool
+    priority: int
+    model: str | None
+    device: str | None
+    whisper_server: str
+    has_own_server: bool
+    jobs: tuple[Job, ...]
+    counts: dict[str, int]
+    in_flight: int
+
+
+def stays_on(settings: Settings) -> bool:
+    """True if this node is to stay through an empty queue and whatever else comes."""
+    return settings.persistent or not settings.model_fields_set & _STOP_FIELDS
+
+
+class Node:
+    """This machine as a node. `run()` it once, from the main thread if signals are to stop it."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        file: CredentialsFile,
+        settings: Settings,
+        presence: Presence,
+    ) -> None:
+        self._credentials = credentials
+        self._file = file
+        self._presence = presence
+        self._stays = stays_on(settings)
+        self._settings = settings.model_copy(update={"persistent": self._stays})
+        self._newest_first = False
+        self.link = CoordinatorLink(credentials.server_url, credentials.api_key)
+        # The time tells runs apart where the process id does not: in a container it is always 1.
+        self.worker_id = f"{credentials.node_id}_{int(time.time())}"
+        self._channel = Channel(self.link, credentials.node_id, credentials.api_key, self)
+        self._phase: Phase = "connecting"
+        self._detail = ""
+        self._remote: RemoteQueue | None = None
+        self._worker: Worker | None = None
+        self._server: WhisperServer | None = None
+        self._wish: Wish | None = None  # that the worker works by
+        self._server_is_gone = False
+        self._removal: KeyRejected | None = None
+        self._counts: Counter[str] = Counter()
+        self._has_failures = False
+        self._is_over = threading.Event()
+        self._is_reached = False
+        self._fleet: dict[str, Any] | None = None
+        self._fleet_asked_at = float("-inf")
+        self._fleet_lock = threading.Lock()
+        self._began = time.monotonic()
+
+    def run(self, *, newest_first: bool = False) -> Ending:
+        """Works until there is a reason to stop. Raises the error that ended the run early."""
+        self._newest_first = newest_first
+        self._remote = self._greet()
+        self._agree_on_name(self._remote.settings)
+        self._channel.start()
+        minder = threading.Thread(target=self._mind, name="minder", daemon=True)
+        minder.start()
+        try:
+            while (ending := self._serve()) is None:
+                pass
+            return ending
+        finally:
+            self._set_phase("stopping")
+            self._is_over.set()
+            self._channel.stop()
+
+    def view(self) -> NodeView:
+        server, remote = self._server, self._remote
+        told = remote.settings if remote else None
+        described = server.description() if server else None
+        counts, in_flight = self.progress()
+        return NodeView(
+            phase=self._phase,
+            detail=self._detail,
+            node_id=self._credentials.node_id,
+            name=told.name if told else self._credentials.name,
+            server_url=self.link.url,
+            is_reached=self._is_reached,
+            has_channel=self._channel.is_open,
+            priority=told.priority if told else 0,
+            model=(described.model if described else None) or self._model(told),
+            device=described.device if described else None,
+            whisper_server=server.urls if server else ", ".join(self._settings.server_urls),
+            has_own_server=not self._settings.server_urls,
+            jobs=self.jobs(),
+            counts=counts,
+            in_flight=in_flight,
+        )
+
+    def progress(self) -> tuple[dict[str, int], int]:
+        """How the chunks of this run have ended so far, and how many are in flight; at once."""
+        worker = self._worker
+        counts = self._counts + Counter(worker.stats.counts if worker else {})
+        return dict(counts), worker.in_flight if worker else 0
+
+    def tell_page(self, url: str) -> None:
+        """Where its page is, for `stt node status`."""
+        self._presence.tell(page_url=url)
+        log.info("The node's page: %s", url)
+
+    def fleet(self) -> dict[str, Any] | None:
+        """The whole queue as the coordinator tells it, a few seconds old; None while it is away."""
+        with self._fleet_lock:
+            if time.monotonic() - self._fleet_asked_at > _FLEET_SECONDS:
+                self._fleet = self._asked_fleet()
+                self._fleet_asked_at = time.monotonic()
+            return self._fleet
+
+    def _asked_fleet(self) -> dict[str, Any] | None:
+        try:
+            told = self.link.ask("GET", "/status", timeout_seconds=_FLEET_SECONDS)
+        except DatabaseUnavailable:
+            self._is_reached = False
+            return None
+        except SttError as error:
+            log.debug("fleet: %s", error)
+            return None
+        self._is_reached = True
+        return told if isinstance(told, dict) else None
+
+    # What the channel tells.
+
+    def settings_changed(self, settings: NodeSettings) -> None:
+        if self._remote is not None and settings.id == self._credentials.node_id:
+            self._remote.settings = settings
+
+    def claims_were_cancelled(self) -> None:
+        if self._worker is not None:
+            self._worker.check_claims()
+
+    def was_removed(self) -> None:
+        if self._removal is None:
+            self._removal = NodeRemoved("")
+
+    def jobs(self) -> tuple[Job, ...]:
+        worker = self._worker
+        if worker is None:
+            return ()
+        return tuple(
+            Job(
+                tuple(str(chunk.id) for chunk in call.chunks[:_MOST_CHUNKS_OF_A_JOB]),
+                _printable(call.filename),
+                round(call.seconds, 1),
+                round(call.elapsed_seconds, 1),
+            )
+            for call in worker.calls()
+        )
+
+    def test(self, limit_seconds: float) -> str:
+        """Raises SttError with what is wrong."""
+        server = self._server
+        if server is None:
+            raise SttError(f"The node is {self._phase}" + (self._detail and f": {self._detail}"))
+        began = time.monotonic()
+        try:
+            return server.test(limit_seconds)
+        except SttError:
+            jobs = len(self.jobs())
+            if jobs and time.monotonic() - began >= limit_seconds:
+                return f"At work on {jobs} recording(s): a test has to wait its turn behind them"
+            raise
+
+    # The way of the main thread.
+
+    def _greet(self) -> RemoteQueue:
+        """Gives back what an earlier process still holds, and is told how to work."""
+        path = f"/api/nodes/{self._credentials.node_id}"
+        started = {"worker_id": self.worker_id}  # spared, should this request be done late
+        rest_seconds, remind_at = 0.5, 0.0
+        while True:
+            try:
+                released = self.link.ask("POST", f"{path}/restarted", body=started)["released"]
+                told = self.link.ask("POST", f"{path}/heartbeat", body=self._idle_report())
+                settings = NodeSettings.model_validate(told)
+            except DatabaseUnavailable as error:
+                if not self._stays:
+                    raise
+                self._set_phase("connecting", str(error))
+                if time.monotonic() >= remind_at:
+                    log.warning("Waits for the coordinator: %s", error)
+                    remind_at = time.monotonic() + _REMIND_SECONDS
+                time.sleep(rest_seconds * random.uniform(0.5, 1.0))
+                rest_seconds = min(rest_seconds * 2, _LONGEST_REST_SECONDS)
+            except NodeRemoved as error:
+                raise self._farewell() from error
+            except (ValidationError, KeyError, TypeError) as error:
+                raise ConfigError(f"{self.link.url} does not answer like a coordinator") from error
+            else:
+                self._is_reached = True
+                log.info("Node %s works for %s", self._credentials.name, self.link.url)
+                if released:
+                    log.info("Gave back %d chunk(s) that it held before it was started", released)
+                return self._remote_queue(settings)
+
+    def _agree_on_name(self, told: NodeSettings) -> None:
+        """A name that a person wrote into node.json goes to the coordinator, and one that was
+        given there comes back: what has changed since both agreed is the newer one."""
+        ours, known = self._credentials.name, self._presence.traces().known_name
+        try:
+            if told.name != ours and known == ours:
+                self._credentials = replace(self._credentials, name=told.name)
+                self._file.save(self._credentials)
+                log.info("This node is called %s now", told.name)
+            elif told.name != ours:
+                path = f"/api/nodes/{told.id}"
+                ours = self.link.ask("PATCH", path, body={"name": ours})["name"]
+                log.info("The coordinator calls this node %s now", ours)
+                self._presence.tell(known_name=self._credentials.name)
+                return
+        except DatabaseUnavailable as error:
+            log.warning("The name is told at the next start: %s", error)
+            return
+        except SttError as error:
+            log.warning("The name stays as it is: %s", error)
+            return
+        self._presence.tell(known_name=told.name)
+
+    def _serve(self) -> Ending | None:
+        """As long as one whisper server will do; None to begin anew."""
+        wish = self._wait_until_enabled()
+        model = self._model_of(wish)
+        self._set_phase("starting")
+        try:
+            with whisper_server(self._settings, model) as server:
+                self._server, self._server_is_gone = server, False
+                while not self._server_is_gone:
+                    wish = self._wanted()
+                    if not wish.is_enabled or self._model_of(wish) != model:
+                        return None
+                    if (ending := self._work(server, wish)) is not None:
+                        return ending
+        except NodeRemoved as error:
+            raise self._farewell() from error
+        except KeyRejected:
+            raise
+        except ConfigError as error:
+            if wish.model is None:  # it is for this machine's own settings to mend
+                raise
+            log.error("Cannot work as the coordinator wants: %s", error)
+            self._wait_for_another(wish, str(error), _CONFIG_REST_SECONDS)
+        except ServerUnavailable as error:
+            if not self._stays:
+                raise
+            log.warning("%s; tries again in %g s", error, _SERVER_REST_SECONDS)
+            self._wait_for_another(wish, str(error), _SERVER_REST_SECONDS)
+        finally:
+            self._server = None
+        return None
+
+    def _work(self, server: WhisperServer, wish: Wish) -> Ending | None:
+        """One worker, until it stops; None if another one has to go on."""
+        assert self._remote is not None
+        rest = self._rest_of_the_run()
+        if rest is None:
+            return Ending(self._has_failures, was_interrupted=False)
+        options, minutes = rest
+        rules = wish.rules
+        settings = server.settings.model_copy(
+            update={
+                "lease_seconds": rules.lease_seconds,
+                "max_attempts": rules.max_attempts,
+                "max_expirations": rules.max_expirations,
+                "chunk_timeout_seconds": rules.chunk_timeout_seconds,
+                "max_minutes": minutes,
+            }
+        )
+        options = replace(options, report_seconds=rules.heartbeat_seconds)
+        remote = self._remote = self._remote_queue(self._remote.settings)
+        worker = Worker(remote.queue(), settings, options, self.worker_id)
+        self._wish, self._worker = wish, worker
+        self._set_phase("working")
+        try:
+            worker.run()
+        except DatabaseUnavailable:
+            if not self._stays:
+                raise
+            self._is_over.wait(1.0)  # away just when the worker began
+        except SttError:
+            if self._removal is not None:
+                raise self._farewell() from None
+            raise
+        finally:
+            self._set_phase("stopping")
+            self._worker, self._wish = None, None
+            self._counts.update(worker.stats.counts)
+            self._has_failures = self._has_failures or worker.stats.has_failures
+        if self._removal is not None:
+            raise self._farewell()
+        if worker.was_interrupted or not worker.was_told_to_stop:
+            return Ending(self._has_failures, worker.was_interrupted)
+        return None
+
+    def _rest_of_the_run(self) -> tuple[WorkOptions, float | None] | None:
+        """What is left of the limits after earlier workers of this run; None if nothing is."""
+        limit, minutes = self._settings.limit, self._settings.max_minutes
+        done = sum(self._counts[ending] for ending in ("transcribed", "empty", "error"))
+        limit = None if limit is None else limit - done
+        if minutes is not None:
+            minutes -= (time.monotonic() - self._began) / 60
+        if (limit is not None and limit <= 0) or (minutes is not None and minutes <= 0):
+            return None
+        return WorkOptions(limit, self._newest_first, watch=self._stays), minutes
+
+    def _wait_until_enabled(self) -> Wish:
+        is_told = False
+        while not (wish := self._wanted()).is_enabled:
+            if not is_told:
+                is_told = True
+                self._set_phase("paused", "a person has paused it at the coordinator")
+                log.info("Paused by the coordinator: waits until it is let to work again")
+            self._is_over.wait(_LOOK_SECONDS)
+        if is_told:
+            log.info("The coordinator lets this node work again")
+        return wish
+
+    def _wait_for_another(self, wish: Wish, why: str, seconds: float) -> None:
+        """Until the coordinator wants something else of this node, at most so long."""
+        self._set_phase("waiting", why)
+        until = time.monotonic() + seconds
+        while self._wanted() == wish and time.monotonic() < until:
+            self._is_over.wait(_LOOK_SECONDS)
+
+    def _wanted(self) -> Wish:
+        """Raises NodeRemoved."""
+        if self._removal is not None:
+            raise self._farewell()
+        assert self._remote is not None
+        return Wish.of(self._remote.settings)
+
+    def _farewell(self) -> KeyRejected:
+        if self._removal is not None and not isinstance(self._removal, NodeRemoved):
+            return self._removal
+        return NodeRemoved(
+            f"This node was removed from {self.link.url}: it stops. To join again:"
+            f" `stt node unregister`, then `stt node register`."
+        )
+
+    # The minder's.
+
+    def _mind(self) -> None:
+        report_at, look_at = 0.0, 0.0
+        while not self._is_over.wait(_LOOK_SECONDS):
+            assert self._remote is not None
+            now = time.monotonic()
+            try:
+                if self._worker is not None:
+                    self._correct(self._worker)
+                    if self._server is not None and now >= look_at:
+                        look_at = now + _SERVER_LOOK_SECONDS
+                        self._server_is_gone = self._server.has_gone()
+                elif self._phase != "stopping" and now >= report_at and self._removal is None:
+                    report_at = now + self._remote.settings.rules.heartbeat_seconds
+                    self._remote.report(self.worker_id, self._idle())
+                    self._is_reached = True
+            except KeyRejected as error:
+                self._removal = error
+            except SttError as error:
+                self._is_reached = False
+                log.debug("minder: %s", error)
+            except Exception:  # whatever it is, the node must not lose its minder
+                log.exception("minder")
+
+    def _correct(self, worker: Worker) -> None:
+        """Stops a worker that goes by what is no longer true."""
+        wish = self._wish
+        if self._removal is not None:
+            worker.stop("this node was removed from the coordinator", at_once=True)
+        elif self._server_is_gone:
+            worker.stop("the node's own whisper server is gone: starts it anew")
+        elif wish is not None and (wanted := self._wanted()) != wish:
+            if not wanted.is_enabled:
+                worker.stop("paused by the coordinator")
+            elif wanted.model != wish.model:
+                worker.stop(f"another model is wanted: {wanted.model or 'our own choice'}")
+            else:
+                worker.stop("the coordinator has other rules now")
+
+    def _idle(self) -> WorkerReport:
+        return WorkerReport(
+            host=self._credentials.node_id,
+            pid=os.getpid(),
+            version=stt.__version__,
+            server=self._server.urls if self._server else "",
+            state=self._phase,
+            slots=0,
+            chunks=(),
+            counts=dict(self._counts),
+        )
+
+    def _idle_report(self) -> ReportWire:
+        return ReportWire.of(self.worker_id, self._idle())
+
+    def _remote_queue(self, settings: NodeSettings) -> RemoteQueue:
+        return RemoteQueue(self.link, settings, self.worker_id, long_poll=True)
+
+    def _model(self, told: NodeSettings | None) -> str | None:
+        return (told.model if told else None) or self._settings.model
+
+    def _model_of(self, wish: Wish) -> str | None:
+        return wish.model or self._settings.model
+
+    def _set_phase(self, phase: Phase, detail: str = "") -> None:
+        self._detail = detail
+        self._phase = phase
+
+
+@contextmanager
+def registered_node(settings: Settings) -> Iterator[Node]:
+    """The node of this machine, which no other process is meanwhile. Raises ConfigError."""
+    file = CredentialsFile(settings.config_dir)
+    credentials = file.load()
+    presence = Presence(file.folder)
+    with presence.taken():
+        yield Node(credentials, file, settings, presence)
+
+
+def _printable(filename: str) -> str:
+    """As the channel takes it: one short line."""
+    return "".join(c if c.isprintable() else " " for c in filename[:_LONGEST_FILENAME])

@@ -1,0 +1,233 @@
+"""The node as a service: its files, and what systemd and launchd are told.
+
+Neither runs in a container, so small scripts stand in for `systemctl` and `launchctl`: they write
+down what they are told, and remember what is loaded. The unit itself is read by the real systemd.
+"""
+
+import os
+import plistlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stt.errors import ConfigError, SttError
+from stt.node import service as service_module
+from stt.node.service import (
+    LaunchAgent,
+    Program,
+    SystemdUnit,
+    agent_plist,
+    service_of_this_machine,
+    unit_text,
+)
+from tests.mongo_process import missing
+
+
+class Tool:
+    """A program of this name, first on the PATH, that behaves as its script says."""
+
+    def __init__(self, folder: Path, name: str, script: str) -> None:
+        self._calls = folder / f"{name}.calls"
+        program = folder / name
+        program.write_text(f'#!/bin/sh\necho "$*" >> "{self._calls}"\ncd "{folder}"\n{script}\n')
+        program.chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        return self._calls.read_text().splitlines() if self._calls.exists() else []
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return folder
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """A path that nobody should have, and somebody does."""
+    executable = tmp_path / "my venv" / "s%tt$HOME"
+    executable.parent.mkdir()
+    executable.write_text("#!/bin/sh\n")
+    executable.chmod(0o755)
+    folder = tmp_path / "con fig%n"
+    folder.mkdir()
+    return Program((str(executable), "node", "--model", 'a"b\\c $d %e'), folder)
+
+
+def test_systemd_understands_the_unit_whatever_is_in_its_paths(
+    program: Program, tmp_path: Path
+) -> None:
+    if shutil.which("systemd-analyze") is None:
+        missing("systemd-analyze")
+    unit = tmp_path / "stt-node.service"
+    unit.write_text(unit_text(program))
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--user", str(unit)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)},
+        check=False,
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_that_look_at_the_unit_sees_what_is_wrong(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        missing("systemd-analyze")
+    unit = tmp_path / "stt-node.service"
+    unit.write_text(unit_text(Program((str(tmp_path / "absent"),), tmp_path)))
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--user", str(unit)],
+        capture_output=True,
+        env=os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)},
+        check=False,
+    )
+    assert checked.returncode != 0
+
+
+def test_arguments_reach_the_node_as_they_were_typed(program: Program) -> None:
+    text = unit_text(program)
+    assert r'"--model" "a\"b\\c $$d %%e"' in text
+    assert f"WorkingDirectory={program.folder}".replace("%", "%%") in text.splitlines()
+
+
+def test_a_node_that_was_removed_or_set_up_wrongly_is_not_started_again(program: Program) -> None:
+    lines = unit_text(program).splitlines()
+    assert "Restart=on-failure" in lines
+    assert f"RestartPreventExitStatus=2 {ConfigError.exit_code}" in lines
+
+
+@pytest.mark.parametrize("letter", ["\n", "\x1b", "\x00"])
+def test_a_path_that_would_add_a_line_to_the_unit_is_refused(letter: str) -> None:
+    with pytest.raises(ConfigError, match="control characters"):
+        unit_text(Program(("/bin/true", f"x{letter}ExecStartPre=/bin/false"), Path("/")))
+
+
+def test_a_unit_is_written_and_started_and_taken_away_again(
+    tools: Path, tmp_path: Path, program: Program
+) -> None:
+    systemctl = Tool(tools, "systemctl", "true")
+    folder = tmp_path / "systemd" / "user"
+    service = SystemdUnit(folder)
+    service.install(program)
+    assert service.path.read_text() == unit_text(program)
+    assert systemctl.calls == [
+        "--user daemon-reload",
+        "--user enable stt-node.service",
+        "--user restart stt-node.service",
+    ]
+    assert service.uninstall()
+    assert list(folder.iterdir()) == []
+    assert "--user disable --now stt-node.service" in systemctl.calls
+    assert not service.uninstall(), "there is none any more"
+
+
+def test_what_systemd_says_of_the_node_is_passed_on(tools: Path, tmp_path: Path) -> None:
+    Tool(tools, "systemctl", "printf 'ActiveState=failed\\nSubState=failed\\nExecMainStatus=3\\n'")
+    state = SystemdUnit(tmp_path).state()
+    assert not state.is_installed
+    assert not state.is_running
+    assert state.detail == "failed (failed), exit code 3"
+
+
+def test_a_refusal_of_systemd_is_told_in_its_own_words(tools: Path, program: Program) -> None:
+    Tool(tools, "systemctl", "echo 'Access denied' >&2; exit 4")
+    with pytest.raises(SttError, match=r"systemctl --user daemon-reload: Access denied"):
+        SystemdUnit(tools).install(program)
+
+
+def test_starting_what_was_never_installed_says_how_to_install_it(tmp_path: Path) -> None:
+    for service in (SystemdUnit(tmp_path), LaunchAgent(tmp_path, 501)):
+        for action in (service.start, service.stop, service.restart):
+            with pytest.raises(ConfigError, match="stt node service install"):
+                action()
+
+
+def test_a_container_has_no_services_and_is_told_what_to_do_instead(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Tool(tools, "systemctl", "echo 'Failed to connect to bus: No medium found' >&2; exit 1")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"No medium found.*by hand.*stt node start"):
+        service_of_this_machine()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="systemctl is not there"):
+        service_of_this_machine()
+
+
+def test_a_service_that_is_there_but_out_of_reach_is_not_taken_for_none(
+    tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Tool(tools, "systemctl", "echo 'Failed to connect to bus' >&2; exit 1")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    unit = tmp_path / "systemd" / "user" / "stt-node.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
+    with pytest.raises(SttError, match="Log in as this user") as refusal:
+        service_of_this_machine()
+    assert not isinstance(refusal.value, ConfigError)
+
+
+def test_the_log_is_the_journal_s() -> None:
+    command = SystemdUnit(Path("/")).log_command(20, follow=True)
+    assert command[0] == "journalctl"
+    assert command[-1] == "--follow"
+    assert "20" in command
+
+
+def test_the_agent_of_a_mac_starts_at_login_and_again_after_a_failure(program: Program) -> None:
+    agent: dict[str, Any] = plistlib.loads(agent_plist(program, Path("/log")))
+    assert agent["ProgramArguments"] == list(program.command)
+    assert agent["WorkingDirectory"] == str(program.folder)
+    assert agent["EnvironmentVariables"] == {"STT_CONFIG_DIR": str(program.folder)}
+    assert agent["RunAtLoad"] is True
+    assert agent["KeepAlive"] == {"SuccessfulExit": False}
+
+
+# `print` tells whether the agent is loaded; `bootout` takes a moment, as the real one does.
+_LAUNCHCTL = """
+case $1 in
+    bootstrap) touch loaded ;;
+    bootout) (sleep 0.3; rm -f loaded) >/dev/null 2>&1 & exit 36 ;;
+    print) [ -e loaded ] || { echo "Could not find service" >&2; exit 113; }
+        printf '\\tstate = running\\n\\tlast exit code = 0\\n' ;;
+esac
+"""
+
+
+def test_an_agent_is_loaded_changed_and_taken_away_again(
+    tools: Path, tmp_path: Path, program: Program
+) -> None:
+    launchctl = Tool(tools, "launchctl", _LAUNCHCTL)
+    service = LaunchAgent(tmp_path, 501)
+    service.install(program)
+    assert service.state().is_running
+    service.install(program)
+    changes = [call for call in launchctl.calls if not call.startswith("print")]
+    assert changes == [
+        f"bootstrap gui/501 {service.path}",
+        "bootout gui/501/local.stt-node",
+        f"bootstrap gui/501 {service.path}",
+    ], "loaded anew only when the old one had gone"
+    service.stop()
+    assert service.state().detail == "not loaded"
+    assert service.uninstall()
+    assert not service.path.exists()
+
+
+def test_an_agent_that_does_not_end_is_named(
+    tools: Path, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Tool(tools, "launchctl", "true")
+    monkeypatch.setattr(service_module, "_COMMAND_SECONDS", 0.3)
+    with pytest.raises(SttError, match="does not end"):
+        LaunchAgent(tmp_path, 501).install(program)
