@@ -1,6 +1,7 @@
-"""docker-compose.yml as far as it can be checked where no container engine runs."""
+"""docker-compose.yml and Dockerfile as far as they can be checked where no engine runs."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from whisper_server.settings import Settings as ServerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
+STAGES = re.split(r"(?m)^(?=FROM )", (ROOT / "Dockerfile").read_text())[1:]
+# What only the image's own start reads.
+OF_THE_IMAGE = {"COORDINATOR_URL", "NODE_NAME", "STT_JOIN_CODE"}
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def test_database_and_models_outlive_the_containers(compose: dict[str, Any]) -> 
         for service in compose["services"].values()
         for volume in service.get("volumes", [])
     }
-    assert used == named == {"database", "models"}
+    assert used == named == {"database", "models", "node", "uploads"}
 
 
 def test_no_port_is_open_to_the_network_unless_somebody_says_so(compose: dict[str, Any]) -> None:
@@ -79,15 +83,52 @@ def test_every_variable_is_a_setting_that_somebody_reads(compose: dict[str, Any]
     server = "\n".join(
         str(field.validation_alias) for field in ServerSettings.model_fields.values()
     )
-    for name in compose["services"]["worker"]["environment"]:
-        assert name in known
+    for service in ("worker", "coordinator", "node"):
+        for name in compose["services"][service]["environment"]:
+            assert name in known | OF_THE_IMAGE
     for name in compose["services"]["whisper-gpu"]["environment"]:
         assert name in ("HF_HOME", "XDG_CACHE_HOME") or f"'{name}'" in server
 
 
-def test_what_the_images_copy_is_there(compose: dict[str, Any]) -> None:
-    for service in ("worker", "whisper-gpu"):
-        for line in compose["services"][service]["build"]["dockerfile_inline"].splitlines():
-            if line.startswith("COPY "):
-                for path in line.split()[1:-1]:
-                    assert (ROOT / path).exists(), path
+def stage(name: str) -> str:
+    """What the Dockerfile says of one image."""
+    found = [text for text in STAGES if re.match(rf"FROM \S+ AS {name}\n", text)]
+    assert len(found) == 1, name
+    return found[0]
+
+
+def test_every_image_that_compose_builds_is_a_target_of_the_dockerfile(
+    compose: dict[str, Any],
+) -> None:
+    built = {n: s for n, s in compose["services"].items() if "build" in s}
+    assert set(built) == {"whisper", "whisper-gpu", "worker", "coordinator", "node"}
+    for service in built.values():
+        target = service["build"]["target"]
+        assert service["image"] == f"stt:{target}"
+        assert re.search(r"(?m)^USER stt$", stage(target)), "no image runs as root"
+        assert re.search(r"(?m)^CMD \[", stage(target))
+
+
+def test_the_images_install_extras_that_there_are_and_copy_files_that_there_are() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    text = "".join(STAGES)
+    installed = re.findall(r'pip install .* "\.(?:\[([\w,]+)\])?"', text)
+    assert len(installed) == text.count("pip install") == 5
+    assert {name for names in installed for name in names.split(",") if name} <= set(extras)
+    copied = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY ")]
+    wanted = (ROOT / ".dockerignore").read_text().splitlines()
+    for path in (path for paths in copied for path in paths):
+        assert (ROOT / path).exists(), path
+        assert f"!{path}" in wanted, "the build would not see it"
+
+
+def test_a_volume_of_compose_lies_where_the_image_keeps_its_things(
+    compose: dict[str, Any],
+) -> None:
+    for name in ("whisper", "whisper-gpu", "coordinator", "node"):
+        service = compose["services"][name]
+        (volume,) = service["volumes"]
+        folder = volume.partition(":")[2]
+        assert re.search(rf"(?m)^VOLUME {folder}$", stage(service["build"]["target"]))
