@@ -80,9 +80,10 @@ def test_a_setting_is_in_the_readme_with_its_true_default(
     assert variable in table, f"{variable} is missing in README.md"
     shown = table[variable][1].split(" (")[0].strip("`")
     if field.default_factory is not None:
-        assert variable == "STT_DATA_DIR"
+        assert variable in ("STT_DATA_DIR", "STT_CONFIG_DIR")
         monkeypatch.setattr("sys.platform", "linux")
         monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+        monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
         assert Path(shown).expanduser() == field.get_default(call_default_factory=True)
     elif variable == "STT_SERVER_URL":
         assert field.default == ()
@@ -104,22 +105,27 @@ def test_no_setting_of_the_readme_is_gone_from_the_code() -> None:
 
 def test_the_flags_of_the_settings_exist() -> None:
     for flags, _ in STT.values():
-        assert set(re.findall(r"--[\w-]+", flags)) <= options_of("stt"), flags
+        assert set(re.findall(r"--[\w-]+", flags)) <= FLAGS_OF_SETTINGS, flags
     for flags, _ in SERVER.values():
         assert set(re.findall(r"--[\w-]+", flags)) <= options_of("whisper-server"), flags
 
 
-def options_of(program: str, subcommand: str | None = None) -> set[str]:
+def options_of(program: str, *subcommands: str) -> set[str]:
     if program == "whisper-server":
         return set(server_parser()._option_string_actions)
     command = stt_command()
-    if subcommand is not None:
+    for subcommand in subcommands:
         command = command.commands[subcommand]
     return {option for parameter in command.params for option in parameter.opts} | {"--help"}
 
 
 def stt_command() -> Any:
     return get_command(app)
+
+
+FLAGS_OF_SETTINGS = (
+    options_of("stt") | options_of("stt", "coordinator") | options_of("stt", "node", "register")
+)
 
 
 def command_lines() -> list[list[str]]:
@@ -151,6 +157,8 @@ def test_a_command_line_of_the_readme_is_understood(call: list[str]) -> None:
     with command.make_context("stt", arguments) as context:
         if rest := [*context._protected_args, *context.args]:
             name, subcommand, rest = command.resolve_command(context, rest)
+            if isinstance(subcommand, typer.core.TyperGroup):
+                name, subcommand, rest = subcommand.resolve_command(context, rest)
             assert isinstance(subcommand, typer.core.TyperCommand)
             subcommand.make_context(name, rest, parent=context).close()
 
@@ -168,9 +176,9 @@ def test_the_flags_in_the_table_of_commands_exist() -> None:
             program, *words = code.split()
             if program not in {"stt", "whisper-server"}:
                 continue
-            subcommand = next((word for word in words if word in stt_command().commands), None)
+            subcommands = [word for word in words[:1] if word in stt_command().commands]
             flags = set(re.findall(r"--[\w-]+", code))
-            assert flags <= options_of(program, subcommand), code
+            assert flags <= options_of(program, *subcommands), code
             checked += 1
     assert checked >= len(stt_command().commands)
 
