@@ -129,9 +129,9 @@ class TimedClaims(MongoClaims):
         self.asked: dict[ObjectId, float] = {}
         self.latencies_ms: list[float] = []
 
-    def claim(self, chunk: Chunk) -> Claim | None:
+    def claim(self, chunk: Chunk, claim_id: ObjectId | None = None) -> Claim | None:
         self.asked[chunk.id] = time.monotonic()
-        return super().claim(chunk)
+        return super().claim(chunk, claim_id)
 
     def complete(self, claim: Claim, transcript: Transcript) -> None:
         super().complete(claim, transcript)

@@ -2,6 +2,7 @@
 
     python tools/chaos.py                             # a minute, a seed from the clock
     python tools/chaos.py --seconds 600 --chunks 3000 --seed 7 --require-faults 20
+    python tools/chaos.py --over-http                 # most workers know a coordinator alone
     python tools/chaos.py --mutation no-fence         # a broken protocol: the checker must see it
     python tools/chaos.py --mutations                 # all of them, as a table
 
@@ -10,6 +11,9 @@ real ones), worker processes, and a TCP proxy between each of them; kills, stops
 lies to them in an order that the seed decides; then mends everything, lets the fleet finish, and
 checks its history: each chunk has exactly one result, written by the claim that was valid then;
 nothing is lost, stuck, or blamed for what was not its own doing.
+
+With --over-http there are two coordinators, and one worker in four reaches the database itself; the
+others are nodes, which write down what their coordinators tell them: that must be so as well.
 
 Exit codes: 0 no breach, 1 a breach (the logs are kept), or nothing was tested; 2 wrong usage, 130
 interrupted.
@@ -31,22 +35,20 @@ if __name__ == "__main__":  # run as a script: its own folder is on the path, an
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from stt.signals import on_signals
-from tools.chaos_lab import barcode, mutation_table, report, storm
+from tools.chaos_lab import barcode, http_faults, mutation_table, report, storm
+from tools.chaos_lab.clock import has_clock_faker
 from tools.chaos_lab.faults import KINDS
+from tools.chaos_lab.fleet import Fleet
 from tools.chaos_lab.hand_tools import has_shell
-from tools.chaos_lab.lab import Fleet
 from tools.chaos_lab.mutations import MUTATIONS
 from tools.chaos_lab.stand_in import Pace
-from tools.chaos_lab.worker_slot import has_clock_faker
-
-CLOCK_KIND = "worker's clock an hour off"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     options = _parser().parse_args(arguments)
     console = Console()
-    plan = _plan(options)
+    plan = plan_of(arguments)
     if not has_clock_faker():
         console.print("faketime is not installed: no worker's clock will be off.")
         if os.environ.get("CI"):
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with on_signals(_interrupt):
             if options.mutations:
-                code = mutation_table.main(console, plan.seed, folder)
+                code = mutation_table.main(console, plan.seed, folder, over_http=options.over_http)
             else:
                 code = _run(console, plan, folder, options.require_faults)
     except KeyboardInterrupt:
@@ -75,9 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(console: Console, plan: storm.Plan, folder: Path, least_faults: int) -> int:
     fleet = plan.fleet
+    nodes = f" and {fleet.nodes} nodes" if fleet.nodes else ""
     console.print(
-        f"seed {plan.seed}: {fleet.workers} workers, {fleet.chunks} chunks, {plan.seconds:g} s of"
-        f" {len(plan.kinds)} kinds of faults",
+        f"seed {plan.seed}: {fleet.workers} workers{nodes}, {fleet.chunks} chunks,"
+        f" {plan.seconds:g} s of {len(plan.kinds)} kinds of faults",
         highlight=False,
     )
     result = storm.run(plan, folder)
@@ -85,7 +88,9 @@ def _run(console: Console, plan: storm.Plan, folder: Path, least_faults: int) ->
     return int(bool(result.report.breaches or report.shortcomings(result, least_faults)))
 
 
-def _plan(options: argparse.Namespace) -> storm.Plan:
+def plan_of(arguments: Sequence[str] | None) -> storm.Plan:
+    """What these flags ask for."""
+    options = _parser().parse_args(arguments)
     fleet = Fleet(
         workers=options.workers,
         chunks=options.chunks,
@@ -94,7 +99,12 @@ def _plan(options: argparse.Namespace) -> storm.Plan:
         chunk_timeout=3 * options.lease,
         pace=Pace(0.2, 2.0, slow=1.2 * options.lease, slow_share=0.05),
     )
-    kinds = tuple(kind for kind in KINDS if kind != CLOCK_KIND or has_clock_faker())
+    kinds = tuple(KINDS)
+    if options.over_http:
+        fleet = fleet.over_http()
+        kinds += tuple(http_faults.KINDS)
+    if not has_clock_faker():
+        kinds = tuple(kind for kind in kinds if "clock" not in kind)
     seed = int(time.time()) if options.seed is None else options.seed
     plan = storm.Plan(options.seconds, seed, options.every, kinds, fleet=fleet)
     if options.mutation is not None:
@@ -120,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="LEASE_SECONDS of the fleet (4)")  # fmt: skip
     parser.add_argument("--require-faults", type=_count(0, 10_000), default=0, metavar="N",
                         help="exit 1 if a kind of fault struck fewer times")  # fmt: skip
+    parser.add_argument("--over-http", action="store_true",
+                        help="three workers in four reach a coordinator alone")  # fmt: skip
     parser.add_argument("--mutation", choices=MUTATIONS, help="break the protocol on purpose")
     parser.add_argument("--mutations", action="store_true", help="all of them, a short storm each")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep all logs there")

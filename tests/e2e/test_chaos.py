@@ -12,7 +12,7 @@ import pytest
 
 from tests.mongo_process import missing
 from tools.chaos_lab import mutation_table, storm
-from tools.chaos_lab.worker_slot import has_clock_faker
+from tools.chaos_lab.clock import has_clock_faker
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 3

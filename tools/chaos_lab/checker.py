@@ -7,7 +7,9 @@ from bson.objectid import ObjectId
 
 from tools.chaos_lab.chunk_rules import RULES
 from tools.chaos_lab.evidence import Breach, Fact, Report, Run, WorkerEnd
-from tools.chaos_lab.history import UNCLEAR, Operation
+from tools.chaos_lab.history import ACCEPTED, UNCLEAR, Operation
+from tools.chaos_lab.http_history import LOST
+from tools.chaos_lab.node_rules import NODE_RULES
 from tools.chaos_lab.story import FENCED, Story
 
 __all__ = ["Breach", "Fact", "Report", "Run", "WorkerEnd", "check"]
@@ -19,7 +21,8 @@ def check(run: Run) -> Report:
     """Every breach of every rule. Pure: the same run gives the same report."""
     documents = {document["_id"]: document for document in run.documents}
     stories = [Story(run, chunk, documents.get(chunk)) for chunk in run.chunks]
-    breaches = [breach for story in stories for rule in RULES for breach in rule(story)]
+    rules = (*RULES, *NODE_RULES)
+    breaches = [breach for story in stories for rule in rules for breach in rule(story)]
     breaches += (
         Breach("ends", unknown, "nobody put this document there")
         for unknown in documents.keys() - run.chunks.keys()
@@ -64,7 +67,8 @@ def _endings(stories: Sequence[Story], kind: str) -> tuple[Counts, Counts]:
     for story in stories:
         told: set[tuple[str, ObjectId | None]] = set()
         open_: set[tuple[str, ObjectId | None]] = set()
-        for op in story.of(kind):
+        # A coordinator's results are those of the nodes that it wrote them for.
+        for op in (*story.of(kind), *story.told_to_nodes(kind)):
             if op.was_accepted:
                 told.add((op.actor, op.claim))
             elif story.happened(op) or (kind == "fail" and op.may_have_happened):
@@ -93,11 +97,22 @@ def summary(stories: Sequence[Story]) -> dict[str, int]:
             if op.was_accepted and op.kind == "fail":
                 counts[f"failures: {op.detail}"] += 1
                 counts["innocent charged"] += story.fact.poison is None
-            if op.outcome == UNCLEAR and op.kind not in ("hand_reset", "lookup"):
+            if op.outcome == UNCLEAR and op.kind not in ("hand_reset", "give_back", "lookup"):
                 counts["unclear outcomes"] += 1
                 was_done = story.happened(op) or (op.kind == "claim" and op.claim in held)
                 counts["unclear, and had happened"] += was_done
+        for op in story.at_nodes:
+            counts["nodes told: claim lost"] += op.detail == LOST
+            if told := _TOLD_TO_NODES.get((op.kind, op.outcome)):
+                counts[told] += 1
     return dict(counts)
+
+
+_TOLD_TO_NODES = {
+    ("claim", ACCEPTED): "nodes told: claimed",
+    ("complete", ACCEPTED): "nodes told: result taken",
+    ("complete", UNCLEAR): "nodes not told what became of a result",
+}
 
 
 _COUNTED = {"renew": "renewals", "release": "releases", "recover": "recoveries"}
@@ -121,6 +136,6 @@ def _was_fenced(story: Story, op: Operation) -> bool:
         return True
     return any(
         other.may_have_happened and other.asked < op.told
-        for other in story.of("recover", "hand_reset")
+        for other in story.of("recover", "hand_reset", "give_back")
         if other.claim == hold.claim or other.kind == "hand_reset"
     )

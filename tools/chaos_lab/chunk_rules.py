@@ -141,25 +141,26 @@ def held_means_renewed(story: Story) -> Iterator[Breach]:
         hold = story.hold(op.claim) if op.was_accepted else None
         if hold is None:
             continue
-        holder = hold.claim, hold.actor
-        asked = [o for o in story.operations if o.asked < op.asked]
-        own = [o for o in asked if (o.claim, o.actor) == holder]
+        seen, reports = story.seen_by_holder(hold)
+        own = [o for o in seen if o.asked < op.asked]
         if any(o.kind in ("complete", "fail", "release") for o in own):
             continue  # it had let go, whether or not that got through
         if not any(o.was_accepted and o.kind in ("claim", "lookup") for o in own):
             continue  # it was never told
+        silences = story.run.nodes.silences.get(hold.worker, ())
+        if any(hold.asked < t < op.asked for t in silences):
+            continue  # a node that could not end one claim leaves its neighbours to their leases
         last = own[-1].asked
         timeout = story.run.chunk_timeout_seconds
         if timeout is not None and last - hold.asked > timeout - story.run.lease_seconds:
             continue  # a call that hangs is left to its lease, on purpose
-        reports = story.run.history.reports.get(hold.actor, ())
         times = [last, *sorted(t for t in reports if last < t < op.asked), op.asked]
         # In a gap the database was away, and the holder may have given up what it could not write.
         gap = max(later - sooner for sooner, later in pairwise(times))
         alive = len(times) - 2
         if alive >= _REPORTS_OF_A_LIVE_HEARTBEAT and gap < story.run.lease_seconds / 2:
             evidence = (
-                f"{hold.actor} reported {alive} times after {story.at(last)}, and never renewed"
+                f"{hold.worker} reported {alive} times after {story.at(last)}, and never renewed"
             )
             yield story.breach("renewal", f"{_said(story, op)}; {evidence}")
 

@@ -38,6 +38,7 @@ class Run:
 
     `calls` are the stand-in servers' events, one for each chunk in each call:
     {"t", "server", "call", "chunk" (its number), "outcome"}, `t` when the upload had come in whole.
+    `history` is what was asked of the database, and `nodes` what nodes asked of coordinators.
     `real_servers` are the URLs under which workers see servers that are no stand-ins: what those
     hear in a chunk is not judged.
     """
@@ -52,6 +53,7 @@ class Run:
     max_expirations: int
     chunk_timeout_seconds: float | None = None
     real_servers: frozenset[str] = frozenset()
+    nodes: History = field(default_factory=History)
 
     @cached_property
     def calls_of(self) -> Mapping[int, Sequence[Mapping[str, Any]]]:

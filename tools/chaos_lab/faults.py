@@ -3,33 +3,23 @@
 import itertools
 import random
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from tools.chaos_lab.clock import an_hour_off
+from tools.chaos_lab.fault import Fault, Injector, black_hole, cut, delayed, trapped
 from tools.chaos_lab.hand_tools import Cleanup, ShellReset
 from tools.chaos_lab.lab import Lab
 from tools.chaos_lab.processes import Server
-from tools.chaos_lab.proxy import AnswerTrap, Proxy
-from tools.chaos_lab.worker_slot import WorkerSlot, an_hour_off
+from tools.chaos_lab.proxy import Proxy
+from tools.chaos_lab.worker_slot import WorkerSlot
 
 _QUEUE = b"audio_chunks"
 # By words of the request: the answers that a worker can lose.
 _WRITES = ((b"findAndModify\x00",), (b"update\x00", b"transcript\x00"), (b"update\x00",))
-_TRAP_SECONDS = 8.0
 _TOOL_SECONDS = 30.0
+_COORDINATORS_SHARE = 0.6  # of the faults between the database and those who ask it
 _MOOD_TIMES = {"key": 1, "dies": 1}
 _NUMBERS = itertools.count(1)
-
-
-@dataclass(slots=True)
-class Fault:
-    """A fault that is on. `end` mends what it broke and says how often it struck."""
-
-    target: str
-    seconds: float
-    end: Callable[[], int]
-    is_over: Callable[[], bool] = lambda: False
-    """True if it need not last its `seconds`."""
 
 
 def worker_killed(lab: Lab, rng: random.Random) -> Fault | None:
@@ -97,50 +87,50 @@ def database_killed_after_answer(lab: Lab, rng: random.Random) -> Fault | None:
     rest_seconds = rng.uniform(0.2, 0.5 * lab.fleet.lease_seconds)
     proxy = _pick_database_proxy(lab, rng)
     words = (_QUEUE, *rng.choice(_WRITES))
-    return _trapped(proxy, words, 1, then=lambda: server.kill(rest_seconds))
+    return trapped(proxy, words, 1, then=lambda: server.kill(rest_seconds))
 
 
 def database_cut(lab: Lab, rng: random.Random) -> Fault | None:
-    return _cut(_pick_database_proxy(lab, rng))
+    return cut(_pick_database_proxy(lab, rng))
 
 
 def database_delayed(lab: Lab, rng: random.Random) -> Fault | None:
-    return _delayed(_pick_database_proxy(lab, rng), rng)
+    return delayed(_pick_database_proxy(lab, rng), rng)
 
 
 def database_black_hole(lab: Lab, rng: random.Random) -> Fault | None:
-    return _black_hole(lab, _pick_database_proxy(lab, rng), rng)
+    return black_hole(lab, _pick_database_proxy(lab, rng), rng)
 
 
 def database_answer_lost(lab: Lab, rng: random.Random) -> Fault | None:
     proxy = _pick_database_proxy(lab, rng)
-    return _trapped(proxy, (_QUEUE, *rng.choice(_WRITES)), rng.choice((1, 1, 2, 4)))
+    return trapped(proxy, (_QUEUE, *rng.choice(_WRITES)), rng.choice((1, 1, 2, 4)))
 
 
 def server_cut(lab: Lab, rng: random.Random) -> Fault | None:
-    return _cut(_pick_server_proxy(lab, rng))
+    return cut(_pick_server_proxy(lab, rng))
 
 
 def server_delayed(lab: Lab, rng: random.Random) -> Fault | None:
-    return _delayed(_pick_server_proxy(lab, rng), rng)
+    return delayed(_pick_server_proxy(lab, rng), rng)
 
 
 def server_black_hole(lab: Lab, rng: random.Random) -> Fault | None:
-    return _black_hole(lab, _pick_server_proxy(lab, rng), rng)
+    return black_hole(lab, _pick_server_proxy(lab, rng), rng)
 
 
 def server_answer_lost(lab: Lab, rng: random.Random) -> Fault | None:
-    return _trapped(_pick_server_proxy(lab, rng), (b"POST /v1/",), rng.choice((1, 1, 2)))
+    return trapped(_pick_server_proxy(lab, rng), (b"POST /v1/",), rng.choice((1, 1, 2)))
 
 
-def server_moody(mood: str) -> "Injector":
+def server_moody(mood: str) -> Injector:
     """A stand-in that answers so for a while; as often as it takes if once is enough."""
 
     def inject(lab: Lab, rng: random.Random) -> Fault | None:
         stand_in = _pick_stand_in(lab, rng)
         if stand_in is None:
             return None
-        log = lab.calls_of(stand_in.name)
+        log = lab.folders.calls_of(stand_in.name)
         size = log.stat().st_size if log.exists() else 0
         sign = f'"outcome": "{mood}"'.encode()
 
@@ -176,9 +166,6 @@ def shell_reset(lab: Lab, rng: random.Random) -> Fault | None:
     tool = ShellReset(lab, f"shell-{next(_NUMBERS)}", _threshold_seconds(lab, rng))
     return Fault(tool.actor, _TOOL_SECONDS, tool.end, tool.is_over)
 
-
-Injector = Callable[[Lab, random.Random], Fault | None]
-"""None: not possible right now."""
 
 KINDS: dict[str, Injector] = {
     "worker killed": worker_killed,
@@ -224,58 +211,13 @@ def _signalled(worker: WorkerSlot | None, number: signal.Signals) -> Fault | Non
     return Fault(worker.actor, 0.0, lambda: 1)
 
 
-def _cut(proxy: Proxy | None) -> Fault | None:
-    count = proxy.cut() if proxy else 0
-    return Fault(proxy.name, 0.0, lambda: count) if proxy and count else None
-
-
-def _delayed(proxy: Proxy | None, rng: random.Random) -> Fault | None:
-    if proxy is None or proxy.delay_seconds:
-        return None
-    before = proxy.delayed
-    proxy.delay_seconds = rng.uniform(0.05, 0.5)
-
-    def end() -> int:
-        proxy.delay_seconds = 0.0
-        return proxy.delayed - before
-
-    return Fault(proxy.name, rng.uniform(1.0, 5.0), end)
-
-
-def _black_hole(lab: Lab, proxy: Proxy | None, rng: random.Random) -> Fault | None:
-    if proxy is None or proxy.is_black_hole:
-        return None
-    before = proxy.swallowed
-    proxy.is_black_hole = True
-
-    def end() -> int:
-        proxy.end_black_hole()
-        return proxy.swallowed - before
-
-    return Fault(proxy.name, lab.fleet.lease_seconds * rng.uniform(0.5, 1.5), end)
-
-
-def _trapped(
-    proxy: Proxy | None,
-    words: tuple[bytes, ...],
-    times: int,
-    then: Callable[[], None] | None = None,
-) -> Fault | None:
-    if proxy is None or proxy.trap is not None:
-        return None
-    trap = proxy.trap = AnswerTrap(words, times, then)
-
-    def end() -> int:
-        proxy.trap = None
-        return trap.caught
-
-    return Fault(f"{proxy.name}, {times}x", _TRAP_SECONDS, end, lambda: trap.caught == times)
-
-
-def _pick_worker(lab: Lab, rng: random.Random) -> WorkerSlot | None:
+def _pick_worker(
+    lab: Lab, rng: random.Random, of: Sequence[WorkerSlot] | None = None
+) -> WorkerSlot | None:
     at_work = [worker for worker in lab.workers if worker.is_at_work]
     # The others must be able to take over.
-    return rng.choice(at_work) if len(at_work) > 1 else None
+    wanted = [worker for worker in at_work if of is None or worker in of]
+    return rng.choice(wanted) if len(at_work) > 1 and wanted else None
 
 
 def _pick_holder(lab: Lab, rng: random.Random) -> WorkerSlot | None:
@@ -285,8 +227,11 @@ def _pick_holder(lab: Lab, rng: random.Random) -> WorkerSlot | None:
 
 
 def _pick_database_proxy(lab: Lab, rng: random.Random) -> Proxy | None:
-    worker = _pick_worker(lab, rng)
-    return worker.database if worker else None
+    """Of a worker that reaches the database itself, or of a coordinator."""
+    if lab.coordinators and rng.random() < _COORDINATORS_SHARE:
+        return rng.choice(lab.coordinators).database
+    worker = _pick_worker(lab, rng, of=lab.workers_at_database)
+    return worker.queue if worker else None
 
 
 def _pick_server_proxy(lab: Lab, rng: random.Random) -> Proxy | None:

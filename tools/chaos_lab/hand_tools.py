@@ -33,10 +33,10 @@ class Cleanup:
     def __init__(self, lab: Lab, actor: str, threshold_seconds: float) -> None:
         self.actor = actor
         flags = ["--tool", "cleanup", "--actor", actor]
-        flags += ["--history", str(lab.history / f"{actor}.jsonl")]
+        flags += ["--history", str(lab.folders.history / f"{actor}.jsonl")]
         flags += ["--", "--older-than", f"{threshold_seconds:.1f}s"]
         environment = lab.settings() | {"MONGO_URL": lab.mongo_url}
-        log = lab.logs / f"{actor}.log"
+        log = lab.folders.logs / f"{actor}.log"
         self._process = spawn("tools.chaos_lab.worker", flags, log, environment)
 
     def is_over(self) -> bool:
@@ -75,7 +75,7 @@ class ShellReset:
         asked = time.monotonic()
         held = self._by_shell() if has_shell() else self._by_driver()
         lost = self._lost_of(held)
-        EventLog(self._lab.history / f"{self.actor}.jsonl", self.actor).write(
+        EventLog(self._lab.folders.history / f"{self.actor}.jsonl", self.actor).write(
             phase="told",
             op="hand_reset",
             asked=asked,
@@ -89,7 +89,7 @@ class ShellReset:
         url = mongo_url(self._lab.database_server.port).replace("/?", f"/{DATABASE_NAME}?")
         script = _SCRIPT.replace("RESET", reset_query(self._threshold_seconds))
         # A file: what it printed is wanted also if it has to be ended. It keeps a log at home.
-        with (self._lab.logs / f"{self.actor}.log").open("w+b") as printed:
+        with (self._lab.folders.logs / f"{self.actor}.log").open("w+b") as printed:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 ended = subprocess.run(
                     ["mongosh", "--quiet", "--norc", url, "--eval", script],
@@ -97,7 +97,7 @@ class ShellReset:
                     stdout=printed,
                     stderr=subprocess.STDOUT,
                     timeout=_SHELL_SECONDS,
-                    env={**os.environ, "HOME": str(self._lab.logs)},
+                    env={**os.environ, "HOME": str(self._lab.folders.logs)},
                     check=False,
                 )
                 self._has_worked = ended.returncode == 0

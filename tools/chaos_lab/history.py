@@ -9,6 +9,7 @@ machine, which nobody can set.
 import json
 import math
 import os
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,8 +51,10 @@ class Operation:
     """One thing asked of one chunk. If it took effect, then between `asked` and `told`.
 
     `kind` is read from the update: claim, renew, complete, fail, release, recover, retry, other;
-    `hand_reset` is a person's in the shell, `lookup` asks what became of a claim. `told` is
-    infinite if no answer came. `detail` is the kind of a failure, `server` the one it names.
+    `hand_reset` is a person's in the shell, `lookup` asks what became of a claim, `give_back` is a
+    claim of a node that was started again or removed. `told` is infinite if no answer came.
+    `worker` is the one whose claim it is, as far as it says. `detail` is the kind of a failure,
+    `server` the one it names.
     """
 
     kind: str
@@ -96,6 +99,15 @@ class History:
         return {chunk: tuple(operations) for chunk, operations in found.items()}
 
     @cached_property
+    def silences(self) -> Mapping[str | None, Sequence[float]]:
+        """By worker: when it asked what it got no plain answer to."""
+        found: dict[str | None, list[float]] = defaultdict(list)
+        for operation in self.operations:
+            if operation.outcome == UNCLEAR:
+                found[operation.worker].append(operation.asked)
+        return found
+
+    @cached_property
     def begin(self) -> float:
         return min((operation.asked for operation in self.operations), default=0.0)
 
@@ -116,6 +128,7 @@ def load(folder: Path) -> History:
     last line of a process that was killed.
     """
     operations: list[Operation] = []
+    given_back: list[_Request] = []
     reports: dict[str, list[float]] = defaultdict(list)
     for path in sorted(folder.glob("*.jsonl")):
         events = list(read_events(path))
@@ -126,8 +139,12 @@ def load(folder: Path) -> History:
                 if request.answer is not None and request.answer["phase"] == "told":
                     reports[request.asked["actor"]].append(request.answer["t"])
                 continue
+            if _names_a_node(request.asked):
+                given_back.append(request)
+                continue
             for operation in _operations(request):
                 operations.append(replace(operation, threshold_seconds=threshold))
+    operations += [back for request in given_back for back in _give_backs(request, operations)]
     operations.sort(key=lambda operation: operation.asked)
     return History(tuple(_with_claims(operations)), reports)
 
@@ -168,13 +185,14 @@ def _operations(request: _Request) -> Iterator[Operation]:
     asked = request.asked
     query, update = asked["filter"], asked.get("update", {})
     wanted = query.get("_id")
-    chunks = wanted["$in"] if isinstance(wanted, dict) else [wanted]
+    chunks = wanted.get("$in", []) if isinstance(wanted, dict) else [wanted]
     told, outcome = _outcome(request, len(chunks))
     set_, dates = update.get("$set", {}), update.get("$currentDate", {})
     kind = _kind(asked["op"], set_, dates)
     if asked.get("multi"):
         kind = "retry" if kind == "retry" else "hand_reset"
     error = (set_.get("errors") or [{}])[-1]
+    worker = set_.get("processing_by") or (set_.get("transcript") or {}).get("worker")
     for chunk in chunks:
         if isinstance(chunk, ObjectId):
             yield Operation(
@@ -186,7 +204,7 @@ def _operations(request: _Request) -> Iterator[Operation]:
                 outcome=outcome,
                 thread=asked.get("thread", 0),
                 claim=set_.get("claim_id") or query.get("claim_id"),
-                worker=set_.get("processing_by"),
+                worker=worker,
                 detail=error.get("kind"),
                 server=error.get("server"),
                 quarantines="failed_at" in dates,
@@ -238,15 +256,47 @@ def _hand_resets(events: Sequence[Event]) -> Iterator[Operation]:
                 )
 
 
+def _names_a_node(asked: Event) -> bool:
+    """True for the one write that is about all claims of a node, whichever chunks they are on."""
+    whose = asked["filter"].get("processing_by")
+    return asked.get("multi", False) and isinstance(whose, dict) and "pattern" in whose
+
+
+def _give_backs(request: _Request, operations: Sequence[Operation]) -> Iterator[Operation]:
+    """Each claim that it may have ended, since it does not say which it has."""
+    asked = request.asked
+    whose = asked["filter"]["processing_by"]
+    told, outcome = _outcome(request, 1)
+    claims = {(op.chunk, op.claim): op for op in operations if op.kind == "claim"}
+    for operation in claims.values():
+        worker = operation.worker or ""
+        is_meant = re.search(whose["pattern"], worker) and worker != whose["but"]
+        if is_meant and operation.asked < told:
+            yield replace(
+                operation,
+                kind="give_back",
+                actor=asked["actor"],
+                asked=asked["t"],
+                told=told,
+                outcome=REFUSED if outcome == REFUSED else UNCLEAR,
+            )
+
+
 def _with_claims(operations: Sequence[Operation]) -> Iterator[Operation]:
-    """Names the claim of writes that do not (which is a breach of its own): the writer's last."""
+    """Names the claim of writes that do not (which is a breach of its own): the writer's last.
+
+    The writer is the worker that the write names, for a coordinator writes for many.
+    """
     last: dict[tuple[str, ObjectId, int | None], ObjectId | None] = {}
     for operation in operations:
-        actor, chunk = operation.actor, operation.chunk
+        actor, chunk, worker = operation.actor, operation.chunk, operation.worker
         if operation.kind == "claim" and operation.was_accepted:
             last[actor, chunk, operation.thread] = last[actor, chunk, None] = operation.claim
+            last[worker or "", chunk, None] = operation.claim
         elif operation.claim is None and operation.kind not in ("hand_reset", "recover"):
+            by_worker = last.get((worker, chunk, None)) if worker else None
             by_thread = last.get((actor, chunk, operation.thread))
-            yield replace(operation, claim=by_thread or last.get((actor, chunk, None)))
+            claim = by_worker or by_thread or last.get((actor, chunk, None))
+            yield replace(operation, claim=claim)
             continue
         yield operation

@@ -5,9 +5,7 @@ import dataclasses
 import json
 import random
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,11 @@ from bson import ObjectId
 
 from stt.database import Database, translated
 from stt.errors import DatabaseUnavailable
+from tools.chaos_lab.coordinators import Coordinator, coordinator_server, join
 from tools.chaos_lab.evidence import Fact
 from tools.chaos_lab.feed import Feed
+from tools.chaos_lab.fleet import Fleet, Progress, progress_of
+from tools.chaos_lab.folders import Folders
 from tools.chaos_lab.history import EventLog
 from tools.chaos_lab.processes import (
     DATABASE_NAME,
@@ -27,55 +28,19 @@ from tools.chaos_lab.processes import (
     http_server,
     mongo_url,
 )
-from tools.chaos_lab.proxy import ProxyHouse
+from tools.chaos_lab.proxy import Proxy, ProxyHouse
 from tools.chaos_lab.stand_in import GOOD_MOOD, Pace
-from tools.chaos_lab.worker_slot import WorkerSlot
+from tools.chaos_lab.worker_slot import NodeSlot, WorkerSlot
 
 STAND_INS = 2
 POISONS = ("audio", "refused", "fault", "killer")
 # A worker that is killed now and then harms no chunk; here they are killed all the time.
 MAX_EXPIRATIONS = 25
-_PACE = Pace(0.2, 2.0, slow=5.0, slow_share=0.05)
 _HASTE = Pace(0.02, 0.1, slow=0.1, slow_share=0.0)
 _MOOD_SECONDS = 2.0
 _DATABASE_SECONDS = 30.0
 _WORK_FIELDS = {"transcribed_at": 1, "failed_at": 1, "processing_by": 1}
 _SHORT_REST = timedelta(seconds=4)
-
-
-@dataclass(frozen=True)
-class Fleet:
-    """What a run is made of. Times in seconds; `poisons` is how many chunks there are of each."""
-
-    workers: int = 8
-    chunks: int = 500
-    real_servers: int = 1
-    lease_seconds: float = 4.0
-    chunk_timeout: float = 12.0
-    sequence_seconds: float = 6.0
-    calls_at_once: int = 2
-    max_attempts: int = 3
-    pace: Pace = _PACE
-    poisons: int | None = None
-    mutation: str | None = None
-
-    @property
-    def poisons_of_each(self) -> int:
-        return min(max(1, self.chunks // 100), 6) if self.poisons is None else self.poisons
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Chunks by where they are."""
-
-    added: int
-    transcribed: int
-    failed: int
-    in_work: int
-
-    @property
-    def open(self) -> int:
-        return self.added - self.transcribed - self.failed
 
 
 class Lab:
@@ -84,18 +49,17 @@ class Lab:
     def __init__(self, folder: Path, fleet: Fleet, rng: random.Random) -> None:
         self.folder = folder
         self.fleet = fleet
-        self.history = folder / "history"
-        self.logs = folder / "logs"
-        self.calls = folder / "calls"
-        for each in (self.history, self.logs, self.calls):
-            each.mkdir(parents=True, exist_ok=True)
+        self.folders = Folders(folder)
+        self.folders.make()
         numbers = rng.sample(range(fleet.chunks), fleet.chunks)
         poisoned = dict(
             zip(numbers, [p for p in POISONS for _ in range(fleet.poisons_of_each)], strict=False)
         )
         self.facts = {ObjectId(): Fact(n, poisoned.get(n)) for n in range(fleet.chunks)}
         self.faults_log = EventLog(folder / "faults.jsonl", "storm")
-        self.workers: list[WorkerSlot] = []
+        self.workers_at_database: list[WorkerSlot] = []
+        self.nodes: list[NodeSlot] = []
+        self.coordinators: list[Coordinator] = []
         self._seed = rng.randrange(2**31)
         self._feed = Feed(self.facts)
         self._closing = contextlib.ExitStack()
@@ -105,10 +69,12 @@ class Lab:
         """Starts everything; returns when the servers answer and the workers are on their way."""
         with self._closing:
             house = self._closing.enter_context(ProxyHouse().running())
-            self.database_server = database_server(self.folder / "database", self.logs)
+            self.database_server = database_server(self.folder / "database", self.folders.logs)
             self.stand_ins = [self._stand_in(n + 1) for n in range(STAND_INS)]
             self.real_servers = [
-                http_server(f"real-{n + 1}", "whisper_server", ["--model", "demo"], self.logs)
+                http_server(
+                    f"real-{n + 1}", "whisper_server", ["--model", "demo"], self.folders.logs
+                )
                 for n in range(self.fleet.real_servers)
             ]
             for server in self.servers:
@@ -118,13 +84,25 @@ class Lab:
                 server.wait()
             self.database = self._closing.enter_context(Database(self.mongo_url, DATABASE_NAME))
             self.database.ensure_indexes()
+            self._add_coordinators(house)
             for number in range(1, self.fleet.workers + 1):
                 self._add_worker(house, number)
+            for number in range(1, self.fleet.nodes + 1):
+                self._add_node(house, number)
             yield self
 
     @property
+    def workers(self) -> list[WorkerSlot]:
+        """All of them, wherever they find the queue."""
+        return [*self.workers_at_database, *self.nodes]
+
+    @property
     def servers(self) -> list[Server]:
-        return [self.database_server, *self.stand_ins, *self.real_servers]
+        return [self.database_server, *self.whisper_servers]
+
+    @property
+    def whisper_servers(self) -> list[Server]:
+        return [*self.stand_ins, *self.real_servers]
 
     @property
     def mongo_url(self) -> str:
@@ -215,8 +193,7 @@ class Lab:
         ids: list[str] = []
         with contextlib.suppress(DatabaseUnavailable), translated():
             ids = self.database.chunks.distinct("processing_by", {"processing_by": {"$ne": None}})
-        pids = {id_.rpartition("_")[2] for id_ in ids}
-        return [worker for worker in self.workers if str(worker.pid) in pids]
+        return [worker for worker in self.workers if any(map(worker.is_called, ids))]
 
     def documents(self) -> list[dict[str, Any]]:
         """All chunks as they are. Raises DatabaseUnavailable if it stays away."""
@@ -252,37 +229,66 @@ class Lab:
         file = self.folder / "poisons.json"
         file.write_text(json.dumps(poisons))
         pace = self.fleet.pace
-        arguments = ["--name", name, "--log", str(self.calls_of(name)), "--poisons", str(file)]
+        arguments = [
+            "--name",
+            name,
+            "--log",
+            str(self.folders.calls_of(name)),
+            "--poisons",
+            str(file),
+        ]
         arguments += ["--seed", str(self._seed + number), "--pace"]
         arguments += [str(s) for s in (pace.shortest, pace.longest, pace.slow, pace.slow_share)]
-        return http_server(name, "tools.chaos_lab.stand_in", arguments, self.logs)
+        return http_server(name, "tools.chaos_lab.stand_in", arguments, self.folders.logs)
 
-    def calls_of(self, name: str) -> Path:
-        """The log of a stand-in."""
-        return self.calls / f"{name}.jsonl"
+    def _add_coordinators(self, house: ProxyHouse) -> None:
+        for number in range(1, self.fleet.coordinators + 1):
+            name = f"coordinator-{number}"
+            database = self._proxy(house, name, self.database_server)
+            server = coordinator_server(
+                name, database.port, self.folders, self.settings(), self.fleet.mutation
+            )
+            self.coordinators.append(Coordinator(server, database))
+            self._closing.callback(server.close)
+            server.start()
+        for coordinator in self.coordinators:
+            coordinator.server.wait()
 
     def _add_worker(self, house: ProxyHouse, number: int) -> None:
-        proxies = []
-        for server in self.servers:
-            proxy = house.open(f"worker {number} to {server.name}", server.port)
-            server.proxies.append(proxy)
-            proxies.append(proxy)
+        name = f"worker {number}"
         worker = WorkerSlot(
             number,
-            proxies[0],
-            proxies[1:],
-            self.logs,
-            self.history,
+            self._proxy(house, name, self.database_server),
+            [self._proxy(house, name, server) for server in self.whisper_servers],
+            self.folders.logs,
+            self.folders.history,
             self.settings(),
             self.fleet.mutation,
         )
+        self.workers_at_database.append(worker)
+        self._start(worker)
+
+    def _add_node(self, house: ProxyHouse, number: int) -> None:
+        name = f"node {number}"
+        ports = [coordinator.server.port for coordinator in self.coordinators]
+        node = NodeSlot(
+            number,
+            house.open(f"{name} to coordinators", *ports),
+            [self._proxy(house, name, server) for server in self.whisper_servers],
+            self.folders.logs,
+            self.folders.node_history,
+            self.settings(),
+            self.fleet.mutation,
+            membership=join(self.coordinators[0].server, name),
+        )
+        self.nodes.append(node)
+        self._start(node)
+
+    def _proxy(self, house: ProxyHouse, name: str, server: Server) -> Proxy:
+        proxy = house.open(f"{name} to {server.name}", server.port)
+        server.proxies.append(proxy)
+        return proxy
+
+    def _start(self, worker: WorkerSlot) -> None:
         self._closing.callback(worker.close)
         worker.start()
-        self.workers.append(worker)
-
-
-def progress_of(documents: Iterable[Mapping[str, Any]], added: int) -> Progress:
-    """Where the chunks are, by their documents."""
-    fields = ("transcribed_at", "failed_at", "processing_by")
-    counts = Counter(f for d in documents for f in fields if d.get(f) is not None)
-    return Progress(added, *(counts[field] for field in fields))

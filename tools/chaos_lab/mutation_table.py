@@ -1,7 +1,7 @@
 """The mutation table: each deliberate break of the protocol is caught in a storm that shows it."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +9,7 @@ from rich.table import Table
 
 from tools.chaos_lab import storm
 from tools.chaos_lab.faults import KINDS
-from tools.chaos_lab.lab import Fleet
+from tools.chaos_lab.fleet import Fleet
 from tools.chaos_lab.mutations import MUTATIONS
 from tools.chaos_lab.stand_in import Pace
 from tools.chaos_lab.storm import Plan, Result
@@ -32,19 +32,26 @@ _MOST_STORMS = 4
 
 @dataclass(frozen=True)
 class _Storm:
-    """A storm that brings one break to light in a short time."""
+    """A storm that brings one break to light in a short time; over HTTP with more kinds."""
 
     kinds: tuple[str, ...]
+    http_kinds: tuple[str, ...] = field(default=(), kw_only=True)
     seconds: float = 8.0
     every_seconds: float = 1.5
     fleet: Fleet = _SHORT
+
+    def kinds_for(self, fleet: Fleet) -> tuple[str, ...]:
+        return (*self.kinds, *self.http_kinds) if fleet.nodes else self.kinds
 
 
 _STORMS = {
     "no-fence": _Storm(("worker paused past its lease",)),
     "no-renewal": _Storm((), fleet=replace(_SHORT, pace=_SLOW)),
     "client-clock": _Storm(
-        ("worker's clock an hour off",), fleet=replace(_SHORT, pace=_SLOW), every_seconds=1.0
+        ("worker's clock an hour off",),
+        fleet=replace(_SHORT, pace=_SLOW),
+        every_seconds=1.0,
+        http_kinds=("coordinator's clock an hour off",),
     ),
     "no-compare-and-set": _Storm((), seconds=4.0),
     "no-journal": _Storm(
@@ -67,24 +74,25 @@ _STORMS = {
 def storm_for(name: str, plan: Plan) -> Plan:
     """`plan` with this mutation; its kinds of faults alone, so that they come often."""
     targeted = _STORMS.get(name)
-    kinds = targeted.kinds if targeted else tuple(KINDS)
+    kinds = targeted.kinds_for(plan.fleet) if targeted else plan.kinds
     return replace(plan, kinds=kinds, fleet=replace(plan.fleet, mutation=name))
 
 
-def short_storm(name: str, seed: int) -> Plan:
+def short_storm(name: str, seed: int, *, over_http: bool = False) -> Plan:
     """The shortest run that shows this mutation."""
     targeted = _STORMS.get(name, _Storm(tuple(KINDS)))
+    fleet = targeted.fleet.over_http() if over_http else targeted.fleet
     return Plan(
         targeted.seconds,
         seed,
         targeted.every_seconds,
-        targeted.kinds,
+        targeted.kinds_for(fleet),
         calm_seconds=15.0,
-        fleet=replace(targeted.fleet, mutation=name),
+        fleet=replace(fleet, mutation=name),
     )
 
 
-def main(console: Console, seed: int, folder: Path) -> int:
+def main(console: Console, seed: int, folder: Path, *, over_http: bool = False) -> int:
     """Runs and prints them all; 1 if one goes unnoticed."""
     table = Table(title="deliberate breaks of the protocol", title_justify="left")
     for heading in ("mutation", "what is broken", "shown by", "breaches", "rules", "storms"):
@@ -92,7 +100,7 @@ def main(console: Console, seed: int, folder: Path) -> int:
     unnoticed = 0
     for name, mutation in MUTATIONS.items():
         for storms in range(1, _MOST_STORMS + 1):
-            plan = short_storm(name, seed + storms - 1)
+            plan = short_storm(name, seed + storms - 1, over_http=over_http)
             result = storm.run(plan, folder / f"{name}-{storms}", quiet=True)
             if rules := rules_broken(result):
                 break

@@ -16,6 +16,7 @@ import requests
 from pymongo.errors import PyMongoError
 
 from stt.child_process import end, free_port
+from tools.chaos_lab.clock import with_wrong_clock
 from tools.chaos_lab.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,13 +32,20 @@ _OURS = (
 
 
 def spawn(
-    module: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str]
+    module: str,
+    arguments: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str],
+    within: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
-    """`python -m module`, out of the terminal's reach, that ends when this process does."""
+    """`python -m module`, out of the terminal's reach, that ends when this process does.
+
+    `within` is a command that becomes the one behind it, such as `ip netns exec NAME`.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     with log.open("ab") as file:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "stt.tether", module, *arguments],
+            [*within, sys.executable, "-P", "-m", "stt.tether", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=file,
@@ -77,6 +85,9 @@ class Server:
     is_up: bool = False
     is_moody: bool = False
     """It was told to misbehave, if it can be told."""
+    is_paused: bool = False
+    clock_offset: str | None = None
+    """Its clock is so many seconds off, from its next start on."""
     _closing: threading.Event = field(default_factory=threading.Event)
     _keeper: threading.Thread | None = None
     _process: subprocess.Popen[bytes] | None = None
@@ -102,6 +113,12 @@ class Server:
         self.is_up = False
         self._process.kill()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Nothing happens to one that is gone."""
+        if self._process is not None and self._process.poll() is None:
+            self.is_paused = number == signal.SIGSTOP
+            self._process.send_signal(number)
+
     def close(self) -> None:
         self._closing.set()
         if self._process is not None:
@@ -111,7 +128,11 @@ class Server:
 
     def _launch(self) -> None:
         self.starts += 1
-        self._process = spawn(self.module, self.arguments, self.log, self.environment)
+        self.is_paused = False
+        command, environment = [self.module, *self.arguments], dict(self.environment)
+        if self.clock_offset:
+            command, environment = with_wrong_clock(command, environment, self.clock_offset)
+        self._process = spawn(command[0], command[1:], self.log, environment)
 
     def _keep(self) -> None:
         assert self._process is not None
@@ -166,16 +187,28 @@ def mongo_url(port: int, **options: int) -> str:
     return f"mongodb://127.0.0.1:{port}/?directConnection=true{more}"
 
 
-def http_server(name: str, module: str, arguments: Sequence[str], logs: Path) -> Server:
-    """A whisper server, real or not, on a port of its own."""
+def http_server(
+    name: str,
+    module: str,
+    arguments: Sequence[str],
+    logs: Path,
+    environment: Mapping[str, str] | None = None,
+    address: str = "127.0.0.1",
+    ready_path: str = "/ready",
+) -> Server:
+    """A server on a port of its own, such as a whisper server, real or not.
+
+    `environment` in place of what keeps those small.
+    """
     port = free_port()
 
     def answers() -> bool:
         with contextlib.suppress(requests.RequestException), requests.Session() as session:
             session.trust_env = False
-            return session.get(f"http://127.0.0.1:{port}/ready", timeout=2).ok
+            return session.get(f"http://{address}:{port}{ready_path}", timeout=2).ok
         return False
 
     given = [*arguments, "--port", str(port)]
     one_thread = {"CPU_THREADS": "1", "WORKER_COUNT": "1", "HF_HUB_OFFLINE": "1"}
-    return Server(name, module, given, logs / f"{name}.log", answers, port, one_thread)
+    log = logs / f"{name}.log"
+    return Server(name, module, given, log, answers, port, environment or one_thread)

@@ -13,19 +13,22 @@ from typing import Any
 
 _PIECE_BYTES = 65_536
 _PATIENCE_SECONDS = 10.0
+_STEPS_TO_SETTLE = 5  # an accepted connection is served after three
 
 
 @dataclass(slots=True)
 class AnswerTrap:
     """Lets requests with all of `words` through, and loses their answers, `left` times.
 
-    With `then`, the answers arrive, and it is called in the same moment.
+    With `then`, the answers arrive, and it is called in the same moment. `port` is the one behind
+    the proxy whose answer was caught last.
     """
 
     words: tuple[bytes, ...]
     left: int
     then: Callable[[], None] | None = None
     caught: int = 0
+    port: int = 0
 
     def takes(self, request: bytes) -> bool:
         if self.left == 0 or not all(word in request for word in self.words):
@@ -40,6 +43,7 @@ class _Connection:
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
+    port: int
     is_caught: bool = False  # the server is at work on a request whose answer must not arrive
     has_lost: bool = False  # bytes of it were swallowed, so that it can never be mended
 
@@ -50,7 +54,10 @@ class _Connection:
 
 @dataclass(eq=False, slots=True)
 class Proxy:
-    """One address in front of another. `delay_seconds`, `is_black_hole` and `trap` are switches."""
+    """One address in front of another. `delay_seconds`, `is_black_hole` and `trap` are switches.
+
+    With `other_ports` it deals its connections out to them all, and past those that refuse.
+    """
 
     name: str
     target_port: int
@@ -59,6 +66,7 @@ class Proxy:
     delay_seconds: float = 0.0
     is_black_hole: bool = False
     trap: AnswerTrap | None = None
+    other_ports: tuple[int, ...] = ()
     swallowed: int = 0
     """Bytes that fell into the black hole so far."""
     delayed: int = 0
@@ -67,6 +75,7 @@ class Proxy:
     """Connections that found nothing behind the proxy."""
     _connections: set[_Connection] = field(default_factory=set)
     _listener: asyncio.Server | None = None
+    _turn: int = 0
 
     def cut(self) -> int:
         """Resets every connection; how many there were."""
@@ -97,9 +106,14 @@ class Proxy:
 
     async def _close_listener(self) -> int:
         if self._listener is not None:
+            listener, self._listener = self._listener, None
+            # Whom it has let in just now needs it for a moment: asyncio forgets him else, and
+            # leaves his socket open.
+            for each in listener.sockets:
+                self.loop.remove_reader(each)
+            await _settled()
             # Not wait_closed(): from Python 3.12 on it waits for the connections as well.
-            self._listener.close()
-            self._listener = None
+            listener.close()
         return 0
 
     async def _cut_all(self, *, only_broken: bool = False) -> int:
@@ -110,12 +124,15 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            behind = await asyncio.open_connection("127.0.0.1", self.target_port)
-        except OSError:
+            port, behind = await self._connect()
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
+        if behind is None:
             self.turned_away += 1
             writer.transport.abort()
             return
-        connection = _Connection(writer, behind[1])
+        connection = _Connection(writer, behind[1], port)
         self._connections.add(connection)
         pumps = [
             asyncio.ensure_future(self._pump(connection, reader, behind[1], self._onward)),
@@ -129,6 +146,18 @@ class Proxy:
                 pump.cancel()
             for end in (connection.client, connection.server):
                 end.close()
+
+    async def _connect(
+        self,
+    ) -> tuple[int, tuple[asyncio.StreamReader, asyncio.StreamWriter] | None]:
+        """A connection to one of the ports behind; None if all refuse."""
+        ports = (self.target_port, *self.other_ports)
+        self._turn += 1
+        for at in range(len(ports)):
+            port = ports[(self._turn + at) % len(ports)]
+            with contextlib.suppress(OSError):
+                return port, await asyncio.open_connection("127.0.0.1", port)
+        return 0, None
 
     async def _pump(
         self,
@@ -160,6 +189,7 @@ class Proxy:
         if not connection.is_caught or trap is None:
             return True
         trap.caught += 1
+        trap.port = connection.port
         if trap.then is None:
             connection.cut()
         else:
@@ -177,9 +207,9 @@ class ProxyHouse:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxies", daemon=True)
 
-    def open(self, name: str, target_port: int) -> Proxy:
+    def open(self, name: str, target_port: int, *other_ports: int) -> Proxy:
         """A proxy that listens on a port of its own."""
-        proxy = Proxy(name, target_port, self._loop)
+        proxy = Proxy(name, target_port, self._loop, other_ports=other_ports)
         proxy.accept()
         self._proxies.append(proxy)
         return proxy
@@ -201,7 +231,14 @@ class ProxyHouse:
 
 async def _cancel_all() -> None:
     """Ends what still runs, so that the loop closes without a complaint."""
+    await _settled()
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _settled() -> None:
+    """What the event loop was about to begin has begun."""
+    for _ in range(_STEPS_TO_SETTLE):
+        await asyncio.sleep(0)

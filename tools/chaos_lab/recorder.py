@@ -58,7 +58,11 @@ def _asked(name: str, command: Any) -> list[dict[str, Any]]:
     if name == "update":
         (statement,) = command["updates"]  # nobody here writes in bulk
         multi = statement.get("multi", False)
-        return [{"filter": statement["q"], "update": statement["u"], "multi": multi, **retry}]
+        query = dict(statement["q"])
+        whose = query.get("processing_by")
+        if isinstance(whose, dict) and "$regex" in whose:  # which JSON would take for a pattern
+            query["processing_by"] = {"pattern": whose["$regex"], "but": whose.get("$ne")}
+        return [{"filter": query, "update": statement["u"], "multi": multi, **retry}]
     if name == "find" and "claim_id" in command["filter"]:
         return [{"filter": command["filter"]}]
     return []

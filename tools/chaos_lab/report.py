@@ -11,6 +11,7 @@ from tools.chaos_lab.storm import Result
 _BREACHES_SHOWN = 20
 _LEAST_SECONDS_OF_A_TEST = 20.0
 _SIGNS_OF_LIFE = ("takeovers", "fenced writes")
+_SIGNS_OF_LIFE_OVER_HTTP = ("nodes told: result taken", "nodes told: claim lost")
 
 
 def shortcomings(result: Result, least_faults: int) -> list[str]:
@@ -25,10 +26,14 @@ def shortcomings(result: Result, least_faults: int) -> list[str]:
     if result.plan.seconds >= _LEAST_SECONDS_OF_A_TEST:
         found += [
             f"there were no {sign}: the run tested nothing"
-            for sign in _SIGNS_OF_LIFE
+            for sign in _signs_of_life(result)
             if not result.report.summary.get(sign)
         ]
     return found
+
+
+def _signs_of_life(result: Result) -> tuple[str, ...]:
+    return _SIGNS_OF_LIFE + (_SIGNS_OF_LIFE_OVER_HTTP if result.plan.fleet.nodes else ())
 
 
 def show(console: Console, result: Result, least_faults: int) -> None:

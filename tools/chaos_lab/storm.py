@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.chaos_lab import checker, history
+from tools.chaos_lab import checker, history, http_history
 from tools.chaos_lab.evidence import Breach, Report, Run
 from tools.chaos_lab.faults import KINDS
-from tools.chaos_lab.lab import MAX_EXPIRATIONS, Fleet, Lab, Progress, progress_of
+from tools.chaos_lab.fleet import Fleet, Progress, progress_of
+from tools.chaos_lab.lab import MAX_EXPIRATIONS, Lab
 from tools.chaos_lab.weather import Weather
 
 _TICK_SECONDS = 0.05
@@ -154,13 +155,10 @@ class _Storm:
 
 def _evidence(lab: Lab) -> Run:
     documents = lab.documents()
-    calls: list[history.Event] = []
-    for file in sorted(lab.calls.glob("*.jsonl")):
-        calls += history.read_events(file)
     return Run(
-        history=history.load(lab.history),
+        history=history.load(lab.folders.history),
         documents=documents,
-        calls=calls,
+        calls=lab.folders.read_calls(),
         chunks=lab.facts_of(documents),
         ends=[end for worker in lab.workers for end in worker.ends],
         lease_seconds=lab.fleet.lease_seconds,
@@ -168,4 +166,5 @@ def _evidence(lab: Lab) -> Run:
         max_expirations=MAX_EXPIRATIONS,
         chunk_timeout_seconds=lab.fleet.chunk_timeout,
         real_servers=lab.real_urls,
+        nodes=http_history.load(lab.folders.node_history),
     )

@@ -12,7 +12,7 @@ from bson.objectid import ObjectId
 from tools.chaos_lab.evidence import Breach, Fact, Run
 from tools.chaos_lab.history import Operation
 
-_ENDS_A_CLAIM = {"complete", "fail", "release", "recover", "hand_reset"}
+_ENDS_A_CLAIM = {"complete", "fail", "release", "recover", "hand_reset", "give_back"}
 FENCED = {"complete", "fail", "release", "renew"}
 """What only the holder of a claim may write."""
 
@@ -41,10 +41,25 @@ class Story:
         self.fact: Fact = run.chunks[chunk]
         self.document = document
         self.operations = run.history.of_chunk.get(chunk, ())
+        self.at_nodes = run.nodes.of_chunk.get(chunk, ())
+        """What nodes asked their coordinators about it, and what they were told."""
         self.calls = run.calls_of.get(self.fact.number, ())
 
     def of(self, *kinds: str) -> Iterator[Operation]:
         return (operation for operation in self.operations if operation.kind in kinds)
+
+    def told_to_nodes(self, *kinds: str) -> Iterator[Operation]:
+        """As `of`, at the edge of the nodes."""
+        return (operation for operation in self.at_nodes if operation.kind in kinds)
+
+    def seen_by_holder(self, hold: "Hold") -> tuple[Sequence[Operation], Sequence[float]]:
+        """What the holder of a claim asked about it, where it asked, and when its reports came
+        through: a node knows what its coordinator told it, and not what that one was told."""
+        own = [op for op in self.at_nodes if (op.claim, op.worker) == (hold.claim, hold.worker)]
+        if own:
+            return own, self.run.nodes.reports.get(hold.worker or "", ())
+        own = [op for op in self.operations if (op.claim, op.actor) == (hold.claim, hold.actor)]
+        return own, self.run.history.reports.get(hold.actor, ())
 
     @property
     def fenced(self) -> Iterator[Operation]:
@@ -100,7 +115,11 @@ class Story:
         return next((hold for hold in self.holds if hold.claim == claim), None)
 
     def happened(self, operation: Operation) -> bool:
-        """True if it certainly took effect: it said so, or the final document does."""
+        """True if it certainly took effect: it said so, or the final document does.
+
+        The document says so of an unclear one only if none of the same claim was accepted: a node
+        whose answer was lost asks again for what is done already.
+        """
         if operation.was_accepted:
             return True
         return (
@@ -108,7 +127,13 @@ class Story:
             and operation.may_have_happened
             and self.is_transcribed
             and operation.claim == self.final_claim
+            and (operation in self.at_nodes or self.final_claim not in self._taken)
         )
+
+    @cached_property
+    def _taken(self) -> set[ObjectId | None]:
+        """The claims whose result the database said that it has."""
+        return {op.claim for op in self.of("complete") if op.was_accepted}
 
     def completions(self) -> set[ObjectId | None]:
         """The claims whose result was certainly accepted."""

@@ -10,8 +10,12 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tools.chaos_lab.faults import KINDS, Fault
+from tools.chaos_lab import faults, http_faults
+from tools.chaos_lab.fault import Fault
 from tools.chaos_lab.lab import Lab
+
+KINDS = {**faults.KINDS, **http_faults.KINDS}
+"""Every kind of fault by its name."""
 
 _OPENING = "worker paused past its lease"
 _MOMENT_SECONDS = 1.0

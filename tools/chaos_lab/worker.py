@@ -14,6 +14,7 @@ from stt.cli import app
 from tools import cleanup
 from tools.chaos_lab import mutations
 from tools.chaos_lab.history import EventLog
+from tools.chaos_lab.http_recorder import HttpRecorder
 from tools.chaos_lab.recorder import Recorder
 
 
@@ -22,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     log = EventLog(options.history, options.actor)
     monitoring.register(Recorder(log))  # before any client is made
+    if options.coordinator is not None:
+        HttpRecorder(log, options.coordinator).listen()
     if options.mutation is not None:
         mutations.MUTATIONS[options.mutation].apply()
     if options.tool == "cleanup":
@@ -45,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--history", type=Path, required=True, metavar="FILE")
     parser.add_argument("--actor", required=True, metavar="NAME", help="unique in the run")
+    parser.add_argument("--coordinator", metavar="URL", help="what it is asked is recorded, too")
     parser.add_argument("--mutation", choices=mutations.MUTATIONS, help="a deliberate break")
     parser.add_argument("--tool", choices=("stt", "cleanup"), default="stt")
     parser.add_argument("flags", nargs="*", help="the program's own, after --")

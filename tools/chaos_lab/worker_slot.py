@@ -1,28 +1,29 @@
 """A place in the fleet, its worker process, and what can be done to that; clocks included."""
 
 import ast
-import random
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tools.chaos_lab.clock import with_wrong_clock
+from tools.chaos_lab.coordinators import Membership, join_as
 from tools.chaos_lab.evidence import WorkerEnd
 from tools.chaos_lab.processes import mongo_url, spawn
 from tools.chaos_lab.proxy import Proxy
 
-_AN_HOUR = "3600"
-
 
 @dataclass(eq=False)
 class WorkerSlot:
-    """A place in the fleet: when its worker ends another takes its place, as with systemd."""
+    """A place in the fleet: when its worker ends another takes its place, as with systemd.
+
+    `queue` is its way to the database.
+    """
 
     number: int
-    database: Proxy
+    queue: Proxy
     servers: Sequence[Proxy]
     logs: Path
     history: Path
@@ -44,6 +45,10 @@ class WorkerSlot:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    def is_called(self, worker_id: str) -> bool:
+        """True if that is the id under which its worker claims."""
+        return worker_id.rpartition("_")[2] == str(self.pid)
 
     @property
     def log(self) -> Path:
@@ -70,26 +75,35 @@ class WorkerSlot:
     def start(self) -> None:
         self.starts += 1
         self._has_begun = self._was_told_to_go = self.is_paused = False
-        flags = ["--history", str(self.history / f"{self.actor}.jsonl"), "--actor", self.actor]
+        module, *flags = self._command()
+        command = [module, "--history", str(self.history / f"{self.actor}.jsonl")]
+        command += ["--actor", self.actor]
         if self.mutation:
-            flags += ["--mutation", self.mutation]
+            command += ["--mutation", self.mutation]
+        command += flags
         own = {
             # The server's log then tells whose call it was.
             "STT_API_KEY": self.actor,
             "STT_SERVER_URL": ",".join(f"http://127.0.0.1:{p.port}" for p in self.servers),
-            "MONGO_URL": mongo_url(
-                self.database.port,
-                serverSelectionTimeoutMS=1_500, connectTimeoutMS=1_000,
-                socketTimeoutMS=round(self._database_seconds * 1_000),
-            ),
-        }  # fmt: skip
-        flags += ["--", "--watch", "--log-format", "text"]
-        command = ["tools.chaos_lab.worker", *flags]
+            **self._place(),
+        }
         if self.clock_offset:
-            own |= clock_environment(self.clock_offset)
-            command.insert(0, "tools.chaos_lab.wrong_clock")
+            command, own = with_wrong_clock(command, own, self.clock_offset)
             self.clock_offset = None
         self._process = spawn(command[0], command[1:], self.log, {**self.environment, **own})
+
+    def _command(self) -> list[str]:
+        """The module that is the worker, and what it is told besides who it is."""
+        return ["tools.chaos_lab.worker", "--", "--watch", "--log-format", "text"]
+
+    def _place(self) -> dict[str, str]:
+        """Where the queue is, as settings."""
+        url = mongo_url(
+            self.queue.port,
+            serverSelectionTimeoutMS=1_500, connectTimeoutMS=1_000,
+            socketTimeoutMS=round(self._database_seconds * 1_000),
+        )  # fmt: skip
+        return {"MONGO_URL": url}
 
     def signal(self, number: signal.Signals) -> None:
         """Nothing happens to a worker that is gone already."""
@@ -134,30 +148,35 @@ class WorkerSlot:
             self.bury()
 
 
+@dataclass(eq=False)
+class NodeSlot(WorkerSlot):
+    """The same for a worker of another machine: `queue` is its way to the coordinators."""
+
+    membership: Membership = field(kw_only=True)
+
+    @property
+    def actor(self) -> str:
+        return f"node-{self.number}.{self.starts}"
+
+    def is_called(self, worker_id: str) -> bool:
+        return worker_id.rpartition("_")[0] == self.membership.id
+
+    def _command(self) -> list[str]:
+        flags = ["--coordinator", self._url, "--", "node", "start", "--no-browser"]
+        return ["tools.chaos_lab.worker", *flags, "--page-port", "0", "--log-format", "text"]
+
+    def _place(self) -> dict[str, str]:
+        folder = self.logs / f"node-{self.number}"
+        if not folder.exists():
+            join_as(self.membership, self._url, folder)
+        return {"STT_CONFIG_DIR": str(folder), "STT_DATA_DIR": str(folder)}
+
+    @property
+    def _url(self) -> str:
+        return f"http://127.0.0.1:{self.queue.port}"
+
+
 def stats_in(log: Path) -> dict[str, int] | None:
     """The last stats that a worker printed."""
     found = re.findall(r"(?m)^Completed processing\. Stats: (\{.*\})$", log.read_text("utf-8"))
     return ast.literal_eval(found[-1]) if found else None
-
-
-def has_clock_faker() -> bool:
-    return shutil.which("faketime") is not None
-
-
-def clock_environment(offset_seconds: str) -> dict[str, str]:
-    """Variables that move a process's date, and not its monotonic clock.
-
-    libfaketime without its wrapper, which would be a process between us and our child.
-    """
-    command = ["faketime", "-f", "+0", "printenv", "LD_PRELOAD"]
-    library = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    return {
-        "LD_PRELOAD": library,
-        "FAKETIME": offset_seconds,
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-
-
-def an_hour_off(rng: random.Random) -> str:
-    """A clock's offset, forwards or backwards, as libfaketime reads it."""
-    return rng.choice("+-") + _AN_HOUR

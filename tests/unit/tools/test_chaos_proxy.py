@@ -159,3 +159,18 @@ def test_a_trap_may_do_something_in_the_moment_in_which_the_answer_leaves(
     assert done.wait(5)
     assert proxy.trap.caught == 1
     assert ask(client, b"write 2") == b"you said write 2"
+
+
+def test_a_proxy_in_front_of_two_deals_connections_out_and_past_one_that_is_gone() -> None:
+    first, second = Echo(), Echo()
+    with ProxyHouse().running() as house:
+        proxy = house.open("to either", first.port, second.port)
+        for _ in range(4):
+            with connected(proxy) as connection:
+                ask(connection, b"hello")
+        assert (len(first.heard), len(second.heard)) == (2, 2)
+        first.close()
+        for _ in range(2):
+            with connected(proxy) as connection:
+                assert ask(connection, b"hello") == b"you said hello"
+    second.close()
