@@ -4,13 +4,15 @@
 204  None               410 NodeRemoved      413, 422 DatabaseRefused
 403, 3xx, or no coordinator's answer: ConfigError
 429, 5xx, or none at all: DatabaseUnavailable, for to whoever asks it is the queue that is away
+
+Once a coordinator has answered, what answers otherwise is something in between (a tunnel whose
+other end is away, a hotel's portal): then all of that but a 401 and a 403 is DatabaseUnavailable.
 """
 
 import contextlib
 import http.cookiejar
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from pydantic import BaseModel
@@ -27,6 +29,7 @@ from stt.errors import (
     NotFound,
     SttError,
 )
+from stt.loopback import is_loopback
 
 _CONNECT_SECONDS = 5.0
 _CONNECTIONS = 64
@@ -41,14 +44,15 @@ class CoordinatorLink:
 
     def __init__(self, url: str, key: str | None) -> None:
         self.url = url.rstrip("/")
+        self._is_known = False  # a coordinator has answered there
+        self.is_answered = False
+        """Whether a coordinator answered the latest request, be it with a refusal."""
         self._session = requests.Session()
         # A cookie would be state that all threads share, and there is none to keep.
         self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
-        host = urlsplit(self.url).hostname or ""
-        is_loopback = host in ("localhost", "::1") or host.startswith("127.")
-        self._session.trust_env = not is_loopback  # a proxy has no way to this machine's addresses
+        self._session.trust_env = not is_loopback(self.url)
         if key:
             self._session.headers["Authorization"] = f"Bearer {key}"
 
@@ -63,21 +67,39 @@ class CoordinatorLink:
     ) -> Any:
         """The JSON of the answer, None for one without. Raises as the top of this file says."""
         json = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
-        response = self._send(method, path, timeout_seconds, json=json, params=query)
-        if response.status_code == 204:
-            return None
-        try:
-            return response.json()
-        except requests.JSONDecodeError as error:
-            # A portal or a proxy in between, more often than not for a while.
-            raise DatabaseUnavailable(f"{self.url} does not answer like a coordinator") from error
+        with self._noting_whether_answered():
+            response = self._send(method, path, timeout_seconds, json=json, params=query)
+            if response.status_code == 204:
+                return None
+            try:
+                told = response.json()
+            except requests.JSONDecodeError as error:
+                # A portal or a proxy in between, more often than not for a while.
+                raise DatabaseUnavailable(
+                    f"{self.url} does not answer like a coordinator"
+                ) from error
+            self._is_known = True
+            return told
 
     def audio(self, path: str, timeout_seconds: float = 60.0) -> bytes:
         """The bytes at a path. Raises as the top of this file says."""
-        return self._send("GET", path, timeout_seconds).content
+        with self._noting_whether_answered():
+            return self._send("GET", path, timeout_seconds).content
 
     def close(self) -> None:
         self._session.close()
+
+    @contextlib.contextmanager
+    def _noting_whether_answered(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseUnavailable:
+            self.is_answered = False
+            raise
+        except SttError:
+            self.is_answered = True
+            raise
+        self.is_answered = True
 
     def _send(
         self, method: str, path: str, timeout_seconds: float, **what: Any
@@ -102,7 +124,7 @@ class CoordinatorLink:
         message = f"The coordinator at {self.url} answered {status}: {said}"
         if status == 401:
             raise KeyRejected(f"The coordinator at {self.url} refuses the key: {said}")
-        if status == 410:
+        if status == 410 and code is not None:
             raise NodeRemoved(said)
         if status == 409 and code == "claim_lost":
             raise ClaimLost(said)
@@ -114,7 +136,10 @@ class CoordinatorLink:
             raise DatabaseUnavailable(message)
         if 300 <= status < 400:
             target = response.headers.get("Location", "elsewhere")[:_LONGEST_MESSAGE]
-            raise ConfigError(f"{self.url} redirects to {target}: use the address behind that")
+            message = f"{self.url} redirects to {target}: use the address behind that"
+        # A firewall's 403 may be for results alone: who waited for its end would lose them all.
+        if code is None and status != 403 and self._is_known:
+            raise DatabaseUnavailable(message)
         if status == 403 or code is None:
             raise ConfigError(message)
         raise SttError(said)

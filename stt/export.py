@@ -10,17 +10,10 @@ without a transcript, be they pending, in work, failed or not there at all, are 
 Both passes over a transcript see the same chunks: those that were done when the outline was read.
 """
 
-import contextlib
-import os
-import re
-import secrets
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, pairwise
-from pathlib import Path
 from typing import Any
 
 from bson import ObjectId
@@ -38,10 +31,6 @@ _OUTLINE_FIELDS = [
     "processing_by",
 ]  # fmt: skip
 _BATCH = 50
-_LONGEST_STEM_BYTES = 200
-# Control characters, line ends, what turns the direction of writing, and what Windows forbids.
-_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>:"|?*]')
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,68 +270,6 @@ def has_chunks(database: Database, source_id: ObjectId) -> bool:
     """True if the queue has chunks of this source, even if nobody described it."""
     with translated():
         return database.chunks.find_one({"original_id": source_id}, ["_id"]) is not None
-
-
-def file_name(source: Source, format_name: str) -> str:
-    """A name for the transcript that is one file in one folder, whatever the database says."""
-    name = re.split(r"[/\\]", source.filename)[-1]
-    name = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)
-    name = _NOT_IN_NAMES.sub("_", name).strip(" .")
-    if not name or _RESERVED.match(name):
-        head, dot, tail = name.partition(".")  # Windows reserves NUL.anything
-        name = f"{head}_{source.id}{dot}{tail}".lstrip("_")
-    while len(name.encode()) > _LONGEST_STEM_BYTES:
-        name = name[:-1]
-    return f"{name}.{format_name}"
-
-
-def file_names(sources: Sequence[Source], format_name: str) -> list[str]:
-    """A name for each in one folder; of several that would share a file, all get their ids too."""
-    plain = [file_name(source, format_name) for source in sources]
-    count = Counter(map(_folded, plain))
-    taken = set(count)
-    names = []
-    for source, name in zip(sources, plain, strict=True):
-        if count[_folded(name)] > 1:
-            while _folded(name) in taken:
-                name = f"{Path(name).stem}_{source.id}.{format_name}"
-            taken.add(_folded(name))
-        names.append(name)
-    return names
-
-
-def _folded(name: str) -> str:
-    """Equal for names that a file system may take for one: some tell neither case nor accents
-    written as one character or as two apart."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
-
-
-def save(pieces: Iterable[str], path: Path) -> None:
-    """Writes a whole file or none: what was there before is replaced at the last moment.
-
-    Raises SttError if the file cannot be written.
-    """
-    path = Path(os.path.realpath(path))  # a link stays a link
-    try:
-        if path.exists() and not path.is_file():  # a pipe or a device is written, not replaced
-            _write(pieces, path)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Processes of two machines may have one id.
-        unfinished = path.with_name(f".stt-{os.getpid()}-{secrets.token_hex(4)}.part")
-        try:
-            _write(pieces, unfinished)
-            unfinished.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise SttError(f"Cannot write {path}: {error.strerror or error}") from error
-
-
-def _write(pieces: Iterable[str], path: Path) -> None:
-    with path.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
-        file.writelines(pieces)
 
 
 def _transcript(chunk_id: ObjectId, document: Any) -> Transcript:

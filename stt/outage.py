@@ -12,7 +12,8 @@ log = logging.getLogger(__name__)
 class Outage:
     """Over once all who found the database away have heard from it again. Safe between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: str = "database") -> None:
+        self._place = place
         self._since: dict[str, float] = {}  # by who noticed, on time.monotonic()
         self._lock = threading.Lock()
         self.error: DatabaseUnavailable | None = None
@@ -32,7 +33,7 @@ class Outage:
             if self._since.pop(who, None) is None or self._since:
                 return
             self.error = None
-        log.info("The database answers again")
+        log.info("The %s answers again", self._place)
 
     @property
     def seconds(self) -> float:

@@ -41,8 +41,9 @@ class Roster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The three together, as one worker is given them."""
+    """The three together, as one worker is given them; `place` is what log lines call it."""
 
     claims: Claims
     recordings: Recordings
     roster: Roster
+    place: str = "database"

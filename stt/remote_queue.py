@@ -18,7 +18,14 @@ from pydantic import ValidationError
 from stt.chunk import Chunk, Source
 from stt.claim import Claim, ClaimRules, Order, Page, StaleClaim
 from stt.coordinator_link import CoordinatorLink
-from stt.errors import BadAudio, ClaimLost, DatabaseRefused, DatabaseUnavailable, NotFound
+from stt.errors import (
+    BadAudio,
+    ClaimLost,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    KeyRejected,
+    NotFound,
+)
 from stt.patience import until_answered
 from stt.queue import Queue, WorkerReport
 from stt.transcript import Transcript
@@ -59,6 +66,8 @@ class RemoteQueue:
         self, link: CoordinatorLink, node: NodeSettings, worker: str, *, long_poll: bool
     ) -> None:
         self.settings = node
+        self.rejection: KeyRejected | None = None
+        """Set once the coordinator has refused the key, or has removed the node."""
         rules = node.rules
         # What hangs must not outlast the claims that it is about.
         self._answer_seconds = min(
@@ -77,7 +86,7 @@ class RemoteQueue:
 
     def queue(self) -> Queue:
         """As `Worker` takes it."""
-        return Queue(claims=self, recordings=self, roster=self)
+        return Queue(claims=self, recordings=self, roster=self, place="coordinator")
 
     def count_pending(self, order: Order) -> int:
         return int(self._ask("GET", "/tasks/count", query=_sources_of(order))["pending"])
@@ -203,7 +212,11 @@ class RemoteQueue:
 
     def _ask(self, method: str, path: str, *, more_seconds: float = 0.0, **what: Any) -> Any:
         seconds = self._answer_seconds + more_seconds
-        return self._link.ask(method, path, timeout_seconds=seconds, **what)
+        try:
+            return self._link.ask(method, path, timeout_seconds=seconds, **what)
+        except KeyRejected as error:  # for good, whichever thread has heard it
+            self.rejection = error
+            raise
 
     def _poll(self, query: dict[str, Any]) -> Any:
         """The answer of a long poll; None if the worker is to hurry.

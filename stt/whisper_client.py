@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isnan
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
@@ -28,6 +28,7 @@ from stt.errors import (
     ServerUnavailable,
     UploadCutOff,
 )
+from stt.loopback import is_loopback
 from stt.transcript import Segment, Transcript, Word
 
 _CONNECT_SECONDS = 10.0
@@ -188,7 +189,7 @@ class WhisperClient:
         died since, and then the next upload would look as if it had killed it."""
         session = requests.Session()
         # A proxy has no way to this machine's own addresses.
-        session.trust_env = not _is_loopback(self.url)
+        session.trust_env = not is_loopback(self.url)
         session.headers["Connection"] = "close"
         if self._api_key:
             session.headers["Authorization"] = f"Bearer {self._api_key}"
@@ -285,11 +286,6 @@ def _written_forms(key: str) -> tuple[str, ...]:
     forms = {key, html.escape(key), html.escape(key, quote=False), json.dumps(key)[1:-1]}
     forms |= {quote(key), quote(key, safe=""), repr(key)[1:-1]}
     return tuple(sorted(forms, key=len, reverse=True))
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _transcript(body: Mapping[str, Any], seconds: float) -> Transcript:

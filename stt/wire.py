@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from math import isfinite
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from bson import ObjectId
 from pydantic import (
@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     StringConstraints,
 )
@@ -51,6 +52,11 @@ def _without_surrogates(text: object) -> object:
 
 
 _Text = Annotated[str, StringConstraints(max_length=100_000), BeforeValidator(_without_surrogates)]
+
+
+T = TypeVar("T")
+# One fault is enough: to tell of each in a small body of 100,000 would take seconds.
+_Many = Annotated[tuple[T, ...], Field(max_length=_MAX_SEGMENTS), FailFast()]
 
 
 class _Wire(BaseModel):
@@ -148,10 +154,13 @@ class OptionsWire(_Wire):
 
 
 class TaskWire(_Wire):
-    """A chunk that was claimed; `audio` is the path that its bytes are at while the claim lasts."""
+    """A chunk that was claimed; `audio` is the path that its bytes are at while the claim lasts.
+
+    A path and nothing else: behind a coordinator's address `@host/` would be another one.
+    """
 
     chunk: ChunkWire
-    audio: str
+    audio: Annotated[str, StringConstraints(pattern="^/chunks/[0-9a-f]{24}[.][A-Za-z0-9]{1,20}$")]
 
 
 class TasksWire(_Wire):
@@ -211,7 +220,7 @@ class SegmentWire(_Wire):
     text: _Text
     avg_logprob: _Number = None
     no_speech_prob: _Number = None
-    words: Annotated[tuple[WordWire, ...], Field(max_length=_MAX_SEGMENTS)] = ()
+    words: _Many[WordWire] = ()
 
     def to_segment(self) -> Segment:
         words = tuple(Word(w.start, w.end, w.word, w.probability) for w in self.words)
@@ -223,7 +232,7 @@ class SegmentWire(_Wire):
 class TranscriptWire(_Wire):
     """What was heard in a chunk; no segments: nothing was said. Times relative to its start."""
 
-    segments: Annotated[tuple[SegmentWire, ...], Field(max_length=_MAX_SEGMENTS)] = ()
+    segments: _Many[SegmentWire] = ()
     language: _Name | None = None
     language_probability: _Number = None
     model: _Name | None = None

@@ -6,6 +6,7 @@ reason to stop, and lets go of what hangs when it is told to.
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -95,7 +96,7 @@ class Worker:
         self._claims = queue.claims
         self._recordings = queue.recordings
         self._pool = _pool(settings)
-        self._outage = Outage()
+        self._outage = Outage(queue.place)
         self._heartbeat = Heartbeat(
             self._claims,
             settings.lease_seconds,
@@ -325,10 +326,10 @@ class Worker:
         self._roster.report(self.id, self._self_description(state))
 
     def _self_description(self, state: str | None) -> WorkerReport:
-        host, _, pid = self.id.rpartition("_")
+        host, _, _ = self.id.rpartition("_")
         return WorkerReport(
             host=host,
-            pid=int(pid),
+            pid=os.getpid(),
             version=stt.__version__,
             server=self._pool.urls,
             state=state or self._state(),

@@ -21,12 +21,12 @@ from pathlib import Path
 from stt.chunk import Source
 from stt.database import Database
 from stt.errors import SttError
-from stt.export import file_name
 from stt.local_stack import local_server, open_database
 from stt.queue_stats import StateCounts, queue_status
 from stt.settings import Settings
 from stt.signals import on_signals
 from stt.sources import Sources
+from stt.transcript_file import file_name
 from tools.word_error_rate import WordErrors, word_errors
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,8 +18,9 @@ from stt.cli.connect import (
 )
 from stt.cli.render import note
 from stt.cli.wording import plural
-from stt.export import FORMATS, Export, file_names, save
+from stt.export import FORMATS, Export
 from stt.sources import Sources
+from stt.transcript_file import file_names, save
 
 EXAMPLES = """\b
 Examples:

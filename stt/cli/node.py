@@ -37,7 +37,7 @@ with the model that suits this machine, or that a person chose for it at the coo
 
 \b
 A node stays: through an empty queue, a coordinator that is away, servers that are away. A stop
-condition (a flag below, or its name in the environment) makes it heed them all, as `stt` does;
+condition (a flag above, or its name in the environment) makes it heed them all, as `stt` does;
 --limit and --max-minutes end it in any case.
 
 \b

@@ -16,10 +16,11 @@ from stt.cli.render import Progress, live_progress, note, recording_progress, se
 from stt.cli.wording import plural, span
 from stt.database import Database
 from stt.errors import RecordingError
-from stt.export import FORMATS, Export, file_name, save
+from stt.export import FORMATS, Export
 from stt.queue_stats import queue_status
 from stt.settings import Settings
 from stt.signals import on_signals
+from stt.transcript_file import file_name, save
 
 EXAMPLES = """\b
 Examples:

@@ -18,7 +18,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -26,6 +25,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from stt.coordinator_link import CoordinatorLink
 from stt.errors import SttError
+from stt.loopback import is_loopback
 from stt.wire import NodeSettings
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ _CLOSE_SECONDS = 1.0
 _SHORTEST_REST_SECONDS = 1.0
 _LONGEST_REST_SECONDS = 60.0
 _GONE = 410
+_NODE_REMOVED = b'"node_removed"'
 _LONGEST_DETAIL = 500
 
 
@@ -104,7 +105,9 @@ class Channel:
                     return
                 log.debug("channel: %s", closed)
             except InvalidStatus as refused:
-                if refused.response.status_code == _GONE:
+                # Something in between may answer 410 as well.
+                is_gone = refused.response.status_code == _GONE
+                if is_gone and _NODE_REMOVED in (refused.response.body or b""):
                     self._listener.was_removed()
                     return
                 self._tell_once(f"answered {refused.response.status_code}")
@@ -128,12 +131,10 @@ class Channel:
 
     def _keep_open(self) -> None:
         """Until it breaks; raises what tells why."""
-        host = urlsplit(self._url).hostname or ""
-        is_loopback = host in ("localhost", "::1") or host.startswith("127.")
         with connect(
             self._url,
             additional_headers={"Authorization": f"Bearer {self._key}"},
-            proxy=None if is_loopback else True,
+            proxy=None if is_loopback(self._url) else True,
             open_timeout=_OPEN_SECONDS,
             close_timeout=_CLOSE_SECONDS,
         ) as connection:

@@ -16,13 +16,10 @@ import os
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-from pydantic import ValidationError
+from dataclasses import dataclass
+from typing import Any
 
 import stt
 from stt.coordinator_link import CoordinatorLink
@@ -36,17 +33,20 @@ from stt.errors import (
 )
 from stt.node.channel import Channel, Job
 from stt.node.credentials import Credentials, CredentialsFile
+from stt.node.fleet_look import FleetLook
+from stt.node.greeting import agree_on_name, greet
 from stt.node.presence import Presence
+from stt.node.tally import Tally
+from stt.node.view import NodeView, Phase
 from stt.node.whisper import WhisperServer, whisper_server
+from stt.node.wish import Wish
 from stt.queue import WorkerReport
 from stt.remote_queue import RemoteQueue
 from stt.settings import Settings
-from stt.wire import NodeSettings, ReportWire, Rules
+from stt.wire import NodeSettings, ReportWire
 from stt.worker import Worker, WorkOptions
 
 log = logging.getLogger(__name__)
-
-Phase = Literal["connecting", "starting", "working", "paused", "waiting", "stopping"]
 
 _LOOK_SECONDS = 0.2
 _SERVER_LOOK_SECONDS = 5.0
@@ -54,7 +54,6 @@ _LONGEST_REST_SECONDS = 10.0
 _SERVER_REST_SECONDS = 15.0
 _CONFIG_REST_SECONDS = 300.0
 _REMIND_SECONDS = 60.0
-_FLEET_SECONDS = 5.0
 _LONGEST_FILENAME = 200
 _MOST_CHUNKS_OF_A_JOB = 1_000
 _STOP_FIELDS = frozenset({
@@ -65,45 +64,11 @@ _STOP_FIELDS = frozenset({
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What the coordinator wants of this node, as far as it changes how it works."""
-
-    is_enabled: bool
-    model: str | None
-    rules: Rules
-
-    @classmethod
-    def of(cls, settings: NodeSettings) -> "Wish":
-        return cls(settings.is_enabled, settings.model, settings.rules)
-
-
-@dataclass(frozen=True, slots=True)
 class Ending:
     """How a run came to its end by itself, or by Ctrl-C."""
 
     has_failures: bool
     was_interrupted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NodeView:
-    """What a node is at, for its page and its terminal. Nothing in it is secret."""
-
-    phase: Phase
-    detail: str
-    node_id: str
-    name: str
-    server_url: str
-    is_reached: bool
-    has_channel: bool
-    priority: int
-    model: str | None
-    device: str | None
-    whisper_server: str
-    has_own_server: bool
-    jobs: tuple[Job, ...]
-    counts: dict[str, int]
-    in_flight: int
 
 
 def stays_on(settings: Settings) -> bool:
@@ -139,20 +104,18 @@ class Node:
         self._wish: Wish | None = None  # that the worker works by
         self._server_is_gone = False
         self._removal: KeyRejected | None = None
-        self._counts: Counter[str] = Counter()
-        self._has_failures = False
         self._is_over = threading.Event()
-        self._is_reached = False
-        self._fleet: dict[str, Any] | None = None
-        self._fleet_asked_at = float("-inf")
-        self._fleet_lock = threading.Lock()
-        self._began = time.monotonic()
+        self._fleet = FleetLook(self.link)
+        self._tally = Tally(self._settings)
 
     def run(self, *, newest_first: bool = False) -> Ending:
         """Works until there is a reason to stop. Raises the error that ended the run early."""
         self._newest_first = newest_first
         self._remote = self._greet()
-        self._agree_on_name(self._remote.settings)
+        told = self._remote.settings
+        self._credentials = agree_on_name(
+            self.link, self._credentials, self._file, self._presence, told
+        )
         self._channel.start()
         minder = threading.Thread(target=self._mind, name="minder", daemon=True)
         minder.start()
@@ -176,7 +139,7 @@ class Node:
             node_id=self._credentials.node_id,
             name=told.name if told else self._credentials.name,
             server_url=self.link.url,
-            is_reached=self._is_reached,
+            is_reached=self.link.is_answered,
             has_channel=self._channel.is_open,
             priority=told.priority if told else 0,
             model=(described.model if described else None) or self._model(told),
@@ -191,8 +154,8 @@ class Node:
     def progress(self) -> tuple[dict[str, int], int]:
         """How the chunks of this run have ended so far, and how many are in flight; at once."""
         worker = self._worker
-        counts = self._counts + Counter(worker.stats.counts if worker else {})
-        return dict(counts), worker.in_flight if worker else 0
+        counts = self._tally.counts(worker.stats if worker else None)
+        return counts, worker.in_flight if worker else 0
 
     def tell_page(self, url: str) -> None:
         """Where its page is, for `stt node status`."""
@@ -201,23 +164,7 @@ class Node:
 
     def fleet(self) -> dict[str, Any] | None:
         """The whole queue as the coordinator tells it, a few seconds old; None while it is away."""
-        with self._fleet_lock:
-            if time.monotonic() - self._fleet_asked_at > _FLEET_SECONDS:
-                self._fleet = self._asked_fleet()
-                self._fleet_asked_at = time.monotonic()
-            return self._fleet
-
-    def _asked_fleet(self) -> dict[str, Any] | None:
-        try:
-            told = self.link.ask("GET", "/status", timeout_seconds=_FLEET_SECONDS)
-        except DatabaseUnavailable:
-            self._is_reached = False
-            return None
-        except SttError as error:
-            log.debug("fleet: %s", error)
-            return None
-        self._is_reached = True
-        return told if isinstance(told, dict) else None
+        return self._fleet.look()
 
     # What the channel tells.
 
@@ -265,14 +212,10 @@ class Node:
 
     def _greet(self) -> RemoteQueue:
         """Gives back what an earlier process still holds, and is told how to work."""
-        path = f"/api/nodes/{self._credentials.node_id}"
-        started = {"worker_id": self.worker_id}  # spared, should this request be done late
         rest_seconds, remind_at = 0.5, 0.0
         while True:
             try:
-                released = self.link.ask("POST", f"{path}/restarted", body=started)["released"]
-                told = self.link.ask("POST", f"{path}/heartbeat", body=self._idle_report())
-                settings = NodeSettings.model_validate(told)
+                settings = greet(self.link, self._credentials, self._idle_report())
             except DatabaseUnavailable as error:
                 if not self._stays:
                     raise
@@ -284,37 +227,8 @@ class Node:
                 rest_seconds = min(rest_seconds * 2, _LONGEST_REST_SECONDS)
             except NodeRemoved as error:
                 raise self._farewell() from error
-            except (ValidationError, KeyError, TypeError) as error:
-                raise ConfigError(f"{self.link.url} does not answer like a coordinator") from error
             else:
-                self._is_reached = True
-                log.info("Node %s works for %s", self._credentials.name, self.link.url)
-                if released:
-                    log.info("Gave back %d chunk(s) that it held before it was started", released)
                 return self._remote_queue(settings)
-
-    def _agree_on_name(self, told: NodeSettings) -> None:
-        """A name that a person wrote into node.json goes to the coordinator, and one that was
-        given there comes back: what has changed since both agreed is the newer one."""
-        ours, known = self._credentials.name, self._presence.traces().known_name
-        try:
-            if told.name != ours and known == ours:
-                self._credentials = replace(self._credentials, name=told.name)
-                self._file.save(self._credentials)
-                log.info("This node is called %s now", told.name)
-            elif told.name != ours:
-                path = f"/api/nodes/{told.id}"
-                ours = self.link.ask("PATCH", path, body={"name": ours})["name"]
-                log.info("The coordinator calls this node %s now", ours)
-                self._presence.tell(known_name=self._credentials.name)
-                return
-        except DatabaseUnavailable as error:
-            log.warning("The name is told at the next start: %s", error)
-            return
-        except SttError as error:
-            log.warning("The name stays as it is: %s", error)
-            return
-        self._presence.tell(known_name=told.name)
 
     def _serve(self) -> Ending | None:
         """As long as one whisper server will do; None to begin anew."""
@@ -351,21 +265,16 @@ class Node:
     def _work(self, server: WhisperServer, wish: Wish) -> Ending | None:
         """One worker, until it stops; None if another one has to go on."""
         assert self._remote is not None
-        rest = self._rest_of_the_run()
+        rest = self._tally.rest()
         if rest is None:
-            return Ending(self._has_failures, was_interrupted=False)
-        options, minutes = rest
-        rules = wish.rules
-        settings = server.settings.model_copy(
-            update={
-                "lease_seconds": rules.lease_seconds,
-                "max_attempts": rules.max_attempts,
-                "max_expirations": rules.max_expirations,
-                "chunk_timeout_seconds": rules.chunk_timeout_seconds,
-                "max_minutes": minutes,
-            }
+            return Ending(self._tally.has_failures, was_interrupted=False)
+        settings = wish.applied_to(server.settings).model_copy(update={"max_minutes": rest.minutes})
+        options = WorkOptions(
+            rest.chunks,
+            self._newest_first,
+            watch=self._stays,
+            report_seconds=wish.rules.heartbeat_seconds,
         )
-        options = replace(options, report_seconds=rules.heartbeat_seconds)
         remote = self._remote = self._remote_queue(self._remote.settings)
         worker = Worker(remote.queue(), settings, options, self.worker_id)
         self._wish, self._worker = wish, worker
@@ -383,24 +292,12 @@ class Node:
         finally:
             self._set_phase("stopping")
             self._worker, self._wish = None, None
-            self._counts.update(worker.stats.counts)
-            self._has_failures = self._has_failures or worker.stats.has_failures
+            self._tally.add(worker.stats)
         if self._removal is not None:
             raise self._farewell()
         if worker.was_interrupted or not worker.was_told_to_stop:
-            return Ending(self._has_failures, worker.was_interrupted)
+            return Ending(self._tally.has_failures, worker.was_interrupted)
         return None
-
-    def _rest_of_the_run(self) -> tuple[WorkOptions, float | None] | None:
-        """What is left of the limits after earlier workers of this run; None if nothing is."""
-        limit, minutes = self._settings.limit, self._settings.max_minutes
-        done = sum(self._counts[ending] for ending in ("transcribed", "empty", "error"))
-        limit = None if limit is None else limit - done
-        if minutes is not None:
-            minutes -= (time.monotonic() - self._began) / 60
-        if (limit is not None and limit <= 0) or (minutes is not None and minutes <= 0):
-            return None
-        return WorkOptions(limit, self._newest_first, watch=self._stays), minutes
 
     def _wait_until_enabled(self) -> Wish:
         is_told = False
@@ -452,11 +349,9 @@ class Node:
                 elif self._phase != "stopping" and now >= report_at and self._removal is None:
                     report_at = now + self._remote.settings.rules.heartbeat_seconds
                     self._remote.report(self.worker_id, self._idle())
-                    self._is_reached = True
             except KeyRejected as error:
                 self._removal = error
             except SttError as error:
-                self._is_reached = False
                 log.debug("minder: %s", error)
             except Exception:  # whatever it is, the node must not lose its minder
                 log.exception("minder")
@@ -464,6 +359,8 @@ class Node:
     def _correct(self, worker: Worker) -> None:
         """Stops a worker that goes by what is no longer true."""
         wish = self._wish
+        if self._removal is None and self._remote is not None:
+            self._removal = self._remote.rejection  # a heartbeat hears it first, if no socket does
         if self._removal is not None:
             worker.stop("this node was removed from the coordinator", at_once=True)
         elif self._server_is_gone:
@@ -485,7 +382,7 @@ class Node:
             state=self._phase,
             slots=0,
             chunks=(),
-            counts=dict(self._counts),
+            counts=self._tally.counts(),
         )
 
     def _idle_report(self) -> ReportWire:

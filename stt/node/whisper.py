@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import requests
 
 from stt.errors import ServerUnavailable
 from stt.local_stack import local_server
+from stt.loopback import is_loopback
 from stt.server_trial import control_failure
 from stt.settings import Settings
 from stt.whisper_client import WhisperClient
@@ -90,7 +90,7 @@ class WhisperServer:
         """None if it does not say: only our own kind of server does."""
         url = self._clients[0].url
         with requests.Session() as session:
-            session.trust_env = not _is_loopback(url)
+            session.trust_env = not is_loopback(url)
             if self._key:
                 session.headers["Authorization"] = f"Bearer {self._key}"
             with contextlib.suppress(requests.RequestException, ValueError, KeyError, TypeError):
@@ -113,8 +113,3 @@ def whisper_server(settings: Settings, model: str | None) -> Iterator[WhisperSer
         # It has one model, and may know that by another name than a folder's.
         own = settings.model_copy(update={"server_urls": (url,), "model": None})
         yield WhisperServer(own, is_own=True)
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")

@@ -23,10 +23,10 @@ import pytest
 from stt.database import Database
 from stt.embedded_database import is_installed
 from stt.errors import DatabaseUnavailable, SttError
-from stt.export import save
 from stt.ingest import IngestOptions, ingest
 from stt.local_stack import open_database
 from stt.settings import Settings
+from stt.transcript_file import save
 from tests.mongo_process import missing, running_mongo
 from tests.queue_builder import add_chunks, add_source
 from tests.recordings import babble, write_recording, write_wav

@@ -14,10 +14,11 @@ from bson import ObjectId
 from stt.chunk import Source
 from stt.database import Database
 from stt.errors import SttError
-from stt.export import Export, file_name, save
+from stt.export import Export
 from stt.formats import Gap
 from stt.sources import Sources
 from stt.transcript import Segment
+from stt.transcript_file import file_name, save
 from tests.queue_builder import START, add_chunks, add_source
 
 DONE_AT = datetime(2026, 1, 2, tzinfo=UTC)

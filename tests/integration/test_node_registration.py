@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,12 @@ from stt.database import Database
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected, NodeRemoved, SttError
 from stt.node.channel import Channel, Job
 from stt.node.credentials import Credentials, CredentialsFile
+from stt.node.greeting import agree_on_name, greet
+from stt.node.presence import Presence
 from stt.node.registration import register, standing, unregister
 from stt.node.whisper import WhisperServer
 from stt.settings import Settings
-from stt.wire import NodeSettings
+from stt.wire import NodeSettings, ReportWire
 from tests.coordinator_app import CoordinatorThread, running_coordinator
 from tests.scripted_server import Answer, ScriptedServer, always
 
@@ -62,6 +64,34 @@ def test_a_machine_joins_once_and_leaves(
     assert unregister(file, force=False) == made
     assert names(coordinator) == []
     assert not standing(file).is_registered
+
+
+def test_of_two_names_the_newer_one_stands(
+    coordinator: CoordinatorThread, file: CredentialsFile
+) -> None:
+    made = join(coordinator, file)
+    presence = Presence(file.folder)
+    link = CoordinatorLink(made.server_url, made.api_key)
+
+    def agreed() -> str:
+        """As at a node's start; what it is called in its file, at the coordinator, and here."""
+        ours = file.load()
+        told = greet(link, ours, ReportWire(worker_id=f"{made.node_id}_1"))
+        name = agree_on_name(link, ours, file, presence, told).name
+        assert (file.load().name, names(coordinator)) == (name, [name])
+        return name
+
+    assert agreed() == "M4"
+    with coordinator.person() as person:
+        person.patch(f"/api/nodes/{made.node_id}", json={"name": "renamed there"})
+    assert agreed() == "renamed there"
+    file.save(replace(file.load(), name="renamed here"))
+    assert agreed() == "renamed here"
+    assert agreed() == "renamed here"
+    file.save(replace(made, name="x" * 101))
+    told = greet(link, file.load(), ReportWire(worker_id=f"{made.node_id}_1"))
+    refused = agree_on_name(link, file.load(), file, presence, told)
+    assert (refused.name, names(coordinator)) == ("x" * 101, ["renamed here"])
 
 
 def test_a_wrong_code_joins_nothing(coordinator: CoordinatorThread, file: CredentialsFile) -> None:

@@ -18,7 +18,8 @@ from stt.chunk import Source
 from stt.cli.wording import json_text, printable
 from stt.database import Database
 from stt.errors import ConfigError
-from stt.export import FORMATS, file_names
+from stt.export import FORMATS
+from stt.transcript_file import file_names
 
 ROOT = Path(__file__).parents[2]
 _PROGRAMS = ("stt", "whisper_server", "tools")

@@ -13,8 +13,9 @@ from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.errors import Unprocessable
 from stt.errors import DatabaseUnavailable, SttError
-from stt.export import Export, file_name
+from stt.export import Export
 from stt.sources import Sources
+from stt.transcript_file import file_name
 from stt.wire import Id
 
 router = APIRouter(

@@ -25,6 +25,14 @@ def test_an_outage_and_its_end_are_said_once(caplog: pytest.LogCaptureFixture) -
     ]
 
 
+def test_a_node_is_told_of_its_coordinator(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage("coordinator")
+    outage.noticed("a lane", AWAY, time.monotonic())
+    with caplog.at_level(logging.INFO, "stt"):
+        outage.answered("a lane")
+    assert caplog.messages[-1] == "The coordinator answers again"
+
+
 def test_it_lasts_from_the_first_question_until_all_have_heard_again() -> None:
     outage = Outage()
     assert outage.seconds == 0.0

@@ -1,0 +1,29 @@
+"""What a node shows of itself to the person at its machine."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stt.node.channel import Job
+
+Phase = Literal["connecting", "starting", "working", "paused", "waiting", "stopping"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """What a node is at, for its page and its terminal. Nothing in it is secret."""
+
+    phase: Phase
+    detail: str
+    node_id: str
+    name: str
+    server_url: str
+    is_reached: bool
+    has_channel: bool
+    priority: int
+    model: str | None
+    device: str | None
+    whisper_server: str
+    has_own_server: bool
+    jobs: tuple[Job, ...]
+    counts: dict[str, int]
+    in_flight: int

@@ -1,0 +1,30 @@
+"""What the coordinator wants of a node, as far as it changes how it works."""
+
+from dataclasses import dataclass
+
+from stt.settings import Settings
+from stt.wire import NodeSettings, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`model` is None where this machine may choose."""
+
+    is_enabled: bool
+    model: str | None
+    rules: Rules
+
+    @classmethod
+    def of(cls, settings: NodeSettings) -> "Wish":
+        return cls(settings.is_enabled, settings.model, settings.rules)
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """This machine's settings with the rules of the fleet."""
+        return settings.model_copy(
+            update={
+                "lease_seconds": self.rules.lease_seconds,
+                "max_attempts": self.rules.max_attempts,
+                "max_expirations": self.rules.max_expirations,
+                "chunk_timeout_seconds": self.rules.chunk_timeout_seconds,
+            }
+        )

@@ -1,0 +1,44 @@
+"""What the workers of one run have done together, and what its limits leave."""
+
+import pytest
+
+from stt.node.tally import Tally
+from stt.settings import Settings
+from stt.stats import Stats
+
+
+def ended(**counts: int) -> Stats:
+    stats = Stats()
+    stats.counts.update(counts)
+    return stats
+
+
+def test_a_limit_holds_for_all_workers_of_a_run_together() -> None:
+    tally = Tally(Settings(limit=5))
+    tally.add(ended(transcribed=2, skipped=9))
+    tally.add(ended(error=1))
+    rest = tally.rest()
+    assert rest is not None
+    assert (rest.chunks, rest.minutes) == (2, None)
+    tally.add(ended(empty=2))
+    assert tally.rest() is None
+
+
+def test_time_runs_through_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr("stt.node.tally.time.monotonic", lambda: now)
+    tally = Tally(Settings(max_minutes=2))
+    now += 90
+    rest = tally.rest()
+    assert rest is not None
+    assert rest.minutes == pytest.approx(0.5)
+    now += 30
+    assert tally.rest() is None
+
+
+def test_the_worker_that_is_at_it_counts_and_is_not_counted_twice() -> None:
+    tally, current = Tally(Settings()), ended(transcribed=3)
+    assert tally.counts(current)["transcribed"] == 3
+    tally.add(current)
+    assert tally.counts()["transcribed"] == 3
+    assert tally.rest() is not None
