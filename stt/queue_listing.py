@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from stt.chunk import Chunk, count_of
 from stt.database import Database, Document, translated
-from stt.errors import NotFound
+from stt.errors import DatabaseUnavailable, NotFound
 
 _FIELDS = [
     "original_id", "index", "offset", "duration", "format", "processing_by", "claimed_at",
@@ -77,16 +77,27 @@ class PendingWatch:
         self._db = database
         self._lock = threading.Lock()
         self._looked_at = float("-inf")  # on time.monotonic()
-        self._is_any = False
+        self._found: bool | DatabaseUnavailable = False
 
     def is_any(self) -> bool:
-        """As of less than a second ago."""
+        """As of less than a second ago. Who comes during a look shares what becomes of it: a
+        database that is away keeps them all waiting once, not one after the other."""
+        oldest = time.monotonic() - _WATCH_SECONDS
         with self._lock:
-            if time.monotonic() - self._looked_at >= _WATCH_SECONDS:
-                with translated():
-                    found = self._db.chunks.find_one(_STATES["pending"], ["_id"])
-                self._is_any, self._looked_at = found is not None, time.monotonic()
-            return self._is_any
+            if self._looked_at <= oldest:
+                self._found = self._look()
+                self._looked_at = time.monotonic()
+            found = self._found
+        if isinstance(found, DatabaseUnavailable):
+            raise DatabaseUnavailable(str(found)) from found
+        return found
+
+    def _look(self) -> bool | DatabaseUnavailable:
+        try:
+            with translated():
+                return self._db.chunks.find_one(_STATES["pending"], ["_id"]) is not None
+        except DatabaseUnavailable as error:
+            return error
 
 
 def list_chunks(

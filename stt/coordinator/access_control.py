@@ -30,6 +30,7 @@ from stt.errors import SttError
 
 COOKIE = "stt_session"
 LOGIN_PAGE = Path(__file__).with_name("web") / "login" / "login.html"
+AWAY_PAGE = LOGIN_PAGE.with_name("away.html")
 
 OPEN = frozenset({
     ("GET", "/health"), ("HEAD", "/health"),
@@ -57,8 +58,11 @@ class AccessControl:
                 principal, is_welcome = await self._who(connection)
             except (ApiError, SttError) as error:
                 refusal: Response = error_response(error)
-                if isinstance(error, Unauthorized) and _is_navigation(connection):
-                    refusal = login_page(error)
+                if _is_navigation(connection):
+                    if isinstance(error, Unauthorized):
+                        refusal = login_page(error)
+                    elif refusal.status_code == 503:
+                        refusal = away_page(refusal)
                 await refusal(scope, receive, send)
                 return
             state = scope.setdefault("state", {})
@@ -85,6 +89,15 @@ class AccessControl:
 def login_page(refusal: Unauthorized) -> HTMLResponse:
     """What a browser is shown in place of the page that it wanted."""
     return HTMLResponse(LOGIN_PAGE.read_text(), status_code=refusal.status, headers=refusal.headers)
+
+
+def away_page(refusal: Response) -> HTMLResponse:
+    """What a browser is shown while nobody can look up its session; it asks again by itself."""
+    return HTMLResponse(
+        AWAY_PAGE.read_text(),
+        status_code=refusal.status_code,
+        headers={"Retry-After": refusal.headers["retry-after"]},
+    )
 
 
 def key_of(connection: HTTPConnection) -> str | None:

@@ -13,6 +13,7 @@ from stt.coordinator.errors import Forbidden
 from stt.coordinator.gate import Gate
 from stt.coordinator.gate import Person as Person
 from stt.coordinator.gate import Principal as Principal
+from stt.coordinator.held_back import HeldBack
 from stt.coordinator.queue_watch import QueueWatch
 from stt.database import Database
 from stt.node_registry import Node, NodeRegistry
@@ -38,6 +39,7 @@ class Coordinator:
     pending: PendingWatch
     watch: QueueWatch
     search: Search
+    held_back: HeldBack = field(default_factory=HeldBack)
     closing: threading.Event = field(default_factory=threading.Event)
 
     @classmethod

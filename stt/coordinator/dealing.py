@@ -51,7 +51,7 @@ class Desk:
         Who looks `is_again` shares one look with all who wait here: their number costs nothing.
 
         While work is scarce, the first chunks are left to nodes of a higher priority that have
-        nothing to do.
+        nothing to do, for as long as it may take one to come for them.
         """
         if not self.is_open:
             return Page((), is_last=True, next_due_seconds=_OFF_SECONDS)
@@ -59,7 +59,10 @@ class Desk:
             return Page((), is_last=True)
         reserved = self._reserved()
         page = self.claims().page(limit + reserved, order)
-        chunks = page.chunks[reserved:]
+        overdue = self.coordinator.held_back.overdue(page, reserved) if reserved else ()
+        chunks = tuple(
+            chunk for at, chunk in enumerate(page.chunks) if at >= reserved or chunk.id in overdue
+        )
         if page.chunks and not chunks:
             return Page((), is_last=True, next_due_seconds=_RESERVED_SECONDS)
         return Page(chunks, page.is_last, page.next_due_seconds)

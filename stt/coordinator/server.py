@@ -72,6 +72,7 @@ def uvicorn_config(coordinator: Coordinator) -> uvicorn.Config:
         create_app(coordinator),
         log_config=None,
         access_log=False,  # access_log.py writes its own, without query strings
+        http="h11",  # httptools, where that is installed, sets no bound to headers
         server_header=False,
         proxy_headers=proxies is not None,
         forwarded_allow_ips=proxies or "",

@@ -465,6 +465,17 @@ def test_a_database_that_is_away_is_no_wrong_key(lonely: CoordinatorThread) -> N
     assert answer.status_code == 503
 
 
+def test_a_browser_is_shown_a_page_that_asks_again_while_the_database_is_away(
+    lonely: CoordinatorThread,
+) -> None:
+    headers = {"Cookie": "stt_session=x", "Accept": "text/html,*/*"}
+    with lonely.stranger() as browser:
+        answer = browser.get("/nodes", headers=headers)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert 'http-equiv="refresh"' in answer.text
+
+
 def test_the_key_of_the_environment_needs_no_database(lonely: CoordinatorThread) -> None:
     with lonely.person() as person:
         assert person.get("/api/session").status_code == 200

@@ -1,9 +1,9 @@
 """The claim protocol over HTTP: what a node asks for, and every transition, fenced by its claim."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 
 from bson import ObjectId
@@ -46,6 +46,7 @@ router = APIRouter(prefix="/tasks", tags=["tasks"], responses=refusals(401, 403,
 
 _LONGEST_WAIT_SECONDS = 25.0
 _LOOK_SECONDS = 1.0
+_FORMAT = re.compile("[A-Za-z0-9]{1,20}")
 
 Wait = Annotated[
     float, Query(ge=0, le=_LONGEST_WAIT_SECONDS, description="Seconds to wait for work, if none.")
@@ -53,41 +54,10 @@ Wait = Annotated[
 Wanted = Annotated[list[Id] | None, Query(alias="source", max_length=1_000)]
 
 
-class Failing(BaseModel):
-    """The last thing that went wrong with a chunk."""
-
-    kind: str
-    message: str
-    server: str | None
-    at: datetime | None
-
-
-class ListedTask(BaseModel):
-    """A chunk of the queue with what is known of it; `text` is the beginning of what was heard."""
-
-    id: Id
-    source_id: str | None
-    filename: str
-    index: int
-    offset: float | None
-    duration: float | None
-    state: str
-    worker: str | None
-    claimed_at: datetime | None
-    attempts: int
-    expirations: int
-    priority: int
-    not_before: datetime | None
-    transcribed_at: datetime | None
-    failed_at: datetime | None
-    error: Failing | None
-    text: str | None
-
-
 class TaskList(BaseModel):
     """`cursor` for the next page; None at the end."""
 
-    tasks: list[ListedTask]
+    tasks: list[Listed]
     cursor: str | None
 
 
@@ -125,7 +95,7 @@ def tasks(
         limit=limit,
     )
     last = str(found[-1].id) if len(found) == limit else None
-    return TaskList(tasks=[_listed(chunk) for chunk in found], cursor=last)
+    return TaskList(tasks=found, cursor=last)
 
 
 @router.get(
@@ -256,9 +226,11 @@ async def _soon(
     found = await look(False)
     while found is None:
         left = until - time.monotonic()
-        if left <= 0 or coordinator.closing.is_set() or await request.is_disconnected():
+        if left <= 0 or coordinator.closing.is_set():
             return None
         await asyncio.sleep(min(_LOOK_SECONDS, left))
+        if await request.is_disconnected():  # asked last: nobody is to be given a claim who is gone
+            return None
         found = await look(True)
     return found
 
@@ -287,8 +259,4 @@ def _taken(coordinator: Coordinator, worker: str, claims: list[Claim]) -> TasksW
 def audio_path(chunk: Chunk) -> str:
     """Where a chunk's audio is."""
     format_ = chunk.format or ""
-    return f"/chunks/{chunk.id}.{format_ if format_.isalnum() and format_.isascii() else 'bin'}"
-
-
-def _listed(chunk: Listed) -> ListedTask:
-    return ListedTask.model_validate(chunk, from_attributes=True)
+    return f"/chunks/{chunk.id}.{format_ if _FORMAT.fullmatch(format_) else 'bin'}"

@@ -48,7 +48,8 @@ export const transcribeAgain = (recording) =>
   ask(
     "Transcribe again",
     html`
-      <p>All of it is transcribed anew. The transcript there is now is lost.</p>
+      <p>All of it is transcribed anew. The transcript there is now is lost. A model that no
+        machine has loaded sends every chunk to the quarantine.</p>
       ${modelField(recording)} ${languageField(recording)}`,
     "Transcribe again",
     {

@@ -44,7 +44,8 @@ export function open(page) {
       <p>A node is a machine with <code>stt</code> on it that works for you over the network. It
         needs this address and a join code, nothing else: no access to the database.</p>
       <ol>
-        <li>Install <code>stt</code> on the machine.</li>
+        <li>Install <code>stt</code> on the machine, with the extras <code>node</code> and
+          <code>server</code>: <code>pip install '.[node,server]'</code> in a checkout.</li>
         <li>Press “Join a machine” here and paste the command there.</li>
         <li>Start it with <code>stt node start</code>. It shows here at once.</li>
       </ol>

@@ -146,8 +146,10 @@ export function open(page) {
     const recording = recordings.get(upload.source_id);
     const again = upload.state === "already there" ? "This recording was here already. " : "";
     if (!recording) {
-      const words = recording === null ? `${again}It has been deleted.` : again;
-      return row(upload.filename, upload.state, html`<small>${words}</small>`, [drop]);
+      const isGone = recording === null;
+      const words = isGone ? `${again}It has been deleted.` : again;
+      const state = isGone || again ? upload.state : "transcribing";
+      return row(upload.filename, state, html`<small>${words}</small>`, [drop]);
     }
     const { counts } = recording;
     const total = recording.chunk_count ?? 0;
