@@ -16,6 +16,7 @@ from stt.coordinator.context import Coordinator
 from stt.coordinator.server import uvicorn_config
 from stt.database import Database
 from stt.settings import Settings
+from tests.mongo_process import free_port
 
 PEOPLES_KEY = "open-sesame-for-people"
 _START_SECONDS = 20.0
@@ -26,7 +27,7 @@ class CoordinatorThread:
 
     def __init__(self, coordinator: Coordinator, port: int = 0) -> None:
         self.coordinator = coordinator
-        self._socket = socket.create_server(("127.0.0.1", port))
+        self._socket = socket.create_server(("127.0.0.1", port or free_port()))
         host, port = self._socket.getsockname()
         self.url = f"http://{host}:{port}"
         self.ws_url = f"ws://{host}:{port}"

@@ -18,58 +18,53 @@ from stt.database import Database
 from stt.errors import ConfigError
 from tests.coordinator_process import CoordinatorProcess, running_process
 
+WAIT_SECONDS = 25
 
-def test_without_a_key_one_is_made_and_shown_once(
+
+def test_it_makes_a_key_shows_it_once_and_ends_at_once_whoever_waits(
     database: Database, mongo_url: str, tmp_path: Path
 ) -> None:
-    name = database.chunks.database.name
-    with running_process(mongo_url, name, tmp_path, STT_COORDINATOR_KEY="") as first:
+    place = (mongo_url, database.chunks.database.name, tmp_path)
+    with running_process(*place, STT_COORDINATOR_KEY="") as first:
         assert "STT_COORDINATOR_KEY is not set" in first.log
         shown = re.search(r"shown this once: (\S{43})\n", first.log)
         assert shown
         first.key = shown[1]
         with first.person() as person:
             assert person.get("/api/session").status_code == 200
-        first.signal(signal.SIGTERM)
-        assert first.wait() == 0
-    with running_process(mongo_url, name, tmp_path, STT_COORDINATOR_KEY="") as second:
-        assert "shown this once" not in second.log
-        second.key = shown[1]
-        with second.person() as person:
-            assert person.get("/api/session").status_code == 200
-        second.signal(signal.SIGINT)
-        assert second.wait() == 130
-        assert "Traceback" not in second.log
+        first.signal(signal.SIGINT)
+        assert first.wait() == 130
+        assert "Traceback" not in first.log
 
-
-def test_it_ends_at_once_while_a_node_waits_for_work_and_a_page_is_open(
-    database: Database, mongo_url: str, tmp_path: Path
-) -> None:
     answers: list[int] = []
-
-    def wait_for_work(running: CoordinatorProcess) -> None:
-        with running.person() as person:
-            answers.append(person.get("/tasks/next?worker_id=x_1&wait=25").status_code)
-
     flags = ("--host", "0.0.0.0", "--port", "0")
-    with running_process(mongo_url, database.chunks.database.name, tmp_path, *flags) as running:
-        assert "speaks plain HTTP" in running.log
-        waiting = threading.Thread(target=wait_for_work, args=[running])
+    with running_process(*place, *flags, STT_COORDINATOR_KEY="") as second:
+        assert "shown this once" not in second.log
+        assert "speaks plain HTTP" in second.log
+        second.key = shown[1]
+        waiting = threading.Thread(target=wait_for_work, args=[second, answers])
         waiting.start()
-        bearer = {"Authorization": f"Bearer {running.key}"}
-        socket_url = running.url.replace("http", "ws") + "/ws/dashboard"
+        socket_url = second.url.replace("http", "ws") + "/ws/dashboard"
         with pytest.raises(InvalidStatus, match="401"):
             connect(socket_url + "?key=in-the-query")
-        with connect(socket_url, additional_headers=bearer) as page:
+        with connect(
+            socket_url, additional_headers={"Authorization": f"Bearer {second.key}"}
+        ) as page:
             page.recv(10)
             asked_at = time.monotonic()
-            running.signal(signal.SIGTERM)
-            assert running.wait() == 0
-            assert time.monotonic() - asked_at < 4
+            second.signal(signal.SIGTERM)
+            assert second.wait() == 0
+            assert time.monotonic() - asked_at < WAIT_SECONDS / 2
         waiting.join(5)
-        assert "Error" not in running.log
-        assert "in-the-query" not in running.log
-    assert answers == [204]
+        assert answers == [204]
+        assert "Error" not in second.log
+        assert "in-the-query" not in second.log
+
+
+def wait_for_work(running: CoordinatorProcess, answers: list[int]) -> None:
+    with running.person() as person:
+        answer = person.get(f"/tasks/next?worker_id=x_1&wait={WAIT_SECONDS}")
+    answers.append(answer.status_code)
 
 
 def test_a_port_that_is_taken_is_one_clear_line() -> None:

@@ -45,7 +45,7 @@ def test_no_request_makes_the_coordinator_break_its_schema(
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=300,
             check=False,
         )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -55,7 +55,7 @@ class Machine:
             stdin=subprocess.DEVNULL,
             cwd=self.home.parent,
             env=clean | environment,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 

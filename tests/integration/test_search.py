@@ -2,11 +2,8 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +11,10 @@ import pymongo
 import pytest
 from bson import ObjectId
 from rich.console import Console
+from typer.testing import CliRunner, Result
 
 from stt.chunk import Source
+from stt.cli.app import app
 from stt.cli.render import hits_screen
 from stt.database import Database
 from stt.errors import NotFound
@@ -283,34 +282,33 @@ def test_a_terminal_shows_the_words_marked_and_each_recording_once() -> None:
 
 
 class TestCommand:
-    def run(
-        self, coordinator: CoordinatorThread, mongo_url: str, folder: Path, *words: str
-    ) -> "subprocess.CompletedProcess[str]":
-        name = coordinator.coordinator.database._db.name
-        environment = {**os.environ, "MONGO_URL": mongo_url, "DATABASE_NAME": name}
-        return subprocess.run(
-            [sys.executable, "-m", "stt", "search", *words],
-            env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
+    @pytest.fixture
+    def command(
+        self, database: Database, mongo_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[..., Result]:
+        """`stt search …` in a folder without an .env, at this database."""
+        monkeypatch.chdir(tmp_path)
+        environment = {"MONGO_URL": mongo_url, "DATABASE_NAME": database._db.name}
+        return lambda *words: CliRunner().invoke(app, ["search", *words], env=environment)
 
     def test_it_shows_where_it_was_said(
-        self, coordinator: CoordinatorThread, database: Database, mongo_url: str, tmp_path: Path
+        self, database: Database, command: Callable[..., Result]
     ) -> None:
         source_id = add_source(database, filename="talk.mp3")
         say(database, source_id, 130, "nothing", "a \x1b[31m word\nof it")
         say(database, add_source(database, filename="other.mp3"), 0, "word")
-        shown = self.run(coordinator, mongo_url, tmp_path, "Word", "--source", "talk.mp3")
-        assert (shown.returncode, shown.stderr) == (0, "")
+        shown = command("Word", "--source", "talk.mp3")
+        assert (shown.exit_code, shown.stderr) == (0, "")
         assert shown.stdout == "talk.mp3\n 1:05:03  a  [31m word of it\n"
-        listed = self.run(coordinator, mongo_url, tmp_path, "word", "--json", "--limit", "1")
+        listed = command("word", "--json", "--limit", "1")
         [hit] = json.loads(listed.stdout)
         assert (hit["source_id"], hit["start"]) == (str(source_id), 3903.0)
         assert "There is more" in listed.stderr
 
     def test_nothing_found_and_nothing_to_search_have_their_exit_codes(
-        self, coordinator: CoordinatorThread, database: Database, mongo_url: str, tmp_path: Path
+        self, command: Callable[..., Result]
     ) -> None:
-        nothing = self.run(coordinator, mongo_url, tmp_path, "word")
-        assert (nothing.returncode, nothing.stdout) == (1, "")
+        nothing = command("word")
+        assert (nothing.exit_code, nothing.stdout) == (1, "")
         assert "Nothing was found." in nothing.stderr
-        assert self.run(coordinator, mongo_url, tmp_path, "?!").returncode == 2
+        assert command("?!").exit_code == 2
