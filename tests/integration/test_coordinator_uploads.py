@@ -61,7 +61,9 @@ def site(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         patch.setattr(intake_module, "_LOOK_SECONDS", 0.2)
         database.ensure_indexes()
         with running_coordinator(database, folder) as coordinator:
-            yield Site(database, coordinator, folder / "uploads")
+            site = Site(database, coordinator, folder / "uploads")
+            yield site
+            site.intake.stop()  # which may be another one than the coordinator began with
     with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
         client.drop_database(name)
 

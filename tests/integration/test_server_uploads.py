@@ -227,7 +227,7 @@ def test_noise_and_damage_never_break_the_server(server: WhisperProcess) -> None
             damaged = np.frombuffer(whole, np.uint8).copy()
             damaged[random.integers(0, len(damaged), changes)] = random.integers(0, 256, changes)
             uploads.append(damaged.tobytes())
-    with ThreadPoolExecutor(4) as pool:
-        statuses = list(pool.map(lambda data: post(server, data).status_code, uploads))
+    # One by one: FFmpeg may take 128 MB for each, and the server's growth is looked at in the end.
+    statuses = [post(server, data).status_code for data in uploads]
     assert set(statuses) <= {200, 400, 413}
     assert statuses[:3] == [400, 400, 400]
