@@ -395,7 +395,7 @@ def test_no_order_of_events_loses_a_chunk_or_writes_one_twice(
 def test_neither_does_one_through_a_coordinator(
     new_remote_machine: Callable[[], ClaimMachine],
 ) -> None:
-    few = settings(SETTINGS, max_examples=EXAMPLES or 10)
+    few = settings(SETTINGS, max_examples=EXAMPLES or 6)
     run_state_machine_as_test(new_remote_machine, settings=few)  # type: ignore[arg-type]
 
 

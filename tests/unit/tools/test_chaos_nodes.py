@@ -17,7 +17,8 @@ from stt.claims import release_of_node
 from stt.database import Database
 from tests.chaos_recording import Recording, recorded
 from tests.queue_builder import add_chunks, chunk
-from tools.chaos_lab import http_history
+from tools import chaos
+from tools.chaos_lab import http_faults, http_history
 from tools.chaos_lab.checker import Fact, Run, WorkerEnd, check
 from tools.chaos_lab.history import ACCEPTED, REFUSED, UNCLEAR, EventLog, History, Operation, load
 from tools.chaos_lab.http_recorder import HttpRecorder
@@ -274,3 +275,9 @@ def test_claims_that_a_node_gives_back_are_known_by_its_worker(
         assert release_of_node(seen, "host", except_worker="host_2") == 1
     back = [op for op in load(tmp_path).operations if op.kind == "give_back"]
     assert [(op.claim, op.outcome) for op in back] == [(lost.id, UNCLEAR)]
+
+
+def test_over_http_most_workers_know_a_coordinator_alone() -> None:
+    plan = chaos.plan_of(["--over-http", "--workers", "8"])
+    assert (plan.fleet.workers, plan.fleet.nodes, plan.fleet.coordinators) == (2, 6, 2)
+    assert http_faults.KINDS.keys() <= set(plan.kinds)
