@@ -404,6 +404,7 @@ class TestWhatBreaksOff:
     ) -> None:
         monkeypatch.setattr(intake_module, "_PROGRESS_SECONDS", 0.0)
         with half_sent(site) as connection:
+            wait_for(lambda: person.get("/api/uploads").json()["uploads"])
             [upload] = person.get("/api/uploads").json()["uploads"]
             assert person.delete(f"/api/uploads/{upload['id']}").status_code == 204
             connection.sendall(bytes(2_000_000))
