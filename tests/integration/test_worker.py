@@ -507,9 +507,10 @@ class TestFailures:
 
         dead = f"http://127.0.0.1:{free_port()}"
         settings = load_settings(
-            server_urls=(dead,), lease_seconds=1, server_unreachable_minutes=0.05
+            server_urls=(dead,), lease_seconds=2, server_unreachable_minutes=0.05
         )
-        claims = Hiccup(database, "worker_1", ClaimRules(lease_seconds=1))
+        # Longer than the second after which a lane asks again, shorter than the wait for a server.
+        claims = Hiccup(database, "worker_1", ClaimRules(lease_seconds=2))
         with pytest.raises(ServerUnavailable):  # and not the database's error, after a lease
             Worker.at_database(database, settings, WorkOptions(), claims).run()
 
