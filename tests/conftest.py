@@ -1,6 +1,7 @@
 """Fixtures: a real MongoDB-compatible server over the wire, and a fresh database for each test."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 
@@ -11,6 +12,11 @@ from stt.claim import ClaimRules
 from stt.claims import MongoClaims
 from stt.database import Database
 from tests.mongo_process import running_mongo
+
+# A shell starts background jobs with SIGINT ignored, and children inherit that: then no Ctrl-C of
+# a test would reach them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

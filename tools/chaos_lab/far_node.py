@@ -17,7 +17,7 @@ from tools.chaos_lab.worker_slot import stats_in
 
 CALLS_AT_ONCE = 2
 _WHISPER_PORT = 8081
-_STEP_SECONDS = 60.0
+_STEP_SECONDS = 180.0
 _LOOK_SECONDS = 0.1
 _REACH = """
 import socket, sys

@@ -8,7 +8,7 @@ in again, and its server answers: what it offers now is too late.
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tools.chaos_lab.processes import DATABASE_NAME, Server, database_server, mo
 
 _MAX_ATTEMPTS = 3
 _MAX_EXPIRATIONS = 5
+_CHUNK_TIMEOUT_SECONDS = 300.0  # longer than calls hang here, on a slow machine too
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,14 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Result:
             address=net.address,
         )
         _started(closing, coordinator)
-        Feed(facts).add(database, plan.chunks)
         nodes = _nodes(closing, net, folders, coordinator)
         results = [_reaches(node, net, database_process, coordinator) for node in nodes]
+        for node in nodes:
+            node.turn(mood="hang")
+        # Only now: a fast node would do all the work while a slow one starts.
+        Feed(facts).add(database, plan.chunks)
         say(f"{plan.nodes} nodes at work, {plan.chunks} chunks")
-        cut_at, cut_seconds, held = _cut_off(nodes[0], database, plan, say)
+        cut_at, cut_seconds, held = _cut_off(nodes, database, plan, say)
         until(lambda: _is_done(database, plan), "the rest of the chunks")
         ends = [node.end() for node in nodes]
         evidence = _evidence(plan, folders, facts, database, ends)
@@ -120,7 +124,7 @@ def _settings(plan: Plan) -> dict[str, str]:
     return {
         "DATABASE_NAME": DATABASE_NAME,
         "LEASE_SECONDS": str(plan.lease_seconds),
-        "CHUNK_TIMEOUT": str(20 * plan.lease_seconds),
+        "CHUNK_TIMEOUT": str(_CHUNK_TIMEOUT_SECONDS),
         "MAX_ATTEMPTS": str(_MAX_ATTEMPTS),
         "MAX_EXPIRATIONS": str(_MAX_EXPIRATIONS),
     }
@@ -150,13 +154,15 @@ def _reaches(node: FarNode, net: Network, database: Server, coordinator: Server)
 
 
 def _cut_off(
-    node: FarNode, database: Database, plan: Plan, say: Callable[[str], None]
+    nodes: Sequence[FarNode], database: Database, plan: Plan, say: Callable[[str], None]
 ) -> tuple[float, float, Mapping[ObjectId, ObjectId]]:
-    """When, for how long, and the claims by chunks that it held."""
-    node.turn(mood="hang")
-    until(lambda: node.calls_that_hang >= CALLS_AT_ONCE, f"{node.name}, to be at work")
+    """Cut the first node off; return when, for how long, and the claims by chunk that it held."""
+    node, *others = nodes
+    until(lambda: node.calls_that_hang >= CALLS_AT_ONCE, f"{node.name} to be at work")
     node.machine.pull_cable()
     cut_at = time.monotonic()
+    for other in others:
+        other.turn(mood="good")
     held = _held_by(database, node)
     say(f"{node.name} is cut off with {len(held)} chunks in its hands")
     until(
@@ -208,7 +214,7 @@ def _evidence(
         lease_seconds=plan.lease_seconds,
         max_attempts=_MAX_ATTEMPTS,
         max_expirations=_MAX_EXPIRATIONS,
-        chunk_timeout_seconds=20 * plan.lease_seconds,
+        chunk_timeout_seconds=_CHUNK_TIMEOUT_SECONDS,
         nodes=http_history.load(folders.node_history),
     )
 
