@@ -29,7 +29,7 @@ from stt.errors import (
     NotFound,
     SttError,
 )
-from stt.loopback import is_loopback
+from stt.system.net import is_loopback
 
 _CONNECT_SECONDS = 5.0
 _CONNECTIONS = 64

@@ -35,9 +35,9 @@ from typing import IO, Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from stt.child_process import end, free_port
 from stt.errors import ConfigError, DatabaseUnavailable
-from stt.signals import GoAtOnce
+from stt.system.processes import end, free_port
+from stt.system.signals import GoAtOnce
 
 _CACHE_SIZE = "256M"
 _LARGEST_LOG_BYTES = 1_000_000

@@ -14,10 +14,10 @@ from importlib.util import find_spec
 
 import requests
 
-from stt.child_process import end, free_port
 from stt.database import Database
 from stt.errors import ConfigError, ServerUnavailable, SttError
 from stt.settings import Settings
+from stt.system.processes import end, free_port
 
 _SERVER_MODULES = ("fastapi", "faster_whisper", "uvicorn")
 _EXIT_CONFIGURATION = 3
@@ -64,7 +64,7 @@ def local_server(settings: Settings, model: str | None = None) -> Iterator[str]:
             " pip install 'stt[server]'"
         )
     port = free_port()
-    command = [sys.executable, "-P", "-m", "stt.tether", "whisper_server"]
+    command = [sys.executable, "-P", "-m", "stt.system.exit_with_parent", "whisper_server"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += [] if model is None else ["--model", model]
     # A key in API_KEY is for a server that others use; ours listens to the key of its own worker.
@@ -80,7 +80,7 @@ def local_server(settings: Settings, model: str | None = None) -> Iterator[str]:
 
 
 class _WhisperServer:
-    """A whisper server that lives no longer than this process, see `stt.tether`."""
+    """A whisper server that ends with this process, see `stt.system.exit_with_parent`."""
 
     def __init__(self, command: list[str], environment: dict[str, str], url: str) -> None:
         self.url = url

@@ -28,7 +28,7 @@ from stt.errors import (
     ServerUnavailable,
     UploadCutOff,
 )
-from stt.loopback import is_loopback
+from stt.system.net import is_loopback
 from stt.transcript import Segment, Transcript, Word
 
 _CONNECT_SECONDS = 10.0

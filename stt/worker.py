@@ -31,10 +31,10 @@ from stt.queue import Queue, WorkerReport
 from stt.server_health import PoolRules
 from stt.server_pool import ServerPool
 from stt.settings import Settings, worker_id
-from stt.signals import GoAtOnce, on_signals
 from stt.sources import Sources
 from stt.stats import Stats
 from stt.stop_conditions import StopConditions, StopRules
+from stt.system.signals import GoAtOnce, on_signals
 from stt.whisper_client import WhisperClient
 
 log = logging.getLogger(__name__)

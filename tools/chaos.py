@@ -34,7 +34,7 @@ from rich.console import Console
 if __name__ == "__main__":  # run as a script: its own folder is on the path, and not the project's
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from stt.signals import on_signals
+from stt.system.signals import on_signals
 from tools.chaos_lab import barcode, http_faults, mutation_table, report, storm
 from tools.chaos_lab.clock import has_clock_faker
 from tools.chaos_lab.faults import KINDS

@@ -24,8 +24,8 @@ from stt.errors import SttError
 from stt.local_stack import local_server, open_database
 from stt.queue_stats import StateCounts, queue_status
 from stt.settings import Settings
-from stt.signals import on_signals
 from stt.sources import Sources
+from stt.system.signals import on_signals
 from stt.transcript_file import file_name
 from tools.word_error_rate import WordErrors, word_errors
 

@@ -30,7 +30,7 @@ if __name__ == "__main__":  # run as a script: its own folder is on the path, an
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from stt.errors import SttError
-from stt.signals import on_signals
+from stt.system.signals import on_signals
 from tools.chaos_lab import far_nodes
 from tools.chaos_lab.network import missing_for_namespaces
 

@@ -28,8 +28,8 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from stt.child_process import free_port
 from stt.database import Database
+from stt.system.processes import free_port
 from tools.bench_fleet import HERE, local_database, seed, wait_for
 
 CALL_SECONDS = 0.5

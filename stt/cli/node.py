@@ -16,7 +16,7 @@ from stt.cli.node_service import service_app
 from stt.cli.render import Progress, live_progress, note, say, setup_logging, show_json
 from stt.cli.wording import clock, plural
 from stt.errors import ConfigError
-from stt.signals import on_signals
+from stt.system.signals import on_signals
 
 EXAMPLES = """\b
 Examples:

@@ -19,7 +19,7 @@ from stt.errors import RecordingError
 from stt.export import FORMATS, Export
 from stt.queue_stats import queue_status
 from stt.settings import Settings
-from stt.signals import on_signals
+from stt.system.signals import on_signals
 from stt.transcript_file import file_name, save
 
 EXAMPLES = """\b

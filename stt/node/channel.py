@@ -25,7 +25,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from stt.coordinator_link import CoordinatorLink
 from stt.errors import SttError
-from stt.loopback import is_loopback
+from stt.system.net import is_loopback
 from stt.wire import NodeSettings
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ import requests
 
 from stt.errors import ServerUnavailable
 from stt.local_stack import local_server
-from stt.loopback import is_loopback
 from stt.server_trial import control_failure
 from stt.settings import Settings
+from stt.system.net import is_loopback
 from stt.whisper_client import WhisperClient
 
 log = logging.getLogger(__name__)

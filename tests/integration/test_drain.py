@@ -16,7 +16,7 @@ from stt.claims import MongoClaims
 from stt.database import Database
 from stt.errors import DatabaseUnavailable
 from stt.settings import load_settings
-from stt.signals import GoAtOnce
+from stt.system.signals import GoAtOnce
 from stt.transcript import Transcript
 from stt.worker import Worker, WorkOptions
 from tests.mongo_process import MongoProcess, running_mongo

@@ -15,7 +15,7 @@ import pymongo
 import requests
 from pymongo.errors import PyMongoError
 
-from stt.child_process import end, free_port
+from stt.system.processes import end, free_port
 from tools.chaos_lab.clock import with_wrong_clock
 from tools.chaos_lab.proxy import Proxy
 
@@ -45,7 +45,15 @@ def spawn(
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     with log.open("ab") as file:
         return subprocess.Popen(
-            [*within, sys.executable, "-P", "-m", "stt.tether", module, *arguments],
+            [
+                *within,
+                sys.executable,
+                "-P",
+                "-m",
+                "stt.system.exit_with_parent",
+                module,
+                *arguments,
+            ],
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=file,

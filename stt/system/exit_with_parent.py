@@ -1,4 +1,6 @@
-"""Runs another Python module that ends when its parent does: `python -m stt.tether MODULE ARG…`.
+"""Run another Python module that ends when its parent does.
+
+    python -m stt.system.exit_with_parent MODULE ARG…
 
 The parent holds the other end of this process's standard input. When the parent goes, even by
 `kill -9`, the system closes that end, here a read returns, and the process ends itself the polite

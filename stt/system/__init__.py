@@ -1,0 +1,1 @@
+"""What the operating system gives: signals, child processes, addresses of this machine."""
