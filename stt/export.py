@@ -18,11 +18,11 @@ from typing import Any
 
 from bson import ObjectId
 
-from stt.chunk import ASSUMED_SECONDS, Chunk, Source
 from stt.database import Database, translated
+from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Source
+from stt.domain.transcript import Segment, Transcript
 from stt.errors import SttError
 from stt.formats import WRITERS, Gap, Heading, Passage
-from stt.transcript import Segment, Transcript
 
 FORMATS = tuple(WRITERS)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
 
-from stt.transcript import Segment
+from stt.domain.transcript import Segment
 
 _LONGEST_SECONDS = 1e9
 

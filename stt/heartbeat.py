@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from stt.claim import Claim, Claims
+from stt.domain.claim import Claim, Claims
 from stt.errors import ClaimLost, DatabaseUnavailable, SttError
 from stt.outage import Outage
 

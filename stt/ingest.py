@@ -29,9 +29,9 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from stt.audio import SAMPLE_RATE, Samples, encode_opus
-from stt.chunk import Source, chunk_id
 from stt.cutting import pieces
 from stt.database import Database, Document, translated
+from stt.domain.chunk import Source, chunk_id
 from stt.errors import ConfigError, RecordingError
 from stt.recording import Recording, find_recordings
 

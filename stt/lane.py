@@ -6,8 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from stt import chunk
-from stt.claim import Claim, Claims
+from stt.domain import chunk
+from stt.domain.backoff import backoff_seconds
+from stt.domain.claim import Claim, Claims
+from stt.domain.transcript import Transcript
 from stt.errors import (
     ChunkError,
     ClaimLost,
@@ -20,11 +22,9 @@ from stt.heartbeat import Heartbeat
 from stt.outage import Outage
 from stt.pipeline import Outcome, Pipeline
 from stt.planner import Planner, Wait
-from stt.retry import backoff_seconds
 from stt.server_pool import ServerPool
 from stt.stats import Stats
 from stt.stop_conditions import StopConditions
-from stt.transcript import Transcript
 
 log = logging.getLogger(__name__)
 

@@ -12,14 +12,14 @@ from typing import TypedDict
 from pymongo.errors import DuplicateKeyError
 
 from stt.database import Database, Document, translated
-from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
-from stt.node_rules import (
+from stt.domain.node import (
     Job,
     Node,
     NodeTest,
     new_node_id,
 )
-from stt.queue import WorkerReport
+from stt.domain.queue import WorkerReport
+from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
 
 __all__ = ["JoinCode", "Node", "NodeChange", "NodeRegistry", "NodesLook"]
 

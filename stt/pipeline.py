@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stt.audio import SAMPLE_RATE, Samples, decode, encode_flac
-from stt.claim import Claim
+from stt.domain.claim import Claim
+from stt.domain.queue import Recordings
+from stt.domain.transcript import Segment, Transcript
 from stt.errors import BadAudio, ChunkError, ClaimLost, DatabaseRefused, ServerDied, SttError
-from stt.queue import Recordings
 from stt.server_pool import ServerPool
-from stt.transcript import Segment, Transcript
 from stt.whisper_client import Upload
 
 log = logging.getLogger(__name__)

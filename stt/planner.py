@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from stt.chunk import Sequence, sequences
-from stt.claim import Claims, Order, Page
+from stt.domain.chunk import Sequence, sequences
+from stt.domain.claim import Claims, Order, Page
+from stt.domain.queue import Roster
 from stt.errors import DatabaseUnavailable
-from stt.queue import Roster
 from stt.stop_conditions import POLL_SECONDS, StopConditions
 
 _MISSES_OF_A_STALE_PAGE = 3

@@ -9,8 +9,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from stt.chunk import Chunk, count_of
 from stt.database import Database, Document, translated
+from stt.domain.chunk import Chunk, count_of
 from stt.errors import DatabaseUnavailable, NotFound
 
 _FIELDS = [

@@ -15,9 +15,12 @@ from typing import Any, TypeVar
 from bson import ObjectId
 from pydantic import ValidationError
 
-from stt.chunk import Chunk, Source
-from stt.claim import Claim, ClaimRules, Order, Page, StaleClaim
 from stt.coordinator_link import CoordinatorLink
+from stt.domain.chunk import Chunk, Source
+from stt.domain.claim import Claim, ClaimRules, Order, Page, StaleClaim
+from stt.domain.lease_retry import until_answered
+from stt.domain.queue import Queue, WorkerReport
+from stt.domain.transcript import Transcript
 from stt.errors import (
     BadAudio,
     ClaimLost,
@@ -26,9 +29,6 @@ from stt.errors import (
     KeyRejected,
     NotFound,
 )
-from stt.patience import until_answered
-from stt.queue import Queue, WorkerReport
-from stt.transcript import Transcript
 from stt.wire import (
     ClaimWish,
     Completion,

@@ -21,8 +21,8 @@ from bson import ObjectId
 from pymongo import IndexModel
 from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 
-from stt.chunk import Chunk, Source
 from stt.database import Database, Document, translated
+from stt.domain.chunk import Chunk, Source
 from stt.errors import DatabaseUnavailable, NotFound
 from stt.search_words import BadQuery, Words
 

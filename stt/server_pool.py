@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import NoReturn
 
+from stt.domain.transcript import Transcript
 from stt.errors import (
     AnswerCutOff,
     ChunkError,
@@ -20,7 +21,6 @@ from stt.errors import (
 from stt.server_health import PoolRules, ServerHealth, urls_of
 from stt.server_record import ServerRecord
 from stt.server_trial import lives_on
-from stt.transcript import Transcript
 from stt.whisper_client import Upload, WhisperClient
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from typing import Literal
 
 from bson import ObjectId
 
-from stt.chunk import Chunk, Source, chunk_id, count_of
 from stt.database import Database, Document, translated
+from stt.domain.chunk import Chunk, Source, chunk_id, count_of
 from stt.errors import Ambiguous, BadAudio, NotFound
 
 _SOURCE_FIELDS = [

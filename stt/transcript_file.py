@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from stt.chunk import Source
+from stt.domain.chunk import Source
 from stt.errors import SttError
 
 _LONGEST_STEM_BYTES = 200

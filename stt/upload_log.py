@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from bson import ObjectId
 
-from stt.chunk import count_of
 from stt.database import Database, Document, translated
+from stt.domain.chunk import count_of
 from stt.errors import NotFound
 
 State = Literal["receiving", "waiting", "cutting", "done", "already there", "failed"]

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from stt.domain.transcript import Segment, Transcript, Word
 from stt.errors import (
     AnswerCutOff,
     ConfigError,
@@ -29,7 +30,6 @@ from stt.errors import (
     UploadCutOff,
 )
 from stt.system.net import is_loopback
-from stt.transcript import Segment, Transcript, Word
 
 _CONNECT_SECONDS = 10.0
 _BLOCK_BYTES = 65_536

@@ -21,10 +21,10 @@ from pydantic import (
     StringConstraints,
 )
 
-from stt.chunk import Chunk, Source
-from stt.claim import Page
-from stt.queue import WorkerReport
-from stt.transcript import Segment, Transcript, Word
+from stt.domain.chunk import Chunk, Source
+from stt.domain.claim import Page
+from stt.domain.queue import WorkerReport
+from stt.domain.transcript import Segment, Transcript, Word
 
 Id = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
 WorkerId = Annotated[

@@ -16,10 +16,11 @@ from typing import Self
 from bson import ObjectId
 
 import stt
-from stt.chunk import Chunk
-from stt.claim import Claim, ClaimRules, Claims, Order
 from stt.claims import MongoClaims
 from stt.database import Database
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Claim, ClaimRules, Claims, Order
+from stt.domain.queue import Queue, WorkerReport
 from stt.errors import DatabaseUnavailable, NodeRemoved, SttError
 from stt.fleet import Fleet
 from stt.heartbeat import REPORT_SECONDS, Heartbeat
@@ -27,7 +28,6 @@ from stt.lane import Lane, Shared, release_all
 from stt.outage import Outage
 from stt.pipeline import Pipeline
 from stt.planner import Planner, PlanRules
-from stt.queue import Queue, WorkerReport
 from stt.server_health import PoolRules
 from stt.server_pool import ServerPool
 from stt.settings import Settings, worker_id

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from bson import ObjectId
 
-from stt.claim import Claim, ClaimRules, Order
 from stt.database import Document
-from stt.retry import backoff_seconds
+from stt.domain.backoff import backoff_seconds
+from stt.domain.claim import Claim, ClaimRules, Order
 
 Ending = Literal["complete", "release", "fail"]
 Meanwhile = Literal["nothing", "freed", "taken", "deleted"]

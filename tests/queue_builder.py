@@ -5,8 +5,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from stt.chunk import Chunk
 from stt.database import Database
+from stt.domain.chunk import Chunk
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

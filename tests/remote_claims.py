@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from stt.claim import ClaimRules
 from stt.coordinator_link import CoordinatorLink
 from stt.database import Database
+from stt.domain.claim import ClaimRules
 from stt.remote_queue import RemoteQueue
 from stt.wire import NodeSettings, Rules
 from tests.coordinator_app import PEOPLES_KEY, running_coordinator

@@ -45,12 +45,12 @@ from rich.table import Table
 
 import stt.claims
 from stt.audio import SAMPLE_RATE, encode_opus
-from stt.chunk import Chunk
-from stt.claim import Claim, ClaimRules
 from stt.claims import MongoClaims
 from stt.database import Database
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Claim, ClaimRules
+from stt.domain.transcript import Transcript
 from stt.settings import load_settings, worker_id
-from stt.transcript import Transcript
 from stt.worker import Worker, WorkOptions
 
 HERE = Path(__file__).parent

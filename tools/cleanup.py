@@ -9,9 +9,9 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 
-from stt.claim import ClaimRules, StaleClaim
 from stt.claims import recover
 from stt.cli.connect import open_database
+from stt.domain.claim import ClaimRules, StaleClaim
 from stt.errors import SttError
 from stt.settings import Settings, load_settings
 

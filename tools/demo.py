@@ -18,8 +18,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from stt.chunk import Source
 from stt.database import Database
+from stt.domain.chunk import Source
 from stt.errors import SttError
 from stt.local_stack import local_server, open_database
 from stt.queue_stats import StateCounts, queue_status

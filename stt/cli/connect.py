@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from bson import ObjectId
 
-from stt.chunk import Source
 from stt.database import Database
+from stt.domain.chunk import Source
 from stt.errors import Ambiguous, NotFound
 from stt.export import has_chunks
 from stt.settings import Settings, load_settings

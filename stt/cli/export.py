@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from stt.chunk import Source
 from stt.cli.connect import (
     DatabaseName,
     DataDir,
@@ -18,6 +17,7 @@ from stt.cli.connect import (
 )
 from stt.cli.render import note
 from stt.cli.wording import plural
+from stt.domain.chunk import Source
 from stt.export import FORMATS, Export
 from stt.sources import Sources
 from stt.transcript_file import file_names, save

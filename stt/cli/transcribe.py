@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from stt.chunk import Source
 from stt.cli.connect import DatabaseName, DataDir, MongoUrl, open_database, settings_of
 from stt.cli.render import Progress, live_progress, note, recording_progress, setup_logging
 from stt.cli.wording import plural, span
 from stt.database import Database
+from stt.domain.chunk import Source
 from stt.errors import RecordingError
 from stt.export import FORMATS, Export
 from stt.queue_stats import queue_status

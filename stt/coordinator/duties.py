@@ -4,8 +4,8 @@ import logging
 import threading
 
 from stt import claims
-from stt.claim import ClaimRules
 from stt.coordinator.context import Coordinator
+from stt.domain.claim import ClaimRules
 from stt.errors import SttError
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from stt.claim import Page
+from stt.domain.claim import Page
 
 _PATIENCE_SECONDS = 30.0
 _FORGOTTEN_SECONDS = 60.0

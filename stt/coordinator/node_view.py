@@ -6,9 +6,9 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from stt.coordinator.context import Coordinator
+from stt.domain.node import NodeState, NodeTest
 from stt.fleet import Fleet, FleetMember
 from stt.node_registry import Node
-from stt.node_rules import NodeState, NodeTest
 from stt.settings import Settings
 from stt.stored_options import Options
 from stt.wire import NodeSettings, Rules

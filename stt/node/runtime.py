@@ -23,6 +23,7 @@ from typing import Any
 
 import stt
 from stt.coordinator_link import CoordinatorLink
+from stt.domain.queue import WorkerReport
 from stt.errors import (
     ConfigError,
     DatabaseUnavailable,
@@ -40,7 +41,6 @@ from stt.node.tally import Tally
 from stt.node.view import NodeView, Phase
 from stt.node.whisper import WhisperServer, whisper_server
 from stt.node.wish import Wish
-from stt.queue import WorkerReport
 from stt.remote_queue import RemoteQueue
 from stt.settings import Settings
 from stt.wire import NodeSettings, ReportWire

@@ -12,14 +12,14 @@ from pathlib import Path
 import pymongo
 import pytest
 
-from stt.claim import Claim, ClaimRules
 from stt.claims import MongoClaims
 from stt.database import Database
+from stt.domain.claim import Claim, ClaimRules
+from stt.domain.queue import WorkerReport
 from stt.errors import ClaimLost, DatabaseUnavailable
 from stt.fleet import Fleet
 from stt.heartbeat import Heartbeat
 from stt.outage import Outage
-from stt.queue import WorkerReport
 from tests.chaos_recording import Recording
 from tests.queue_builder import add_chunks, chunk
 from tools.chaos_lab import mutations

@@ -15,8 +15,8 @@ import pytest
 import requests
 
 from stt import claims
-from stt.claim import Claim, ClaimRules, Order
 from stt.database import Database
+from stt.domain.claim import Claim, ClaimRules, Order
 from stt.errors import ClaimLost, DatabaseUnavailable
 from stt.remote_queue import RemoteQueue
 from tests.chaos_recording import Recording, recorded

@@ -29,13 +29,13 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from stt import claims as protocol
-from stt import patience
-from stt.chunk import Chunk
-from stt.claim import Claim, ClaimRules, Claims, Order
 from stt.claims import MongoClaims
 from stt.database import Database, Document
+from stt.domain import lease_retry as patience
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Claim, ClaimRules, Claims, Order
+from stt.domain.transcript import Segment, Transcript
 from stt.errors import ClaimLost, DatabaseUnavailable
-from stt.transcript import Segment, Transcript
 from tests.claim_model import THIEF, Ending, Meanwhile, Model, Row, said
 from tests.lossy_link import WRITTEN_BUT_UNACKNOWLEDGED, LossyLink
 from tests.queue_builder import START, add_chunks

@@ -6,8 +6,8 @@ import pytest
 
 from stt.claims import MongoClaims
 from stt.database import Database
+from stt.domain.transcript import Transcript
 from stt.errors import ClaimLost
-from stt.transcript import Transcript
 from tests.queue_builder import add_chunks, chunk, document
 from tools.cleanup import duration, main
 

@@ -14,9 +14,9 @@ from bson import ObjectId
 from stt.coordinator.queue_watch import hours_until
 from stt.coordinator.shared_look import SharedLook
 from stt.database import Database
+from stt.domain.queue import WorkerReport
 from stt.errors import DatabaseUnavailable
 from stt.fleet import Fleet
-from stt.queue import WorkerReport
 from tests.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
 from tests.queue_builder import add_chunks, add_source, document
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.chunk import Source
 from stt.database import Database
+from stt.domain.chunk import Source
+from stt.domain.transcript import Segment
 from stt.errors import SttError
 from stt.export import Export
 from stt.formats import Gap
 from stt.sources import Sources
-from stt.transcript import Segment
 from stt.transcript_file import file_name, save
 from tests.queue_builder import START, add_chunks, add_source
 

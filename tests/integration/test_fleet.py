@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from stt.database import Database
+from stt.domain.queue import WorkerReport
 from stt.fleet import ALIVE_SECONDS, Fleet
-from stt.queue import WorkerReport
 from tests.queue_builder import add_chunks
 
 REPORT = WorkerReport(

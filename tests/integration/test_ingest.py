@@ -13,10 +13,10 @@ import pytest
 
 from stt import ingest as ingest_module
 from stt.audio import SAMPLE_RATE, decode
-from stt.chunk import Chunk
-from stt.claim import Order
 from stt.claims import MongoClaims
 from stt.database import Database, Document
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Order
 from stt.errors import ConfigError, DatabaseUnavailable, RecordingError
 from stt.ingest import Ingested, IngestOptions, ingest
 from stt.sources import Sources

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from stt.database import Database
+from stt.domain.node import TEST_SECONDS, Job, NodeTest
+from stt.domain.queue import WorkerReport
 from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
 from stt.node_registry import NodeRegistry, NodesLook
-from stt.node_rules import TEST_SECONDS, Job, NodeTest
-from stt.queue import WorkerReport
 
 REPORT = WorkerReport(
     host="box", pid=1, version="0.1.0", server="http://gpu:8081", state="working", slots=4,

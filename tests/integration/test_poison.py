@@ -10,10 +10,10 @@ import pytest
 from bson import BSON, ObjectId
 
 from stt.audio import encode_opus
-from stt.chunk import Chunk
-from stt.claim import Claim, Order
 from stt.claims import MongoClaims, recover, retry
 from stt.database import Database
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Claim, Order
 from stt.errors import ServersBroken
 from stt.settings import load_settings
 from stt.worker import Worker, WorkOptions

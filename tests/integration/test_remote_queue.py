@@ -19,11 +19,12 @@ import requests
 from bson import ObjectId
 
 from stt import claims
-from stt.chunk import Chunk
-from stt.claim import Claim, ClaimRules, Order
 from stt.coordinator import held_back
 from stt.coordinator_link import CoordinatorLink
 from stt.database import Database
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Claim, ClaimRules, Order
+from stt.domain.transcript import Segment, Transcript, Word
 from stt.errors import (
     BadAudio,
     ClaimLost,
@@ -36,7 +37,6 @@ from stt.errors import (
 from stt.queue_listing import PendingWatch
 from stt.remote_queue import LONG_POLL_SECONDS, RemoteQueue
 from stt.settings import load_settings
-from stt.transcript import Segment, Transcript, Word
 from stt.wire import ChunkWire
 from stt.worker import Worker, WorkOptions
 from tests.coordinator_app import CoordinatorThread, running_coordinator

@@ -13,10 +13,10 @@ from bson import ObjectId
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from stt.chunk import Source
 from stt.cli.app import app
 from stt.cli.render import hits_screen
 from stt.database import Database
+from stt.domain.chunk import Source
 from stt.errors import NotFound
 from stt.search import Hit, HitPage, Search, SearchTooSlow
 from stt.search_words import BadQuery, Words

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from stt.domain.transcript import Transcript
 from stt.errors import (
     ConfigError,
     NoTranscript,
@@ -24,7 +25,6 @@ from stt.errors import (
 )
 from stt.server_health import PoolRules
 from stt.server_pool import ServerPool
-from stt.transcript import Transcript
 from stt.whisper_client import Upload, WhisperClient
 from tests.mongo_process import free_port
 from tests.scripted_server import Answer, ScriptedServer, always, heard, refusal

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.chunk import Chunk
 from stt.database import Database
+from stt.domain.chunk import Chunk
 from stt.errors import BadAudio, NotFound
 from stt.sources import Sources
 from tests.queue_builder import add_chunks, add_source, chunk

@@ -12,11 +12,11 @@ import pymongo.common
 import pytest
 from pymongo.errors import OperationFailure
 
-from stt.claim import Claim, ClaimRules, Order
 from stt.claims import MongoClaims
 from stt.database import Database, Document
+from stt.domain.claim import Claim, ClaimRules, Order
+from stt.domain.transcript import Segment, Transcript
 from stt.errors import DatabaseUnavailable
-from stt.transcript import Segment, Transcript
 from tests.lossy_link import WRITES, failing
 from tests.mongo_process import missing
 from tests.queue_builder import add_chunks, chunk, document

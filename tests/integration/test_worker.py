@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from bson import Binary, ObjectId
 
-from stt.chunk import Chunk, Source
-from stt.claim import Claim, ClaimRules, Order, Page
 from stt.claims import MongoClaims
 from stt.cli.log_lines import TextFormatter
 from stt.database import Database
+from stt.domain.chunk import Chunk, Source
+from stt.domain.claim import Claim, ClaimRules, Order, Page
 from stt.errors import (
     ConfigError,
     DatabaseUnavailable,

@@ -14,9 +14,9 @@ from bson import ObjectId
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stt.chunk import Source
 from stt.cli.wording import json_text, printable
 from stt.database import Database
+from stt.domain.chunk import Source
 from stt.errors import ConfigError
 from stt.export import FORMATS
 from stt.transcript_file import file_names

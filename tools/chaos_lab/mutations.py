@@ -15,13 +15,13 @@ from pymongo.collection import Collection
 
 import stt.claims
 import stt.database
-from stt.claim import Claim
 from stt.claims import MongoClaims
 from stt.database import Database, Document
+from stt.domain.claim import Claim
+from stt.domain.transcript import Transcript
 from stt.errors import ChunkError, DatabaseUnavailable, ServerFault, ServerUnavailable
 from stt.pipeline import Load, Outcome, Pipeline
 from stt.server_pool import ServerPool
-from stt.transcript import Transcript
 
 Replace = Callable[[Any, str, object], None]
 """What does it: sets the name of an owner, and raises AttributeError if there is no such name."""

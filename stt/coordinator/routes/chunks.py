@@ -7,10 +7,10 @@ from bson import ObjectId
 from fastapi import APIRouter, Header, Path, Response
 
 from stt import claims
-from stt.chunk import Chunk
 from stt.coordinator.answers import refusals
 from stt.coordinator.context import Asking, InCoordinator
 from stt.coordinator.errors import Missing
+from stt.domain.chunk import Chunk
 from stt.errors import BadAudio, ClaimLost
 from stt.node_registry import Node
 from stt.queue_listing import format_of

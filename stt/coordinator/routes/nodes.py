@@ -26,10 +26,10 @@ from stt.coordinator.gate import Principal, address_of
 from stt.coordinator.node_channel import NodeChannel
 from stt.coordinator.node_view import NodeOut, NodeTestOut, node_out, node_settings, nodes_out
 from stt.coordinator.node_watch import watch_of
+from stt.domain.node import TEST_SECONDS, NodeTest, clean_name, clean_text
 from stt.errors import KeyRejected
 from stt.fleet import Fleet
 from stt.node_registry import Node, NodeChange
-from stt.node_rules import TEST_SECONDS, NodeTest, clean_name, clean_text
 from stt.wire import NodeSettings, ReportWire, WorkerId
 
 router = APIRouter(tags=["nodes"])

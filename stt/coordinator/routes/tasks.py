@@ -11,8 +11,6 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from stt.chunk import Chunk
-from stt.claim import Claim, Order, Page
 from stt.coordinator.answers import refusals
 from stt.coordinator.context import (
     PEOPLE_ONLY,
@@ -22,6 +20,8 @@ from stt.coordinator.context import (
     check_worker,
 )
 from stt.coordinator.dealing import Desk
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Claim, Order, Page
 from stt.fleet import Fleet
 from stt.queue_listing import Listed, list_chunks
 from stt.sources import Sources

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.chunk import Chunk, Source, sequences
+from stt.domain.chunk import Chunk, Source, sequences
 
 TALK, DIARY = ObjectId(), ObjectId()
 

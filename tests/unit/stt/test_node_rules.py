@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stt.node_rules import (
+from stt.domain.node import (
     AskedTest,
     Job,
     Node,

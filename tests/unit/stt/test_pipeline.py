@@ -2,8 +2,8 @@
 
 import pytest
 
+from stt.domain.transcript import Segment, Transcript, Word
 from stt.pipeline import split, without_words
-from stt.transcript import Segment, Transcript, Word
 
 
 def heard(*segments: Segment) -> Transcript:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from stt.retry import backoff_seconds, next_try
+from stt.domain.backoff import backoff_seconds, next_try
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -12,9 +12,9 @@ import pytest
 import requests
 from bson import ObjectId
 
-from stt.claim import ClaimRules
 from stt.claims import release_of_node
 from stt.database import Database
+from stt.domain.claim import ClaimRules
 from tests.chaos_recording import Recording, recorded
 from tests.queue_builder import add_chunks, chunk
 from tools import chaos

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from bson import ObjectId
 
-from stt.chunk import Chunk
-from stt.transcript import Transcript
+from stt.domain.chunk import Chunk
+from stt.domain.transcript import Transcript
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from stt.chunk import Chunk, Source
-from stt.claim import Claims
+from stt.domain.chunk import Chunk, Source
+from stt.domain.claim import Claims
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from stt.claim import Claim
+from stt.domain.claim import Claim
 from stt.errors import DatabaseUnavailable
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from stt.chunk import count_of
+from stt.domain.chunk import count_of
 
 NodeState = Literal["online", "busy", "offline"]
 
