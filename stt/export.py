@@ -22,7 +22,7 @@ from stt.database import Database, translated
 from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Source
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import SttError
-from stt.formats import WRITERS, Gap, Heading, Passage
+from stt.transcripts.formats import WRITERS, Gap, Heading, Passage
 
 FORMATS = tuple(WRITERS)
 

@@ -28,12 +28,12 @@ from pymongo import InsertOne, ReplaceOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from stt.audio import SAMPLE_RATE, Samples, encode_opus
-from stt.cutting import pieces
 from stt.database import Database, Document, translated
 from stt.domain.chunk import Source, chunk_id
 from stt.errors import ConfigError, RecordingError
-from stt.recording import Recording, find_recordings
+from stt.media.audio import SAMPLE_RATE, Samples, encode_opus
+from stt.media.recording import Recording, find_recordings
+from stt.media.splitting import pieces
 
 __all__ = ["IngestOptions", "Ingested", "Progress", "find_recordings", "ingest"]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stt.audio import SAMPLE_RATE, Samples, decode, encode_flac
 from stt.domain.claim import Claim
 from stt.domain.queue import Recordings
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import BadAudio, ChunkError, ClaimLost, DatabaseRefused, ServerDied, SttError
+from stt.media.audio import SAMPLE_RATE, Samples, decode, encode_flac
 from stt.server_pool import ServerPool
 from stt.whisper_client import Upload
 

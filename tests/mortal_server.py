@@ -18,7 +18,7 @@ from importlib import resources
 
 import numpy as np
 
-from stt.audio import decode
+from stt.media.audio import decode
 from tests.mongo_process import free_port
 from tests.scripted_server import file_part, heard
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from stt.audio import SAMPLE_RATE, Samples
+from stt.media.audio import SAMPLE_RATE, Samples
 
 CODECS = {
     "mp3": ("mp3", "libmp3lame", 44_100),

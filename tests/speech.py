@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stt.audio import SAMPLE_RATE, Samples, encode_opus
+from stt.media.audio import SAMPLE_RATE, Samples, encode_opus
 from tests.mongo_process import missing
 
 

@@ -44,12 +44,12 @@ from rich.console import Console
 from rich.table import Table
 
 import stt.claims
-from stt.audio import SAMPLE_RATE, encode_opus
 from stt.claims import MongoClaims
 from stt.database import Database
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules
 from stt.domain.transcript import Transcript
+from stt.media.audio import SAMPLE_RATE, encode_opus
 from stt.settings import load_settings, worker_id
 from stt.worker import Worker, WorkOptions
 

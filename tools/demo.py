@@ -26,7 +26,7 @@ from stt.queue_stats import StateCounts, queue_status
 from stt.settings import Settings
 from stt.sources import Sources
 from stt.system.signals import on_signals
-from stt.transcript_file import file_name
+from stt.transcripts.files import file_name
 from tools.word_error_rate import WordErrors, word_errors
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -38,7 +38,7 @@ if __name__ == "__main__":  # run as a script: its own folder is on the path, an
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from stt.errors import RecordingError
-from stt.recording import Recording, find_recordings
+from stt.media.recording import Recording, find_recordings
 from tools.bench_lab.callers import Call, CallFailed, Clip, Hopeless, Measured, run
 from tools.bench_lab.health import HealthWatch
 

@@ -20,7 +20,7 @@ from stt.cli.wording import plural
 from stt.domain.chunk import Source
 from stt.export import FORMATS, Export
 from stt.sources import Sources
-from stt.transcript_file import file_names, save
+from stt.transcripts.files import file_names, save
 
 EXAMPLES = """\b
 Examples:

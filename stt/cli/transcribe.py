@@ -20,7 +20,7 @@ from stt.export import FORMATS, Export
 from stt.queue_stats import queue_status
 from stt.settings import Settings
 from stt.system.signals import on_signals
-from stt.transcript_file import file_name, save
+from stt.transcripts.files import file_name, save
 
 EXAMPLES = """\b
 Examples:

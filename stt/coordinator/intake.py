@@ -25,7 +25,7 @@ from stt.coordinator.spool import Spool, SpoolFile
 from stt.database import Database
 from stt.errors import DatabaseUnavailable, RecordingError, SttError
 from stt.ingest import IngestOptions, Progress, ingest
-from stt.recording import shown_name
+from stt.media.recording import shown_name
 from stt.upload_log import UploadLog, UploadRecord
 
 BROKE_OFF = "It broke off; send it again."

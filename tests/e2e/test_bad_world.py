@@ -27,7 +27,7 @@ from stt.errors import DatabaseUnavailable, SttError
 from stt.ingest import IngestOptions, ingest
 from stt.local_stack import open_database
 from stt.settings import Settings
-from stt.transcript_file import save
+from stt.transcripts.files import save
 from tests.mongo_process import missing, running_mongo
 from tests.queue_builder import add_chunks, add_source
 from tests.recordings import babble, write_recording, write_wav

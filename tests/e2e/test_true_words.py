@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stt.audio import Samples
 from stt.embedded_database import is_installed
 from stt.local_stack import open_database
+from stt.media.audio import Samples
 from stt.settings import Settings
 from tests.mongo_process import missing
 from tests.speech import speak

@@ -16,9 +16,9 @@ from stt.domain.chunk import Source
 from stt.domain.transcript import Segment
 from stt.errors import SttError
 from stt.export import Export
-from stt.formats import Gap
 from stt.sources import Sources
-from stt.transcript_file import file_name, save
+from stt.transcripts.files import file_name, save
+from stt.transcripts.formats import Gap
 from tests.queue_builder import START, add_chunks, add_source
 
 DONE_AT = datetime(2026, 1, 2, tzinfo=UTC)

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from stt import ingest as ingest_module
-from stt.audio import SAMPLE_RATE, decode
 from stt.claims import MongoClaims
 from stt.database import Database, Document
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Order
 from stt.errors import ConfigError, DatabaseUnavailable, RecordingError
 from stt.ingest import Ingested, IngestOptions, ingest
+from stt.media.audio import SAMPLE_RATE, decode
 from stt.sources import Sources
 from tests.recordings import babble, best_lag, write_recording, write_wav
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from bson import BSON, ObjectId
 
-from stt.audio import encode_opus
 from stt.claims import MongoClaims, recover, retry
 from stt.database import Database
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order
 from stt.errors import ServersBroken
+from stt.media.audio import encode_opus
 from stt.settings import load_settings
 from stt.worker import Worker, WorkOptions
 from tests.mortal_server import Mortal

@@ -19,7 +19,7 @@ from stt.database import Database
 from stt.domain.chunk import Source
 from stt.errors import ConfigError
 from stt.export import FORMATS
-from stt.transcript_file import file_names
+from stt.transcripts.files import file_names
 
 ROOT = Path(__file__).parents[2]
 _PROGRAMS = ("stt", "whisper_server", "tools")

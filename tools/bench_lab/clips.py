@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from stt.audio import SAMPLE_RATE, Samples, decode
+from stt.media.audio import SAMPLE_RATE, Samples, decode
 from tools.bench_lab.callers import Clip
 
 SAMPLES = Path(__file__).parents[2] / "samples"

@@ -6,7 +6,7 @@ Twenty slots of 50 ms: on, off, the number's bits, its check sum's bits, off.
 
 import numpy as np
 
-from stt.audio import SAMPLE_RATE, Samples
+from stt.media.audio import SAMPLE_RATE, Samples
 
 SECONDS = 1.0
 LARGEST_NUMBER = 2**14 - 1

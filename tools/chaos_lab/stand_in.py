@@ -23,8 +23,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from stt.audio import decode
 from stt.errors import BadAudio
+from stt.media.audio import decode
 from tools.chaos_lab import barcode
 from tools.chaos_lab.history import EventLog
 

@@ -15,7 +15,7 @@ from stt.coordinator.errors import Unprocessable
 from stt.errors import DatabaseUnavailable, SttError
 from stt.export import Export
 from stt.sources import Sources
-from stt.transcript_file import file_name
+from stt.transcripts.files import file_name
 from stt.wire import Id
 
 router = APIRouter(

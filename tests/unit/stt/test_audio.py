@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from stt import audio
-from stt.audio import SAMPLE_RATE, AudioReader, decode, encode_flac, encode_opus
 from stt.errors import BadAudio
+from stt.media import audio
+from stt.media.audio import SAMPLE_RATE, AudioReader, decode, encode_flac, encode_opus
 from tests.recordings import CODECS, babble, best_lag, write_recording
 
 

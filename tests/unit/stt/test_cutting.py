@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stt.audio import SAMPLE_RATE, Samples
-from stt.cutting import pieces
+from stt.media.audio import SAMPLE_RATE, Samples
+from stt.media.splitting import pieces
 from tests.recordings import babble
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stt.domain.transcript import Segment
-from stt.formats import WRITERS, Gap, Heading, Passage
+from stt.transcripts.formats import WRITERS, Gap, Heading, Passage
 
 DONE = Heading("6903ce2e", "talk.mp3", 2, completed_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 PARTIAL = Heading("6903ce2e", "talk.mp3", 9, missing_chunks=(1, 4, 5, 6))

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stt import recording as recording_module
-from stt.audio import SAMPLE_RATE, encode_flac
 from stt.errors import RecordingError
-from stt.recording import Recording, find_recordings
+from stt.media import recording as recording_module
+from stt.media.audio import SAMPLE_RATE, encode_flac
+from stt.media.recording import Recording, find_recordings
 from tests.recordings import (
     CODECS,
     babble,

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from stt.audio import SAMPLE_RATE, decode, encode_flac, encode_opus
+from stt.media.audio import SAMPLE_RATE, decode, encode_flac, encode_opus
 from tools.chaos_lab import barcode
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import requests
 
-from stt.audio import encode_flac, encode_opus
+from stt.media.audio import encode_flac, encode_opus
 from tests.mongo_process import free_port
 from tests.speech import opus_tone
 from tools.chaos_lab import barcode

@@ -4,7 +4,7 @@ import pytest
 
 from stt.coordinator.errors import BadRequest, TooLarge
 from stt.coordinator.multipart import Data, Event, Field, FileBegins, FileEnds, MultipartStream
-from stt.recording import shown_name
+from stt.media.recording import shown_name
 
 KIND = "multipart/form-data; boundary=frontier"
 FILE = b"RIFF\r\n--frontie\r\r\n-\x00\xff"

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from stt.audio import SAMPLE_RATE, AudioReader, Samples
 from stt.errors import BadAudio, RecordingError
+from stt.media.audio import SAMPLE_RATE, AudioReader, Samples
 
 EXTENSIONS = frozenset(
     {

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from stt.audio import SAMPLE_RATE, Samples
+from stt.media.audio import SAMPLE_RATE, Samples
 
 _FRAME = SAMPLE_RATE // 100
 """Samples in 10 ms, the grid on which cuts are sought."""

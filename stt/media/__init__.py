@@ -1,0 +1,1 @@
+"""Audio: bytes to samples and back, recordings read in constant memory, cuts at quiet moments."""

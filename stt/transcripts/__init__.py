@@ -1,0 +1,1 @@
+"""Transcripts as txt, srt, vtt, json and tsv, and as files."""
