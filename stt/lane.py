@@ -22,9 +22,9 @@ from stt.heartbeat import Heartbeat
 from stt.outage import Outage
 from stt.pipeline import Outcome, Pipeline
 from stt.planner import Planner, Wait
-from stt.server_pool import ServerPool
 from stt.stats import Stats
 from stt.stop_conditions import StopConditions
+from stt.whisper.pool import ServerPool
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from stt.domain.queue import Recordings
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import BadAudio, ChunkError, ClaimLost, DatabaseRefused, ServerDied, SttError
 from stt.media.audio import SAMPLE_RATE, Samples, decode, encode_flac
-from stt.server_pool import ServerPool
-from stt.whisper_client import Upload
+from stt.whisper.client import Upload
+from stt.whisper.pool import ServerPool
 
 log = logging.getLogger(__name__)
 

@@ -28,14 +28,14 @@ from stt.lane import Lane, Shared, release_all
 from stt.outage import Outage
 from stt.pipeline import Pipeline
 from stt.planner import Planner, PlanRules
-from stt.server_health import PoolRules
-from stt.server_pool import ServerPool
 from stt.settings import Settings, worker_id
 from stt.sources import Sources
 from stt.stats import Stats
 from stt.stop_conditions import StopConditions, StopRules
 from stt.system.signals import GoAtOnce, on_signals
-from stt.whisper_client import WhisperClient
+from stt.whisper.client import WhisperClient
+from stt.whisper.health import PoolRules
+from stt.whisper.pool import ServerPool
 
 log = logging.getLogger(__name__)
 

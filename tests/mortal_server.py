@@ -22,7 +22,7 @@ from stt.media.audio import decode
 from tests.mongo_process import free_port
 from tests.scripted_server import file_part, heard
 
-CONTROL = resources.files("stt").joinpath("control.ogg").read_bytes()
+CONTROL = resources.files("stt.whisper").joinpath("control.ogg").read_bytes()
 _LOUD = 10_000
 _AWAY_SECONDS = 0.5
 _CALL_SECONDS = 0.2

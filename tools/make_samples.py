@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Make the recordings in ``samples/``: synthesized speech, with what was said beside it.
 
-Also ``stt/control.ogg``, the recording that tells a broken server from a bad chunk: a few clean
-words that any server can do.
+Also ``stt/whisper/control.ogg``, the recording that tells a broken server from a bad chunk: a few
+clean words that any server can do.
 
 They use only words that the demo model knows, in sentences it was never taught. Needs espeak-ng's
 library (Debian: libespeak-ng1) and the packages av and numpy:
@@ -182,7 +182,7 @@ def main() -> None:
     """Make all samples."""
     parser = argparse.ArgumentParser(description="Synthesize the recordings in samples/.")
     parser.add_argument("--output", type=Path, default=Path("samples"), help="folder (samples)")
-    parser.add_argument("--control", type=Path, default=Path("stt/control.ogg"))
+    parser.add_argument("--control", type=Path, default=Path("stt/whisper/control.ogg"))
     arguments = parser.parse_args()
     folder: Path = arguments.output
     folder.mkdir(parents=True, exist_ok=True)

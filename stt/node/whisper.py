@@ -11,10 +11,10 @@ import requests
 
 from stt.errors import ServerUnavailable
 from stt.local_stack import local_server
-from stt.server_trial import control_failure
 from stt.settings import Settings
 from stt.system.net import is_loopback
-from stt.whisper_client import WhisperClient
+from stt.whisper.canary import control_failure
+from stt.whisper.client import WhisperClient
 
 log = logging.getLogger(__name__)
 

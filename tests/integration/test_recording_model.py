@@ -8,7 +8,7 @@ from bson import ObjectId
 from stt.database import Database
 from stt.errors import ConfigError, RequestRefused
 from stt.settings import load_settings
-from stt.whisper_client import Upload, WhisperClient
+from stt.whisper.client import Upload, WhisperClient
 from stt.worker import Worker, WorkOptions
 from tests.queue_builder import add_chunks, add_source, document
 from tests.scripted_server import Answer, ScriptedServer, heard, refusal

@@ -23,9 +23,9 @@ from stt.errors import (
     ServersBroken,
     ServerUnavailable,
 )
-from stt.server_health import PoolRules
-from stt.server_pool import ServerPool
-from stt.whisper_client import Upload, WhisperClient
+from stt.whisper.client import Upload, WhisperClient
+from stt.whisper.health import PoolRules
+from stt.whisper.pool import ServerPool
 from tests.mongo_process import free_port
 from tests.scripted_server import Answer, ScriptedServer, always, heard, refusal
 

@@ -21,7 +21,7 @@ from stt.domain.claim import Claim
 from stt.domain.transcript import Transcript
 from stt.errors import ChunkError, DatabaseUnavailable, ServerFault, ServerUnavailable
 from stt.pipeline import Load, Outcome, Pipeline
-from stt.server_pool import ServerPool
+from stt.whisper.pool import ServerPool
 
 Replace = Callable[[Any, str, object], None]
 """What does it: sets the name of an owner, and raises AttributeError if there is no such name."""

@@ -5,7 +5,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from stt.whisper_client import WhisperClient
+from stt.whisper.client import WhisperClient
 
 _FIRST_REST_SECONDS = 0.5
 _LONGEST_REST_SECONDS = 5.0

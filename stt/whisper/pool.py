@@ -18,10 +18,10 @@ from stt.errors import (
     ServerUnavailable,
     UploadCutOff,
 )
-from stt.server_health import PoolRules, ServerHealth, urls_of
-from stt.server_record import ServerRecord
-from stt.server_trial import lives_on
-from stt.whisper_client import Upload, WhisperClient
+from stt.whisper.canary import lives_on
+from stt.whisper.client import Upload, WhisperClient
+from stt.whisper.health import PoolRules, ServerHealth, urls_of
+from stt.whisper.server_state import ServerRecord
 
 log = logging.getLogger(__name__)
 

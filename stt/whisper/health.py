@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stt.errors import ServerBusy, ServersBroken, ServerUnavailable, SttError
-from stt.server_record import ServerRecord
-from stt.server_trial import control_failure
-from stt.whisper_client import Readiness
+from stt.whisper.canary import control_failure
+from stt.whisper.client import Readiness
+from stt.whisper.server_state import ServerRecord
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from stt.errors import (
     SttError,
     UploadCutOff,
 )
-from stt.whisper_client import Upload, WhisperClient
+from stt.whisper.client import Upload, WhisperClient
 
 _CONTROL_SECONDS = 1.4
 _TRIES = 3
@@ -48,7 +48,7 @@ def control_failure(client: WhisperClient, limit_seconds: float) -> SttError | N
 @lru_cache(maxsize=1)
 def _control() -> Upload:
     """A few clean words, made by tools/make_samples.py."""
-    data = resources.files("stt").joinpath("control.ogg").read_bytes()
+    data = resources.files("stt.whisper").joinpath("control.ogg").read_bytes()
     return Upload(data, "control.ogg", _CONTROL_SECONDS)
 
 
