@@ -14,9 +14,9 @@ from importlib.util import find_spec
 
 import requests
 
-from stt.database import Database
 from stt.errors import ConfigError, ServerUnavailable, SttError
 from stt.settings import Settings
+from stt.store.database import Database
 from stt.system.processes import end, free_port
 
 _SERVER_MODULES = ("fastapi", "faster_whisper", "uvicorn")

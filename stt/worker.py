@@ -16,22 +16,22 @@ from typing import Self
 from bson import ObjectId
 
 import stt
-from stt.claims import MongoClaims
-from stt.database import Database
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Claims, Order
 from stt.domain.queue import Queue, WorkerReport
 from stt.errors import DatabaseUnavailable, NodeRemoved, SttError
-from stt.fleet import Fleet
 from stt.heartbeat import REPORT_SECONDS, Heartbeat
 from stt.lane import Lane, Shared, release_all
 from stt.outage import Outage
 from stt.pipeline import Pipeline
 from stt.planner import Planner, PlanRules
 from stt.settings import Settings, worker_id
-from stt.sources import Sources
 from stt.stats import Stats
 from stt.stop_conditions import StopConditions, StopRules
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
+from stt.store.recordings import Sources
+from stt.store.workers import Fleet
 from stt.system.signals import GoAtOnce, on_signals
 from stt.whisper.client import WhisperClient
 from stt.whisper.health import PoolRules

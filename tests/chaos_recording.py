@@ -9,10 +9,10 @@ from typing import Any
 import pymongo
 from bson import ObjectId
 
-from stt.claims import MongoClaims
-from stt.database import Database, Document
 from stt.domain.claim import Claim, ClaimRules
 from stt.domain.transcript import Segment, Transcript
+from stt.store.claims import MongoClaims
+from stt.store.database import Database, Document
 from tools.chaos_lab.checker import Fact, Run, WorkerEnd
 from tools.chaos_lab.history import EventLog, load
 from tools.chaos_lab.recorder import Recorder

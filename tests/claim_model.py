@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from bson import ObjectId
 
-from stt.database import Document
 from stt.domain.backoff import backoff_seconds
 from stt.domain.claim import Claim, ClaimRules, Order
+from stt.store.database import Document
 
 Ending = Literal["complete", "release", "fail"]
 Meanwhile = Literal["nothing", "freed", "taken", "deleted"]

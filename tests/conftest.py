@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pymongo
 import pytest
 
-from stt.claims import MongoClaims
-from stt.database import Database
 from stt.domain.claim import ClaimRules
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
 from tests.mongo_process import running_mongo
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: then no Ctrl-C of

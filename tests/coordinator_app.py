@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from stt.coordinator.context import Coordinator
 from stt.coordinator.server import uvicorn_config
-from stt.database import Database
 from stt.settings import Settings
+from stt.store.database import Database
 from tests.mongo_process import free_port
 
 PEOPLES_KEY = "open-sesame-for-people"

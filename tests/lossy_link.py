@@ -14,7 +14,7 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
-from stt.database import Database, Document
+from stt.store.database import Database, Document
 from tests.mongo_process import missing
 
 WRITES = ("findAndModify", "update")
@@ -41,7 +41,7 @@ class LossyLink(CommandListener):
 
     def __init__(self, url: str, name: str) -> None:
         watched = partial(pymongo.MongoClient, event_listeners=[self])
-        with mock.patch("stt.database.MongoClient", watched):
+        with mock.patch("stt.store.database.MongoClient", watched):
             self.database = Database(url, name)
         self._once_answered: Callable[[], None] | None = None
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from stt.database import Database
 from stt.domain.chunk import Chunk
+from stt.store.database import Database
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from stt.coordinator_link import CoordinatorLink
-from stt.database import Database
 from stt.domain.claim import ClaimRules
 from stt.remote_queue import RemoteQueue
+from stt.store.database import Database
 from stt.wire import NodeSettings, Rules
 from tests.coordinator_app import PEOPLES_KEY, running_coordinator
 

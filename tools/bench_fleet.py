@@ -43,14 +43,14 @@ from pymongo.errors import PyMongoError
 from rich.console import Console
 from rich.table import Table
 
-import stt.claims
-from stt.claims import MongoClaims
-from stt.database import Database
+import stt.store.claims
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules
 from stt.domain.transcript import Transcript
 from stt.media.audio import SAMPLE_RATE, encode_opus
 from stt.settings import load_settings, worker_id
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
 from stt.worker import Worker, WorkOptions
 
 HERE = Path(__file__).parent
@@ -142,7 +142,7 @@ class TimedClaims(MongoClaims):
 def work(mongo_url: str, name: str, server_url: str, on_nx: bool, latencies: Any) -> None:
     """One worker process: the real `Worker`, one call at a time, one chunk a call."""
     if on_nx:  # it matches no ObjectId outside `_id`: there the fence is its hex digits
-        setattr(stt.claims, "ObjectId", lambda: str(ObjectId()))  # noqa: B010
+        setattr(stt.store.claims, "ObjectId", lambda: str(ObjectId()))  # noqa: B010
     os.environ.clear()  # a person's settings must not change what is measured
     settings = load_settings(
         server_urls=(server_url,),

@@ -25,9 +25,9 @@ import numpy as np
 import pymongo
 from pymongo.errors import PyMongoError
 
-from stt.database import Database
-from stt.ingest import IngestOptions, ingest
 from stt.media.audio import Samples
+from stt.store.database import Database
+from stt.store.ingest import IngestOptions, ingest
 
 RATE = 44_100
 SHORT_MINUTES, LONG_MINUTES = 10, 600

@@ -9,11 +9,11 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 
-from stt.claims import recover
 from stt.cli.connect import open_database
 from stt.domain.claim import ClaimRules, StaleClaim
 from stt.errors import SttError
 from stt.settings import Settings, load_settings
+from stt.store.claims import recover
 
 EPILOG = """\
 Examples:

@@ -18,13 +18,13 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from stt.database import Database
 from stt.domain.chunk import Source
 from stt.errors import SttError
 from stt.local_stack import local_server, open_database
-from stt.queue_stats import StateCounts, queue_status
 from stt.settings import Settings
-from stt.sources import Sources
+from stt.store.database import Database
+from stt.store.recordings import Sources
+from stt.store.status import StateCounts, queue_status
 from stt.system.signals import on_signals
 from stt.transcripts.files import file_name
 from tools.word_error_rate import WordErrors, word_errors

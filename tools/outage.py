@@ -28,7 +28,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from stt.database import Database
+from stt.store.database import Database
 from stt.system.processes import free_port
 from tools.bench_fleet import HERE, local_database, seed, wait_for
 

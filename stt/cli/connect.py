@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 from bson import ObjectId
 
-from stt.database import Database
 from stt.domain.chunk import Source
 from stt.errors import Ambiguous, NotFound
-from stt.export import has_chunks
 from stt.settings import Settings, load_settings
-from stt.sources import Sources
+from stt.store.database import Database
+from stt.store.export import has_chunks
+from stt.store.recordings import Sources
 
 MongoUrl = Annotated[
     str | None,

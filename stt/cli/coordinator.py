@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from stt.access import Access
 from stt.cli.connect import DatabaseName, DataDir, MongoUrl, open_database, settings_of
 from stt.cli.render import say, setup_logging
+from stt.coordinator.store.sessions import Access
 from stt.errors import ConfigError
 
 EXAMPLES = """\b

@@ -18,8 +18,8 @@ from stt.cli.connect import (
 from stt.cli.render import note
 from stt.cli.wording import plural
 from stt.domain.chunk import Source
-from stt.export import FORMATS, Export
-from stt.sources import Sources
+from stt.store.export import FORMATS, Export
+from stt.store.recordings import Sources
 from stt.transcripts.files import file_names, save
 
 EXAMPLES = """\b

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from stt import claims
 from stt.cli.connect import (
     DatabaseName,
     DataDir,
@@ -16,6 +15,7 @@ from stt.cli.connect import (
 )
 from stt.cli.render import say
 from stt.cli.wording import plural
+from stt.store import claims
 
 RETRY_EXAMPLES = """\b
 Examples:

@@ -26,9 +26,9 @@ from rich.text import Text
 
 from stt.cli.log_lines import JsonFormatter, TextFormatter
 from stt.cli.wording import clock, json_text, local_time, plural, printable, span
-from stt.fleet import FleetMember
-from stt.queue_stats import FailedChunk, QueueStatus, SourceProgress
-from stt.search import Hit
+from stt.store.search import Hit
+from stt.store.status import FailedChunk, QueueStatus, SourceProgress
+from stt.store.workers import FleetMember
 
 LogFormat = Literal["auto", "text", "json"]
 Screen = RenderableType

@@ -14,8 +14,8 @@ from stt.cli.connect import (
     settings_of,
 )
 from stt.cli.render import hits_screen, note, show, show_json
-from stt.search import Hit, Search
-from stt.search_words import BadQuery, Words
+from stt.store.search import Hit, Search
+from stt.store.search_query import BadQuery, Words
 
 EXAMPLES = """\b
 Examples:

@@ -16,8 +16,8 @@ from stt.cli.connect import (
     settings_of,
 )
 from stt.cli.render import Screen, show, show_again, show_json, status_screen, workers_table
-from stt.fleet import Fleet, FleetMember
-from stt.queue_stats import queue_status
+from stt.store.status import queue_status
+from stt.store.workers import Fleet, FleetMember
 
 EXAMPLES = """\b
 Examples:

@@ -10,11 +10,11 @@ import typer
 from stt.cli.connect import DatabaseName, DataDir, MongoUrl, open_database, settings_of
 from stt.cli.render import note, recording_progress, setup_logging
 from stt.cli.wording import clock, plural
-from stt.database import Database
 from stt.errors import ConfigError, RecordingError
+from stt.store.database import Database
 
 if TYPE_CHECKING:
-    from stt.ingest import IngestOptions
+    from stt.store.ingest import IngestOptions
 
 EXAMPLES = """\b
 Examples:
@@ -57,7 +57,7 @@ def ingest_command(
     data_dir: DataDir = None,
 ) -> None:
     """Put recordings into the queue, cut into chunks."""
-    from stt.ingest import IngestOptions, find_recordings
+    from stt.store.ingest import IngestOptions, find_recordings
 
     try:
         options = IngestOptions(language, prompt, priority, chunk_seconds, model)
@@ -79,7 +79,7 @@ def ingest_command(
 
 
 def _ingest_one(database: Database, path: Path, options: "IngestOptions") -> str:
-    from stt.ingest import ingest
+    from stt.store.ingest import ingest
 
     try:
         with recording_progress(path.name) as progress:

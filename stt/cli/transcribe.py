@@ -13,12 +13,12 @@ import typer
 from stt.cli.connect import DatabaseName, DataDir, MongoUrl, open_database, settings_of
 from stt.cli.render import Progress, live_progress, note, recording_progress, setup_logging
 from stt.cli.wording import plural, span
-from stt.database import Database
 from stt.domain.chunk import Source
 from stt.errors import RecordingError
-from stt.export import FORMATS, Export
-from stt.queue_stats import queue_status
 from stt.settings import Settings
+from stt.store.database import Database
+from stt.store.export import FORMATS, Export
+from stt.store.status import queue_status
 from stt.system.signals import on_signals
 from stt.transcripts.files import file_name, save
 
@@ -132,7 +132,7 @@ def _ingest(
     database: Database, files: Sequence[Path], language: str | None, prompt: str | None
 ) -> tuple[list[_Job], int]:
     """The recordings in the queue, in order, each once; and how many could not be read."""
-    from stt.ingest import IngestOptions, find_recordings, ingest
+    from stt.store.ingest import IngestOptions, find_recordings, ingest
 
     options = IngestOptions(language, prompt)
     jobs: list[_Job] = []

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stt.coordinator.gate import Person, address_of
-from stt.node_registry import Node
+from stt.coordinator.store.nodes import Node
 
 log = logging.getLogger(__name__)
 

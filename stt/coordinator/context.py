@@ -8,19 +8,19 @@ from typing import Annotated, Any
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from stt.access import Access
 from stt.coordinator.errors import Forbidden
 from stt.coordinator.gate import Gate
 from stt.coordinator.gate import Person as Person
 from stt.coordinator.gate import Principal as Principal
 from stt.coordinator.held_back import HeldBack
 from stt.coordinator.queue_watch import QueueWatch
-from stt.database import Database
-from stt.node_registry import Node, NodeRegistry
-from stt.queue_listing import PendingWatch
-from stt.search import Search
+from stt.coordinator.store.listing import PendingWatch
+from stt.coordinator.store.nodes import Node, NodeRegistry
+from stt.coordinator.store.options import Options, StoredOptions
+from stt.coordinator.store.sessions import Access
 from stt.settings import Settings
-from stt.stored_options import Options, StoredOptions
+from stt.store.database import Database
+from stt.store.search import Search
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ from starlette.requests import HTTPConnection
 from stt.coordinator.context import Coordinator, coordinator_of
 from stt.coordinator.node_view import nodes_out
 from stt.coordinator.status_view import StatusOut
+from stt.coordinator.store.uploads import UploadLog
 from stt.coordinator.upload_view import UploadOut
 from stt.errors import SttError
-from stt.upload_log import UploadLog
 
 log = logging.getLogger(__name__)
 

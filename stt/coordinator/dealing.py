@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from stt.claims import MongoClaims
 from stt.coordinator.context import Coordinator, Principal
+from stt.coordinator.store.nodes import Node
 from stt.domain.chunk import Sequence, sequences
 from stt.domain.claim import Claim, ClaimRules, Order, Page
 from stt.domain.node import reserved_slots
 from stt.errors import ClaimLost
-from stt.fleet import Fleet
-from stt.node_registry import Node
+from stt.store.claims import MongoClaims
+from stt.store.workers import Fleet
 
 _OFF_SECONDS = 5.0
 _RESERVED_SECONDS = 2.0

@@ -3,10 +3,10 @@
 import logging
 import threading
 
-from stt import claims
 from stt.coordinator.context import Coordinator
 from stt.domain.claim import ClaimRules
 from stt.errors import SttError
+from stt.store import claims
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from fastapi.responses import JSONResponse
 
+from stt.coordinator.store.options import OptionLocked
 from stt.errors import (
     Ambiguous,
     ClaimLost,
@@ -25,7 +26,6 @@ from stt.errors import (
     RecordingError,
     SttError,
 )
-from stt.stored_options import OptionLocked
 
 
 class ApiError(Exception):

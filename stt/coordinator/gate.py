@@ -8,9 +8,9 @@ from typing import NoReturn
 
 from starlette.requests import HTTPConnection
 
-from stt.access import Access, Door, sha256
 from stt.coordinator.errors import TooMany, Unauthorized
-from stt.node_registry import Node, NodeRegistry
+from stt.coordinator.store.nodes import Node, NodeRegistry
+from stt.coordinator.store.sessions import Access, Door, sha256
 from stt.settings import Settings
 
 _KEY_HASH_SECONDS = 2.0

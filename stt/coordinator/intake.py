@@ -22,11 +22,11 @@ from bson import ObjectId
 
 from stt.coordinator.errors import Gone, OutOfSpace, TooLarge
 from stt.coordinator.spool import Spool, SpoolFile
-from stt.database import Database
+from stt.coordinator.store.uploads import UploadLog, UploadRecord
 from stt.errors import DatabaseUnavailable, RecordingError, SttError
-from stt.ingest import IngestOptions, Progress, ingest
 from stt.media.recording import shown_name
-from stt.upload_log import UploadLog, UploadRecord
+from stt.store.database import Database
+from stt.store.ingest import IngestOptions, Progress, ingest
 
 BROKE_OFF = "It broke off; send it again."
 

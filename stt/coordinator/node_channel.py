@@ -29,10 +29,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from stt.coordinator.node_watch import NodeWatch, Seen
+from stt.coordinator.store.nodes import Node, NodeRegistry
+from stt.coordinator.store.options import Options
 from stt.domain.node import Job, NodeTest, clean_text
 from stt.errors import NotFound, SttError
-from stt.node_registry import Node, NodeRegistry
-from stt.stored_options import Options
 from stt.wire import Id, NodeSettings
 
 log = logging.getLogger(__name__)

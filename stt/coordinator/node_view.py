@@ -6,11 +6,11 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from stt.coordinator.context import Coordinator
+from stt.coordinator.store.nodes import Node
+from stt.coordinator.store.options import Options
 from stt.domain.node import NodeState, NodeTest
-from stt.fleet import Fleet, FleetMember
-from stt.node_registry import Node
 from stt.settings import Settings
-from stt.stored_options import Options
+from stt.store.workers import Fleet, FleetMember
 from stt.wire import NodeSettings, Rules
 
 

@@ -13,10 +13,10 @@ from starlette.requests import HTTPConnection
 
 from stt.coordinator.context import Coordinator, coordinator_of
 from stt.coordinator.node_view import node_settings
+from stt.coordinator.store.nodes import Node, NodesLook
+from stt.coordinator.store.options import Options
 from stt.errors import SttError
-from stt.fleet import Fleet
-from stt.node_registry import Node, NodesLook
-from stt.stored_options import Options
+from stt.store.workers import Fleet
 from stt.wire import NodeSettings
 
 log = logging.getLogger(__name__)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from stt.coordinator.shared_look import SharedLook
-from stt.database import Database
-from stt.fleet import Fleet
-from stt.node_registry import NodeRegistry
-from stt.queue_census import Census, News, Stretch, news_since, stretch, take_census
-from stt.queue_stats import Rate, StateCounts, eta_seconds, recent_rate
+from stt.coordinator.store.full_count import Census, News, Stretch, news_since, stretch, take_census
+from stt.coordinator.store.nodes import NodeRegistry
+from stt.coordinator.store.options import StoredOptions
+from stt.coordinator.store.uploads import UploadLog
 from stt.settings import Settings
-from stt.stored_options import StoredOptions
-from stt.upload_log import UploadLog
+from stt.store.database import Database
+from stt.store.status import Rate, StateCounts, eta_seconds, recent_rate
+from stt.store.workers import Fleet
 
 _SETTLED_SECONDS = 600.0
 _LATE = timedelta(minutes=1)  # a write that took long carries a time of the hour before
@@ -31,7 +31,7 @@ class NodeCounts:
 
 @dataclass(frozen=True, slots=True)
 class QueueNow:
-    """The queue at `at`, the database server's time. Fields as in `stt.queue_stats.QueueStatus`.
+    """The queue at `at`, the database server's time. Fields as in `stt.store.status.QueueStatus`.
 
     Lengths in seconds; `errors_last_hour` counts the chunks that had one.
     """

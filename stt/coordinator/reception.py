@@ -15,8 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from stt.coordinator.errors import ApiError, BadRequest, Stalled, TooLarge, Unprocessable
 from stt.coordinator.intake import BROKE_OFF, Incoming, Intake
 from stt.coordinator.multipart import Data, Event, Field, FileBegins, FileEnds, MultipartStream
-from stt.ingest import IngestOptions
-from stt.upload_log import UploadRecord
+from stt.coordinator.store.uploads import UploadRecord
+from stt.store.ingest import IngestOptions
 
 MAX_FILES = 100
 

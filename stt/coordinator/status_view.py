@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from stt.coordinator.queue_watch import QueueNow
-from stt.fleet import FleetMember
+from stt.store.workers import FleetMember
 
 
 class _Out(BaseModel):

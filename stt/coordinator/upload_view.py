@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from stt.upload_log import State, UploadRecord
+from stt.coordinator.store.uploads import State, UploadRecord
 from stt.wire import Id
 
 

@@ -21,12 +21,12 @@ from typing import Any
 import bson
 import pytest
 
-from stt.database import Database
 from stt.embedded_database import is_installed
 from stt.errors import DatabaseUnavailable, SttError
-from stt.ingest import IngestOptions, ingest
 from stt.local_stack import open_database
 from stt.settings import Settings
+from stt.store.database import Database
+from stt.store.ingest import IngestOptions, ingest
 from stt.transcripts.files import save
 from tests.mongo_process import missing, running_mongo
 from tests.queue_builder import add_chunks, add_source

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.database import Database
 from stt.domain.queue import WorkerReport
-from stt.fleet import Fleet
 from stt.media.audio import SAMPLE_RATE, encode_flac
+from stt.store.database import Database
+from stt.store.workers import Fleet
 from tests.queue_builder import add_chunks, add_source, document
 from tests.recordings import babble, write_recording, write_video_without_sound, write_wav
 

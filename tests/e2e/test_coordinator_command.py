@@ -14,8 +14,8 @@ from websockets.sync.client import connect
 
 from stt.cli import coordinator as command
 from stt.cli.app import app
-from stt.database import Database
 from stt.errors import ConfigError
+from stt.store.database import Database
 from tests.coordinator_process import CoordinatorProcess, running_process
 
 WAIT_SECONDS = 25

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import tests.coordinator_contract_hooks
-from stt.database import Database
+from stt.store.database import Database
 from tests.coordinator_app import PEOPLES_KEY, running_coordinator
 from tests.coordinator_contract_hooks import IDS
 from tests.queue_builder import add_chunks, add_source

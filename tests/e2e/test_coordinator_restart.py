@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from stt.database import Database
 from stt.media.audio import SAMPLE_RATE
+from stt.store.database import Database
 from tests.coordinator_app import PEOPLES_KEY
 from tests.coordinator_process import CoordinatorProcess, running_process
 from tests.recordings import babble, write_wav

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from bson import ObjectId
 
-from stt.database import Database
+from stt.store.database import Database
 from tests.queue_builder import add_chunks, document
 from tests.scripted_server import Answer, ScriptedServer, always, heard
 from tests.speech import opus_tone

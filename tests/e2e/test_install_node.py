@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from stt.database import Database
+from stt.store.database import Database
 from tests.coordinator_app import CoordinatorThread, running_coordinator
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,8 +20,8 @@ import pytest
 import requests
 from bson import ObjectId
 
-from stt import claims
-from stt.database import Database
+from stt.store import claims
+from stt.store.database import Database
 from tests.coordinator_app import CoordinatorThread, running_coordinator
 from tests.queue_builder import add_chunks, document
 from tests.scripted_server import Answer, ScriptedServer, heard

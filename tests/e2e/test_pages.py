@@ -17,7 +17,7 @@ import pymongo
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from stt.database import Database
+from stt.store.database import Database
 from tests.coordinator_app import PEOPLES_KEY, KeyedSession
 from tests.coordinator_process import CoordinatorProcess, running_process
 from tests.mongo_process import missing

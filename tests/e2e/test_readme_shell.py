@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.claims import MongoClaims
-from stt.database import Database
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
 from tests.mongo_process import missing
 from tests.queue_builder import add_chunks, chunk, document
 

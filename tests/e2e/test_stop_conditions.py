@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stt.database import Database
+from stt.store.database import Database
 from tests.mongo_process import MongoProcess, free_port, running_mongo
 from tests.queue_builder import add_chunks, document
 from tests.scripted_server import Answer, ScriptedServer, always, heard, refusal

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from stt.claims import MongoClaims
-from stt.database import Database
 from stt.domain.claim import ClaimRules
 from stt.domain.transcript import Segment, Transcript
 from stt.embedded_database import is_installed
 from stt.local_stack import open_database
 from stt.settings import Settings
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
 from tests.mongo_process import missing
 from tests.queue_builder import add_chunks, chunk
 from tests.scripted_server import Answer, ScriptedServer, always, heard, refusal

@@ -12,14 +12,14 @@ from pathlib import Path
 import pymongo
 import pytest
 
-from stt.claims import MongoClaims
-from stt.database import Database
 from stt.domain.claim import Claim, ClaimRules
 from stt.domain.queue import WorkerReport
 from stt.errors import ClaimLost, DatabaseUnavailable
-from stt.fleet import Fleet
 from stt.heartbeat import Heartbeat
 from stt.outage import Outage
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
+from stt.store.workers import Fleet
 from tests.chaos_recording import Recording
 from tests.queue_builder import add_chunks, chunk
 from tools.chaos_lab import mutations
@@ -166,6 +166,6 @@ def test_the_checker_has_nothing_against_the_whole_protocol(story: Story, stage:
 
 
 def test_a_mutation_whose_name_is_gone_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("stt.claims._fence")
+    monkeypatch.delattr("stt.store.claims._fence")
     with pytest.raises(AttributeError, match="_fence"):
         mutations.MUTATIONS["no-fence"].apply()

@@ -14,11 +14,11 @@ import pymongo
 import pytest
 import requests
 
-from stt import claims
-from stt.database import Database
 from stt.domain.claim import Claim, ClaimRules, Order
 from stt.errors import ClaimLost, DatabaseUnavailable
 from stt.remote_queue import RemoteQueue
+from stt.store import claims
+from stt.store.database import Database
 from tests.chaos_recording import Recording, recorded
 from tests.lossy_link import failing
 from tests.queue_builder import add_chunks, chunk

@@ -28,14 +28,14 @@ from hypothesis.stateful import (
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 
-from stt import claims as protocol
-from stt.claims import MongoClaims
-from stt.database import Database, Document
 from stt.domain import lease_retry as patience
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Claims, Order
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import ClaimLost, DatabaseUnavailable
+from stt.store import claims as protocol
+from stt.store.claims import MongoClaims
+from stt.store.database import Database, Document
 from tests.claim_model import THIEF, Ending, Meanwhile, Model, Row, said
 from tests.lossy_link import WRITTEN_BUT_UNACKNOWLEDGED, LossyLink
 from tests.queue_builder import START, add_chunks

@@ -17,13 +17,13 @@ import pytest
 from pymongo.cursor import Cursor
 from pymongo.errors import OperationFailure
 
-from stt import claims as claim_protocol
-from stt.claims import MongoClaims
-from stt.database import Database
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Claims, Order
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import ClaimLost, DatabaseUnavailable
+from stt.store import claims as claim_protocol
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
 from tests.mongo_process import missing
 from tests.queue_builder import add_chunks, add_source, chunk, document
 from tests.remote_claims import remote_claims

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from stt.claims import MongoClaims
-from stt.database import Database
 from stt.domain.transcript import Transcript
 from stt.errors import ClaimLost
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
 from tests.queue_builder import add_chunks, chunk, document
 from tools.cleanup import duration, main
 

@@ -12,8 +12,8 @@ from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from stt.access import Access, sha256
-from stt.database import Database
+from stt.coordinator.store.sessions import Access, sha256
+from stt.store.database import Database
 from tests.coordinator_app import (
     PEOPLES_KEY,
     CoordinatorThread,

@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from stt.database import Database
+from stt.store.database import Database
 from tests.coordinator_app import running_coordinator
 from tests.queue_builder import add_chunks
 

@@ -14,9 +14,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from stt.coordinator import dashboard
 from stt.coordinator.routes import live
-from stt.database import Database
+from stt.coordinator.store.uploads import UploadLog
 from stt.errors import DatabaseUnavailable
-from stt.upload_log import UploadLog
+from stt.store.database import Database
 from tests.coordinator_app import PEOPLES_KEY, CoordinatorThread, running_coordinator
 from tests.queue_builder import add_chunks
 

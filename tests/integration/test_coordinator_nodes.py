@@ -16,10 +16,10 @@ from bson import ObjectId
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from stt.claims import MongoClaims
-from stt.database import Database
 from stt.domain.claim import ClaimRules
 from stt.errors import DatabaseUnavailable
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
 from tests.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
 from tests.queue_builder import add_chunks, chunk, document
 

@@ -9,12 +9,12 @@ import pymongo
 import pytest
 from bson import ObjectId
 
-from stt.claims import MongoClaims
-from stt.database import Database
 from stt.domain.chunk import chunk_id
 from stt.domain.claim import ClaimRules
 from stt.domain.transcript import Transcript
 from stt.errors import ClaimLost
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
 from tests.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
 from tests.queue_builder import add_chunks, add_source, chunk, document
 

@@ -13,10 +13,10 @@ from bson import ObjectId
 
 from stt.coordinator.queue_watch import hours_until
 from stt.coordinator.shared_look import SharedLook
-from stt.database import Database
 from stt.domain.queue import WorkerReport
 from stt.errors import DatabaseUnavailable
-from stt.fleet import Fleet
+from stt.store.database import Database
+from stt.store.workers import Fleet
 from tests.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
 from tests.queue_builder import add_chunks, add_source, document
 

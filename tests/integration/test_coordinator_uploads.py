@@ -19,14 +19,14 @@ import pymongo
 import pytest
 from bson import ObjectId
 
-from stt import ingest as ingest_module
 from stt.coordinator import intake as intake_module
 from stt.coordinator import reception
 from stt.coordinator.intake import BROKE_OFF, Intake
-from stt.database import Database
-from stt.ingest import IngestOptions, ingest
+from stt.coordinator.store.uploads import UploadLog
 from stt.media.audio import decode
-from stt.upload_log import UploadLog
+from stt.store import ingest as ingest_module
+from stt.store.database import Database
+from stt.store.ingest import IngestOptions, ingest
 from tests.coordinator_app import (
     PEOPLES_KEY,
     CoordinatorThread,

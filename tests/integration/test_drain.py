@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.claims import MongoClaims
-from stt.database import Database
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules
 from stt.domain.transcript import Transcript
 from stt.errors import DatabaseUnavailable
 from stt.settings import load_settings
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
 from stt.system.signals import GoAtOnce
 from stt.worker import Worker, WorkOptions
 from tests.mongo_process import MongoProcess, running_mongo

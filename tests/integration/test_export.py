@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.database import Database
 from stt.domain.chunk import Source
 from stt.domain.transcript import Segment
 from stt.errors import SttError
-from stt.export import Export
-from stt.sources import Sources
+from stt.store.database import Database
+from stt.store.export import Export
+from stt.store.recordings import Sources
 from stt.transcripts.files import file_name, save
 from stt.transcripts.formats import Gap
 from tests.queue_builder import START, add_chunks, add_source

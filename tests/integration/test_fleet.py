@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from stt.database import Database
 from stt.domain.queue import WorkerReport
-from stt.fleet import ALIVE_SECONDS, Fleet
+from stt.store.database import Database
+from stt.store.workers import ALIVE_SECONDS, Fleet
 from tests.queue_builder import add_chunks
 
 REPORT = WorkerReport(

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stt import ingest as ingest_module
-from stt.claims import MongoClaims
-from stt.database import Database, Document
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Order
 from stt.errors import ConfigError, DatabaseUnavailable, RecordingError
-from stt.ingest import Ingested, IngestOptions, ingest
 from stt.media.audio import SAMPLE_RATE, decode
-from stt.sources import Sources
+from stt.store import ingest as ingest_module
+from stt.store.claims import MongoClaims
+from stt.store.database import Database, Document
+from stt.store.ingest import Ingested, IngestOptions, ingest
+from stt.store.recordings import Sources
 from tests.recordings import babble, best_lag, write_recording, write_wav
 
 FOUR_SECONDS = IngestOptions(chunk_seconds=4)

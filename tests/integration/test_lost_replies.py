@@ -12,12 +12,12 @@ import pymongo.common
 import pytest
 from bson import ObjectId
 
-from stt.claims import MongoClaims
-from stt.database import Database
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import ClaimLost, DatabaseUnavailable
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
 from tests.mongo_process import MongoProcess, running_mongo
 from tests.queue_builder import add_chunks, chunk, document
 from tests.scripted_member import ScriptedMember

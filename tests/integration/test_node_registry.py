@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from stt.database import Database
+from stt.coordinator.store.nodes import NodeRegistry, NodesLook
 from stt.domain.node import TEST_SECONDS, Job, NodeTest
 from stt.domain.queue import WorkerReport
 from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
-from stt.node_registry import NodeRegistry, NodesLook
+from stt.store.database import Database
 
 REPORT = WorkerReport(
     host="box", pid=1, version="0.1.0", server="http://gpu:8081", state="working", slots=4,
@@ -59,7 +59,7 @@ def test_an_id_that_is_taken_is_not_given_again(
     registry: NodeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = iter(["twin-0001", "twin-0001", "twin-0002"])
-    monkeypatch.setattr("stt.node_registry.new_node_id", lambda name: next(ids))
+    monkeypatch.setattr("stt.coordinator.store.nodes.new_node_id", lambda name: next(ids))
     registry.add("twin")
     second, key = registry.add("twin")
     assert second.id == "twin-0002"

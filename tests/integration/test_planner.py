@@ -5,15 +5,15 @@ from typing import NoReturn
 
 import pytest
 
-from stt.claims import MongoClaims
-from stt.database import Database
 from stt.domain.claim import Order
 from stt.domain.queue import WorkerReport
 from stt.domain.transcript import Transcript
 from stt.errors import DatabaseUnavailable
-from stt.fleet import Fleet
 from stt.planner import Planner, PlanRules, Wait
 from stt.stop_conditions import StopConditions, StopRules
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
+from stt.store.workers import Fleet
 from tests.queue_builder import add_chunks
 
 

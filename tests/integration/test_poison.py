@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from bson import BSON, ObjectId
 
-from stt.claims import MongoClaims, recover, retry
-from stt.database import Database
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order
 from stt.errors import ServersBroken
 from stt.media.audio import encode_opus
 from stt.settings import load_settings
+from stt.store.claims import MongoClaims, recover, retry
+from stt.store.database import Database
 from stt.worker import Worker, WorkOptions
 from tests.mortal_server import Mortal
 from tests.queue_builder import add_chunks, add_source, chunk, document

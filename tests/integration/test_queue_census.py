@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from stt.database import Database
-from stt.queue_census import Census, News, news_since, stretch, take_census
-from stt.queue_stats import queue_status
+from stt.coordinator.store.full_count import Census, News, news_since, stretch, take_census
+from stt.store.database import Database
+from stt.store.status import queue_status
 from tests.queue_builder import add_chunks
 
 LEASE_SECONDS = 60.0

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.database import Database
-from stt.queue_stats import QueueStatus, StateCounts, queue_status
+from stt.store.database import Database
+from stt.store.status import QueueStatus, StateCounts, queue_status
 from tests.queue_builder import add_chunks, add_source
 
 LEASE_SECONDS = 60.0

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.database import Database
 from stt.errors import ConfigError, RequestRefused
 from stt.settings import load_settings
+from stt.store.database import Database
 from stt.whisper.client import Upload, WhisperClient
 from stt.worker import Worker, WorkOptions
 from tests.queue_builder import add_chunks, add_source, document

@@ -18,10 +18,9 @@ import pytest
 import requests
 from bson import ObjectId
 
-from stt import claims
 from stt.coordinator import held_back
+from stt.coordinator.store.listing import PendingWatch
 from stt.coordinator_link import CoordinatorLink
-from stt.database import Database
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Order
 from stt.domain.transcript import Segment, Transcript, Word
@@ -34,9 +33,10 @@ from stt.errors import (
     KeyRejected,
     NodeRemoved,
 )
-from stt.queue_listing import PendingWatch
 from stt.remote_queue import LONG_POLL_SECONDS, RemoteQueue
 from stt.settings import load_settings
+from stt.store import claims
+from stt.store.database import Database
 from stt.wire import ChunkWire
 from stt.worker import Worker, WorkOptions
 from tests.coordinator_app import CoordinatorThread, running_coordinator

@@ -15,11 +15,11 @@ from typer.testing import CliRunner, Result
 
 from stt.cli.app import app
 from stt.cli.render import hits_screen
-from stt.database import Database
 from stt.domain.chunk import Source
 from stt.errors import NotFound
-from stt.search import Hit, HitPage, Search, SearchTooSlow
-from stt.search_words import BadQuery, Words
+from stt.store.database import Database
+from stt.store.search import Hit, HitPage, Search, SearchTooSlow
+from stt.store.search_query import BadQuery, Words
 from tests.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
 from tests.queue_builder import START, add_source
 
@@ -147,7 +147,7 @@ class TestPages:
     def test_they_have_every_hit_once(
         self, database: Database, monkeypatch: pytest.MonkeyPatch, limit: int
     ) -> None:
-        monkeypatch.setattr("stt.search._SOURCES_A_WINDOW", 2)
+        monkeypatch.setattr("stt.store.search._SOURCES_A_WINDOW", 2)
         said = []
         for number in range(5):
             source_id = add_source(database)

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.database import Database
 from stt.domain.chunk import Chunk
 from stt.errors import BadAudio, NotFound
-from stt.sources import Sources
+from stt.store.database import Database
+from stt.store.recordings import Sources
 from tests.queue_builder import add_chunks, add_source, chunk
 
 

@@ -12,11 +12,11 @@ import pymongo.common
 import pytest
 from pymongo.errors import OperationFailure
 
-from stt.claims import MongoClaims
-from stt.database import Database, Document
 from stt.domain.claim import Claim, ClaimRules, Order
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import DatabaseUnavailable
+from stt.store.claims import MongoClaims
+from stt.store.database import Database, Document
 from tests.lossy_link import WRITES, failing
 from tests.mongo_process import missing
 from tests.queue_builder import add_chunks, chunk, document

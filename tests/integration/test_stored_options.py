@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from stt.database import Database
+from stt.coordinator.store.options import OptionLocked, Options, StoredOptions
 from stt.errors import ConfigError
 from stt.settings import Settings
-from stt.stored_options import OptionLocked, Options, StoredOptions
+from stt.store.database import Database
 from tests.coordinator_app import CoordinatorThread, running_coordinator
 
 

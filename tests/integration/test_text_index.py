@@ -8,10 +8,10 @@ import mockupdb
 import pytest
 from bson import ObjectId
 
-from stt.database import Database
 from stt.errors import DatabaseUnavailable
-from stt.search import HitPage, Search
-from stt.search_words import Words
+from stt.store.database import Database
+from stt.store.search import HitPage, Search
+from stt.store.search_query import Words
 from tests.scripted_member import ScriptedMember
 
 

@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 from bson import Binary, ObjectId
 
-from stt.claims import MongoClaims
 from stt.cli.log_lines import TextFormatter
-from stt.database import Database
 from stt.domain.chunk import Chunk, Source
 from stt.domain.claim import Claim, ClaimRules, Order, Page
 from stt.errors import (
@@ -24,8 +22,10 @@ from stt.errors import (
     ServersBroken,
     ServerUnavailable,
 )
-from stt.export import Export
 from stt.settings import load_settings
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
+from stt.store.export import Export
 from stt.worker import Worker, WorkOptions
 from tests.mongo_process import free_port
 from tests.queue_builder import add_chunks, add_source, chunk, document

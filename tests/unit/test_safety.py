@@ -15,10 +15,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stt.cli.wording import json_text, printable
-from stt.database import Database
 from stt.domain.chunk import Source
 from stt.errors import ConfigError
-from stt.export import FORMATS
+from stt.store.database import Database
+from stt.store.export import FORMATS
 from stt.transcripts.files import file_names
 
 ROOT = Path(__file__).parents[2]

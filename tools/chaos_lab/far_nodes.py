@@ -15,7 +15,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from stt.database import Database
+from stt.store.database import Database
 from tools.chaos_lab import checker, history, http_history
 from tools.chaos_lab.coordinators import ask, coordinator_server
 from tools.chaos_lab.evidence import Fact, Report, Run, WorkerEnd

@@ -9,8 +9,8 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from stt.database import Database, translated
 from stt.media.audio import encode_opus
+from stt.store.database import Database, translated
 from tools.chaos_lab import barcode
 from tools.chaos_lab.evidence import Fact
 

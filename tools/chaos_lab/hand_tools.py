@@ -13,8 +13,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from stt.database import translated
 from stt.errors import DatabaseUnavailable
+from stt.store.database import translated
 from tools.chaos_lab.history import EventLog
 from tools.chaos_lab.lab import Lab
 from tools.chaos_lab.processes import DATABASE_NAME, ROOT, close, mongo_url, spawn

@@ -13,8 +13,8 @@ from typing import Any
 import requests
 from bson import ObjectId
 
-from stt.database import Database, translated
 from stt.errors import DatabaseUnavailable
+from stt.store.database import Database, translated
 from tools.chaos_lab.coordinators import Coordinator, coordinator_server, join
 from tools.chaos_lab.evidence import Fact
 from tools.chaos_lab.feed import Feed

@@ -13,14 +13,14 @@ from typing import Any
 from pymongo import WriteConcern
 from pymongo.collection import Collection
 
-import stt.claims
-import stt.database
-from stt.claims import MongoClaims
-from stt.database import Database, Document
+import stt.store.claims
+import stt.store.database
 from stt.domain.claim import Claim
 from stt.domain.transcript import Transcript
 from stt.errors import ChunkError, DatabaseUnavailable, ServerFault, ServerUnavailable
 from stt.pipeline import Load, Outcome, Pipeline
+from stt.store.claims import MongoClaims
+from stt.store.database import Database, Document
 from stt.whisper.pool import ServerPool
 
 Replace = Callable[[Any, str, object], None]
@@ -48,7 +48,7 @@ def _replace(owner: Any, name: str, replacement: object) -> None:
 
 
 def _no_fence(replace: Replace) -> None:
-    replace(stt.claims, "_fence", lambda claim: {"_id": claim.chunk.id})
+    replace(stt.store.claims, "_fence", lambda claim: {"_id": claim.chunk.id})
 
 
 def _no_renewal(replace: Replace) -> None:
@@ -69,7 +69,7 @@ def _no_compare_and_set(replace: Replace) -> None:
 
 
 def _no_journal(replace: Replace) -> None:
-    replace(stt.database, "_DURABLE", WriteConcern(w=1, j=False))
+    replace(stt.store.database, "_DURABLE", WriteConcern(w=1, j=False))
 
 
 def _no_lookup(replace: Replace) -> None:

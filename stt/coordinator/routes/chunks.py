@@ -6,15 +6,15 @@ from typing import Annotated
 from bson import ObjectId
 from fastapi import APIRouter, Header, Path, Response
 
-from stt import claims
 from stt.coordinator.answers import refusals
 from stt.coordinator.context import Asking, InCoordinator
 from stt.coordinator.errors import Missing
+from stt.coordinator.store.listing import format_of
+from stt.coordinator.store.nodes import Node
 from stt.domain.chunk import Chunk
 from stt.errors import BadAudio, ClaimLost
-from stt.node_registry import Node
-from stt.queue_listing import format_of
-from stt.sources import Sources
+from stt.store import claims
+from stt.store.recordings import Sources
 
 router = APIRouter(tags=["chunks"], responses=refusals(401, 404, 409, 410, 422, 503))
 

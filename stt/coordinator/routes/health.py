@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from stt import __version__
-from stt.database import Database
 from stt.errors import SttError
+from stt.store.database import Database
 
 router = APIRouter(tags=["system"])
 

@@ -9,12 +9,12 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from stt import __version__
-from stt.access import SESSION_DAYS
 from stt.coordinator.access_control import COOKIE, LOGIN_PAGE, login_page, session_of
 from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.errors import Forbidden, Unauthorized, Unprocessable
 from stt.coordinator.gate import address_of
+from stt.coordinator.store.sessions import SESSION_DAYS
 
 router = APIRouter(tags=["login"])
 

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request, WebSocket
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
-from stt import claims
 from stt.coordinator.answers import refusals
 from stt.coordinator.context import (
     PEOPLE_ONLY,
@@ -26,10 +25,11 @@ from stt.coordinator.gate import Principal, address_of
 from stt.coordinator.node_channel import NodeChannel
 from stt.coordinator.node_view import NodeOut, NodeTestOut, node_out, node_settings, nodes_out
 from stt.coordinator.node_watch import watch_of
+from stt.coordinator.store.nodes import Node, NodeChange
 from stt.domain.node import TEST_SECONDS, NodeTest, clean_name, clean_text
 from stt.errors import KeyRejected
-from stt.fleet import Fleet
-from stt.node_registry import Node, NodeChange
+from stt.store import claims
+from stt.store.workers import Fleet
 from stt.wire import NodeSettings, ReportWire, WorkerId
 
 router = APIRouter(tags=["nodes"])

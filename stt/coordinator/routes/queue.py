@@ -7,12 +7,12 @@ from bson import ObjectId
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from stt import claims
 from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.errors import Conflict
-from stt.queue_listing import format_of
-from stt.queue_stats import Fault, Quarantined, count_quarantine, quarantine
+from stt.coordinator.store.listing import format_of
+from stt.store import claims
+from stt.store.status import Fault, Quarantined, count_quarantine, quarantine
 from stt.wire import Id
 
 router = APIRouter(

@@ -8,15 +8,15 @@ from bson import ObjectId
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from stt import claims
 from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
-from stt.database import Database
-from stt.export import Export, Line, Maker, OpenStretch, Stretch
-from stt.ingest import IngestOptions
-from stt.node_registry import NodeRegistry
-from stt.sources import ListState, ListWish, Sources, StoredSource
-from stt.upload_log import UploadLog
+from stt.coordinator.store.nodes import NodeRegistry
+from stt.coordinator.store.uploads import UploadLog
+from stt.store import claims
+from stt.store.database import Database
+from stt.store.export import Export, Line, Maker, OpenStretch, Stretch
+from stt.store.ingest import IngestOptions
+from stt.store.recordings import ListState, ListWish, Sources, StoredSource
 from stt.wire import Id
 
 router = APIRouter(

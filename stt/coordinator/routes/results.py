@@ -13,8 +13,8 @@ from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.errors import Unprocessable
 from stt.errors import DatabaseUnavailable, SttError
-from stt.export import Export
-from stt.sources import Sources
+from stt.store.export import Export
+from stt.store.recordings import Sources
 from stt.transcripts.files import file_name
 from stt.wire import Id
 

@@ -11,7 +11,7 @@ from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.meter import CONTENT_TYPE, meter_of
 from stt.coordinator.status_view import StatusOut, WorkerOut
-from stt.fleet import Fleet
+from stt.store.workers import Fleet
 
 router = APIRouter(tags=["status"], responses=refusals(503))
 

@@ -20,11 +20,11 @@ from stt.coordinator.context import (
     check_worker,
 )
 from stt.coordinator.dealing import Desk
+from stt.coordinator.store.listing import Listed, list_chunks
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
-from stt.fleet import Fleet
-from stt.queue_listing import Listed, list_chunks
-from stt.sources import Sources
+from stt.store.recordings import Sources
+from stt.store.workers import Fleet
 from stt.wire import (
     ChunkWire,
     ClaimWish,

@@ -12,9 +12,9 @@ from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.intake import Intake
 from stt.coordinator.reception import Bounds, Reception
+from stt.coordinator.store.uploads import UploadLog
 from stt.coordinator.upload_view import UploadOut, UploadsOut
-from stt.ingest import IngestOptions
-from stt.upload_log import UploadLog
+from stt.store.ingest import IngestOptions
 from stt.wire import Id
 
 

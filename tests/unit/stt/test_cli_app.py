@@ -11,10 +11,10 @@ from bson import ObjectId
 
 from stt.cli import app as program
 from stt.cli.connect import place_of
+from stt.coordinator.store.options import Options
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected, NotFound, ServerUnavailable
 from stt.settings import Settings, flag_of, load_settings
 from stt.stats import Stats
-from stt.stored_options import Options
 from stt.worker import WorkOptions
 
 COMMANDS = ["transcribe", "ingest", "status", "workers", "export", "retry", "release"]

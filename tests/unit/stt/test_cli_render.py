@@ -16,8 +16,8 @@ from stt.cli import render
 from stt.cli.render import Progress, live_progress, recording_progress, setup_logging
 from stt.cli.wording import clock, local_time, span
 from stt.domain.queue import WorkerReport
-from stt.fleet import FleetMember
-from stt.queue_stats import FailedChunk, QueueStatus, Rate, SourceProgress, StateCounts
+from stt.store.status import FailedChunk, QueueStatus, Rate, SourceProgress, StateCounts
+from stt.store.workers import FleetMember
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 IDLE = Rate(600.0, 0, 0.0, 0.0)

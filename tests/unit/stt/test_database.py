@@ -2,8 +2,8 @@
 
 import pytest
 
-from stt.database import Database
 from stt.errors import ConfigError, DatabaseUnavailable
+from stt.store.database import Database
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stt.search_words import LONGEST_QUERY, BadQuery, Words
+from stt.store.search_query import LONGEST_QUERY, BadQuery, Words
 
 
 @pytest.mark.parametrize(

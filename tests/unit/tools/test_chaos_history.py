@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.database import Database
 from stt.domain.claim import ClaimRules
+from stt.store.database import Database
 from tests.chaos_recording import Recording
 from tests.queue_builder import add_chunks, chunk
 from tools.chaos_lab.checker import WorkerEnd, check

@@ -12,9 +12,9 @@ import pytest
 import requests
 from bson import ObjectId
 
-from stt.claims import release_of_node
-from stt.database import Database
 from stt.domain.claim import ClaimRules
+from stt.store.claims import release_of_node
+from stt.store.database import Database
 from tests.chaos_recording import Recording, recorded
 from tests.queue_builder import add_chunks, chunk
 from tools import chaos

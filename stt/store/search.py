@@ -21,10 +21,10 @@ from bson import ObjectId
 from pymongo import IndexModel
 from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 
-from stt.database import Database, Document, translated
 from stt.domain.chunk import Chunk, Source
 from stt.errors import DatabaseUnavailable, NotFound
-from stt.search_words import BadQuery, Words
+from stt.store.database import Database, Document, translated
+from stt.store.search_query import BadQuery, Words
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from pymongo.errors import DuplicateKeyError
 
-from stt.database import Database, translated
 from stt.domain.chunk import count_of
+from stt.store.database import Database, translated
 
 SESSION_DAYS = 30
 

@@ -28,12 +28,12 @@ from pymongo import InsertOne, ReplaceOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from stt.database import Database, Document, translated
 from stt.domain.chunk import Source, chunk_id
 from stt.errors import ConfigError, RecordingError
 from stt.media.audio import SAMPLE_RATE, Samples, encode_opus
 from stt.media.recording import Recording, find_recordings
 from stt.media.splitting import pieces
+from stt.store.database import Database, Document, translated
 
 __all__ = ["IngestOptions", "Ingested", "Progress", "find_recordings", "ingest"]
 

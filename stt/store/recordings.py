@@ -8,9 +8,9 @@ from typing import Literal
 
 from bson import ObjectId
 
-from stt.database import Database, Document, translated
 from stt.domain.chunk import Chunk, Source, chunk_id, count_of
 from stt.errors import Ambiguous, BadAudio, NotFound
+from stt.store.database import Database, Document, translated
 
 _SOURCE_FIELDS = [
     "filename", "duration", "chunk_count", "language", "prompt", "start", "ingested_at",

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from stt.database import Database, translated
 from stt.domain.chunk import count_of
 from stt.domain.queue import WorkerReport
+from stt.store.database import Database, translated
 
 ALIVE_SECONDS = 90.0
 """A worker not heard of for this long counts as gone; heartbeats come several times as often."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from bson import ObjectId
 
-from stt.database import Database, Document, translated
 from stt.domain.chunk import Chunk, count_of
 from stt.errors import DatabaseUnavailable, NotFound
+from stt.store.database import Database, Document, translated
 
 _FIELDS = [
     "original_id", "index", "offset", "duration", "format", "processing_by", "claimed_at",

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal
 from pydantic import TypeAdapter, ValidationError
 from pymongo.errors import DuplicateKeyError
 
-from stt.database import Database, translated
 from stt.errors import ConfigError
 from stt.settings import Settings
+from stt.store.database import Database, translated
 
 _CACHED_SECONDS = 1.0
 

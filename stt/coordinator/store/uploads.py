@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from bson import ObjectId
 
-from stt.database import Database, Document, translated
 from stt.domain.chunk import count_of
 from stt.errors import NotFound
+from stt.store.database import Database, Document, translated
 
 State = Literal["receiving", "waiting", "cutting", "done", "already there", "failed"]
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from bson import ObjectId
 
-from stt.database import Database, translated
 from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Source
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import SttError
+from stt.store.database import Database, translated
 from stt.transcripts.formats import WRITERS, Gap, Heading, Passage
 
 FORMATS = tuple(WRITERS)

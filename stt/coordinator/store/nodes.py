@@ -11,7 +11,6 @@ from typing import TypedDict
 
 from pymongo.errors import DuplicateKeyError
 
-from stt.database import Database, Document, translated
 from stt.domain.node import (
     Job,
     Node,
@@ -20,6 +19,7 @@ from stt.domain.node import (
 )
 from stt.domain.queue import WorkerReport
 from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
+from stt.store.database import Database, Document, translated
 
 __all__ = ["JoinCode", "Node", "NodeChange", "NodeRegistry", "NodesLook"]
 

@@ -14,8 +14,8 @@ from typing import Any
 from bson import ObjectId
 from pymongo.cursor import Cursor
 
-from stt.database import Database, Document, translated
 from stt.domain.chunk import Chunk, Source
+from stt.store.database import Database, Document, translated
 
 RATE_WINDOW_SECONDS = 600.0
 _SHORTEST_WINDOW_SECONDS = 15.0

@@ -36,13 +36,13 @@ from typing import TypeVar
 from bson import ObjectId
 from pymongo import ReturnDocument
 
-from stt.database import PAGING_ORDER, Database, Document, translated
 from stt.domain.backoff import next_try
 from stt.domain.chunk import CHUNK_FIELDS, Chunk, count_of
 from stt.domain.claim import Claim, ClaimRules, Order, Page, StaleClaim
 from stt.domain.lease_retry import until_answered
 from stt.domain.transcript import Transcript
 from stt.errors import ClaimLost, DatabaseRefused
+from stt.store.database import PAGING_ORDER, Database, Document, translated
 
 T = TypeVar("T")
 

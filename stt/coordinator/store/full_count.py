@@ -16,8 +16,8 @@ from typing import Any
 
 import pymongo
 
-from stt.database import Database, Document, translated
 from stt.domain.chunk import count_of
+from stt.store.database import Database, Document, translated
 
 CENSUS_TIMEOUT_SECONDS = 300.0
 """An embedded database looks at some ten thousand chunks a second, a large one at a million."""

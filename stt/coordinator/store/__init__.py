@@ -1,0 +1,1 @@
+"""What only a coordinator keeps in, or reads from, the database."""
