@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from stt.coordinator_link import CoordinatorLink
 from stt.domain.claim import ClaimRules
-from stt.remote_queue import RemoteQueue
+from stt.remote.client import CoordinatorLink
+from stt.remote.messages import NodeSettings, Rules
+from stt.remote.queue import RemoteQueue
 from stt.store.database import Database
-from stt.wire import NodeSettings, Rules
 from tests.coordinator_app import PEOPLES_KEY, running_coordinator
 
 

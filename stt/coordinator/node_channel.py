@@ -33,7 +33,7 @@ from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.options import Options
 from stt.domain.node import Job, NodeTest, clean_text
 from stt.errors import NotFound, SttError
-from stt.wire import Id, NodeSettings
+from stt.remote.messages import Id, NodeSettings
 
 log = logging.getLogger(__name__)
 

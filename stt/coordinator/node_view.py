@@ -9,9 +9,9 @@ from stt.coordinator.context import Coordinator
 from stt.coordinator.store.nodes import Node
 from stt.coordinator.store.options import Options
 from stt.domain.node import NodeState, NodeTest
+from stt.remote.messages import NodeSettings, Rules
 from stt.settings import Settings
 from stt.store.workers import Fleet, FleetMember
-from stt.wire import NodeSettings, Rules
 
 
 class JobOut(BaseModel):

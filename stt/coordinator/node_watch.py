@@ -16,8 +16,8 @@ from stt.coordinator.node_view import node_settings
 from stt.coordinator.store.nodes import Node, NodesLook
 from stt.coordinator.store.options import Options
 from stt.errors import SttError
+from stt.remote.messages import NodeSettings
 from stt.store.workers import Fleet
-from stt.wire import NodeSettings
 
 log = logging.getLogger(__name__)
 

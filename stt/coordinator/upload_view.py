@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from stt.coordinator.store.uploads import State, UploadRecord
-from stt.wire import Id
+from stt.remote.messages import Id
 
 
 class UploadOut(BaseModel):

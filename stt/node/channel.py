@@ -23,10 +23,10 @@ from pydantic import ValidationError
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from stt.coordinator_link import CoordinatorLink
 from stt.errors import SttError
+from stt.remote.client import CoordinatorLink
+from stt.remote.messages import NodeSettings
 from stt.system.net import is_loopback
-from stt.wire import NodeSettings
 
 log = logging.getLogger(__name__)
 

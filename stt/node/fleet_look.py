@@ -5,8 +5,8 @@ import threading
 import time
 from typing import Any
 
-from stt.coordinator_link import CoordinatorLink
 from stt.errors import SttError
+from stt.remote.client import CoordinatorLink
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from stt.coordinator_link import CoordinatorLink
 from stt.errors import ConfigError, DatabaseUnavailable, SttError
 from stt.node.credentials import Credentials, CredentialsFile
 from stt.node.presence import Presence
-from stt.wire import NodeSettings, ReportWire
+from stt.remote.client import CoordinatorLink
+from stt.remote.messages import NodeSettings, ReportWire
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ import platform
 from dataclasses import dataclass
 from typing import Any
 
-from stt.coordinator_link import CoordinatorLink
 from stt.errors import (
     ConfigError,
     DatabaseUnavailable,
@@ -23,6 +22,7 @@ from stt.node.credentials import (
     goes_unprotected,
 )
 from stt.node.presence import Presence
+from stt.remote.client import CoordinatorLink
 
 log = logging.getLogger(__name__)
 

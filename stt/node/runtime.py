@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import stt
-from stt.coordinator_link import CoordinatorLink
 from stt.domain.queue import WorkerReport
 from stt.errors import (
     ConfigError,
@@ -41,9 +40,10 @@ from stt.node.tally import Tally
 from stt.node.view import NodeView, Phase
 from stt.node.whisper import WhisperServer, whisper_server
 from stt.node.wish import Wish
-from stt.remote_queue import RemoteQueue
+from stt.remote.client import CoordinatorLink
+from stt.remote.messages import NodeSettings, ReportWire
+from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
-from stt.wire import NodeSettings, ReportWire
 from stt.worker import Worker, WorkOptions
 
 log = logging.getLogger(__name__)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from stt.remote.messages import NodeSettings, Rules
 from stt.settings import Settings
-from stt.wire import NodeSettings, Rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import requests
 
 from stt.domain.claim import Claim, ClaimRules, Order
 from stt.errors import ClaimLost, DatabaseUnavailable
-from stt.remote_queue import RemoteQueue
+from stt.remote.queue import RemoteQueue
 from stt.store import claims
 from stt.store.database import Database
 from tests.chaos_recording import Recording, recorded

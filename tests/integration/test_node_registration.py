@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from stt.coordinator_link import CoordinatorLink
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected, NodeRemoved, SttError
 from stt.node.channel import Channel, Job
 from stt.node.credentials import Credentials, CredentialsFile
@@ -15,9 +14,10 @@ from stt.node.greeting import agree_on_name, greet
 from stt.node.presence import Presence
 from stt.node.registration import register, standing, unregister
 from stt.node.whisper import WhisperServer
+from stt.remote.client import CoordinatorLink
+from stt.remote.messages import NodeSettings, ReportWire
 from stt.settings import Settings
 from stt.store.database import Database
-from stt.wire import NodeSettings, ReportWire
 from tests.coordinator_app import CoordinatorThread, running_coordinator
 from tests.scripted_server import Answer, ScriptedServer, always
 

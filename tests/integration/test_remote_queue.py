@@ -20,7 +20,6 @@ from bson import ObjectId
 
 from stt.coordinator import held_back
 from stt.coordinator.store.listing import PendingWatch
-from stt.coordinator_link import CoordinatorLink
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Order
 from stt.domain.transcript import Segment, Transcript, Word
@@ -33,11 +32,12 @@ from stt.errors import (
     KeyRejected,
     NodeRemoved,
 )
-from stt.remote_queue import LONG_POLL_SECONDS, RemoteQueue
+from stt.remote.client import CoordinatorLink
+from stt.remote.messages import ChunkWire
+from stt.remote.queue import LONG_POLL_SECONDS, RemoteQueue
 from stt.settings import load_settings
 from stt.store import claims
 from stt.store.database import Database
-from stt.wire import ChunkWire
 from stt.worker import Worker, WorkOptions
 from tests.coordinator_app import CoordinatorThread, running_coordinator
 from tests.mongo_process import free_port

@@ -28,9 +28,9 @@ from stt.coordinator.node_watch import watch_of
 from stt.coordinator.store.nodes import Node, NodeChange
 from stt.domain.node import TEST_SECONDS, NodeTest, clean_name, clean_text
 from stt.errors import KeyRejected
+from stt.remote.messages import NodeSettings, ReportWire, WorkerId
 from stt.store import claims
 from stt.store.workers import Fleet
-from stt.wire import NodeSettings, ReportWire, WorkerId
 
 router = APIRouter(tags=["nodes"])
 

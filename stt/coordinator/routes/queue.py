@@ -11,9 +11,9 @@ from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.errors import Conflict
 from stt.coordinator.store.listing import format_of
+from stt.remote.messages import Id
 from stt.store import claims
 from stt.store.status import Fault, Quarantined, count_quarantine, quarantine
-from stt.wire import Id
 
 router = APIRouter(
     prefix="/api", tags=["queue"], dependencies=[PEOPLE_ONLY], responses=refusals(422, 503)

@@ -12,12 +12,12 @@ from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.uploads import UploadLog
+from stt.remote.messages import Id
 from stt.store import claims
 from stt.store.database import Database
 from stt.store.export import Export, Line, Maker, OpenStretch, Stretch
 from stt.store.ingest import IngestOptions
 from stt.store.recordings import ListState, ListWish, Sources, StoredSource
-from stt.wire import Id
 
 router = APIRouter(
     prefix="/api/recordings",

@@ -13,10 +13,10 @@ from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.errors import Unprocessable
 from stt.errors import DatabaseUnavailable, SttError
+from stt.remote.messages import Id
 from stt.store.export import Export
 from stt.store.recordings import Sources
 from stt.transcripts.files import file_name
-from stt.wire import Id
 
 router = APIRouter(
     tags=["results"], dependencies=[PEOPLE_ONLY], responses=refusals(401, 403, 422, 503)

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.errors import ApiError, Unprocessable
+from stt.remote.messages import Id
 from stt.store.search import Hit, SearchTooSlow
 from stt.store.search_query import LONGEST_QUERY, BadQuery, Words
-from stt.wire import Id
 
 router = APIRouter(tags=["search"], dependencies=[PEOPLE_ONLY], responses=refusals(404, 422, 503))
 

@@ -23,9 +23,7 @@ from stt.coordinator.dealing import Desk
 from stt.coordinator.store.listing import Listed, list_chunks
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
-from stt.store.recordings import Sources
-from stt.store.workers import Fleet
-from stt.wire import (
+from stt.remote.messages import (
     ChunkWire,
     ClaimWish,
     Completion,
@@ -39,6 +37,8 @@ from stt.wire import (
     TaskWire,
     WorkerId,
 )
+from stt.store.recordings import Sources
+from stt.store.workers import Fleet
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from stt.coordinator.intake import Intake
 from stt.coordinator.reception import Bounds, Reception
 from stt.coordinator.store.uploads import UploadLog
 from stt.coordinator.upload_view import UploadOut, UploadsOut
+from stt.remote.messages import Id
 from stt.store.ingest import IngestOptions
-from stt.wire import Id
 
 
 @asynccontextmanager

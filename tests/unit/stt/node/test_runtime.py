@@ -7,7 +7,7 @@ from stt.errors import NodeRemoved
 from stt.node.credentials import Credentials, CredentialsFile
 from stt.node.presence import Presence
 from stt.node.runtime import Node
-from stt.remote_queue import RemoteQueue
+from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
 from stt.worker import Worker
 

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 from bson import ObjectId
 from pydantic import ValidationError
 
-from stt.coordinator_link import CoordinatorLink
 from stt.domain.chunk import Chunk, Source
 from stt.domain.claim import Claim, ClaimRules, Order, Page, StaleClaim
 from stt.domain.lease_retry import until_answered
@@ -29,7 +28,8 @@ from stt.errors import (
     KeyRejected,
     NotFound,
 )
-from stt.wire import (
+from stt.remote.client import CoordinatorLink
+from stt.remote.messages import (
     ClaimWish,
     Completion,
     Failure,
