@@ -51,7 +51,7 @@ from stt.media.audio import SAMPLE_RATE, encode_opus
 from stt.settings import load_settings, worker_id
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from stt.worker import Worker, WorkOptions
+from stt.worker.worker import Worker, WorkOptions
 
 HERE = Path(__file__).parent
 console = Console()

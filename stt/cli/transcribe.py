@@ -200,7 +200,7 @@ def _server(settings: Settings) -> Iterator[Settings]:
 
 
 def _run_worker(database: Database, settings: Settings, sources: Sequence[Source]) -> None:
-    from stt.worker import Worker, WorkOptions
+    from stt.worker.worker import Worker, WorkOptions
 
     options = WorkOptions(sources=tuple(source.id for source in sources))
     worker = Worker.at_database(database, settings, options)

@@ -224,7 +224,7 @@ def _work(
     watch: bool,
 ) -> None:
     # The worker brings HTTP and audio along: the other commands start faster without.
-    from stt.worker import Worker, WorkOptions
+    from stt.worker.worker import Worker, WorkOptions
 
     settings = settings_of(ctx, **flags)
     setup_logging(settings.log_format)

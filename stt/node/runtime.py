@@ -44,7 +44,7 @@ from stt.remote.client import CoordinatorLink
 from stt.remote.messages import NodeSettings, ReportWire
 from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
-from stt.worker import Worker, WorkOptions
+from stt.worker.worker import Worker, WorkOptions
 
 log = logging.getLogger(__name__)
 

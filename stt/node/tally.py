@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from stt.settings import Settings
-from stt.stats import Stats
+from stt.worker.stats import Stats
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ import pytest
 from stt.domain.claim import Claim, ClaimRules
 from stt.domain.queue import WorkerReport
 from stt.errors import ClaimLost, DatabaseUnavailable
-from stt.heartbeat import Heartbeat
-from stt.outage import Outage
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.workers import Fleet
+from stt.worker.heartbeat import Heartbeat
+from stt.worker.outage import Outage
 from tests.chaos_recording import Recording
 from tests.queue_builder import add_chunks, chunk
 from tools.chaos_lab import mutations

@@ -18,7 +18,7 @@ from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.system.signals import GoAtOnce
-from stt.worker import Worker, WorkOptions
+from stt.worker.worker import Worker, WorkOptions
 from tests.mongo_process import MongoProcess, running_mongo
 from tests.queue_builder import add_chunks, document
 from tests.scripted_server import Answer, ScriptedServer, always, heard

@@ -9,11 +9,11 @@ from stt.domain.claim import Order
 from stt.domain.queue import WorkerReport
 from stt.domain.transcript import Transcript
 from stt.errors import DatabaseUnavailable
-from stt.planner import Planner, PlanRules, Wait
-from stt.stop_conditions import StopConditions, StopRules
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.workers import Fleet
+from stt.worker.planner import Planner, PlanRules, Wait
+from stt.worker.stop_conditions import StopConditions, StopRules
 from tests.queue_builder import add_chunks
 
 

@@ -16,7 +16,7 @@ from stt.media.audio import encode_opus
 from stt.settings import load_settings
 from stt.store.claims import MongoClaims, recover, retry
 from stt.store.database import Database
-from stt.worker import Worker, WorkOptions
+from stt.worker.worker import Worker, WorkOptions
 from tests.mortal_server import Mortal
 from tests.queue_builder import add_chunks, add_source, chunk, document
 from tests.scripted_server import Answer, ScriptedServer, always, heard
@@ -130,7 +130,7 @@ def test_a_chunk_that_kills_servers_is_quarantined_and_no_neighbour_with_it(
     with Mortal().running() as server:
         workers = []
         for name in ("one_1", "two_2"):
-            monkeypatch.setattr("stt.worker.worker_id", lambda name=name: name)
+            monkeypatch.setattr("stt.worker.worker.worker_id", lambda name=name: name)
             workers.append(make_worker(database, server.url))
         threads = [threading.Thread(target=worker.run) for worker in workers]
         threads.append(threading.Thread(target=rests_are_short))

@@ -9,7 +9,7 @@ from stt.errors import ConfigError, RequestRefused
 from stt.settings import load_settings
 from stt.store.database import Database
 from stt.whisper.client import Upload, WhisperClient
-from stt.worker import Worker, WorkOptions
+from stt.worker.worker import Worker, WorkOptions
 from tests.queue_builder import add_chunks, add_source, document
 from tests.scripted_server import Answer, ScriptedServer, heard, refusal
 from tests.speech import opus_tone

@@ -38,7 +38,7 @@ from stt.remote.queue import LONG_POLL_SECONDS, RemoteQueue
 from stt.settings import load_settings
 from stt.store import claims
 from stt.store.database import Database
-from stt.worker import Worker, WorkOptions
+from stt.worker.worker import Worker, WorkOptions
 from tests.coordinator_app import CoordinatorThread, running_coordinator
 from tests.mongo_process import free_port
 from tests.queue_builder import add_chunks, add_source, chunk, document

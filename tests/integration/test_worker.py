@@ -26,7 +26,7 @@ from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.export import Export
-from stt.worker import Worker, WorkOptions
+from stt.worker.worker import Worker, WorkOptions
 from tests.mongo_process import free_port
 from tests.queue_builder import add_chunks, add_source, chunk, document
 from tests.scripted_server import Answer, ScriptedServer, always, heard, refusal, seconds_of
@@ -663,7 +663,7 @@ def test_two_workers_share_a_queue_without_doing_anything_twice(
     with ScriptedServer(always()).running() as server:
         workers = []
         for name in ("one_1", "two_2"):
-            monkeypatch.setattr("stt.worker.worker_id", lambda name=name: name)
+            monkeypatch.setattr("stt.worker.worker.worker_id", lambda name=name: name)
             workers.append(make_worker(database, server.url))
         threads = [threading.Thread(target=worker.run) for worker in workers]
         for thread in threads:

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from typer.main import get_command
 
 import stt.settings
-import stt.worker
+import stt.worker.worker
 import whisper_server.settings
 from stt.cli.app import app
 from whisper_server.__main__ import _parser as server_parser
@@ -87,7 +87,7 @@ def test_a_setting_is_in_the_readme_with_its_true_default(
         assert Path(shown).expanduser() == field.get_default(call_default_factory=True)
     elif variable == "STT_SERVER_URL":
         assert field.default == ()
-        assert shown == stt.worker._DEFAULT_SERVER
+        assert shown == stt.worker.worker._DEFAULT_SERVER
     elif field.default is None:  # computed, or left out: words say how
         assert re.match(r"[A-Za-z]", shown), f"{variable} has no fixed default, not {shown!r}"
     elif isinstance(field.default, bool):

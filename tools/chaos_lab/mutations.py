@@ -18,10 +18,10 @@ import stt.store.database
 from stt.domain.claim import Claim
 from stt.domain.transcript import Transcript
 from stt.errors import ChunkError, DatabaseUnavailable, ServerFault, ServerUnavailable
-from stt.pipeline import Load, Outcome, Pipeline
 from stt.store.claims import MongoClaims
 from stt.store.database import Database, Document
 from stt.whisper.pool import ServerPool
+from stt.worker.transcriber import Load, Outcome, Pipeline
 
 Replace = Callable[[Any, str, object], None]
 """What does it: sets the name of an owner, and raises AttributeError if there is no such name."""

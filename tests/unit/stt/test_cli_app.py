@@ -14,8 +14,8 @@ from stt.cli.connect import place_of
 from stt.coordinator.store.options import Options
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected, NotFound, ServerUnavailable
 from stt.settings import Settings, flag_of, load_settings
-from stt.stats import Stats
-from stt.worker import WorkOptions
+from stt.worker.stats import Stats
+from stt.worker.worker import WorkOptions
 
 COMMANDS = ["transcribe", "ingest", "status", "workers", "export", "retry", "release"]
 NOWHERE = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
@@ -222,7 +222,7 @@ class FakeWorker:
 
 @pytest.fixture
 def fake_worker(monkeypatch: pytest.MonkeyPatch) -> type[FakeWorker]:
-    monkeypatch.setattr("stt.worker.Worker", FakeWorker)
+    monkeypatch.setattr("stt.worker.worker.Worker", FakeWorker)
     monkeypatch.setattr("stt.cli.work.open_database", lambda _: nullcontext())
     return FakeWorker
 

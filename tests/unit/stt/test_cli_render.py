@@ -30,7 +30,7 @@ def log() -> Iterator[logging.Logger]:
     """The package's logger; the handler that the test has set up is taken away again."""
     package = logging.getLogger("stt")
     before = list(package.handlers), package.level
-    yield logging.getLogger("stt.worker")
+    yield logging.getLogger("stt.worker.worker")
     package.handlers, level = list(before[0]), before[1]
     package.setLevel(level)
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from stt.errors import DatabaseUnavailable
-from stt.outage import Outage
+from stt.worker.outage import Outage
 
 AWAY = DatabaseUnavailable("The database does not answer")
 

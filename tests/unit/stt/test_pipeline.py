@@ -3,7 +3,7 @@
 import pytest
 
 from stt.domain.transcript import Segment, Transcript, Word
-from stt.pipeline import split, without_words
+from stt.worker.transcriber import split, without_words
 
 
 def heard(*segments: Segment) -> Transcript:

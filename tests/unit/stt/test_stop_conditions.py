@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from stt.stop_conditions import POLL_SECONDS, StopConditions, StopRules
+from stt.worker.stop_conditions import POLL_SECONDS, StopConditions, StopRules
 
 
 class Clock:

@@ -9,7 +9,7 @@ from stt.node.presence import Presence
 from stt.node.runtime import Node
 from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
-from stt.worker import Worker
+from stt.worker.worker import Worker
 
 
 def test_a_removal_that_only_a_heartbeat_has_heard_of_stops_the_worker(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from stt.node.tally import Tally
 from stt.settings import Settings
-from stt.stats import Stats
+from stt.worker.stats import Stats
 
 
 def ended(**counts: int) -> Stats:

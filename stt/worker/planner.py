@@ -12,7 +12,7 @@ from stt.domain.chunk import Sequence, sequences
 from stt.domain.claim import Claims, Order, Page
 from stt.domain.queue import Roster
 from stt.errors import DatabaseUnavailable
-from stt.stop_conditions import POLL_SECONDS, StopConditions
+from stt.worker.stop_conditions import POLL_SECONDS, StopConditions
 
 _MISSES_OF_A_STALE_PAGE = 3
 

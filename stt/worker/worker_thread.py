@@ -18,13 +18,13 @@ from stt.errors import (
     ServerDied,
     ServerUnavailable,
 )
-from stt.heartbeat import Heartbeat
-from stt.outage import Outage
-from stt.pipeline import Outcome, Pipeline
-from stt.planner import Planner, Wait
-from stt.stats import Stats
-from stt.stop_conditions import StopConditions
 from stt.whisper.pool import ServerPool
+from stt.worker.heartbeat import Heartbeat
+from stt.worker.outage import Outage
+from stt.worker.planner import Planner, Wait
+from stt.worker.stats import Stats
+from stt.worker.stop_conditions import StopConditions
+from stt.worker.transcriber import Outcome, Pipeline
 
 log = logging.getLogger(__name__)
 

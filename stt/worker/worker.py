@@ -20,14 +20,7 @@ from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Claims, Order
 from stt.domain.queue import Queue, WorkerReport
 from stt.errors import DatabaseUnavailable, NodeRemoved, SttError
-from stt.heartbeat import REPORT_SECONDS, Heartbeat
-from stt.lane import Lane, Shared, release_all
-from stt.outage import Outage
-from stt.pipeline import Pipeline
-from stt.planner import Planner, PlanRules
 from stt.settings import Settings, worker_id
-from stt.stats import Stats
-from stt.stop_conditions import StopConditions, StopRules
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.recordings import Sources
@@ -36,6 +29,13 @@ from stt.system.signals import GoAtOnce, on_signals
 from stt.whisper.client import WhisperClient
 from stt.whisper.health import PoolRules
 from stt.whisper.pool import ServerPool
+from stt.worker.heartbeat import REPORT_SECONDS, Heartbeat
+from stt.worker.outage import Outage
+from stt.worker.planner import Planner, PlanRules
+from stt.worker.stats import Stats
+from stt.worker.stop_conditions import StopConditions, StopRules
+from stt.worker.transcriber import Pipeline
+from stt.worker.worker_thread import Lane, Shared, release_all
 
 log = logging.getLogger(__name__)
 

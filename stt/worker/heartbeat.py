@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from stt.domain.claim import Claim, Claims
 from stt.errors import ClaimLost, DatabaseUnavailable, SttError
-from stt.outage import Outage
+from stt.worker.outage import Outage
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""One worker process: claim, transcribe and write back, in several threads."""
