@@ -20,7 +20,7 @@ from pathlib import Path
 
 from stt.domain.chunk import Source
 from stt.errors import SttError
-from stt.local_stack import local_server, open_database
+from stt.local.stack import local_server, open_database
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.recordings import Sources

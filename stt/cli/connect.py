@@ -60,7 +60,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
     """
     if settings.mongo_url is None:
         # It takes a process of its own and an optional extra: looked for only when it is wanted.
-        from stt import local_stack
+        from stt.local import stack as local_stack
 
         with local_stack.open_database(settings) as database:
             database.ensure_indexes()

@@ -192,7 +192,7 @@ def _server(settings: Settings) -> Iterator[Settings]:
         yield settings
         return
     # It takes a process of its own and an optional extra: looked for only when it is wanted.
-    from stt.local_stack import local_server
+    from stt.local.stack import local_server
 
     with local_server(settings, settings.model) as url:
         # It has one model, and may know that by another name than a folder's.

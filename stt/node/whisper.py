@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import requests
 
 from stt.errors import ServerUnavailable
-from stt.local_stack import local_server
+from stt.local.stack import local_server
 from stt.settings import Settings
 from stt.system.net import is_loopback
 from stt.whisper.canary import control_failure

@@ -21,9 +21,9 @@ from typing import Any
 import bson
 import pytest
 
-from stt.embedded_database import is_installed
 from stt.errors import DatabaseUnavailable, SttError
-from stt.local_stack import open_database
+from stt.local.database import is_installed
+from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.ingest import IngestOptions, ingest

@@ -14,9 +14,9 @@ import pymongo
 import pytest
 import requests
 
-from stt.embedded_database import is_installed
 from stt.errors import ConfigError, DatabaseUnavailable
-from stt.local_stack import local_server, open_database
+from stt.local.database import is_installed
+from stt.local.stack import local_server, open_database
 from stt.settings import Settings
 from tests.mongo_process import missing
 from tests.queue_builder import add_chunks
@@ -27,7 +27,7 @@ from tests.whisper_process import demo_model
 _USER = """
 import sys
 from pathlib import Path
-from stt.local_stack import open_database
+from stt.local.stack import open_database
 from stt.settings import Settings
 
 with open_database(Settings(_env_file=None, data_dir=Path(sys.argv[1]))) as database:
@@ -39,7 +39,7 @@ with open_database(Settings(_env_file=None, data_dir=Path(sys.argv[1]))) as data
 _HOLDER = """
 import sys
 from pathlib import Path
-from stt.local_stack import local_server
+from stt.local.stack import local_server
 from stt.settings import Settings
 
 with local_server(Settings(_env_file=None, data_dir=Path(sys.argv[1])), sys.argv[2]) as url:
@@ -253,7 +253,7 @@ def test_a_server_that_cannot_start_says_why_in_one_line(settings: Settings) -> 
 def test_without_the_extra_the_message_says_what_to_install(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stt.embedded_database.find_spec", lambda _name: None)
+    monkeypatch.setattr("stt.local.database.find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"set MONGO_URL.*pip install 'stt\[embedded\]'"):
         open_database(settings).__enter__()
 

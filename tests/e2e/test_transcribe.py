@@ -16,8 +16,8 @@ import pytest
 
 from stt.domain.claim import ClaimRules
 from stt.domain.transcript import Segment, Transcript
-from stt.embedded_database import is_installed
-from stt.local_stack import open_database
+from stt.local.database import is_installed
+from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database

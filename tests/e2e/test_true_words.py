@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stt.embedded_database import is_installed
-from stt.local_stack import open_database
+from stt.local.database import is_installed
+from stt.local.stack import open_database
 from stt.media.audio import Samples
 from stt.settings import Settings
 from tests.mongo_process import missing

@@ -36,7 +36,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
     it does not start. The last of several users takes it down.
     """
     # It locks files as POSIX has it: on Windows the whisper server is all that can be had here.
-    from stt import embedded_database
+    from stt.local import database as embedded_database
 
     if not embedded_database.is_installed():
         raise ConfigError(
