@@ -11,15 +11,17 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from stt import __version__
-from stt.coordinator import api_docs
-from stt.coordinator.access_control import OPEN, AccessControl
-from stt.coordinator.access_log import AccessLog
+from stt.coordinator import openapi as api_docs
 from stt.coordinator.answers import refusals
-from stt.coordinator.body_limit import BodyLimit
 from stt.coordinator.context import Coordinator
-from stt.coordinator.duties import Duties
 from stt.coordinator.errors import ApiError, error_body, error_response
-from stt.coordinator.meter import Meter, RequestCount
+from stt.coordinator.lease_reaper import Duties
+from stt.coordinator.metrics import Meter, RequestCount
+from stt.coordinator.middleware.access_log import AccessLog
+from stt.coordinator.middleware.authentication import OPEN, AccessControl
+from stt.coordinator.middleware.body_limit import BodyLimit
+from stt.coordinator.middleware.security_headers import HEADERS, SecurityHeaders
+from stt.coordinator.middleware.shutdown import Shutdown
 from stt.coordinator.routes import (
     chunks,
     health,
@@ -28,7 +30,7 @@ from stt.coordinator.routes import (
     nodes,
     options,
     pages,
-    queue,
+    quarantine,
     recordings,
     results,
     search,
@@ -36,13 +38,12 @@ from stt.coordinator.routes import (
     tasks,
     uploads,
 )
-from stt.coordinator.security_headers import HEADERS, SecurityHeaders
-from stt.coordinator.shutdown import Shutdown
 from stt.errors import SttError
 
 _UNKEYED = (health, login)
 _KEYED = (
-    tasks, chunks, results, status, queue, nodes, uploads, recordings, search, options, live, pages,
+    tasks, chunks, results, status, quarantine, nodes, uploads, recordings, search, options, live,
+    pages,
 )  # fmt: skip
 _HTTP_CODES = {
     400: "bad_request",

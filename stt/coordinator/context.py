@@ -8,16 +8,16 @@ from typing import Annotated, Any
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from stt.coordinator.authenticator import Gate
+from stt.coordinator.authenticator import Person as Person
+from stt.coordinator.authenticator import Principal as Principal
 from stt.coordinator.errors import Forbidden
-from stt.coordinator.gate import Gate
-from stt.coordinator.gate import Person as Person
-from stt.coordinator.gate import Principal as Principal
-from stt.coordinator.held_back import HeldBack
-from stt.coordinator.queue_watch import QueueWatch
+from stt.coordinator.reservations import HeldBack
 from stt.coordinator.store.listing import PendingWatch
 from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.options import Options, StoredOptions
 from stt.coordinator.store.sessions import Access
+from stt.coordinator.store.status import QueueWatch
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.search import Search

@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from stt.coordinator import dashboard
+from stt.coordinator.live import dashboard
 from stt.coordinator.routes import live
 from stt.coordinator.store.uploads import UploadLog
 from stt.errors import DatabaseUnavailable

@@ -11,8 +11,8 @@ import pymongo
 import pytest
 from bson import ObjectId
 
-from stt.coordinator.queue_watch import hours_until
-from stt.coordinator.shared_look import SharedLook
+from stt.coordinator.store.single_flight import SharedLook
+from stt.coordinator.store.status import hours_until
 from stt.domain.queue import WorkerReport
 from stt.errors import DatabaseUnavailable
 from stt.store.database import Database

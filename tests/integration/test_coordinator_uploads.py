@@ -19,10 +19,10 @@ import pymongo
 import pytest
 from bson import ObjectId
 
-from stt.coordinator import intake as intake_module
-from stt.coordinator import reception
-from stt.coordinator.intake import BROKE_OFF, Intake
 from stt.coordinator.store.uploads import UploadLog
+from stt.coordinator.uploads import form as reception
+from stt.coordinator.uploads import processor as intake_module
+from stt.coordinator.uploads.processor import BROKE_OFF, Intake
 from stt.media.audio import decode
 from stt.store import ingest as ingest_module
 from stt.store.database import Database

@@ -18,7 +18,7 @@ import pytest
 import requests
 from bson import ObjectId
 
-from stt.coordinator import held_back
+from stt.coordinator import reservations as held_back
 from stt.coordinator.store.listing import PendingWatch
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Order

@@ -1,4 +1,4 @@
-"""The pages' own WebSocket: what stt/coordinator/dashboard.py tells, until the session ends."""
+"""The pages' WebSocket: what `live/dashboard.py` sends, until the session ends."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from stt.coordinator.context import Person, coordinator_of, is_still_welcome, principal_of
-from stt.coordinator.dashboard import Dashboard, dashboard_of
+from stt.coordinator.live.dashboard import Dashboard, dashboard_of
 from stt.errors import SttError
 
 router = APIRouter(tags=["live"])

@@ -9,11 +9,11 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from stt import __version__
-from stt.coordinator.access_control import COOKIE, LOGIN_PAGE, login_page, session_of
 from stt.coordinator.answers import refusals
+from stt.coordinator.authenticator import address_of
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.errors import Forbidden, Unauthorized, Unprocessable
-from stt.coordinator.gate import address_of
+from stt.coordinator.middleware.authentication import COOKIE, LOGIN_PAGE, login_page, session_of
 from stt.coordinator.store.sessions import SESSION_DAYS
 
 router = APIRouter(tags=["login"])

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
 from stt.coordinator.answers import refusals
+from stt.coordinator.authenticator import Principal, address_of
 from stt.coordinator.context import (
     PEOPLE_ONLY,
     Asking,
@@ -21,10 +22,9 @@ from stt.coordinator.context import (
     principal_of,
 )
 from stt.coordinator.errors import Forbidden, Unprocessable
-from stt.coordinator.gate import Principal, address_of
-from stt.coordinator.node_channel import NodeChannel
-from stt.coordinator.node_view import NodeOut, NodeTestOut, node_out, node_settings, nodes_out
-from stt.coordinator.node_watch import watch_of
+from stt.coordinator.live.node_monitor import watch_of
+from stt.coordinator.live.node_socket import NodeChannel
+from stt.coordinator.schemas.nodes import NodeOut, NodeTestOut, node_out, node_settings, nodes_out
 from stt.coordinator.store.nodes import Node, NodeChange
 from stt.domain.node import TEST_SECONDS, NodeTest, clean_name, clean_text
 from stt.errors import KeyRejected

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
-from stt.coordinator.meter import CONTENT_TYPE, meter_of
-from stt.coordinator.status_view import StatusOut, WorkerOut
+from stt.coordinator.metrics import CONTENT_TYPE, meter_of
+from stt.coordinator.schemas.status import StatusOut, WorkerOut
 from stt.store.workers import Fleet
 
 router = APIRouter(tags=["status"], responses=refusals(503))

@@ -19,7 +19,7 @@ from stt.coordinator.context import (
     InCoordinator,
     check_worker,
 )
-from stt.coordinator.dealing import Desk
+from stt.coordinator.dispatch import Desk
 from stt.coordinator.store.listing import Listed, list_chunks
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page

@@ -10,10 +10,10 @@ from starlette.concurrency import run_in_threadpool
 
 from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
-from stt.coordinator.intake import Intake
-from stt.coordinator.reception import Bounds, Reception
+from stt.coordinator.schemas.uploads import UploadOut, UploadsOut
 from stt.coordinator.store.uploads import UploadLog
-from stt.coordinator.upload_view import UploadOut, UploadsOut
+from stt.coordinator.uploads.form import Bounds, Reception
+from stt.coordinator.uploads.processor import Intake
 from stt.remote.messages import Id
 from stt.store.ingest import IngestOptions
 

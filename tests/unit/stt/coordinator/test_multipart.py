@@ -3,7 +3,14 @@
 import pytest
 
 from stt.coordinator.errors import BadRequest, TooLarge
-from stt.coordinator.multipart import Data, Event, Field, FileBegins, FileEnds, MultipartStream
+from stt.coordinator.uploads.multipart import (
+    Data,
+    Event,
+    Field,
+    FileBegins,
+    FileEnds,
+    MultipartStream,
+)
 from stt.media.recording import shown_name
 
 KIND = "multipart/form-data; boundary=frontier"

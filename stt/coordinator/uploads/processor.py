@@ -21,8 +21,8 @@ from pathlib import Path
 from bson import ObjectId
 
 from stt.coordinator.errors import Gone, OutOfSpace, TooLarge
-from stt.coordinator.spool import Spool, SpoolFile
 from stt.coordinator.store.uploads import UploadLog, UploadRecord
+from stt.coordinator.uploads.spool import Spool, SpoolFile
 from stt.errors import DatabaseUnavailable, RecordingError, SttError
 from stt.media.recording import shown_name
 from stt.store.database import Database

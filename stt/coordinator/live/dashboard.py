@@ -22,10 +22,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from stt.coordinator.context import Coordinator, coordinator_of
-from stt.coordinator.node_view import nodes_out
-from stt.coordinator.status_view import StatusOut
+from stt.coordinator.schemas.nodes import nodes_out
+from stt.coordinator.schemas.status import StatusOut
+from stt.coordinator.schemas.uploads import UploadOut
 from stt.coordinator.store.uploads import UploadLog
-from stt.coordinator.upload_view import UploadOut
 from stt.errors import SttError
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stt.coordinator.queue_watch import QueueNow, QueueWatch
+from stt.coordinator.store.status import QueueNow, QueueWatch
 from stt.errors import DatabaseUnavailable
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from stt.coordinator.context import Coordinator, coordinator_of
-from stt.coordinator.node_view import node_settings
+from stt.coordinator.schemas.nodes import node_settings
 from stt.coordinator.store.nodes import Node, NodesLook
 from stt.coordinator.store.options import Options
 from stt.errors import SttError

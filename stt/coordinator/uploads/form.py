@@ -13,9 +13,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from stt.coordinator.errors import ApiError, BadRequest, Stalled, TooLarge, Unprocessable
-from stt.coordinator.intake import BROKE_OFF, Incoming, Intake
-from stt.coordinator.multipart import Data, Event, Field, FileBegins, FileEnds, MultipartStream
 from stt.coordinator.store.uploads import UploadRecord
+from stt.coordinator.uploads.multipart import (
+    Data,
+    Event,
+    Field,
+    FileBegins,
+    FileEnds,
+    MultipartStream,
+)
+from stt.coordinator.uploads.processor import BROKE_OFF, Incoming, Intake
 from stt.store.ingest import IngestOptions
 
 MAX_FILES = 100

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from stt.coordinator.queue_watch import QueueNow
+from stt.coordinator.store.status import QueueNow
 from stt.store.workers import FleetMember
 
 

@@ -24,12 +24,12 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from stt.coordinator.authenticator import Gate, Person, Principal, address_of
 from stt.coordinator.errors import ApiError, Forbidden, Unauthorized, error_response
-from stt.coordinator.gate import Gate, Person, Principal, address_of
 from stt.errors import SttError
 
 COOKIE = "stt_session"
-LOGIN_PAGE = Path(__file__).with_name("web") / "login" / "login.html"
+LOGIN_PAGE = Path(__file__).parents[1] / "web" / "login" / "login.html"
 AWAY_PAGE = LOGIN_PAGE.with_name("away.html")
 
 OPEN = frozenset({

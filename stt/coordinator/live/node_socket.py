@@ -28,7 +28,7 @@ from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from stt.coordinator.node_watch import NodeWatch, Seen
+from stt.coordinator.live.node_monitor import NodeWatch, Seen
 from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.options import Options
 from stt.domain.node import Job, NodeTest, clean_text

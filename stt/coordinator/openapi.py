@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
-from stt.coordinator.security_headers import CONTENT_SECURITY_POLICY
+from stt.coordinator.middleware.security_headers import CONTENT_SECURITY_POLICY
 
 SUMMARY = "The queue of recordings, for machines far from the database and for browsers."
 

@@ -9,7 +9,7 @@ import time
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stt.coordinator.gate import Person, address_of
+from stt.coordinator.authenticator import Person, address_of
 from stt.coordinator.store.nodes import Node
 
 log = logging.getLogger(__name__)

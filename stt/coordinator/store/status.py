@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from stt.coordinator.shared_look import SharedLook
 from stt.coordinator.store.full_count import Census, News, Stretch, news_since, stretch, take_census
 from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.options import StoredOptions
+from stt.coordinator.store.single_flight import SharedLook
 from stt.coordinator.store.uploads import UploadLog
 from stt.settings import Settings
 from stt.store.database import Database

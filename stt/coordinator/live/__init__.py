@@ -1,0 +1,1 @@
+"""WebSockets: live state for the pages, and one socket for each node."""
