@@ -12,8 +12,18 @@ from pathlib import Path
 
 import typer
 
-from stt.cli import coordinator, export, node, queue, search, status, submit, transcribe, work
-from stt.cli.render import note
+from stt.cli import (
+    chunks,
+    coordinator,
+    export,
+    ingest,
+    node,
+    search,
+    status,
+    transcribe,
+    worker,
+)
+from stt.cli.console import note
 from stt.errors import SttError
 
 INTERRUPTED = 130
@@ -26,15 +36,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they print local variables, and those hold keys
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.callback(epilog=work.EXAMPLES)(work.work_command)
+app.callback(epilog=worker.EXAMPLES)(worker.work_command)
 app.command("transcribe", epilog=transcribe.EXAMPLES)(transcribe.transcribe_command)
-app.command("ingest", epilog=submit.EXAMPLES)(submit.ingest_command)
+app.command("ingest", epilog=ingest.EXAMPLES)(ingest.ingest_command)
 app.command("status", epilog=status.EXAMPLES)(status.status_command)
 app.command("workers", epilog=status.WORKERS_EXAMPLES)(status.workers_command)
 app.command("export", epilog=export.EXAMPLES)(export.export_command)
-app.command("retry", epilog=queue.RETRY_EXAMPLES)(queue.retry_command)
+app.command("retry", epilog=chunks.RETRY_EXAMPLES)(chunks.retry_command)
 app.command("search", epilog=search.EXAMPLES)(search.search_command)
-app.command("release", epilog=queue.RELEASE_EXAMPLES)(queue.release_command)
+app.command("release", epilog=chunks.RELEASE_EXAMPLES)(chunks.release_command)
 app.add_typer(node.node_app)
 app.command("coordinator", epilog=coordinator.EXAMPLES)(coordinator.coordinator_command)
 

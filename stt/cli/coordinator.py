@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.connect import DatabaseName, DataDir, MongoUrl, open_database, settings_of
-from stt.cli.render import say, setup_logging
+from stt.cli.console import say, setup_logging
+from stt.cli.options import DatabaseName, DataDir, MongoUrl, open_database, settings_of
 from stt.coordinator.store.sessions import Access
 from stt.errors import ConfigError
 

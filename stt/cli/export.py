@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.connect import (
+from stt.cli.console import note
+from stt.cli.formatting import plural
+from stt.cli.options import (
     DatabaseName,
     DataDir,
     MongoUrl,
@@ -15,8 +17,6 @@ from stt.cli.connect import (
     open_database,
     settings_of,
 )
-from stt.cli.render import note
-from stt.cli.wording import plural
 from stt.domain.chunk import Source
 from stt.store.export import FORMATS, Export
 from stt.store.recordings import Sources

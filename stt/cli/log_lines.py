@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from stt.cli.wording import json_text, local_time, printable
+from stt.cli.formatting import json_text, local_time, printable
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "plain"}
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from stt.cli.connect import AsJson, settings_of
+from stt.cli.console import Progress, live_progress, note, say, setup_logging, show_json
+from stt.cli.formatting import clock, plural
 from stt.cli.node_service import service_app
-from stt.cli.render import Progress, live_progress, note, say, setup_logging, show_json
-from stt.cli.wording import clock, plural
+from stt.cli.options import AsJson, settings_of
 from stt.errors import ConfigError
 from stt.system.signals import on_signals
 
@@ -185,9 +185,9 @@ def start_command(
 ) -> None:
     """Go to work as the node that this machine is registered as."""
     _check_installed()
+    from stt.node.agent import registered_node
     from stt.node.page import page
     from stt.node.registration import warn_if_unprotected
-    from stt.node.runtime import registered_node
 
     settings = settings_of(
         ctx,

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.connect import settings_of
-from stt.cli.render import say
+from stt.cli.console import say
+from stt.cli.options import settings_of
 from stt.node.credentials import CredentialsFile
 from stt.node.service import Program, service_of_this_machine
 

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.connect import (
+from stt.cli.console import hits_screen, note, show, show_json
+from stt.cli.options import (
     AsJson,
     DatabaseName,
     DataDir,
@@ -13,7 +14,6 @@ from stt.cli.connect import (
     open_database,
     settings_of,
 )
-from stt.cli.render import hits_screen, note, show, show_json
 from stt.store.search import Hit, Search
 from stt.store.search_query import BadQuery, Words
 

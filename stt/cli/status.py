@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.connect import (
+from stt.cli.console import Screen, show, show_again, show_json, status_screen, workers_table
+from stt.cli.options import (
     AsJson,
     DatabaseName,
     DataDir,
@@ -15,7 +16,6 @@ from stt.cli.connect import (
     place_of,
     settings_of,
 )
-from stt.cli.render import Screen, show, show_again, show_json, status_screen, workers_table
 from stt.store.status import queue_status
 from stt.store.workers import Fleet, FleetMember
 

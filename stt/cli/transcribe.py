@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.connect import DatabaseName, DataDir, MongoUrl, open_database, settings_of
-from stt.cli.render import Progress, live_progress, note, recording_progress, setup_logging
-from stt.cli.wording import plural, span
+from stt.cli.console import Progress, live_progress, note, recording_progress, setup_logging
+from stt.cli.formatting import plural, span
+from stt.cli.options import DatabaseName, DataDir, MongoUrl, open_database, settings_of
 from stt.domain.chunk import Source
 from stt.errors import RecordingError
 from stt.settings import Settings

@@ -19,7 +19,7 @@ from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import FileResponse
 
 from stt.errors import ConfigError
-from stt.node.runtime import Node
+from stt.node.agent import Node
 
 log = logging.getLogger(__name__)
 

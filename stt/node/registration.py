@@ -21,7 +21,7 @@ from stt.node.credentials import (
     checked_url,
     goes_unprotected,
 )
-from stt.node.presence import Presence
+from stt.node.instance_lock import Presence
 from stt.remote.client import CoordinatorLink
 
 log = logging.getLogger(__name__)

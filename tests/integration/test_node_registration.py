@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected, NodeRemoved, SttError
-from stt.node.channel import Channel, Job
 from stt.node.credentials import Credentials, CredentialsFile
-from stt.node.greeting import agree_on_name, greet
-from stt.node.presence import Presence
+from stt.node.handshake import agree_on_name, greet
+from stt.node.instance_lock import Presence
 from stt.node.registration import register, standing, unregister
-from stt.node.whisper import WhisperServer
+from stt.node.socket import Channel, Job
+from stt.node.whisper_server import WhisperServer
 from stt.remote.client import CoordinatorLink
 from stt.remote.messages import NodeSettings, ReportWire
 from stt.settings import Settings
@@ -209,7 +209,7 @@ def test_a_channel_of_a_removed_node_says_so_at_once(
 def test_where_no_websocket_passes_the_channel_stays_closed_and_says_it_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stt.node.channel._SHORTEST_REST_SECONDS", 0.01)
+    monkeypatch.setattr("stt.node.socket._SHORTEST_REST_SECONDS", 0.01)
     caplog.set_level("INFO", "stt")
     with ScriptedServer(always()).running() as plain:
         channel = Channel(CoordinatorLink(plain.url, "key"), "n", "key", Heard())

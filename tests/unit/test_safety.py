@@ -14,7 +14,7 @@ from bson import ObjectId
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stt.cli.wording import json_text, printable
+from stt.cli.formatting import json_text, printable
 from stt.domain.chunk import Source
 from stt.errors import ConfigError
 from stt.store.database import Database

@@ -10,7 +10,7 @@ import typer
 from bson import ObjectId
 
 from stt.cli import app as program
-from stt.cli.connect import place_of
+from stt.cli.options import place_of
 from stt.coordinator.store.options import Options
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected, NotFound, ServerUnavailable
 from stt.settings import Settings, flag_of, load_settings
@@ -223,7 +223,7 @@ class FakeWorker:
 @pytest.fixture
 def fake_worker(monkeypatch: pytest.MonkeyPatch) -> type[FakeWorker]:
     monkeypatch.setattr("stt.worker.worker.Worker", FakeWorker)
-    monkeypatch.setattr("stt.cli.work.open_database", lambda _: nullcontext())
+    monkeypatch.setattr("stt.cli.worker.open_database", lambda _: nullcontext())
     return FakeWorker
 
 
@@ -294,7 +294,7 @@ def test_a_wrong_url_does_not_print_its_password(stt: Run) -> None:
     assert "s3cret" not in stt.err + stt.out
 
 
-def test_only_render_imports_rich_and_only_the_cli_imports_typer() -> None:
+def test_only_console_imports_rich_and_only_the_cli_imports_typer() -> None:
     package = Path(program.__file__).parent.parent
     importers: dict[str, set[str]] = {"rich": set(), "typer": set()}
     for path in package.rglob("*.py"):
@@ -302,5 +302,5 @@ def test_only_render_imports_rich_and_only_the_cli_imports_typer() -> None:
             for library, files in importers.items():
                 if line.lstrip().startswith((f"import {library}", f"from {library}")):
                     files.add(path.relative_to(package).as_posix())
-    assert importers["rich"] == {"cli/render.py"}
+    assert importers["rich"] == {"cli/console.py"}
     assert all(name.startswith("cli/") for name in importers["typer"])

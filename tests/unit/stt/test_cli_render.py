@@ -12,9 +12,9 @@ import pytest
 from bson import ObjectId
 from rich.console import Console
 
-from stt.cli import render
-from stt.cli.render import Progress, live_progress, recording_progress, setup_logging
-from stt.cli.wording import clock, local_time, span
+from stt.cli import console as render
+from stt.cli.console import Progress, live_progress, recording_progress, setup_logging
+from stt.cli.formatting import clock, local_time, span
 from stt.domain.queue import WorkerReport
 from stt.store.status import FailedChunk, QueueStatus, Rate, SourceProgress, StateCounts
 from stt.store.workers import FleetMember

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stt.errors import ConfigError
+from stt.node.agent import stays_on
 from stt.node.credentials import (
     Credentials,
     CredentialsFile,
@@ -13,8 +14,7 @@ from stt.node.credentials import (
     checked_url,
     goes_unprotected,
 )
-from stt.node.presence import Presence, Traces
-from stt.node.runtime import stays_on
+from stt.node.instance_lock import Presence, Traces
 from stt.settings import Settings
 
 MINE = Credentials("https://stt.example.org", "m4-3fa2", "a-key", "M4 MacBook Pro – grün")

@@ -4,9 +4,9 @@ from pathlib import Path
 from unittest.mock import Mock
 
 from stt.errors import NodeRemoved
+from stt.node.agent import Node
 from stt.node.credentials import Credentials, CredentialsFile
-from stt.node.presence import Presence
-from stt.node.runtime import Node
+from stt.node.instance_lock import Presence
 from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
 from stt.worker.worker import Worker

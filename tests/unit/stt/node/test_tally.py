@@ -2,7 +2,7 @@
 
 import pytest
 
-from stt.node.tally import Tally
+from stt.node.run_totals import Tally
 from stt.settings import Settings
 from stt.worker.stats import Stats
 
@@ -26,7 +26,7 @@ def test_a_limit_holds_for_all_workers_of_a_run_together() -> None:
 
 def test_time_runs_through_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
-    monkeypatch.setattr("stt.node.tally.time.monotonic", lambda: now)
+    monkeypatch.setattr("stt.node.run_totals.time.monotonic", lambda: now)
     tally = Tally(Settings(max_minutes=2))
     now += 90
     rest = tally.rest()

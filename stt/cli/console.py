@@ -24,8 +24,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from stt.cli.formatting import clock, json_text, local_time, plural, printable, span
 from stt.cli.log_lines import JsonFormatter, TextFormatter
-from stt.cli.wording import clock, json_text, local_time, plural, printable, span
 from stt.store.search import Hit
 from stt.store.status import FailedChunk, QueueStatus, SourceProgress
 from stt.store.workers import FleetMember

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 import stt
-from stt.cli.connect import (
+from stt.cli.console import Progress, live_progress, setup_logging
+from stt.cli.options import (
     DatabaseName,
     DataDir,
     MongoUrl,
@@ -13,7 +14,6 @@ from stt.cli.connect import (
     remember_flags,
     settings_of,
 )
-from stt.cli.render import Progress, live_progress, setup_logging
 
 EXAMPLES = """\b
 Examples:

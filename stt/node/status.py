@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from stt.node.channel import Job
+from stt.node.socket import Job
 
 Phase = Literal["connecting", "starting", "working", "paused", "waiting", "stopping"]
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from stt.errors import ConfigError, DatabaseUnavailable, SttError
 from stt.node.credentials import Credentials, CredentialsFile
-from stt.node.presence import Presence
+from stt.node.instance_lock import Presence
 from stt.remote.client import CoordinatorLink
 from stt.remote.messages import NodeSettings, ReportWire
 

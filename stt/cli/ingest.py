@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stt.cli.connect import DatabaseName, DataDir, MongoUrl, open_database, settings_of
-from stt.cli.render import note, recording_progress, setup_logging
-from stt.cli.wording import clock, plural
+from stt.cli.console import note, recording_progress, setup_logging
+from stt.cli.formatting import clock, plural
+from stt.cli.options import DatabaseName, DataDir, MongoUrl, open_database, settings_of
 from stt.errors import ConfigError, RecordingError
 from stt.store.database import Database
 

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.connect import (
+from stt.cli.console import say
+from stt.cli.formatting import plural
+from stt.cli.options import (
     DatabaseName,
     DataDir,
     MongoUrl,
@@ -13,8 +15,6 @@ from stt.cli.connect import (
     open_database,
     settings_of,
 )
-from stt.cli.render import say
-from stt.cli.wording import plural
 from stt.store import claims
 
 RETRY_EXAMPLES = """\b

@@ -31,15 +31,15 @@ from stt.errors import (
     ServerUnavailable,
     SttError,
 )
-from stt.node.channel import Channel, Job
 from stt.node.credentials import Credentials, CredentialsFile
+from stt.node.desired_state import Wish
 from stt.node.fleet_look import FleetLook
-from stt.node.greeting import agree_on_name, greet
-from stt.node.presence import Presence
-from stt.node.tally import Tally
-from stt.node.view import NodeView, Phase
-from stt.node.whisper import WhisperServer, whisper_server
-from stt.node.wish import Wish
+from stt.node.handshake import agree_on_name, greet
+from stt.node.instance_lock import Presence
+from stt.node.run_totals import Tally
+from stt.node.socket import Channel, Job
+from stt.node.status import NodeView, Phase
+from stt.node.whisper_server import WhisperServer, whisper_server
 from stt.remote.client import CoordinatorLink
 from stt.remote.messages import NodeSettings, ReportWire
 from stt.remote.queue import RemoteQueue
