@@ -11,7 +11,7 @@ import pytest
 from stt.domain.claim import ClaimRules
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from tests.mongo_process import running_mongo
+from tests.support.mongo_process import running_mongo
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: then no Ctrl-C of
 # a test would reach them.

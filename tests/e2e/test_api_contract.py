@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import tests.contract_hooks
-from tests.whisper_stand_in import running
+from tests.support import contract_hooks
+from tests.support.paths import ROOT
+from tests.support.whisper_stand_in import running
 
 KEY = "sesame"
 # The schema cannot say which model is loaded, or which words are languages; and a form has no
@@ -24,8 +25,8 @@ def test_no_request_makes_the_server_break_its_schema(tmp_path: Path) -> None:
                 f"--exclude-checks={UNDECIDABLE}", "--max-examples=3", "--workers=2",
                 "--generation-deterministic", "--no-color",
             ],
-            env=os.environ | {"SCHEMATHESIS_HOOKS": tests.contract_hooks.__name__,
-                              "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+            env=os.environ | {"SCHEMATHESIS_HOOKS": contract_hooks.__name__,
+                              "PYTHONPATH": str(ROOT)},
             cwd=tmp_path,
             capture_output=True,
             text=True,

@@ -28,13 +28,13 @@ from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.ingest import IngestOptions, ingest
 from stt.transcripts.files import save
-from tests.mongo_process import missing, running_mongo
-from tests.queue_builder import add_chunks, add_source
-from tests.recordings import babble, write_recording, write_wav
-from tests.scripted_server import Answer, ScriptedServer, always, heard
-from tests.speech import opus_tone
+from tests.support.mongo_process import missing, running_mongo
+from tests.support.paths import ROOT
+from tests.support.queue_builder import add_chunks, add_source
+from tests.support.recordings import babble, write_recording, write_wav
+from tests.support.scripted_server import Answer, ScriptedServer, always, heard
+from tests.support.speech import opus_tone
 
-ROOT = Path(__file__).parents[2]
 BIG = 17_000_000
 SECRETS = ("pa55-Sesame", "k3y-Sesame")
 _DONE = {"transcribed_at": {"$ne": None}}
@@ -282,7 +282,7 @@ class TestBigMetadata:
         source_id = add_source(database, filename="huge.mp3")
         add_chunks(database, 3, source_id=source_id, data=os.urandom(15_500_000))
         largest = stt.folder / "largest"
-        measured = ("tests.reply_sizes", str(largest))
+        measured = ("tests.support.reply_sizes", str(largest))
         out, err = stt.start("status", "--json", module=measured).communicate(timeout=60)
         assert err == ""
         assert json.loads(out)["counts"]["pending"] == 3

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.mongo_process import missing
+from tests.support.mongo_process import missing
+from tests.support.paths import ROOT
 from tools.chaos_lab import mutation_table, storm
 from tools.chaos_lab.clock import has_clock_faker
 
-ROOT = Path(__file__).resolve().parents[2]
 SEED = 3
 CHAOS = [sys.executable, str(ROOT / "tools" / "chaos.py")]
 

@@ -20,10 +20,9 @@ from stt.domain.queue import WorkerReport
 from stt.media.audio import SAMPLE_RATE, encode_flac
 from stt.store.database import Database
 from stt.store.workers import Fleet
-from tests.queue_builder import add_chunks, add_source, document
-from tests.recordings import babble, write_recording, write_video_without_sound, write_wav
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+from tests.support.queue_builder import add_chunks, add_source, document
+from tests.support.recordings import babble, write_recording, write_video_without_sound, write_wav
 
 
 @dataclass(frozen=True)

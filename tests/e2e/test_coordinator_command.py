@@ -16,7 +16,7 @@ from stt.cli import coordinator as command
 from stt.cli.app import app
 from stt.errors import ConfigError
 from stt.store.database import Database
-from tests.coordinator_process import CoordinatorProcess, running_process
+from tests.support.coordinator_process import CoordinatorProcess, running_process
 
 WAIT_SECONDS = 25
 

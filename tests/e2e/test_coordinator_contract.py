@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import tests.coordinator_contract_hooks
 from stt.store.database import Database
-from tests.coordinator_app import PEOPLES_KEY, running_coordinator
-from tests.coordinator_contract_hooks import IDS
-from tests.queue_builder import add_chunks, add_source
+from tests.support import coordinator_contract_hooks
+from tests.support.coordinator_app import PEOPLES_KEY, running_coordinator
+from tests.support.paths import ROOT
+from tests.support.queue_builder import add_chunks, add_source
 
 UNDECIDABLE = ",".join((
     # The schema cannot say which recordings and nodes there are, or which states they are in;
@@ -39,9 +39,9 @@ def test_no_request_makes_the_coordinator_break_its_schema(
                 f"--exclude-checks={UNDECIDABLE}", "--phases=fuzzing", "--max-examples=3",
                 "--workers=2", "--generation-deterministic", "--no-color",
             ],
-            env=os.environ | {"SCHEMATHESIS_HOOKS": tests.coordinator_contract_hooks.__name__,
-                              "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-                              IDS: json.dumps(known)},
+            env=os.environ | {"SCHEMATHESIS_HOOKS": coordinator_contract_hooks.__name__,
+                              "PYTHONPATH": str(ROOT),
+                              coordinator_contract_hooks.IDS: json.dumps(known)},
             cwd=tmp_path,
             capture_output=True,
             text=True,

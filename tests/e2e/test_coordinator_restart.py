@@ -14,9 +14,9 @@ import pytest
 
 from stt.media.audio import SAMPLE_RATE
 from stt.store.database import Database
-from tests.coordinator_app import PEOPLES_KEY
-from tests.coordinator_process import CoordinatorProcess, running_process
-from tests.recordings import babble, write_wav
+from tests.support.coordinator_app import PEOPLES_KEY
+from tests.support.coordinator_process import CoordinatorProcess, running_process
+from tests.support.recordings import babble, write_wav
 
 SECONDS = 150
 

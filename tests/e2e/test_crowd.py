@@ -12,16 +12,13 @@ from typing import Any
 import pytest
 import requests
 
-from tests.speech import speak
-from tests.whisper_process import WhisperProcess, running_server
-from tests.whisper_stand_in import TRANSCRIPTIONS
+from tests.support.paths import SAMPLES
+from tests.support.speech import speak
+from tests.support.whisper_process import WhisperProcess, running_server
+from tests.support.whisper_stand_in import TRANSCRIPTIONS
 
-SAMPLES = sorted(
-    path
-    for path in (Path(__file__).parents[2] / "samples").iterdir()
-    if path.suffix in {".mp3", ".opus"}
-)
-SHORT_ONES = [path for path in SAMPLES if path.stem != "voice-diary"]
+RECORDINGS = sorted(path for path in SAMPLES.iterdir() if path.suffix in {".mp3", ".opus"})
+SHORT_ONES = [path for path in RECORDINGS if path.stem != "voice-diary"]
 CALLERS = 8
 
 
@@ -52,10 +49,10 @@ def batch_sizes(server: WhisperProcess) -> tuple[float, float]:
 def test_what_is_heard_does_not_depend_on_who_else_is_there(server: WhisperProcess) -> None:
     """Token for token, with the times of segments and words and every number beside them: int8
     arithmetic treats each row of a batch by itself, and so does the float arithmetic on a CPU."""
-    alone = {file: heard(server, file) for file in SAMPLES}
+    alone = {file: heard(server, file) for file in RECORDINGS}
     windows, batches = batch_sizes(server)
     with ThreadPoolExecutor(CALLERS) as pool:
-        crowd = list(pool.map(lambda file: (file, heard(server, file)), SAMPLES + SHORT_ONES))
+        crowd = list(pool.map(lambda file: (file, heard(server, file)), RECORDINGS + SHORT_ONES))
     windows, batches = (
         now - before for now, before in zip(batch_sizes(server), (windows, batches), strict=True)
     )
@@ -73,7 +70,7 @@ def test_eight_callers_are_served_when_one_of_them_is_killed(
         for number, text in enumerate(words * 2)
     ]
     alone = [heard(server, file) for file in files]
-    diary = next(file for file in SAMPLES if file.stem == "voice-diary")
+    diary = next(file for file in RECORDINGS if file.stem == "voice-diary")
     call = (
         "import requests, sys; requests.post(sys.argv[1], files={'file': open(sys.argv[2], 'rb')})"
     )

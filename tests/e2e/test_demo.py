@@ -5,10 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.speech import speak
-from tests.whisper_process import demo_model
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+from tests.support.speech import speak
+from tests.support.whisper_process import demo_model
 
 
 def test_ctrl_c_takes_everything_down_again(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 from bson import ObjectId
 
 from stt.store.database import Database
-from tests.queue_builder import add_chunks, document
-from tests.scripted_server import Answer, ScriptedServer, always, heard
-from tests.speech import opus_tone
-from tests.worker_process import WorkerProcesses, stats_in, until, worker_processes
+from tests.support.queue_builder import add_chunks, document
+from tests.support.scripted_server import Answer, ScriptedServer, always, heard
+from tests.support.speech import opus_tone
+from tests.support.worker_process import WorkerProcesses, stats_in, until, worker_processes
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from stt.store.database import Database
-from tests.coordinator_app import CoordinatorThread, running_coordinator
+from tests.support.coordinator_app import CoordinatorThread, running_coordinator
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "tools" / "install-node.sh"
 # More than the checkout's version, or pip would find it installed already.
 VERSION = "9.9"

@@ -18,11 +18,11 @@ from stt.errors import ConfigError, DatabaseUnavailable
 from stt.local.database import is_installed
 from stt.local.stack import local_server, open_database
 from stt.settings import Settings
-from tests.mongo_process import missing
-from tests.queue_builder import add_chunks
-from tests.scripted_server import Answer, ScriptedServer, heard
-from tests.speech import opus_tone
-from tests.whisper_process import demo_model
+from tests.support.mongo_process import missing
+from tests.support.queue_builder import add_chunks
+from tests.support.scripted_server import Answer, ScriptedServer, heard
+from tests.support.speech import opus_tone
+from tests.support.whisper_process import demo_model
 
 _USER = """
 import sys

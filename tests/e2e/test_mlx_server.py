@@ -6,10 +6,9 @@ from pathlib import Path
 import jiwer
 import requests
 
-from tests.mlx_model import mlx_demo_model
-from tests.whisper_process import running_server
-
-SAMPLES = Path(__file__).parents[2] / "samples"
+from tests.support.mlx_model import mlx_demo_model
+from tests.support.paths import SAMPLES
+from tests.support.whisper_process import running_server
 
 
 def test_a_server_with_mlx_hears_what_was_said(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.mongo_process import missing
+from tests.support.mongo_process import missing
+from tests.support.paths import ROOT
 from tools.chaos_lab import network
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMESPACES = [sys.executable, str(ROOT / "tools" / "namespaces.py")]
 
 

@@ -22,12 +22,12 @@ from bson import ObjectId
 
 from stt.store import claims
 from stt.store.database import Database
-from tests.coordinator_app import CoordinatorThread, running_coordinator
-from tests.queue_builder import add_chunks, document
-from tests.scripted_server import Answer, ScriptedServer, heard
-from tests.speech import opus_tone
-from tests.whisper_process import demo_model
-from tests.worker_process import until
+from tests.support.coordinator_app import CoordinatorThread, running_coordinator
+from tests.support.queue_builder import add_chunks, document
+from tests.support.scripted_server import Answer, ScriptedServer, heard
+from tests.support.speech import opus_tone
+from tests.support.whisper_process import demo_model
+from tests.support.worker_process import until
 
 LEASE_SECONDS = 60
 """Far longer than a test: what is given back before was given back on purpose."""

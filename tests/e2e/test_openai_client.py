@@ -13,9 +13,9 @@ from openai.types.audio import (
     TranscriptionTextSegmentEvent,
 )
 
-from tests.speech import speak
-from tests.whisper_process import WhisperProcess, running_server
-from tests.whisper_stand_in import StandInEngine, running, wav
+from tests.support.speech import speak
+from tests.support.whisper_process import WhisperProcess, running_server
+from tests.support.whisper_stand_in import StandInEngine, running, wav
 from whisper_server.errors import EngineFailed
 
 SENTENCE = "one two three alpha bravo charlie"

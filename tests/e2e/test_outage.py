@@ -2,12 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
-from tests.mongo_process import missing
+from tests.support.mongo_process import missing
+from tests.support.paths import ROOT
 from tools.bench_fleet import find_program
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_fleet_outlives_its_only_server_and_goes_on_by_itself() -> None:

@@ -18,13 +18,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from stt.store.database import Database
-from tests.coordinator_app import PEOPLES_KEY, KeyedSession
-from tests.coordinator_process import CoordinatorProcess, running_process
-from tests.mongo_process import missing
-from tests.queue_builder import START, add_chunks, add_source
-from tests.scripted_server import Answer, ScriptedServer
-from tests.speech import opus_tone
-from tests.worker_process import until, worker_processes
+from tests.support.coordinator_app import PEOPLES_KEY, KeyedSession
+from tests.support.coordinator_process import CoordinatorProcess, running_process
+from tests.support.mongo_process import missing
+from tests.support.queue_builder import START, add_chunks, add_source
+from tests.support.scripted_server import Answer, ScriptedServer
+from tests.support.speech import opus_tone
+from tests.support.worker_process import until, worker_processes
 
 MARKUP = "<img src=x onerror=alert(1)>.opus"
 PAGES = {

@@ -14,10 +14,11 @@ from bson import ObjectId
 
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from tests.mongo_process import missing
-from tests.queue_builder import add_chunks, chunk, document
+from tests.support.mongo_process import missing
+from tests.support.paths import ROOT
+from tests.support.queue_builder import add_chunks, chunk, document
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = ROOT / "README.md"
 HEADING = "## Look into the queue from the Mongo shell"
 
 

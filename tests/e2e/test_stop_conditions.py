@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 import pytest
 
 from stt.store.database import Database
-from tests.mongo_process import MongoProcess, free_port, running_mongo
-from tests.queue_builder import add_chunks, document
-from tests.scripted_server import Answer, ScriptedServer, always, heard, refusal
-from tests.speech import opus_tone
-from tests.worker_process import WorkerProcesses, stats_in, until, worker_processes
+from tests.support.mongo_process import MongoProcess, free_port, running_mongo
+from tests.support.queue_builder import add_chunks, document
+from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal
+from tests.support.speech import opus_tone
+from tests.support.worker_process import WorkerProcesses, stats_in, until, worker_processes
 
 NEVER = datetime(2100, 1, 1, tzinfo=UTC)
 BROKEN = refusal(500, "the GPU is gone")

@@ -21,11 +21,11 @@ from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from tests.mongo_process import missing
-from tests.queue_builder import add_chunks, chunk
-from tests.scripted_server import Answer, ScriptedServer, always, heard, refusal
-from tests.speech import speak
-from tests.whisper_process import demo_model
+from tests.support.mongo_process import missing
+from tests.support.queue_builder import add_chunks, chunk
+from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal
+from tests.support.speech import speak
+from tests.support.whisper_process import demo_model
 
 SECONDS = 120
 _SETTINGS = re.compile(

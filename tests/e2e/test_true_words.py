@@ -18,11 +18,12 @@ from stt.local.database import is_installed
 from stt.local.stack import open_database
 from stt.media.audio import Samples
 from stt.settings import Settings
-from tests.mongo_process import missing
-from tests.speech import speak
-from tests.whisper_process import demo_model
+from tests.support.mongo_process import missing
+from tests.support.paths import SAMPLES
+from tests.support.speech import speak
+from tests.support.whisper_process import demo_model
 
-SILENCE = Path(__file__).parents[2] / "samples" / "silence.mp3"
+SILENCE = SAMPLES / "silence.mp3"
 FORMATS = ("txt", "srt", "vtt", "json", "tsv")
 FIRST = "yesterday afternoon my grandmother visited the wonderful museum"
 SECOND = "tomorrow evening everybody remembered the dangerous elephant"

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.speech import speak
-from tests.whisper_process import WhisperProcess, run_server, running_server, started_server
-from tests.whisper_stand_in import TRANSCRIPTIONS, wav
+from tests.support.speech import speak
+from tests.support.whisper_process import WhisperProcess, run_server, running_server, started_server
+from tests.support.whisper_stand_in import TRANSCRIPTIONS, wav
 
 SENTENCE = "one two three alpha bravo charlie"
 STAYS_SECONDS = 0.5

@@ -2,16 +2,15 @@
 
 import re
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from stt.settings import Settings
+from tests.support.paths import ROOT
 from whisper_server.settings import Settings as ServerSettings
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 STAGES = re.split(r"(?m)^(?=FROM )", (ROOT / "Dockerfile").read_text())[1:]
 # What only the image's own start reads.

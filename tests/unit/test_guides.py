@@ -4,7 +4,6 @@ import ast
 import re
 import shlex
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,8 @@ import typer
 from typer.main import get_command
 
 from stt.cli.app import app
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 GUIDES = {name: (ROOT / "docs" / f"{name}.md") for name in ("fleet", "security", "troubleshooting")}
 TROUBLES = re.findall(r"(?m)^\| (`[^|]*`[^|]*) \|", GUIDES["troubleshooting"].read_text())
 

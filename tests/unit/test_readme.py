@@ -16,9 +16,10 @@ import stt.settings
 import stt.worker.worker
 import whisper_server.settings
 from stt.cli.app import app
+from tests.support.paths import ROOT
 from whisper_server.__main__ import _parser as server_parser
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 OPERATORS = {"&", "&&", "|", "||", ";", ">", ">>", "2>&1", "(", ")"}
 
 

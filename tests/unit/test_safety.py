@@ -7,7 +7,6 @@ import string
 import traceback
 import unicodedata
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from bson import ObjectId
@@ -20,8 +19,8 @@ from stt.errors import ConfigError
 from stt.store.database import Database
 from stt.store.export import FORMATS
 from stt.transcripts.files import file_names
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 _PROGRAMS = ("stt", "whisper_server", "tools")
 _RUNNERS = {"eval", "exec", "compile", "__import__", "execfile", "breakpoint"}
 _MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code", "imp"}

@@ -11,8 +11,8 @@ from bson import ObjectId
 
 from stt.domain.claim import ClaimRules
 from stt.store.database import Database
-from tests.chaos_recording import Recording
-from tests.queue_builder import add_chunks, chunk
+from tests.support.chaos_recording import Recording
+from tests.support.queue_builder import add_chunks, chunk
 from tools.chaos_lab.checker import WorkerEnd, check
 from tools.chaos_lab.history import ACCEPTED, REFUSED, UNCLEAR, EventLog, History, load
 

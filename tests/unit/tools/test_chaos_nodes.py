@@ -15,8 +15,8 @@ from bson import ObjectId
 from stt.domain.claim import ClaimRules
 from stt.store.claims import release_of_node
 from stt.store.database import Database
-from tests.chaos_recording import Recording, recorded
-from tests.queue_builder import add_chunks, chunk
+from tests.support.chaos_recording import Recording, recorded
+from tests.support.queue_builder import add_chunks, chunk
 from tools import chaos
 from tools.chaos_lab import http_faults, http_history
 from tools.chaos_lab.checker import Fact, Run, WorkerEnd, check

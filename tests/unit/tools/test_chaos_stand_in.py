@@ -15,8 +15,8 @@ import pytest
 import requests
 
 from stt.media.audio import encode_flac, encode_opus
-from tests.mongo_process import free_port
-from tests.speech import opus_tone
+from tests.support.mongo_process import free_port
+from tests.support.speech import opus_tone
 from tools.chaos_lab import barcode
 from tools.chaos_lab.history import EventLog, read_events
 from tools.chaos_lab.stand_in import MODEL, StandIn

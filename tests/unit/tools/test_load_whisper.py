@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.whisper_stand_in import StandInEngine, running, until, wav
+from tests.support.paths import ROOT
+from tests.support.whisper_stand_in import StandInEngine, running, until, wav
 from tools.bench_lab.callers import percentile
 from tools.load_whisper import main
 from whisper_server.errors import EngineFailed
 
-SCRIPT = Path(__file__).parents[3] / "tools" / "load_whisper.py"
+SCRIPT = ROOT / "tools" / "load_whisper.py"
 
 
 @pytest.fixture

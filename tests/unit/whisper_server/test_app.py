@@ -18,7 +18,14 @@ import pytest
 import requests
 import starlette.formparsers
 
-from tests.whisper_stand_in import TRANSCRIPTIONS, Running, StandInEngine, running, until, wav
+from tests.support.whisper_stand_in import (
+    TRANSCRIPTIONS,
+    Running,
+    StandInEngine,
+    running,
+    until,
+    wav,
+)
 from whisper_server import upload_limit
 from whisper_server.engines.base import Options
 from whisper_server.errors import EngineFailed, ModelUnavailable

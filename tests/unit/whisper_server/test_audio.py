@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from tests.uploads import decode, film_without_sound, tone_file, wav_that_claims
+from tests.support.uploads import decode, film_without_sound, tone_file, wav_that_claims
 from whisper_server import audio
 from whisper_server.errors import InvalidAudio
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.whisper_process import demo_model
+from tests.support.whisper_process import demo_model
 from whisper_server import calibration
 from whisper_server.calibration import (
     Measured,

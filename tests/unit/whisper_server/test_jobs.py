@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.whisper_stand_in import Running, StandInEngine, running, until, wav
+from tests.support.whisper_stand_in import Running, StandInEngine, running, until, wav
 from whisper_server.engines.base import WindowInput
 from whisper_server.errors import ApiError, EngineFailed, InvalidAudio, UnknownJob
 from whisper_server.formats import Rendered

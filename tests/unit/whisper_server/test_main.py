@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.whisper_process import demo_model, run_server, running_server, started_server
+from tests.support.whisper_process import demo_model, run_server, running_server, started_server
 from whisper_server.__main__ import _one_thread_for_numpy, main
 from whisper_server.catalogue import DEMO_FOLDER
 

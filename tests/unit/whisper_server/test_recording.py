@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.uploads import decode, flac_bomb, tone_file, wav_that_claims
+from tests.support.uploads import decode, flac_bomb, tone_file, wav_that_claims
 from whisper_server import audio
 from whisper_server.errors import EngineStopped, InvalidAudio, TooLarge
 from whisper_server.recording import Recording

@@ -4,7 +4,7 @@ import io
 import threading
 from functools import partial
 
-from tests.whisper_stand_in import wav
+from tests.support.whisper_stand_in import wav
 from whisper_server.engines.base import Options
 from whisper_server.recording import Recording
 from whisper_server.request_work import Manner, QueuedWindow, RequestWork

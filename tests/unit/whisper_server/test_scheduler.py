@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.whisper_stand_in import StandInEngine, everything, stand_in_plan, wav
+from tests.support.whisper_stand_in import StandInEngine, everything, stand_in_plan, wav
 from whisper_server.engines.base import (
     Options,
     Samples,

@@ -10,7 +10,14 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.whisper_stand_in import TRANSCRIPTIONS, Running, StandInEngine, running, until, wav
+from tests.support.whisper_stand_in import (
+    TRANSCRIPTIONS,
+    Running,
+    StandInEngine,
+    running,
+    until,
+    wav,
+)
 from whisper_server import hardware
 from whisper_server.hardware import Card
 

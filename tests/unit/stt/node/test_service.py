@@ -24,7 +24,7 @@ from stt.node.service import (
     service_of_this_machine,
     unit_text,
 )
-from tests.mongo_process import missing
+from tests.support.mongo_process import missing
 
 
 class Tool:

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.mlx_model import mlx_demo_model
+from tests.support.mlx_model import mlx_demo_model
+from tests.support.paths import ROOT
 from tools.demo_model.ct2_weights import NotCTranslate2, Weights, read_weights
 from whisper_server.catalogue import DEMO_FOLDER
-
-ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module")

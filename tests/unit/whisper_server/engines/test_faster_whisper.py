@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.speech import speak
-from tests.whisper_process import demo_model
+from tests.support.paths import SAMPLES
+from tests.support.speech import speak
+from tests.support.whisper_process import demo_model
 from whisper_server.catalogue import Model, find_model
 from whisper_server.engines.base import SAMPLE_RATE, Options, Samples, WindowInput, WindowResult
 from whisper_server.engines.faster_whisper import FasterWhisperEngine
@@ -24,7 +25,7 @@ from whisper_server.windows import Window, cut_into_windows
 PLAN = EnginePlan("demo", "faster-whisper", "cpu", "int8", Shape(1, 2, 4, "a test"), (0,), 1)
 PLAIN = Options(language="en")
 WORDS = Options(language="en", word_timestamps=True)
-DIARY = Path(__file__).parents[4] / "samples" / "voice-diary.mp3"
+DIARY = SAMPLES / "voice-diary.mp3"
 
 
 def never() -> bool:

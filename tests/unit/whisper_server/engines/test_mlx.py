@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.mlx_model import mlx_demo_model
-from tests.speech import speak
+from tests.support.mlx_model import mlx_demo_model
+from tests.support.speech import speak
 from whisper_server.audio import decoded
 from whisper_server.catalogue import DEMO, SIZES, Model, find_model
 from whisper_server.engines.base import Options, Samples, WindowInput, WindowResult

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.speech import speak
+from tests.support.speech import speak
 from whisper_server.engines.base import SAMPLE_RATE, Samples
 from whisper_server.engines.silero import find_speech, warm_up
 from whisper_server.recording import Recording

@@ -1,0 +1,110 @@
+"""The numbers that are looked at every second, against those that are counted whole."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from stt.coordinator.store.full_count import Census, News, news_since, stretch, take_census
+from stt.store.database import Database
+from stt.store.status import queue_status
+from tests.support.queue_builder import add_chunks
+
+LEASE_SECONDS = 60.0
+SAID = {"segments": [{"start": 0.0, "end": 1.0, "text": "word"}]}
+SILENT: dict[str, Any] = {"segments": []}
+
+
+def census_and_news(database: Database) -> tuple[Census, News]:
+    census = take_census(database)
+    return census, news_since(census, database, LEASE_SECONDS)
+
+
+def test_an_empty_queue_has_nothing(database: Database) -> None:
+    census, news = census_and_news(database)
+    assert (census.chunks, census.transcribed, census.audio_seconds, census.documents) == (0,) * 4
+    assert (news.transcribed, news.failed, news.processing, news.documents) == (0,) * 4
+
+
+def test_both_count_as_the_whole_status_does(database: Database) -> None:
+    now = database.server_time()
+    minute = timedelta(minutes=1)
+    add_chunks(database, 4)
+    add_chunks(database, 2, not_before=now + minute)
+    add_chunks(database, 3, processing_by="alice_1", claimed_at=now)
+    add_chunks(database, 1, processing_by="dead_1", claimed_at=now - 5 * minute)
+    add_chunks(database, 1, processing_by="by_hand", claimed_at=None)
+    add_chunks(database, 5, transcribed_at=now - minute, transcript=SAID)
+    add_chunks(database, 2, transcribed_at=now - minute, transcript=SILENT)
+    add_chunks(database, 1, transcribed_at=now - minute, transcript=None)
+    add_chunks(database, 2, failed_at=now)
+    # By hand, or by a worker of old: what is done is done, whatever else is written there.
+    add_chunks(database, 1, transcribed_at=now - minute, failed_at=now, processing_by="alice_1")
+    whole = queue_status(database, LEASE_SECONDS)
+    census, news = census_and_news(database)
+    assert census.chunks == whole.counts.total == 22
+    assert census.transcribed == whole.counts.transcribed
+    assert (news.processing, news.failed) == (whole.counts.processing, whole.counts.failed)
+    assert (census.empty, census.resting, news.stale) == (whole.empty, whole.resting, whole.stale)
+    assert (census.audio_seconds, census.audio_seconds_done) == (22 * 30.0, 9 * 30.0)
+
+
+def test_what_happens_after_a_census_is_news_and_not_counted_twice(database: Database) -> None:
+    add_chunks(database, 2, transcribed_at=database.server_time(), transcript=SAID)
+    census = take_census(database)
+    later = census.at + timedelta(milliseconds=1)
+    add_chunks(database, 3, transcribed_at=later, transcript=SILENT)
+    add_chunks(database, 1)
+    news = news_since(census, database, LEASE_SECONDS)
+    assert (news.transcribed, news.empty, news.audio_seconds_done) == (3, 3, 90.0)
+    assert news.documents - census.documents == 4
+    assert (
+        take_census(database).transcribed
+        + news_since(take_census(database), database, LEASE_SECONDS).transcribed
+        == 5
+    )
+
+
+def test_chunks_with_an_error_in_the_last_hour_are_counted_whatever_became_of_them(
+    database: Database,
+) -> None:
+    now = database.server_time()
+    hour = timedelta(hours=1)
+    fresh, old = [{"at": now, "kind": "bad_audio"}], [{"at": now - 2 * hour, "kind": "bad_audio"}]
+    add_chunks(database, 1, errors=fresh)
+    add_chunks(database, 1, errors=fresh + old, failed_at=now)
+    add_chunks(database, 1, errors=old + fresh, transcribed_at=now)
+    add_chunks(database, 5, errors=old, transcribed_at=now)
+    add_chunks(database, 5, errors=old, failed_at=now - 2 * hour)
+    add_chunks(database, 5, errors="garbled")
+    assert take_census(database).with_errors == 3
+
+
+@pytest.mark.parametrize("duration", [None, "long", float("nan"), float("inf"), -5.0])
+def test_a_length_that_is_none_does_not_spoil_the_sum(database: Database, duration: Any) -> None:
+    add_chunks(database, 1, duration=duration, transcribed_at=database.server_time())
+    census, news = census_and_news(database)
+    total = census.audio_seconds_done + news.audio_seconds_done
+    assert (total, census.transcribed + news.transcribed) == (0.0, 1)
+
+
+def test_odd_documents_are_survived(database: Database) -> None:
+    now = database.server_time()
+    add_chunks(database, 1, transcribed_at=now, transcript="text")
+    add_chunks(database, 1, transcribed_at=now, transcript={"segments": "text"})
+    add_chunks(database, 1, processing_by=17, claimed_at="yesterday")
+    database.chunks.insert_one({"data": b"x"})
+    census = take_census(database)
+    assert census.chunks == 4
+
+
+def test_an_hour_has_what_was_done_and_what_failed_in_it(database: Database) -> None:
+    begin = database.server_time().replace(minute=0, second=0, microsecond=0)
+    hour = timedelta(hours=1)
+    add_chunks(database, 2, transcribed_at=begin)
+    add_chunks(database, 1, transcribed_at=begin + hour - timedelta(milliseconds=1))
+    add_chunks(database, 4, transcribed_at=begin + hour)
+    add_chunks(database, 4, transcribed_at=begin - timedelta(milliseconds=1))
+    add_chunks(database, 3, failed_at=begin + hour / 2)
+    found = stretch(database, begin)
+    assert (found.at, found.chunks, found.audio_seconds, found.failed) == (begin, 3, 90.0, 3)

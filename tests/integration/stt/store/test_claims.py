@@ -1,0 +1,469 @@
+"""The claim protocol against a real server: what each transition writes, and what it must not.
+
+Workers reach it at the database, or through a coordinator: every test here holds for both.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pymongo
+import pytest
+from pymongo.cursor import Cursor
+from pymongo.errors import OperationFailure
+
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Claim, ClaimRules, Claims, Order
+from stt.domain.transcript import Segment, Transcript
+from stt.errors import ClaimLost, DatabaseUnavailable
+from stt.store import claims as claim_protocol
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
+from tests.support.mongo_process import missing
+from tests.support.queue_builder import add_chunks, add_source, chunk, document
+from tests.support.remote_claims import remote_claims
+
+HELLO = Transcript(segments=(Segment(0.5, 1.5, "hello world"),), language="en", worker="alice_1")
+
+
+@pytest.fixture(params=["database", "coordinator"])
+def reach(
+    request: pytest.FixtureRequest, database: Database, rules: ClaimRules, tmp_path: Path
+) -> Iterator[Callable[[str], Claims]]:
+    """Gives a worker of this name its view of the queue."""
+    if request.param == "database":
+        yield lambda worker: MongoClaims(database, worker, rules)
+        return
+    with remote_claims(database, rules, tmp_path) as claims_of:
+        yield claims_of
+
+
+@pytest.fixture
+def alice(reach: Callable[[str], Claims]) -> Claims:
+    return reach("alice_1")
+
+
+@pytest.fixture
+def bob(reach: Callable[[str], Claims]) -> Claims:
+    return reach("bob_2")
+
+
+@pytest.fixture
+def janitor(database: Database, rules: ClaimRules) -> MongoClaims:
+    """Who frees stale claims: a worker at the database, or the coordinator itself."""
+    return MongoClaims(database, "janitor_3", rules)
+
+
+def claimed(claims: Claims, chunk: Chunk) -> Claim:
+    claim = claims.claim(chunk)
+    assert claim is not None
+    return claim
+
+
+def age_claim(database: Database, claim: Claim, seconds: float) -> None:
+    """Makes the claim look `seconds` old, as if its worker had slept."""
+    then = database.server_time() - timedelta(seconds=seconds)
+    database.chunks.update_one({"_id": claim.chunk.id}, {"$set": {"claimed_at": then}})
+
+
+def index_of(cursor: Cursor[dict[str, Any]]) -> str:
+    """The index that the server says it would read."""
+    found = re.findall(r"'indexName': '(\w+)'", str(cursor.explain()["queryPlanner"]))
+    assert found, "no index at all"
+    return str(found[0])
+
+
+class TestPaging:
+    def test_pending_chunks_come_by_priority_then_age(
+        self, database: Database, alice: Claims
+    ) -> None:
+        [late] = add_chunks(database, 1, start=database.server_time())
+        old = add_chunks(database, 2)
+        [urgent] = add_chunks(database, 1, priority=5, start=database.server_time())
+        page = alice.page(10, Order())
+        assert [c.id for c in page.chunks] == [urgent, *old, late]
+        assert page.is_last
+
+    def test_newest_first_turns_age_around_but_not_priority(
+        self, database: Database, alice: Claims
+    ) -> None:
+        old = add_chunks(database, 2)
+        [urgent] = add_chunks(database, 1, priority=5)
+        page = alice.page(10, Order(newest_first=True))
+        assert [c.id for c in page.chunks] == [urgent, *reversed(old)]
+
+    def test_a_full_page_says_that_there_is_more(self, database: Database, alice: Claims) -> None:
+        ids = add_chunks(database, 5)
+        page = alice.page(3, Order())
+        assert [c.id for c in page.chunks] == ids[:3]
+        assert not page.is_last
+
+    def test_a_page_of_some_sources_leaves_the_others_alone(
+        self, database: Database, alice: Claims
+    ) -> None:
+        add_chunks(database, 3)
+        wanted = add_source(database)
+        ids = add_chunks(database, 2, source_id=wanted)
+        order = Order(sources=(wanted,))
+        assert [c.id for c in alice.page(10, order).chunks] == ids
+        assert alice.count_pending(order) == 2
+        assert alice.count_pending(Order()) == 5
+
+    def test_chunks_at_rest_are_skipped_without_shortening_the_page(
+        self, database: Database, alice: Claims
+    ) -> None:
+        rest_until = database.server_time() + timedelta(seconds=40)
+        resting = add_chunks(database, 2, not_before=rest_until, attempts=1)
+        ready = add_chunks(database, 2)
+        page = alice.page(2, Order())
+        assert [c.id for c in page.chunks] == ready
+        assert not set(resting) & {c.id for c in page.chunks}
+        assert page.next_due_seconds is not None
+        assert 0 < page.next_due_seconds <= 40
+
+    def test_done_claimed_and_quarantined_chunks_are_not_pending(
+        self, database: Database, alice: Claims
+    ) -> None:
+        now = database.server_time()
+        add_chunks(database, 1, transcribed_at=now)
+        add_chunks(database, 1, failed_at=now)
+        add_chunks(database, 1, processing_by="bob_2", claimed_at=now)
+        assert alice.page(10, Order()).chunks == ()
+
+    def test_a_sparse_document_of_another_program_is_pending(
+        self, database: Database, alice: Claims
+    ) -> None:
+        source_id = add_source(database)
+        sparse = {"original_id": source_id, "index": 0, "data": b"x", "vad": {"has_speech": False}}
+        inserted = database.chunks.insert_one(sparse).inserted_id
+        [found] = alice.page(10, Order()).chunks
+        assert found == Chunk(id=inserted, source_id=source_id, index=0, has_speech=False)
+        claim = claimed(alice, found)
+        alice.complete(claim, Transcript())
+        assert document(database, inserted)["transcript"]["segments"] == []
+
+    def test_a_document_with_nonsense_in_it_does_not_stop_the_page(
+        self, database: Database, alice: Claims
+    ) -> None:
+        odd = {"index": "x", "attempts": None, "start": "soon", "duration": "long", "vad": 3}
+        database.chunks.insert_one(odd | {"original_id": add_source(database)})
+        [good] = add_chunks(database, 1)
+        assert good in [c.id for c in alice.page(10, Order()).chunks]
+
+    def test_the_page_is_read_from_its_index(self, database: Database) -> None:
+        add_chunks(database, 3)
+        order = Order()
+        page = database.chunks.find(claim_protocol._query(order)).sort(claim_protocol._sort(order))
+        assert index_of(page) == "paging"
+
+    def test_the_chunks_of_a_source_are_read_from_their_index(self, database: Database) -> None:
+        source_id = add_source(database)
+        add_chunks(database, 3, source_id=source_id)
+        cursor = database.chunks.find({"original_id": source_id}).sort("index")
+        assert index_of(cursor) == "place"
+
+
+class TestClaiming:
+    def test_a_claim_names_its_worker_its_time_and_itself(
+        self, database: Database, alice: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        before = database.server_time()
+        claim = claimed(alice, chunk(database, id_))
+        written = document(database, id_)
+        assert written["processing_by"] == "alice_1"
+        assert written["claim_id"] == claim.id
+        assert before <= written["claimed_at"] <= database.server_time()
+        assert claim.is_trusted
+
+    def test_the_second_claim_of_a_chunk_misses(
+        self, database: Database, alice: Claims, bob: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        claimed(alice, chunk(database, id_))
+        assert bob.claim(chunk(database, id_)) is None
+        assert document(database, id_)["processing_by"] == "alice_1"
+
+    def test_of_many_workers_at_once_exactly_one_gets_each_chunk(
+        self, database: Database, rules: ClaimRules
+    ) -> None:
+        ids = add_chunks(database, 12)
+        winners: list[tuple[str, object]] = []
+        gate = threading.Barrier(6)
+
+        def contend(name: str) -> None:
+            claims = MongoClaims(database, name, rules)
+            gate.wait()
+            winners.extend((name, id_) for id_ in ids if claims.claim(chunk(database, id_)))
+
+        threads = [threading.Thread(target=contend, args=(f"w_{n}",)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(str(id_) for _, id_ in winners) == sorted(map(str, ids))
+        for name, id_ in winners:
+            assert document(database, id_)["processing_by"] == name  # type: ignore[arg-type]
+
+
+class TestFence:
+    def test_a_result_is_written_once_and_frees_the_chunk(
+        self, database: Database, alice: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        claim = claimed(alice, chunk(database, id_))
+        alice.complete(claim, HELLO)
+        done = document(database, id_)
+        assert done["transcript"] == HELLO.to_document()
+        assert done["transcribed_at"] is not None
+        assert done["processing_by"] is None
+        assert done["claimed_at"] is None
+        alice.complete(claim, Transcript())  # as after a lost reply: it learns that it is done
+        assert document(database, id_) == done
+        for write in (alice.release, alice.renew):
+            with pytest.raises(ClaimLost):
+                write(claim)
+        with pytest.raises(ClaimLost):
+            alice.fail(claim, "bad_audio", "after the result")
+        assert document(database, id_) == done
+
+    @pytest.mark.parametrize("ending", ["complete", "release", "fail", "renew"])
+    def test_a_worker_that_lost_its_claim_writes_nothing(
+        self, database: Database, janitor: MongoClaims, alice: Claims, bob: Claims, ending: str
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        lost = claimed(alice, chunk(database, id_))
+        age_claim(database, lost, 61)
+        assert len(janitor.recover()) == 1
+        claimed(bob, chunk(database, id_))
+        before = document(database, id_)
+        write: dict[str, Callable[[], None]] = {
+            "complete": lambda: alice.complete(lost, HELLO),
+            "release": lambda: alice.release(lost),
+            "fail": lambda: alice.fail(lost, "bad_audio", "cannot be decoded"),
+            "renew": lambda: alice.renew(lost),
+        }
+        with pytest.raises(ClaimLost):
+            write[ending]()
+        assert document(database, id_) == before
+
+    def test_the_shell_reset_of_the_readme_fences_the_old_holder_even_if_it_claims_again(
+        self, database: Database, alice: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        first = claimed(alice, chunk(database, id_))
+        free = {"$set": {"processing_by": None, "claimed_at": None}}
+        database.chunks.update_one({"_id": id_}, free)
+        second = claimed(alice, chunk(database, id_))
+        with pytest.raises(ClaimLost):
+            alice.complete(first, Transcript())
+        alice.complete(second, HELLO)
+        assert document(database, id_)["transcript"] == HELLO.to_document()
+
+
+class TestFailing:
+    def test_a_failure_rests_the_chunk_and_the_third_quarantines_it(
+        self, database: Database, alice: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        for attempt in (1, 2, 3):
+            database.chunks.update_one({"_id": id_}, {"$set": {"not_before": None}})
+            alice.fail(claimed(alice, chunk(database, id_)), "bad_audio", f"try {attempt}")
+            written = document(database, id_)
+            assert written["attempts"] == attempt
+            assert written["processing_by"] is None
+            assert (written["not_before"] is None) == (attempt == 3)
+            assert (written["failed_at"] is not None) == (attempt == 3)
+        assert [error["message"] for error in written["errors"]] == ["try 1", "try 2", "try 3"]
+        assert {e["kind"] for e in written["errors"]} == {"bad_audio"}
+        assert {e["worker"] for e in written["errors"]} == {"alice_1"}
+        assert alice.claim(chunk(database, id_)) is None
+
+    def test_only_the_last_five_errors_are_kept_even_where_there_was_no_list(
+        self, database: Database
+    ) -> None:
+        patient = MongoClaims(database, "alice_1", ClaimRules(max_attempts=100))
+        [id_] = add_chunks(database, 1, errors=None, attempts=None)
+        for attempt in range(7):
+            patient.fail(claimed(patient, chunk(database, id_)), "refused", f"try {attempt}")
+        assert [e["message"][-1] for e in document(database, id_)["errors"]] == list("23456")
+
+    def test_retry_gives_a_quarantined_chunk_a_clean_record(
+        self, database: Database, alice: Claims
+    ) -> None:
+        now = database.server_time()
+        [bad] = add_chunks(database, 1, failed_at=now, attempts=3, expirations=2)
+        [done] = add_chunks(database, 1, transcribed_at=now)
+        assert claim_protocol.retry(database) == 1
+        assert [c.id for c in alice.page(10, Order()).chunks] == [bad]
+        assert not chunk(database, bad).has_failed_before
+        assert document(database, done)["transcribed_at"] == now
+
+
+class TestRecovery:
+    def test_a_fresh_claim_is_left_alone(
+        self, database: Database, janitor: MongoClaims, alice: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        claimed(alice, chunk(database, id_))
+        assert janitor.recover() == []
+        assert document(database, id_)["processing_by"] == "alice_1"
+
+    def test_a_claim_past_its_lease_is_freed_and_counted(
+        self, database: Database, janitor: MongoClaims, alice: Claims, bob: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        age_claim(database, claimed(alice, chunk(database, id_)), 61)
+        [stale] = janitor.recover()
+        assert (stale.chunk_id, stale.worker, stale.quarantined) == (id_, "alice_1", False)
+        freed = document(database, id_)
+        assert freed["processing_by"] is None
+        assert freed["expirations"] == 1
+        assert freed["attempts"] == 0
+        assert freed["errors"][0]["kind"] == "expired"
+        assert chunk(database, id_).has_failed_before
+
+    def test_a_renewal_starts_the_lease_anew(
+        self, database: Database, janitor: MongoClaims, alice: Claims, bob: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        claim = claimed(alice, chunk(database, id_))
+        age_claim(database, claim, 61)
+        trusted_before = claim.trusted_until
+        time.sleep(0.01)
+        alice.renew(claim)
+        assert janitor.recover() == []
+        assert claim.trusted_until > trusted_before
+
+    def test_the_fifth_expiration_quarantines_the_likely_killer(
+        self, database: Database, janitor: MongoClaims, alice: Claims, bob: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1, expirations=4)
+        age_claim(database, claimed(alice, chunk(database, id_)), 61)
+        [stale] = janitor.recover()
+        assert stale.quarantined
+        assert document(database, id_)["failed_at"] is not None
+        assert alice.claim(chunk(database, id_)) is None
+
+    def test_a_claim_without_a_time_is_stale(
+        self, database: Database, janitor: MongoClaims, alice: Claims
+    ) -> None:
+        add_chunks(database, 1, processing_by="somebody", claimed_at=None)
+        assert [stale.worker for stale in janitor.recover()] == ["somebody"]
+
+    def test_a_dry_run_frees_nothing(
+        self, database: Database, alice: Claims, rules: ClaimRules
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        age_claim(database, claimed(alice, chunk(database, id_)), 61)
+        stale = claim_protocol.recover(database, rules, 60, dry_run=True)
+        assert [s.chunk_id for s in stale] == [id_]
+        assert document(database, id_)["processing_by"] == "alice_1"
+
+    def test_of_two_recoveries_at_once_only_one_counts_the_expiration(
+        self, database: Database, janitor: MongoClaims, alice: Claims, bob: Claims
+    ) -> None:
+        ids = add_chunks(database, 8)
+        for id_ in ids:
+            age_claim(database, claimed(alice, chunk(database, id_)), 61)
+        gate = threading.Barrier(2)
+        freed: list[object] = []
+
+        def free() -> None:
+            gate.wait()
+            freed.extend(stale.chunk_id for stale in janitor.recover())
+
+        threads = [threading.Thread(target=free) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(map(str, freed)) == sorted(map(str, ids))
+        assert {document(database, id_)["expirations"] for id_ in ids} == {1}
+
+    def test_releasing_by_hand_takes_the_chunk_from_its_worker(
+        self, database: Database, alice: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        claim = claimed(alice, chunk(database, id_))
+        assert claim_protocol.release(database, [id_]) == 1
+        with pytest.raises(ClaimLost):
+            alice.complete(claim, HELLO)
+        assert document(database, id_)["transcribed_at"] is None
+
+
+class TestUnclearOutcomes:
+    """The server acts, but the worker is told of a failure: fail points of the server do that."""
+
+    @contextmanager
+    def failing(self, mongo_url: str, times: int, **data: object) -> Iterator[None]:
+        with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
+            point = {"configureFailPoint": "failCommand", "mode": {"times": times}, "data": data}
+            try:
+                client.admin.command(point)
+            except OperationFailure as refused:
+                missing(f"fail points: {refused}")
+            try:
+                yield
+            finally:
+                client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+    WRITTEN_BUT_UNACKNOWLEDGED: ClassVar = {
+        "writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}
+    }
+
+    def test_a_claim_that_was_made_but_not_acknowledged_is_found_again(
+        self, mongo_url: str, database: Database, alice: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        with self.failing(
+            mongo_url, 1, failCommands=["findAndModify"], **self.WRITTEN_BUT_UNACKNOWLEDGED
+        ):
+            claim = claimed(alice, chunk(database, id_))
+        assert document(database, id_)["claim_id"] == claim.id
+        alice.complete(claim, HELLO)
+
+    @pytest.mark.parametrize("ending", ["complete", "release", "fail"])
+    def test_an_ending_that_was_written_but_not_acknowledged_is_not_taken_for_lost(
+        self, mongo_url: str, database: Database, alice: Claims, ending: str
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        claim = claimed(alice, chunk(database, id_))
+        with self.failing(mongo_url, 1, failCommands=["update"], **self.WRITTEN_BUT_UNACKNOWLEDGED):
+            if ending == "complete":
+                alice.complete(claim, HELLO)
+            elif ending == "release":
+                alice.release(claim)
+            else:
+                alice.fail(claim, "bad_audio", "cannot be decoded")
+        written = document(database, id_)
+        assert written["processing_by"] is None
+        assert written["attempts"] == (1 if ending == "fail" else 0)
+        assert (written["transcribed_at"] is not None) == (ending == "complete")
+
+    def test_connections_that_break_again_and_again_only_delay_the_result(
+        self, mongo_url: str, database: Database, alice: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        claim = claimed(alice, chunk(database, id_))
+        with self.failing(mongo_url, 5, failCommands=["update"], closeConnection=True):
+            alice.complete(claim, HELLO)
+        assert document(database, id_)["transcript"] == HELLO.to_document()
+
+    def test_a_result_is_given_up_when_the_database_outlasts_the_lease(
+        self, mongo_url: str, database: Database, alice: Claims
+    ) -> None:
+        [id_] = add_chunks(database, 1)
+        claim = claimed(alice, chunk(database, id_))
+        claim.trusted_until = time.monotonic() + 0.5
+        with (
+            self.failing(mongo_url, 1000, failCommands=["update"], closeConnection=True),
+            pytest.raises(DatabaseUnavailable),
+        ):
+            alice.complete(claim, HELLO)
+        assert document(database, id_)["transcribed_at"] is None

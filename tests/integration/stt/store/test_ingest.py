@@ -1,0 +1,340 @@
+"""Ingest against a real server: what it stores, and what it leaves behind when it is stopped."""
+
+import hashlib
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Order
+from stt.errors import ConfigError, DatabaseUnavailable, RecordingError
+from stt.media.audio import SAMPLE_RATE, decode
+from stt.store import ingest as ingest_module
+from stt.store.claims import MongoClaims
+from stt.store.database import Database, Document
+from stt.store.ingest import Ingested, IngestOptions, ingest
+from stt.store.recordings import Sources
+from tests.support.recordings import babble, best_lag, write_recording, write_wav
+
+FOUR_SECONDS = IngestOptions(chunk_seconds=4)
+
+
+class PowerCut(BaseException):
+    """Ends a run midway, as a signal would."""
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Path:
+    """A minute of words: between 15 and 25 chunks of up to four seconds."""
+    return write_wav(tmp_path / "talk.wav", babble(60))
+
+
+def chunks_of(database: Database) -> list[Document]:
+    return list(database.chunks.find().sort("index"))
+
+
+def heard_in(database: Database) -> list[np.ndarray[Any, np.dtype[np.int16]]]:
+    return [
+        decode(database.audio.find_one({"_id": chunk["_id"]})["data"])  # type: ignore[index]
+        for chunk in chunks_of(database)
+    ]
+
+
+def is_empty(database: Database) -> bool:
+    collections = (database.sources, database.chunks, database.audio)
+    return not any(collection.find_one() for collection in collections)
+
+
+def stop_after(seconds: float, error: BaseException) -> Callable[[float, float | None], None]:
+    """A progress callback that ends the run once so much is stored."""
+
+    def progress(done_seconds: float, _total_seconds: float | None) -> None:
+        if done_seconds >= seconds:
+            raise error
+
+    return progress
+
+
+def assert_whole(database: Database, seconds: float) -> None:
+    """The chunks hold every sample once, in order, each with its own audio and no other's."""
+    chunks = chunks_of(database)
+    assert [chunk["index"] for chunk in chunks] == list(range(len(chunks)))
+    ends = itertools.accumulate(chunk["duration"] for chunk in chunks)
+    assert [c["offset"] + c["duration"] for c in chunks] == pytest.approx(list(ends))
+    assert sum(chunk["duration"] for chunk in chunks) == pytest.approx(seconds)
+    for chunk, heard in zip(chunks, heard_in(database), strict=True):
+        assert len(heard) == round(chunk["duration"] * SAMPLE_RATE)
+    assert database.audio.count_documents({}) == len(chunks)
+
+
+class TestWhatIsStored:
+    def test_the_chunks_hold_every_sample_exactly_once(
+        self, database: Database, talk: Path
+    ) -> None:
+        result = ingest(database, talk, FOUR_SECONDS)
+        assert result.status == "ingested"
+        assert result.chunks == len(chunks_of(database)) >= 15
+        assert_whole(database, 60.0)
+        heard = np.concatenate(heard_in(database))
+        for second in (0, 20, 40, 57):
+            part = slice(second * SAMPLE_RATE, (second + 3) * SAMPLE_RATE)
+            assert best_lag(heard[part], babble(60)[part]) == 0
+
+    def test_cuts_fall_into_the_pauses_between_words(self, database: Database, talk: Path) -> None:
+        ingest(database, talk, FOUR_SECONDS)
+        assert all(chunk["offset"] % 1.0 > 0.7 for chunk in chunks_of(database)[1:])
+
+    def test_a_source_is_as_the_data_model_says(self, database: Database, talk: Path) -> None:
+        options = IngestOptions("de", "Numbers and letters.", 7, 4, "large-v3")
+        before = database.server_time() - timedelta(seconds=1)
+        result = ingest(database, talk, options)
+        document = database.sources.find_one()
+        assert document is not None
+        assert before <= document.pop("created_at") <= document.pop("ingested_at")
+        start = document.pop("start")
+        assert abs(start.timestamp() - talk.stat().st_mtime) < 0.001
+        assert document == {
+            "_id": result.source.id,
+            "filename": "talk.wav",
+            "sha256": hashlib.sha256(talk.read_bytes()).hexdigest(),
+            "bytes": talk.stat().st_size,
+            "duration": 60.0,
+            "chunk_count": result.chunks,
+            "chunk_seconds": 4,
+            "language": "de",
+            "prompt": "Numbers and letters.",
+            "model": "large-v3",
+            "priority": 7,
+        }
+        assert result.source == Sources(database).find("talk.wav")
+
+    def test_a_chunk_is_as_the_data_model_says(self, database: Database, tmp_path: Path) -> None:
+        tags = {"creation_time": "2024-05-06T07:08:09Z"}
+        path = write_recording(tmp_path / "talk.m4a", 6.0, tags=tags)
+        source = ingest(database, path, IngestOptions(priority=3, chunk_seconds=4)).source
+        chunk = chunks_of(database)[1]
+        assert isinstance(chunk.pop("_id"), type(source.id))
+        offset, duration = chunk.pop("offset"), chunk.pop("duration")
+        assert 2.4 <= offset <= 4
+        assert offset + duration == pytest.approx(6, abs=0.05)
+        recorded_at = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
+        assert (chunk.pop("start") - recorded_at).total_seconds() == pytest.approx(offset, abs=0.01)
+        assert chunk == {
+            "original_id": source.id,
+            "index": 1,
+            "format": "opus",
+            "priority": 3,
+            "processing_by": None,
+            "claimed_at": None,
+            "claim_id": None,
+            "attempts": 0,
+            "expirations": 0,
+            "not_before": None,
+            "transcribed_at": None,
+            "transcript": None,
+            "failed_at": None,
+            "errors": [],
+        }
+
+    def test_a_worker_can_claim_what_was_ingested(
+        self, database: Database, alice: MongoClaims, talk: Path
+    ) -> None:
+        ingest(database, talk, FOUR_SECONDS)
+        first = alice.page(10, Order()).chunks[0]
+        assert first.index == 0
+        assert alice.claim(first) is not None
+        assert decode(Sources(database).audio(first)).size > 2 * SAMPLE_RATE
+
+    def test_progress_runs_up_to_the_whole_length(self, database: Database, talk: Path) -> None:
+        seen: list[tuple[float, float | None]] = []
+        ingest(database, talk, FOUR_SECONDS, lambda *step: seen.append(step))
+        assert seen[0] == (0.0, 60.0)
+        assert seen[-1] == (60.0, 60.0)
+        assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+        assert len(seen) > 4
+
+
+class TestBesideTheWorkers:
+    def test_the_first_chunk_can_be_claimed_while_the_rest_is_cut(
+        self, database: Database, alice: MongoClaims, talk: Path
+    ) -> None:
+        claimed: list[Chunk] = []
+
+        def claim_one(done_seconds: float, _total_seconds: float | None) -> None:
+            if done_seconds and not claimed:
+                (chunk,) = alice.page(10, Order()).chunks
+                assert alice.claim(chunk) is not None
+                claimed.append(chunk)
+
+        ingest(database, talk, FOUR_SECONDS, claim_one)
+        assert [chunk.index for chunk in claimed] == [0]
+        assert chunks_of(database)[0]["processing_by"] == "alice_1"
+
+    def test_no_chunk_is_ever_there_before_its_audio(
+        self, database: Database, talk: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write = ingest_module._write
+
+        def watched(collection: Any, operations: Sequence[Any]) -> None:
+            write(collection, operations)
+            for chunk in database.chunks.find({}, ["_id"]):
+                assert database.audio.find_one({"_id": chunk["_id"]}) is not None
+
+        monkeypatch.setattr(ingest_module, "_write", watched)
+        assert ingest(database, talk, FOUR_SECONDS).status == "ingested"
+
+
+class TestTheSameFileAgain:
+    def test_it_is_found_and_not_doubled(self, database: Database, talk: Path) -> None:
+        first = ingest(database, talk, FOUR_SECONDS)
+        copy = talk.with_name("copy.wav")
+        copy.write_bytes(talk.read_bytes())
+        again = ingest(database, copy, IngestOptions(chunk_seconds=10))
+        assert again == Ingested(first.source, first.chunks, "already there")
+        assert database.sources.count_documents({}) == 1
+        assert_whole(database, 60.0)
+
+    def test_two_at_the_same_moment_make_one_source(self, database: Database, talk: Path) -> None:
+        together = threading.Barrier(2)
+        results: list[Ingested] = []
+
+        def run() -> None:
+            together.wait()
+            results.append(ingest(database, talk, FOUR_SECONDS))
+
+        threads = [threading.Thread(target=run) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len({result.source.id for result in results}) == 1
+        assert [result.chunks for result in results] == [len(chunks_of(database))] * 2
+        assert_whole(database, 60.0)
+
+
+class TestBrokenOff:
+    @pytest.mark.parametrize(
+        "error", [PowerCut(), KeyboardInterrupt(), DatabaseUnavailable("gone")], ids=repr
+    )
+    def test_the_next_run_takes_it_up(
+        self, database: Database, talk: Path, error: BaseException
+    ) -> None:
+        with pytest.raises(type(error)):
+            ingest(database, talk, FOUR_SECONDS, stop_after(20, error))
+        begun = chunks_of(database)
+        assert begun
+        assert database.sources.find_one({"ingested_at": None}) is not None
+        # The length of the chunks is the source's, whatever is asked for now.
+        result = ingest(database, talk, IngestOptions(chunk_seconds=10))
+        assert result.status == "resumed"
+        assert chunks_of(database)[: len(begun)] == begun
+        assert max(chunk["duration"] for chunk in chunks_of(database)) <= 4
+        assert_whole(database, 60.0)
+
+    def test_a_run_that_was_stopped_cuts_as_one_that_was_not(
+        self, database: Database, talk: Path
+    ) -> None:
+        ingest(database, talk, FOUR_SECONDS)
+        fields = ("index", "offset", "duration")
+        whole = [[chunk[f] for f in fields] for chunk in chunks_of(database)]
+        for collection in (database.sources, database.chunks, database.audio):
+            collection.delete_many({})
+        for seconds in (4, 30):
+            with pytest.raises(PowerCut):
+                ingest(database, talk, FOUR_SECONDS, stop_after(seconds, PowerCut()))
+        ingest(database, talk, FOUR_SECONDS)
+        assert [[chunk[f] for f in fields] for chunk in chunks_of(database)] == whole
+
+    def test_audio_without_its_chunk_is_written_anew(
+        self, database: Database, talk: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The power went between the two writes."""
+        write = ingest_module._write
+
+        def cut_power(collection: Any, operations: Sequence[Any]) -> None:
+            if collection.name == "audio_chunks" and chunks_of(database):
+                raise PowerCut
+            write(collection, operations)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ingest_module, "_write", cut_power)
+            with pytest.raises(PowerCut):
+                ingest(database, talk, FOUR_SECONDS)
+        assert database.audio.count_documents({}) > len(chunks_of(database)) == 1
+        assert ingest(database, talk, FOUR_SECONDS).status == "resumed"
+        assert_whole(database, 60.0)
+
+    def test_transcripts_that_are_there_already_are_kept(
+        self, database: Database, talk: Path
+    ) -> None:
+        with pytest.raises(PowerCut):
+            ingest(database, talk, FOUR_SECONDS, stop_after(20, PowerCut()))
+        database.chunks.update_one({"index": 0}, {"$set": {"transcript": {"language": "en"}}})
+        ingest(database, talk, FOUR_SECONDS)
+        assert chunks_of(database)[0]["transcript"] == {"language": "en"}
+
+
+class TestBadFiles:
+    def test_a_file_that_turns_out_bad_midway_leaves_nothing(
+        self, database: Database, talk: Path
+    ) -> None:
+        data = talk.read_bytes()
+        talk.write_bytes(data[: len(data) // 2])
+        stored: list[float] = []
+        with pytest.raises(RecordingError, match=r"talk\.wav: truncated"):
+            ingest(database, talk, FOUR_SECONDS, lambda done, _total: stored.append(done))
+        assert max(stored) > 10
+        assert is_empty(database)
+
+    def test_it_takes_with_it_what_an_earlier_run_had_stored(
+        self, database: Database, talk: Path
+    ) -> None:
+        data = talk.read_bytes()
+        talk.write_bytes(data[: len(data) // 2])
+        with pytest.raises(PowerCut):
+            ingest(database, talk, FOUR_SECONDS, stop_after(10, PowerCut()))
+        assert not is_empty(database)
+        with pytest.raises(RecordingError):
+            ingest(database, talk, FOUR_SECONDS)
+        assert is_empty(database)
+
+    def test_other_sources_are_left_alone(self, database: Database, talk: Path) -> None:
+        ingest(database, talk, FOUR_SECONDS)
+        bad = talk.with_name("bad.wav")
+        bad.write_bytes(write_wav(bad, babble(20, seed=1)).read_bytes()[:400_000])
+        with pytest.raises(RecordingError):
+            ingest(database, bad, FOUR_SECONDS)
+        assert database.sources.count_documents({}) == 1
+        assert_whole(database, 60.0)
+
+    @pytest.mark.parametrize("content", [b"", b"no recording " * 99], ids=["empty", "text"])
+    def test_what_is_no_recording_never_reaches_the_queue(
+        self, database: Database, tmp_path: Path, content: bytes
+    ) -> None:
+        (tmp_path / "talk.mp3").write_bytes(content)
+        with pytest.raises(RecordingError):
+            ingest(database, tmp_path / "talk.mp3", FOUR_SECONDS)
+        assert is_empty(database)
+
+    def test_a_source_that_is_removed_meanwhile_leaves_nothing(
+        self, database: Database, talk: Path
+    ) -> None:
+        def remove(done_seconds: float, _total_seconds: float | None) -> None:
+            if done_seconds > 30:
+                database.sources.delete_many({})
+
+        with pytest.raises(RecordingError, match="removed from the queue"):
+            ingest(database, talk, FOUR_SECONDS, remove)
+        assert is_empty(database)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5, 601, float("nan")])
+def test_an_impossible_length_of_chunks_is_refused(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="not possible"):
+        IngestOptions(chunk_seconds=seconds)

@@ -1,0 +1,314 @@
+"""Search over transcripts in a real database, by the command, and over HTTP."""
+
+import io
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+from bson import ObjectId
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from stt.cli.app import app
+from stt.cli.console import hits_screen
+from stt.domain.chunk import Source
+from stt.errors import NotFound
+from stt.store.database import Database
+from stt.store.search import Hit, HitPage, Search, SearchTooSlow
+from stt.store.search_query import BadQuery, Words
+from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
+from tests.support.queue_builder import START, add_source
+
+
+@pytest.fixture(scope="module")
+def coordinator(
+    mongo_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CoordinatorThread]:
+    name = f"stt_test_{uuid.uuid4().hex[:12]}"
+    with Database(mongo_url, name) as database:
+        database.ensure_indexes()
+        with running_coordinator(database, tmp_path_factory.mktemp("data")) as coordinator:
+            yield coordinator
+    with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture
+def database(coordinator: CoordinatorThread) -> Database:
+    """One database for the whole module, emptied for each test."""
+    found = coordinator.coordinator.database
+    found.chunks.delete_many({})
+    found.sources.delete_many({})
+    return found
+
+
+@pytest.fixture
+def person(coordinator: CoordinatorThread) -> Iterator[KeyedSession]:
+    with coordinator.person() as session:
+        yield session
+
+
+def say(database: Database, source_id: Any, index: int, *texts: str, **fields: Any) -> ObjectId:
+    """A chunk of 30 s in which these were said, a segment of 3 s each."""
+    segments = [{"start": 3.0 * i, "end": 3.0 * i + 3, "text": t} for i, t in enumerate(texts)]
+    chunk_id = ObjectId()
+    database.chunks.insert_one(
+        {
+            "_id": chunk_id,
+            "original_id": source_id,
+            "index": index,
+            "offset": 30.0 * index,
+            "duration": 30.0,
+            "transcribed_at": START,
+            "transcript": {"language": "tlh", "segments": segments},
+            **fields,
+        }
+    )
+    return chunk_id
+
+
+def search(database: Database, query: str, limit: int = 100, **options: Any) -> HitPage:
+    return Search(database).find(Words(query), limit=limit, **options)
+
+
+def texts(page: HitPage) -> list[str]:
+    return [hit.text for hit in page.hits]
+
+
+def test_hits_are_segments_at_their_place_in_the_recording(database: Database) -> None:
+    source_id = add_source(database, filename="talk.mp3")
+    say(database, source_id, 0, "hello")
+    chunk_id = say(database, source_id, 1, "no", "more Coffee, please", "no", "coffee")
+    page = search(database, "coffee")
+    assert page.cursor is None
+    assert texts(page) == ["more Coffee, please", "coffee"]
+    hit = page.hits[0]
+    assert (hit.source_id, hit.filename, hit.chunk_id) == (str(source_id), "talk.mp3", chunk_id)
+    assert (hit.start, hit.end) == (33.0, 36.0)
+
+
+def test_every_word_must_occur_in_the_chunk(database: Database) -> None:
+    source_id = add_source(database)
+    say(database, source_id, 0, "coffee", "and the budget")
+    say(database, source_id, 1, "coffee", "and cake")
+    assert texts(search(database, "budget coffee")) == ["coffee", "and the budget"]
+    assert texts(search(database, "budget coffee cake")) == []
+
+
+def test_signs_that_mean_something_in_patterns_are_signs(database: Database) -> None:
+    source_id = add_source(database)
+    say(database, source_id, 0, "version 3.5 of it", "version 345 of it", "$where (a+)+ [x")
+    assert texts(search(database, "3.5")) == ["version 3.5 of it"]
+    assert texts(search(database, "(a+)+ where")) == ["$where (a+)+ [x"]
+    assert texts(search(database, "of.*it")) == []
+
+
+def test_umlauts_are_found_in_any_case_and_accents_count(database: Database) -> None:
+    source_id = add_source(database)
+    say(database, source_id, 0, "ÜBER die Straße", "naïve", "naive")
+    assert texts(search(database, "über")) == ["ÜBER die Straße"]
+    assert texts(search(database, "naive")) == ["naive"]
+    assert texts(search(database, "NAÏVE")) == ["naïve"]
+
+
+def test_the_beginning_of_a_word_and_scripts_without_spaces(database: Database) -> None:
+    source_id = add_source(database)
+    say(database, source_id, 0, "a transcript", "intransitive", "次の会議は")
+    assert texts(search(database, "trans*")) == ["a transcript"]
+    assert texts(search(database, "会議")) == ["次の会議は"]
+
+
+def test_recordings_come_in_their_order_and_each_from_its_start(database: Database) -> None:
+    first, second = sorted([add_source(database), add_source(database)])
+    for index in (2, 0, 1):
+        say(database, second, index, f"word in second {index}")
+        say(database, first, index, f"word in first {index}")
+    assert texts(search(database, "word")) == [
+        f"word in {name} {index}" for name in ("first", "second") for index in range(3)
+    ]
+
+
+class TestPages:
+    def all_pages(self, database: Database, limit: int) -> list[str]:
+        found, cursor = [], None
+        while True:
+            page = search(database, "word", limit, cursor=cursor)
+            assert len(page.hits) <= limit
+            found += texts(page)
+            cursor = page.cursor
+            if cursor is None:
+                return found
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 100])
+    def test_they_have_every_hit_once(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch, limit: int
+    ) -> None:
+        monkeypatch.setattr("stt.store.search._SOURCES_A_WINDOW", 2)
+        said = []
+        for number in range(5):
+            source_id = add_source(database)
+            for index in range(2):
+                words = [f"word {number} {index} {at}" for at in "ab"]
+                say(database, source_id, index, *words)
+                said += words
+        for source in (None, "tape-1", "tape-2"):
+            say(database, source, 0, f"word {source} a", f"word {source} b")
+            said += [f"word {source} a", f"word {source} b"]
+        assert self.all_pages(database, limit) == said
+
+    def test_new_results_neither_repeat_a_hit_nor_lose_one(self, database: Database) -> None:
+        first, second = sorted([add_source(database), add_source(database)])
+        say(database, first, 1, "word old 1", "word old 2")
+        say(database, second, 1, "word old 3")
+        page = search(database, "word", 1)
+        say(database, first, 0, "word new, before")
+        say(database, first, 2, "word new, behind")
+        rest = search(database, "word", 10, cursor=page.cursor)
+        assert texts(page) == ["word old 1"]
+        assert texts(rest) == ["word old 2", "word new, behind", "word old 3"]
+
+    def test_a_chunk_that_was_begun_anew_loses_no_hit_of_others(self, database: Database) -> None:
+        source_id = add_source(database)
+        chunk_id = say(database, source_id, 0, "word 1")
+        say(database, source_id, 1, "word 2")
+        page = search(database, "word", 1)
+        database.chunks.update_one({"_id": chunk_id}, {"$set": {"transcript": None}})
+        assert texts(search(database, "word", 1, cursor=page.cursor)) == ["word 2"]
+        database.chunks.delete_one({"_id": chunk_id})
+        with pytest.raises(NotFound, match="search again"):
+            search(database, "word", 1, cursor=page.cursor)
+
+    @pytest.mark.parametrize("cursor", ["", "x", "0" * 24, "0" * 24 + "-x", "-1"])
+    def test_a_cursor_that_is_none_is_refused(self, database: Database, cursor: str) -> None:
+        with pytest.raises(BadQuery, match="cursor"):
+            search(database, "word", cursor=cursor)
+
+
+def test_one_recording_alone_is_searched(database: Database) -> None:
+    here, there = add_source(database), add_source(database)
+    say(database, here, 0, "word here")
+    say(database, there, 0, "word there")
+    say(database, here, 1, "word here again")
+    page = search(database, "word", 1, source_id=here)
+    assert texts(page) == ["word here"]
+    rest = search(database, "word", 5, source_id=here, cursor=page.cursor)
+    assert (texts(rest), rest.cursor) == (["word here again"], None)
+
+
+class TestOddDocuments:
+    def test_a_recording_without_a_description_or_with_an_odd_name_still_shows(
+        self, database: Database
+    ) -> None:
+        unknown, odd = ObjectId(), add_source(database, filename={"not": "a name"})
+        say(database, unknown, 0, "word")
+        say(database, odd, 0, "word")
+        say(database, None, 0, "word")
+        names = {hit.source_id: hit.filename for hit in search(database, "word").hits}
+        described = Source.from_document({"_id": odd, "filename": {"not": "a name"}})
+        assert names == {str(unknown): str(unknown), str(odd): described.filename, None: ""}
+
+    def test_garbled_transcripts_are_passed_over(self, database: Database) -> None:
+        source_id = add_source(database)
+        garbled: list[Any] = [
+            None, "word", 7, {"segments": "word"}, {"segments": 7}, {"segments": ["word", None, 7]},
+            {"segments": [{"text": 7}, {"text": ["word"]}, {"start": 1.0}]},
+        ]  # fmt: skip
+        for index, transcript in enumerate(garbled):
+            say(database, source_id, index, transcript=transcript)
+        odd = {"segments": [{"text": "a word", "start": "x", "end": float("nan")}]}
+        say(database, source_id, 99, transcript=odd)
+        [hit] = search(database, "word").hits
+        assert (hit.text, hit.start, hit.end) == ("a word", 2970.0, 2970.0)
+
+    def test_without_an_offset_chunks_are_taken_for_equally_long(self, database: Database) -> None:
+        say(database, add_source(database), 4, "word", offset=None, duration=20.0)
+        assert search(database, "word").hits[0].start == 80.0
+
+
+def test_a_search_that_takes_too_long_says_so(database: Database) -> None:
+    say(database, add_source(database), 0, "word")
+    with pytest.raises(SearchTooSlow, match="within 0 s"):
+        search(database, "word", timeout_seconds=0)
+
+
+class TestOverHttp:
+    def test_it_pages_through_the_hits(self, database: Database, person: KeyedSession) -> None:
+        source_id = add_source(database, filename="<img src=x>.mp3")
+        for index in range(3):
+            say(database, source_id, index, f"word {index}")
+        page = person.get("/api/search?q=word&limit=2").json()
+        assert [hit["text"] for hit in page["hits"]] == ["word 0", "word 1"]
+        assert page["hits"][1] | {"chunk_id": ""} == {
+            "source_id": str(source_id), "filename": "<img src=x>.mp3", "chunk_id": "",
+            "start": 30.0, "end": 33.0, "text": "word 1",
+        }  # fmt: skip
+        rest = person.get(f"/api/search?q=word&limit=2&cursor={page['cursor']}").json()
+        assert [hit["text"] for hit in rest["hits"]] == ["word 2"]
+        assert rest["cursor"] is None
+
+    @pytest.mark.parametrize(
+        "query", ["", "?", "x" * 201, "a b c d e f g h i j k", "%00", "word&cursor=x"]
+    )
+    def test_what_cannot_be_searched_is_refused(self, person: KeyedSession, query: str) -> None:
+        answer = person.get(f"/api/search?q={query}")
+        assert answer.status_code == 422
+        assert answer.json()["error"]["message"]
+
+    def test_too_slow_is_said_and_worth_another_try(
+        self, database: Database, person: KeyedSession, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("stt.coordinator.routes.search._TIMEOUT_SECONDS", 0)
+        answer = person.get("/api/search?q=word")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_slow")
+
+    def test_a_node_may_not_search(self, coordinator: CoordinatorThread) -> None:
+        _, key = coordinator.join()
+        with coordinator.node(key) as node:
+            assert node.get("/api/search?q=word").status_code == 403
+
+
+def test_a_terminal_shows_the_words_marked_and_each_recording_once() -> None:
+    hits = [Hit("1", "[red]a.mp3", ObjectId(), at, at, "one Word, wordy word") for at in (5.0, 9.0)]
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100, color_system="standard")
+    with terminal.capture() as capture:
+        terminal.print(hits_screen(hits, Words("word").pattern))
+    shown = capture.get()
+    assert shown.count("[red]a.mp3") == 1
+    assert "one \x1b[1;33mWord\x1b[0m, wordy \x1b[1;33mword\x1b[0m" in shown
+
+
+class TestCommand:
+    @pytest.fixture
+    def command(
+        self, database: Database, mongo_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[..., Result]:
+        """`stt search …` in a folder without an .env, at this database."""
+        monkeypatch.chdir(tmp_path)
+        environment = {"MONGO_URL": mongo_url, "DATABASE_NAME": database._db.name}
+        return lambda *words: CliRunner().invoke(app, ["search", *words], env=environment)
+
+    def test_it_shows_where_it_was_said(
+        self, database: Database, command: Callable[..., Result]
+    ) -> None:
+        source_id = add_source(database, filename="talk.mp3")
+        say(database, source_id, 130, "nothing", "a \x1b[31m word\nof it")
+        say(database, add_source(database, filename="other.mp3"), 0, "word")
+        shown = command("Word", "--source", "talk.mp3")
+        assert (shown.exit_code, shown.stderr) == (0, "")
+        assert shown.stdout == "talk.mp3\n 1:05:03  a  [31m word of it\n"
+        listed = command("word", "--json", "--limit", "1")
+        [hit] = json.loads(listed.stdout)
+        assert (hit["source_id"], hit["start"]) == (str(source_id), 3903.0)
+        assert "There is more" in listed.stderr
+
+    def test_nothing_found_and_nothing_to_search_have_their_exit_codes(
+        self, command: Callable[..., Result]
+    ) -> None:
+        nothing = command("word")
+        assert (nothing.exit_code, nothing.stdout) == (1, "")
+        assert "Nothing was found." in nothing.stderr
+        assert command("?!").exit_code == 2

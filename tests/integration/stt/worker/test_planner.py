@@ -1,0 +1,187 @@
+"""Dealing the page of a real queue to lanes."""
+
+import time
+from typing import NoReturn
+
+import pytest
+
+from stt.domain.claim import Order
+from stt.domain.queue import WorkerReport
+from stt.domain.transcript import Transcript
+from stt.errors import DatabaseUnavailable
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
+from stt.store.workers import Fleet
+from stt.worker.planner import Planner, PlanRules, Wait
+from stt.worker.stop_conditions import StopConditions, StopRules
+from tests.support.queue_builder import add_chunks
+
+
+def planner(
+    database: Database,
+    claims: MongoClaims,
+    *,
+    limit: int | None = None,
+    page_size: int = 100,
+    conditions: StopConditions | None = None,
+) -> Planner:
+    rules = PlanRules(Order(), limit, page_size, sequence_seconds=300)
+    return Planner(claims, Fleet(database), rules, conditions or StopConditions(StopRules()))
+
+
+def reason(conditions: StopConditions) -> str | None:
+    return conditions.reason(is_busy=False, is_hindered=False)
+
+
+def dealt(plan: Planner) -> list[list[int]]:
+    """All that is dealt before the planner says that nothing is left."""
+    sequences = []
+    while isinstance(sequence := plan.next(), tuple):
+        sequences.append([chunk.index for chunk in sequence])
+    return sequences
+
+
+def test_looks_at_an_empty_queue_are_counted_once_for_all_lanes_and_far_apart(
+    database: Database, alice: MongoClaims
+) -> None:
+    conditions = StopConditions(StopRules(empty_looks=2, empty_wait_seconds=0.3))
+    plan = planner(database, alice, conditions=conditions)
+    waits = [plan.next() for _ in range(3)]
+    assert all(isinstance(wait, Wait) and 0 < wait.seconds <= 0.3 for wait in waits)
+    assert reason(conditions) is None
+    time.sleep(0.3)
+    plan.next()
+    assert reason(conditions) == "the queue is empty (2 of 2 looks)"
+
+
+def test_a_chunk_that_comes_between_two_looks_makes_them_count_anew(
+    database: Database, alice: MongoClaims
+) -> None:
+    conditions = StopConditions(StopRules(empty_looks=2, empty_wait_seconds=0))
+    plan = planner(database, alice, conditions=conditions)
+    plan.next()
+    add_chunks(database, 1)
+    sequence = plan.next()
+    assert isinstance(sequence, tuple)
+    claim = alice.claim(sequence[0])
+    assert claim is not None
+    plan.claimed(sequence, missed=False)
+    plan.next()
+    assert reason(conditions) is None  # it is in work here
+    alice.complete(claim, Transcript())
+    plan.ended(unspent=0)
+    plan.next()
+    assert reason(conditions) is None
+    plan.next()
+    assert reason(conditions) == "the queue is empty (2 of 2 looks)"
+
+
+def test_a_database_that_does_not_answer_is_no_empty_queue(
+    database: Database, alice: MongoClaims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> NoReturn:
+        raise DatabaseUnavailable("away")
+
+    conditions = StopConditions(StopRules(empty_looks=2, empty_wait_seconds=0))
+    plan = planner(database, alice, conditions=conditions)
+    plan.next()
+    with monkeypatch.context() as outage:
+        outage.setattr(alice, "page", away)
+        with pytest.raises(DatabaseUnavailable):
+            plan.next()
+    plan.next()
+    assert reason(conditions) is None
+    plan.next()
+    assert reason(conditions) == "the queue is empty (2 of 2 looks)"
+
+
+def test_a_lone_worker_gets_long_sequences(database: Database, alice: MongoClaims) -> None:
+    add_chunks(database, 12)
+    plan = planner(database, alice)
+    assert dealt(plan) == [list(range(10)), [10, 11]]
+
+
+def test_a_big_fleet_gets_fair_shares(database: Database, alice: MongoClaims) -> None:
+    add_chunks(database, 12)
+    for number in range(3):
+        report = WorkerReport("host", number, "1", "http://s", "working", 2, (), {})
+        Fleet(database).report(f"host_{number}", report)
+    assert dealt(planner(database, alice)) == [[n, n + 1] for n in range(0, 12, 2)]
+
+
+def test_what_one_lane_is_about_to_claim_is_not_dealt_to_another(
+    database: Database, alice: MongoClaims
+) -> None:
+    add_chunks(database, 2)
+    plan = planner(database, alice)
+    first = plan.next()
+    assert isinstance(first, tuple)
+    assert isinstance(plan.next(), Wait)
+    plan.claimed(first, missed=True)
+    plan.ended(unspent=2)
+    assert plan.next() == first
+
+
+def test_a_shunned_chunk_is_dealt_no_more_and_hides_no_other(
+    database: Database, alice: MongoClaims
+) -> None:
+    odd, *_ = add_chunks(database, 3)
+    plan = planner(database, alice, page_size=1)
+    plan.shun(odd)
+    assert dealt(plan) == [[1], [2]]
+
+
+def test_three_misses_in_a_row_read_a_new_page(database: Database, alice: MongoClaims) -> None:
+    for _ in range(5):
+        add_chunks(database, 1)
+    plan = planner(database, alice)
+    for _ in range(3):
+        sequence = plan.next()
+        assert isinstance(sequence, tuple)
+        plan.claimed(sequence, missed=True)
+    [newcomer] = add_chunks(database, 1, priority=9)
+    fresh = plan.next()
+    assert isinstance(fresh, tuple)
+    assert fresh[0].id == newcomer
+
+
+def test_the_limit_is_given_back_by_chunks_that_were_not_ended(
+    database: Database, alice: MongoClaims
+) -> None:
+    add_chunks(database, 6)
+    conditions = StopConditions(StopRules())
+    plan = planner(database, alice, limit=4, conditions=conditions)
+    assert dealt(plan) == [[0, 1, 2, 3]]
+    plan.ended(unspent=1)
+    assert dealt(plan) == [[4]]
+    assert reason(conditions) is None
+    plan.ended(unspent=0)
+    plan.next()
+    assert reason(conditions) == "the limit of 4 chunks is reached (--limit)"
+
+
+def test_a_page_full_of_resting_chunks_is_waited_for(
+    database: Database, alice: MongoClaims
+) -> None:
+    add_chunks(database, 1)
+    claim = alice.claim(alice.page(1, Order()).chunks[0])
+    assert claim is not None
+    alice.fail(claim, "refused", "odd")
+    conditions = StopConditions(StopRules(empty_looks=1))
+    wait = planner(database, alice, conditions=conditions).next()
+    assert isinstance(wait, Wait)
+    assert 0 < wait.seconds <= 5.1
+    assert reason(conditions) is None
+
+
+@pytest.mark.parametrize("page_size", [1, 5])
+def test_small_pages_miss_nothing(database: Database, alice: MongoClaims, page_size: int) -> None:
+    ids = set(add_chunks(database, 8))
+    plan = planner(database, alice, page_size=page_size)
+    seen = []
+    while isinstance(sequence := plan.next(), tuple):
+        for chunk in sequence:
+            assert alice.claim(chunk) is not None
+            seen.append(chunk.id)
+        plan.claimed(sequence, missed=False)
+    assert sorted(map(str, seen)) == sorted(map(str, ids))

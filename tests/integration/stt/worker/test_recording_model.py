@@ -1,0 +1,104 @@
+"""A recording may want a model of its own: it reaches the server, and is nobody's fault there."""
+
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from stt.errors import ConfigError, RequestRefused
+from stt.settings import load_settings
+from stt.store.database import Database
+from stt.whisper.client import Upload, WhisperClient
+from stt.worker.worker import Worker, WorkOptions
+from tests.support.queue_builder import add_chunks, add_source, document
+from tests.support.scripted_server import Answer, ScriptedServer, heard, refusal
+from tests.support.speech import opus_tone
+
+TIMEOUT_SECONDS = 10.0
+
+
+def upload(model: str | None) -> Upload:
+    return Upload(b"OggS", "chunk.ogg", 10.0, model=model)
+
+
+def worker_at(database: Database, url: str, **flags: Any) -> Worker:
+    settings = load_settings(
+        server_urls=(url,), required_empty_checks=1, sequence_seconds=0, max_attempts=1, **flags
+    )
+    return Worker.at_database(database, settings, WorkOptions())
+
+
+class TestTheCall:
+    def test_the_recordings_model_goes_before_the_workers(self) -> None:
+        with ScriptedServer(lambda *_: Answer(body=heard("Hello."))).running() as server:
+            client = WhisperClient(server.url, None, "tiny")
+            told = [client.transcribe(upload(m), TIMEOUT_SECONDS).model for m in ("large-v3", None)]
+        assert told == ["large-v3", "tiny"]
+        assert b"large-v3" in server.forms[0]
+        assert b"tiny" in server.forms[1]
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            refusal(404, "no such model", param="model"),
+            refusal(404, "The model does not exist", code="model_not_found"),
+            Answer(404, {"detail": "Model 'large-v3' is not installed locally."}),
+            refusal(400, "bad model", param="model"),
+        ],
+        ids=["param", "code", "detail", "400"],
+    )
+    def test_a_server_without_it_refuses_the_chunk(self, answer: Answer) -> None:
+        with ScriptedServer(lambda *_: answer).running() as server:
+            client = WhisperClient(server.url, None, "tiny")
+            with pytest.raises(RequestRefused, match=rf"^no model large-v3 on {server.url}$"):
+                client.transcribe(upload("large-v3"), TIMEOUT_SECONDS)
+            if answer.status == 404:
+                with pytest.raises(ConfigError, match="--model"):  # the worker's own
+                    client.transcribe(upload(None), TIMEOUT_SECONDS)
+
+    def test_a_wrong_address_is_still_the_workers_fault(self) -> None:
+        answer = Answer(404, {"detail": "Not Found"})
+        with (
+            ScriptedServer(lambda *_: answer).running() as server,
+            pytest.raises(ConfigError, match="STT_SERVER_URL"),
+        ):
+            WhisperClient(server.url, None, None).transcribe(upload("large-v3"), TIMEOUT_SECONDS)
+
+
+def test_one_recordings_wrong_model_leaves_the_worker_and_the_others_alone(
+    database: Database,
+) -> None:
+    def script(_: int, __: bytes) -> Answer:
+        wants_it = b"huge-v9" in server.forms[-1]
+        missing = refusal(404, "no such model", param="model")
+        return missing if wants_it else Answer(body=heard("Hello."))
+
+    audio = opus_tone()
+    picky = add_source(database, model="huge-v9")
+    [refused] = add_chunks(database, 1, source_id=picky, audio=audio, priority=1)
+    fine = add_chunks(database, 2, audio=audio)
+    server = ScriptedServer(script)
+    with server.running():
+        worker_at(database, server.url, max_parallel_workers=1).run()
+    failed = document(database, refused)
+    assert failed["failed_at"] is not None
+    assert failed["errors"][-1]["kind"] == "refused"
+    assert failed["errors"][-1]["message"] == f"no model huge-v9 on {server.url}"
+    assert all(document(database, id_)["transcribed_at"] for id_ in fine)
+
+
+def test_a_wish_that_changes_holds_for_the_chunks_claimed_after_it(database: Database) -> None:
+    def script(number: int, _: bytes) -> Answer:
+        if number == 1:
+            database.sources.update_one({"_id": source_id}, {"$set": {"model": "large-v3"}})
+        return Answer(body=heard("Hello."))
+
+    source_id: ObjectId = add_source(database, model="tiny")
+    ids = add_chunks(database, 4, source_id=source_id, audio=opus_tone())
+    with ScriptedServer(script).running() as server:
+        worker_at(database, server.url, use_parallel_transcription=False).run()
+    models = [document(database, id_)["transcript"]["model"] for id_ in ids]
+    # Two lanes claim ahead: either of the first two may be called first, or be on its way already.
+    assert b"tiny" in server.forms[0]
+    assert "tiny" in models[:2]
+    assert models[2:] == ["large-v3"] * 2

@@ -1,0 +1,721 @@
+"""A worker against a real database and scripted servers over real HTTP: the failure table."""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import Binary, ObjectId
+
+from stt.cli.log_lines import TextFormatter
+from stt.domain.chunk import Chunk, Source
+from stt.domain.claim import Claim, ClaimRules, Order, Page
+from stt.errors import (
+    ConfigError,
+    DatabaseUnavailable,
+    KeyRejected,
+    ServersBroken,
+    ServerUnavailable,
+)
+from stt.settings import load_settings
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
+from stt.store.export import Export
+from stt.worker.worker import Worker, WorkOptions
+from tests.support.mongo_process import free_port
+from tests.support.paths import ROOT
+from tests.support.queue_builder import add_chunks, add_source, chunk, document
+from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal, seconds_of
+from tests.support.speech import opus_tone
+
+BROKEN = b"OggS this is not audio"
+OTHER_ENCODER = ROOT / "tests" / "data" / "other-encoder.opus"
+
+
+@pytest.fixture(scope="module")
+def opus() -> bytes:
+    return opus_tone(2.0)
+
+
+def make_worker(database: Database, *urls: str, **flags: Any) -> Worker:
+    options = {k: flags.pop(k) for k in ("limit", "watch", "newest_first") if k in flags}
+    usual = {"lease_seconds": 60, "sequence_seconds": 0, "required_empty_checks": 1}
+    settings = load_settings(server_urls=urls, **{**usual, **flags})
+    return Worker.at_database(database, settings, WorkOptions(**options))
+
+
+def rest_is_over(database: Database) -> None:
+    database.chunks.update_many({}, {"$set": {"not_before": None}})
+
+
+def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+class TestWorking:
+    def test_every_pending_chunk_is_transcribed_and_counted(
+        self, database: Database, opus: bytes
+    ) -> None:
+        ids = add_chunks(database, 5, audio=opus)
+        with ScriptedServer(always("good morning")).running() as server:
+            worker = make_worker(database, server.url)
+            stats = worker.run()
+        assert stats.counts == {"transcribed": 5, "empty": 0, "error": 0, "skipped": 0}
+        assert len(server.calls) == 5
+        for id_ in ids:
+            transcript = document(database, id_)["transcript"]
+            assert transcript["segments"][0]["text"] == "good morning"
+            assert transcript["worker"] == worker.id
+            assert transcript["server"] == server.url
+
+    def test_chunks_of_other_programs_are_done_like_our_own(
+        self, database: Database, opus: bytes
+    ) -> None:
+        source_id = ObjectId()
+        database.chunks.insert_many(
+            {"original_id": source_id, "index": index, "data": opus} for index in range(3)
+        )
+        with ScriptedServer(always()).running() as server:
+            stats = make_worker(
+                database, server.url, sequence_seconds=300, max_parallel_workers=1
+            ).run()
+        assert stats.counts["transcribed"] + stats.counts["empty"] == 3
+        assert database.chunks.count_documents({"transcribed_at": None}) == 0
+
+    def test_ten_seconds_of_another_programs_encoder_find_their_length_and_place(
+        self, database: Database
+    ) -> None:
+        source_id = ObjectId()
+        data = Binary(OTHER_ENCODER.read_bytes())
+        database.chunks.insert_many(
+            {"original_id": source_id, "index": index, "data": data} for index in range(3)
+        )
+        one_segment = lambda number, upload: Answer(body=heard("hello", 1.0, 2.0))  # noqa: E731
+        with ScriptedServer(one_segment).running() as server:
+            stats = make_worker(database, server.url).run()
+        assert stats.counts["transcribed"] == 3
+        durations = [d["duration"] for d in database.chunks.find({}, ["duration"])]
+        assert durations == pytest.approx([10.0] * 3, abs=0.05)
+        passages = Export(database, Source(source_id, "other.opus")).passages()
+        times = [(passage.start, passage.end) for passage in passages]
+        assert [start for start, _ in times] == pytest.approx([1.0, 11.0, 21.0], abs=0.1)
+        assert [end for _, end in times] == pytest.approx([2.0, 12.0, 22.0], abs=0.1)
+
+    def test_a_chunk_without_speech_costs_no_call(self, database: Database) -> None:
+        [id_] = add_chunks(database, 1, vad={"has_speech": False, "prob": 0.01})
+        with ScriptedServer(always()).running() as server:
+            stats = make_worker(database, server.url).run()
+        assert stats.counts["empty"] == 1
+        assert server.calls == []
+        assert document(database, id_)["transcript"]["segments"] == []
+
+    def test_the_limit_counts_chunks_and_leaves_the_rest_unclaimed(
+        self, database: Database, opus: bytes
+    ) -> None:
+        add_chunks(database, 6, audio=opus)
+        with ScriptedServer(always()).running() as server:
+            stats = make_worker(database, server.url, limit=4, sequence_seconds=300).run()
+        assert stats.done == 4
+        assert database.chunks.count_documents({"transcribed_at": None}) == 2
+        assert database.chunks.count_documents({"processing_by": {"$ne": None}}) == 0
+
+    def test_newest_first_begins_at_the_end(self, database: Database, opus: bytes) -> None:
+        ids = add_chunks(database, 3, audio=opus)
+        with ScriptedServer(always()).running() as server:
+            make_worker(database, server.url, newest_first=True, limit=1).run()
+        assert document(database, ids[2])["transcribed_at"] is not None
+
+    def test_calls_run_side_by_side_up_to_what_the_server_can_take(
+        self, database: Database, opus: bytes
+    ) -> None:
+        add_chunks(database, 8, audio=opus)
+        slow = lambda number, upload: Answer(body=heard("hi"), delay_seconds=0.3)  # noqa: E731
+        ready = Answer(body={"status": "ready", "capacity": 3})
+        with ScriptedServer(slow, ready).running() as server:
+            make_worker(database, server.url, max_parallel_workers=6).run()
+        assert server.most_at_once == 3
+
+    def test_one_at_a_time_if_parallel_transcription_is_off(
+        self, database: Database, opus: bytes
+    ) -> None:
+        add_chunks(database, 4, audio=opus)
+        slow = lambda number, upload: Answer(body=heard("hi"), delay_seconds=0.1)  # noqa: E731
+        with ScriptedServer(slow).running() as server:
+            make_worker(database, server.url, use_parallel_transcription=False).run()
+        assert server.most_at_once == 1
+
+    def test_the_language_and_prompt_of_a_source_go_to_the_server(
+        self, database: Database, opus: bytes
+    ) -> None:
+        source_id = add_source(database, language="de", prompt="Namen: Ada")
+        add_chunks(database, 1, source_id=source_id, audio=opus)
+        with ScriptedServer(always()).running() as server:
+            make_worker(database, server.url).run()
+        assert b'name="language"\r\n\r\nde\r\n' in server.forms[0]
+        assert b'name="prompt"\r\n\r\nNamen: Ada\r\n' in server.forms[0]
+
+
+class TestSequences:
+    def test_consecutive_chunks_travel_as_one_recording_and_come_back_apart(
+        self, database: Database, opus: bytes
+    ) -> None:
+        ids = add_chunks(database, 3, audio=opus)
+        words = [(0.2, 0.9, " one"), (1.5, 1.95, " two"), (2.1, 2.6, " three"), (5, 5.5, " four")]
+        listed = [{"start": s, "end": e, "word": w} for s, e, w in words]
+        segments = [
+            {"start": 0.2, "end": 2.6, "text": " one two three"},
+            {"start": 5.0, "end": 5.5, "text": " four"},
+        ]
+        body = {"text": "x", "language": "en", "segments": segments, "words": listed}
+        with ScriptedServer(lambda number, upload: Answer(body=body)).running() as server:
+            stats = make_worker(
+                database, server.url, sequence_seconds=300, max_parallel_workers=1
+            ).run()
+        assert len(server.calls) == 1
+        assert seconds_of(server.uploads[0]) == pytest.approx(6.0, abs=1e-6)
+        told = [document(database, id_)["transcript"]["segments"] for id_ in ids]
+        times = [[(s["start"], s["end"], s["text"]) for s in segments] for segments in told]
+        assert times == [[(0.2, 1.95, "one two")], [(0.1, 0.6, "three")], [(1.0, 1.5, "four")]]
+        assert stats.counts["transcribed"] == 3
+
+    def test_a_broken_chunk_in_a_sequence_is_known_by_name_and_its_neighbours_go_on(
+        self, database: Database, opus: bytes
+    ) -> None:
+        ids = add_chunks(database, 3, audio=opus)
+        database.audio.update_one({"_id": ids[1]}, {"$set": {"data": BROKEN}})
+        with ScriptedServer(always()).running() as server:
+            worker = make_worker(
+                database, server.url, sequence_seconds=300, limit=3, max_parallel_workers=1
+            )
+            stats = worker.run()
+        assert stats.counts["error"] == 1
+        assert document(database, ids[1])["errors"][0]["kind"] == "bad_audio"
+        for neighbour in (ids[0], ids[2]):
+            assert document(database, neighbour)["transcribed_at"] is not None
+            assert document(database, neighbour)["attempts"] == 0
+
+    @pytest.mark.parametrize(("status", "kind"), [(400, "refused"), (500, "server_fault")])
+    def test_a_sequence_that_fails_is_tried_chunk_by_chunk_and_only_the_guilty_pays(
+        self, database: Database, status: int, kind: str
+    ) -> None:
+        ids = add_chunks(database, 3, audio=opus_tone(1.0))
+        database.audio.update_one({"_id": ids[1]}, {"$set": {"data": opus_tone(1.5)}})
+
+        def script(number: int, upload: bytes) -> Answer:
+            if number == 1 or abs(seconds_of(upload) - 1.5) < 0.2:
+                return refusal(status, "cannot be done")
+            return Answer(body=heard("fine"))
+
+        with ScriptedServer(script).running() as server:
+            options = {"sequence_seconds": 300, "limit": 3, "max_parallel_workers": 1}
+            make_worker(database, server.url, **options).run()
+        assert [document(database, id_)["attempts"] for id_ in ids] == [0, 1, 0]
+        assert document(database, ids[1])["errors"][0]["kind"] == kind
+        assert len(server.calls) == 4
+
+    def test_a_chunk_that_failed_before_travels_alone(
+        self, database: Database, opus: bytes
+    ) -> None:
+        ids = add_chunks(database, 3, audio=opus)
+        database.chunks.update_one({"_id": ids[1]}, {"$set": {"expirations": 1}})
+        with ScriptedServer(always()).running() as server:
+            make_worker(database, server.url, sequence_seconds=300).run()
+        assert len(server.calls) == 3
+
+
+class TestFailures:
+    def test_each_says_which_try_it_was_and_what_comes_next(
+        self, database: Database, opus: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        source_id = add_source(database)
+        [id_] = add_chunks(database, 1, source_id=source_id, audio=opus)
+        name = f"chunk {id_} (no. 0 of {source_id}) failed"
+        with ScriptedServer(lambda n, u: refusal(400, "what is this")).running() as server:
+            for _ in range(2):
+                make_worker(database, server.url, max_attempts=2, limit=1).run()
+                rest_is_over(database)
+        assert [message for message in caplog.messages if " failed" in message] == [
+            f"{name}, try 1 of 2, again in 5 s: {server.url} answered 400: what is this",
+            f"{name}, set aside after 2 of 2 tries (stt retry brings it back):"
+            f" {server.url} answered 400: what is this",
+        ]
+
+    @pytest.mark.parametrize(
+        ("answer", "kind"),
+        [
+            (refusal(400, "no audio"), "refused"),
+            (refusal(413, "too large"), "refused"),
+            (refusal(415, "what is this"), "refused"),
+            (refusal(422, "odd"), "refused"),
+            (refusal(500, "out of order"), "server_fault"),
+        ],
+        ids=["400", "413", "415", "422", "500"],
+    )
+    def test_what_counts_against_the_chunk_rests_it(
+        self, database: Database, opus: bytes, answer: Answer, kind: str
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        with ScriptedServer(lambda number, upload: answer).running() as server:
+            stats = make_worker(database, server.url, limit=1).run()
+        failed = document(database, id_)
+        assert stats.counts["error"] == 1
+        assert failed["attempts"] == 1
+        assert failed["errors"][0]["kind"] == kind
+        assert failed["processing_by"] is None
+        assert failed["not_before"] > database.server_time()
+
+    def test_a_broken_server_stops_the_worker_and_no_chunk_pays_for_it(
+        self, database: Database, opus: bytes
+    ) -> None:
+        add_chunks(database, 6, audio=opus)
+        broken = refusal(500, "CUDA error: an illegal memory access was encountered")
+        with ScriptedServer(lambda number, upload: broken, control=broken).running() as server:
+            worker = make_worker(database, server.url, sequence_seconds=300)
+            with pytest.raises(ServersBroken, match="CUDA error") as stopped:
+                worker.run()
+            assert server.controls == 3
+        assert stopped.value.exit_code == 5
+        assert {d["attempts"] for d in database.chunks.find()} == {0}
+        assert {d["processing_by"] for d in database.chunks.find()} == {None}
+
+    def test_the_key_is_in_no_error_of_a_chunk_nor_in_the_log_whatever_the_server_repeats(
+        self, database: Database, opus: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        echo = refusal(400, "I was sent Authorization: Bearer hush-0123456789, and what is it?")
+        with ScriptedServer(lambda n, u: echo).running() as server, caplog.at_level(0, "stt"):
+            make_worker(database, server.url, limit=1, api_key="hush-0123456789").run()
+        assert "I was sent" in document(database, id_)["errors"][0]["message"]
+        everything = f"{document(database, id_)} {list(database.workers.find())} {caplog.text}"
+        assert "hush" not in everything
+
+    def test_a_call_that_outlasts_its_time_counts_against_the_chunk(
+        self, database: Database, opus: bytes
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        hang = lambda number, upload: Answer(body=heard("late"), delay_seconds=2)  # noqa: E731
+        with ScriptedServer(hang).running() as server:
+            make_worker(database, server.url, limit=1, chunk_timeout_seconds=0.5).run()
+        assert document(database, id_)["errors"][0]["kind"] == "server_fault"
+
+    def test_an_answer_that_drips_in_forever_is_cut_off(
+        self, database: Database, opus: bytes
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        drip = lambda number, upload: Answer(body=b"x" * 100, drip_seconds=0.1)  # noqa: E731
+        with ScriptedServer(drip).running() as server:
+            started = time.monotonic()
+            make_worker(database, server.url, limit=1, chunk_timeout_seconds=1).run()
+            assert time.monotonic() - started < 6
+        assert document(database, id_)["errors"][0]["kind"] == "server_fault"
+
+    def test_a_broken_chunk_between_good_ones_is_quarantined_after_three_tries(
+        self, database: Database, opus: bytes
+    ) -> None:
+        ids = add_chunks(database, 3, audio=opus)
+        database.audio.update_one({"_id": ids[1]}, {"$set": {"data": BROKEN}})
+        with ScriptedServer(always()).running() as server:
+            worker = make_worker(database, server.url, sequence_seconds=300)
+            stop = threading.Event()
+
+            def impatient() -> None:
+                while not stop.wait(0.05):
+                    rest_is_over(database)
+
+            thread = threading.Thread(target=impatient)
+            thread.start()
+            try:
+                stats = worker.run()
+            finally:
+                stop.set()
+                thread.join()
+        bad = document(database, ids[1])
+        assert bad["failed_at"] is not None
+        assert [error["kind"] for error in bad["errors"]] == ["bad_audio"] * 3
+        assert stats.counts == {"transcribed": 2, "empty": 0, "error": 3, "skipped": 0}
+
+    def test_a_busy_server_is_waited_for_and_the_chunk_keeps_its_claim(
+        self, database: Database, opus: bytes
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+
+        def script(number: int, upload: bytes) -> Answer:
+            if number < 3:
+                return Answer(503, {"error": {"message": "busy"}}, {"Retry-After": "0.3"})
+            assert document(database, id_)["processing_by"] is not None
+            return Answer(body=heard("at last"))
+
+        with ScriptedServer(script).running() as server:
+            stats = make_worker(database, server.url).run()
+        assert stats.counts["transcribed"] == 1
+        assert document(database, id_)["attempts"] == 0
+        assert server.calls[2] - server.calls[0] >= 0.6
+
+    def test_another_server_is_asked_when_one_is_busy_or_dead(
+        self, database: Database, opus: bytes
+    ) -> None:
+        add_chunks(database, 2, audio=opus)
+        busy = lambda number, upload: Answer(503, {}, {"Retry-After": "60"})  # noqa: E731
+        dead = f"http://127.0.0.1:{free_port()}"
+        with (
+            ScriptedServer(busy).running() as first,
+            ScriptedServer(always()).running() as second,
+        ):
+            stats = make_worker(database, dead, first.url, second.url).run()
+        assert stats.counts == {"transcribed": 2, "empty": 0, "error": 0, "skipped": 0}
+        assert len(second.calls) == 2
+
+    @pytest.mark.parametrize("cut", [0, 20])
+    def test_a_connection_that_breaks_costs_the_chunk_nothing(
+        self, database: Database, opus: bytes, cut: int
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+
+        def script(number: int, upload: bytes) -> Answer:
+            return Answer(body=heard("hi"), cut=cut if number == 1 else None)
+
+        with ScriptedServer(script).running() as server:
+            stats = make_worker(database, server.url).run()
+        assert stats.counts["transcribed"] == 1
+        assert document(database, id_)["attempts"] == 0
+
+    @pytest.mark.parametrize("body", [b"<html>welcome</html>", {"segments": 3}, {"text": None}])
+    def test_an_answer_that_is_no_transcript_costs_the_chunk_nothing(
+        self, database: Database, opus: bytes, body: Any
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+
+        def script(number: int, upload: bytes) -> Answer:
+            return Answer(body=body if number == 1 else heard("hi"))
+
+        with ScriptedServer(script).running() as server:
+            make_worker(database, server.url).run()
+        assert document(database, id_)["attempts"] == 0
+        assert document(database, id_)["transcribed_at"] is not None
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_a_wrong_key_stops_the_worker_and_frees_the_chunk(
+        self, database: Database, opus: bytes, status: int
+    ) -> None:
+        ids = add_chunks(database, 3, audio=opus)
+        refuse = lambda number, upload: refusal(status, "no")  # noqa: E731
+        with ScriptedServer(refuse).running() as server:
+            worker = make_worker(database, server.url, api_key="secret-key")
+            with pytest.raises(KeyRejected, match="STT_API_KEY") as stopped:
+                worker.run()
+        assert "secret-key" not in str(stopped.value)
+        for id_ in ids:
+            assert document(database, id_)["processing_by"] is None
+            assert document(database, id_)["attempts"] == 0
+
+    def test_a_model_that_the_server_does_not_have_stops_the_worker(
+        self, database: Database, opus: bytes
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        refuse = lambda number, upload: refusal(400, "unknown model", param="model")  # noqa: E731
+        with (
+            ScriptedServer(refuse).running() as server,
+            pytest.raises(ConfigError, match="--model"),
+        ):
+            make_worker(database, server.url, model="nonesuch").run()
+        assert document(database, id_)["attempts"] == 0
+
+    @pytest.mark.parametrize("status", [500, 502, 503])
+    def test_no_claim_is_held_while_no_server_is_ready_and_work_goes_on_by_itself(
+        self, database: Database, opus: bytes, status: int
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        with ScriptedServer(always(), ready=Answer(status, b"out of order")).running() as server:
+            worker = make_worker(database, server.url)
+            thread = threading.Thread(target=worker.run)
+            thread.start()
+            time.sleep(0.5)
+            assert document(database, id_)["claim_id"] is None
+            server.ready = Answer(body={"capacity": 2})
+            thread.join(timeout=20)
+        assert document(database, id_)["transcribed_at"] is not None
+
+    def test_a_worker_gives_up_when_no_server_comes_back(
+        self, database: Database, opus: bytes
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        dead = f"http://127.0.0.1:{free_port()}"
+        worker = make_worker(database, dead, server_unreachable_minutes=0.02)
+        with pytest.raises(ServerUnavailable, match="No whisper server has answered") as gave_up:
+            worker.run()
+        assert gave_up.value.exit_code == 5
+        assert document(database, id_)["processing_by"] is None
+
+    def test_a_chunk_that_failed_on_one_server_is_tried_on_another(
+        self, database: Database, opus: bytes
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        refuse = lambda number, upload: refusal(400, "not for me")  # noqa: E731
+        with (
+            ScriptedServer(refuse).running() as strict,
+            ScriptedServer(always()).running() as lenient,
+        ):
+            for _ in range(2):
+                make_worker(database, strict.url, lenient.url, limit=1).run()
+                rest_is_over(database)
+            assert (len(strict.calls), len(lenient.calls)) == (1, 1)
+        done = document(database, id_)
+        assert done["transcript"]["server"] == lenient.url
+        assert [error["server"] for error in done["errors"]] == [strict.url]
+
+    def test_a_database_that_does_not_answer_is_no_empty_queue(self, database: Database) -> None:
+        class Hiccup(MongoClaims):
+            looks = 0
+
+            def page(self, limit: int, order: Order) -> Page:
+                self.looks += 1
+                if self.looks == 2:
+                    raise DatabaseUnavailable("The database does not answer")
+                return super().page(limit, order)
+
+        with ScriptedServer(always()).running() as server:
+            settings = load_settings(
+                server_urls=(server.url,),
+                max_parallel_workers=1,
+                required_empty_checks=2,
+                empty_queue_wait_seconds=0.2,
+            )
+            claims = Hiccup(database, "worker_1", ClaimRules())
+            Worker.at_database(database, settings, WorkOptions(), claims).run()
+        assert claims.looks == 4  # empty, no answer, empty, empty
+
+    def test_a_hiccup_of_the_database_is_over_even_if_no_server_answers(
+        self, database: Database, opus: bytes
+    ) -> None:
+        add_chunks(database, 1, audio=opus)
+
+        class Hiccup(MongoClaims):
+            looks = 0
+
+            def page(self, limit: int, order: Order) -> Page:
+                self.looks += 1
+                if self.looks == 1:
+                    raise DatabaseUnavailable("The database does not answer")
+                return super().page(limit, order)
+
+        dead = f"http://127.0.0.1:{free_port()}"
+        settings = load_settings(
+            server_urls=(dead,), lease_seconds=2, server_unreachable_minutes=0.05
+        )
+        # Longer than the second after which a lane asks again, shorter than the wait for a server.
+        claims = Hiccup(database, "worker_1", ClaimRules(lease_seconds=2))
+        with pytest.raises(ServerUnavailable):  # and not the database's error, after a lease
+            Worker.at_database(database, settings, WorkOptions(), claims).run()
+
+
+class TestOddDocuments:
+    """One document that nobody foresaw must never stop a worker, or be tried forever."""
+
+    def test_documents_with_nonsense_in_every_field_end_and_stop_nobody(
+        self, database: Database, opus: bytes
+    ) -> None:
+        odd: list[dict[str, Any]] = [
+            {"original_id": {"a": 1}, "index": 0, "data": opus},
+            {"original_id": "a talk", "index": "first", "data": opus, "format": 5},
+            {"original_id": ObjectId(), "index": 0, "data": "no bytes", "errors": 5},
+            {"original_id": ObjectId(), "index": 0, "data": opus, "duration": -3},
+            {"original_id": ObjectId(), "index": 1, "data": opus, "start": "yesterday"},
+        ]
+        database.chunks.insert_many(odd)
+        stale = {"processing_by": "gone_1", "claimed_at": 5, "expirations": "x"}
+        database.chunks.insert_one(
+            {"original_id": ObjectId(), "index": 7, "data": opus, "errors": "none", **stale}
+        )
+        database.workers.insert_one({"_id": "odd", "slots": "four", "counts": 3, "chunks": 1})
+        [good] = add_chunks(database, 1, audio=opus)
+        with ScriptedServer(always()).running() as server:
+            stats = make_worker(database, server.url, max_attempts=1).run()
+        assert document(database, good)["transcribed_at"] is not None
+        assert stats.counts["error"] == 1
+        assert database.chunks.count_documents({"transcribed_at": None, "failed_at": None}) == 0
+
+    def test_a_transcript_that_cannot_be_stored_counts_against_its_chunk(
+        self, database: Database, opus: bytes
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        with ScriptedServer(always("half a pair: \ud83d")).running() as server:
+            make_worker(database, server.url, limit=1).run()
+        assert document(database, id_)["errors"][0]["kind"] == "database_refused"
+        assert document(database, id_)["processing_by"] is None
+
+
+class TestLeases:
+    def test_a_long_call_keeps_its_claim_by_renewal(
+        self, database: Database, opus: bytes, bob: MongoClaims
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        slow = lambda number, upload: Answer(body=heard("slow"), delay_seconds=3)  # noqa: E731
+        with ScriptedServer(slow).running() as server:
+            worker = make_worker(database, server.url, lease_seconds=1)
+            thread = threading.Thread(target=worker.run)
+            thread.start()
+            until(lambda: server.calls)
+            for _ in range(5):
+                time.sleep(0.4)
+                now = database.server_time()
+                assert now - document(database, id_)["claimed_at"] < timedelta(seconds=1)
+            thread.join()
+        assert document(database, id_)["expirations"] == 0
+        assert worker.stats.counts["transcribed"] == 1
+
+    def test_a_hung_call_cannot_hold_a_chunk_forever(self, database: Database, opus: bytes) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        database.chunks.update_one(
+            {"_id": id_},
+            {
+                "$set": {"processing_by": "gone_1", "claim_id": ObjectId()},
+                "$currentDate": {"claimed_at": True},
+            },
+        )
+        time.sleep(1.2)
+        with ScriptedServer(always()).running() as server:
+            make_worker(database, server.url, lease_seconds=1).run()
+        done = document(database, id_)
+        assert done["transcribed_at"] is not None
+        assert done["expirations"] == 1
+
+    def test_a_result_that_comes_after_the_claim_was_lost_is_dropped(
+        self, database: Database, opus: bytes, bob: MongoClaims
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+
+        def script(number: int, upload: bytes) -> Answer:
+            free = {"$set": {"processing_by": None, "claimed_at": None}}
+            database.chunks.update_one({"_id": id_}, free)
+            assert bob.claim(Chunk(id_, None, 0)) is not None
+            return Answer(body=heard("too late"))
+
+        with ScriptedServer(script).running() as server:
+            stats = make_worker(database, server.url).run()
+        held = document(database, id_)
+        assert held["processing_by"] == "bob_2"
+        assert held["transcript"] is None
+        assert stats.counts == {"transcribed": 0, "empty": 0, "error": 0, "skipped": 1}
+
+    def test_draining_finishes_what_is_in_flight_and_leaves_no_claim(
+        self, database: Database, opus: bytes
+    ) -> None:
+        add_chunks(database, 10, audio=opus)
+        slow = lambda number, upload: Answer(body=heard("slow"), delay_seconds=1)  # noqa: E731
+        with ScriptedServer(slow, Answer(body={"capacity": 2})).running() as server:
+            worker = make_worker(database, server.url)
+            thread = threading.Thread(target=worker.run)
+            thread.start()
+            until(lambda: len(server.calls) == 2)
+            worker.drain()
+            thread.join(timeout=10)
+            assert not thread.is_alive()
+        assert worker.stats.counts["transcribed"] == 2
+        assert database.chunks.count_documents({"processing_by": {"$ne": None}}) == 0
+
+    def test_draining_does_not_wait_for_a_busy_server(
+        self, database: Database, opus: bytes
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        busy = lambda number, upload: Answer(503, {}, {"Retry-After": "30"})  # noqa: E731
+        with ScriptedServer(busy).running() as server:
+            worker = make_worker(database, server.url)
+            thread = threading.Thread(target=worker.run)
+            thread.start()
+            until(lambda: server.calls)
+            worker.drain()
+            thread.join(timeout=5)
+            assert not thread.is_alive()
+        assert document(database, id_)["processing_by"] is None
+        assert document(database, id_)["attempts"] == 0
+
+    def test_a_second_signal_releases_what_is_in_flight(
+        self, database: Database, opus: bytes
+    ) -> None:
+        [id_] = add_chunks(database, 1, audio=opus)
+        slow = lambda number, upload: Answer(body=heard("slow"), delay_seconds=2)  # noqa: E731
+        with ScriptedServer(slow).running() as server:
+            worker = make_worker(database, server.url)
+            thread = threading.Thread(target=worker.run)
+            thread.start()
+            until(lambda: server.calls)
+            worker.drain()
+            worker.drain()
+            thread.join(timeout=1.5)
+            assert not thread.is_alive()
+            assert document(database, id_)["processing_by"] is None
+            time.sleep(2)
+        assert document(database, id_)["transcribed_at"] is None
+        assert not chunk(database, id_).has_failed_before
+
+
+def test_two_workers_share_a_queue_without_doing_anything_twice(
+    database: Database, opus: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_chunks(database, 20, audio=opus)
+    with ScriptedServer(always()).running() as server:
+        workers = []
+        for name in ("one_1", "two_2"):
+            monkeypatch.setattr("stt.worker.worker.worker_id", lambda name=name: name)
+            workers.append(make_worker(database, server.url))
+        threads = [threading.Thread(target=worker.run) for worker in workers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sum(worker.stats.done for worker in workers) == 20
+    assert len(server.calls) == 20
+
+
+class OvertakenClaims(MongoClaims):
+    """Between this worker's page and its first claim, another worker claims that chunk."""
+
+    def __init__(self, database: Database, other: MongoClaims) -> None:
+        super().__init__(database, "late_3", ClaimRules())
+        self._other: MongoClaims | None = other
+
+    def claim(self, chunk: Chunk, claim_id: ObjectId | None = None) -> Claim | None:
+        other, self._other = self._other, None
+        if other is not None:
+            assert other.claim(chunk) is not None
+        return super().claim(chunk, claim_id)
+
+
+class TestMisses:
+    def test_a_miss_is_logged_in_the_line_that_people_grep_for(
+        self,
+        database: Database,
+        opus: bytes,
+        bob: MongoClaims,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        source_id = add_source(database)
+        taken, *others = add_chunks(database, 3, source_id=source_id, audio=opus)
+        with ScriptedServer(always()).running() as server, caplog.at_level(logging.INFO, "stt"):
+            settings = load_settings(
+                server_urls=(server.url,),
+                max_parallel_workers=1,
+                sequence_seconds=300,
+                required_empty_checks=1,
+            )
+            claims = OvertakenClaims(database, bob)
+            stats = Worker.at_database(database, settings, WorkOptions(), claims).run()
+        lines = [TextFormatter().format(record) for record in caplog.records]
+        [miss] = [line for line in lines if "already claimed" in line]
+        found = re.match(
+            r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  len (\d+) chunks  "
+            r"OriginalId ([0-9a-f]{24})  already claimed by another worker$",
+            miss,
+        )
+        assert found, miss
+        assert (found[1], found[2]) == ("3", str(source_id))
+        assert stats.counts["skipped"] == 1
+        assert document(database, taken)["processing_by"] == "bob_2"
+        assert all(document(database, id_)["transcribed_at"] for id_ in others)

@@ -1,0 +1,30 @@
+"""Read by schemathesis: no request of its waits for work, and many speak of what is there.
+
+CONTRACT_IDS, in JSON, says which recording, chunk and node there are.
+"""
+
+import json
+import os
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies
+
+from tests.support.whisper_stand_in import wav
+
+IDS = "CONTRACT_IDS"
+
+schemathesis.openapi.format("binary", strategies.just(wav(1.0)) | strategies.binary())
+
+
+@schemathesis.hook
+def before_call(
+    context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]
+) -> None:
+    """A long-poll is answered as well when it waits for nothing."""
+    if case.path in ("/tasks/next", "/tasks/pending"):
+        case.query = {**(case.query or {}), "wait": 0}
+    known = json.loads(os.environ.get(IDS, "{}"))
+    for name in case.path_parameters or {}:
+        if name in known and case.method != "DELETE":
+            case.path_parameters[name] = known[name]

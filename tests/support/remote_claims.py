@@ -1,0 +1,46 @@
+"""Claims through a coordinator, for tests that hold them against those at the database."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from stt.domain.claim import ClaimRules
+from stt.remote.client import CoordinatorLink
+from stt.remote.messages import NodeSettings, Rules
+from stt.remote.queue import RemoteQueue
+from stt.store.database import Database
+from tests.support.coordinator_app import PEOPLES_KEY, running_coordinator
+
+
+def node_settings(node_id: str, rules: ClaimRules) -> NodeSettings:
+    """What a coordinator with these rules tells a node of itself."""
+    told = Rules(
+        lease_seconds=rules.lease_seconds,
+        max_attempts=rules.max_attempts,
+        max_expirations=rules.max_expirations,
+        chunk_timeout_seconds=600,
+        heartbeat_seconds=30,
+    )
+    return NodeSettings(id=node_id, name=node_id, rules=told)
+
+
+@contextlib.contextmanager
+def remote_claims(
+    database: Database, rules: ClaimRules, data_dir: Path
+) -> Iterator[Callable[[str], RemoteQueue]]:
+    """The claims of any worker, by its name, through a coordinator before this database."""
+    numbers: dict[str, Any] = {
+        "lease_seconds": rules.lease_seconds,
+        "max_attempts": rules.max_attempts,
+        "max_expirations": rules.max_expirations,
+    }
+    with running_coordinator(database, data_dir, **numbers) as coordinator:
+        link = CoordinatorLink(coordinator.url, PEOPLES_KEY)
+
+        def claims_of(worker: str) -> RemoteQueue:
+            node = node_settings(worker.rpartition("_")[0], rules)
+            return RemoteQueue(link, node, worker, long_poll=False)
+
+        yield claims_of
+        link.close()
