@@ -31,7 +31,7 @@ Exit codes: 0 stopped · 2 usage · 3 configuration or port · 4 database unreac
 _MODULES = ("fastapi", "fastapi_offline", "prometheus_client", "python_multipart", "uvicorn",
             "websockets")  # fmt: skip
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def coordinator_command(
@@ -103,7 +103,7 @@ def coordinator_command(
 
 
 def _use_stored_key(access: Access, *, new_key: bool) -> None:
-    log.warning("STT_COORDINATOR_KEY is not set: the key of this database is used")
+    logger.warning("STT_COORDINATOR_KEY is not set: the key of this database is used")
     made = access.make_key(anew=new_key)
     if made is not None:
         say(f"Key for people, shown this once: {made}")

@@ -27,7 +27,7 @@ The same file twice is found, not doubled, and an ingest that broke off is taken
 stopped. A file that cannot be read gets one line, the others go on, and the exit code is 1.
 """
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def ingest_command(
@@ -73,7 +73,7 @@ def ingest_command(
         note("Nothing to ingest: no recordings in there.")
         raise typer.Exit(1)
     if endings.total() > 1:
-        log.info("%s", _summary(endings), extra={"plain": True, **endings})
+        logger.info("%s", _summary(endings), extra={"plain": True, **endings})
     if endings["failed"]:
         raise typer.Exit(1)
 
@@ -88,7 +88,7 @@ def _ingest_one(database: Database, path: Path, options: "IngestOptions") -> str
         note(f"Error: {error}")
         return "failed"
     source = ingested.source
-    log.info(
+    logger.info(
         "%s: %s, %s, %s, id %s",
         path,
         ingested.status,

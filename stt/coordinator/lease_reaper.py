@@ -8,7 +8,7 @@ from stt.domain.claim import ClaimRules
 from stt.errors import SttError
 from stt.store import claims
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 1.0
 _RETRY_SECONDS = 5.0
@@ -41,9 +41,9 @@ class Duties:
             except SttError as error:
                 wait = min(wait, _RETRY_SECONDS)
                 if not self._stop.is_set():
-                    log.warning("claims cannot be freed: %s", error)
+                    logger.warning("claims cannot be freed: %s", error)
             except Exception:  # whatever it is, the next round must come
-                log.exception("duties")
+                logger.exception("duties")
 
     def _recover(self) -> None:
         settings = self._coordinator.settings
@@ -51,4 +51,6 @@ class Duties:
         freed = claims.recover(self._coordinator.database, rules, rules.lease_seconds)
         for stale in freed:
             fate = "quarantined" if stale.quarantined else "pending again"
-            log.warning("claim of %s on chunk %s ran out: %s", stale.worker, stale.chunk_id, fate)
+            logger.warning(
+                "claim of %s on chunk %s ran out: %s", stale.worker, stale.chunk_id, fate
+            )

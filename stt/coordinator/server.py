@@ -22,18 +22,18 @@ _KEEP_ALIVE_SECONDS = 75
 """Longer than a node's pause between two requests, or its next would meet a closing door."""
 _LONGEST_SOCKET_MESSAGE = 1024 * 1024
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def serve(coordinator: Coordinator, sock: socket.socket) -> int:
     """Serves at this socket until told to stop; returns the exit code."""
     _send_faults_to(logging.getLogger("stt"))
     server = _Server(coordinator)
-    log.info("Listening on %s", _url(sock))
+    logger.info("Listening on %s", _url(sock))
     if coordinator.settings.public_url is not None:
-        log.info("Its address for others: %s", coordinator.settings.public_url)
+        logger.info("Its address for others: %s", coordinator.settings.public_url)
     if not _is_loopback(sock):
-        log.warning(
+        logger.warning(
             "Others can reach this address, and it speaks plain HTTP: on a network that is not"
             " yours alone, keys and recordings can be read on the way. Put a proxy with TLS in"
             " front of it, or a VPN around it"

@@ -68,6 +68,10 @@ class StaleClaim:
     claimed_at: datetime | None
     quarantined: bool
 
+    def __str__(self) -> str:
+        fate = "quarantined" if self.quarantined else "pending again"
+        return f"claim of {self.worker} on chunk {self.chunk_id} ran out: {fate}"
+
 
 class Claims(Protocol):
     """What a worker needs of the protocol; a second implementation may speak it over HTTP."""

@@ -48,7 +48,7 @@ _START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def is_installed() -> bool:
@@ -114,7 +114,7 @@ class EmbeddedServer:
                 raise self._unusable("it runs, but does not answer")
             time.sleep(_POLL_SECONDS)
         if _is_broken(url):
-            _log.warning("The embedded database has broken down and is started anew")
+            logger.warning("The embedded database has broken down and is started anew")
             self._stop()
             return self._start()
         return url
@@ -165,7 +165,7 @@ class EmbeddedServer:
         with self._log_path.open("wb" if is_long else "ab") as log, self._open_lock("server") as me:
             fcntl.flock(me, fcntl.LOCK_EX)
             log.seek(0, os.SEEK_END)
-            _log.debug("starting the embedded database in %s", self._folder)
+            logger.debug("starting the embedded database in %s", self._folder)
             self._process = subprocess.Popen(
                 command,
                 cwd=self._folder,

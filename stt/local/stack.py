@@ -25,7 +25,7 @@ _POLL_SECONDS = 0.05
 _SAY_SO_SECONDS = 10.0
 _STOP_SECONDS = 8.0
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -98,7 +98,7 @@ class _WhisperServer:
 
     def wait_until_ready(self) -> None:
         """However long it takes: the first use of a model downloads it."""
-        _log.info("Starting a whisper server")
+        logger.info("Starting a whisper server")
         say_so_at = time.monotonic() + _SAY_SO_SECONDS
         with requests.Session() as session:
             session.trust_env = False  # a proxy has no way to this machine's own address
@@ -107,7 +107,7 @@ class _WhisperServer:
                     self._reader.join(timeout=1)
                     raise self._start_error()
                 if time.monotonic() > say_so_at:
-                    _log.info("Waiting for the whisper server: %s", self._last_line())
+                    logger.info("Waiting for the whisper server: %s", self._last_line())
                     say_so_at += _SAY_SO_SECONDS
                 time.sleep(_POLL_SECONDS)
 
@@ -140,4 +140,4 @@ class _WhisperServer:
             line = raw.decode(errors="replace").rstrip()
             if line:
                 self._last_lines.append(line)
-                _log.debug("whisper server: %s", line)
+                logger.debug("whisper server: %s", line)

@@ -41,7 +41,7 @@ _NO_PROTOCOLS = {"protocol_whitelist": "none"}
 # A jump in the timestamps from here on is a hole in the track, below it is a muxer's rounding.
 _HOLE_SECONDS = 0.05
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def decode(data: bytes) -> Samples:
@@ -198,7 +198,7 @@ class AudioReader:
                 try:
                     frames = packet.decode()
                 except av.FFmpegError as error:
-                    _log.debug("cannot decode the packet at byte %s: %s", packet.pos, error)
+                    logger.debug("cannot decode the packet at byte %s: %s", packet.pos, error)
                     self.lost_seconds += seconds
                     yield seconds
                     continue
@@ -207,7 +207,7 @@ class AudioReader:
         except av.FFmpegError as error:
             # What the container itself cannot go past ends the track; who reads the file knows
             # how long it should have been.
-            _log.debug("cannot read past %.1f s: %s", self.end_seconds, error)
+            logger.debug("cannot read past %.1f s: %s", self.end_seconds, error)
             self.broke_off = True
 
     def _heard(self, frame: av.AudioFrame) -> av.AudioFrame:

@@ -40,7 +40,7 @@ _LONGEST_NAME = 500
 _NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # before: a clock that was never set
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def find_recordings(paths: Iterable[Path]) -> Iterator[Path]:
@@ -184,11 +184,11 @@ class Recording:
         if self._is_cut_off():
             raise BadAudio(f"truncated: it breaks off after {_clock(reader.end_seconds)}")
         if reader.lost_seconds:
-            _log.warning(
+            logger.warning(
                 "%s: %.2f s cannot be decoded; silence stands in", self._name, reader.lost_seconds
             )
         if reader.hole_seconds:
-            _log.info("%s: silence fills holes of %.2f s", self._name, reader.hole_seconds)
+            logger.info("%s: silence fills holes of %.2f s", self._name, reader.hole_seconds)
 
     def _has_frame_count(self) -> bool:
         """True if an MP3 says how long it is; for others, FFmpeg guesses from the file's size."""

@@ -46,7 +46,7 @@ from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
 from stt.worker.worker import Worker, WorkOptions
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
 _SERVER_LOOK_SECONDS = 5.0
@@ -160,7 +160,7 @@ class Node:
     def tell_page(self, url: str) -> None:
         """Where its page is, for `stt node status`."""
         self._presence.tell(page_url=url)
-        log.info("The node's page: %s", url)
+        logger.info("The node's page: %s", url)
 
     def fleet(self) -> dict[str, Any] | None:
         """The whole queue as the coordinator tells it, a few seconds old; None while it is away."""
@@ -221,7 +221,7 @@ class Node:
                     raise
                 self._set_phase("connecting", str(error))
                 if time.monotonic() >= remind_at:
-                    log.warning("Waits for the coordinator: %s", error)
+                    logger.warning("Waits for the coordinator: %s", error)
                     remind_at = time.monotonic() + _REMIND_SECONDS
                 time.sleep(rest_seconds * random.uniform(0.5, 1.0))
                 rest_seconds = min(rest_seconds * 2, _LONGEST_REST_SECONDS)
@@ -251,12 +251,12 @@ class Node:
         except ConfigError as error:
             if wish.model is None:  # it is for this machine's own settings to mend
                 raise
-            log.error("Cannot work as the coordinator wants: %s", error)
+            logger.error("Cannot work as the coordinator wants: %s", error)
             self._wait_for_another(wish, str(error), _CONFIG_REST_SECONDS)
         except ServerUnavailable as error:
             if not self._stays:
                 raise
-            log.warning("%s; tries again in %g s", error, _SERVER_REST_SECONDS)
+            logger.warning("%s; tries again in %g s", error, _SERVER_REST_SECONDS)
             self._wait_for_another(wish, str(error), _SERVER_REST_SECONDS)
         finally:
             self._server = None
@@ -305,10 +305,10 @@ class Node:
             if not is_told:
                 is_told = True
                 self._set_phase("paused", "a person has paused it at the coordinator")
-                log.info("Paused by the coordinator: waits until it is let to work again")
+                logger.info("Paused by the coordinator: waits until it is let to work again")
             self._is_over.wait(_LOOK_SECONDS)
         if is_told:
-            log.info("The coordinator lets this node work again")
+            logger.info("The coordinator lets this node work again")
         return wish
 
     def _wait_for_another(self, wish: Wish, why: str, seconds: float) -> None:
@@ -352,9 +352,9 @@ class Node:
             except KeyRejected as error:
                 self._removal = error
             except SttError as error:
-                log.debug("minder: %s", error)
+                logger.debug("minder: %s", error)
             except Exception:  # whatever it is, the node must not lose its minder
-                log.exception("minder")
+                logger.exception("minder")
 
     def _correct(self, worker: Worker) -> None:
         """Stops a worker that goes by what is no longer true."""

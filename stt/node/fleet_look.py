@@ -8,7 +8,7 @@ from typing import Any
 from stt.errors import SttError
 from stt.remote.client import CoordinatorLink
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _KEPT_SECONDS = 5.0
 
@@ -34,6 +34,6 @@ class FleetLook:
         try:
             told = self._link.ask("GET", "/status", timeout_seconds=_KEPT_SECONDS)
         except SttError as error:
-            log.debug("fleet: %s", error)
+            logger.debug("fleet: %s", error)
             return None
         return told if isinstance(told, dict) else None

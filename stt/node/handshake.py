@@ -11,7 +11,7 @@ from stt.node.instance_lock import Presence
 from stt.remote.client import CoordinatorLink
 from stt.remote.messages import NodeSettings, ReportWire
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def greet(link: CoordinatorLink, credentials: Credentials, report: ReportWire) -> NodeSettings:
@@ -26,9 +26,9 @@ def greet(link: CoordinatorLink, credentials: Credentials, report: ReportWire) -
         settings = NodeSettings.model_validate(link.ask("POST", f"{path}/heartbeat", body=report))
     except (ValidationError, KeyError, TypeError) as error:
         raise ConfigError(f"{link.url} does not answer like a coordinator") from error
-    log.info("Node %s works for %s", credentials.name, link.url)
+    logger.info("Node %s works for %s", credentials.name, link.url)
     if released:
-        log.info("Gave back %d chunk(s) that it held before it was started", released)
+        logger.info("Gave back %d chunk(s) that it held before it was started", released)
     return settings
 
 
@@ -49,14 +49,14 @@ def agree_on_name(
         if told.name != ours.name and presence.traces().known_name == ours.name:
             agreed = replace(ours, name=told.name)
             file.save(agreed)
-            log.info("This node is called %s now", told.name)
+            logger.info("This node is called %s now", told.name)
         elif told.name != ours.name:
             answer = link.ask("PATCH", f"/api/nodes/{told.id}", body={"name": ours.name})
-            log.info("The coordinator calls this node %s now", answer["name"])
+            logger.info("The coordinator calls this node %s now", answer["name"])
     except DatabaseUnavailable as error:
-        log.warning("The name is told at the next start: %s", error)
+        logger.warning("The name is told at the next start: %s", error)
     except SttError as error:
-        log.warning("The name stays as it is: %s", error)
+        logger.warning("The name stays as it is: %s", error)
     else:
         presence.tell(known_name=agreed.name)
     return agreed

@@ -21,7 +21,7 @@ from fastapi.responses import FileResponse
 from stt.errors import ConfigError
 from stt.node.agent import Node
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _NAMES = [_HOST, "localhost"]
@@ -84,7 +84,7 @@ def page(node: Node, port: int) -> Iterator[str]:
     with _listen(port) as listener:
         taken = listener.getsockname()[1]
         if taken != port and port:
-            log.info("Port %d is taken: the node's page is on port %d", port, taken)
+            logger.info("Port %d is taken: the node's page is on port %d", port, taken)
         config = uvicorn.Config(
             create_app(node),
             log_config=None,

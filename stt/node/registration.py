@@ -24,7 +24,7 @@ from stt.node.credentials import (
 from stt.node.instance_lock import Presence
 from stt.remote.client import CoordinatorLink
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Job = dict[str, Any]
 
@@ -136,7 +136,7 @@ def standing(file: CredentialsFile) -> Standing:
 
 def warn_if_unprotected(url: str) -> None:
     if goes_unprotected(url):
-        log.warning(
+        logger.warning(
             "%s is reached over a public network without TLS: whoever is on the way can read this"
             " node's key and the recordings. Use https://, or a VPN.",
             url,

@@ -28,7 +28,7 @@ from stt.remote.client import CoordinatorLink
 from stt.remote.messages import NodeSettings
 from stt.system.net import is_loopback
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 REMOVED = 4410
 TEST_SECONDS = 12.0
@@ -103,7 +103,7 @@ class Channel:
                 if closed.rcvd is not None and closed.rcvd.code == REMOVED:
                     self._listener.was_removed()
                     return
-                log.debug("channel: %s", closed)
+                logger.debug("channel: %s", closed)
             except InvalidStatus as refused:
                 # Something in between may answer 410 as well.
                 is_gone = refused.response.status_code == _GONE
@@ -114,7 +114,7 @@ class Channel:
             except (WebSocketException, OSError, ValueError) as error:
                 self._tell_once(str(error) or type(error).__name__)
             except Exception:  # whatever it is, the node works without
-                log.exception("channel")
+                logger.exception("channel")
             if time.monotonic() - opened_at > _LONGEST_REST_SECONDS:
                 rest_seconds = _SHORTEST_REST_SECONDS
             self._stop.wait(rest_seconds * random.uniform(0.5, 1.0))
@@ -123,7 +123,7 @@ class Channel:
     def _tell_once(self, reason: str) -> None:
         level = logging.DEBUG if self._was_told else logging.INFO
         self._was_told = True
-        log.log(
+        logger.log(
             level,
             "No live channel to the coordinator (%s): heartbeats do, tries again now and then",
             reason,

@@ -16,7 +16,7 @@ from stt.system.net import is_loopback
 from stt.whisper.canary import control_failure
 from stt.whisper.client import WhisperClient
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 3.0
 _KEPT_SECONDS = 30.0

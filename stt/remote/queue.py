@@ -42,7 +42,7 @@ from stt.remote.messages import (
     TranscriptWire,
 )
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -235,7 +235,7 @@ class RemoteQueue:
             self._failed_polls += 1
             if self._failed_polls >= _FAILED_POLLS:
                 self._long_polls = False
-                log.info("Long polls do not get through to %s: asks every 5 s", self._link.url)
+                logger.info("Long polls do not get through to %s: asks every 5 s", self._link.url)
             return answer
         self._failed_polls = 0
         return answer

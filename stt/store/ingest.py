@@ -50,7 +50,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,20}([-_][A-Za-z0-9]{1,8}){0,3}")
 Progress = Callable[[float, float | None], None]
 """Called with the seconds stored so far, and the seconds in all where the file tells."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def _register(
                     {"_id": source_id}, {"$set": fields, **now}, upsert=True
                 )
             except DuplicateKeyError:
-                _log.debug("%s: another ingest has just begun it", recording.path)
+                logger.debug("%s: another ingest has just begun it", recording.path)
             known = database.sources.find_one({"sha256": sha256})
     if known is None:
         raise _removed(recording.filename)

@@ -26,7 +26,7 @@ from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, translated
 from stt.store.search_query import BadQuery, Words
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _FIELDS = [
     "original_id", "index", "offset", "duration",
@@ -218,10 +218,10 @@ class Search:
             with pymongo.timeout(_INDEX_SECONDS):
                 self._db.chunks.create_indexes([_INDEX])
         except OperationFailure as error:  # this server has none, or not for this user
-            log.debug("no text index: %s", error)
+            logger.debug("no text index: %s", error)
             self._index = "none"
         except PyMongoError as error:
-            log.debug("no text index yet: %s", error)
+            logger.debug("no text index yet: %s", error)
             self._index = "unknown"
         else:
             self._index = "there"

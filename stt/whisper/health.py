@@ -11,7 +11,7 @@ from stt.whisper.canary import control_failure
 from stt.whisper.client import Readiness
 from stt.whisper.server_state import ServerRecord
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.1
 _LONGEST_BUSY_PROBE_SECONDS = 5.0
@@ -151,7 +151,7 @@ class ServerHealth:
                     self._is_waiting = True
                     self._tell_that_none_answers()
             elif is_news:
-                log.warning("Whisper server is away: %s", error)
+                logger.warning("Whisper server is away: %s", error)
 
     def _tell_that_none_answers(self) -> None:
         seconds = self._rules.give_up_seconds
@@ -159,7 +159,7 @@ class ServerHealth:
         if seconds is not None:
             end = f", gives up after {seconds / 60:g} min (--server-unreachable-minutes)"
         causes = "; ".join(str(self._ailing[server.url]) for server in self._servers)
-        log.warning("No whisper server answers (%s): waits, holds no chunk%s", causes, end)
+        logger.warning("No whisper server answers (%s): waits, holds no chunk%s", causes, end)
 
     def _is_broken(self, server: ServerRecord, failure: SttError) -> None:
         with self.lock:
@@ -167,7 +167,7 @@ class ServerHealth:
             server.failed(is_down=False)
             server.needs_control = True
             self._broken_in_a_row += 1
-            log.warning(
+            logger.warning(
                 "Whisper server %s fails even on a recording that any server can do"
                 " (%d in a row): %s",
                 server.url,
@@ -188,4 +188,4 @@ class ServerHealth:
             self._down_since = None
             self._is_waiting = False
             if self._ailing.pop(server.url, None) is not None:
-                log.info("Whisper server %s answers again", server.url)
+                logger.info("Whisper server %s answers again", server.url)

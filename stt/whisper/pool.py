@@ -23,7 +23,7 @@ from stt.whisper.client import Upload, WhisperClient
 from stt.whisper.health import PoolRules, ServerHealth, urls_of
 from stt.whisper.server_state import ServerRecord
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _PATIENCE_STEP_SECONDS = 0.5
 _MOST_BROKEN_OFF = 3

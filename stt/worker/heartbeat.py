@@ -12,7 +12,7 @@ from stt.domain.claim import Claim, Claims
 from stt.errors import ClaimLost, DatabaseUnavailable, SttError
 from stt.worker.outage import Outage
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 20.0
 """Between two reports of a worker, unless its lease is shorter than four times that."""
@@ -120,9 +120,9 @@ class Heartbeat:
                 self._outage.noticed(duty.name, error, asked_at)
         except SttError as error:
             self._outage.answered(duty.name)
-            log.warning("heartbeat: %s", error)
+            logger.warning("heartbeat: %s", error)
         except Exception:  # whatever it is, the claims of this worker must stay alive
-            log.exception("heartbeat")
+            logger.exception("heartbeat")
         else:
             self._outage.answered(duty.name)
         duty.due = time.monotonic() + wait
@@ -133,7 +133,7 @@ class Heartbeat:
         for entry in held:
             claim = entry.claim
             if time.monotonic() - entry.since > self._chunk_timeout_seconds:
-                log.warning("chunk %s is too long in work: its claim runs out", claim.chunk.id)
+                logger.warning("chunk %s is too long in work: its claim runs out", claim.chunk.id)
                 self.let_go(claim)
                 continue
             try:
@@ -141,11 +141,13 @@ class Heartbeat:
             except ClaimLost as lost:
                 # Ending a claim and renewing it may cross: then it is not held any more.
                 if claim in self.held():
-                    log.warning("%s", lost)
+                    logger.warning("%s", lost)
                     claim.trusted_until = 0.0
                     self.let_go(claim)
 
     def _recover(self) -> None:
         for stale in self._claims.recover():
             fate = "quarantined" if stale.quarantined else "pending again"
-            log.warning("claim of %s on chunk %s ran out: %s", stale.worker, stale.chunk_id, fate)
+            logger.warning(
+                "claim of %s on chunk %s ran out: %s", stale.worker, stale.chunk_id, fate
+            )

@@ -6,7 +6,7 @@ import time
 
 from stt.errors import DatabaseUnavailable
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Outage:
@@ -26,14 +26,14 @@ class Outage:
             self._since.setdefault(who, asked_at)
             self.error = error
         if is_news:
-            log.warning("%s: waiting for it", error)
+            logger.warning("%s: waiting for it", error)
 
     def answered(self, who: str) -> None:
         with self._lock:
             if self._since.pop(who, None) is None or self._since:
                 return
             self.error = None
-        log.info("The %s answers again", self._place)
+        logger.info("The %s answers again", self._place)
 
     @property
     def seconds(self) -> float:

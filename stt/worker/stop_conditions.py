@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
 """How often a worker that has nothing to do looks at the queue again, if nothing else says."""
@@ -48,12 +48,12 @@ class StopConditions:
         if wanted is None:
             if not self._has_said_empty:  # once: chunks of a stream come one by one
                 self._has_said_empty = True
-                log.info("The queue is empty: waits for chunks, looks every %g s", POLL_SECONDS)
+                logger.info("The queue is empty: waits for chunks, looks every %g s", POLL_SECONDS)
             return POLL_SECONDS
         self._empty_looks += 1
         wait = self._rules.empty_wait_seconds
         if self._empty_looks < wanted:
-            log.info(
+            logger.info(
                 "The queue is empty (%d of %d): looks again in %g s;"
                 " --required-empty-checks 1 ends at once",
                 self._empty_looks,

@@ -14,7 +14,7 @@ from stt.media.audio import SAMPLE_RATE, Samples, decode, encode_flac
 from stt.whisper.client import Upload
 from stt.whisper.pool import ServerPool
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Outcome = Transcript | ChunkError
 """How a chunk ended: with what was heard, or with the failure that counts against it."""
@@ -64,7 +64,7 @@ class Pipeline:
                 encoded = self._recordings.audio(claim.chunk)
                 part = Part(claim, decode(encoded), encoded)
             except ClaimLost as lost:  # a coordinator hands audio to the claim's holder alone
-                log.warning("%s", lost)
+                logger.warning("%s", lost)
                 continue
             except (BadAudio, DatabaseRefused) as error:  # the latter: it cannot even be read
                 settled.append((claim, error))
@@ -72,7 +72,7 @@ class Pipeline:
             except SttError:
                 raise
             except Exception as error:  # a decoder's odd failure is this chunk's, not the worker's
-                log.exception("chunk %s", claim.chunk.id)
+                logger.exception("chunk %s", claim.chunk.id)
                 settled.append((claim, BadAudio(f"decoding failed: {type(error).__name__}")))
                 continue
             if claim.chunk.duration is None:  # another program's: now it is known
@@ -101,7 +101,7 @@ class Pipeline:
                 yield from ((part.claim, error) for part in load.parts)
                 return
             count = len(load.parts)
-            log.warning("a sequence of %d chunks failed, each is tried alone: %s", count, error)
+            logger.warning("a sequence of %d chunks failed, each is tried alone: %s", count, error)
             for at, part in enumerate(load.parts):
                 may_start([p.claim for p in load.parts[at:]])  # their time in work starts anew
                 yield from self.transcribe(Load((part,), ()), may_start)

@@ -37,7 +37,7 @@ from stt.worker.stop_conditions import StopConditions, StopRules
 from stt.worker.transcriber import Pipeline
 from stt.worker.worker_thread import Lane, Shared, release_all
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 PLAIN = {"plain": True}
 """Marks log records that people grep for: printed as they are, without a time before them."""
@@ -142,14 +142,14 @@ class Worker:
         Raises the error that ended the run early, if one did, or GoAtOnce after a third signal;
         the stats hold all the same.
         """
-        log.info("Worker ID: %s", self.id, extra=PLAIN)
+        logger.info("Worker ID: %s", self.id, extra=PLAIN)
         pending = self._claims.count_pending(self._order)
         self.total = pending if self._options.limit is None else min(pending, self._options.limit)
-        log.info("Total pending chunks: %d", pending, extra=PLAIN)
+        logger.info("Total pending chunks: %d", pending, extra=PLAIN)
         slots = self._pool.tune(self._settings.parallel_limit)
-        log.info("Using %d parallel worker(s)", slots, extra=PLAIN)
+        logger.info("Using %d parallel worker(s)", slots, extra=PLAIN)
         for stale in self._claims.recover():
-            log.info("freed chunk %s from %s, silent too long", stale.chunk_id, stale.worker)
+            logger.info("freed chunk %s from %s, silent too long", stale.chunk_id, stale.worker)
         self._report()
         shared = self._shared()
         self._lanes = [Lane(shared, number) for number in range(slots + max(1, slots // 2))]
@@ -231,14 +231,14 @@ class Worker:
             is_over = not any(lane.is_alive() for lane in self._lanes)
             reason = self._reason_to_stop()
             if reason is not None and not self._is_stopping.is_set():
-                log.info("Stopping: %s", reason)
+                logger.info("Stopping: %s", reason)
                 if isinstance(self._fatal, SttError):
                     self._fatal.is_told = True
                 self._claims.hurry()
                 self._is_stopping.set()
             if self._signals and not told_how_to_go:
                 told_how_to_go = True
-                log.info("Finishing what is in flight. Once more (Ctrl-C) releases it and goes.")
+                logger.info("Finishing what is in flight. Once more (Ctrl-C) releases it and goes.")
             if (
                 self._signals > 1
                 or self._must_let_go
@@ -282,7 +282,7 @@ class Worker:
             results = self.results_to_write
             if results and not told:
                 told = results
-                log.info("Writing %d finished result(s); a third Ctrl-C drops them", results)
+                logger.info("Writing %d finished result(s); a third Ctrl-C drops them", results)
             is_ending = releasing.is_alive() or any(
                 lane.is_alive() and not lane.is_in_call for lane in self._lanes
             )
@@ -295,22 +295,22 @@ class Worker:
             time.sleep(_LOOK_SECONDS)
         self._goodbye_seconds = 0.0
         if releasing.is_alive():
-            log.warning("The database keeps silent: what is not released is left to its lease")
+            logger.warning("The database keeps silent: what is not released is left to its lease")
         if results := self.results_to_write:
-            log.warning(
+            logger.warning(
                 "%d finished result(s) dropped: done anew when their lease is over", results
             )
 
     def _release(self, claims: list[Claim]) -> None:
         released = release_all(self._claims, claims, self._is_over)
         if released and not self._is_over.is_set():
-            log.info("Released %d chunk(s) of unfinished calls", released)
+            logger.info("Released %d chunk(s) of unfinished calls", released)
 
     def _say_goodbye(self) -> None:
         patience_seconds = 0.0 if self._outage.error else self._goodbye_seconds
         self._wait_for(lambda: self._heartbeat.stop(patience_seconds), patience_seconds)
         self._is_over.set()
-        log.info("Completed processing. Stats: %s", self.stats.counts, extra=PLAIN)
+        logger.info("Completed processing. Stats: %s", self.stats.counts, extra=PLAIN)
         self._wait_for(lambda: self._report("stopped"), patience_seconds)
 
     def _wait_for(self, action: Callable[[], None], patience_seconds: float) -> None:
@@ -368,7 +368,7 @@ def _in_background(action: Callable[[], None]) -> threading.Thread:
         try:
             action()
         except SttError as error:
-            log.debug("%s", error)
+            logger.debug("%s", error)
 
     thread = threading.Thread(target=act, name="goodbye", daemon=True)
     thread.start()

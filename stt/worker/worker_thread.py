@@ -26,7 +26,7 @@ from stt.worker.stats import Stats
 from stt.worker.stop_conditions import StopConditions
 from stt.worker.transcriber import Outcome, Pipeline
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _DATABASE_RETRY_SECONDS = 1.0
 _GOODBYE_SECONDS = 5.0
@@ -147,7 +147,7 @@ class Lane(threading.Thread):
                 unspent -= self._settle(claim, outcome)
                 self._ended(claim)
         except ServerUnavailable as error:
-            log.debug("%s", error)  # the pool says it once, and the lane waits for a server
+            logger.debug("%s", error)  # the pool says it once, and the lane waits for a server
         finally:
             self._release_rest()
             self._shared.planner.ended(unspent=unspent)
@@ -187,7 +187,7 @@ class Lane(threading.Thread):
 
     def _log_miss(self, sequence: chunk.Sequence) -> None:
         self._shared.stats.add("skipped")
-        log.info(
+        logger.info(
             "len %d chunks  OriginalId %s  already claimed by another worker",
             len(sequence),
             sequence[0].source_id,
@@ -235,7 +235,7 @@ class Lane(threading.Thread):
             self._fail(claim, outcome)
         except ClaimLost as lost:
             self._shared.stats.add("skipped")
-            log.warning("%s: its result is dropped", lost)
+            logger.warning("%s: its result is dropped", lost)
             return False
         self._shared.stats.failed(claim.chunk.id)
         return True
@@ -246,15 +246,15 @@ class Lane(threading.Thread):
         try:
             shared.claims.fail(claim, outcome.kind, str(outcome), server=outcome.server)
         except DatabaseRefused as refused:
-            log.warning("chunk %s failed: %s", name, outcome)
+            logger.warning("chunk %s failed: %s", name, outcome)
             self._shun(failed, refused)
             release_all(shared.claims, [claim], shared.is_over)
         else:
             fate = _fate(failed.attempts + 1, shared.max_attempts)
-            log.warning("chunk %s failed, %s: %s", name, fate, outcome)
+            logger.warning("chunk %s failed, %s: %s", name, fate, outcome)
 
     def _shun(self, full: chunk.Chunk, refused: DatabaseRefused) -> None:
-        log.error("chunk %s cannot be written to, and is left alone: %s", full.id, refused)
+        logger.error("chunk %s cannot be written to, and is left alone: %s", full.id, refused)
         self._shared.planner.shun(full.id)
 
     def _ended(self, claim: Claim) -> None:
@@ -269,7 +269,7 @@ class Lane(threading.Thread):
             unwritten, self._results = len(self._results), []
             self._in_call = ()
         if unwritten and not self._shared.is_over.is_set():
-            log.warning("%d finished result(s) could not be written in time: dropped", unwritten)
+            logger.warning("%d finished result(s) could not be written in time: dropped", unwritten)
         for claim in rest:
             self._shared.heartbeat.let_go(claim)
             if self._shared.stop.is_set():  # who is told to go does not wait for the database
@@ -301,9 +301,9 @@ def release_all(
         except ClaimLost:
             pass
         except DatabaseRefused as error:
-            log.error("chunk %s is left to its lease: %s", claim.chunk.id, error)
+            logger.error("chunk %s is left to its lease: %s", claim.chunk.id, error)
         except DatabaseUnavailable as error:
             if not is_over.is_set():
-                log.warning("%d chunk(s) left to their lease: %s", len(held) - at, error)
+                logger.warning("%d chunk(s) left to their lease: %s", len(held) - at, error)
             break
     return released

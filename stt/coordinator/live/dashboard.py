@@ -28,7 +28,7 @@ from stt.coordinator.schemas.uploads import UploadOut
 from stt.coordinator.store.uploads import UploadLog
 from stt.errors import SttError
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _REPEAT_SECONDS = 10.0
@@ -102,7 +102,7 @@ class Dashboard:
             except SttError as error:
                 self._lose_sight(str(error))
             except Exception:  # whatever it is, the next look must come
-                log.exception("dashboard")
+                logger.exception("dashboard")
                 self._lose_sight("it failed")
             else:
                 self._messages.pop("away", None)
@@ -112,7 +112,7 @@ class Dashboard:
 
     def _lose_sight(self, reason: str) -> None:
         if "away" not in self._messages:
-            log.warning("pages see nothing new: %s", reason)
+            logger.warning("pages see nothing new: %s", reason)
             self._messages.clear()
             self._tell("away", _AWAY, None)
 

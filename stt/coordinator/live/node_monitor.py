@@ -19,7 +19,7 @@ from stt.errors import SttError
 from stt.remote.messages import NodeSettings
 from stt.store.workers import Fleet
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _LOOKS_PER_CLAIMS_LOOK = 3
@@ -89,10 +89,10 @@ class NodeWatch:
                 seen = await run_in_threadpool(self._look, chunk_ids)
             except SttError as error:
                 if not is_away:
-                    log.warning("nodes hear nothing new: %s", error)
+                    logger.warning("nodes hear nothing new: %s", error)
                 is_away = True
             except Exception:  # whatever it is, the next look must come
-                log.exception("node watch")
+                logger.exception("node watch")
             else:
                 looks, is_away = looks + 1, False
                 if self._next is not None and not self._next.done():

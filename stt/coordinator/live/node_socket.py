@@ -35,7 +35,7 @@ from stt.domain.node import Job, NodeTest, clean_text
 from stt.errors import NotFound, SttError
 from stt.remote.messages import Id, NodeSettings
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 REMOVED = 4410
 _NOT_UNDERSTOOD = 1008
@@ -111,7 +111,7 @@ class NodeChannel:
             try:
                 await self._hear(text)
             except ValueError as error:
-                log.warning("node %s: %s", self._node.id, _reason(error))
+                logger.warning("node %s: %s", self._node.id, _reason(error))
                 await self._socket.close(_NOT_UNDERSTOOD, _reason(error))
                 return
 
@@ -202,7 +202,7 @@ class NodeChannel:
                         self._registry.set_jobs, self._node.id, self._channel, jobs
                     )
                 except SttError as error:
-                    log.debug("node %s: %s", self._node.id, error)
+                    logger.debug("node %s: %s", self._node.id, error)
                     self._has_news.set()
                 else:
                     written, written_at = chunk_ids, time.monotonic()

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stt.coordinator.authenticator import Person, address_of
 from stt.coordinator.store.nodes import Node
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST_PATH = 200
@@ -49,7 +49,7 @@ class AccessLog:
             level = logging.WARNING
         elif status >= 400 or not (isinstance(asking, Node) or scope["method"] in _SAFE_METHODS):
             level = logging.INFO
-        log.log(
+        logger.log(
             level,
             "%s %s %s %d in %.0f ms, request %s",
             _name(scope, asking),

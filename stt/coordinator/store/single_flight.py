@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from stt.errors import DatabaseUnavailable, SttError
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class SharedLook(Generic[T]):
         except SttError as reason:
             error = reason
         except Exception as reason:
-            log.exception("a look at the database failed")
+            logger.exception("a look at the database failed")
             error = reason
         ended_at = time.monotonic()
         rest = max(self._rest_seconds, self._rest_factor * (ended_at - began_at))

@@ -40,7 +40,7 @@ _GOODBYE_SECONDS = 10.0
 _MAX_TRIES = 5
 """So many processes may end over a file, without getting on with it, before it is given up."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class _Stopped(Exception):
@@ -126,9 +126,9 @@ class Intake:
                 if self._take_one():
                     continue
             except DatabaseUnavailable as error:
-                log.warning("Uploads wait: %s", error)
+                logger.warning("Uploads wait: %s", error)
             except Exception:  # whatever it is, the others must go on
-                log.exception("uploads")
+                logger.exception("uploads")
             self._news.acquire(timeout=_LOOK_SECONDS)
 
     def _take_one(self) -> bool:
@@ -151,7 +151,7 @@ class Intake:
         """True if it was cut, for however long that took."""
         if record.state == "receiving" or not file.exists:
             if record.is_open:
-                log.warning("Upload %s (%s) broke off", record.id, record.filename)
+                logger.warning("Upload %s (%s) broke off", record.id, record.filename)
                 self.log.failed(record.id, BROKE_OFF)
             file.remove()
             return False
@@ -160,7 +160,7 @@ class Intake:
         try:
             self._cut(record, file)
         except _Stopped:
-            log.info("Upload %s (%s) is left to the next start", record.id, record.filename)
+            logger.info("Upload %s (%s) is left to the next start", record.id, record.filename)
             self.log.cutting(record.id, tries=0)
         finally:
             with self._lock:
@@ -190,12 +190,12 @@ class Intake:
             except SttError as error:
                 self.log.failed(record.id, str(error))
             except Exception as error:
-                log.exception("upload %s (%s)", record.id, record.filename)
+                logger.exception("upload %s (%s)", record.id, record.filename)
                 self.log.failed(record.id, f"It could not be cut: {type(error).__name__}.")
             else:
                 source, is_known = ingested.source, ingested.status == "already there"
                 self.log.done(record.id, source.id, source.duration, is_known=is_known)
-                log.info("Upload %s (%s): %s", record.id, record.filename, ingested.status)
+                logger.info("Upload %s (%s): %s", record.id, record.filename, ingested.status)
         file.remove()
         self.log.forget(record.id)
 
@@ -284,14 +284,14 @@ class Incoming:
             self._intake.log.failed(self.id, reason)
             self._intake.log.forget(self.id)
         except (OSError, SttError) as error:  # the next look at the spool sees to it
-            log.warning("Upload %s broke off: %s", self.id, error)
+            logger.warning("Upload %s broke off: %s", self.id, error)
 
     def _tell(self, change: Callable[[UploadLog], bool]) -> None:
         try:
             if not change(self._intake.log):
                 raise _cancelled()
         except DatabaseUnavailable as error:  # the upload itself does not need it yet
-            log.warning("Upload %s goes on: %s", self.id, error)
+            logger.warning("Upload %s goes on: %s", self.id, error)
             self._told_at = time.monotonic() + _OUTAGE_SECONDS
 
 
