@@ -50,7 +50,4 @@ class Duties:
         rules = ClaimRules(settings.lease_seconds, settings.max_attempts, settings.max_expirations)
         freed = claims.recover(self._coordinator.database, rules, rules.lease_seconds)
         for stale in freed:
-            fate = "quarantined" if stale.quarantined else "pending again"
-            logger.warning(
-                "claim of %s on chunk %s ran out: %s", stale.worker, stale.chunk_id, fate
-            )
+            logger.warning("%s", stale)

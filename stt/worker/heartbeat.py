@@ -147,7 +147,4 @@ class Heartbeat:
 
     def _recover(self) -> None:
         for stale in self._claims.recover():
-            fate = "quarantined" if stale.quarantined else "pending again"
-            logger.warning(
-                "claim of %s on chunk %s ran out: %s", stale.worker, stale.chunk_id, fate
-            )
+            logger.warning("%s", stale)

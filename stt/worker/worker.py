@@ -149,7 +149,7 @@ class Worker:
         slots = self._pool.tune(self._settings.parallel_limit)
         logger.info("Using %d parallel worker(s)", slots, extra=PLAIN)
         for stale in self._claims.recover():
-            logger.info("freed chunk %s from %s, silent too long", stale.chunk_id, stale.worker)
+            logger.warning("%s", stale)
         self._report()
         shared = self._shared()
         self._lanes = [Lane(shared, number) for number in range(slots + max(1, slots // 2))]
