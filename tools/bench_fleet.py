@@ -159,12 +159,12 @@ def work(mongo_url: str, name: str, server_url: str, on_nx: bool, latencies: Any
 def seed(database: Database, count: int) -> None:
     """Pending chunks of one second each, complete documents as ingest writes them."""
     audio = encode_opus(np.zeros(SAMPLE_RATE, np.int16))
-    source_id = ObjectId()
+    recording_id = ObjectId()
     empty = dict.fromkeys(
         ("processing_by", "claimed_at", "claim_id", "transcribed_at", "failed_at", "not_before")
     )
     documents: list[dict[str, Any]] = [
-        {"_id": ObjectId(), "original_id": source_id, "index": index, "start": EPOCH,
+        {"_id": ObjectId(), "original_id": recording_id, "index": index, "start": EPOCH,
          "offset": float(index), "duration": 1.0, "format": "opus", "priority": 0,
          "attempts": 0, "expirations": 0, "errors": [], **empty}
         for index in range(count)

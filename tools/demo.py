@@ -18,12 +18,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from stt.domain.chunk import Source
+from stt.domain.chunk import Recording
 from stt.errors import SttError
 from stt.local.stack import local_server, open_database
 from stt.settings import Settings
 from stt.store.database import Database
-from stt.store.recordings import Sources
+from stt.store.recordings import MongoRecordings
 from stt.store.status import StateCounts, queue_status
 from stt.system.signals import on_signals
 from stt.transcripts.files import file_name
@@ -194,13 +194,16 @@ def _run(demo: Demo, model: str) -> int:
 def _print_transcripts(demo: Demo, database: Database) -> WordErrors:
     print(f"\n  {'sample':<22} {'length':>7} {'wrong':>6}  text")
     total = WordErrors()
-    for source in sorted(Sources(database).all(), key=lambda source: source.filename):
-        heard = (demo.exports / file_name(source, "txt")).read_text()
-        truth = (demo.samples / source.filename).with_suffix(".txt").read_text()
+    for recording in sorted(
+        MongoRecordings(database).all(), key=lambda recording: recording.filename
+    ):
+        heard = (demo.exports / file_name(recording, "txt")).read_text()
+        truth = (demo.samples / recording.filename).with_suffix(".txt").read_text()
         errors = word_errors(truth, heard)
         total += errors
         text = " ".join(heard.split()) or "(nothing was said)"
-        print(f"  {source.filename:<22} {_length(source):>7} {errors.rate:>6.1%}  {_short(text)}")
+        name, length = recording.filename, _length(recording)
+        print(f"  {name:<22} {length:>7} {errors.rate:>6.1%}  {_short(text)}")
     return total
 
 
@@ -222,8 +225,8 @@ def _bar(counts: StateCounts) -> str:
     return f"[{'#' * filled}{'.' * (30 - filled)}] {ended:>3} of {counts.total} chunks"
 
 
-def _length(source: Source) -> str:
-    minutes, seconds = divmod(round(source.duration or 0.0), 60)
+def _length(recording: Recording) -> str:
+    minutes, seconds = divmod(round(recording.duration or 0.0), 60)
     return f"{minutes}:{seconds:02d}"
 
 

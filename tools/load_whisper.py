@@ -38,7 +38,7 @@ if __name__ == "__main__":  # run as a script: its own folder is on the path, an
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from stt.errors import RecordingError
-from stt.media.recording import Recording, find_recordings
+from stt.media.recording import RecordingFile, find_recordings
 from tools.bench_lab.callers import Call, CallFailed, Clip, Hopeless, Measured, run
 from tools.bench_lab.health import HealthWatch
 
@@ -222,7 +222,7 @@ def _key(flag: str | None, parser: argparse.ArgumentParser) -> str | None:
 
 def _measured_clip(path: Path) -> Clip:
     """Raises RecordingError."""
-    with Recording(path) as recording:
+    with RecordingFile(path) as recording:
         seconds = recording.declared_seconds
         if not seconds:
             seconds = sum(len(block) for block in recording.blocks()) / 16_000

@@ -11,7 +11,7 @@ from stt.cli.options import (
     DataDir,
     MongoUrl,
     chunk_ids,
-    find_source,
+    find_recording,
     open_database,
     settings_of,
 )
@@ -39,8 +39,9 @@ def retry_command(
     chunks: Annotated[
         list[str] | None, typer.Argument(metavar="CHUNK", help="Ids of chunks; all if none.")
     ] = None,
-    source: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Only those of this recording.")
+    recording: Annotated[
+        str | None,
+        typer.Option("--source", metavar="RECORDING", help="Only those of this recording."),
     ] = None,
     mongo_url: MongoUrl = None,
     database_name: DatabaseName = None,
@@ -50,8 +51,8 @@ def retry_command(
     ids = chunk_ids(chunks or [])
     settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
     with open_database(settings) as database:
-        source_id = find_source(database, source).id if source is not None else None
-        count = claims.retry(database, ids, source_id)
+        recording_id = find_recording(database, recording).id if recording is not None else None
+        count = claims.retry(database, ids, recording_id)
     _tell(count, len(set(ids)), "pending again", "failed", "No chunk has failed")
 
 

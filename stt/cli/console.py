@@ -27,7 +27,7 @@ from rich.text import Text
 from stt.cli.formatting import clock, json_text, local_time, plural, printable, span
 from stt.cli.log_lines import JsonFormatter, TextFormatter
 from stt.store.search import Hit
-from stt.store.status import FailedChunk, QueueStatus, SourceProgress
+from stt.store.status import FailedChunk, QueueStatus, RecordingProgress
 from stt.store.workers import FleetMember
 
 LogFormat = Literal["auto", "text", "json"]
@@ -254,7 +254,7 @@ def status_screen(status: QueueStatus, members: Iterable[FleetMember], where: st
         return Group(*parts, "The queue is empty. Put recordings in with: stt ingest PATH…")
     parts += [_counts_table(status), "", _outlook(status, alive)]
     if status.sources:
-        parts += ["", *_sources_table(status.sources)]
+        parts += ["", *_recordings_table(status.sources)]
     if status.resting_chunks:
         more = status.resting - len(status.resting_chunks)
         parts += ["", *_failures("Resting after a failure", status.resting_chunks, more)]
@@ -298,22 +298,22 @@ def _outlook(status: QueueStatus, alive: int) -> Text:
     return Text(" · ".join(facts))
 
 
-def _sources_table(sources: Iterable[SourceProgress]) -> list[Screen]:
+def _recordings_table(recordings: Iterable[RecordingProgress]) -> list[Screen]:
     """Unfinished ones first; of many, those that one most likely looks for."""
-    latest = list(sources)[::-1]
+    latest = list(recordings)[::-1]
     latest.sort(key=lambda s: s.counts.open == 0 and not s.is_ingesting)
-    table = _table("Source", ">Length", ">Chunks", ">Done", ">Failed", "Id", "")
-    for source in latest[:_SOURCES_SHOWN]:
-        counts = source.counts
+    table = _table("Recording", ">Length", ">Chunks", ">Done", ">Failed", "Id", "")
+    for recording in latest[:_SOURCES_SHOWN]:
+        counts = recording.counts
         share = f"{100 * counts.transcribed // counts.total} %" if counts.total else "—"
         table.add_row(
-            Text(printable(source.filename)),
-            "—" if source.duration_seconds is None else clock(source.duration_seconds),
+            Text(printable(recording.filename)),
+            "—" if recording.duration_seconds is None else clock(recording.duration_seconds),
             str(counts.total),
             share,
             Text(str(counts.failed or ""), style="red"),
-            Text(printable(str(source.id or "")), style="dim"),
-            "being ingested" if source.is_ingesting else "",
+            Text(printable(str(recording.id or "")), style="dim"),
+            "being ingested" if recording.is_ingesting else "",
         )
     more = len(latest) - _SOURCES_SHOWN
     return (
@@ -362,10 +362,10 @@ def workers_table(members: Iterable[FleetMember]) -> Screen:
 def hits_screen(hits: Iterable[Hit], words: re.Pattern[str]) -> Screen:
     """The whole of `stt search`: a heading for each recording, and a line for each place."""
     lines: list[RenderableType] = []
-    source: object = None
+    recording: object = None
     for hit in hits:
-        if not lines or hit.source_id != source:
-            source = hit.source_id
+        if not lines or hit.recording_id != recording:
+            recording = hit.recording_id
             name = printable(hit.filename) or "(no source)"
             lines += [*([""] if lines else []), Text(name, style="bold")]
         text = Text(printable(hit.text))
@@ -379,7 +379,7 @@ def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
         is_number = heading.startswith(">")
-        is_long = heading in ("Source", "Server")
+        is_long = heading in ("Recording", "Server")
         table.add_column(
             heading.removeprefix(">"),
             justify="right" if is_number else "left",

@@ -13,13 +13,13 @@ from stt.cli.options import (
     DatabaseName,
     DataDir,
     MongoUrl,
-    find_source,
+    find_recording,
     open_database,
     settings_of,
 )
-from stt.domain.chunk import Source
+from stt.domain.chunk import Recording
 from stt.store.export import FORMATS, Export
-from stt.store.recordings import Sources
+from stt.store.recordings import MongoRecordings
 from stt.transcripts.files import file_names, save
 
 EXAMPLES = """\b
@@ -51,7 +51,7 @@ def export_command(
         str,
         typer.Option("--output", "-o", metavar="WHERE", help="A file, a folder, or - for stdout."),
     ] = "-",
-    all_sources: Annotated[
+    all_recordings: Annotated[
         bool, typer.Option("--all", help="Every source; needs a folder as --output.")
     ] = False,
     require_complete: Annotated[
@@ -63,8 +63,8 @@ def export_command(
     data_dir: DataDir = None,
 ) -> None:
     """Write the transcript of a recording."""
-    is_many = all_sources or len(names or ()) > 1
-    if bool(names) == all_sources:
+    is_many = all_recordings or len(names or ()) > 1
+    if bool(names) == all_recordings:
         raise typer.BadParameter("Name a source, or say --all.")
     if is_many and not _is_folder(output):
         raise typer.BadParameter("Several sources need a folder: --output FOLDER/")
@@ -72,12 +72,12 @@ def export_command(
     settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
     incomplete = 0
     with open_database(settings) as database:
-        if all_sources:
-            sources = list(Sources(database).all())
+        if all_recordings:
+            recordings = list(MongoRecordings(database).all())
         else:
-            sources = [find_source(database, name) for name in names or ()]
-        for source, target in zip(sources, _targets(sources, chosen, output), strict=True):
-            export = Export(database, source)
+            recordings = [find_recording(database, name) for name in names or ()]
+        for recording, target in zip(recordings, _targets(recordings, chosen, output), strict=True):
+            export = Export(database, recording)
             if export.heading.is_partial:
                 note(_warning(export))
                 incomplete += require_complete
@@ -104,11 +104,11 @@ def _is_folder(output: str) -> bool:
     return output != "-" and (output.endswith(("/", "\\")) or os.path.isdir(output))  # noqa: PTH112
 
 
-def _targets(sources: Sequence[Source], format_name: str, output: str) -> list[Path | None]:
+def _targets(recordings: Sequence[Recording], format_name: str, output: str) -> list[Path | None]:
     """Where each goes, None for stdout."""
     if not _is_folder(output):
-        return [None if output == "-" else Path(output)] * len(sources)
-    return [Path(output) / name for name in file_names(sources, format_name)]
+        return [None if output == "-" else Path(output)] * len(recordings)
+    return [Path(output) / name for name in file_names(recordings, format_name)]
 
 
 def _write(pieces: Iterable[str], target: Path | None) -> None:

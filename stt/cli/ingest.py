@@ -87,15 +87,15 @@ def _ingest_one(database: Database, path: Path, options: "IngestOptions") -> str
     except RecordingError as error:
         note(f"Error: {error}")
         return "failed"
-    source = ingested.source
+    recording = ingested.recording
     logger.info(
         "%s: %s, %s, %s, id %s",
         path,
         ingested.status,
         plural(ingested.chunks, "chunk"),
-        clock(source.duration or 0.0),
-        source.id,
-        extra={"plain": True, "source": source.id, "chunks": ingested.chunks},
+        clock(recording.duration or 0.0),
+        recording.id,
+        extra={"plain": True, "source": recording.id, "chunks": ingested.chunks},
     )
     return ingested.status
 

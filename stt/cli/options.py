@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 from bson import ObjectId
 
-from stt.domain.chunk import Source
+from stt.domain.chunk import Recording
 from stt.errors import Ambiguous, NotFound
 from stt.settings import Settings, load_settings
 from stt.store.database import Database
 from stt.store.export import has_chunks
-from stt.store.recordings import Sources
+from stt.store.recordings import MongoRecordings
 
 MongoUrl = Annotated[
     str | None,
@@ -71,20 +71,20 @@ def open_database(settings: Settings) -> Iterator[Database]:
         yield database
 
 
-def find_source(database: Database, name: str) -> Source:
+def find_recording(database: Database, name: str) -> Recording:
     """The source with this id, file name, or path to such a file. Raises NotFound with advice."""
-    sources = Sources(database)
+    recordings = MongoRecordings(database)
     try:
-        return sources.find(name)
+        return recordings.find(name)
     except Ambiguous:
         raise
     except NotFound:
         if ObjectId.is_valid(name) and has_chunks(database, ObjectId(name)):
-            return Source(ObjectId(name), filename=name)
+            return Recording(ObjectId(name), filename=name)
     file_name = Path(name).name
     if file_name not in (name, ""):
-        return find_source(database, file_name)
-    known = {source.filename for source in sources.all()}
+        return find_recording(database, file_name)
+    known = {recording.filename for recording in recordings.all()}
     near = get_close_matches(name, known, n=3) or sorted(
         candidate for candidate in known if name.casefold() in candidate.casefold()
     )

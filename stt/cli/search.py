@@ -10,7 +10,7 @@ from stt.cli.options import (
     DatabaseName,
     DataDir,
     MongoUrl,
-    find_source,
+    find_recording,
     open_database,
     settings_of,
 )
@@ -34,8 +34,8 @@ _TIMEOUT_SECONDS = 300.0
 def search_command(
     ctx: typer.Context,
     words: Annotated[list[str], typer.Argument(metavar="WORDS", help="What was said.")],
-    source: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Only in this recording.")
+    recording: Annotated[
+        str | None, typer.Option("--source", metavar="RECORDING", help="Only in this recording.")
     ] = None,
     limit: Annotated[
         int, typer.Option(min=1, max=100_000, metavar="N", help="At most so many places.")
@@ -52,9 +52,9 @@ def search_command(
         raise typer.BadParameter(str(error)) from error
     settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
     with open_database(settings) as database:
-        source_id = find_source(database, source).id if source is not None else None
+        recording_id = find_recording(database, recording).id if recording is not None else None
         page = Search(database).find(
-            wanted, limit=limit, source_id=source_id, timeout_seconds=_TIMEOUT_SECONDS
+            wanted, limit=limit, recording_id=recording_id, timeout_seconds=_TIMEOUT_SECONDS
         )
     if as_json:
         show_json([_described(hit) for hit in page.hits])
@@ -70,7 +70,7 @@ def search_command(
 
 def _described(hit: Hit) -> dict[str, object]:
     return {
-        "source_id": hit.source_id,
+        "source_id": hit.recording_id,
         "filename": hit.filename,
         "chunk_id": str(hit.chunk_id),
         "start": hit.start,

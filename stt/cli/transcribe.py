@@ -13,7 +13,7 @@ import typer
 from stt.cli.console import Progress, live_progress, note, recording_progress, setup_logging
 from stt.cli.formatting import plural, span
 from stt.cli.options import DatabaseName, DataDir, MongoUrl, open_database, settings_of
-from stt.domain.chunk import Source
+from stt.domain.chunk import Recording
 from stt.errors import RecordingError
 from stt.settings import Settings
 from stt.store.database import Database
@@ -50,7 +50,7 @@ class _Job:
     """A recording that was asked for, and the source that it became."""
 
     path: Path
-    source: Source
+    recording: Recording
 
 
 def transcribe_command(
@@ -104,7 +104,7 @@ def transcribe_command(
         jobs, refused = _ingest(database, files, language, prompt)
         if format_name not in _STREAMABLE and output is None and len(jobs) > 1:
             raise typer.BadParameter(f"Several recordings as {format_name} need --output DIR.")
-        _work(database, settings, [job.source for job in jobs])
+        _work(database, settings, [job.recording for job in jobs])
         partial = _deliver(database, jobs, format_name, output)
     if refused or partial or not jobs:
         raise typer.Exit(1)
@@ -140,35 +140,35 @@ def _ingest(
     for path in find_recordings(files):
         try:
             with recording_progress(path.name) as progress:
-                source = ingest(database, path, options, progress).source
+                recording = ingest(database, path, options, progress).recording
         except RecordingError as error:
             note(f"Error: {error}")
             refused += 1
             continue
-        if source.id not in {job.source.id for job in jobs}:
-            jobs.append(_Job(path, source))
+        if recording.id not in {job.recording.id for job in jobs}:
+            jobs.append(_Job(path, recording))
     if not jobs and not refused:
         note("Nothing to transcribe: no recordings in there.")
     return jobs, refused
 
 
-def _work(database: Database, settings: Settings, sources: Sequence[Source]) -> None:
+def _work(database: Database, settings: Settings, recordings: Sequence[Recording]) -> None:
     """Returns when every chunk of these sources has ended, here or on another machine."""
-    if not any(_open_chunks(database, source) for source in sources):
+    if not any(_open_chunks(database, recording) for recording in recordings):
         return
     # What ends or keeps a worker of the fleet is not meant for this run: it has its own end.
     own_end = {"required_empty_checks": 1, "max_minutes": None, "persistent": False}
     with _server(settings.model_copy(update=own_end)) as with_server:
-        _run_worker(database, with_server, sources)
+        _run_worker(database, with_server, recordings)
         waiting_for = 0
-        while any(_open_chunks(database, source) for source in sources):
+        while any(_open_chunks(database, recording) for recording in recordings):
             queue = queue_status(database, settings.lease_seconds)
-            ids = {source.id for source in sources}
+            ids = {recording.id for recording in recordings}
             mine = [progress.counts for progress in queue.sources if progress.id in ids]
             if not any(counts.open for counts in mine):
                 return  # somebody took chunks out of the queue
             if any(counts.pending for counts in mine) or queue.stale:
-                _run_worker(database, with_server, sources)
+                _run_worker(database, with_server, recordings)
                 continue
             held = sum(counts.processing for counts in mine)
             if held != waiting_for:
@@ -180,8 +180,8 @@ def _work(database: Database, settings: Settings, sources: Sequence[Source]) -> 
             time.sleep(_POLL_SECONDS)
 
 
-def _open_chunks(database: Database, source: Source) -> int:
-    export = Export(database, source)
+def _open_chunks(database: Database, recording: Recording) -> int:
+    export = Export(database, recording)
     return len(export.heading.missing_chunks) - export.failed_chunks
 
 
@@ -199,10 +199,10 @@ def _server(settings: Settings) -> Iterator[Settings]:
         yield settings.model_copy(update={"server_urls": (url,), "model": None})
 
 
-def _run_worker(database: Database, settings: Settings, sources: Sequence[Source]) -> None:
+def _run_worker(database: Database, settings: Settings, recordings: Sequence[Recording]) -> None:
     from stt.worker.worker import Worker, WorkOptions
 
-    options = WorkOptions(sources=tuple(source.id for source in sources))
+    options = WorkOptions(recordings=tuple(recording.id for recording in recordings))
     worker = Worker.at_database(database, settings, options)
 
     def snapshot() -> Progress:
@@ -222,7 +222,7 @@ def _deliver(
     partial = 0
     taken: set[str] = set()
     for job in jobs:
-        export = Export(database, job.source)
+        export = Export(database, job.recording)
         if export.heading.is_partial:
             partial += 1
             reason = f"{export.heading.partial_notice}. `stt status` says why."
@@ -232,9 +232,9 @@ def _deliver(
             _print(chain([title], export.pieces(format_name)))
             continue
         # The database may know the same recording under another name.
-        name = file_name(replace(job.source, filename=job.path.name), format_name)
+        name = file_name(replace(job.recording, filename=job.path.name), format_name)
         if name.casefold() in taken:
-            name = f"{Path(name).stem}_{job.source.id}.{format_name}"
+            name = f"{Path(name).stem}_{job.recording.id}.{format_name}"
         taken.add(name.casefold())
         save(export.pieces(format_name), output / name)
         note(f"Wrote {output / name}")

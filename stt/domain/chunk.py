@@ -29,7 +29,7 @@ class Chunk:
     """
 
     id: ObjectId
-    source_id: ObjectId | None
+    recording_id: ObjectId | None
     index: int
     start: datetime | None = None
     offset: float | None = None
@@ -48,7 +48,7 @@ class Chunk:
         vad = document.get("vad")
         return cls(
             id=document["_id"],
-            source_id=_hashable(document.get("original_id")),
+            recording_id=_hashable(document.get("original_id")),
             index=count_of(document.get("index")),
             start=_time(document.get("start")),
             offset=_number(document.get("offset")),
@@ -77,9 +77,9 @@ class Chunk:
         return ASSUMED_SECONDS if self.duration is None else self.duration
 
 
-def chunk_id(source_id: ObjectId, index: int) -> ObjectId:
+def chunk_id(recording_id: ObjectId, index: int) -> ObjectId:
     """The id that `stt` itself gives a chunk, so that a piece that is cut twice is one chunk."""
-    return ObjectId(hashlib.sha256(f"{source_id} {index}".encode()).digest()[:12])
+    return ObjectId(hashlib.sha256(f"{recording_id} {index}".encode()).digest()[:12])
 
 
 Sequence = tuple[Chunk, ...]
@@ -113,8 +113,8 @@ def sequences(chunks: Iterable[Chunk], max_seconds: float, max_chunks: int) -> l
 
 def _follows(chunk: Chunk, last: Chunk) -> bool:
     return (
-        chunk.source_id is not None
-        and chunk.source_id == last.source_id
+        chunk.recording_id is not None
+        and chunk.recording_id == last.recording_id
         and chunk.index == last.index + 1
         and not chunk.has_failed_before
         and not last.has_failed_before
@@ -122,7 +122,7 @@ def _follows(chunk: Chunk, last: Chunk) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Recording:
     """One recording as `source_files` knows it; `duration` in seconds.
 
     `ingested_at` is None while its chunks are still being cut. `model`: the one that a person
@@ -140,7 +140,7 @@ class Source:
     model: str | None = None
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> "Source":
+    def from_document(cls, document: Mapping[str, Any]) -> "Recording":
         return cls(
             id=document["_id"],
             filename=str(document.get("filename") or document["_id"]),

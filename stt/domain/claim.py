@@ -44,7 +44,7 @@ class Order:
     """Which pending chunks are wanted, and which first: all sources' unless some are named."""
 
     newest_first: bool = False
-    sources: tuple[ObjectId, ...] = ()
+    recordings: tuple[ObjectId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from stt.domain.chunk import Chunk, Source
+from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Claims
 
 
@@ -28,7 +28,7 @@ class WorkerReport:
 class Recordings(Protocol):
     """Recordings, and the audio of their chunks. Safe between threads."""
 
-    def of(self, chunk: Chunk) -> Source | None: ...
+    def of(self, chunk: Chunk) -> Recording | None: ...
     def audio(self, chunk: Chunk) -> bytes: ...
 
 

@@ -85,7 +85,7 @@ def shown_name(name: str) -> str:
     return shown or "(no name)"
 
 
-class Recording:
+class RecordingFile:
     """An open recording. Use as a context manager.
 
     `filename` is the name to show, the file's own if not given. Every method raises RecordingError,
@@ -229,7 +229,7 @@ class Recording:
         self._reader.close()
         self._file.close()
 
-    def __enter__(self) -> "Recording":
+    def __enter__(self) -> "RecordingFile":
         return self
 
     def __exit__(self, *_: object) -> None:

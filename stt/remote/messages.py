@@ -21,7 +21,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from stt.domain.chunk import Chunk, Source
+from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Page
 from stt.domain.queue import WorkerReport
 from stt.domain.transcript import Segment, Transcript, Word
@@ -82,21 +82,27 @@ class ChunkWire(_Wire):
 
     @classmethod
     def of(cls, chunk: Chunk) -> "ChunkWire":
-        fields = {name: getattr(chunk, name) for name in cls.model_fields}
-        source_id = None if chunk.source_id is None else str(chunk.source_id)
-        ids = {"id": str(chunk.id), "source_id": source_id}
-        return cls(**(fields | ids | {"failed_on": tuple(sorted(chunk.failed_on))}))
+        fields = {name: getattr(chunk, name) for name in _SAME_FIELDS}
+        return cls(
+            id=str(chunk.id),
+            source_id=None if chunk.recording_id is None else str(chunk.recording_id),
+            failed_on=tuple(sorted(chunk.failed_on)),
+            **fields,
+        )
 
     def to_chunk(self) -> Chunk:
-        source_id = self.source_id
-        is_id = source_id is not None and ObjectId.is_valid(source_id)
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        ids = {
-            "id": ObjectId(self.id),
-            # Another program's source may be called anything; it only tells sources apart here.
-            "source_id": ObjectId(source_id) if is_id else source_id,
-        }
-        return Chunk(**(fields | ids | {"failed_on": frozenset(self.failed_on)}))
+        name: Any = self.source_id
+        return Chunk(
+            id=ObjectId(self.id),
+            # Another program may name its recordings by any text.
+            recording_id=ObjectId(name) if name is not None and ObjectId.is_valid(name) else name,
+            failed_on=frozenset(self.failed_on),
+            **{field: getattr(self, field) for field in _SAME_FIELDS},
+        )
+
+
+_SAME_FIELDS = ChunkWire.model_fields.keys() - {"id", "source_id", "failed_on"}
+"""Fields that a chunk and its message hold in the same form."""
 
 
 class PageWire(_Wire):
@@ -131,21 +137,21 @@ class OptionsWire(_Wire):
     model: str | None = None
 
     @classmethod
-    def of(cls, source: Source | None) -> "OptionsWire":
-        if source is None:
+    def of(cls, recording: Recording | None) -> "OptionsWire":
+        if recording is None:
             return cls()
         return cls(
-            filename=source.filename,
-            language=source.language,
-            prompt=source.prompt,
-            model=source.model,
+            filename=recording.filename,
+            language=recording.language,
+            prompt=recording.prompt,
+            model=recording.model,
         )
 
-    def to_source(self, chunk: Chunk) -> Source | None:
-        if chunk.source_id is None:
+    def to_recording(self, chunk: Chunk) -> Recording | None:
+        if chunk.recording_id is None:
             return None
-        return Source(
-            id=chunk.source_id,
+        return Recording(
+            id=chunk.recording_id,
             filename=self.filename,
             language=self.language,
             prompt=self.prompt,

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from bson import ObjectId
 from pydantic import ValidationError
 
-from stt.domain.chunk import Chunk, Source
+from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Claim, ClaimRules, Order, Page, StaleClaim
 from stt.domain.lease_retry import until_answered
 from stt.domain.queue import Queue, WorkerReport
@@ -80,7 +80,7 @@ class RemoteQueue:
         self._failed_polls = 0
         self._was_empty = False
         self._slots_alive = 1
-        self._sources: dict[ObjectId, Source | None] = {}  # by claim
+        self._recordings: dict[ObjectId, Recording | None] = {}  # by claim
         self._paths: dict[ObjectId, str] = {}  # of the audio, by chunk
         self._hurry = threading.Event()
 
@@ -89,7 +89,7 @@ class RemoteQueue:
         return Queue(claims=self, recordings=self, roster=self, place="coordinator")
 
     def count_pending(self, order: Order) -> int:
-        return int(self._ask("GET", "/tasks/count", query=_sources_of(order))["pending"])
+        return int(self._ask("GET", "/tasks/count", query=_recordings_of(order))["pending"])
 
     def page(self, limit: int, order: Order) -> Page:
         """Pending chunks, read only; after an empty look the next one waits for some to come."""
@@ -97,7 +97,7 @@ class RemoteQueue:
             "worker_id": self._worker,
             "limit": limit,
             "newest_first": order.newest_first,
-            **_sources_of(order),
+            **_recordings_of(order),
         }
         if self._long_polls and self._was_empty:
             answer = self._poll(query)
@@ -124,7 +124,7 @@ class RemoteQueue:
         told = _read(TasksWire, answer)
         (task,) = told.tasks
         claim.chunk = task.chunk.to_chunk()
-        self._sources[claim.chunk.id] = told.options.to_source(claim.chunk)
+        self._recordings[claim.chunk.id] = told.options.to_recording(claim.chunk)
         self._paths[claim.chunk.id] = task.audio
         return claim
 
@@ -172,9 +172,9 @@ class RemoteQueue:
         """Nothing: the coordinator frees stale claims itself."""
         return []
 
-    def of(self, chunk: Chunk) -> Source | None:
+    def of(self, chunk: Chunk) -> Recording | None:
         """What the claim's answer said of the recording."""
-        return self._sources.get(chunk.id)
+        return self._recordings.get(chunk.id)
 
     def audio(self, chunk: Chunk) -> bytes:
         """The encoded audio of a claimed chunk. Raises BadAudio if there is none, ClaimLost."""
@@ -203,7 +203,7 @@ class RemoteQueue:
         self._forget(claim)
 
     def _forget(self, claim: Claim) -> None:
-        self._sources.pop(claim.chunk.id, None)
+        self._recordings.pop(claim.chunk.id, None)
         self._paths.pop(claim.chunk.id, None)
 
     def _held(self, claim: Claim) -> dict[str, str]:
@@ -262,8 +262,10 @@ class RemoteQueue:
         return answers[0]
 
 
-def _sources_of(order: Order) -> dict[str, Any]:
-    return {"source": [str(source) for source in order.sources]} if order.sources else {}
+def _recordings_of(order: Order) -> dict[str, Any]:
+    return (
+        {"source": [str(recording) for recording in order.recordings]} if order.recordings else {}
+    )
 
 
 W = TypeVar("W", PageWire, TasksWire, NodeSettings)

@@ -303,20 +303,20 @@ def _expire(
 
 
 def retry(
-    database: Database, chunk_ids: Iterable[ObjectId] = (), source_id: ObjectId | None = None
+    database: Database, chunk_ids: Iterable[ObjectId] = (), recording_id: ObjectId | None = None
 ) -> int:
     """failed → pending with a clean record: all, those named, or a source's; returns how many."""
     query: Document = {"failed_at": {"$ne": None}, "transcribed_at": None}
     if ids := list(chunk_ids):
         query["_id"] = {"$in": ids}
-    if source_id is not None:
-        query["original_id"] = source_id
+    if recording_id is not None:
+        query["original_id"] = recording_id
     with translated():
         return database.chunks.update_many(query, {"$set": _CLEAN}).matched_count
 
 
 def reset(
-    database: Database, chunk_ids: Iterable[ObjectId] = (), source_id: ObjectId | None = None
+    database: Database, chunk_ids: Iterable[ObjectId] = (), recording_id: ObjectId | None = None
 ) -> int:
     """Any state → pending as on its first day, the transcript gone: those named, or a source's.
 
@@ -325,8 +325,8 @@ def reset(
     fresh: Document = {**_FREE, **_CLEAN, "claim_id": None, "errors": []}
     undone = {"transcribed_at": None, "transcript": None}
     query: Document = {"_id": {"$in": list(chunk_ids)}}
-    if source_id is not None:
-        query = {"original_id": source_id}
+    if recording_id is not None:
+        query = {"original_id": recording_id}
     with translated():
         return database.chunks.update_many(query, {"$set": {**fresh, **undone}}).matched_count
 
@@ -363,7 +363,11 @@ def release(database: Database, chunk_ids: Iterable[ObjectId]) -> int:
 
 
 def _query(order: Order) -> Document:
-    return {**_PENDING, "original_id": {"$in": list(order.sources)}} if order.sources else _PENDING
+    return (
+        {**_PENDING, "original_id": {"$in": list(order.recordings)}}
+        if order.recordings
+        else _PENDING
+    )
 
 
 def _sort(order: Order) -> list[tuple[str, int]]:

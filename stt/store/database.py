@@ -104,7 +104,7 @@ class Database:
             raise ConfigError(f"DATABASE_NAME is wrong: {error}") from error
         self.chunks: Collection[Document] = self._db["audio_chunks"]
         self.audio: Collection[Document] = self._db["audio_data"]
-        self.sources: Collection[Document] = self._db["source_files"]
+        self.recordings: Collection[Document] = self._db["source_files"]
         self.workers: Collection[Document] = self._db["workers"]
         self.nodes: Collection[Document] = self._db["nodes"]
         self.join_codes: Collection[Document] = self._db["join_codes"]

@@ -18,7 +18,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Source
+from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Recording
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import SttError
 from stt.store.database import Database, translated
@@ -93,9 +93,9 @@ class Export:
     Raises DatabaseUnavailable, and SttError for a transcript that another program garbled.
     """
 
-    def __init__(self, database: Database, source: Source) -> None:
+    def __init__(self, database: Database, recording: Recording) -> None:
         self._db = database
-        self._source = source
+        self._recording = recording
         self._stretches = tuple(self._read_stretches())
         self.failed_chunks = sum(stretch.state == "failed" for stretch in self._stretches)
         """How many of the missing ones are quarantined."""
@@ -117,7 +117,7 @@ class Export:
     def makers(self) -> tuple[Maker, ...]:
         """Everybody who had a part in it, the largest part first."""
         fields = ("worker", "model", "server")
-        match = {"original_id": self._source.id, "transcribed_at": {"$ne": None}}
+        match = {"original_id": self._recording.id, "transcribed_at": {"$ne": None}}
         group = {
             "_id": {name: f"$transcript.{name}" for name in fields},
             "chunks": {"$sum": 1},
@@ -144,23 +144,23 @@ class Export:
             for stretch in batch:
                 if len(lines) >= count:
                     return Lines(tuple(lines), _merged(gaps), stretch.index)
-                if self._source.chunk_count is not None and stretch.index > expected:
+                if self._recording.chunk_count is not None and stretch.index > expected:
                     gaps.append(OpenStretch(end, stretch.start, "missing"))
                 heard, state = _heard(stretch, transcripts)
                 lines += [Line(stretch.id, stretch.start, s.shifted(stretch.start)) for s in heard]
                 if state != "transcribed":
                     gaps.append(OpenStretch(stretch.start, stretch.end, state))
                 expected, end = stretch.index + 1, stretch.end
-        if self.heading.is_growing or expected < (self._source.chunk_count or 0):
+        if self.heading.is_growing or expected < (self._recording.chunk_count or 0):
             state = "cutting" if self.heading.is_growing else "missing"
             gaps.append(OpenStretch(end, self._whole_seconds(end), state))
         return Lines(tuple(lines), _merged(gaps), None)
 
     def _whole_seconds(self, end: float) -> float:
-        return max(self._source.duration or 0.0, end + ASSUMED_SECONDS)
+        return max(self._recording.duration or 0.0, end + ASSUMED_SECONDS)
 
     def _read_stretches(self) -> Iterator[Stretch]:
-        query = {"original_id": self._source.id}
+        query = {"original_id": self._recording.id}
         begin = 0.0
         with translated(), self._db.chunks.find(query, _OUTLINE_FIELDS).sort("index") as cursor:
             for document, following in pairwise(chain(cursor, [None])):
@@ -178,12 +178,12 @@ class Export:
     def _read_heading(self) -> Heading:
         done = {stretch.index for stretch in self._stretches if stretch.done_at is not None}
         known = {stretch.index for stretch in self._stretches}
-        missing = (known | set(range(self._source.chunk_count or 0))) - done
+        missing = (known | set(range(self._recording.chunk_count or 0))) - done
         is_growing = self._is_being_ingested()
         times = [s.done_at for s in self._stretches if isinstance(s.done_at, datetime)]
         return Heading(
-            book_id=str(self._source.id),
-            filename=self._source.filename,
+            book_id=str(self._recording.id),
+            filename=self._recording.filename,
             total_chunks=len(done) + len(missing),
             completed_at=None if missing or is_growing else max(times, default=None),
             missing_chunks=tuple(sorted(missing)),
@@ -196,7 +196,7 @@ class Export:
             batch = self._stretches[at : at + _BATCH]
             transcripts = self._read_transcripts(batch)
             for stretch in batch:
-                if self._source.chunk_count is not None and stretch.index > expected:
+                if self._recording.chunk_count is not None and stretch.index > expected:
                     yield Gap(end, stretch.start)
                 if stretch.done_at is None:
                     yield Gap(stretch.start, stretch.end)
@@ -204,7 +204,7 @@ class Export:
                     for segment in _transcript(stretch.id, transcripts.get(stretch.id)).segments:
                         yield segment.shifted(stretch.start)
                 expected, end = stretch.index + 1, stretch.end
-        if self.heading.is_growing or expected < (self._source.chunk_count or 0):
+        if self.heading.is_growing or expected < (self._recording.chunk_count or 0):
             yield Gap(end, self._whole_seconds(end))
 
     def _read_transcripts(self, batch: Iterable[Stretch]) -> dict[ObjectId, object]:
@@ -227,7 +227,7 @@ class Export:
     def _is_being_ingested(self) -> bool:
         """Only a source that has the field, and empty, is: other programs leave it out."""
         with translated():
-            document = self._db.sources.find_one({"_id": self._source.id}, ["ingested_at"])
+            document = self._db.recordings.find_one({"_id": self._recording.id}, ["ingested_at"])
         return document is not None and document.get("ingested_at", "absent") is None
 
 
@@ -266,10 +266,10 @@ def _merged(gaps: Iterable[OpenStretch]) -> tuple[OpenStretch, ...]:
     return tuple(merged)
 
 
-def has_chunks(database: Database, source_id: ObjectId) -> bool:
+def has_chunks(database: Database, recording_id: ObjectId) -> bool:
     """True if the queue has chunks of this source, even if nobody described it."""
     with translated():
-        return database.chunks.find_one({"original_id": source_id}, ["_id"]) is not None
+        return database.chunks.find_one({"original_id": recording_id}, ["_id"]) is not None
 
 
 def _transcript(chunk_id: ObjectId, document: Any) -> Transcript:

@@ -28,10 +28,10 @@ from pymongo import InsertOne, ReplaceOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from stt.domain.chunk import Source, chunk_id
+from stt.domain.chunk import Recording, chunk_id
 from stt.errors import ConfigError, RecordingError
 from stt.media.audio import SAMPLE_RATE, Samples, encode_opus
-from stt.media.recording import Recording, find_recordings
+from stt.media.recording import RecordingFile, find_recordings
 from stt.media.splitting import pieces
 from stt.store.database import Database, Document, translated
 
@@ -89,7 +89,7 @@ class IngestOptions:
 class Ingested:
     """How an ingest ended; `chunks` counts all of the source's chunks, whoever cut them."""
 
-    source: Source
+    recording: Recording
     chunks: int
     status: Literal["ingested", "already there", "resumed"]
 
@@ -121,33 +121,33 @@ def ingest(
     which is also how `progress` calls it off; any other error that `progress` raises,
     DatabaseUnavailable and KeyboardInterrupt leave a source that the next call takes up again.
     """
-    with Recording(path, filename) as recording:
-        document, is_new = _register(database, recording, options)
-        source = Source.from_document(document)
+    with RecordingFile(path, filename) as file:
+        document, is_new = _register(database, file, options)
+        recording = Recording.from_document(document)
         # Without a length of chunks it is another program's, and not ours to fill.
-        if source.ingested_at is not None or "chunk_seconds" not in document:
-            return Ingested(source, source.chunk_count or 0, "already there")
+        if recording.ingested_at is not None or "chunk_seconds" not in document:
+            return Ingested(recording, recording.chunk_count or 0, "already there")
         store = _ChunkStore(database, document)
         try:
-            _fill(store, recording, progress)
-            source = store.finish()
+            _fill(store, file, progress)
+            recording = store.finish()
         except RecordingError:
             store.remove()
             raise
-    return Ingested(source, store.chunks, "ingested" if is_new else "resumed")
+    return Ingested(recording, store.chunks, "ingested" if is_new else "resumed")
 
 
 def _register(
-    database: Database, recording: Recording, options: IngestOptions
+    database: Database, file: RecordingFile, options: IngestOptions
 ) -> tuple[Document, bool]:
     """The source of this file, and whether it was made just now."""
-    sha256 = recording.sha256()
+    sha256 = file.sha256()
     fields = {
-        "filename": recording.filename,
+        "filename": file.filename,
         "sha256": sha256,
-        "bytes": recording.bytes,
+        "bytes": file.bytes,
         "duration": None,
-        "start": recording.start,
+        "start": file.start,
         "chunk_count": None,
         "chunk_seconds": options.chunk_seconds,
         "language": options.language,
@@ -156,28 +156,28 @@ def _register(
         "priority": options.priority,
         "ingested_at": None,
     }
-    source_id = ObjectId()
+    recording_id = ObjectId()
     now = {"$currentDate": {"created_at": True}}
     with translated():
-        known = database.sources.find_one({"sha256": sha256})
+        known = database.recordings.find_one({"sha256": sha256})
         if known is None:
             try:
-                database.sources.update_one(
-                    {"_id": source_id}, {"$set": fields, **now}, upsert=True
+                database.recordings.update_one(
+                    {"_id": recording_id}, {"$set": fields, **now}, upsert=True
                 )
             except DuplicateKeyError:
-                logger.debug("%s: another ingest has just begun it", recording.path)
-            known = database.sources.find_one({"sha256": sha256})
+                logger.debug("%s: another ingest has just begun it", file.path)
+            known = database.recordings.find_one({"sha256": sha256})
     if known is None:
-        raise _removed(recording.filename)
-    return known, known["_id"] == source_id
+        raise _removed(file.filename)
+    return known, known["_id"] == recording_id
 
 
-def _fill(store: "_ChunkStore", recording: Recording, progress: Progress) -> None:
-    total_seconds = recording.declared_seconds
+def _fill(store: "_ChunkStore", file: RecordingFile, progress: Progress) -> None:
+    total_seconds = file.declared_seconds
     batch: list[_Piece] = []
     progress(store.samples / SAMPLE_RATE, total_seconds)
-    rest = pieces(_without_first(recording.blocks(), store.samples), store.chunk_seconds)
+    rest = pieces(_without_first(file.blocks(), store.samples), store.chunk_seconds)
     with closing(_encoded(rest, store.chunks, store.samples)) as encoded:
         for piece in encoded:
             batch.append(piece)
@@ -220,11 +220,11 @@ def _encode(samples: Samples, index: int, first: int) -> _Piece:
 class _ChunkStore:
     """The chunks of one source that is being filled. Raises DatabaseUnavailable."""
 
-    def __init__(self, database: Database, source: Document) -> None:
+    def __init__(self, database: Database, recording: Document) -> None:
         self._db = database
-        self._source = source
-        self._mine = {"original_id": source["_id"]}
-        self.chunk_seconds: float = source["chunk_seconds"]
+        self._recording = recording
+        self._mine = {"original_id": recording["_id"]}
+        self.chunk_seconds: float = recording["chunk_seconds"]
         self.chunks = 0
         """Chunks stored without a gap from the first on, by this run or an earlier one."""
         self.samples = 0
@@ -252,23 +252,23 @@ class _ChunkStore:
         self.chunks = batch[-1].index + 1
         self.samples = batch[-1].first + batch[-1].count
 
-    def finish(self) -> Source:
+    def finish(self) -> Recording:
         """Marks the source as whole. Raises RecordingError if somebody removed it meanwhile."""
         with translated():
             whole = {"duration": self.samples / SAMPLE_RATE, "chunk_count": self.chunks}
-            self._db.sources.update_one(
-                {"_id": self._source["_id"], "ingested_at": None},
+            self._db.recordings.update_one(
+                {"_id": self._recording["_id"], "ingested_at": None},
                 {"$set": whole, "$currentDate": {"ingested_at": True}},
             )
-            document = self._db.sources.find_one({"_id": self._source["_id"]})
+            document = self._db.recordings.find_one({"_id": self._recording["_id"]})
             if document is None:
-                raise _removed(self._source["filename"])
+                raise _removed(self._recording["filename"])
             priority = document.get("priority")
-            if priority != self._source["priority"]:  # somebody changed it meanwhile
+            if priority != self._recording["priority"]:  # somebody changed it meanwhile
                 self._db.chunks.update_many(
                     {**self._mine, "transcribed_at": None}, {"$set": {"priority": priority}}
                 )
-        return Source.from_document(document)
+        return Recording.from_document(document)
 
     def remove(self) -> None:
         """Takes the source out of the queue: chunks, then audio, so that no chunk lacks its own."""
@@ -280,14 +280,14 @@ class _ChunkStore:
             ids = (self._chunk_id(index) for index in range(known + _BATCH))
             while some := list(itertools.islice(ids, 1_000)):
                 self._db.audio.delete_many({"_id": {"$in": some}})
-            self._db.sources.delete_one({"_id": self._source["_id"]})
+            self._db.recordings.delete_one({"_id": self._recording["_id"]})
 
     def _chunk_id(self, index: int) -> ObjectId:
-        return chunk_id(self._source["_id"], index)
+        return chunk_id(self._recording["_id"], index)
 
     def _chunk(self, piece: _Piece) -> Document:
         offset_seconds = piece.first / SAMPLE_RATE
-        start: datetime = self._source["start"]
+        start: datetime = self._recording["start"]
         return {
             "_id": self._chunk_id(piece.index),
             **self._mine,
@@ -296,7 +296,7 @@ class _ChunkStore:
             "offset": offset_seconds,
             "duration": piece.count / SAMPLE_RATE,
             "format": "opus",
-            "priority": self._source["priority"],
+            "priority": self._recording["priority"],
             "processing_by": None,
             "claimed_at": None,
             "claim_id": None,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bson import ObjectId
 
-from stt.domain.chunk import Chunk, Source, chunk_id, count_of
+from stt.domain.chunk import Chunk, Recording, chunk_id, count_of
 from stt.errors import Ambiguous, BadAudio, NotFound
 from stt.store.database import Database, Document, translated
 
@@ -35,10 +35,10 @@ ListState = Literal["all", "open", "done", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSource:
+class RecordingDetails:
     """A recording with what people see of it; `counts` are its chunks by state."""
 
-    source: Source
+    recording: Recording
     sha256: str | None = None
     priority: int = 0
     created_at: datetime | None = None
@@ -65,23 +65,23 @@ class ListWish:
 class ListPage:
     """Some recordings, the cursor of the next page, and how many there are in all."""
 
-    sources: tuple[StoredSource, ...]
+    recordings: tuple[RecordingDetails, ...]
     cursor: ObjectId | None
     total: int
 
 
-class Sources:
+class MongoRecordings:
     """Recordings and chunk audio. Raises DatabaseUnavailable; safe between threads."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def of(self, chunk: Chunk) -> Source | None:
+    def of(self, chunk: Chunk) -> Recording | None:
         """The recording of a chunk, as it is now; None if another program has it.
 
         Not kept between calls: a person may want another model from now on.
         """
-        return None if chunk.source_id is None else self._read(chunk.source_id)
+        return None if chunk.recording_id is None else self._read(chunk.recording_id)
 
     def audio(self, chunk: Chunk) -> bytes:
         """The encoded audio of a chunk, stored beside it or inline. Raises BadAudio if none is."""
@@ -94,43 +94,45 @@ class Sources:
             raise BadAudio("the chunk has no audio in audio_data, nor inline in data")
         return data
 
-    def find(self, name: str) -> Source:
+    def find(self, name: str) -> Recording:
         """The recording with this id or file name. Raises NotFound, also as Ambiguous."""
         query: dict[str, object] = {"filename": name}
         if ObjectId.is_valid(name):
             query = {"$or": [query, {"_id": ObjectId(name)}]}
         with translated():
-            found = list(self._db.sources.find(query, _SOURCE_FIELDS).limit(10))
+            found = list(self._db.recordings.find(query, _SOURCE_FIELDS).limit(10))
         if not found:
             raise NotFound(f"No source is called {name!r}. `stt status` lists them.")
         if len(found) > 1:
             ids = ", ".join(str(document["_id"]) for document in found)
             raise Ambiguous(f"Several sources are called {name!r}; name one by its id: {ids}")
-        return Source.from_document(found[0])
+        return Recording.from_document(found[0])
 
-    def all(self) -> Iterator[Source]:
+    def all(self) -> Iterator[Recording]:
         """All recordings, oldest first."""
-        with translated(), self._db.sources.find({}, _SOURCE_FIELDS).sort("_id") as cursor:
-            yield from map(Source.from_document, cursor)
+        with translated(), self._db.recordings.find({}, _SOURCE_FIELDS).sort("_id") as cursor:
+            yield from map(Recording.from_document, cursor)
 
-    def get(self, source_id: ObjectId) -> Source:
+    def get(self, recording_id: ObjectId) -> Recording:
         """The recording with this id, even one that only its chunks know of. Raises NotFound."""
-        source = self._read(source_id)
-        if source is None:
+        recording = self._read(recording_id)
+        if recording is None:
             with translated():
-                is_known = self._db.chunks.find_one({"original_id": source_id}, ["_id"])
+                is_known = self._db.chunks.find_one({"original_id": recording_id}, ["_id"])
             if is_known is None:
-                raise _unknown(source_id)
-            return Source(source_id, str(source_id))
-        return source
+                raise _unknown(recording_id)
+            return Recording(recording_id, str(recording_id))
+        return recording
 
-    def stored(self, source_id: ObjectId) -> StoredSource:
+    def stored(self, recording_id: ObjectId) -> RecordingDetails:
         """The same with what people see of it. Raises NotFound."""
-        source = self.get(source_id)
-        listed = self._stored([source_id])
+        recording = self.get(recording_id)
+        listed = self._stored([recording_id])
         if listed:
             return listed[0]
-        return StoredSource(source, counts=self._counts_of([source_id]).get(source_id, {}))
+        return RecordingDetails(
+            recording, counts=self._counts_of([recording_id]).get(recording_id, {})
+        )
 
     def page(self, wish: ListWish) -> ListPage:
         """A page of recordings, the newest first unless wished otherwise.
@@ -141,7 +143,7 @@ class Sources:
         query: Document = {}
         if search := wish.search.replace("\0", ""):
             query = {"filename": {"$regex": re.escape(search), "$options": "i"}}
-        with translated(), self._db.sources.find(query, ["ingested_at"]) as cursor:
+        with translated(), self._db.recordings.find(query, ["ingested_at"]) as cursor:
             is_cut = {d["_id"]: d.get("ingested_at", "absent") is not None for d in cursor}
         ids = [id_ for id_ in is_cut if isinstance(id_, ObjectId)]
         is_open = {id_ for id_ in ids if not is_cut[id_]}
@@ -156,43 +158,45 @@ class Sources:
             ids = [id_ for id_ in ids if id_ not in is_open and id_ not in has_failed]
         return self._paged(sorted(ids, reverse=not wish.oldest_first), wish)
 
-    def change(self, source_id: ObjectId, fields: Mapping[str, object]) -> None:
+    def change(self, recording_id: ObjectId, fields: Mapping[str, object]) -> None:
         """Sets `language`, `prompt`, `model` or `priority`; a priority reaches all chunks that are
         not transcribed. Raises NotFound for a recording that nobody described."""
         with translated():
             if fields:
-                changed = self._db.sources.update_one({"_id": source_id}, {"$set": dict(fields)})
+                changed = self._db.recordings.update_one(
+                    {"_id": recording_id}, {"$set": dict(fields)}
+                )
                 if not changed.matched_count:
-                    raise _unknown(source_id)
+                    raise _unknown(recording_id)
             if "priority" in fields:
                 self._db.chunks.update_many(
-                    {"original_id": source_id, "transcribed_at": None},
+                    {"original_id": recording_id, "transcribed_at": None},
                     {"$set": {"priority": fields["priority"]}},
                 )
 
-    def remove(self, source_id: ObjectId) -> None:
+    def remove(self, recording_id: ObjectId) -> None:
         """Takes a recording out of the queue, whoever works on it. Raises NotFound.
 
         Chunks go before their audio, so that no chunk is ever without, and the recording last: a
         removal that broke off can be asked for again. An ingest that is at it finds its recording
         gone, and clears away what it has stored since.
         """
-        self.get(source_id)
-        last = self._remove_chunks(source_id)
+        self.get(recording_id)
+        last = self._remove_chunks(recording_id)
         with translated():
-            described = self._db.sources.find_one({"_id": source_id}, ["chunk_count"]) or {}
+            described = self._db.recordings.find_one({"_id": recording_id}, ["chunk_count"]) or {}
         count = max(last + 1, count_of(described.get("chunk_count"))) + _AUDIO_AHEAD
-        self._remove_audio([chunk_id(source_id, index) for index in range(count)])
+        self._remove_audio([chunk_id(recording_id, index) for index in range(count)])
         with translated():
-            self._db.sources.delete_one({"_id": source_id})
-        self._remove_chunks(source_id)
+            self._db.recordings.delete_one({"_id": recording_id})
+        self._remove_chunks(recording_id)
 
-    def _remove_chunks(self, source_id: ObjectId) -> int:
+    def _remove_chunks(self, recording_id: ObjectId) -> int:
         """Chunks and their audio; returns the highest index among them, -1 if there were none."""
         last = -1
         while True:
             with translated():
-                found = self._db.chunks.find({"original_id": source_id}, ["index"])
+                found = self._db.chunks.find({"original_id": recording_id}, ["index"])
                 chunks = list(found.limit(_REMOVED_TOGETHER))
                 ids = [chunk["_id"] for chunk in chunks]
                 if not ids:
@@ -207,10 +211,10 @@ class Sources:
             with translated():
                 self._db.audio.delete_many({"_id": {"$in": list(some)}})
 
-    def _stored(self, ids: Sequence[ObjectId]) -> list[StoredSource]:
+    def _stored(self, ids: Sequence[ObjectId]) -> list[RecordingDetails]:
         """Those that somebody described, in the order of `ids`."""
         with translated():
-            found = self._db.sources.find({"_id": {"$in": list(ids)}}, _STORED_FIELDS)
+            found = self._db.recordings.find({"_id": {"$in": list(ids)}}, _STORED_FIELDS)
             documents = {document["_id"]: document for document in found}
         counts = self._counts_of(ids) if ids else {}
         return [_stored(documents[id_], counts.get(id_, {})) for id_ in ids if id_ in documents]
@@ -238,18 +242,18 @@ class Sources:
     def _with_chunks(self, query: Document) -> set[ObjectId]:
         with translated():
             found = self._db.chunks.distinct("original_id", query)
-        return {source_id for source_id in found if isinstance(source_id, ObjectId)}
+        return {recording_id for recording_id in found if isinstance(recording_id, ObjectId)}
 
-    def _read(self, source_id: ObjectId) -> Source | None:
+    def _read(self, recording_id: ObjectId) -> Recording | None:
         with translated():
-            document = self._db.sources.find_one({"_id": source_id}, _SOURCE_FIELDS)
-        return Source.from_document(document) if document else None
+            document = self._db.recordings.find_one({"_id": recording_id}, _SOURCE_FIELDS)
+        return Recording.from_document(document) if document else None
 
 
-def _stored(document: Document, counts: Mapping[str, int]) -> StoredSource:
+def _stored(document: Document, counts: Mapping[str, int]) -> RecordingDetails:
     created_at, sha256 = document.get("created_at"), document.get("sha256")
-    return StoredSource(
-        source=Source.from_document(document),
+    return RecordingDetails(
+        recording=Recording.from_document(document),
         sha256=sha256 if isinstance(sha256, str) else None,
         priority=count_of(document.get("priority")),
         created_at=created_at if isinstance(created_at, datetime) else None,
@@ -259,5 +263,5 @@ def _stored(document: Document, counts: Mapping[str, int]) -> StoredSource:
     )
 
 
-def _unknown(source_id: ObjectId) -> NotFound:
-    return NotFound(f"There is no recording {source_id}.")
+def _unknown(recording_id: ObjectId) -> NotFound:
+    return NotFound(f"There is no recording {recording_id}.")

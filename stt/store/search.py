@@ -21,7 +21,7 @@ from bson import ObjectId
 from pymongo import IndexModel
 from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 
-from stt.domain.chunk import Chunk, Source
+from stt.domain.chunk import Chunk, Recording
 from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, translated
 from stt.store.search_query import BadQuery, Words
@@ -55,7 +55,7 @@ class SearchTooSlow(DatabaseUnavailable):
 class Hit:
     """A segment with a word in it; `start` and `end` in seconds of the recording."""
 
-    source_id: str | None
+    recording_id: str | None
     filename: str
     chunk_id: ObjectId
     start: float
@@ -75,7 +75,7 @@ class HitPage:
 class _Place:
     """A segment in the queue: the cursor is written `CHUNK-SEGMENT`."""
 
-    source_id: Any
+    recording_id: Any
     index: int
     chunk_id: ObjectId
     segment: int
@@ -112,7 +112,7 @@ class Search:
         *,
         limit: int,
         cursor: str | None = None,
-        source_id: ObjectId | None = None,
+        recording_id: ObjectId | None = None,
         timeout_seconds: float = 10.0,
     ) -> HitPage:
         """Up to `limit` hits behind `cursor`, of one recording or of all.
@@ -124,7 +124,7 @@ class Search:
         found: list[_Found] = []
         is_cut_off = False
         try:
-            for hit in self._hits(words, after, source_id, timeout_seconds):
+            for hit in self._hits(words, after, recording_id, timeout_seconds):
                 found.append(hit)
                 if len(found) > limit:
                     break
@@ -143,15 +143,15 @@ class Search:
         self,
         words: Words,
         after: _Place | None,
-        source_id: ObjectId | None,
+        recording_id: ObjectId | None,
         timeout_seconds: float,
     ) -> Iterator[_Found]:
         """Raises _OutOfTime."""
         deadline = time.monotonic() + timeout_seconds
-        with_index = words.are_indexed and source_id is None and self._has_index()
+        with_index = words.are_indexed and recording_id is None and self._has_index()
         wanted = _text_query(words) if with_index else _pattern(words)
-        boundaries = [] if with_index or source_id is not None else self._boundaries()
-        for window, order in _windows(after, source_id, boundaries):
+        boundaries = [] if with_index or recording_id is not None else self._boundaries()
+        for window, order in _windows(after, recording_id, boundaries):
             left_ms = int((deadline - time.monotonic()) * 1_000)
             if left_ms <= 0:
                 raise _OutOfTime
@@ -170,7 +170,7 @@ class Search:
     def _boundaries(self) -> list[ObjectId]:
         """Ids of recordings between which a scan of the transcripts takes no long time."""
         with translated():
-            ids = [document["_id"] for document in self._db.sources.find({}, ["_id"])]
+            ids = [document["_id"] for document in self._db.recordings.find({}, ["_id"])]
         known = sorted(id_ for id_ in ids if isinstance(id_, ObjectId))
         return known[_SOURCES_A_WINDOW::_SOURCES_A_WINDOW]
 
@@ -186,14 +186,14 @@ class Search:
         return _place_of(document, int(segment))
 
     def _named(self, found: list[_Found]) -> tuple[Hit, ...]:
-        ids = {f.place.source_id for f in found if isinstance(f.place.source_id, ObjectId)}
+        ids = {f.place.recording_id for f in found if isinstance(f.place.recording_id, ObjectId)}
         with translated():
-            documents = self._db.sources.find({"_id": {"$in": list(ids)}}, ["filename"])
-            names = {d["_id"]: Source.from_document(d).filename for d in documents}
+            documents = self._db.recordings.find({"_id": {"$in": list(ids)}}, ["filename"])
+            names = {d["_id"]: Recording.from_document(d).filename for d in documents}
         return tuple(
             Hit(
-                source_id=None if f.place.source_id is None else str(f.place.source_id),
-                filename=names.get(f.place.source_id, str(f.place.source_id or "")),
+                recording_id=None if f.place.recording_id is None else str(f.place.recording_id),
+                filename=names.get(f.place.recording_id, str(f.place.recording_id or "")),
                 chunk_id=f.place.chunk_id,
                 start=f.start,
                 end=f.end,
@@ -232,20 +232,20 @@ class _OutOfTime(Exception):
 
 
 def _windows(
-    after: _Place | None, source_id: ObjectId | None, boundaries: list[ObjectId]
+    after: _Place | None, recording_id: ObjectId | None, boundaries: list[ObjectId]
 ) -> Iterator[tuple[Document, list[tuple[str, int]]]]:
     """Queries that together have every chunk behind a place once, and the order of each.
 
     By the ids of their recordings; chunks of no recording come last, then those of one that
     another program calls by some text.
     """
-    at = None if after is None else after.source_id
+    at = None if after is None else after.recording_id
     if after is None or isinstance(at, ObjectId):
         if after is not None:
             yield {"original_id": at, "index": {"$gte": after.index}}, _BY_PLACE
-        elif source_id is not None:
-            yield {"original_id": source_id}, _BY_PLACE
-        if source_id is not None:
+        elif recording_id is not None:
+            yield {"original_id": recording_id}, _BY_PLACE
+        if recording_id is not None:
             return
         low: ObjectId = at or ObjectId(bytes(12))
         for high in boundaries:
@@ -278,7 +278,7 @@ def _pattern(words: Words) -> Document:
 
 def _place_of(document: Document, segment: int) -> _Place:
     chunk = Chunk.from_document(document)
-    return _Place(chunk.source_id, chunk.index, chunk.id, segment)
+    return _Place(chunk.recording_id, chunk.index, chunk.id, segment)
 
 
 def _found_in(document: Document, words: Words, after: _Place | None) -> Iterator[_Found]:

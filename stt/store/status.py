@@ -14,7 +14,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.cursor import Cursor
 
-from stt.domain.chunk import Chunk, Source
+from stt.domain.chunk import Chunk, Recording
 from stt.store.database import Database, Document, translated
 
 RATE_WINDOW_SECONDS = 600.0
@@ -65,7 +65,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceProgress:
+class RecordingProgress:
     """How far one recording is; `is_ingesting` while more chunks of it are being cut."""
 
     id: ObjectId | None
@@ -111,7 +111,7 @@ class QueueStatus:
     stale: int
     rate: Rate
     eta_seconds: float | None
-    sources: tuple[SourceProgress, ...] = field(default=())
+    sources: tuple[RecordingProgress, ...] = field(default=())
     failed_chunks: tuple[FailedChunk, ...] = field(default=())
     resting_chunks: tuple[FailedChunk, ...] = field(default=())
 
@@ -120,12 +120,12 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
     """Looks at the whole queue; takes time in proportion to it. Raises DatabaseUnavailable."""
     now = database.server_time()
     with translated():
-        by_source = _counts_by_source(database)
+        by_recording = _counts_by_recording(database)
         counts = StateCounts(
-            **{state: sum(getattr(c, state) for c in by_source.values()) for state in _STATES}
+            **{state: sum(getattr(c, state) for c in by_recording.values()) for state in _STATES}
         )
         rate = recent_rate(database, now)
-        sources = tuple(_progress(database, by_source))
+        sources = tuple(_progress(database, by_recording))
         names = {source.id: source.filename for source in sources}
         at_rest: Document = {"not_before": {"$gt": now}}
         resting = _count(database, "pending", at_rest)
@@ -162,7 +162,7 @@ def _stale(database: Database, oldest: datetime) -> int:
     return _count(database, "processing", {"$or": too_old})
 
 
-def _counts_by_source(database: Database) -> dict[Any, StateCounts]:
+def _counts_by_recording(database: Database) -> dict[Any, StateCounts]:
     found: dict[Any, Counter[str]] = {}
     for state, query in _STATES.items():
         group = {"_id": "$original_id", "chunks": {"$sum": 1}}
@@ -172,13 +172,15 @@ def _counts_by_source(database: Database) -> dict[Any, StateCounts]:
     return {source_id: StateCounts(**counts) for source_id, counts in found.items()}
 
 
-def _progress(database: Database, by_source: Mapping[Any, StateCounts]) -> Iterator[SourceProgress]:
+def _progress(
+    database: Database, by_recording: Mapping[Any, StateCounts]
+) -> Iterator[RecordingProgress]:
     """The described sources, oldest first, then those that only their chunks know of."""
     fields = ["filename", "duration", "ingested_at"]
-    unseen = dict(by_source)
-    for document in database.sources.find({}, fields).sort("_id", 1):
-        source = Source.from_document(document)
-        yield SourceProgress(
+    unseen = dict(by_recording)
+    for document in database.recordings.find({}, fields).sort("_id", 1):
+        source = Recording.from_document(document)
+        yield RecordingProgress(
             id=source.id,
             filename=source.filename,
             duration_seconds=source.duration,
@@ -186,7 +188,7 @@ def _progress(database: Database, by_source: Mapping[Any, StateCounts]) -> Itera
             counts=unseen.pop(source.id, StateCounts()),
         )
     for source_id, counts in unseen.items():
-        yield SourceProgress(source_id, str(source_id or "(no source)"), None, False, counts)
+        yield RecordingProgress(source_id, str(source_id or "(no source)"), None, False, counts)
 
 
 def recent_rate(database: Database, now: datetime) -> Rate:
@@ -269,8 +271,8 @@ def count_quarantine(database: Database) -> int:
 
 def _names(database: Database, chunks: Iterable[Document]) -> dict[Any, str]:
     ids = {id_ for document in chunks if isinstance(id_ := document.get("original_id"), ObjectId)}
-    found = database.sources.find({"_id": {"$in": list(ids)}}, ["filename"])
-    return {document["_id"]: Source.from_document(document).filename for document in found}
+    found = database.recordings.find({"_id": {"$in": list(ids)}}, ["filename"])
+    return {document["_id"]: Recording.from_document(document).filename for document in found}
 
 
 def _quarantined(document: Document, names: Mapping[Any, str]) -> Quarantined:
@@ -279,7 +281,7 @@ def _quarantined(document: Document, names: Mapping[Any, str]) -> Quarantined:
     listed = errors if isinstance(errors, list) else []
     return Quarantined(
         chunk=chunk,
-        filename=names.get(chunk.source_id, str(chunk.source_id or "")),
+        filename=names.get(chunk.recording_id, str(chunk.recording_id or "")),
         failed_at=failed_at if isinstance(failed_at, datetime) else None,
         faults=tuple(_fault(error) for error in listed if isinstance(error, Mapping)),
     )
@@ -306,8 +308,8 @@ def _failed_chunk(document: Document, names: Mapping[Any, str]) -> FailedChunk:
     failed_at = document.get("failed_at")
     return FailedChunk(
         id=chunk.id,
-        source_id=chunk.source_id,
-        filename=names.get(chunk.source_id, str(chunk.source_id or "")),
+        source_id=chunk.recording_id,
+        filename=names.get(chunk.recording_id, str(chunk.recording_id or "")),
         index=chunk.index,
         attempts=chunk.attempts,
         failed_at=failed_at if isinstance(failed_at, datetime) else None,

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from stt.domain.chunk import Source
+from stt.domain.chunk import Recording
 from stt.errors import SttError
 
 _LONGEST_STEM_BYTES = 200
@@ -18,29 +18,29 @@ _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
-def file_name(source: Source, format_name: str) -> str:
+def file_name(recording: Recording, format_name: str) -> str:
     """A name for the transcript that is one file in one folder, whatever the database says."""
-    name = re.split(r"[/\\]", source.filename)[-1]
+    name = re.split(r"[/\\]", recording.filename)[-1]
     name = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)
     name = _NOT_IN_NAMES.sub("_", name).strip(" .")
     if not name or _RESERVED.match(name):
         head, dot, tail = name.partition(".")  # Windows reserves NUL.anything
-        name = f"{head}_{source.id}{dot}{tail}".lstrip("_")
+        name = f"{head}_{recording.id}{dot}{tail}".lstrip("_")
     while len(name.encode()) > _LONGEST_STEM_BYTES:
         name = name[:-1]
     return f"{name}.{format_name}"
 
 
-def file_names(sources: Sequence[Source], format_name: str) -> list[str]:
+def file_names(recordings: Sequence[Recording], format_name: str) -> list[str]:
     """A name for each in one folder; of several that would share a file, all get their ids too."""
-    plain = [file_name(source, format_name) for source in sources]
+    plain = [file_name(recording, format_name) for recording in recordings]
     count = Counter(map(_folded, plain))
     taken = set(count)
     names = []
-    for source, name in zip(sources, plain, strict=True):
+    for recording, name in zip(recordings, plain, strict=True):
         if count[_folded(name)] > 1:
             while _folded(name) in taken:
-                name = f"{Path(name).stem}_{source.id}.{format_name}"
+                name = f"{Path(name).stem}_{recording.id}.{format_name}"
             taken.add(_folded(name))
         names.append(name)
     return names

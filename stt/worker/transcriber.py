@@ -114,16 +114,16 @@ class Pipeline:
     def _call(
         self, parts: Sequence[Part], may_start: Callable[[Sequence[Claim]], bool]
     ) -> Transcript | None:
-        source = self._recordings.of(parts[0].claim.chunk)
+        recording = self._recordings.of(parts[0].claim.chunk)
         data, filename = _joined(parts)
         upload = Upload(
             data=data,
             filename=filename,
             seconds=sum(part.seconds for part in parts),
-            language=source.language if source else None,
-            prompt=source.prompt if source else None,
+            language=recording.language if recording else None,
+            prompt=recording.prompt if recording else None,
             wants_words=self._keeps_words or len(parts) > 1,
-            model=source.model if source else None,
+            model=recording.model if recording else None,
         )
         claims = [part.claim for part in parts]
         failed_on = frozenset[str]().union(*(claim.chunk.failed_on for claim in claims))

@@ -23,7 +23,7 @@ from stt.errors import DatabaseUnavailable, NodeRemoved, SttError
 from stt.settings import Settings, worker_id
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from stt.store.recordings import Sources
+from stt.store.recordings import MongoRecordings
 from stt.store.workers import Fleet
 from stt.system.signals import GoAtOnce, on_signals
 from stt.whisper.client import WhisperClient
@@ -59,7 +59,7 @@ class WorkOptions:
     limit: int | None = None
     newest_first: bool = False
     watch: bool = False
-    sources: tuple[ObjectId, ...] = ()
+    recordings: tuple[ObjectId, ...] = ()
     report_seconds: float = REPORT_SECONDS
 
 
@@ -83,7 +83,7 @@ class Worker:
         """Chunks that this run will end, as counted at its start; None before that."""
         self._settings = settings
         self._options = options
-        self._order = Order(options.newest_first, options.sources)
+        self._order = Order(options.newest_first, options.recordings)
         self._roster = queue.roster
         self._lanes: list[Lane] = []
         self._signals = 0
@@ -132,7 +132,9 @@ class Worker:
         worker = worker_id()
         rules = ClaimRules(settings.lease_seconds, settings.max_attempts, settings.max_expirations)
         queue = Queue(
-            claims or MongoClaims(database, worker, rules), Sources(database), Fleet(database)
+            claims or MongoClaims(database, worker, rules),
+            MongoRecordings(database),
+            Fleet(database),
         )
         return cls(queue, settings, options, worker)
 
@@ -209,9 +211,9 @@ class Worker:
             if (call := lane.call) is not None:
                 claims, elapsed_seconds = call
                 chunks = tuple(claim.chunk for claim in claims)
-                source = self._recordings.of(chunks[0])
+                recording = self._recordings.of(chunks[0])
                 seconds = sum(chunk.planned_seconds for chunk in chunks)
-                filename = source.filename if source else ""
+                filename = recording.filename if recording else ""
                 found.append(Call(chunks, filename, seconds, elapsed_seconds))
         return found
 

@@ -190,7 +190,7 @@ class Lane(threading.Thread):
         logger.info(
             "len %d chunks  OriginalId %s  already claimed by another worker",
             len(sequence),
-            sequence[0].source_id,
+            sequence[0].recording_id,
         )
 
     def _may_start(self, claims: Sequence[Claim]) -> bool:
@@ -242,7 +242,7 @@ class Lane(threading.Thread):
 
     def _fail(self, claim: Claim, outcome: ChunkError) -> None:
         shared, failed = self._shared, claim.chunk
-        name = f"{failed.id} (no. {failed.index} of {failed.source_id})"
+        name = f"{failed.id} (no. {failed.index} of {failed.recording_id})"
         try:
             shared.claims.fail(claim, outcome.kind, str(outcome), server=outcome.server)
         except DatabaseRefused as refused:

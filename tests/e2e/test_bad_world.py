@@ -30,7 +30,7 @@ from stt.store.ingest import IngestOptions, ingest
 from stt.transcripts.files import save
 from tests.support.mongo_process import missing, running_mongo
 from tests.support.paths import ROOT
-from tests.support.queue_builder import add_chunks, add_source
+from tests.support.queue_builder import add_chunks, add_recording
 from tests.support.recordings import babble, write_recording, write_wav
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard
 from tests.support.speech import opus_tone
@@ -171,7 +171,7 @@ class TestFullDisk:
                 again = [ingest(database, talk, IngestOptions(chunk_seconds=5)) for talk in talks]
                 assert {talk.status for talk in again[:-1]} <= {"already there"}
                 assert again[-1].status in {"resumed", "ingested"}
-                assert all(talk.source.duration == pytest.approx(60) for talk in again)
+                assert all(talk.recording.duration == pytest.approx(60) for talk in again)
                 ids = set(database.chunks.distinct("_id"))
                 assert ids == set(database.audio.distinct("_id"))
                 assert len(ids) == sum(talk.chunks for talk in again)
@@ -218,7 +218,7 @@ class TestFullDisk:
 
     def test_a_full_stdout_is_one_line(self, stt: Stt, database: Database) -> None:
         done: dict[str, Any] = {"transcribed_at": database.server_time(), "transcript": heard("hi")}
-        add_chunks(database, 1, source_id=add_source(database, filename="a.mp3"), **done)
+        add_chunks(database, 1, recording_id=add_recording(database, filename="a.mp3"), **done)
         for arguments in ("status --json", "export a.mp3"):
             process = subprocess.run(
                 ["bash", "-c", f"{sys.executable} -m stt {arguments} > /dev/full"],
@@ -263,10 +263,10 @@ class TestBigMetadata:
     ) -> None:
         code, out, err = stt("ingest", recordings)
         assert (code, err) == (0, ""), out
-        sources = list(database.sources.find())
-        assert len(sources) == 4
-        assert all(source["duration"] == pytest.approx(3, abs=0.1) for source in sources)
-        documents = [*sources, *database.chunks.find()]
+        stored = list(database.recordings.find())
+        assert len(stored) == 4
+        assert all(recording["duration"] == pytest.approx(3, abs=0.1) for recording in stored)
+        documents = [*stored, *database.chunks.find()]
         assert max(len(bson.encode(document)) for document in documents) < 2_000
 
     def test_a_prompt_or_a_language_as_long_is_a_line_about_it(self, stt: Stt) -> None:
@@ -279,8 +279,8 @@ class TestBigMetadata:
     def test_huge_chunks_of_other_programs_cost_those_nothing_who_only_look(
         self, stt: Stt, database: Database
     ) -> None:
-        source_id = add_source(database, filename="huge.mp3")
-        add_chunks(database, 3, source_id=source_id, data=os.urandom(15_500_000))
+        recording_id = add_recording(database, filename="huge.mp3")
+        add_chunks(database, 3, recording_id=recording_id, data=os.urandom(15_500_000))
         largest = stt.folder / "largest"
         measured = ("tests.support.reply_sizes", str(largest))
         out, err = stt.start("status", "--json", module=measured).communicate(timeout=60)
@@ -486,9 +486,9 @@ class TestDatabaseAway:
                 indexes = sorted(c["index"] for c in database.chunks.find({}, ["index"]))
                 assert indexes == list(range(len(indexes)))
                 assert database.audio.count_documents({}) == len(indexes)
-                [source] = database.sources.find()
-                assert source["chunk_count"] == len(indexes)
-                assert source["duration"] == pytest.approx(120)
+                [recording] = database.recordings.find()
+                assert recording["chunk_count"] == len(indexes)
+                assert recording["duration"] == pytest.approx(120)
 
 
 def test_a_key_is_never_shown_nor_stored(stt: Stt, database: Database) -> None:
@@ -514,15 +514,15 @@ def test_odd_documents_stop_nobody_who_looks_and_move_no_cursor(
     odd = "x\x1b[31mX\x1b]0;title\x07\x9b2J\u202e\r\n"
     now = database.server_time()
     error = {"at": now, "worker": odd, "kind": odd, "message": odd}
-    source_id = add_source(database, filename=f"{odd}.mp3")
-    add_chunks(database, 1, source_id=source_id, failed_at=now, attempts=3, errors=[error])
+    recording_id = add_recording(database, filename=f"{odd}.mp3")
+    add_chunks(database, 1, recording_id=recording_id, failed_at=now, attempts=3, errors=[error])
     database.chunks.insert_many(
         [{"original_id": {"a": [1]}, "index": odd}, {"original_id": odd, "index": 0}]
     )
     counts = {"transcribed": odd, "empty": None}
     worker = {"_id": odd, "seen_at": now, "state": odd, "server": odd, "counts": counts}
     database.workers.insert_one(worker)
-    commands = ("status", "status --json", "workers", "workers --json", f"export {source_id}")
+    commands = ("status", "status --json", "workers", "workers --json", f"export {recording_id}")
     looks = [stt.start(*command.split()) for command in (*commands, "export gone")]
     ended = [look.communicate(timeout=60) for look in looks]
     assert [look.returncode for look in looks] == [0] * len(commands) + [1], ended

@@ -21,7 +21,7 @@ from stt.media.audio import SAMPLE_RATE, encode_flac
 from stt.store.database import Database
 from stt.store.workers import Fleet
 from tests.support.paths import ROOT
-from tests.support.queue_builder import add_chunks, add_source, document
+from tests.support.queue_builder import add_chunks, add_recording, document
 from tests.support.recordings import babble, write_recording, write_video_without_sound, write_wav
 
 
@@ -61,18 +61,18 @@ def stt(tmp_path: Path, mongo_url: str, database: Database) -> Stt:
 def talk(database: Database) -> ObjectId:
     """`talk.mp3`: two chunks done, the third failed."""
     now = database.server_time()
-    source_id = add_source(database, filename="talk.mp3", chunk_count=3, duration=90.0)
+    recording_id = add_recording(database, filename="talk.mp3", chunk_count=3, duration=90.0)
     said = {"segments": [{"start": 1.0, "end": 2.5, "text": "grüße & co"}]}
     done: dict[str, Any] = {"transcript": said, "transcribed_at": now}
-    ids = add_chunks(database, 3, source_id=source_id, **done)
+    ids = add_chunks(database, 3, recording_id=recording_id, **done)
     error = {"at": now, "worker": "box_1", "kind": "bad_audio", "message": "not Ogg"}
     failed = {"transcribed_at": None, "transcript": None, "failed_at": now, "errors": [error]}
     database.chunks.update_one({"_id": ids[2]}, {"$set": failed | {"attempts": 3}})
-    return source_id
+    return recording_id
 
 
-def the_chunk(database: Database, source_id: ObjectId, index: int) -> dict[str, Any]:
-    found = database.chunks.find_one({"original_id": source_id, "index": index})
+def the_chunk(database: Database, recording_id: ObjectId, index: int) -> dict[str, Any]:
+    found = database.chunks.find_one({"original_id": recording_id, "index": index})
     assert found is not None
     return found
 
@@ -120,7 +120,7 @@ class TestStatus:
         os.close(writer)
         try:
             read_until("talk.mp3", reader)
-            add_source(database, filename="later.mp3", chunk_count=0)
+            add_recording(database, filename="later.mp3", chunk_count=0)
             read_until("later.mp3", reader)
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=20)
@@ -161,8 +161,8 @@ class TestExport:
     def test_all_sources_go_into_one_folder_and_none_over_another_or_outside(
         self, stt: Stt, database: Database, talk: ObjectId
     ) -> None:
-        add_source(database, filename="Talk.wav", chunk_count=0)
-        add_source(database, filename="../../escape.wav", chunk_count=0)
+        add_recording(database, filename="Talk.wav", chunk_count=0)
+        add_recording(database, filename="../../escape.wav", chunk_count=0)
         assert stt("export", "--all", "-o", "out/").returncode == 0
         names = sorted(path.name for path in (stt.folder / "out").iterdir())
         assert len(names) == 3
@@ -184,7 +184,7 @@ class TestExport:
     ) -> None:
         unknown = ObjectId()
         add_chunks(
-            database, 1, source_id=unknown, transcribed_at=database.server_time(),
+            database, 1, recording_id=unknown, transcribed_at=database.server_time(),
             transcript={"segments": [{"start": 0.0, "end": 1.0, "text": "hello"}]},
         )  # fmt: skip
         assert stt("export", str(unknown)).stdout == "hello\n"
@@ -257,7 +257,7 @@ class TestTrouble:
         assert "bad.wav" in first
         assert "absent.wav" in second
         assert done.stdout == "2 failed\n"
-        assert database.sources.find_one() is None
+        assert database.recordings.find_one() is None
 
     def test_every_kind_of_bad_recording_gets_a_line_and_the_good_one_is_in(
         self, stt: Stt, database: Database, bad_recordings: dict[str, str]
@@ -270,10 +270,10 @@ class TestTrouble:
         for line, (name, reason) in zip(lines, sorted(bad_recordings.items()), strict=True):
             assert line.startswith(f"Error: talks/{name}: {reason}")
         assert f"1 ingested, {len(bad_recordings)} failed" in done.stdout
-        [source] = database.sources.find()
-        assert source["filename"] == "good.mp3"
+        [recording] = database.recordings.find()
+        assert recording["filename"] == "good.mp3"
         [chunk] = database.chunks.find()
-        assert chunk["original_id"] == source["_id"]
+        assert chunk["original_id"] == recording["_id"]
         assert [audio["_id"] for audio in database.audio.find({}, ["_id"])] == [chunk["_id"]]
 
 

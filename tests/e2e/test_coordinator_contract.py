@@ -10,7 +10,7 @@ from stt.store.database import Database
 from tests.support import coordinator_contract_hooks
 from tests.support.coordinator_app import PEOPLES_KEY, running_coordinator
 from tests.support.paths import ROOT
-from tests.support.queue_builder import add_chunks, add_source
+from tests.support.queue_builder import add_chunks, add_recording
 
 UNDECIDABLE = ",".join((
     # The schema cannot say which recordings and nodes there are, or which states they are in;
@@ -26,11 +26,11 @@ def test_no_request_makes_the_coordinator_break_its_schema(
     database: Database, tmp_path: Path
 ) -> None:
     """Schemathesis draws requests for every operation, half of them about what is there."""
-    source_id = add_source(database)
-    chunk_id = add_chunks(database, 3, source_id=source_id, audio=b"no audio")[0]
+    recording_id = add_recording(database)
+    chunk_id = add_chunks(database, 3, recording_id=recording_id, audio=b"no audio")[0]
     with running_coordinator(database, tmp_path) as running:
         node_id, _ = running.join()
-        known = {"source_id": str(source_id), "chunk_id": str(chunk_id), "node_id": node_id,
+        known = {"source_id": str(recording_id), "chunk_id": str(chunk_id), "node_id": node_id,
                  "filename": f"{chunk_id}.opus"}  # fmt: skip
         ended = subprocess.run(
             [

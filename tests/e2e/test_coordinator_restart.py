@@ -58,9 +58,9 @@ def send_half(coordinator: CoordinatorProcess, filename: str) -> socket.socket:
 
 def assert_whole(database: Database) -> None:
     """One recording, whose chunks hold all of it once, each with its audio."""
-    [source] = database.sources.find()
+    [recording] = database.recordings.find()
     chunks = list(database.chunks.find().sort("index"))
-    assert [chunk["index"] for chunk in chunks] == list(range(source["chunk_count"]))
+    assert [chunk["index"] for chunk in chunks] == list(range(recording["chunk_count"]))
     assert sum(chunk["duration"] for chunk in chunks) == pytest.approx(SECONDS)
     ends = [round((chunk["offset"] + chunk["duration"]) * SAMPLE_RATE) for chunk in chunks]
     starts = [round(chunk["offset"] * SAMPLE_RATE) for chunk in chunks]
@@ -92,7 +92,7 @@ def test_a_coordinator_that_is_killed_loses_nothing_and_leaves_no_half(
             first.wait()
             already_cut = database.chunks.count_documents({})
             if not other_runs:  # else it may be the other one who cuts
-                assert not database.sources.find_one({"ingested_at": {"$ne": None}})
+                assert not database.recordings.find_one({"ingested_at": {"$ne": None}})
         if not other_runs:
             second = processes.enter_context(running_process(*place))
 

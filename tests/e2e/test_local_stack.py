@@ -102,11 +102,11 @@ def wait_until_gone(pid_or_url: str) -> None:
 
 def test_the_database_comes_up_keeps_its_documents_and_goes_down(settings: Settings) -> None:
     with open_database(settings) as database:
-        database.sources.insert_one({"filename": "talk.mp3", "sha256": "1"})
+        database.recordings.insert_one({"filename": "talk.mp3", "sha256": "1"})
         assert is_serving(settings)
     assert not is_serving(settings)
     with open_database(settings) as database:
-        assert database.sources.count_documents({"filename": "talk.mp3"}) == 1
+        assert database.recordings.count_documents({"filename": "talk.mp3"}) == 1
 
 
 def test_two_commands_share_the_server_and_the_last_one_takes_it_down(settings: Settings) -> None:
@@ -114,7 +114,7 @@ def test_two_commands_share_the_server_and_the_last_one_takes_it_down(settings: 
         with open_database(settings) as database:
             first.communicate("", timeout=60)
             assert first.returncode == 0
-            assert database.sources.count_documents({"filename": "first"}) == 1
+            assert database.recordings.count_documents({"filename": "first"}) == 1
         assert not is_serving(settings)
 
 
@@ -126,7 +126,7 @@ def test_many_that_start_and_leave_at_once_never_lose_the_server(settings: Setti
             for turn in range(3):
                 with open_database(settings) as database:
                     key = f"{number} {turn}"
-                    database.sources.insert_one({"filename": key, "sha256": key})
+                    database.recordings.insert_one({"filename": key, "sha256": key})
         except BaseException as error:
             failures.append(error)
 
@@ -138,7 +138,7 @@ def test_many_that_start_and_leave_at_once_never_lose_the_server(settings: Setti
     assert not failures
     assert not is_serving(settings)
     with open_database(settings) as database:
-        assert database.sources.count_documents({}) == 12
+        assert database.recordings.count_documents({}) == 12
 
 
 def test_a_server_whose_only_user_was_killed_is_joined_and_then_taken_down(
@@ -151,7 +151,7 @@ def test_a_server_whose_only_user_was_killed_is_joined_and_then_taken_down(
         assert is_serving(settings)
         with open_database(settings) as database:
             assert (settings.data_dir / "database.port").read_text() == port
-            assert database.sources.count_documents({"filename": "killed"}) == 1
+            assert database.recordings.count_documents({"filename": "killed"}) == 1
         assert not is_serving(settings)
 
 
@@ -161,7 +161,7 @@ def test_what_a_killed_server_left_behind_is_started_anew(settings: Settings) ->
         user.kill()
         user.wait()
         with open_database(settings) as database:
-            assert database.sources.count_documents({"filename": "before"}) == 1
+            assert database.recordings.count_documents({"filename": "before"}) == 1
 
 
 def test_a_port_that_a_foreign_program_has_taken_over_is_left_alone(
@@ -171,7 +171,7 @@ def test_a_port_that_a_foreign_program_has_taken_over_is_left_alone(
     foreign = pymongo.uri_parser.parse_uri(mongo_url)["nodelist"][0][1]
     (settings.data_dir / "database.port").write_text(str(foreign))
     with open_database(settings) as database:
-        assert database.sources.count_documents({}) == 0
+        assert database.recordings.count_documents({}) == 0
         assert (settings.data_dir / "database.port").read_text() != str(foreign)
     with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
         client.admin.command("ping")

@@ -176,7 +176,7 @@ def fleet(
     database_of_all: Database, coordinator: CoordinatorThread, whisper: ScriptedServer
 ) -> Iterator[Fleet]:
     yield Fleet(database_of_all, coordinator, whisper)
-    for collection in ("chunks", "sources", "audio"):
+    for collection in ("chunks", "recordings", "audio"):
         getattr(database_of_all, collection).delete_many({})
 
 

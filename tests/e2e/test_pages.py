@@ -21,7 +21,7 @@ from stt.store.database import Database
 from tests.support.coordinator_app import PEOPLES_KEY, KeyedSession
 from tests.support.coordinator_process import CoordinatorProcess, running_process
 from tests.support.mongo_process import missing
-from tests.support.queue_builder import START, add_chunks, add_source
+from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.scripted_server import Answer, ScriptedServer
 from tests.support.speech import opus_tone
 from tests.support.worker_process import until, worker_processes
@@ -273,9 +273,9 @@ def test_the_key_of_a_node_that_is_added_by_hand_is_shown_once(page: Page, house
 
 def test_a_chunk_in_quarantine_is_retried_and_leaves(page: Page, house: House) -> None:
     fault = {"at": START, "worker": "a_1", "kind": "refused", "message": "<b>no</b> audio"}
-    source = add_source(house.database, filename="broken.mp3", duration=30.0, chunk_count=1)
+    recording = add_recording(house.database, filename="broken.mp3", duration=30.0, chunk_count=1)
     [chunk_id] = add_chunks(
-        house.database, 1, source_id=source, audio=opus_tone(1), failed_at=START,
+        house.database, 1, recording_id=recording, audio=opus_tone(1), failed_at=START,
         attempts=3, errors=[fault],
     )  # fmt: skip
     page.goto("/quarantine")

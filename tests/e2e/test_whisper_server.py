@@ -38,9 +38,9 @@ def long_speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty minutes of it, so that a transcription is still at work when a test looks."""
     folder = tmp_path_factory.mktemp("speech")
     once = speak(". ".join([SENTENCE] * 10), folder / "once.wav")
-    with wave.open(str(once)) as source, wave.open(str(folder / "long.wav"), "wb") as output:
-        output.setparams(source.getparams())
-        sound = source.readframes(source.getnframes())
+    with wave.open(str(once)) as recording, wave.open(str(folder / "long.wav"), "wb") as output:
+        output.setparams(recording.getparams())
+        sound = recording.readframes(recording.getnframes())
         for _ in range(40):
             output.writeframes(sound)
     return folder / "long.wav"

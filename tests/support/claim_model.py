@@ -232,7 +232,7 @@ class Model:
         rows = [
             row
             for row in self.rows.values()
-            if row.is_pending and (not order.sources or row.source_id in order.sources)
+            if row.is_pending and (not order.recordings or row.source_id in order.recordings)
         ]
         rows.sort(
             key=lambda row: (row.start is not None, row.start, row.id), reverse=order.newest_first

@@ -11,28 +11,33 @@ from stt.store.database import Database
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def add_source(database: Database, **fields: Any) -> ObjectId:
-    source_id = ObjectId()
-    database.sources.insert_one(
-        {"_id": source_id, "filename": f"{source_id}.wav", "sha256": str(source_id), **fields}
+def add_recording(database: Database, **fields: Any) -> ObjectId:
+    recording_id = ObjectId()
+    database.recordings.insert_one(
+        {
+            "_id": recording_id,
+            "filename": f"{recording_id}.wav",
+            "sha256": str(recording_id),
+            **fields,
+        }
     )
-    return source_id
+    return recording_id
 
 
 def add_chunks(
     database: Database,
     count: int,
     *,
-    source_id: ObjectId | None = None,
+    recording_id: ObjectId | None = None,
     audio: bytes | None = None,
     **fields: Any,
 ) -> list[ObjectId]:
     """Adds `count` consecutive pending chunks of one source; `fields` are laid over each."""
-    source_id = source_id or add_source(database)
+    recording_id = recording_id or add_recording(database)
     documents = [
         {
             "_id": ObjectId(),
-            "original_id": source_id,
+            "original_id": recording_id,
             "index": index,
             "start": START + timedelta(seconds=30 * index),
             "offset": 30.0 * index,

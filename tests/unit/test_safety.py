@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stt.cli.formatting import json_text, printable
-from stt.domain.chunk import Source
+from stt.domain.chunk import Recording
 from stt.errors import ConfigError
 from stt.store.database import Database
 from stt.store.export import FORMATS
@@ -124,11 +124,11 @@ _filenames = st.lists(
 def test_every_source_gets_one_file_of_its_own_inside_the_folder(
     filenames: list[str], format_name: str
 ) -> None:
-    sources = [
-        Source(ObjectId(f"{_HEX}{index:x}"[-24:].rjust(24, "0")), filename=filename)
+    recordings = [
+        Recording(ObjectId(f"{_HEX}{index:x}"[-24:].rjust(24, "0")), filename=filename)
         for index, filename in enumerate(filenames)
     ]
-    names = file_names(sources, format_name)
+    names = file_names(recordings, format_name)
     folder = "/export/folder"
     for name in names:
         assert os.path.dirname(os.path.normpath(f"{folder}/{name}")) == folder  # noqa: PTH120
@@ -137,7 +137,7 @@ def test_every_source_gets_one_file_of_its_own_inside_the_folder(
         assert not name.startswith((".", "~/")), "hidden"
         assert name.partition(".")[0].casefold() not in {"con", "nul", "aux", "prn"}
     as_one = [unicodedata.normalize("NFC", n).casefold() for n in names]
-    assert len(set(as_one)) == len(sources)
+    assert len(set(as_one)) == len(recordings)
 
 
 @given(st.text(st.characters(), max_size=50))

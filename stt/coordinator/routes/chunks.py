@@ -14,7 +14,7 @@ from stt.coordinator.store.nodes import Node
 from stt.domain.chunk import Chunk
 from stt.errors import BadAudio, ClaimLost
 from stt.store import claims
-from stt.store.recordings import Sources
+from stt.store.recordings import MongoRecordings
 
 router = APIRouter(tags=["chunks"], responses=refusals(401, 404, 409, 410, 422, 503))
 
@@ -51,7 +51,7 @@ def audio(
     ):
         raise ClaimLost(f"Node {asking.id} holds no claim on chunk {chunk_id}")
     try:
-        data = Sources(coordinator.database).audio(Chunk(chunk_id, None, 0))
+        data = MongoRecordings(coordinator.database).audio(Chunk(chunk_id, None, 0))
     except BadAudio as error:
         raise Missing(str(error)) from error
     headers = {

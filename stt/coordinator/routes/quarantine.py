@@ -81,7 +81,7 @@ class QuarantinedOut(BaseModel):
         chunk = quarantined.chunk
         return cls(
             id=str(chunk.id),
-            source_id=None if chunk.source_id is None else str(chunk.source_id),
+            source_id=None if chunk.recording_id is None else str(chunk.recording_id),
             filename=quarantined.filename,
             index=chunk.index,
             offset=chunk.offset,
@@ -121,7 +121,7 @@ def list_quarantine(
 @router.post("/queue/retry", summary="Gives chunks in quarantine another chance")
 def retry_all(coordinator: InCoordinator, wish: RetryWish | None = None) -> Count:
     source_id = ObjectId(wish.source_id) if wish and wish.source_id else None
-    count = claims.retry(coordinator.database, source_id=source_id)
+    count = claims.retry(coordinator.database, recording_id=source_id)
     coordinator.watch.changed()
     return Count(chunks=count)
 

@@ -17,7 +17,7 @@ from stt.store import claims
 from stt.store.database import Database
 from stt.store.export import Export, Line, Maker, OpenStretch, Stretch
 from stt.store.ingest import IngestOptions
-from stt.store.recordings import ListState, ListWish, Sources, StoredSource
+from stt.store.recordings import ListState, ListWish, MongoRecordings, RecordingDetails
 
 router = APIRouter(
     prefix="/api/recordings",
@@ -59,21 +59,21 @@ class RecordingOut(BaseModel):
     chunk_count: int | None
 
     @classmethod
-    def of(cls, stored: StoredSource) -> "RecordingOut":
-        source = stored.source
+    def of(cls, stored: RecordingDetails) -> "RecordingOut":
+        recording = stored.recording
         return cls(
-            id=str(source.id),
-            filename=source.filename,
-            duration=source.duration,
-            start=source.start,
+            id=str(recording.id),
+            filename=recording.filename,
+            duration=recording.duration,
+            start=recording.start,
             created_at=stored.created_at,
             is_ingesting=stored.is_ingesting,
-            language=source.language,
-            prompt=source.prompt,
-            model=source.model,
+            language=recording.language,
+            prompt=recording.prompt,
+            model=recording.model,
             priority=stored.priority,
             counts=CountsOut(**stored.counts),
-            chunk_count=source.chunk_count,
+            chunk_count=recording.chunk_count,
         )
 
 
@@ -215,9 +215,9 @@ def recordings(
     """The newest first, unless `sort=old`."""
     after = None if cursor is None else ObjectId(cursor)
     wish = ListWish(search, state, after, limit, oldest_first=sort == "old")
-    page = Sources(coordinator.database).page(wish)
+    page = MongoRecordings(coordinator.database).page(wish)
     return RecordingList(
-        recordings=[RecordingOut.of(stored) for stored in page.sources],
+        recordings=[RecordingOut.of(stored) for stored in page.recordings],
         cursor=None if page.cursor is None else str(page.cursor),
         total=page.total,
     )
@@ -246,7 +246,7 @@ def transcribe_again(
     fields = again.model_dump(include=again.model_fields_set) if again else {}
     # First the wish: a worker may take a chunk the moment that it is pending.
     _change(coordinator.database, ObjectId(source_id), fields)
-    chunks = claims.reset(coordinator.database, source_id=ObjectId(source_id))
+    chunks = claims.reset(coordinator.database, recording_id=ObjectId(source_id))
     coordinator.watch.changed()
     return AgainOut(chunks=chunks)
 
@@ -260,7 +260,7 @@ def transcribe_again(
 )
 def remove_recording(coordinator: InCoordinator, source_id: Id) -> None:
     """With its chunks, its audio and what was heard, also while somebody works on it."""
-    sources = Sources(coordinator.database)
+    sources = MongoRecordings(coordinator.database)
     stored = sources.stored(ObjectId(source_id))
     if stored.is_ingesting and stored.sha256 is not None:
         UploadLog(coordinator.database).cancel_all_of(stored.sha256)
@@ -277,7 +277,7 @@ def transcript(
 ) -> TranscriptOut:
     """At least `limit` lines, up to the end of a chunk."""
     database = coordinator.database
-    export = Export(database, Sources(database).get(ObjectId(source_id)))
+    export = Export(database, MongoRecordings(database).get(ObjectId(source_id)))
     part = export.lines(int(cursor or 0), limit)
     makers = export.makers() if cursor is None else ()
     names = NodeRegistry(database).names() if makers else {}
@@ -294,12 +294,12 @@ def transcript(
 def recording_chunks(coordinator: InCoordinator, source_id: Id) -> RecordingChunks:
     """All of them, in order."""
     database = coordinator.database
-    export = Export(database, Sources(database).get(ObjectId(source_id)))
+    export = Export(database, MongoRecordings(database).get(ObjectId(source_id)))
     return RecordingChunks(chunks=[RecordingChunk.of(stretch) for stretch in export.stretches])
 
 
 def _recording(database: Database, source_id: ObjectId) -> RecordingOut:
-    return RecordingOut.of(Sources(database).stored(source_id))
+    return RecordingOut.of(MongoRecordings(database).stored(source_id))
 
 
 def _change(database: Database, source_id: ObjectId, fields: dict[str, object]) -> None:
@@ -309,7 +309,7 @@ def _change(database: Database, source_id: ObjectId, fields: dict[str, object]) 
             fields[name] = fields[name] or None
     wishes = {name: fields[name] for name in ("language", "prompt", "model") if name in fields}
     IngestOptions(**wishes)  # type: ignore[arg-type]
-    sources = Sources(database)
+    sources = MongoRecordings(database)
     sources.get(source_id)
     if fields:
         sources.change(source_id, fields)

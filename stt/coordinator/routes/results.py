@@ -15,7 +15,7 @@ from stt.coordinator.errors import Unprocessable
 from stt.errors import DatabaseUnavailable, SttError
 from stt.remote.messages import Id
 from stt.store.export import Export
-from stt.store.recordings import Sources
+from stt.store.recordings import MongoRecordings
 from stt.transcripts.files import file_name
 
 router = APIRouter(
@@ -53,7 +53,7 @@ def result(
     download: Annotated[bool, Query(description="To be saved rather than shown.")] = False,
 ) -> StreamingResponse:
     """A partial one says so in its own format, and in the header."""
-    source = Sources(coordinator.database).get(ObjectId(source_id))
+    source = MongoRecordings(coordinator.database).get(ObjectId(source_id))
     export = Export(coordinator.database, source)
     blocks = _blocks(export.pieces(format_name))
     try:

@@ -35,7 +35,7 @@ class HitOut(BaseModel):
     @classmethod
     def of(cls, hit: Hit) -> "HitOut":
         return cls(
-            source_id=hit.source_id,
+            source_id=hit.recording_id,
             filename=hit.filename,
             chunk_id=str(hit.chunk_id),
             start=hit.start,
@@ -66,7 +66,7 @@ def search(
             Words(q),
             limit=limit,
             cursor=cursor,
-            source_id=ObjectId(source_id) if source_id else None,
+            recording_id=ObjectId(source_id) if source_id else None,
             timeout_seconds=_TIMEOUT_SECONDS,
         )
     except BadQuery as error:

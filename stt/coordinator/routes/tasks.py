@@ -37,7 +37,7 @@ from stt.remote.messages import (
     TaskWire,
     WorkerId,
 )
-from stt.store.recordings import Sources
+from stt.store.recordings import MongoRecordings
 from stt.store.workers import Fleet
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ async def pending(
 
 @router.get("/count", summary="How many chunks are pending")
 def count(coordinator: InCoordinator, asking: Asking, source: Wanted = None) -> Counted:
-    order = Order(sources=tuple(map(ObjectId, source or ())))
+    order = Order(recordings=tuple(map(ObjectId, source or ())))
     desk = Desk(coordinator, asking, "")
     return Counted(pending=desk.claims().count_pending(order) if desk.is_open else 0)
 
@@ -243,7 +243,7 @@ def _claim(held: Held, *, attempts: int = 0, duration: float | None = None) -> C
 
 
 def _taken(coordinator: Coordinator, worker: str, claims: list[Claim]) -> TasksWire:
-    source = Sources(coordinator.database).of(claims[0].chunk)
+    source = MongoRecordings(coordinator.database).of(claims[0].chunk)
     return TasksWire(
         worker_id=worker,
         claim_id=str(claims[0].id),

@@ -26,8 +26,8 @@ class UploadOut(BaseModel):
 
     @classmethod
     def of(cls, record: UploadRecord) -> "UploadOut":
-        fields = {name: getattr(record, name) for name in cls.model_fields}
-        source_id = None if record.source_id is None else str(record.source_id)
+        fields = {name: getattr(record, name) for name in cls.model_fields if name != "source_id"}
+        source_id = None if record.recording_id is None else str(record.recording_id)
         return cls(**(fields | {"id": str(record.id), "source_id": source_id}))
 
 

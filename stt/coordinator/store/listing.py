@@ -122,7 +122,7 @@ def list_chunks(
         ids = list(
             {d.get("original_id") for d in found if isinstance(d.get("original_id"), ObjectId)}
         )
-        named = database.sources.find({"_id": {"$in": ids}}, ["filename"])
+        named = database.recordings.find({"_id": {"$in": ids}}, ["filename"])
         names = {document["_id"]: str(document.get("filename") or "") for document in named}
     return [_listed(document, names) for document in found]
 
@@ -150,8 +150,8 @@ def _listed(document: Document, names: Mapping[Any, str]) -> Listed:
     worker = document.get("processing_by")
     return Listed(
         id=str(chunk.id),
-        source_id=None if chunk.source_id is None else str(chunk.source_id),
-        filename=names.get(chunk.source_id) or str(chunk.source_id or ""),
+        source_id=None if chunk.recording_id is None else str(chunk.recording_id),
+        filename=names.get(chunk.recording_id) or str(chunk.recording_id or ""),
         index=chunk.index,
         offset=chunk.offset,
         duration=chunk.duration,

@@ -42,7 +42,7 @@ class UploadRecord:
     state: State
     cut_seconds: float = 0.0
     total_seconds: float | None = None
-    source_id: ObjectId | None = None
+    recording_id: ObjectId | None = None
     error: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
@@ -103,12 +103,12 @@ class UploadLog:
         return self._change(upload_id, progress)
 
     def done(
-        self, upload_id: ObjectId, source_id: ObjectId, seconds: float | None, *, is_known: bool
+        self, upload_id: ObjectId, recording_id: ObjectId, seconds: float | None, *, is_known: bool
     ) -> bool:
         """→ done, or → already there if the recording, of `seconds`, `is_known` from before."""
         whole = {
             "state": "already there" if is_known else "done",
-            "source_id": source_id,
+            "source_id": recording_id,
             "cut_seconds": seconds or 0.0,
             "total_seconds": seconds,
         }
@@ -193,7 +193,7 @@ def _record(document: Document) -> UploadRecord | None:
         state=state,
         cut_seconds=float(document.get("cut_seconds") or 0.0),
         total_seconds=None if total_seconds is None else float(total_seconds),
-        source_id=document.get("source_id"),
+        recording_id=document.get("source_id"),
         error=document.get("error"),
         created_at=document.get("created_at"),
         updated_at=document.get("updated_at"),

@@ -193,8 +193,8 @@ class Intake:
                 logger.exception("upload %s (%s)", record.id, record.filename)
                 self.log.failed(record.id, f"It could not be cut: {type(error).__name__}.")
             else:
-                source, is_known = ingested.source, ingested.status == "already there"
-                self.log.done(record.id, source.id, source.duration, is_known=is_known)
+                recording, is_known = ingested.recording, ingested.status == "already there"
+                self.log.done(record.id, recording.id, recording.duration, is_known=is_known)
                 logger.info("Upload %s (%s): %s", record.id, record.filename, ingested.status)
         file.remove()
         self.log.forget(record.id)

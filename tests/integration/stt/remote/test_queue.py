@@ -41,7 +41,7 @@ from stt.store.database import Database
 from stt.worker.worker import Worker, WorkOptions
 from tests.support.coordinator_app import CoordinatorThread, running_coordinator
 from tests.support.mongo_process import free_port
-from tests.support.queue_builder import add_chunks, add_source, chunk, document
+from tests.support.queue_builder import add_chunks, add_recording, chunk, document
 from tests.support.remote_claims import node_settings
 from tests.support.scripted_server import ScriptedServer, always
 from tests.support.speech import opus_tone
@@ -272,8 +272,8 @@ class TestWork:
     def test_next_claims_a_sequence_and_the_same_question_gets_the_same_answer(
         self, database: Database, mac: Member, opus: bytes
     ) -> None:
-        source = add_source(database, language="de", prompt="Ann", model="large-v3")
-        ids = add_chunks(database, 3, source_id=source, audio=opus)
+        recording = add_recording(database, language="de", prompt="Ann", model="large-v3")
+        ids = add_chunks(database, 3, recording_id=recording, audio=opus)
         claim_id = str(ObjectId())
         query = {"worker_id": mac.worker, "wait": "0", "claim_id": claim_id}
         first = mac.session.get("/tasks/next", params=query).json()
@@ -319,9 +319,9 @@ class TestWork:
     def test_a_chunk_that_failed_before_travels_alone(
         self, database: Database, mac: Member
     ) -> None:
-        source = add_source(database)
-        add_chunks(database, 1, source_id=source, attempts=1)
-        add_chunks(database, 1, source_id=source, index=1)
+        recording = add_recording(database)
+        add_chunks(database, 1, recording_id=recording, attempts=1)
+        add_chunks(database, 1, recording_id=recording, index=1)
         query = {"worker_id": mac.worker, "wait": "0"}
         answers = [mac.session.get("/tasks/next", params=query).json() for _ in range(2)]
         assert [len(answer["tasks"]) for answer in answers] == [1, 1]

@@ -73,7 +73,7 @@ class ClaimMachine(RuleBasedStateMachine):
         self.model = Model(RULES)
         self.workers = {name: claims_of(name) for name in WORKERS}
         self.janitors = {name: MongoClaims(self.database, name, RULES) for name in WORKERS}
-        self.sources: list[ObjectId] = []
+        self.recordings: list[ObjectId] = []
         self.held: list[Claim] = []
         self.step_began = self.database.server_time()
 
@@ -82,12 +82,12 @@ class ClaimMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.model.rows) < MOST_CHUNKS)
     @rule(target=chunks, count=st.integers(1, 3), priority=st.sampled_from([0, 0, 5]))
     def ingest(self, count: int, priority: int) -> Any:
-        source_id = ObjectId()
-        self.sources.append(source_id)
-        ids = add_chunks(self.database, count, source_id=source_id, priority=priority)
+        recording_id = ObjectId()
+        self.recordings.append(recording_id)
+        ids = add_chunks(self.database, count, recording_id=recording_id, priority=priority)
         for index, id_ in enumerate(ids):
             start = START + timedelta(seconds=30 * index)
-            self.model.rows[id_] = Row(id_, source_id, start, priority)
+            self.model.rows[id_] = Row(id_, recording_id, start, priority)
         return multiple(*ids)
 
     @precondition(lambda self: len(self.model.rows) < MOST_CHUNKS)
@@ -104,10 +104,10 @@ class ClaimMachine(RuleBasedStateMachine):
         worker=a_worker,
         limit=st.sampled_from([1, 2, 100]),
         newest_first=st.booleans(),
-        source=st.none() | st.integers(0, 2),
+        recording=st.none() | st.integers(0, 2),
     )
-    def page(self, worker: str, limit: int, newest_first: bool, source: int | None) -> None:
-        named = () if source is None else tuple(self.sources[source : source + 1])
+    def page(self, worker: str, limit: int, newest_first: bool, recording: int | None) -> None:
+        named = () if recording is None else tuple(self.recordings[recording : recording + 1])
         order = Order(newest_first, named)
         before = self.database.server_time()
         page = self.workers[worker].page(limit, order)
@@ -125,7 +125,7 @@ class ClaimMachine(RuleBasedStateMachine):
     ) -> Any:
         """Of any chunk, as one does whose page is old."""
         thief, claim = self.ask(
-            lambda: self.workers[worker].claim(Chunk(id=chunk, source_id=None, index=0)),
+            lambda: self.workers[worker].claim(Chunk(id=chunk, recording_id=None, index=0)),
             (reply, meanwhile, chunk),
         )
         claim_id = claim.id if claim else ObjectId()

@@ -25,7 +25,7 @@ from stt.store import claims as claim_protocol
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from tests.support.mongo_process import missing
-from tests.support.queue_builder import add_chunks, add_source, chunk, document
+from tests.support.queue_builder import add_chunks, add_recording, chunk, document
 from tests.support.remote_claims import remote_claims
 
 HELLO = Transcript(segments=(Segment(0.5, 1.5, "hello world"),), language="en", worker="alice_1")
@@ -107,9 +107,9 @@ class TestPaging:
         self, database: Database, alice: Claims
     ) -> None:
         add_chunks(database, 3)
-        wanted = add_source(database)
-        ids = add_chunks(database, 2, source_id=wanted)
-        order = Order(sources=(wanted,))
+        wanted = add_recording(database)
+        ids = add_chunks(database, 2, recording_id=wanted)
+        order = Order(recordings=(wanted,))
         assert [c.id for c in alice.page(10, order).chunks] == ids
         assert alice.count_pending(order) == 2
         assert alice.count_pending(Order()) == 5
@@ -138,11 +138,16 @@ class TestPaging:
     def test_a_sparse_document_of_another_program_is_pending(
         self, database: Database, alice: Claims
     ) -> None:
-        source_id = add_source(database)
-        sparse = {"original_id": source_id, "index": 0, "data": b"x", "vad": {"has_speech": False}}
+        recording_id = add_recording(database)
+        sparse = {
+            "original_id": recording_id,
+            "index": 0,
+            "data": b"x",
+            "vad": {"has_speech": False},
+        }
         inserted = database.chunks.insert_one(sparse).inserted_id
         [found] = alice.page(10, Order()).chunks
-        assert found == Chunk(id=inserted, source_id=source_id, index=0, has_speech=False)
+        assert found == Chunk(id=inserted, recording_id=recording_id, index=0, has_speech=False)
         claim = claimed(alice, found)
         alice.complete(claim, Transcript())
         assert document(database, inserted)["transcript"]["segments"] == []
@@ -151,7 +156,7 @@ class TestPaging:
         self, database: Database, alice: Claims
     ) -> None:
         odd = {"index": "x", "attempts": None, "start": "soon", "duration": "long", "vad": 3}
-        database.chunks.insert_one(odd | {"original_id": add_source(database)})
+        database.chunks.insert_one(odd | {"original_id": add_recording(database)})
         [good] = add_chunks(database, 1)
         assert good in [c.id for c in alice.page(10, Order()).chunks]
 
@@ -162,9 +167,9 @@ class TestPaging:
         assert index_of(page) == "paging"
 
     def test_the_chunks_of_a_source_are_read_from_their_index(self, database: Database) -> None:
-        source_id = add_source(database)
-        add_chunks(database, 3, source_id=source_id)
-        cursor = database.chunks.find({"original_id": source_id}).sort("index")
+        recording_id = add_recording(database)
+        add_chunks(database, 3, recording_id=recording_id)
+        cursor = database.chunks.find({"original_id": recording_id}).sort("index")
         assert index_of(cursor) == "place"
 
 

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.domain.chunk import Source
+from stt.domain.chunk import Recording
 from stt.domain.transcript import Segment
 from stt.errors import SttError
 from stt.store.database import Database
 from stt.store.export import Export
-from stt.store.recordings import Sources
+from stt.store.recordings import MongoRecordings
 from stt.transcripts.files import file_name, save
 from stt.transcripts.formats import Gap
-from tests.support.queue_builder import START, add_chunks, add_source
+from tests.support.queue_builder import START, add_chunks, add_recording
 
 DONE_AT = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -37,8 +37,8 @@ def unset(database: Database, *fields: str) -> None:
     database.chunks.update_many({}, {"$unset": dict.fromkeys(fields, "")})
 
 
-def export_of(database: Database, source_id: ObjectId) -> Export:
-    return Export(database, Sources(database).find(str(source_id)))
+def export_of(database: Database, recording_id: ObjectId) -> Export:
+    return Export(database, MongoRecordings(database).find(str(recording_id)))
 
 
 def starts(export: Export) -> list[float]:
@@ -46,22 +46,22 @@ def starts(export: Export) -> list[float]:
 
 
 @pytest.fixture
-def source_id(database: Database) -> ObjectId:
+def recording_id(database: Database) -> ObjectId:
     """Three chunks of 30 s, all done; `word` is said one second into each."""
-    source_id = add_source(database, filename="talk.mp3", chunk_count=3, duration=90.0)
-    add_chunks(database, 3, source_id=source_id, **heard((1.0, 2.0, "word")))
-    return source_id
+    recording_id = add_recording(database, filename="talk.mp3", chunk_count=3, duration=90.0)
+    add_chunks(database, 3, recording_id=recording_id, **heard((1.0, 2.0, "word")))
+    return recording_id
 
 
-def ids_of(database: Database, source_id: ObjectId) -> list[ObjectId]:
-    return [c["_id"] for c in database.chunks.find({"original_id": source_id}).sort("index")]
+def ids_of(database: Database, recording_id: ObjectId) -> list[ObjectId]:
+    return [c["_id"] for c in database.chunks.find({"original_id": recording_id}).sort("index")]
 
 
 class TestPlaces:
     def test_times_run_over_the_whole_recording(
-        self, database: Database, source_id: ObjectId
+        self, database: Database, recording_id: ObjectId
     ) -> None:
-        export = export_of(database, source_id)
+        export = export_of(database, recording_id)
         assert list(export.passages()) == [
             Segment(1.0, 2.0, "word"), Segment(31.0, 32.0, "word"), Segment(61.0, 62.0, "word"),
         ]  # fmt: skip
@@ -71,63 +71,63 @@ class TestPlaces:
     def test_chunks_come_by_index_whatever_order_they_were_written_in(
         self, database: Database
     ) -> None:
-        source_id = add_source(database)
+        recording_id = add_recording(database)
         for index in (2, 0, 1):
             add_chunks(
-                database, 1, source_id=source_id, index=index, offset=10.0 * index,
+                database, 1, recording_id=recording_id, index=index, offset=10.0 * index,
                 **heard((0, 1, f"word {index}")),
             )  # fmt: skip
         texts = [
-            p.text for p in export_of(database, source_id).passages() if isinstance(p, Segment)
+            p.text for p in export_of(database, recording_id).passages() if isinstance(p, Segment)
         ]
         assert texts == ["word 0", "word 1", "word 2"]
 
     def test_without_offsets_durations_are_added_up(
-        self, database: Database, source_id: ObjectId
+        self, database: Database, recording_id: ObjectId
     ) -> None:
         unset(database, "offset", "start")
-        set_fields(database, ids_of(database, source_id)[0], duration=12.5)
-        assert starts(export_of(database, source_id)) == [1.0, 13.5, 43.5]
+        set_fields(database, ids_of(database, recording_id)[0], duration=12.5)
+        assert starts(export_of(database, recording_id)) == [1.0, 13.5, 43.5]
 
     def test_without_durations_either_the_wall_clock_tells(
-        self, database: Database, source_id: ObjectId
+        self, database: Database, recording_id: ObjectId
     ) -> None:
         unset(database, "offset", "duration")
-        set_fields(database, ids_of(database, source_id)[1], start=START + timedelta(seconds=10))
-        assert starts(export_of(database, source_id)) == [1.0, 11.0, 61.0]
+        set_fields(database, ids_of(database, recording_id)[1], start=START + timedelta(seconds=10))
+        assert starts(export_of(database, recording_id)) == [1.0, 11.0, 61.0]
 
     def test_without_any_time_a_chunk_lasts_as_long_as_something_is_said(
-        self, database: Database, source_id: ObjectId
+        self, database: Database, recording_id: ObjectId
     ) -> None:
         unset(database, "offset", "duration", "start")
-        assert starts(export_of(database, source_id)) == [1.0, 3.0, 5.0]
+        assert starts(export_of(database, recording_id)) == [1.0, 3.0, 5.0]
 
     def test_more_chunks_than_are_read_at_once_all_come(self, database: Database) -> None:
-        source_id = add_source(database)
-        add_chunks(database, 120, source_id=source_id, **heard((0, 1, "word")))
-        assert starts(export_of(database, source_id)) == [30.0 * index for index in range(120)]
+        recording_id = add_recording(database)
+        add_chunks(database, 120, recording_id=recording_id, **heard((0, 1, "word")))
+        assert starts(export_of(database, recording_id)) == [30.0 * index for index in range(120)]
 
 
 class TestPartial:
     def test_pending_claimed_and_failed_chunks_are_missing_and_touching_gaps_are_one(
-        self, database: Database, source_id: ObjectId
+        self, database: Database, recording_id: ObjectId
     ) -> None:
-        _, second, third = ids_of(database, source_id)
+        _, second, third = ids_of(database, recording_id)
         set_fields(database, second, transcribed_at=None, processing_by="alice_1")
         set_fields(database, third, transcribed_at=None, failed_at=DONE_AT)
-        export = export_of(database, source_id)
+        export = export_of(database, recording_id)
         assert list(export.passages())[1:] == [Gap(30.0, 90.0)]
         assert export.heading.missing_chunks == (1, 2)
         assert export.heading.completed_at is None
         assert export.failed_chunks == 1
 
     def test_chunks_that_are_not_there_are_missing(
-        self, database: Database, source_id: ObjectId
+        self, database: Database, recording_id: ObjectId
     ) -> None:
-        first, second, _ = ids_of(database, source_id)
-        database.sources.update_one({"_id": source_id}, {"$set": {"chunk_count": 4}})
+        first, second, _ = ids_of(database, recording_id)
+        database.recordings.update_one({"_id": recording_id}, {"$set": {"chunk_count": 4}})
         database.chunks.delete_many({"_id": {"$in": [first, second]}})
-        export = export_of(database, source_id)
+        export = export_of(database, recording_id)
         assert export.heading.missing_chunks == (0, 1, 3)
         assert export.heading.total_chunks == 4
         assert list(export.passages()) == [
@@ -135,27 +135,27 @@ class TestPartial:
         ]  # fmt: skip
 
     def test_a_source_that_is_being_ingested_is_partial_though_all_its_chunks_are_done(
-        self, database: Database, source_id: ObjectId
+        self, database: Database, recording_id: ObjectId
     ) -> None:
         fields = {"ingested_at": None, "chunk_count": None, "duration": None}
-        database.sources.update_one({"_id": source_id}, {"$set": fields})
-        export = export_of(database, source_id)
+        database.recordings.update_one({"_id": recording_id}, {"$set": fields})
+        export = export_of(database, recording_id)
         assert export.heading.is_growing
         assert "[not transcribed]" in "".join(export.pieces("srt"))
 
     def test_a_source_of_another_program_that_knows_no_count_is_whole(
-        self, database: Database, source_id: ObjectId
+        self, database: Database, recording_id: ObjectId
     ) -> None:
-        database.sources.update_one({"_id": source_id}, {"$unset": {"chunk_count": ""}})
-        assert not export_of(database, source_id).heading.is_partial
+        database.recordings.update_one({"_id": recording_id}, {"$unset": {"chunk_count": ""}})
+        assert not export_of(database, recording_id).heading.is_partial
 
     def test_both_passes_of_json_see_the_same_chunks_while_workers_go_on(
-        self, database: Database, source_id: ObjectId
+        self, database: Database, recording_id: ObjectId
     ) -> None:
-        last = ids_of(database, source_id)[-1]
+        last = ids_of(database, recording_id)[-1]
         set_fields(database, last, transcribed_at=None)
         pieces: list[str] = []
-        for piece in export_of(database, source_id).pieces("json"):
+        for piece in export_of(database, recording_id).pieces("json"):
             pieces.append(piece)
             if '"full_text"' in piece:
                 set_fields(database, last, transcribed_at=DONE_AT)
@@ -166,21 +166,21 @@ class TestPartial:
 
 class TestOddTranscripts:
     def test_a_done_chunk_without_a_transcript_said_nothing(
-        self, database: Database, source_id: ObjectId
+        self, database: Database, recording_id: ObjectId
     ) -> None:
-        set_fields(database, ids_of(database, source_id)[1], transcript=None)
-        assert starts(export_of(database, source_id)) == [1.0, 61.0]
+        set_fields(database, ids_of(database, recording_id)[1], transcript=None)
+        assert starts(export_of(database, recording_id)) == [1.0, 61.0]
 
     @pytest.mark.parametrize(
         "transcript", ["text", {"segments": [7]}, {"segments": [{"start": "x"}]}]
     )
     def test_a_garbled_transcript_names_its_chunk(
-        self, database: Database, source_id: ObjectId, transcript: object
+        self, database: Database, recording_id: ObjectId, transcript: object
     ) -> None:
-        second = ids_of(database, source_id)[1]
+        second = ids_of(database, recording_id)[1]
         set_fields(database, second, transcript=transcript)
         with pytest.raises(SttError, match=str(second)):
-            list(export_of(database, source_id).passages())
+            list(export_of(database, recording_id).passages())
 
 
 class TestFiles:
@@ -202,11 +202,11 @@ class TestFiles:
     def test_a_name_from_the_database_becomes_one_file_in_the_folder(
         self, name: str, expected: str
     ) -> None:
-        source = Source(ObjectId("6903ce2e3006e94c81d59b3f"), filename=name)
-        assert file_name(source, "srt") == expected
+        recording = Recording(ObjectId("6903ce2e3006e94c81d59b3f"), filename=name)
+        assert file_name(recording, "srt") == expected
 
     def test_a_name_of_any_length_fits_a_file_system(self, tmp_path: Path) -> None:
-        name = file_name(Source(ObjectId(), filename="ü" * 4000 + ".mp3"), "json")
+        name = file_name(Recording(ObjectId(), filename="ü" * 4000 + ".mp3"), "json")
         save(["text"], tmp_path / name)
         assert (tmp_path / name).read_text() == "text"
 

@@ -19,7 +19,7 @@ from stt.store import ingest as ingest_module
 from stt.store.claims import MongoClaims
 from stt.store.database import Database, Document
 from stt.store.ingest import Ingested, IngestOptions, ingest
-from stt.store.recordings import Sources
+from stt.store.recordings import MongoRecordings
 from tests.support.recordings import babble, best_lag, write_recording, write_wav
 
 FOUR_SECONDS = IngestOptions(chunk_seconds=4)
@@ -47,7 +47,7 @@ def heard_in(database: Database) -> list[np.ndarray[Any, np.dtype[np.int16]]]:
 
 
 def is_empty(database: Database) -> bool:
-    collections = (database.sources, database.chunks, database.audio)
+    collections = (database.recordings, database.chunks, database.audio)
     return not any(collection.find_one() for collection in collections)
 
 
@@ -94,13 +94,13 @@ class TestWhatIsStored:
         options = IngestOptions("de", "Numbers and letters.", 7, 4, "large-v3")
         before = database.server_time() - timedelta(seconds=1)
         result = ingest(database, talk, options)
-        document = database.sources.find_one()
+        document = database.recordings.find_one()
         assert document is not None
         assert before <= document.pop("created_at") <= document.pop("ingested_at")
         start = document.pop("start")
         assert abs(start.timestamp() - talk.stat().st_mtime) < 0.001
         assert document == {
-            "_id": result.source.id,
+            "_id": result.recording.id,
             "filename": "talk.wav",
             "sha256": hashlib.sha256(talk.read_bytes()).hexdigest(),
             "bytes": talk.stat().st_size,
@@ -112,21 +112,21 @@ class TestWhatIsStored:
             "model": "large-v3",
             "priority": 7,
         }
-        assert result.source == Sources(database).find("talk.wav")
+        assert result.recording == MongoRecordings(database).find("talk.wav")
 
     def test_a_chunk_is_as_the_data_model_says(self, database: Database, tmp_path: Path) -> None:
         tags = {"creation_time": "2024-05-06T07:08:09Z"}
         path = write_recording(tmp_path / "talk.m4a", 6.0, tags=tags)
-        source = ingest(database, path, IngestOptions(priority=3, chunk_seconds=4)).source
+        recording = ingest(database, path, IngestOptions(priority=3, chunk_seconds=4)).recording
         chunk = chunks_of(database)[1]
-        assert isinstance(chunk.pop("_id"), type(source.id))
+        assert isinstance(chunk.pop("_id"), type(recording.id))
         offset, duration = chunk.pop("offset"), chunk.pop("duration")
         assert 2.4 <= offset <= 4
         assert offset + duration == pytest.approx(6, abs=0.05)
         recorded_at = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
         assert (chunk.pop("start") - recorded_at).total_seconds() == pytest.approx(offset, abs=0.01)
         assert chunk == {
-            "original_id": source.id,
+            "original_id": recording.id,
             "index": 1,
             "format": "opus",
             "priority": 3,
@@ -149,7 +149,7 @@ class TestWhatIsStored:
         first = alice.page(10, Order()).chunks[0]
         assert first.index == 0
         assert alice.claim(first) is not None
-        assert decode(Sources(database).audio(first)).size > 2 * SAMPLE_RATE
+        assert decode(MongoRecordings(database).audio(first)).size > 2 * SAMPLE_RATE
 
     def test_progress_runs_up_to_the_whole_length(self, database: Database, talk: Path) -> None:
         seen: list[tuple[float, float | None]] = []
@@ -196,8 +196,8 @@ class TestTheSameFileAgain:
         copy = talk.with_name("copy.wav")
         copy.write_bytes(talk.read_bytes())
         again = ingest(database, copy, IngestOptions(chunk_seconds=10))
-        assert again == Ingested(first.source, first.chunks, "already there")
-        assert database.sources.count_documents({}) == 1
+        assert again == Ingested(first.recording, first.chunks, "already there")
+        assert database.recordings.count_documents({}) == 1
         assert_whole(database, 60.0)
 
     def test_two_at_the_same_moment_make_one_source(self, database: Database, talk: Path) -> None:
@@ -213,7 +213,7 @@ class TestTheSameFileAgain:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len({result.source.id for result in results}) == 1
+        assert len({result.recording.id for result in results}) == 1
         assert [result.chunks for result in results] == [len(chunks_of(database))] * 2
         assert_whole(database, 60.0)
 
@@ -229,7 +229,7 @@ class TestBrokenOff:
             ingest(database, talk, FOUR_SECONDS, stop_after(20, error))
         begun = chunks_of(database)
         assert begun
-        assert database.sources.find_one({"ingested_at": None}) is not None
+        assert database.recordings.find_one({"ingested_at": None}) is not None
         # The length of the chunks is the source's, whatever is asked for now.
         result = ingest(database, talk, IngestOptions(chunk_seconds=10))
         assert result.status == "resumed"
@@ -243,7 +243,7 @@ class TestBrokenOff:
         ingest(database, talk, FOUR_SECONDS)
         fields = ("index", "offset", "duration")
         whole = [[chunk[f] for f in fields] for chunk in chunks_of(database)]
-        for collection in (database.sources, database.chunks, database.audio):
+        for collection in (database.recordings, database.chunks, database.audio):
             collection.delete_many({})
         for seconds in (4, 30):
             with pytest.raises(PowerCut):
@@ -310,7 +310,7 @@ class TestBadFiles:
         bad.write_bytes(write_wav(bad, babble(20, seed=1)).read_bytes()[:400_000])
         with pytest.raises(RecordingError):
             ingest(database, bad, FOUR_SECONDS)
-        assert database.sources.count_documents({}) == 1
+        assert database.recordings.count_documents({}) == 1
         assert_whole(database, 60.0)
 
     @pytest.mark.parametrize("content", [b"", b"no recording " * 99], ids=["empty", "text"])
@@ -327,7 +327,7 @@ class TestBadFiles:
     ) -> None:
         def remove(done_seconds: float, _total_seconds: float | None) -> None:
             if done_seconds > 30:
-                database.sources.delete_many({})
+                database.recordings.delete_many({})
 
         with pytest.raises(RecordingError, match="removed from the queue"):
             ingest(database, talk, FOUR_SECONDS, remove)

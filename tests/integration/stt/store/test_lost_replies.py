@@ -76,7 +76,7 @@ def alice(replica_set: Database) -> MongoClaims:
 @pytest.fixture
 def claim() -> Claim:
     """One that alice holds."""
-    wanted = Chunk(id=ObjectId(), source_id=ObjectId(), index=0)
+    wanted = Chunk(id=ObjectId(), recording_id=ObjectId(), index=0)
     return Claim(ObjectId(), wanted, "alice_1", time.monotonic() + RULES.trusted_seconds)
 
 
@@ -106,7 +106,7 @@ class TestTheDriverWritesAgain:
     def test_a_claim_whose_reply_was_lost_is_the_same_write_again(
         self, primary: ScriptedMember, alice: MongoClaims
     ) -> None:
-        wanted = Chunk(id=ObjectId(), source_id=None, index=0)
+        wanted = Chunk(id=ObjectId(), recording_id=None, index=0)
         result = mockupdb.go(alice.claim, wanted)
         first = primary.receives("findAndModify")
         first.hangup()
@@ -152,7 +152,7 @@ class TestTheServerHasForgotten:
     def test_a_claim_that_was_made_is_found_again(
         self, primary: ScriptedMember, alice: MongoClaims
     ) -> None:
-        result = mockupdb.go(alice.claim, Chunk(id=ObjectId(), source_id=None, index=0))
+        result = mockupdb.go(alice.claim, Chunk(id=ObjectId(), recording_id=None, index=0))
         first = primary.receives("findAndModify")
         first.hangup()
         primary.receives("findAndModify").ok(value=None)

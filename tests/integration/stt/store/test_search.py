@@ -15,13 +15,13 @@ from typer.testing import CliRunner, Result
 
 from stt.cli.app import app
 from stt.cli.console import hits_screen
-from stt.domain.chunk import Source
+from stt.domain.chunk import Recording
 from stt.errors import NotFound
 from stt.store.database import Database
 from stt.store.search import Hit, HitPage, Search, SearchTooSlow
 from stt.store.search_query import BadQuery, Words
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
-from tests.support.queue_builder import START, add_source
+from tests.support.queue_builder import START, add_recording
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def database(coordinator: CoordinatorThread) -> Database:
     """One database for the whole module, emptied for each test."""
     found = coordinator.coordinator.database
     found.chunks.delete_many({})
-    found.sources.delete_many({})
+    found.recordings.delete_many({})
     return found
 
 
@@ -52,14 +52,14 @@ def person(coordinator: CoordinatorThread) -> Iterator[KeyedSession]:
         yield session
 
 
-def say(database: Database, source_id: Any, index: int, *texts: str, **fields: Any) -> ObjectId:
+def say(database: Database, recording_id: Any, index: int, *texts: str, **fields: Any) -> ObjectId:
     """A chunk of 30 s in which these were said, a segment of 3 s each."""
     segments = [{"start": 3.0 * i, "end": 3.0 * i + 3, "text": t} for i, t in enumerate(texts)]
     chunk_id = ObjectId()
     database.chunks.insert_one(
         {
             "_id": chunk_id,
-            "original_id": source_id,
+            "original_id": recording_id,
             "index": index,
             "offset": 30.0 * index,
             "duration": 30.0,
@@ -80,50 +80,54 @@ def texts(page: HitPage) -> list[str]:
 
 
 def test_hits_are_segments_at_their_place_in_the_recording(database: Database) -> None:
-    source_id = add_source(database, filename="talk.mp3")
-    say(database, source_id, 0, "hello")
-    chunk_id = say(database, source_id, 1, "no", "more Coffee, please", "no", "coffee")
+    recording_id = add_recording(database, filename="talk.mp3")
+    say(database, recording_id, 0, "hello")
+    chunk_id = say(database, recording_id, 1, "no", "more Coffee, please", "no", "coffee")
     page = search(database, "coffee")
     assert page.cursor is None
     assert texts(page) == ["more Coffee, please", "coffee"]
     hit = page.hits[0]
-    assert (hit.source_id, hit.filename, hit.chunk_id) == (str(source_id), "talk.mp3", chunk_id)
+    assert (hit.recording_id, hit.filename, hit.chunk_id) == (
+        str(recording_id),
+        "talk.mp3",
+        chunk_id,
+    )
     assert (hit.start, hit.end) == (33.0, 36.0)
 
 
 def test_every_word_must_occur_in_the_chunk(database: Database) -> None:
-    source_id = add_source(database)
-    say(database, source_id, 0, "coffee", "and the budget")
-    say(database, source_id, 1, "coffee", "and cake")
+    recording_id = add_recording(database)
+    say(database, recording_id, 0, "coffee", "and the budget")
+    say(database, recording_id, 1, "coffee", "and cake")
     assert texts(search(database, "budget coffee")) == ["coffee", "and the budget"]
     assert texts(search(database, "budget coffee cake")) == []
 
 
 def test_signs_that_mean_something_in_patterns_are_signs(database: Database) -> None:
-    source_id = add_source(database)
-    say(database, source_id, 0, "version 3.5 of it", "version 345 of it", "$where (a+)+ [x")
+    recording_id = add_recording(database)
+    say(database, recording_id, 0, "version 3.5 of it", "version 345 of it", "$where (a+)+ [x")
     assert texts(search(database, "3.5")) == ["version 3.5 of it"]
     assert texts(search(database, "(a+)+ where")) == ["$where (a+)+ [x"]
     assert texts(search(database, "of.*it")) == []
 
 
 def test_umlauts_are_found_in_any_case_and_accents_count(database: Database) -> None:
-    source_id = add_source(database)
-    say(database, source_id, 0, "ÜBER die Straße", "naïve", "naive")
+    recording_id = add_recording(database)
+    say(database, recording_id, 0, "ÜBER die Straße", "naïve", "naive")
     assert texts(search(database, "über")) == ["ÜBER die Straße"]
     assert texts(search(database, "naive")) == ["naive"]
     assert texts(search(database, "NAÏVE")) == ["naïve"]
 
 
 def test_the_beginning_of_a_word_and_scripts_without_spaces(database: Database) -> None:
-    source_id = add_source(database)
-    say(database, source_id, 0, "a transcript", "intransitive", "次の会議は")
+    recording_id = add_recording(database)
+    say(database, recording_id, 0, "a transcript", "intransitive", "次の会議は")
     assert texts(search(database, "trans*")) == ["a transcript"]
     assert texts(search(database, "会議")) == ["次の会議は"]
 
 
 def test_recordings_come_in_their_order_and_each_from_its_start(database: Database) -> None:
-    first, second = sorted([add_source(database), add_source(database)])
+    first, second = sorted([add_recording(database), add_recording(database)])
     for index in (2, 0, 1):
         say(database, second, index, f"word in second {index}")
         say(database, first, index, f"word in first {index}")
@@ -150,18 +154,18 @@ class TestPages:
         monkeypatch.setattr("stt.store.search._SOURCES_A_WINDOW", 2)
         said = []
         for number in range(5):
-            source_id = add_source(database)
+            recording_id = add_recording(database)
             for index in range(2):
                 words = [f"word {number} {index} {at}" for at in "ab"]
-                say(database, source_id, index, *words)
+                say(database, recording_id, index, *words)
                 said += words
-        for source in (None, "tape-1", "tape-2"):
-            say(database, source, 0, f"word {source} a", f"word {source} b")
-            said += [f"word {source} a", f"word {source} b"]
+        for recording in (None, "tape-1", "tape-2"):
+            say(database, recording, 0, f"word {recording} a", f"word {recording} b")
+            said += [f"word {recording} a", f"word {recording} b"]
         assert self.all_pages(database, limit) == said
 
     def test_new_results_neither_repeat_a_hit_nor_lose_one(self, database: Database) -> None:
-        first, second = sorted([add_source(database), add_source(database)])
+        first, second = sorted([add_recording(database), add_recording(database)])
         say(database, first, 1, "word old 1", "word old 2")
         say(database, second, 1, "word old 3")
         page = search(database, "word", 1)
@@ -172,9 +176,9 @@ class TestPages:
         assert texts(rest) == ["word old 2", "word new, behind", "word old 3"]
 
     def test_a_chunk_that_was_begun_anew_loses_no_hit_of_others(self, database: Database) -> None:
-        source_id = add_source(database)
-        chunk_id = say(database, source_id, 0, "word 1")
-        say(database, source_id, 1, "word 2")
+        recording_id = add_recording(database)
+        chunk_id = say(database, recording_id, 0, "word 1")
+        say(database, recording_id, 1, "word 2")
         page = search(database, "word", 1)
         database.chunks.update_one({"_id": chunk_id}, {"$set": {"transcript": None}})
         assert texts(search(database, "word", 1, cursor=page.cursor)) == ["word 2"]
@@ -189,13 +193,13 @@ class TestPages:
 
 
 def test_one_recording_alone_is_searched(database: Database) -> None:
-    here, there = add_source(database), add_source(database)
+    here, there = add_recording(database), add_recording(database)
     say(database, here, 0, "word here")
     say(database, there, 0, "word there")
     say(database, here, 1, "word here again")
-    page = search(database, "word", 1, source_id=here)
+    page = search(database, "word", 1, recording_id=here)
     assert texts(page) == ["word here"]
-    rest = search(database, "word", 5, source_id=here, cursor=page.cursor)
+    rest = search(database, "word", 5, recording_id=here, cursor=page.cursor)
     assert (texts(rest), rest.cursor) == (["word here again"], None)
 
 
@@ -203,47 +207,47 @@ class TestOddDocuments:
     def test_a_recording_without_a_description_or_with_an_odd_name_still_shows(
         self, database: Database
     ) -> None:
-        unknown, odd = ObjectId(), add_source(database, filename={"not": "a name"})
+        unknown, odd = ObjectId(), add_recording(database, filename={"not": "a name"})
         say(database, unknown, 0, "word")
         say(database, odd, 0, "word")
         say(database, None, 0, "word")
-        names = {hit.source_id: hit.filename for hit in search(database, "word").hits}
-        described = Source.from_document({"_id": odd, "filename": {"not": "a name"}})
+        names = {hit.recording_id: hit.filename for hit in search(database, "word").hits}
+        described = Recording.from_document({"_id": odd, "filename": {"not": "a name"}})
         assert names == {str(unknown): str(unknown), str(odd): described.filename, None: ""}
 
     def test_garbled_transcripts_are_passed_over(self, database: Database) -> None:
-        source_id = add_source(database)
+        recording_id = add_recording(database)
         garbled: list[Any] = [
             None, "word", 7, {"segments": "word"}, {"segments": 7}, {"segments": ["word", None, 7]},
             {"segments": [{"text": 7}, {"text": ["word"]}, {"start": 1.0}]},
         ]  # fmt: skip
         for index, transcript in enumerate(garbled):
-            say(database, source_id, index, transcript=transcript)
+            say(database, recording_id, index, transcript=transcript)
         odd = {"segments": [{"text": "a word", "start": "x", "end": float("nan")}]}
-        say(database, source_id, 99, transcript=odd)
+        say(database, recording_id, 99, transcript=odd)
         [hit] = search(database, "word").hits
         assert (hit.text, hit.start, hit.end) == ("a word", 2970.0, 2970.0)
 
     def test_without_an_offset_chunks_are_taken_for_equally_long(self, database: Database) -> None:
-        say(database, add_source(database), 4, "word", offset=None, duration=20.0)
+        say(database, add_recording(database), 4, "word", offset=None, duration=20.0)
         assert search(database, "word").hits[0].start == 80.0
 
 
 def test_a_search_that_takes_too_long_says_so(database: Database) -> None:
-    say(database, add_source(database), 0, "word")
+    say(database, add_recording(database), 0, "word")
     with pytest.raises(SearchTooSlow, match="within 0 s"):
         search(database, "word", timeout_seconds=0)
 
 
 class TestOverHttp:
     def test_it_pages_through_the_hits(self, database: Database, person: KeyedSession) -> None:
-        source_id = add_source(database, filename="<img src=x>.mp3")
+        recording_id = add_recording(database, filename="<img src=x>.mp3")
         for index in range(3):
-            say(database, source_id, index, f"word {index}")
+            say(database, recording_id, index, f"word {index}")
         page = person.get("/api/search?q=word&limit=2").json()
         assert [hit["text"] for hit in page["hits"]] == ["word 0", "word 1"]
         assert page["hits"][1] | {"chunk_id": ""} == {
-            "source_id": str(source_id), "filename": "<img src=x>.mp3", "chunk_id": "",
+            "source_id": str(recording_id), "filename": "<img src=x>.mp3", "chunk_id": "",
             "start": 30.0, "end": 33.0, "text": "word 1",
         }  # fmt: skip
         rest = person.get(f"/api/search?q=word&limit=2&cursor={page['cursor']}").json()
@@ -294,15 +298,15 @@ class TestCommand:
     def test_it_shows_where_it_was_said(
         self, database: Database, command: Callable[..., Result]
     ) -> None:
-        source_id = add_source(database, filename="talk.mp3")
-        say(database, source_id, 130, "nothing", "a \x1b[31m word\nof it")
-        say(database, add_source(database, filename="other.mp3"), 0, "word")
+        recording_id = add_recording(database, filename="talk.mp3")
+        say(database, recording_id, 130, "nothing", "a \x1b[31m word\nof it")
+        say(database, add_recording(database, filename="other.mp3"), 0, "word")
         shown = command("Word", "--source", "talk.mp3")
         assert (shown.exit_code, shown.stderr) == (0, "")
         assert shown.stdout == "talk.mp3\n 1:05:03  a  [31m word of it\n"
         listed = command("word", "--json", "--limit", "1")
         [hit] = json.loads(listed.stdout)
-        assert (hit["source_id"], hit["start"]) == (str(source_id), 3903.0)
+        assert (hit["source_id"], hit["start"]) == (str(recording_id), 3903.0)
         assert "There is more" in listed.stderr
 
     def test_nothing_found_and_nothing_to_search_have_their_exit_codes(

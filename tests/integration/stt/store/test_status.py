@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from stt.store.database import Database
 from stt.store.status import QueueStatus, StateCounts, queue_status
-from tests.support.queue_builder import add_chunks, add_source
+from tests.support.queue_builder import add_chunks, add_recording
 
 LEASE_SECONDS = 60.0
 
@@ -41,12 +41,16 @@ def test_every_chunk_is_in_exactly_one_state(database: Database) -> None:
 
 
 def test_a_sparse_chunk_of_another_program_is_pending(database: Database) -> None:
-    source_id = ObjectId()
-    database.chunks.insert_one({"original_id": source_id, "index": 0, "data": b"x"})
+    recording_id = ObjectId()
+    database.chunks.insert_one({"original_id": recording_id, "index": 0, "data": b"x"})
     status = status_of(database)
     assert status.counts.pending == 1
-    [source] = status.sources
-    assert (source.id, source.filename, source.is_ingesting) == (source_id, str(source_id), False)
+    [recording] = status.sources
+    assert (recording.id, recording.filename, recording.is_ingesting) == (
+        recording_id,
+        str(recording_id),
+        False,
+    )
 
 
 def test_silent_resting_and_stale_chunks_are_counted_within_their_states(
@@ -98,10 +102,10 @@ class TestRate:
 
 def test_progress_of_sources_is_kept_apart(database: Database) -> None:
     now = database.server_time()
-    done = add_source(database, filename="done.mp3", duration=60.0)
-    half = add_source(database, filename="half.mp3", ingested_at=None)
-    add_chunks(database, 2, source_id=done, transcribed_at=now)
-    add_chunks(database, 3, source_id=half)
+    done = add_recording(database, filename="done.mp3", duration=60.0)
+    half = add_recording(database, filename="half.mp3", ingested_at=None)
+    add_chunks(database, 2, recording_id=done, transcribed_at=now)
+    add_chunks(database, 3, recording_id=half)
     first, second = status_of(database).sources
     assert (first.filename, first.duration_seconds, first.is_ingesting) == ("done.mp3", 60.0, False)
     assert first.counts == StateCounts(transcribed=2)
@@ -112,14 +116,14 @@ def test_progress_of_sources_is_kept_apart(database: Database) -> None:
 class TestFailedChunks:
     def test_each_shows_its_last_error(self, database: Database) -> None:
         now = database.server_time()
-        source_id = add_source(database, filename="talk.mp3")
+        recording_id = add_recording(database, filename="talk.mp3")
         errors = [
             {"at": now, "worker": "a_1", "kind": "server_fault", "message": "500"},
             {"at": now, "worker": "b_2", "kind": "bad_audio", "message": "no audio"}
             | {"server": "http://gpu-box:8081"},
         ]
         [chunk_id] = add_chunks(
-            database, 1, source_id=source_id, failed_at=now, attempts=3, errors=errors
+            database, 1, recording_id=recording_id, failed_at=now, attempts=3, errors=errors
         )
         [failed] = status_of(database).failed_chunks
         assert (failed.id, failed.filename, failed.attempts) == (chunk_id, "talk.mp3", 3)

@@ -37,9 +37,9 @@ def begun(search: Search, query: str, **options: Any) -> Callable[[], HitPage]:
     return found
 
 
-def chunk(source_id: ObjectId, *texts: str) -> dict[str, Any]:
+def chunk(recording_id: ObjectId, *texts: str) -> dict[str, Any]:
     segments = [{"start": 0.0, "end": 1.0, "text": text} for text in texts]
-    place = {"_id": ObjectId(), "original_id": source_id, "index": 0, "offset": 0.0}
+    place = {"_id": ObjectId(), "original_id": recording_id, "index": 0, "offset": 0.0}
     return {**place, "transcript": {"segments": segments}}
 
 
@@ -68,12 +68,12 @@ def test_the_index_tells_which_chunks_to_read_and_what_is_a_hit_is_decided_here(
     assert (index["default_language"], index["language_override"]) == (
         "none", "language_of_text_index",
     )  # fmt: skip
-    source_id = ObjectId()
-    good = chunk(source_id, "the budget", "coffee")
-    wanted = member.finds(good, chunk(source_id, "coffees and the budget"))
+    recording_id = ObjectId()
+    good = chunk(recording_id, "the budget", "coffee")
+    wanted = member.finds(good, chunk(recording_id, "coffees and the budget"))
     assert wanted["$text"] == {"$search": '"coffee" "Budget"', "$diacriticSensitive": True}
     end_windows(member)
-    member.finds({"_id": source_id, "filename": "talk.mp3"})
+    member.finds({"_id": recording_id, "filename": "talk.mp3"})
     assert [(hit.filename, hit.text) for hit in page().hits] == [
         ("talk.mp3", "the budget"),
         ("talk.mp3", "coffee"),

@@ -18,7 +18,7 @@ from stt.store.claims import MongoClaims, recover, retry
 from stt.store.database import Database
 from stt.worker.worker import Worker, WorkOptions
 from tests.support.mortal_server import Mortal
-from tests.support.queue_builder import add_chunks, add_source, chunk, document
+from tests.support.queue_builder import add_chunks, add_recording, chunk, document
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard
 from tests.support.speech import opus_tone, tone
 
@@ -114,7 +114,7 @@ def test_a_chunk_that_kills_servers_is_quarantined_and_no_neighbour_with_it(
 ) -> None:
     joined = add_chunks(database, 4, audio=opus_tone(1.0))
     others = [
-        add_chunks(database, 1, source_id=add_source(database), audio=opus_tone(1.0))[0]
+        add_chunks(database, 1, recording_id=add_recording(database), audio=opus_tone(1.0))[0]
         for _ in range(4)
     ]
     killer = joined[1]
@@ -207,7 +207,7 @@ class TestFullDocuments:
         self, database: Database, caplog: pytest.LogCaptureFixture
     ) -> None:
         [full] = add_chunks(database, 1, audio=opus_tone(1.0))
-        [good] = add_chunks(database, 1, source_id=add_source(database), audio=opus_tone(1.0))
+        [good] = add_chunks(database, 1, recording_id=add_recording(database), audio=opus_tone(1.0))
         self.fill(database, full, but=60)
         long = Answer(body=heard("many words " * 100))
         with ScriptedServer(lambda n, u: long).running() as server:

@@ -10,7 +10,7 @@ from stt.settings import load_settings
 from stt.store.database import Database
 from stt.whisper.client import Upload, WhisperClient
 from stt.worker.worker import Worker, WorkOptions
-from tests.support.queue_builder import add_chunks, add_source, document
+from tests.support.queue_builder import add_chunks, add_recording, document
 from tests.support.scripted_server import Answer, ScriptedServer, heard, refusal
 from tests.support.speech import opus_tone
 
@@ -74,8 +74,8 @@ def test_one_recordings_wrong_model_leaves_the_worker_and_the_others_alone(
         return missing if wants_it else Answer(body=heard("Hello."))
 
     audio = opus_tone()
-    picky = add_source(database, model="huge-v9")
-    [refused] = add_chunks(database, 1, source_id=picky, audio=audio, priority=1)
+    picky = add_recording(database, model="huge-v9")
+    [refused] = add_chunks(database, 1, recording_id=picky, audio=audio, priority=1)
     fine = add_chunks(database, 2, audio=audio)
     server = ScriptedServer(script)
     with server.running():
@@ -90,11 +90,11 @@ def test_one_recordings_wrong_model_leaves_the_worker_and_the_others_alone(
 def test_a_wish_that_changes_holds_for_the_chunks_claimed_after_it(database: Database) -> None:
     def script(number: int, _: bytes) -> Answer:
         if number == 1:
-            database.sources.update_one({"_id": source_id}, {"$set": {"model": "large-v3"}})
+            database.recordings.update_one({"_id": recording_id}, {"$set": {"model": "large-v3"}})
         return Answer(body=heard("Hello."))
 
-    source_id: ObjectId = add_source(database, model="tiny")
-    ids = add_chunks(database, 4, source_id=source_id, audio=opus_tone())
+    recording_id: ObjectId = add_recording(database, model="tiny")
+    ids = add_chunks(database, 4, recording_id=recording_id, audio=opus_tone())
     with ScriptedServer(script).running() as server:
         worker_at(database, server.url, use_parallel_transcription=False).run()
     models = [document(database, id_)["transcript"]["model"] for id_ in ids]

@@ -12,7 +12,7 @@ import pytest
 from bson import Binary, ObjectId
 
 from stt.cli.log_lines import TextFormatter
-from stt.domain.chunk import Chunk, Source
+from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Claim, ClaimRules, Order, Page
 from stt.errors import (
     ConfigError,
@@ -28,7 +28,7 @@ from stt.store.export import Export
 from stt.worker.worker import Worker, WorkOptions
 from tests.support.mongo_process import free_port
 from tests.support.paths import ROOT
-from tests.support.queue_builder import add_chunks, add_source, chunk, document
+from tests.support.queue_builder import add_chunks, add_recording, chunk, document
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal, seconds_of
 from tests.support.speech import opus_tone
 
@@ -78,9 +78,9 @@ class TestWorking:
     def test_chunks_of_other_programs_are_done_like_our_own(
         self, database: Database, opus: bytes
     ) -> None:
-        source_id = ObjectId()
+        recording_id = ObjectId()
         database.chunks.insert_many(
-            {"original_id": source_id, "index": index, "data": opus} for index in range(3)
+            {"original_id": recording_id, "index": index, "data": opus} for index in range(3)
         )
         with ScriptedServer(always()).running() as server:
             stats = make_worker(
@@ -92,10 +92,10 @@ class TestWorking:
     def test_ten_seconds_of_another_programs_encoder_find_their_length_and_place(
         self, database: Database
     ) -> None:
-        source_id = ObjectId()
+        recording_id = ObjectId()
         data = Binary(OTHER_ENCODER.read_bytes())
         database.chunks.insert_many(
-            {"original_id": source_id, "index": index, "data": data} for index in range(3)
+            {"original_id": recording_id, "index": index, "data": data} for index in range(3)
         )
         one_segment = lambda number, upload: Answer(body=heard("hello", 1.0, 2.0))  # noqa: E731
         with ScriptedServer(one_segment).running() as server:
@@ -103,7 +103,7 @@ class TestWorking:
         assert stats.counts["transcribed"] == 3
         durations = [d["duration"] for d in database.chunks.find({}, ["duration"])]
         assert durations == pytest.approx([10.0] * 3, abs=0.05)
-        passages = Export(database, Source(source_id, "other.opus")).passages()
+        passages = Export(database, Recording(recording_id, "other.opus")).passages()
         times = [(passage.start, passage.end) for passage in passages]
         assert [start for start, _ in times] == pytest.approx([1.0, 11.0, 21.0], abs=0.1)
         assert [end for _, end in times] == pytest.approx([2.0, 12.0, 22.0], abs=0.1)
@@ -154,8 +154,8 @@ class TestWorking:
     def test_the_language_and_prompt_of_a_source_go_to_the_server(
         self, database: Database, opus: bytes
     ) -> None:
-        source_id = add_source(database, language="de", prompt="Namen: Ada")
-        add_chunks(database, 1, source_id=source_id, audio=opus)
+        recording_id = add_recording(database, language="de", prompt="Namen: Ada")
+        add_chunks(database, 1, recording_id=recording_id, audio=opus)
         with ScriptedServer(always()).running() as server:
             make_worker(database, server.url).run()
         assert b'name="language"\r\n\r\nde\r\n' in server.forms[0]
@@ -234,9 +234,9 @@ class TestFailures:
     def test_each_says_which_try_it_was_and_what_comes_next(
         self, database: Database, opus: bytes, caplog: pytest.LogCaptureFixture
     ) -> None:
-        source_id = add_source(database)
-        [id_] = add_chunks(database, 1, source_id=source_id, audio=opus)
-        name = f"chunk {id_} (no. 0 of {source_id}) failed"
+        recording_id = add_recording(database)
+        [id_] = add_chunks(database, 1, recording_id=recording_id, audio=opus)
+        name = f"chunk {id_} (no. 0 of {recording_id}) failed"
         with ScriptedServer(lambda n, u: refusal(400, "what is this")).running() as server:
             for _ in range(2):
                 make_worker(database, server.url, max_attempts=2, limit=1).run()
@@ -696,8 +696,8 @@ class TestMisses:
         bob: MongoClaims,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        source_id = add_source(database)
-        taken, *others = add_chunks(database, 3, source_id=source_id, audio=opus)
+        recording_id = add_recording(database)
+        taken, *others = add_chunks(database, 3, recording_id=recording_id, audio=opus)
         with ScriptedServer(always()).running() as server, caplog.at_level(logging.INFO, "stt"):
             settings = load_settings(
                 server_urls=(server.url,),
@@ -715,7 +715,7 @@ class TestMisses:
             miss,
         )
         assert found, miss
-        assert (found[1], found[2]) == ("3", str(source_id))
+        assert (found[1], found[2]) == ("3", str(recording_id))
         assert stats.counts["skipped"] == 1
         assert document(database, taken)["processing_by"] == "bob_2"
         assert all(document(database, id_)["transcribed_at"] for id_ in others)

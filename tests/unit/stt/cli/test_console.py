@@ -16,7 +16,7 @@ from stt.cli import console as render
 from stt.cli.console import Progress, live_progress, recording_progress, setup_logging
 from stt.cli.formatting import clock, local_time, span
 from stt.domain.queue import WorkerReport
-from stt.store.status import FailedChunk, QueueStatus, Rate, SourceProgress, StateCounts
+from stt.store.status import FailedChunk, QueueStatus, Rate, RecordingProgress, StateCounts
 from stt.store.workers import FleetMember
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -265,12 +265,12 @@ class TestStatusScreen:
         assert "… and 1 more" in text
         assert "stt retry" in text
 
-    def test_of_many_sources_the_unfinished_come_first_and_the_rest_is_counted(self) -> None:
+    def test_of_many_recordings_the_unfinished_come_first_and_the_rest_is_counted(self) -> None:
         done = [
-            SourceProgress(ObjectId(), f"done{n}.mp3", 60.0, False, StateCounts(transcribed=1))
+            RecordingProgress(ObjectId(), f"done{n}.mp3", 60.0, False, StateCounts(transcribed=1))
             for n in range(30)
         ]
-        half = SourceProgress(ObjectId(), "half.mp3", 60.0, False, StateCounts(1, 0, 1, 0))
+        half = RecordingProgress(ObjectId(), "half.mp3", 60.0, False, StateCounts(1, 0, 1, 0))
         text = shown(status(StateCounts(1, 0, 31, 0), sources=(half, *done)))
         assert text.index("half.mp3") < text.index("done29.mp3")
         assert "… and 11 more" in text

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.domain.chunk import Chunk, Source, sequences
+from stt.domain.chunk import Chunk, Recording, sequences
 
 TALK, DIARY = ObjectId(), ObjectId()
 
 
-def make(index: int, source: ObjectId | None = TALK, **fields: Any) -> Chunk:
-    return Chunk(ObjectId(), source, index, **{"duration": 30.0, **fields})
+def make(index: int, recording: ObjectId | None = TALK, **fields: Any) -> Chunk:
+    return Chunk(ObjectId(), recording, index, **{"duration": 30.0, **fields})
 
 
 def indexes(chunks: list[Chunk], seconds: float = 300, count: int = 100) -> list[list[int]]:
@@ -77,4 +77,4 @@ def test_a_field_of_the_wrong_type_counts_as_missing(nonsense: object) -> None:
 
 
 def test_a_source_without_a_name_is_called_by_its_id() -> None:
-    assert Source.from_document({"_id": TALK}).filename == str(TALK)
+    assert Recording.from_document({"_id": TALK}).filename == str(TALK)

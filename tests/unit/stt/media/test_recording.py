@@ -10,7 +10,7 @@ import pytest
 from stt.errors import RecordingError
 from stt.media import recording as recording_module
 from stt.media.audio import SAMPLE_RATE, encode_flac
-from stt.media.recording import Recording, find_recordings
+from stt.media.recording import RecordingFile, find_recordings
 from tests.support.recordings import (
     CODECS,
     babble,
@@ -22,7 +22,7 @@ from tests.support.recordings import (
 
 
 def read(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
-    with Recording(path) as recording:
+    with RecordingFile(path) as recording:
         return np.concatenate(list(recording.blocks()))
 
 
@@ -58,7 +58,7 @@ class TestReading:
 
     def test_a_name_that_is_not_utf8_is_a_file(self, tmp_path: Path) -> None:
         path = tmp_path / os.fsdecode(b"caf\xe9.wav")
-        with Recording(write_wav(path, babble(1))) as recording:
+        with RecordingFile(write_wav(path, babble(1))) as recording:
             assert recording.filename == "caf\N{REPLACEMENT CHARACTER}.wav"
 
     def test_a_broken_packet_is_replaced_and_told(
@@ -92,7 +92,7 @@ class TestReading:
 class TestStart:
     def test_the_files_own_tag_says_when_it_was_recorded(self, tmp_path: Path) -> None:
         tags = {"creation_time": "2024-05-06T07:08:09.000000Z"}
-        with Recording(write_recording(tmp_path / "talk.m4a", tags=tags)) as recording:
+        with RecordingFile(write_recording(tmp_path / "talk.m4a", tags=tags)) as recording:
             assert recording.start == datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
     @pytest.mark.parametrize("tag", [None, "1970-01-01T00:00:00Z", "last summer"])
@@ -100,7 +100,7 @@ class TestStart:
         tags = {"creation_time": tag} if tag else {}
         path = write_recording(tmp_path / "talk.webm", tags=tags)
         os.utime(path, (1_700_000_000, 1_700_000_000))
-        with Recording(path) as recording:
+        with RecordingFile(path) as recording:
             assert recording.start == datetime.fromtimestamp(1_700_000_000, UTC)
 
 

@@ -16,7 +16,7 @@ from stt.errors import ClaimLost
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
-from tests.support.queue_builder import add_chunks, add_source, chunk, document
+from tests.support.queue_builder import add_chunks, add_recording, chunk, document
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ def site(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture
 def database(site: Site) -> Database:
-    for collection in ("uploads", "sources", "chunks", "audio", "nodes"):
+    for collection in ("uploads", "recordings", "chunks", "audio", "nodes"):
         getattr(site.database, collection).delete_many({})
     return site.database
 
@@ -51,17 +51,17 @@ def person(site: Site, database: Database) -> Iterator[KeyedSession]:
         yield session
 
 
-def add_recording(database: Database, count: int = 3, **fields: Any) -> str:
+def post_recording(database: Database, count: int = 3, **fields: Any) -> str:
     """A recording that is wholly there, with pending chunks of 30 s."""
     usual = {"ingested_at": NOW, "chunk_count": count, "duration": 30.0 * count, "created_at": NOW}
-    source_id = add_source(database, **{**usual, **fields})
+    recording_id = add_recording(database, **{**usual, **fields})
     if count:
-        add_chunks(database, count, source_id=source_id, audio=b"opus")
-    return str(source_id)
+        add_chunks(database, count, recording_id=recording_id, audio=b"opus")
+    return str(recording_id)
 
 
-def set_chunk(database: Database, source_id: str, index: int, **fields: Any) -> ObjectId:
-    query = {"original_id": ObjectId(source_id), "index": index}
+def set_chunk(database: Database, recording_id: str, index: int, **fields: Any) -> ObjectId:
+    query = {"original_id": ObjectId(recording_id), "index": index}
     database.chunks.update_one(query, {"$set": fields})
     found = database.chunks.find_one(query)
     assert found is not None
@@ -70,27 +70,27 @@ def set_chunk(database: Database, source_id: str, index: int, **fields: Any) -> 
 
 
 def transcribe(
-    database: Database, source_id: str, index: int, *texts: str, **fields: Any
+    database: Database, recording_id: str, index: int, *texts: str, **fields: Any
 ) -> ObjectId:
     segments = [{"start": 5.0 * n, "end": 5.0 * n + 4, "text": t} for n, t in enumerate(texts)]
     usual = {"worker": "box_1", "model": "tiny", "server": "http://gpu:8081"}
     heard = {**usual, **fields, "segments": segments}
-    return set_chunk(database, source_id, index, transcribed_at=NOW, transcript=heard)
+    return set_chunk(database, recording_id, index, transcribed_at=NOW, transcript=heard)
 
 
 class TestTheList:
     def test_a_recording_is_told_with_its_chunks_by_state(
         self, database: Database, person: KeyedSession
     ) -> None:
-        source_id = add_recording(
+        recording_id = post_recording(
             database, 4, filename="talk.mp3", language="en", model="large-v3", priority=2, start=NOW
         )
-        transcribe(database, source_id, 0, "Hello.")
-        set_chunk(database, source_id, 1, failed_at=NOW)
-        set_chunk(database, source_id, 2, processing_by="box_1")
+        transcribe(database, recording_id, 0, "Hello.")
+        set_chunk(database, recording_id, 1, failed_at=NOW)
+        set_chunk(database, recording_id, 2, processing_by="box_1")
         [told] = person.get("/api/recordings").json()["recordings"]
         assert told == {
-            "id": source_id,
+            "id": recording_id,
             "filename": "talk.mp3",
             "duration": 120.0,
             "start": "2026-01-02T00:00:00Z",
@@ -103,12 +103,12 @@ class TestTheList:
             "counts": {"pending": 1, "processing": 1, "transcribed": 1, "failed": 1},
             "chunk_count": 4,
         }
-        assert person.get(f"/api/recordings/{source_id}").json() == told
+        assert person.get(f"/api/recordings/{recording_id}").json() == told
 
     def test_pages_hold_every_recording_once_newest_first(
         self, database: Database, person: KeyedSession
     ) -> None:
-        ids = [add_recording(database, 0) for _ in range(7)]
+        ids = [post_recording(database, 0) for _ in range(7)]
         seen, cursor = [], None
         while True:
             query = {"limit": 3} | ({"cursor": cursor} if cursor else {})
@@ -134,14 +134,14 @@ class TestTheList:
         self, database: Database, person: KeyedSession, state: str, expected: set[str]
     ) -> None:
         for name in ("begun", "broken", "done"):
-            source_id = add_recording(database, 2, filename=name)
-            transcribe(database, source_id, 0, "Hello.")
+            recording_id = post_recording(database, 2, filename=name)
+            transcribe(database, recording_id, 0, "Hello.")
             if name == "broken":
-                set_chunk(database, source_id, 1, failed_at=NOW)
+                set_chunk(database, recording_id, 1, failed_at=NOW)
             if name == "done":
-                transcribe(database, source_id, 1)
-        add_recording(database, 0, filename="silent")
-        add_recording(database, 0, filename="cut", ingested_at=None, chunk_count=None)
+                transcribe(database, recording_id, 1)
+        post_recording(database, 0, filename="silent")
+        post_recording(database, 0, filename="cut", ingested_at=None, chunk_count=None)
         page = person.get("/api/recordings", params={"state": state}).json()
         assert {told["filename"] for told in page["recordings"]} == expected
         assert page["total"] == len(expected)
@@ -160,7 +160,7 @@ class TestTheList:
         self, database: Database, person: KeyedSession, search: str, expected: list[str] | None
     ) -> None:
         for name in ("Talk (1).mp3", "Ä"):
-            add_recording(database, 0, filename=name)
+            post_recording(database, 0, filename=name)
         answer = person.get("/api/recordings", params={"search": search})
         assert answer.status_code == 200
         names = [told["filename"] for told in answer.json()["recordings"]]
@@ -181,9 +181,9 @@ class TestChanges:
     def test_a_priority_reaches_the_chunks_that_are_not_transcribed(
         self, database: Database, person: KeyedSession
     ) -> None:
-        source_id = add_recording(database, 3)
-        done = transcribe(database, source_id, 0, "Hello.")
-        told = person.patch(f"/api/recordings/{source_id}", json={"priority": 9}).json()
+        recording_id = post_recording(database, 3)
+        done = transcribe(database, recording_id, 0, "Hello.")
+        told = person.patch(f"/api/recordings/{recording_id}", json={"priority": 9}).json()
         assert told["priority"] == 9
         assert document(database, done)["priority"] == 0
         assert database.chunks.count_documents({"priority": 9}) == 2
@@ -191,9 +191,9 @@ class TestChanges:
     def test_what_is_left_out_stays_and_null_takes_a_wish_back(
         self, database: Database, person: KeyedSession
     ) -> None:
-        source_id = add_recording(database, 1, language="en", prompt="Ann", model="tiny")
+        recording_id = post_recording(database, 1, language="en", prompt="Ann", model="tiny")
         told = person.patch(
-            f"/api/recordings/{source_id}", json={"language": "de", "model": None}
+            f"/api/recordings/{recording_id}", json={"language": "de", "model": None}
         ).json()
         assert (told["language"], told["prompt"], told["model"]) == ("de", "Ann", None)
 
@@ -203,18 +203,20 @@ class TestChanges:
     def test_a_wish_that_can_be_none_is_refused(
         self, database: Database, person: KeyedSession, change: dict[str, object]
     ) -> None:
-        source_id = add_recording(database, 1)
-        assert person.patch(f"/api/recordings/{source_id}", json=change).status_code == 422
+        recording_id = post_recording(database, 1)
+        assert person.patch(f"/api/recordings/{recording_id}", json=change).status_code == 422
 
     def test_it_is_transcribed_again_with_another_model(
         self, database: Database, person: KeyedSession
     ) -> None:
-        source_id = add_recording(database, 2, language="en")
-        done = transcribe(database, source_id, 0, "Hello.")
-        set_chunk(database, source_id, 1, failed_at=NOW, attempts=3)
-        answer = person.post(f"/api/recordings/{source_id}/transcribe", json={"model": "large-v3"})
+        recording_id = post_recording(database, 2, language="en")
+        done = transcribe(database, recording_id, 0, "Hello.")
+        set_chunk(database, recording_id, 1, failed_at=NOW, attempts=3)
+        answer = person.post(
+            f"/api/recordings/{recording_id}/transcribe", json={"model": "large-v3"}
+        )
         assert answer.json() == {"chunks": 2}
-        told = person.get(f"/api/recordings/{source_id}").json()
+        told = person.get(f"/api/recordings/{recording_id}").json()
         assert (told["counts"]["pending"], told["model"], told["language"]) == (2, "large-v3", "en")
         assert document(database, done)["transcript"] is None
 
@@ -223,22 +225,22 @@ class TestRemoval:
     def test_nothing_of_it_is_left_and_the_others_stay(
         self, database: Database, person: KeyedSession
     ) -> None:
-        kept = add_recording(database, 2)
-        source_id = add_recording(database, 3)
-        assert person.delete(f"/api/recordings/{source_id}").status_code == 204
-        assert person.get(f"/api/recordings/{source_id}").status_code == 404
+        kept = post_recording(database, 2)
+        recording_id = post_recording(database, 3)
+        assert person.delete(f"/api/recordings/{recording_id}").status_code == 204
+        assert person.get(f"/api/recordings/{recording_id}").status_code == 404
         assert database.chunks.count_documents({}) == database.audio.count_documents({}) == 2
         assert person.get(f"/api/recordings/{kept}").status_code == 200
 
     def test_what_is_in_work_is_lost_to_its_worker(
         self, database: Database, person: KeyedSession
     ) -> None:
-        source_id = add_recording(database, 1)
+        recording_id = post_recording(database, 1)
         [held] = [c["_id"] for c in database.chunks.find()]
         alice = MongoClaims(database, "alice_1", ClaimRules(60, 3, 5))
         claim = alice.claim(chunk(database, held))
         assert claim is not None
-        assert person.delete(f"/api/recordings/{source_id}").status_code == 204
+        assert person.delete(f"/api/recordings/{recording_id}").status_code == 204
         with pytest.raises(ClaimLost):
             alice.complete(claim, Transcript())
         assert database.chunks.count_documents({}) == 0
@@ -246,29 +248,29 @@ class TestRemoval:
     def test_one_that_only_its_chunks_know_of_goes_too(
         self, database: Database, person: KeyedSession
     ) -> None:
-        source_id = ObjectId()
-        add_chunks(database, 2, source_id=source_id)
-        assert person.get(f"/api/recordings/{source_id}").json()["counts"]["pending"] == 2
-        assert person.delete(f"/api/recordings/{source_id}").status_code == 204
+        recording_id = ObjectId()
+        add_chunks(database, 2, recording_id=recording_id)
+        assert person.get(f"/api/recordings/{recording_id}").json()["counts"]["pending"] == 2
+        assert person.delete(f"/api/recordings/{recording_id}").status_code == 204
         assert database.chunks.count_documents({}) == 0
 
     def test_one_that_broke_off_can_be_asked_for_again(
         self, database: Database, person: KeyedSession
     ) -> None:
-        source_id = ObjectId(add_recording(database, 0, chunk_count=3))
+        recording_id = ObjectId(post_recording(database, 0, chunk_count=3))
         # The chunks went, and the process before it could remove their audio.
-        ids = [chunk_id(source_id, index) for index in range(3)]
+        ids = [chunk_id(recording_id, index) for index in range(3)]
         database.audio.insert_many([{"_id": id_, "data": b"opus"} for id_ in ids])
-        assert person.delete(f"/api/recordings/{source_id}").status_code == 204
-        assert database.sources.count_documents({}) == database.audio.count_documents({}) == 0
+        assert person.delete(f"/api/recordings/{recording_id}").status_code == 204
+        assert database.recordings.count_documents({}) == database.audio.count_documents({}) == 0
 
 
 class TestTheTranscript:
     def test_a_line_says_where_its_audio_is(self, database: Database, person: KeyedSession) -> None:
-        source_id = add_recording(database, 3)
-        first = transcribe(database, source_id, 0, "Hello.", "Hello again.")
-        third = transcribe(database, source_id, 2, "Goodbye.")
-        told = person.get(f"/api/recordings/{source_id}/transcript").json()
+        recording_id = post_recording(database, 3)
+        first = transcribe(database, recording_id, 0, "Hello.", "Hello again.")
+        third = transcribe(database, recording_id, 2, "Goodbye.")
+        told = person.get(f"/api/recordings/{recording_id}/transcript").json()
         lines = [(x["chunk_id"], x["start"], x["chunk_start"], x["text"]) for x in told["lines"]]
         assert lines == [
             (str(first), 0.0, 0.0, "Hello."),
@@ -279,13 +281,13 @@ class TestTheTranscript:
         assert (told["is_partial"], told["cursor"]) == (True, None)
 
     def test_it_comes_in_pages(self, database: Database, person: KeyedSession) -> None:
-        source_id = add_recording(database, 60)
+        recording_id = post_recording(database, 60)
         for index in range(0, 60, 2):
-            transcribe(database, source_id, index, f"{index}.", f"{index} again.")
+            transcribe(database, recording_id, index, f"{index}.", f"{index} again.")
         texts, gaps, cursor = [], [], ""
         while True:
             query = f"?limit=7{cursor}"
-            page = person.get(f"/api/recordings/{source_id}/transcript{query}").json()
+            page = person.get(f"/api/recordings/{recording_id}/transcript{query}").json()
             texts += [line["text"] for line in page["lines"]]
             gaps += page["gaps"]
             assert bool(page["made_by"]) == (not cursor)
@@ -296,13 +298,13 @@ class TestTheTranscript:
         assert [gap["start"] for gap in gaps] == [30.0 * i for i in range(1, 60, 2)]
 
     def test_gaps_say_why_nothing_is_there(self, database: Database, person: KeyedSession) -> None:
-        source_id = add_recording(database, 7, chunk_count=8)
-        transcribe(database, source_id, 0, "Hello.")
-        set_chunk(database, source_id, 1, processing_by="box_1")
-        set_chunk(database, source_id, 2, failed_at=NOW)
-        set_chunk(database, source_id, 3, transcribed_at=NOW, transcript="garbled")
+        recording_id = post_recording(database, 7, chunk_count=8)
+        transcribe(database, recording_id, 0, "Hello.")
+        set_chunk(database, recording_id, 1, processing_by="box_1")
+        set_chunk(database, recording_id, 2, failed_at=NOW)
+        set_chunk(database, recording_id, 3, transcribed_at=NOW, transcript="garbled")
         database.chunks.delete_one({"index": 6})
-        told = person.get(f"/api/recordings/{source_id}/transcript").json()
+        told = person.get(f"/api/recordings/{recording_id}/transcript").json()
         assert [(gap["start"], gap["end"], gap["state"]) for gap in told["gaps"]] == [
             (30.0, 60.0, "processing"),
             (60.0, 90.0, "failed"),
@@ -315,11 +317,11 @@ class TestTheTranscript:
         self, site: Site, database: Database, person: KeyedSession
     ) -> None:
         node_id, _ = site.coordinator.join("M4 MacBook Pro")
-        source_id = add_recording(database, 3)
+        recording_id = post_recording(database, 3)
         for index in range(2):
-            transcribe(database, source_id, index, worker=f"{node_id}_7", model="large-v3")
-        transcribe(database, source_id, 2)
-        told = person.get(f"/api/recordings/{source_id}/transcript").json()
+            transcribe(database, recording_id, index, worker=f"{node_id}_7", model="large-v3")
+        transcribe(database, recording_id, 2)
+        told = person.get(f"/api/recordings/{recording_id}/transcript").json()
         server = "http://gpu:8081"
         assert told["made_by"] == [
             {
@@ -334,9 +336,9 @@ class TestTheTranscript:
         assert told["is_partial"] is False
 
     def test_a_player_is_told_every_chunk(self, database: Database, person: KeyedSession) -> None:
-        source_id = add_recording(database, 2)
-        done = transcribe(database, source_id, 0, "Hello.")
-        told = person.get(f"/api/recordings/{source_id}/chunks").json()["chunks"]
+        recording_id = post_recording(database, 2)
+        done = transcribe(database, recording_id, 0, "Hello.")
+        told = person.get(f"/api/recordings/{recording_id}/chunks").json()["chunks"]
         assert told[0] == {
             "id": str(done), "index": 0, "offset": 0.0, "duration": 30.0, "format": "opus",
             "state": "transcribed",
@@ -358,18 +360,18 @@ class TestResults:
     def test_it_comes_in_every_format(
         self, database: Database, person: KeyedSession, name: str, kind: str, word: str
     ) -> None:
-        source_id = add_recording(database, 1, filename="talk.mp3")
-        transcribe(database, source_id, 0, "Grüße.")
-        answer = person.get(f"/results/{source_id}", params={"format": name})
+        recording_id = post_recording(database, 1, filename="talk.mp3")
+        transcribe(database, recording_id, 0, "Grüße.")
+        answer = person.get(f"/results/{recording_id}", params={"format": name})
         assert answer.headers["content-type"] == kind
         assert word in answer.content.decode()
         assert answer.headers["X-Transcript-Partial"] == "false"
         assert answer.headers["Content-Disposition"].startswith(f'inline; filename="talk.{name}"')
 
     def test_a_partial_one_is_marked(self, database: Database, person: KeyedSession) -> None:
-        source_id = add_recording(database, 2)
-        transcribe(database, source_id, 0, "Hello.")
-        answer = person.get(f"/results/{source_id}")
+        recording_id = post_recording(database, 2)
+        transcribe(database, recording_id, 0, "Hello.")
+        answer = person.get(f"/results/{recording_id}")
         assert answer.headers["X-Transcript-Partial"] == "true"
         assert "Partial transcript" in answer.text
 
@@ -384,29 +386,33 @@ class TestResults:
     def test_the_name_of_a_download_is_safe(
         self, database: Database, person: KeyedSession, filename: str, plain: str, encoded: str
     ) -> None:
-        source_id = add_recording(database, 1, filename=filename)
-        answer = person.get(f"/results/{source_id}?format=srt&download=1")
+        recording_id = post_recording(database, 1, filename=filename)
+        answer = person.get(f"/results/{recording_id}?format=srt&download=1")
         expected = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
         assert answer.headers["Content-Disposition"] == expected
 
     def test_what_another_program_garbled_is_said_so(
         self, database: Database, person: KeyedSession
     ) -> None:
-        source_id = add_recording(database, 1)
-        set_chunk(database, source_id, 0, transcribed_at=NOW, transcript="garbled")
-        answer = person.get(f"/results/{source_id}?format=txt")
+        recording_id = post_recording(database, 1)
+        set_chunk(database, recording_id, 0, transcribed_at=NOW, transcript="garbled")
+        answer = person.get(f"/results/{recording_id}?format=txt")
         assert answer.status_code == 422
         assert "cannot be read" in answer.json()["error"]["message"]
 
     def test_an_unknown_format_is_refused(self, database: Database, person: KeyedSession) -> None:
-        source_id = add_recording(database, 1)
-        assert person.get(f"/results/{source_id}?format=docx").status_code == 422
+        recording_id = post_recording(database, 1)
+        assert person.get(f"/results/{recording_id}?format=docx").status_code == 422
 
 
 def test_a_node_sees_no_recordings(site: Site, database: Database) -> None:
-    source_id = add_recording(database, 1)
+    recording_id = post_recording(database, 1)
     _, key = site.coordinator.join()
     with site.coordinator.node(key) as node:
-        for path in ("/api/recordings", f"/api/recordings/{source_id}", f"/results/{source_id}"):
+        for path in (
+            "/api/recordings",
+            f"/api/recordings/{recording_id}",
+            f"/results/{recording_id}",
+        ):
             assert node.get(path).status_code == 403
-        assert node.delete(f"/api/recordings/{source_id}").status_code == 403
+        assert node.delete(f"/api/recordings/{recording_id}").status_code == 403

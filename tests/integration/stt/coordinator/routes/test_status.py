@@ -18,7 +18,7 @@ from stt.errors import DatabaseUnavailable
 from stt.store.database import Database
 from stt.store.workers import Fleet
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
-from tests.support.queue_builder import add_chunks, add_source, document
+from tests.support.queue_builder import add_chunks, add_recording, document
 
 SAID = {"segments": [{"start": 0.0, "end": 1.0, "text": "word"}]}
 
@@ -40,7 +40,7 @@ def coordinator(
 def queue(coordinator: CoordinatorThread) -> Database:
     """The coordinator's database, with nothing in it."""
     database = coordinator.coordinator.database
-    for collection in (database.chunks, database.sources, database.workers, database.nodes):
+    for collection in (database.chunks, database.recordings, database.workers, database.nodes):
         collection.delete_many({})
     coordinator.coordinator.watch.changed()
     return database
@@ -207,13 +207,18 @@ class TestQuarantine:
         self, queue: Database, person: KeyedSession
     ) -> None:
         now = queue.server_time()
-        source_id = add_source(queue, filename="<b>talk</b>.mp3")
+        recording_id = add_recording(queue, filename="<b>talk</b>.mp3")
         errors = [
             {"at": now, "worker": "a_1", "kind": "server_fault", "message": "500"},
             {"at": now, "worker": "b_2", "kind": "bad_audio", "message": "x", "server": "http://g"},
         ]
         [old] = add_chunks(
-            queue, 1, source_id=source_id, failed_at=now - timedelta(1), errors=errors, attempts=3
+            queue,
+            1,
+            recording_id=recording_id,
+            failed_at=now - timedelta(1),
+            errors=errors,
+            attempts=3,
         )
         [new] = add_chunks(queue, 1, failed_at=now, errors="garbled")
         found = person.get("/api/quarantine").json()
@@ -262,10 +267,10 @@ class TestByHand:
     def test_all_of_a_recording_or_all_there_are(
         self, queue: Database, person: KeyedSession
     ) -> None:
-        source_id = add_source(queue)
-        add_chunks(queue, 2, source_id=source_id, failed_at=queue.server_time())
+        recording_id = add_recording(queue)
+        add_chunks(queue, 2, recording_id=recording_id, failed_at=queue.server_time())
         add_chunks(queue, 3, failed_at=queue.server_time())
-        wish = {"source_id": str(source_id)}
+        wish = {"source_id": str(recording_id)}
         assert person.post("/api/queue/retry", json=wish).json() == {"chunks": 2}
         assert person.post("/api/queue/retry").json() == {"chunks": 3}
         assert person.post("/api/queue/retry", json={"source_id": "all"}).status_code == 422

@@ -76,7 +76,7 @@ def site(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture
 def person(site: Site) -> Iterator[KeyedSession]:
-    for collection in ("uploads", "sources", "chunks", "audio"):
+    for collection in ("uploads", "recordings", "chunks", "audio"):
         getattr(site.database, collection).delete_many({})
     with site.coordinator.person() as session:
         yield session
@@ -148,19 +148,19 @@ class TestWhatIsSent:
         fields = {"language": "de", "prompt": "Ann Müller", "priority": "7", "model": "tiny"}
         [upload] = send(person, ("talk.wav", talk), fields=fields)
         done = ended(person, upload["id"])
-        source = site.database.sources.find_one({"_id": ObjectId(done["source_id"])})
-        assert source is not None
-        assert (source["language"], source["prompt"]) == ("de", "Ann Müller")
-        assert (source["priority"], source["model"]) == (7, "tiny")
+        recording = site.database.recordings.find_one({"_id": ObjectId(done["source_id"])})
+        assert recording is not None
+        assert (recording["language"], recording["prompt"]) == ("de", "Ann Müller")
+        assert (recording["priority"], recording["model"]) == (7, "tiny")
 
     def test_wishes_may_stand_in_the_address(
         self, site: Site, person: KeyedSession, talk: bytes
     ) -> None:
         answer = person.post("/upload?language=fr&priority=-2", files={"file": ("talk.wav", talk)})
         done = ended(person, answer.json()["uploads"][0]["id"])
-        source = site.database.sources.find_one({"_id": ObjectId(done["source_id"])})
-        assert source is not None
-        assert (source["language"], source["priority"]) == ("fr", -2)
+        recording = site.database.recordings.find_one({"_id": ObjectId(done["source_id"])})
+        assert recording is not None
+        assert (recording["language"], recording["priority"]) == ("fr", -2)
 
     def test_the_same_file_twice_is_found(
         self, site: Site, person: KeyedSession, talk: bytes
@@ -179,7 +179,7 @@ class TestWhatIsSent:
             sent = list(pool.map(lambda n: send(person, (f"{n}.wav", talk)), range(6)))
         states = [ended(person, upload["id"])["state"] for [upload] in sent]
         assert sorted(states) == ["already there"] * 5 + ["done"]
-        assert site.database.sources.count_documents({}) == 1
+        assert site.database.recordings.count_documents({}) == 1
         assert site.database.chunks.count_documents({}) == 1
 
     @pytest.mark.parametrize(
@@ -206,9 +206,9 @@ class TestWhatIsSent:
         ]
         done = ended(person, upload["id"])
         assert done["filename"] == shown
-        source = site.database.sources.find_one({"_id": ObjectId(done["source_id"])})
-        assert source is not None
-        assert source["filename"] == shown
+        recording = site.database.recordings.find_one({"_id": ObjectId(done["source_id"])})
+        assert recording is not None
+        assert recording["filename"] == shown
 
     def test_the_spool_is_for_nobody_else(self, site: Site, person: KeyedSession) -> None:
         assert stat.S_IMODE(site.spool.stat().st_mode) == 0o700
@@ -234,7 +234,7 @@ class TestWhatIsRefused:
         assert failed["state"] == "failed"
         assert failed["error"].startswith("paper.wav: ")
         assert why in failed["error"]
-        assert site.database.sources.count_documents({}) == 0
+        assert site.database.recordings.count_documents({}) == 0
         wait_for(lambda: not site.spooled())
 
     def test_a_truncated_recording_and_a_silent_film_are_told_apart(
@@ -473,7 +473,7 @@ class TestWhatBreaksOff:
 
     def assert_nothing_is_left(self, site: Site, person: KeyedSession) -> None:
         assert person.get("/api/uploads").json()["uploads"] == []
-        assert site.database.sources.count_documents({}) == 0
+        assert site.database.recordings.count_documents({}) == 0
         assert site.database.chunks.count_documents({}) == 0
         assert site.database.audio.count_documents({}) == 0
 
@@ -507,7 +507,7 @@ class TestWhatBreaksOff:
         ended(person, upload["id"])
         assert person.delete(f"/api/uploads/{upload['id']}").status_code == 204
         assert person.get("/api/uploads").json()["uploads"] == []
-        assert site.database.sources.count_documents({}) == 1
+        assert site.database.recordings.count_documents({}) == 1
 
 
 class TestWhatAnotherProcessLeft:
@@ -541,9 +541,9 @@ class TestWhatAnotherProcessLeft:
     ) -> None:
         done = ended(person, left(state, talk))
         assert done["state"] == "done"
-        source = site.database.sources.find_one({"_id": ObjectId(done["source_id"])})
-        assert source is not None
-        assert (source["filename"], source["language"]) == ("left.wav", "de")
+        recording = site.database.recordings.find_one({"_id": ObjectId(done["source_id"])})
+        assert recording is not None
+        assert (recording["filename"], recording["language"]) == ("left.wav", "de")
 
     def test_one_whose_file_is_gone_is_told(
         self, person: KeyedSession, left: Callable[..., str]
@@ -590,7 +590,7 @@ def test_two_coordinators_of_one_folder_cut_each_upload_once(
                 for n, data in enumerate(recordings)
             ]
         assert [ended(person, upload["id"])["state"] for upload in uploads] == ["done"] * 6
-    assert site.database.sources.count_documents({}) == 6
+    assert site.database.recordings.count_documents({}) == 6
     assert site.database.chunks.count_documents({}) == 6
 
 
@@ -599,9 +599,9 @@ def test_a_recording_that_is_there_already_keeps_its_wishes(
 ) -> None:
     path = tmp_path / "first.wav"
     path.write_bytes(talk)
-    source = ingest(site.database, path, IngestOptions(language="nl")).source
+    recording = ingest(site.database, path, IngestOptions(language="nl")).recording
     [upload] = send(person, ("talk.wav", talk), fields={"language": "de"})
-    assert ended(person, upload["id"])["source_id"] == str(source.id)
-    found = site.database.sources.find_one({"_id": source.id})
+    assert ended(person, upload["id"])["source_id"] == str(recording.id)
+    found = site.database.recordings.find_one({"_id": recording.id})
     assert found is not None
     assert (found["language"], found["filename"]) == ("nl", "first.wav")
