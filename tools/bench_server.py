@@ -46,8 +46,8 @@ from tools.bench_lab.contestants import ModelAt
 from tools.bench_lab.processes import ContestantFailed
 from tools.bench_lab.report import Comparison
 from tools.bench_lab.server import ServerBroken, options_of
-from whisper_server.catalogue import DEMO, DEMO_FOLDER
 from whisper_server.hardware import usable_cores
+from whisper_server.model_names import DEMO, DEMO_FOLDER
 
 CARD_SWEEP_CLIPS, SWEEP_CLIPS_PER_CORE = 256, 8
 CARD_TUNE_SECONDS, TUNE_SECONDS = 1800.0, 180.0

@@ -20,7 +20,7 @@ try:
     from tools.demo_model.mlx_export import export_to_mlx
 except ImportError as error:
     sys.exit(f"{error}. Install mlx: pip install mlx (on Linux: pip install 'mlx[cpu]')")
-from whisper_server.catalogue import DEMO_FOLDER
+from whisper_server.model_names import DEMO_FOLDER
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ValidationError
 
 from whisper_server import __version__
-from whisper_server.catalogue import find_model
 from whisper_server.errors import StartError
+from whisper_server.model_names import find_model
 from whisper_server.settings import Settings, load_settings, variable_of
 
 EXIT_CONFIGURATION = 3

@@ -15,7 +15,7 @@ from starlette.routing import Match
 from whisper_server import __version__, api_docs
 from whisper_server.auth import require_key
 from whisper_server.errors import ApiError, InvalidRequest, ServerFault
-from whisper_server.meter import RequestCount
+from whisper_server.metrics import RequestCount
 from whisper_server.routes import health, jobs, models, openai, recordings, system
 from whisper_server.schemas import ErrorDetail, ErrorOut
 from whisper_server.service import Service

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import chain, islice, takewhile, zip_longest
 
-from whisper_server.request_work import QueuedWindow, RequestWork
+from whisper_server.transcription_task import QueuedWindow, TranscriptionTask
 
 
 class WindowQueue:
@@ -17,7 +17,7 @@ class WindowQueue:
 
     def __init__(self, more_is_coming: Callable[[], bool]) -> None:
         self._more_is_coming = more_is_coming
-        self._lines: dict[RequestWork, deque[QueuedWindow]] = {}
+        self._lines: dict[TranscriptionTask, deque[QueuedWindow]] = {}
         self._changed = threading.Condition()
         self._closed = False
 
@@ -39,7 +39,7 @@ class WindowQueue:
                 self._lines.setdefault(queued.work, deque()).appendleft(queued)
             self._changed.notify_all()
 
-    def drop(self, work: RequestWork) -> None:
+    def drop(self, work: TranscriptionTask) -> None:
         """Forget the windows of a recording that nobody waits for any more."""
         with self._changed:
             self._lines.pop(work, None)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from whisper_server.catalogue import find_model
 from whisper_server.engines.stopwatch import Stopwatch, ctranslate2_version
 from whisper_server.errors import OutOfMemory, StartError
 from whisper_server.hardware import cards
+from whisper_server.model_names import find_model
 from whisper_server.presets import EnginePlan, Machine, Shape
 
 CPU_BATCHES: tuple[int, ...] = (1, 2, 4, 8, 16)

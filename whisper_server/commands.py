@@ -17,11 +17,11 @@ from whisper_server.calibration import (
     measure,
     remember,
 )
-from whisper_server.catalogue import MLX, find_model
 from whisper_server.engines.choice import folder_of
 from whisper_server.engines.faster_whisper import cuda_device_count
 from whisper_server.errors import StartError
 from whisper_server.hardware import number_cards_as_nvidia_smi, this_machine
+from whisper_server.model_names import MLX, find_model
 from whisper_server.presets import EnginePlan, Shape, plan_engine
 from whisper_server.settings import Settings
 

@@ -19,11 +19,11 @@ from whisper_server.errors import (
     OutOfMemory,
     Unavailable,
 )
-from whisper_server.instance import Instance
-from whisper_server.meter import Meter
+from whisper_server.metrics import Metrics
+from whisper_server.model_instance import ModelInstance
 from whisper_server.presets import EnginePlan
-from whisper_server.request_work import Manner, QueuedWindow, RequestWork
 from whisper_server.scheduler_state import InstanceState
+from whisper_server.transcription_task import PreparationConfig, QueuedWindow, TranscriptionTask
 from whisper_server.windows import Span, cut_into_pieces, cut_into_windows
 
 FindSpeech = Callable[[Samples, float], list[Span]]
@@ -46,7 +46,7 @@ class Pipeline:
         self,
         engines: Sequence[Engine],
         plan: EnginePlan,
-        meter: Meter,
+        meter: Metrics,
         find_speech: FindSpeech,
         *,
         sequential: bool,
@@ -61,7 +61,7 @@ class Pipeline:
         self._batch_window_seconds = batch_window_seconds
         self._idle_unload_seconds = idle_unload_seconds
         self._instances = [
-            Instance(number, engine, device, self._most_at_once)
+            ModelInstance(number, engine, device, self._most_at_once)
             for number, (engine, device) in enumerate(zip(engines, plan.devices, strict=True))
         ]
         self._streams = len(self._instances) * plan.shape.streams
@@ -69,7 +69,7 @@ class Pipeline:
         self._pool = ThreadPoolExecutor(PREPARING_THREADS, thread_name_prefix="prepare")
         self._closed = threading.Event()
         self._lock = threading.Lock()
-        self._unprepared: set[RequestWork] = set()
+        self._unprepared: set[TranscriptionTask] = set()
         self._preparing = _Gauge()
         self._decoding = _Gauge()
         self._fill = _Average()
@@ -114,12 +114,12 @@ class Pipeline:
     def instances(self) -> tuple[InstanceState, ...]:
         return tuple(instance.state() for instance in self._instances)
 
-    def manner(self) -> Manner:
+    def manner(self) -> PreparationConfig:
         """How this pipeline wants its recordings cut."""
         engine = self._instances[0].engine
         length = engine.window_seconds
         cut = partial(cut_into_windows, window_seconds=length)
-        return Manner(
+        return PreparationConfig(
             cut=cut_into_pieces
             if self._sequential
             else partial(cut, find_speech=lambda samples: self._find_speech(samples, length)),
@@ -130,17 +130,17 @@ class Pipeline:
             sequential=self._sequential,
         )
 
-    def measure(self, work: RequestWork) -> Future[None]:
+    def measure(self, work: TranscriptionTask) -> Future[None]:
         """Find out the length of the work's recording; raises RuntimeError when closed."""
         return self._pool.submit(work.measure)
 
-    def begin(self, work: RequestWork) -> None:
+    def begin(self, work: TranscriptionTask) -> None:
         """Take the work on; it is at an end when its `result` is there, or it is dropped."""
         with self._lock:
             self._unprepared.add(work)
         self._go_on(work)
 
-    def drop(self, work: RequestWork) -> None:
+    def drop(self, work: TranscriptionTask) -> None:
         """Forget the windows of a work that nobody waits for any more."""
         self._leave_share(work)
         self._queue.drop(work)
@@ -150,11 +150,11 @@ class Pipeline:
         windows = WINDOWS_AHEAD * self._streams * self._most_at_once
         return max(WINDOWS_AHEAD, math.ceil(windows / max(1, len(self._unprepared))))
 
-    def _leave_share(self, work: RequestWork) -> None:
+    def _leave_share(self, work: TranscriptionTask) -> None:
         with self._lock:
             self._unprepared.discard(work)
 
-    def _go_on(self, work: RequestWork) -> None:
+    def _go_on(self, work: TranscriptionTask) -> None:
         """Have a thread take the work's next step, if there is one to take."""
         if not work.claims_step():
             return
@@ -166,7 +166,7 @@ class Pipeline:
     def _start_thread(self, target: Callable[[], None], name: str) -> None:
         threading.Thread(target=target, name=name, daemon=True).start()
 
-    def _step(self, work: RequestWork) -> None:
+    def _step(self, work: TranscriptionTask) -> None:
         with self._preparing:
             started = time.monotonic()
             try:
@@ -183,7 +183,7 @@ class Pipeline:
             self.drop(work)
         self._go_on(work)
 
-    def _decode_forever(self, instance: Instance) -> None:
+    def _decode_forever(self, instance: ModelInstance) -> None:
         patience = self._batch_window_seconds
         while batch := self._queue.take(lambda: instance.batch_size, patience):
             live = [queued for queued in batch if not queued.work.is_over]
@@ -196,7 +196,7 @@ class Pipeline:
                         for queued in live:
                             queued.work.fail(EngineFailed(f"the engine failed: {error}"))
 
-    def _decode(self, instance: Instance, batch: list[QueuedWindow]) -> None:
+    def _decode(self, instance: ModelInstance, batch: list[QueuedWindow]) -> None:
         started = time.monotonic()
         for queued in batch:
             self._meter.stage("queue", started - queued.queued_at)
@@ -218,7 +218,7 @@ class Pipeline:
             for queued, result in zip(batch, results, strict=True):
                 self._deliver(instance, queued, result)
 
-    def _results(self, instance: Instance, batch: list[QueuedWindow]) -> list[WindowResult]:
+    def _results(self, instance: ModelInstance, batch: list[QueuedWindow]) -> list[WindowResult]:
         if self._sequential:
             (queued,) = batch
             return [instance.transcribe(queued.input, lambda: queued.work.is_over)]
@@ -234,7 +234,7 @@ class Pipeline:
             error = EngineFailed(f"the engine failed: {error}")
         batch[0].work.fail(error)
 
-    def _deliver(self, instance: Instance, queued: QueuedWindow, result: WindowResult) -> None:
+    def _deliver(self, instance: ModelInstance, queued: QueuedWindow, result: WindowResult) -> None:
         try:
             temperature = queued.work.deliver(queued, result, instance.id)
         except Exception as error:
@@ -245,7 +245,7 @@ class Pipeline:
         else:
             self._queue.push_back([queued.at_temperature(temperature, result)])
 
-    def _account(self, instance: Instance, batch: list[QueuedWindow], seconds: float) -> None:
+    def _account(self, instance: ModelInstance, batch: list[QueuedWindow], seconds: float) -> None:
         audio_seconds = sum(queued.input.seconds for queued in batch)
         self._meter.batch(len(batch), audio_seconds, seconds)
         with self._lock:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 
-from whisper_server.catalogue import DEMO, FASTER_WHISPER, MLX, backend_of
 from whisper_server.errors import StartError
+from whisper_server.model_names import DEMO, FASTER_WHISPER, MLX, backend_of
 from whisper_server.settings import ALL_CARDS, Settings
 
 ROOMY_CARD_BYTES = 7_500_000_000

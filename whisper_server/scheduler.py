@@ -11,12 +11,12 @@ from typing import Any
 
 from whisper_server.engines.base import Engine, Options, Samples, Transcription
 from whisper_server.errors import ClientGone, RequestTimeout, ShuttingDown, Unavailable
-from whisper_server.meter import Meter
+from whisper_server.metrics import Metrics
 from whisper_server.pipeline import FindSpeech, Pipeline
 from whisper_server.presets import EnginePlan
 from whisper_server.recording import Recording
-from whisper_server.request_work import RequestWork
 from whisper_server.scheduler_state import Progress, SchedulerState
+from whisper_server.transcription_task import TranscriptionTask
 from whisper_server.windows import Span
 
 OnProgress = Callable[[Progress], None]
@@ -48,7 +48,7 @@ class Scheduler:
         engines: Sequence[Engine],
         plan: EnginePlan,
         limits: Limits,
-        meter: Meter,
+        meter: Metrics,
         find_speech: FindSpeech | None = None,
     ) -> None:
         self._limits = limits
@@ -63,7 +63,7 @@ class Scheduler:
             idle_unload_seconds=limits.idle_unload_seconds,
         )
         self._turns = asyncio.Semaphore(limits.worker_count)
-        self._works: set[RequestWork] = set()
+        self._works: set[TranscriptionTask] = set()
         self._admitted = 0
         self._in_work = 0
         self._closing = asyncio.Event()
@@ -118,7 +118,9 @@ class Scheduler:
         reads the recording any more. Raises what reading and decoding raise, `ClientGone`,
         `RequestTimeout` or `Unavailable`.
         """
-        work = RequestWork(recording, options, self._pipeline.manner(), _in_this_loop(on_progress))
+        work = TranscriptionTask(
+            recording, options, self._pipeline.manner(), _in_this_loop(on_progress)
+        )
         serving = asyncio.ensure_future(self._serve(work))
         watches = [asyncio.ensure_future(gone), asyncio.ensure_future(self._cut_short.wait())]
         try:
@@ -147,7 +149,7 @@ class Scheduler:
         self._cut_short.set()
         self._pipeline.close()
 
-    async def _serve(self, work: RequestWork) -> Transcription:
+    async def _serve(self, work: TranscriptionTask) -> Transcription:
         try:
             measuring = self._pipeline.measure(work)
         except RuntimeError as error:  # the pipeline is closed
@@ -168,7 +170,7 @@ class Scheduler:
         finally:
             self._works.discard(work)
 
-    async def _transcribe(self, work: RequestWork) -> Transcription:
+    async def _transcribe(self, work: TranscriptionTask) -> Transcription:
         started = time.monotonic()
         limit = self._limits.request_timeout_seconds
         work.announce(is_begun=True)

@@ -18,12 +18,12 @@ from uvicorn.config import LOGGING_CONFIG
 
 from whisper_server.app import create_app
 from whisper_server.calibration import Subject, remembered
-from whisper_server.catalogue import MLX, find_model
 from whisper_server.engines.choice import engines_for
 from whisper_server.engines.faster_whisper import cuda_device_count
 from whisper_server.errors import StartError
 from whisper_server.hardware import number_cards_as_nvidia_smi, this_machine
-from whisper_server.meter import Meter
+from whisper_server.metrics import Metrics
+from whisper_server.model_names import MLX, find_model
 from whisper_server.presets import EnginePlan, Machine, plan_engine
 from whisper_server.scheduler import Limits, Scheduler
 from whisper_server.service import Service
@@ -46,7 +46,7 @@ def serve(settings: Settings) -> int:
     plan = _plan(settings, machine)
     model = find_model(plan.model)
     engines = engines_for(model, plan, settings.model_dir)
-    meter = Meter()
+    meter = Metrics()
     scheduler = Scheduler(engines, plan, _limits(settings, plan), meter)
     return _run(Service(settings, model, plan, engines, scheduler, meter), machine)
 

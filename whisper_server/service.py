@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from whisper_server.catalogue import DEMO_FOLDER, Model
 from whisper_server.engines.base import Engine
 from whisper_server.errors import ApiError, ModelUnavailable, Unavailable
 from whisper_server.jobs import Jobs
-from whisper_server.meter import Meter
+from whisper_server.metrics import Metrics
+from whisper_server.model_names import DEMO_FOLDER, Model
 from whisper_server.presets import EnginePlan
 from whisper_server.scheduler import Scheduler
 from whisper_server.settings import Settings
@@ -30,7 +30,7 @@ class Service:
     plan: EnginePlan
     engines: Sequence[Engine]
     scheduler: Scheduler
-    meter: Meter
+    meter: Metrics
     ready: bool = False
     failure: ModelUnavailable | None = field(default=None)
     jobs: Jobs = field(init=False)

@@ -28,7 +28,7 @@ from stt.cli.formatting import clock, json_text, local_time, plural, printable, 
 from stt.cli.log_lines import JsonFormatter, TextFormatter
 from stt.store.search import Hit
 from stt.store.status import FailedChunk, QueueStatus, RecordingProgress
-from stt.store.workers import FleetMember
+from stt.store.workers import WorkerStatus
 
 LogFormat = Literal["auto", "text", "json"]
 Screen = RenderableType
@@ -246,7 +246,7 @@ def show_json(value: object, *, on_one_line: bool = False) -> None:
     sys.stdout.flush()
 
 
-def status_screen(status: QueueStatus, members: Iterable[FleetMember], where: str) -> Screen:
+def status_screen(status: QueueStatus, members: Iterable[WorkerStatus], where: str) -> Screen:
     """The whole of `stt status`."""
     alive = sum(member.is_alive for member in members)
     parts: list[Screen] = [Text(f"Queue {where}", style="bold"), ""]
@@ -339,7 +339,7 @@ def _failures(title: str, chunks: Iterable[FailedChunk], more: int) -> list[Rend
     return lines
 
 
-def workers_table(members: Iterable[FleetMember]) -> Screen:
+def workers_table(members: Iterable[WorkerStatus]) -> Screen:
     """The whole of `stt workers`."""
     table = _table("Worker", "State", "Heard", ">Slots", ">In work", ">Done", ">Failed", "Server")
     for member in members:

@@ -8,7 +8,7 @@ import typer
 
 from stt.cli.console import say, setup_logging
 from stt.cli.options import DatabaseName, DataDir, MongoUrl, open_database, settings_of
-from stt.coordinator.store.sessions import Access
+from stt.coordinator.store.sessions import Sessions
 from stt.errors import ConfigError
 
 EXAMPLES = """\b
@@ -96,13 +96,13 @@ def coordinator_command(
         open_database(settings) as database,
     ):
         if settings.coordinator_key is None:
-            _use_stored_key(Access(database), new_key=new_key)
+            _use_stored_key(Sessions(database), new_key=new_key)
         code = serve(Coordinator.at(database, settings), sock)
     if code:
         raise typer.Exit(code)
 
 
-def _use_stored_key(access: Access, *, new_key: bool) -> None:
+def _use_stored_key(access: Sessions, *, new_key: bool) -> None:
     logger.warning("STT_COORDINATOR_KEY is not set: the key of this database is used")
     made = access.make_key(anew=new_key)
     if made is not None:

@@ -232,9 +232,9 @@ def status_command(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show where this machine is registered, whether the coordinator answers, what it is at."""
     _check_installed()
     from stt.node.credentials import CredentialsFile
-    from stt.node.registration import Standing, standing
+    from stt.node.registration import NodeStatus, standing
 
-    found: Standing = standing(CredentialsFile(settings_of(ctx).config_dir))
+    found: NodeStatus = standing(CredentialsFile(settings_of(ctx).config_dir))
     trouble = found.trouble
     if as_json:
         show_json(asdict(found) | {"trouble": str(trouble) if trouble else None})

@@ -15,7 +15,7 @@ from stt.cli.options import (
     settings_of,
 )
 from stt.store.search import Hit, Search
-from stt.store.search_query import BadQuery, Words
+from stt.store.search_query import BadQuery, SearchQuery
 
 EXAMPLES = """\b
 Examples:
@@ -47,7 +47,7 @@ def search_command(
 ) -> None:
     """Find what was said, in all transcripts."""
     try:
-        wanted = Words(" ".join(words))
+        wanted = SearchQuery(" ".join(words))
     except BadQuery as error:
         raise typer.BadParameter(str(error)) from error
     settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)

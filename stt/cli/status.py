@@ -17,7 +17,7 @@ from stt.cli.options import (
     settings_of,
 )
 from stt.store.status import queue_status
-from stt.store.workers import Fleet, FleetMember
+from stt.store.workers import MongoRoster, WorkerStatus
 
 EXAMPLES = """\b
 Examples:
@@ -52,7 +52,7 @@ def status_command(
     """Show the queue: states, speed, time left, failures."""
     settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
     with open_database(settings) as database:
-        fleet = Fleet(database)
+        fleet = MongoRoster(database)
 
         def screen() -> Screen:
             status = queue_status(database, settings.lease_seconds)
@@ -83,14 +83,14 @@ def workers_command(
     """Show who is at work, and who was within the last day."""
     settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
     with open_database(settings) as database:
-        members = list(Fleet(database).members())
+        members = list(MongoRoster(database).members())
     if as_json:
         show_json([_described(member) for member in members])
     else:
         show(workers_table(members))
 
 
-def _described(member: FleetMember) -> dict[str, object]:
+def _described(member: WorkerStatus) -> dict[str, object]:
     """One worker as JSON shows it, flat."""
     return {
         "id": member.id,

@@ -15,10 +15,10 @@ from stt.coordinator import openapi as api_docs
 from stt.coordinator.answers import refusals
 from stt.coordinator.context import Coordinator
 from stt.coordinator.errors import ApiError, error_body, error_response
-from stt.coordinator.lease_reaper import Duties
-from stt.coordinator.metrics import Meter, RequestCount
+from stt.coordinator.lease_reaper import LeaseReaper
+from stt.coordinator.metrics import Metrics, RequestCount
 from stt.coordinator.middleware.access_log import AccessLog
-from stt.coordinator.middleware.authentication import OPEN, AccessControl
+from stt.coordinator.middleware.authentication import OPEN, Authentication
 from stt.coordinator.middleware.body_limit import BodyLimit
 from stt.coordinator.middleware.security_headers import HEADERS, SecurityHeaders
 from stt.coordinator.middleware.shutdown import Shutdown
@@ -59,7 +59,7 @@ def create_app(coordinator: Coordinator) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with Duties(coordinator):
+        with LeaseReaper(coordinator):
             yield
         coordinator.closing.set()
 
@@ -76,8 +76,8 @@ def create_app(coordinator: Coordinator) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.coordinator = coordinator
-    app.state.database_look = health.DatabaseLook(coordinator.database)
-    app.state.meter = Meter()
+    app.state.database_look = health.DatabaseMonitor(coordinator.database)
+    app.state.meter = Metrics()
     for module in _UNKEYED:
         app.include_router(module.router, responses=refusals(400, 422))
     for module in _KEYED:
@@ -86,7 +86,7 @@ def create_app(coordinator: Coordinator) -> FastAPI:
     api_docs.describe_access(app, OPEN)
     # The last one stands in front of the others.
     app.add_middleware(BodyLimit)
-    app.add_middleware(AccessControl, gate=coordinator.gate)
+    app.add_middleware(Authentication, gate=coordinator.gate)
     app.add_middleware(Shutdown, closing=coordinator.closing)
     app.add_middleware(AccessLog)
     app.add_middleware(SecurityHeaders)
@@ -132,11 +132,11 @@ def _allowed_methods(request: Request) -> str:
 async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     """Names what is wrong, and never repeats a value: it may be a key."""
     assert isinstance(error, RequestValidationError)
-    faults = "; ".join(
+    errors = "; ".join(
         f"{'.'.join(map(str, fault['loc'][1:])) or fault['loc'][0]}: {fault['msg']}"
         for fault in error.errors()[:5]
     )
-    return error_body(422, "invalid", faults[:1_000] or "The request is not valid.")
+    return error_body(422, "invalid", errors[:1_000] or "The request is not valid.")
 
 
 async def _unforeseen_error(request: Request, _: Exception) -> JSONResponse:

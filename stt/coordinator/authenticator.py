@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from stt.coordinator.errors import TooMany, Unauthorized
 from stt.coordinator.store.nodes import Node, NodeRegistry
-from stt.coordinator.store.sessions import Access, Door, sha256
+from stt.coordinator.store.sessions import Door, Sessions, sha256
 from stt.settings import Settings
 
 _KEY_HASH_SECONDS = 2.0
@@ -25,10 +25,10 @@ Principal = Person | Node
 """Who asks; the middleware of access_control.py has found it out before any route runs."""
 
 
-class Gate:
+class Authenticator:
     """Finds out who asks. Safe between threads; its methods may wait for the database."""
 
-    def __init__(self, settings: Settings, access: Access, registry: NodeRegistry) -> None:
+    def __init__(self, settings: Settings, access: Sessions, registry: NodeRegistry) -> None:
         key = settings.coordinator_key
         self._fixed_hash = sha256(key.get_secret_value()) if key is not None else None
         self._public_url = settings.public_url

@@ -8,16 +8,16 @@ from typing import Annotated, Any
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from stt.coordinator.authenticator import Gate
+from stt.coordinator.authenticator import Authenticator
 from stt.coordinator.authenticator import Person as Person
 from stt.coordinator.authenticator import Principal as Principal
 from stt.coordinator.errors import Forbidden
-from stt.coordinator.reservations import HeldBack
-from stt.coordinator.store.listing import PendingWatch
+from stt.coordinator.reservations import Reservations
+from stt.coordinator.store.listing import PendingMonitor
 from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.options import Options, StoredOptions
-from stt.coordinator.store.sessions import Access
-from stt.coordinator.store.status import QueueWatch
+from stt.coordinator.store.sessions import Sessions
+from stt.coordinator.store.status import QueueMonitor
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.search import Search
@@ -35,11 +35,11 @@ class Coordinator:
     settings: Settings
     stored_options: StoredOptions
     registry: NodeRegistry
-    gate: Gate
-    pending: PendingWatch
-    watch: QueueWatch
+    gate: Authenticator
+    pending: PendingMonitor
+    watch: QueueMonitor
     search: Search
-    held_back: HeldBack = field(default_factory=HeldBack)
+    held_back: Reservations = field(default_factory=Reservations)
     closing: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -51,9 +51,9 @@ class Coordinator:
             settings=settings,
             stored_options=stored_options,
             registry=registry,
-            gate=Gate(settings, Access(database), registry),
-            pending=PendingWatch(database),
-            watch=QueueWatch(database, settings, stored_options, registry),
+            gate=Authenticator(settings, Sessions(database), registry),
+            pending=PendingMonitor(database),
+            watch=QueueMonitor(database, settings, stored_options, registry),
             search=Search(database, in_background=True),
         )
 

@@ -14,7 +14,7 @@ from stt.domain.claim import Claim, ClaimRules, Order, Page
 from stt.domain.node import reserved_slots
 from stt.errors import ClaimLost
 from stt.store.claims import MongoClaims
-from stt.store.workers import Fleet
+from stt.store.workers import MongoRoster
 
 _OFF_SECONDS = 5.0
 _RESERVED_SECONDS = 2.0
@@ -25,7 +25,7 @@ _NEAR_THE_FRONT = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Dispatcher:
     """The queue as one asker is shown it. Raises DatabaseUnavailable."""
 
     coordinator: Coordinator
@@ -84,7 +84,7 @@ class Desk:
             settings = self.coordinator.settings
             share = limit
             if page.is_last:
-                slots = Fleet(self.coordinator.database).slots_alive()
+                slots = MongoRoster(self.coordinator.database).slots_alive()
                 share = min(limit, max(1, len(page.chunks) // slots))
             dealt = sequences(page.chunks, settings.sequence_seconds, share)
             # Not all at the same one: those who ask at once would all miss but one.

@@ -14,7 +14,7 @@ _STOP_SECONDS = 1.0
 _RETRY_SECONDS = 5.0
 
 
-class Duties:
+class LeaseReaper:
     """A thread that lives while this is entered. Any number of coordinators may do the same."""
 
     def __init__(self, coordinator: Coordinator) -> None:
@@ -22,7 +22,7 @@ class Duties:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="duties", daemon=True)
 
-    def __enter__(self) -> "Duties":
+    def __enter__(self) -> "LeaseReaper":
         self._thread.start()
         return self
 

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stt.coordinator.store.status import QueueNow, QueueWatch
+from stt.coordinator.store.status import QueueMonitor, QueueNow
 from stt.errors import DatabaseUnavailable
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -32,7 +32,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside every counter
 
 
-class Meter:
+class Metrics:
     """One registry for one application, so that tests may start several in a process."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Meter:
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def text(self, watch: QueueWatch) -> bytes:
+    def text(self, watch: QueueMonitor) -> bytes:
         """Everything; its type is `CONTENT_TYPE`. Without the queue while the database is away."""
         queue = CollectorRegistry()
         queue.register(_QueueCollector(watch))
@@ -67,7 +67,7 @@ class Meter:
 class RequestCount:
     """ASGI middleware: counts each answer under its route's template, never under its path."""
 
-    def __init__(self, app: ASGIApp, meter: Meter) -> None:
+    def __init__(self, app: ASGIApp, meter: Metrics) -> None:
         self._app = app
         self._meter = meter
 
@@ -91,9 +91,9 @@ class RequestCount:
             self._meter.request_ended(route, _method(scope), status, seconds)
 
 
-def meter_of(connection: HTTPConnection) -> Meter:
+def meter_of(connection: HTTPConnection) -> Metrics:
     """The one of this application."""
-    meter: Meter = connection.app.state.meter
+    meter: Metrics = connection.app.state.meter
     return meter
 
 
@@ -107,7 +107,7 @@ def _method(scope: Scope) -> str:
 class _QueueCollector(Collector):
     """Asks the watch when Prometheus asks us."""
 
-    def __init__(self, watch: QueueWatch) -> None:
+    def __init__(self, watch: QueueMonitor) -> None:
         self._watch = watch
 
     def describe(self) -> Iterator[Metric]:

@@ -22,7 +22,7 @@ class _Held:
     seen_at: float
 
 
-class HeldBack:
+class Reservations:
     """What this process has kept from nodes of a lower priority. Safe between threads."""
 
     def __init__(self) -> None:

@@ -108,10 +108,10 @@ class _Server(uvicorn.Server):
 
 def _send_faults_to(ours: logging.Logger) -> None:
     """Uvicorn's warnings, and the tracebacks of what failed, go where our own lines go."""
-    faults = logging.getLogger("uvicorn.error")
-    faults.handlers, faults.propagate = ours.handlers, False
-    faults.setLevel(logging.WARNING)  # below it says whole addresses, with what may be secret
-    faults.addFilter(_is_fault)
+    errors = logging.getLogger("uvicorn.error")
+    errors.handlers, errors.propagate = ours.handlers, False
+    errors.setLevel(logging.WARNING)  # below it says whole addresses, with what may be secret
+    errors.addFilter(_is_fault)
 
 
 def _is_fault(record: logging.LogRecord) -> bool:

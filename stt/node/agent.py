@@ -32,16 +32,16 @@ from stt.errors import (
     SttError,
 )
 from stt.node.credentials import Credentials, CredentialsFile
-from stt.node.desired_state import Wish
-from stt.node.fleet_look import FleetLook
+from stt.node.desired_state import DesiredState
+from stt.node.fleet_look import FleetMonitor
 from stt.node.handshake import agree_on_name, greet
-from stt.node.instance_lock import Presence
-from stt.node.run_totals import Tally
-from stt.node.socket import Channel, Job
-from stt.node.status import NodeView, Phase
+from stt.node.instance_lock import InstanceLock
+from stt.node.run_totals import RunTotals
+from stt.node.socket import CoordinatorSocket, Job
+from stt.node.status import AgentStatus, Phase
 from stt.node.whisper_server import WhisperServer, whisper_server
-from stt.remote.client import CoordinatorLink
-from stt.remote.messages import NodeSettings, ReportWire
+from stt.remote.client import CoordinatorClient
+from stt.remote.messages import NodeSettings, ReportMessage
 from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
 from stt.worker.worker import Worker, WorkOptions
@@ -76,7 +76,7 @@ def stays_on(settings: Settings) -> bool:
     return settings.persistent or not settings.model_fields_set & _STOP_FIELDS
 
 
-class Node:
+class NodeAgent:
     """This machine as a node. `run()` it once, from the main thread if signals are to stop it."""
 
     def __init__(
@@ -84,7 +84,7 @@ class Node:
         credentials: Credentials,
         file: CredentialsFile,
         settings: Settings,
-        presence: Presence,
+        presence: InstanceLock,
     ) -> None:
         self._credentials = credentials
         self._file = file
@@ -92,21 +92,21 @@ class Node:
         self._stays = stays_on(settings)
         self._settings = settings.model_copy(update={"persistent": self._stays})
         self._newest_first = False
-        self.link = CoordinatorLink(credentials.server_url, credentials.api_key)
+        self.link = CoordinatorClient(credentials.server_url, credentials.api_key)
         # The time tells runs apart where the process id does not: in a container it is always 1.
         self.worker_id = f"{credentials.node_id}_{int(time.time())}"
-        self._channel = Channel(self.link, credentials.node_id, credentials.api_key, self)
+        self._socket = CoordinatorSocket(self.link, credentials.node_id, credentials.api_key, self)
         self._phase: Phase = "connecting"
         self._detail = ""
         self._remote: RemoteQueue | None = None
         self._worker: Worker | None = None
         self._server: WhisperServer | None = None
-        self._wish: Wish | None = None  # that the worker works by
+        self._wish: DesiredState | None = None  # that the worker works by
         self._server_is_gone = False
         self._removal: KeyRejected | None = None
         self._is_over = threading.Event()
-        self._fleet = FleetLook(self.link)
-        self._tally = Tally(self._settings)
+        self._fleet = FleetMonitor(self.link)
+        self._totals = RunTotals(self._settings)
 
     def run(self, *, newest_first: bool = False) -> Ending:
         """Works until there is a reason to stop. Raises the error that ended the run early."""
@@ -116,7 +116,7 @@ class Node:
         self._credentials = agree_on_name(
             self.link, self._credentials, self._file, self._presence, told
         )
-        self._channel.start()
+        self._socket.start()
         minder = threading.Thread(target=self._mind, name="minder", daemon=True)
         minder.start()
         try:
@@ -126,21 +126,21 @@ class Node:
         finally:
             self._set_phase("stopping")
             self._is_over.set()
-            self._channel.stop()
+            self._socket.stop()
 
-    def view(self) -> NodeView:
+    def view(self) -> AgentStatus:
         server, remote = self._server, self._remote
         told = remote.settings if remote else None
         described = server.description() if server else None
         counts, in_flight = self.progress()
-        return NodeView(
+        return AgentStatus(
             phase=self._phase,
             detail=self._detail,
             node_id=self._credentials.node_id,
             name=told.name if told else self._credentials.name,
             server_url=self.link.url,
             is_reached=self.link.is_answered,
-            has_channel=self._channel.is_open,
+            has_channel=self._socket.is_open,
             priority=told.priority if told else 0,
             model=(described.model if described else None) or self._model(told),
             device=described.device if described else None,
@@ -154,7 +154,7 @@ class Node:
     def progress(self) -> tuple[dict[str, int], int]:
         """How the chunks of this run have ended so far, and how many are in flight; at once."""
         worker = self._worker
-        counts = self._tally.counts(worker.stats if worker else None)
+        counts = self._totals.counts(worker.stats if worker else None)
         return counts, worker.in_flight if worker else 0
 
     def tell_page(self, url: str) -> None:
@@ -262,12 +262,12 @@ class Node:
             self._server = None
         return None
 
-    def _work(self, server: WhisperServer, wish: Wish) -> Ending | None:
+    def _work(self, server: WhisperServer, wish: DesiredState) -> Ending | None:
         """One worker, until it stops; None if another one has to go on."""
         assert self._remote is not None
-        rest = self._tally.rest()
+        rest = self._totals.rest()
         if rest is None:
-            return Ending(self._tally.has_failures, was_interrupted=False)
+            return Ending(self._totals.has_failures, was_interrupted=False)
         settings = wish.applied_to(server.settings).model_copy(update={"max_minutes": rest.minutes})
         options = WorkOptions(
             rest.chunks,
@@ -292,14 +292,14 @@ class Node:
         finally:
             self._set_phase("stopping")
             self._worker, self._wish = None, None
-            self._tally.add(worker.stats)
+            self._totals.add(worker.stats)
         if self._removal is not None:
             raise self._farewell()
         if worker.was_interrupted or not worker.was_told_to_stop:
-            return Ending(self._tally.has_failures, worker.was_interrupted)
+            return Ending(self._totals.has_failures, worker.was_interrupted)
         return None
 
-    def _wait_until_enabled(self) -> Wish:
+    def _wait_until_enabled(self) -> DesiredState:
         is_told = False
         while not (wish := self._wanted()).is_enabled:
             if not is_told:
@@ -311,19 +311,19 @@ class Node:
             logger.info("The coordinator lets this node work again")
         return wish
 
-    def _wait_for_another(self, wish: Wish, why: str, seconds: float) -> None:
+    def _wait_for_another(self, wish: DesiredState, why: str, seconds: float) -> None:
         """Until the coordinator wants something else of this node, at most so long."""
         self._set_phase("waiting", why)
         until = time.monotonic() + seconds
         while self._wanted() == wish and time.monotonic() < until:
             self._is_over.wait(_LOOK_SECONDS)
 
-    def _wanted(self) -> Wish:
+    def _wanted(self) -> DesiredState:
         """Raises NodeRemoved."""
         if self._removal is not None:
             raise self._farewell()
         assert self._remote is not None
-        return Wish.of(self._remote.settings)
+        return DesiredState.of(self._remote.settings)
 
     def _farewell(self) -> KeyRejected:
         if self._removal is not None and not isinstance(self._removal, NodeRemoved):
@@ -382,11 +382,11 @@ class Node:
             state=self._phase,
             slots=0,
             chunks=(),
-            counts=self._tally.counts(),
+            counts=self._totals.counts(),
         )
 
-    def _idle_report(self) -> ReportWire:
-        return ReportWire.of(self.worker_id, self._idle())
+    def _idle_report(self) -> ReportMessage:
+        return ReportMessage.of(self.worker_id, self._idle())
 
     def _remote_queue(self, settings: NodeSettings) -> RemoteQueue:
         return RemoteQueue(self.link, settings, self.worker_id, long_poll=True)
@@ -394,7 +394,7 @@ class Node:
     def _model(self, told: NodeSettings | None) -> str | None:
         return (told.model if told else None) or self._settings.model
 
-    def _model_of(self, wish: Wish) -> str | None:
+    def _model_of(self, wish: DesiredState) -> str | None:
         return wish.model or self._settings.model
 
     def _set_phase(self, phase: Phase, detail: str = "") -> None:
@@ -403,13 +403,13 @@ class Node:
 
 
 @contextmanager
-def registered_node(settings: Settings) -> Iterator[Node]:
+def registered_node(settings: Settings) -> Iterator[NodeAgent]:
     """The node of this machine, which no other process is meanwhile. Raises ConfigError."""
     file = CredentialsFile(settings.config_dir)
     credentials = file.load()
-    presence = Presence(file.folder)
+    presence = InstanceLock(file.folder)
     with presence.taken():
-        yield Node(credentials, file, settings, presence)
+        yield NodeAgent(credentials, file, settings, presence)
 
 
 def _printable(filename: str) -> str:

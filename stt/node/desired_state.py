@@ -7,7 +7,7 @@ from stt.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DesiredState:
     """`model` is None where this machine may choose."""
 
     is_enabled: bool
@@ -15,7 +15,7 @@ class Wish:
     rules: Rules
 
     @classmethod
-    def of(cls, settings: NodeSettings) -> "Wish":
+    def of(cls, settings: NodeSettings) -> "DesiredState":
         return cls(settings.is_enabled, settings.model, settings.rules)
 
     def applied_to(self, settings: Settings) -> Settings:

@@ -6,17 +6,17 @@ import time
 from typing import Any
 
 from stt.errors import SttError
-from stt.remote.client import CoordinatorLink
+from stt.remote.client import CoordinatorClient
 
 logger = logging.getLogger(__name__)
 
 _KEPT_SECONDS = 5.0
 
 
-class FleetLook:
+class FleetMonitor:
     """Asks at most every few seconds, however many pages ask it. Safe between threads."""
 
-    def __init__(self, link: CoordinatorLink) -> None:
+    def __init__(self, link: CoordinatorClient) -> None:
         self._link = link
         self._told: dict[str, Any] | None = None
         self._asked_at = float("-inf")

@@ -7,14 +7,14 @@ from pydantic import ValidationError
 
 from stt.errors import ConfigError, DatabaseUnavailable, SttError
 from stt.node.credentials import Credentials, CredentialsFile
-from stt.node.instance_lock import Presence
-from stt.remote.client import CoordinatorLink
-from stt.remote.messages import NodeSettings, ReportWire
+from stt.node.instance_lock import InstanceLock
+from stt.remote.client import CoordinatorClient
+from stt.remote.messages import NodeSettings, ReportMessage
 
 logger = logging.getLogger(__name__)
 
 
-def greet(link: CoordinatorLink, credentials: Credentials, report: ReportWire) -> NodeSettings:
+def greet(link: CoordinatorClient, credentials: Credentials, report: ReportMessage) -> NodeSettings:
     """Gives back what an earlier process of this node still holds, and is told how to work.
 
     Raises DatabaseUnavailable, KeyRejected, NodeRemoved; ConfigError for what is no coordinator.
@@ -33,10 +33,10 @@ def greet(link: CoordinatorLink, credentials: Credentials, report: ReportWire) -
 
 
 def agree_on_name(
-    link: CoordinatorLink,
+    link: CoordinatorClient,
     ours: Credentials,
     file: CredentialsFile,
-    presence: Presence,
+    presence: InstanceLock,
     told: NodeSettings,
 ) -> Credentials:
     """Our credentials with the name that they have from now on; raises nothing.

@@ -22,7 +22,7 @@ _ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
+class InstanceInfo:
     """What the last node process of this machine left; `page_url` is None where it has no page.
 
     `known_name` is the name on which `node.json` and the coordinator last agreed.
@@ -33,7 +33,7 @@ class Traces:
     known_name: str | None = None
 
 
-class Presence:
+class InstanceLock:
     """Who is the node of one configuration folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -70,17 +70,17 @@ class Presence:
         except OSError:
             return False
 
-    def traces(self) -> Traces:
+    def traces(self) -> InstanceInfo:
         """Whatever can be read of them: they are for people, and nothing depends on them."""
         with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
             told = json.loads(self._path.read_text(encoding="utf-8"))
             pid, page, name = (told.get(key) for key in ("pid", "page_url", "known_name"))
-            return Traces(
+            return InstanceInfo(
                 pid if isinstance(pid, int) else 0,
                 page if isinstance(page, str) else None,
                 name if isinstance(name, str) else None,
             )
-        return Traces()
+        return InstanceInfo()
 
     def look(self) -> dict[str, Any] | None:
         """What the process that runs says of itself by its page; None if it says nothing."""

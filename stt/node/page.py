@@ -19,7 +19,7 @@ from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import FileResponse
 
 from stt.errors import ConfigError
-from stt.node.agent import Node
+from stt.node.agent import NodeAgent
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ _HEADERS = {
 _FLEET_FIELDS = ("counts", "rate", "eta_seconds", "nodes", "audio_seconds_done")
 
 
-def create_app(node: Node) -> FastAPI:
+def create_app(node: NodeAgent) -> FastAPI:
     """The ASGI application of the page."""
     app = FastAPI(title="stt node", openapi_url=None, docs_url=None, redoc_url=None)
 
@@ -76,7 +76,7 @@ def _file(path: Path) -> Callable[[], Awaitable[FileResponse]]:
 
 
 @contextmanager
-def page(node: Node, port: int) -> Iterator[str]:
+def page(node: NodeAgent, port: int) -> Iterator[str]:
     """The page's address while this is entered; where `port` is taken, it is the next free one.
 
     Raises ConfigError if none is free.

@@ -21,8 +21,8 @@ from stt.node.credentials import (
     checked_url,
     goes_unprotected,
 )
-from stt.node.instance_lock import Presence
-from stt.remote.client import CoordinatorLink
+from stt.node.instance_lock import InstanceLock
+from stt.remote.client import CoordinatorClient
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ Job = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class NodeStatus:
     """Where this machine stands: with its coordinator, and with its own process.
 
     `trouble` is what keeps the node from working, None if nothing does.
@@ -60,7 +60,7 @@ def register(file: CredentialsFile, url: str, name: str, code: str) -> Credentia
     _refuse_second(file)
     # Whether it can be written is found out first: a key that is lost cannot be read again.
     with file.replacing() as replacement:
-        told = CoordinatorLink(url, None).ask(
+        told = CoordinatorClient(url, None).ask(
             "POST",
             "/api/nodes/register",
             body={"code": code.strip(), "name": name, "platform": _platform()},
@@ -76,7 +76,7 @@ def register(file: CredentialsFile, url: str, name: str, code: str) -> Credentia
             with contextlib.suppress(SttError):
                 _leave(credentials)
             raise
-    Presence(file.folder).tell(known_name=credentials.name)
+    InstanceLock(file.folder).tell(known_name=credentials.name)
     warn_if_unprotected(url)
     return credentials
 
@@ -101,23 +101,23 @@ def unregister(file: CredentialsFile, *, force: bool) -> Credentials | None:
         if not force:
             raise
     file.remove()
-    Presence(file.folder).forget()
+    InstanceLock(file.folder).forget()
     return credentials
 
 
-def standing(file: CredentialsFile) -> Standing:
+def standing(file: CredentialsFile) -> NodeStatus:
     """Asks the coordinator and the process that runs here, for a few seconds at most."""
-    presence = Presence(file.folder)
+    presence = InstanceLock(file.folder)
     try:
         credentials = file.load()
     except ConfigError as error:
-        return Standing(is_registered=False, config=str(file.path), trouble=error)
+        return NodeStatus(is_registered=False, config=str(file.path), trouble=error)
     told, trouble = _asked(credentials)
     is_running = presence.is_taken()
     traces = presence.traces()
     said = (presence.look() if is_running else None) or {}
     jobs = said.get("jobs")
-    return Standing(
+    return NodeStatus(
         is_registered=True,
         config=str(file.path),
         server_url=credentials.server_url,
@@ -158,7 +158,7 @@ def _refuse_second(file: CredentialsFile) -> None:
 
 def _asked(credentials: Credentials) -> tuple[dict[str, Any], SttError | None]:
     """What the coordinator tells of this node, and what is wrong if it does not."""
-    link = CoordinatorLink(credentials.server_url, credentials.api_key)
+    link = CoordinatorClient(credentials.server_url, credentials.api_key)
     try:
         told = link.ask("GET", f"/api/nodes/{credentials.node_id}", timeout_seconds=10)
     except NodeRemoved:
@@ -173,7 +173,7 @@ def _asked(credentials: Credentials) -> tuple[dict[str, Any], SttError | None]:
 
 def _leave(credentials: Credentials) -> None:
     """A node that the coordinator does not know any more has left already."""
-    link = CoordinatorLink(credentials.server_url, credentials.api_key)
+    link = CoordinatorClient(credentials.server_url, credentials.api_key)
     with contextlib.suppress(KeyRejected, NotFound):
         link.ask("DELETE", f"/api/nodes/{credentials.node_id}")
 

@@ -16,7 +16,7 @@ class Rest:
     minutes: float | None
 
 
-class Tally:
+class RunTotals:
     """Begins when it is made. One thread adds to it, any may read it."""
 
     def __init__(self, settings: Settings) -> None:

@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.sync.client import ClientConnection, connect
 
 from stt.errors import SttError
-from stt.remote.client import CoordinatorLink
+from stt.remote.client import CoordinatorClient
 from stt.remote.messages import NodeSettings
 from stt.system.net import is_loopback
 
@@ -54,7 +54,7 @@ class Job:
     elapsed_seconds: float
 
 
-class Listener(Protocol):
+class SocketListener(Protocol):
     """What the channel tells and asks. Each call comes from a thread of the channel's."""
 
     def settings_changed(self, settings: NodeSettings) -> None: ...
@@ -66,10 +66,12 @@ class Listener(Protocol):
         ...
 
 
-class Channel:
+class CoordinatorSocket:
     """Keeps the WebSocket open between `start()` and `stop()`."""
 
-    def __init__(self, link: CoordinatorLink, node_id: str, key: str, listener: Listener) -> None:
+    def __init__(
+        self, link: CoordinatorClient, node_id: str, key: str, listener: SocketListener
+    ) -> None:
         scheme, _, rest = link.url.partition("://")
         self._url = f"{'wss' if scheme == 'https' else 'ws'}://{rest}/ws/worker/{node_id}"
         self._key = key

@@ -9,7 +9,7 @@ Phase = Literal["connecting", "starting", "working", "paused", "waiting", "stopp
 
 
 @dataclass(frozen=True, slots=True)
-class NodeView:
+class AgentStatus:
     """What a node is at, for its page and its terminal. Nothing in it is secret."""
 
     phase: Phase

@@ -36,7 +36,7 @@ _CONNECTIONS = 64
 _LONGEST_MESSAGE = 300
 
 
-class CoordinatorLink:
+class CoordinatorClient:
     """Asks one coordinator. Safe between threads; keeps its connections.
 
     `url` is where its `/health` answers, without that; `key` may be None for what needs none.

@@ -59,11 +59,11 @@ T = TypeVar("T")
 _Many = Annotated[tuple[T, ...], Field(max_length=_MAX_SEGMENTS), FailFast()]
 
 
-class _Wire(BaseModel):
+class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class ChunkWire(_Wire):
+class ChunkMessage(_Message):
     """A chunk as workers see it, without its audio."""
 
     id: Id
@@ -81,7 +81,7 @@ class ChunkWire(_Wire):
     failed_on: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, chunk: Chunk) -> "ChunkWire":
+    def of(cls, chunk: Chunk) -> "ChunkMessage":
         fields = {name: getattr(chunk, name) for name in _SAME_FIELDS}
         return cls(
             id=str(chunk.id),
@@ -101,21 +101,21 @@ class ChunkWire(_Wire):
         )
 
 
-_SAME_FIELDS = ChunkWire.model_fields.keys() - {"id", "source_id", "failed_on"}
+_SAME_FIELDS = ChunkMessage.model_fields.keys() - {"id", "source_id", "failed_on"}
 """Fields that a chunk and its message hold in the same form."""
 
 
-class PageWire(_Wire):
+class PageMessage(_Message):
     """Pending chunks in claim order; `slots_alive` is how many calls the fleet has in flight."""
 
-    chunks: tuple[ChunkWire, ...]
+    chunks: tuple[ChunkMessage, ...]
     is_last: bool
     next_due_seconds: float | None = None
     slots_alive: int = 1
 
     @classmethod
-    def of(cls, page: Page, slots_alive: int) -> "PageWire":
-        chunks = tuple(map(ChunkWire.of, page.chunks))
+    def of(cls, page: Page, slots_alive: int) -> "PageMessage":
+        chunks = tuple(map(ChunkMessage.of, page.chunks))
         return cls(
             chunks=chunks,
             is_last=page.is_last,
@@ -128,7 +128,7 @@ class PageWire(_Wire):
         return Page(chunks, self.is_last, self.next_due_seconds)
 
 
-class OptionsWire(_Wire):
+class OptionsMessage(_Message):
     """What a person said about the recording that a chunk is of."""
 
     filename: str = ""
@@ -137,7 +137,7 @@ class OptionsWire(_Wire):
     model: str | None = None
 
     @classmethod
-    def of(cls, recording: Recording | None) -> "OptionsWire":
+    def of(cls, recording: Recording | None) -> "OptionsMessage":
         if recording is None:
             return cls()
         return cls(
@@ -159,27 +159,27 @@ class OptionsWire(_Wire):
         )
 
 
-class TaskWire(_Wire):
+class TaskMessage(_Message):
     """A chunk that was claimed; `audio` is the path that its bytes are at while the claim lasts.
 
     A path and nothing else: behind a coordinator's address `@host/` would be another one.
     """
 
-    chunk: ChunkWire
+    chunk: ChunkMessage
     audio: Annotated[str, StringConstraints(pattern="^/chunks/[0-9a-f]{24}[.][A-Za-z0-9]{1,20}$")]
 
 
-class TasksWire(_Wire):
+class TasksMessage(_Message):
     """A claimed sequence: consecutive chunks of one recording under one `claim_id`."""
 
     worker_id: str
     claim_id: Id
     lease_seconds: float
-    options: OptionsWire
-    tasks: tuple[TaskWire, ...]
+    options: OptionsMessage
+    tasks: tuple[TaskMessage, ...]
 
 
-class ClaimWish(_Wire):
+class ClaimRequest(_Message):
     """Which chunk a worker wants, and the id that its claim is to have: made by whoever asks, so
     that one whose connection broke can ask again what became of it."""
 
@@ -188,7 +188,7 @@ class ClaimWish(_Wire):
     claim_id: Id
 
 
-class Held(_Wire):
+class Held(_Message):
     """Whose claim on what: every transition names all three."""
 
     worker_id: WorkerId
@@ -213,20 +213,20 @@ class Failure(Held):
     attempts: _Count = 0
 
 
-class WordWire(_Wire):
+class WordMessage(_Message):
     start: _Seconds
     end: _Seconds
     word: _Text
     probability: _Number = None
 
 
-class SegmentWire(_Wire):
+class SegmentMessage(_Message):
     start: _Seconds
     end: _Seconds
     text: _Text
     avg_logprob: _Number = None
     no_speech_prob: _Number = None
-    words: _Many[WordWire] = ()
+    words: _Many[WordMessage] = ()
 
     def to_segment(self) -> Segment:
         words = tuple(Word(w.start, w.end, w.word, w.probability) for w in self.words)
@@ -235,10 +235,10 @@ class SegmentWire(_Wire):
         )
 
 
-class TranscriptWire(_Wire):
+class TranscriptMessage(_Message):
     """What was heard in a chunk; no segments: nothing was said. Times relative to its start."""
 
-    segments: _Many[SegmentWire] = ()
+    segments: _Many[SegmentMessage] = ()
     language: _Name | None = None
     language_probability: _Number = None
     model: _Name | None = None
@@ -246,7 +246,7 @@ class TranscriptWire(_Wire):
     seconds: _Seconds | None = None
 
     @classmethod
-    def of(cls, transcript: Transcript) -> "TranscriptWire":
+    def of(cls, transcript: Transcript) -> "TranscriptMessage":
         return cls.model_validate(asdict(transcript))
 
     def to_transcript(self, worker: str) -> Transcript:
@@ -264,11 +264,11 @@ class TranscriptWire(_Wire):
 class Completion(Held):
     """`duration`: the chunk's length in seconds, where its document did not tell."""
 
-    transcript: TranscriptWire
+    transcript: TranscriptMessage
     duration: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
 
 
-class ReportWire(_Wire):
+class ReportMessage(_Message):
     """What a worker says of itself with every heartbeat."""
 
     worker_id: WorkerId
@@ -284,7 +284,7 @@ class ReportWire(_Wire):
     )
 
     @classmethod
-    def of(cls, worker_id: str, report: WorkerReport) -> "ReportWire":
+    def of(cls, worker_id: str, report: WorkerReport) -> "ReportMessage":
         return cls.model_validate(asdict(report) | {"worker_id": worker_id})
 
     def to_report(self) -> WorkerReport:
@@ -294,7 +294,7 @@ class ReportWire(_Wire):
         return WorkerReport(**fields)
 
 
-class Rules(_Wire):
+class Rules(_Message):
     """The numbers of the claim protocol, as the fleet that a node joins has them; seconds."""
 
     lease_seconds: float
@@ -304,7 +304,7 @@ class Rules(_Wire):
     heartbeat_seconds: float
 
 
-class NodeSettings(_Wire):
+class NodeSettings(_Message):
     """What the coordinator tells a node about itself, with every heartbeat's answer."""
 
     id: str

@@ -28,18 +28,18 @@ from stt.errors import (
     KeyRejected,
     NotFound,
 )
-from stt.remote.client import CoordinatorLink
+from stt.remote.client import CoordinatorClient
 from stt.remote.messages import (
-    ClaimWish,
+    ClaimRequest,
     Completion,
     Failure,
     Held,
     NodeSettings,
-    PageWire,
+    PageMessage,
     Release,
-    ReportWire,
-    TasksWire,
-    TranscriptWire,
+    ReportMessage,
+    TasksMessage,
+    TranscriptMessage,
 )
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class RemoteQueue:
     """
 
     def __init__(
-        self, link: CoordinatorLink, node: NodeSettings, worker: str, *, long_poll: bool
+        self, link: CoordinatorClient, node: NodeSettings, worker: str, *, long_poll: bool
     ) -> None:
         self.settings = node
         self.rejection: KeyRejected | None = None
@@ -105,7 +105,7 @@ class RemoteQueue:
             answer = self._ask("GET", "/tasks/pending", query=query)
         if answer is None:  # told to hurry
             return Page((), is_last=True, next_due_seconds=LONG_POLL_SECONDS)
-        told = _read(PageWire, answer)
+        told = _read(PageMessage, answer)
         self._slots_alive = told.slots_alive
         self._was_empty = not told.chunks
         return told.to_page()
@@ -115,13 +115,13 @@ class RemoteQueue:
         asked_at = time.monotonic()
         trusted_until = asked_at + self._rules.trusted_seconds
         claim = Claim(ObjectId(), chunk, self._worker, trusted_until)
-        wish = ClaimWish(worker_id=self._worker, chunk_id=str(chunk.id), claim_id=str(claim.id))
+        wish = ClaimRequest(worker_id=self._worker, chunk_id=str(chunk.id), claim_id=str(claim.id))
         answer = until_answered(
             lambda: self._ask("POST", "/tasks/claim", body=wish), claim, self._hurry
         )
         if answer is None:
             return None
-        told = _read(TasksWire, answer)
+        told = _read(TasksMessage, answer)
         (task,) = told.tasks
         claim.chunk = task.chunk.to_chunk()
         self._recordings[claim.chunk.id] = told.options.to_recording(claim.chunk)
@@ -143,7 +143,7 @@ class RemoteQueue:
         try:
             completion = Completion(
                 **self._held(claim),
-                transcript=TranscriptWire.of(transcript),
+                transcript=TranscriptMessage.of(transcript),
                 duration=claim.chunk.duration,
             )
         except ValidationError as error:
@@ -187,7 +187,7 @@ class RemoteQueue:
         """The heartbeat; its answer brings the node's settings."""
         path = f"/api/nodes/{self.settings.id}/heartbeat"
         self.settings = _read(
-            NodeSettings, self._ask("POST", path, body=ReportWire.of(worker, report))
+            NodeSettings, self._ask("POST", path, body=ReportMessage.of(worker, report))
         )
 
     def slots_alive(self) -> int:
@@ -268,7 +268,7 @@ def _recordings_of(order: Order) -> dict[str, Any]:
     )
 
 
-W = TypeVar("W", PageWire, TasksWire, NodeSettings)
+W = TypeVar("W", PageMessage, TasksMessage, NodeSettings)
 
 
 def _read(form: type[W], answer: Any) -> W:

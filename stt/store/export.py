@@ -22,7 +22,7 @@ from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Recording
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import SttError
 from stt.store.database import Database, translated
-from stt.transcripts.formats import WRITERS, Gap, Heading, Passage
+from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
 
 FORMATS = tuple(WRITERS)
 
@@ -34,7 +34,7 @@ _BATCH = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class ChunkSpan:
     """A chunk's place in the recording, in seconds; `done_at` is None if it has no transcript."""
 
     id: ObjectId
@@ -56,7 +56,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenStretch:
+class UntranscribedSpan:
     """Where nothing can be read, in the recording's time.
 
     `state`: that of the chunks there; missing where the queue has none, cutting where they are
@@ -69,7 +69,7 @@ class OpenStretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
+class Contributor:
     """Who transcribed how many chunks, and with what; None where a transcript does not say."""
 
     worker: str | None
@@ -83,7 +83,7 @@ class Lines:
     """A part of a transcript; `next_index` is the chunk that the next part begins with."""
 
     lines: tuple[Line, ...]
-    gaps: tuple[OpenStretch, ...]
+    gaps: tuple[UntranscribedSpan, ...]
     next_index: int | None
 
 
@@ -96,12 +96,12 @@ class Export:
     def __init__(self, database: Database, recording: Recording) -> None:
         self._db = database
         self._recording = recording
-        self._stretches = tuple(self._read_stretches())
-        self.failed_chunks = sum(stretch.state == "failed" for stretch in self._stretches)
+        self._spans = tuple(self._read_spans())
+        self.failed_chunks = sum(span.state == "failed" for span in self._spans)
         """How many of the missing ones are quarantined."""
         self.heading = self._read_heading()
 
-    def passages(self) -> Iterator[Passage]:
+    def passages(self) -> Iterator[Cue]:
         """Segments and gaps over the whole recording, in its order. May be called again."""
         return _joined(self._read_passages())
 
@@ -110,11 +110,11 @@ class Export:
         return WRITERS[format_name](self.heading, self.passages)
 
     @property
-    def stretches(self) -> tuple[Stretch, ...]:
+    def spans(self) -> tuple[ChunkSpan, ...]:
         """The chunks that are there, in order."""
-        return self._stretches
+        return self._spans
 
-    def makers(self) -> tuple[Maker, ...]:
+    def makers(self) -> tuple[Contributor, ...]:
         """Everybody who had a part in it, the largest part first."""
         fields = ("worker", "model", "server")
         match = {"original_id": self._recording.id, "transcribed_at": {"$ne": None}}
@@ -125,7 +125,7 @@ class Export:
         with translated():
             rows = list(self._db.chunks.aggregate([{"$match": match}, {"$group": group}]))
         makers = [
-            Maker(chunks=int(row["chunks"]), **{f: _text(row["_id"].get(f)) for f in fields})
+            Contributor(chunks=int(row["chunks"]), **{f: _text(row["_id"].get(f)) for f in fields})
             for row in rows
         ]
         return tuple(sorted(makers, key=lambda maker: (-maker.chunks, maker.worker or "")))
@@ -134,32 +134,32 @@ class Export:
         """What was heard from the chunk `first_index` on: at least `count` lines, up to the end of
         a chunk. Unlike `passages`, a garbled transcript is a gap among others."""
         lines: list[Line] = []
-        gaps: list[OpenStretch] = []
-        rest = [stretch for stretch in self._stretches if stretch.index >= first_index]
-        before = self._stretches[: len(self._stretches) - len(rest)]
+        gaps: list[UntranscribedSpan] = []
+        rest = [span for span in self._spans if span.index >= first_index]
+        before = self._spans[: len(self._spans) - len(rest)]
         end, expected = (before[-1].end if before else 0.0), first_index
         for at in range(0, len(rest), _BATCH):
             batch = rest[at : at + _BATCH]
             transcripts = self._read_transcripts(batch)
-            for stretch in batch:
+            for span in batch:
                 if len(lines) >= count:
-                    return Lines(tuple(lines), _merged(gaps), stretch.index)
-                if self._recording.chunk_count is not None and stretch.index > expected:
-                    gaps.append(OpenStretch(end, stretch.start, "missing"))
-                heard, state = _heard(stretch, transcripts)
-                lines += [Line(stretch.id, stretch.start, s.shifted(stretch.start)) for s in heard]
+                    return Lines(tuple(lines), _merged(gaps), span.index)
+                if self._recording.chunk_count is not None and span.index > expected:
+                    gaps.append(UntranscribedSpan(end, span.start, "missing"))
+                heard, state = _heard(span, transcripts)
+                lines += [Line(span.id, span.start, s.shifted(span.start)) for s in heard]
                 if state != "transcribed":
-                    gaps.append(OpenStretch(stretch.start, stretch.end, state))
-                expected, end = stretch.index + 1, stretch.end
+                    gaps.append(UntranscribedSpan(span.start, span.end, state))
+                expected, end = span.index + 1, span.end
         if self.heading.is_growing or expected < (self._recording.chunk_count or 0):
             state = "cutting" if self.heading.is_growing else "missing"
-            gaps.append(OpenStretch(end, self._whole_seconds(end), state))
+            gaps.append(UntranscribedSpan(end, self._whole_seconds(end), state))
         return Lines(tuple(lines), _merged(gaps), None)
 
     def _whole_seconds(self, end: float) -> float:
         return max(self._recording.duration or 0.0, end + ASSUMED_SECONDS)
 
-    def _read_stretches(self) -> Iterator[Stretch]:
+    def _read_spans(self) -> Iterator[ChunkSpan]:
         query = {"original_id": self._recording.id}
         begin = 0.0
         with translated(), self._db.chunks.find(query, _OUTLINE_FIELDS).sort("index") as cursor:
@@ -170,18 +170,18 @@ class Export:
                     begin = max(chunk.offset, 0.0)
                 end = begin + self._length(chunk, following)
                 done_at = document.get("transcribed_at")
-                yield Stretch(
+                yield ChunkSpan(
                     chunk.id, chunk.index, begin, end, done_at, _state(document), chunk.format
                 )
                 begin = end
 
-    def _read_heading(self) -> Heading:
-        done = {stretch.index for stretch in self._stretches if stretch.done_at is not None}
-        known = {stretch.index for stretch in self._stretches}
+    def _read_heading(self) -> TranscriptHeader:
+        done = {span.index for span in self._spans if span.done_at is not None}
+        known = {span.index for span in self._spans}
         missing = (known | set(range(self._recording.chunk_count or 0))) - done
         is_growing = self._is_being_ingested()
-        times = [s.done_at for s in self._stretches if isinstance(s.done_at, datetime)]
-        return Heading(
+        times = [s.done_at for s in self._spans if isinstance(s.done_at, datetime)]
+        return TranscriptHeader(
             book_id=str(self._recording.id),
             filename=self._recording.filename,
             total_chunks=len(done) + len(missing),
@@ -190,25 +190,25 @@ class Export:
             is_growing=is_growing,
         )
 
-    def _read_passages(self) -> Iterator[Passage]:
+    def _read_passages(self) -> Iterator[Cue]:
         expected, end = 0, 0.0
-        for at in range(0, len(self._stretches), _BATCH):
-            batch = self._stretches[at : at + _BATCH]
+        for at in range(0, len(self._spans), _BATCH):
+            batch = self._spans[at : at + _BATCH]
             transcripts = self._read_transcripts(batch)
-            for stretch in batch:
-                if self._recording.chunk_count is not None and stretch.index > expected:
-                    yield Gap(end, stretch.start)
-                if stretch.done_at is None:
-                    yield Gap(stretch.start, stretch.end)
+            for span in batch:
+                if self._recording.chunk_count is not None and span.index > expected:
+                    yield Gap(end, span.start)
+                if span.done_at is None:
+                    yield Gap(span.start, span.end)
                 else:
-                    for segment in _transcript(stretch.id, transcripts.get(stretch.id)).segments:
-                        yield segment.shifted(stretch.start)
-                expected, end = stretch.index + 1, stretch.end
+                    for segment in _transcript(span.id, transcripts.get(span.id)).segments:
+                        yield segment.shifted(span.start)
+                expected, end = span.index + 1, span.end
         if self.heading.is_growing or expected < (self._recording.chunk_count or 0):
             yield Gap(end, self._whole_seconds(end))
 
-    def _read_transcripts(self, batch: Iterable[Stretch]) -> dict[ObjectId, object]:
-        ids = [stretch.id for stretch in batch if stretch.done_at is not None]
+    def _read_transcripts(self, batch: Iterable[ChunkSpan]) -> dict[ObjectId, object]:
+        ids = [span.id for span in batch if span.done_at is not None]
         with translated():
             found = self._db.chunks.find({"_id": {"$in": ids}}, ["transcript"])
             return {document["_id"]: document.get("transcript") for document in found}
@@ -245,23 +245,23 @@ def _text(value: Any) -> str | None:
 
 
 def _heard(
-    stretch: Stretch, transcripts: Mapping[ObjectId, object]
+    span: ChunkSpan, transcripts: Mapping[ObjectId, object]
 ) -> tuple[tuple[Segment, ...], str]:
     """What was heard in a chunk, and the state that people are to be shown."""
-    if stretch.done_at is None:
-        return (), stretch.state
+    if span.done_at is None:
+        return (), span.state
     try:
-        return _transcript(stretch.id, transcripts.get(stretch.id)).segments, "transcribed"
+        return _transcript(span.id, transcripts.get(span.id)).segments, "transcribed"
     except SttError:
         return (), "unreadable"
 
 
-def _merged(gaps: Iterable[OpenStretch]) -> tuple[OpenStretch, ...]:
+def _merged(gaps: Iterable[UntranscribedSpan]) -> tuple[UntranscribedSpan, ...]:
     """The same with neighbours of one state made one."""
-    merged: list[OpenStretch] = []
+    merged: list[UntranscribedSpan] = []
     for gap in gaps:
         if merged and merged[-1].state == gap.state and gap.start <= merged[-1].end + 0.001:
-            gap = OpenStretch(merged.pop().start, gap.end, gap.state)
+            gap = UntranscribedSpan(merged.pop().start, gap.end, gap.state)
         merged.append(gap)
     return tuple(merged)
 
@@ -284,7 +284,7 @@ def _transcript(chunk_id: ObjectId, document: Any) -> Transcript:
         raise SttError(f"The transcript of chunk {chunk_id} cannot be read: {error}") from error
 
 
-def _joined(passages: Iterable[Passage]) -> Iterator[Passage]:
+def _joined(passages: Iterable[Cue]) -> Iterator[Cue]:
     """The same with gaps that touch made one: nobody wants to read of each chunk."""
     gap: Gap | None = None
     for passage in passages:

@@ -316,9 +316,9 @@ def _write(collection: Collection[Document], operations: Sequence[Any]) -> None:
         try:
             collection.bulk_write(operations, ordered=False)
         except BulkWriteError as error:
-            faults = error.details.get("writeErrors", [])
+            errors = error.details.get("writeErrors", [])
             if error.details.get("writeConcernErrors") or any(
-                fault["code"] != _DUPLICATE_KEY for fault in faults
+                fault["code"] != _DUPLICATE_KEY for fault in errors
             ):
                 raise
 

@@ -47,7 +47,7 @@ class RecordingDetails:
 
 
 @dataclass(frozen=True, slots=True)
-class ListWish:
+class ListRequest:
     """Which recordings to list; `after` is the last one of the page before.
 
     `state`: open while a chunk of it is to be worked on or still being cut, failed if one is in
@@ -134,7 +134,7 @@ class MongoRecordings:
             recording, counts=self._counts_of([recording_id]).get(recording_id, {})
         )
 
-    def page(self, wish: ListWish) -> ListPage:
+    def page(self, wish: ListRequest) -> ListPage:
         """A page of recordings, the newest first unless wished otherwise.
 
         Looks at every recording's id, and at the chunks of the page's recordings alone; but at all
@@ -230,7 +230,7 @@ class MongoRecordings:
                 by_state[row["_id"]["state"]] = int(row["chunks"])
         return counts
 
-    def _paged(self, ids: Sequence[ObjectId], wish: ListWish) -> ListPage:
+    def _paged(self, ids: Sequence[ObjectId], wish: ListRequest) -> ListPage:
         after = wish.after
         rest = ids
         if after is not None:

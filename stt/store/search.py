@@ -24,7 +24,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 from stt.domain.chunk import Chunk, Recording
 from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, translated
-from stt.store.search_query import BadQuery, Words
+from stt.store.search_query import BadQuery, SearchQuery
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class Search:
 
     def find(
         self,
-        words: Words,
+        words: SearchQuery,
         *,
         limit: int,
         cursor: str | None = None,
@@ -141,7 +141,7 @@ class Search:
 
     def _hits(
         self,
-        words: Words,
+        words: SearchQuery,
         after: _Place | None,
         recording_id: ObjectId | None,
         timeout_seconds: float,
@@ -261,13 +261,13 @@ def _windows(
     yield {"original_id": {"$gte": "", "$lt": "\U0010ffff"}, **behind}, _BY_ID
 
 
-def _text_query(words: Words) -> Document:
+def _text_query(words: SearchQuery) -> Document:
     """As phrases, all of which have to be there."""
     phrases = " ".join(f'"{word}"' for word in words.words)
     return {"$text": {"$search": phrases, "$diacriticSensitive": True}}
 
 
-def _pattern(words: Words) -> Document:
+def _pattern(words: SearchQuery) -> Document:
     """Coarser than what counts: the longest word alone, wherever it stands.
 
     Not every server's patterns know where a word ends, and an embedded one looks at every chunk
@@ -281,7 +281,7 @@ def _place_of(document: Document, segment: int) -> _Place:
     return _Place(chunk.recording_id, chunk.index, chunk.id, segment)
 
 
-def _found_in(document: Document, words: Words, after: _Place | None) -> Iterator[_Found]:
+def _found_in(document: Document, words: SearchQuery, after: _Place | None) -> Iterator[_Found]:
     """The hits in one chunk, those up to the place left out; garbled segments have none."""
     chunk = Chunk.from_document(document)
     # Where another program has left out the offset, chunks are taken for equally long.

@@ -21,7 +21,7 @@ class BadQuery(SttError):
     """What was asked for cannot be searched."""
 
 
-class Words:
+class SearchQuery:
     """What is searched for."""
 
     def __init__(self, query: str) -> None:

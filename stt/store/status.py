@@ -221,7 +221,7 @@ def eta_seconds(counts: StateCounts, rate: Rate) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RecordedError:
     """One of a chunk's errors; `server` is the one that had a part in it."""
 
     at: datetime | None
@@ -238,7 +238,7 @@ class Quarantined:
     chunk: Chunk
     filename: str
     failed_at: datetime | None
-    faults: tuple[Fault, ...]
+    errors: tuple[RecordedError, ...]
 
 
 def quarantine(
@@ -283,13 +283,13 @@ def _quarantined(document: Document, names: Mapping[Any, str]) -> Quarantined:
         chunk=chunk,
         filename=names.get(chunk.recording_id, str(chunk.recording_id or "")),
         failed_at=failed_at if isinstance(failed_at, datetime) else None,
-        faults=tuple(_fault(error) for error in listed if isinstance(error, Mapping)),
+        errors=tuple(_recorded_error(error) for error in listed if isinstance(error, Mapping)),
     )
 
 
-def _fault(error: Mapping[str, Any]) -> Fault:
+def _recorded_error(error: Mapping[str, Any]) -> RecordedError:
     at = error.get("at")
-    return Fault(
+    return RecordedError(
         at=at if isinstance(at, datetime) else None,
         kind=str(error.get("kind") or "unknown"),
         message=str(error.get("message") or ""),
@@ -303,7 +303,7 @@ def _with_errors(found: Cursor[Document], names: Mapping[Any, str]) -> tuple[Fai
 
 
 def _failed_chunk(document: Document, names: Mapping[Any, str]) -> FailedChunk:
-    last = _fault(_last_error(document))
+    last = _recorded_error(_last_error(document))
     chunk = Chunk.from_document(document)
     failed_at = document.get("failed_at")
     return FailedChunk(

@@ -15,7 +15,7 @@ ALIVE_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
-class FleetMember:
+class WorkerStatus:
     """A worker as the database knows it; `age_seconds` since its last heartbeat."""
 
     id: str
@@ -27,7 +27,7 @@ class FleetMember:
         return self.age_seconds < ALIVE_SECONDS and self.report.state != "stopped"
 
 
-class Fleet:
+class MongoRoster:
     """Reads and writes the `workers` collection. Raises DatabaseUnavailable."""
 
     def __init__(self, database: Database) -> None:
@@ -45,7 +45,7 @@ class Fleet:
         """Calls that the whole living fleet can have in flight, at least one."""
         return max(1, sum(member.report.slots for member in self.members() if member.is_alive))
 
-    def members(self) -> Iterator[FleetMember]:
+    def members(self) -> Iterator[WorkerStatus]:
         """Every worker of the last day, the most recently heard of first."""
         now = self._db.server_time()
         with translated(), self._db.workers.find().sort("seen_at", -1) as cursor:
@@ -69,11 +69,11 @@ class Fleet:
             return {str(document["_id"]): str(document["processing_by"]) for document in cursor}
 
 
-def _member(document: Mapping[str, Any], now: datetime) -> FleetMember:
+def _member(document: Mapping[str, Any], now: datetime) -> WorkerStatus:
     seen_at = document.get("seen_at")
     chunks, counts = document.get("chunks"), document.get("counts")
     age = now - seen_at if isinstance(seen_at, datetime) else timedelta(days=1)
-    return FleetMember(
+    return WorkerStatus(
         id=str(document["_id"]),
         report=WorkerReport(
             host=str(document.get("host") or ""),

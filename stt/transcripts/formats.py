@@ -27,7 +27,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
+class TranscriptHeader:
     """What is known of a transcript before its first segment.
 
     `missing_chunks` are the indexes of the chunks without a transcript; `is_growing` if more chunks
@@ -57,12 +57,12 @@ class Heading:
         return "Partial transcript: " + "; ".join(reasons)
 
 
-Passage = Segment | Gap
-Passages = Callable[[], Iterable[Passage]]
-Writer = Callable[[Heading, Passages], Iterator[str]]
+Cue = Segment | Gap
+Cues = Callable[[], Iterable[Cue]]
+Writer = Callable[[TranscriptHeader, Cues], Iterator[str]]
 
 
-def txt(heading: Heading, passages: Passages) -> Iterator[str]:
+def txt(heading: TranscriptHeader, passages: Cues) -> Iterator[str]:
     """One line a segment, as Whisper writes it; missing stretches in square brackets."""
     if heading.is_partial:
         yield f"[{heading.partial_notice}]\n"
@@ -74,7 +74,7 @@ def txt(heading: Heading, passages: Passages) -> Iterator[str]:
             yield f"{text}\n"
 
 
-def srt(heading: Heading, passages: Passages) -> Iterator[str]:
+def srt(heading: TranscriptHeader, passages: Cues) -> Iterator[str]:
     """SubRip. It has no comments, so a missing stretch is a cue of its own."""
     for number, (start, end, passage) in enumerate(_cues(passages()), start=1):
         text = "[not transcribed]" if isinstance(passage, Gap) else _lines(passage.text)
@@ -82,7 +82,7 @@ def srt(heading: Heading, passages: Passages) -> Iterator[str]:
         yield f"{number}\n{times}\n{text.replace('-->', '->')}\n\n"
 
 
-def vtt(heading: Heading, passages: Passages) -> Iterator[str]:
+def vtt(heading: TranscriptHeader, passages: Cues) -> Iterator[str]:
     """WebVTT; what is missing stands in NOTEs, which players do not show."""
     yield "WEBVTT\n\n"
     if heading.is_partial:
@@ -98,7 +98,7 @@ def vtt(heading: Heading, passages: Passages) -> Iterator[str]:
             yield f"{since} --> {until}\n{text}\n\n"
 
 
-def tsv(heading: Heading, passages: Passages) -> Iterator[str]:
+def tsv(heading: TranscriptHeader, passages: Cues) -> Iterator[str]:
     """Whisper's tab-separated form: start and end in whole milliseconds."""
     yield "start\tend\ttext\n"
     for start, end, passage in _cues(passages()):
@@ -106,7 +106,7 @@ def tsv(heading: Heading, passages: Passages) -> Iterator[str]:
         yield f"{start}\t{end}\t{text}\n"
 
 
-def json_(heading: Heading, passages: Passages) -> Iterator[str]:
+def json_(heading: TranscriptHeader, passages: Cues) -> Iterator[str]:
     """One object, in two passes: first its `segments`, then `full_text`.
 
     `partial: true` and `missing_chunks` follow at the end, for a partial transcript only.
@@ -134,13 +134,13 @@ def json_(heading: Heading, passages: Passages) -> Iterator[str]:
 WRITERS: Mapping[str, Writer] = {"txt": txt, "srt": srt, "vtt": vtt, "json": json_, "tsv": tsv}
 
 
-def _spoken(passages: Iterable[Passage]) -> Iterator[tuple[int, int, str]]:
+def _spoken(passages: Iterable[Cue]) -> Iterator[tuple[int, int, str]]:
     for start, end, passage in _cues(passages):
         if isinstance(passage, Segment):
             yield start, end, _one_line(passage.text)
 
 
-def _cues(passages: Iterable[Passage]) -> Iterator[tuple[int, int, Passage]]:
+def _cues(passages: Iterable[Cue]) -> Iterator[tuple[int, int, Cue]]:
     """Start and end in milliseconds, in order of time; segments without text are left out.
 
     Players ignore a cue that ends when it starts, and WebVTT forbids it as it forbids a start

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from stt.errors import ServerBusy, ServersBroken, ServerUnavailable, SttError
 from stt.whisper.canary import control_failure
 from stt.whisper.client import Readiness
-from stt.whisper.server_state import ServerRecord
+from stt.whisper.server_state import ServerState
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +31,14 @@ class PoolRules:
     control_seconds: float = 30.0
 
 
-def urls_of(servers: Sequence[ServerRecord]) -> str:
+def urls_of(servers: Sequence[ServerState]) -> str:
     return ", ".join(server.url for server in servers)
 
 
 class ServerHealth:
     """Keeps the records of the servers; its `lock` guards them. Safe between threads."""
 
-    def __init__(self, servers: Sequence[ServerRecord], rules: PoolRules) -> None:
+    def __init__(self, servers: Sequence[ServerState], rules: PoolRules) -> None:
         self.lock = threading.Lock()
         self._servers = servers
         self._rules = rules
@@ -85,7 +85,7 @@ class ServerHealth:
                 f"No whisper server has answered for {seconds / 60:g} minutes: {last_error}"
             ) from last_error
 
-    def _probe(self, server: ServerRecord) -> None:
+    def _probe(self, server: ServerState) -> None:
         """Asks a server that failed whether it is well again; a broken one has to show it."""
         try:
             self.heard(server, server.client.ready())
@@ -102,7 +102,7 @@ class ServerHealth:
         finally:
             server.is_probed = False
 
-    def try_control(self, server: ServerRecord) -> bool | None:
+    def try_control(self, server: ServerState) -> bool | None:
         """True if the server manages a control, None if it does not come to it."""
         asked_at = time.monotonic()
         with server.trial:
@@ -125,20 +125,20 @@ class ServerHealth:
                 server.tried_at = time.monotonic()
             return server.verdict
 
-    def heard(self, server: ServerRecord, ready: Readiness) -> None:
+    def heard(self, server: ServerState, ready: Readiness) -> None:
         """What the server says of itself; that does not make it well."""
         with self.lock:
             server.capacity = ready.capacity or server.capacity
             server.instance = ready.instance
 
-    def rest(self, server: ServerRecord, seconds: float) -> None:
+    def rest(self, server: ServerState, seconds: float) -> None:
         """The server is there, and asked for patience."""
         with self.lock:
             server.rest(seconds)
             server.is_down = False
             self._down_since = None
 
-    def failed(self, server: ServerRecord, error: SttError) -> None:
+    def failed(self, server: ServerState, error: SttError) -> None:
         """The server does not answer, or not as one should."""
         with self.lock:
             server.failed(is_down=True)
@@ -161,7 +161,7 @@ class ServerHealth:
         causes = "; ".join(str(self._ailing[server.url]) for server in self._servers)
         logger.warning("No whisper server answers (%s): waits, holds no chunk%s", causes, end)
 
-    def _is_broken(self, server: ServerRecord, failure: SttError) -> None:
+    def _is_broken(self, server: ServerState, failure: SttError) -> None:
         with self.lock:
             self._last_error = self._ailing[server.url] = failure
             server.failed(is_down=False)
@@ -175,14 +175,14 @@ class ServerHealth:
                 failure,
             )
 
-    def succeeded(self, server: ServerRecord) -> None:
+    def succeeded(self, server: ServerState) -> None:
         """The server did a call, or a control, well."""
         with self.lock:
             server.succeeded()
             self._broken_in_a_row = 0
         self._is_back(server)
 
-    def _is_back(self, server: ServerRecord) -> None:
+    def _is_back(self, server: ServerState) -> None:
         with self.lock:
             server.recovered()
             self._down_since = None

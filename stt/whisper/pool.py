@@ -21,7 +21,7 @@ from stt.errors import (
 from stt.whisper.canary import lives_on
 from stt.whisper.client import Upload, WhisperClient
 from stt.whisper.health import PoolRules, ServerHealth, urls_of
-from stt.whisper.server_state import ServerRecord
+from stt.whisper.server_state import ServerState
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class ServerPool:
     """
 
     def __init__(self, clients: Sequence[WhisperClient], rules: PoolRules | None = None) -> None:
-        self._servers = [ServerRecord(client) for client in clients]
+        self._servers = [ServerState(client) for client in clients]
         self._health = ServerHealth(self._servers, rules or PoolRules())
         self._slots = threading.BoundedSemaphore(1)
         self.slots = 1
@@ -151,7 +151,7 @@ class ServerPool:
             raise last_error
         return max(0.05, min(resting) - time.monotonic())
 
-    def _take(self, call: _Call) -> ServerRecord | None:
+    def _take(self, call: _Call) -> ServerState | None:
         """The server that is expected to finish this call first, by the measured speeds.
 
         One that was not measured yet may be as fast as any, and so gets measured.
@@ -165,7 +165,7 @@ class ServerPool:
             rates = {server.url: server.speed.rate for server in self._servers}
             fastest = max((rate for rate in rates.values() if rate is not None), default=1.0)
 
-            def cost(server: ServerRecord) -> tuple[bool, float, int]:
+            def cost(server: ServerState) -> tuple[bool, float, int]:
                 rate = rates[server.url] or fastest
                 return server.has_line, server.expected_seconds(seconds, rate), server.calls
 
@@ -173,7 +173,7 @@ class ServerPool:
             server.began(seconds)
             return server
 
-    def _ask(self, server: ServerRecord, call: _Call) -> Transcript:
+    def _ask(self, server: ServerState, call: _Call) -> Transcript:
         """Raises ServerUnavailable if the call may be tried elsewhere."""
         instance, started = server.instance, time.monotonic()
         try:
@@ -198,7 +198,7 @@ class ServerPool:
 
     def _weigh_broken_off(
         self,
-        server: ServerRecord,
+        server: ServerState,
         instance: str | None,
         call: _Call,
         error: UploadCutOff | AnswerCutOff | NoTranscript,
@@ -219,7 +219,7 @@ class ServerPool:
             self._weigh(server, call, died)
         self._weigh(server, call, ServerFault(str(error), server.url))
 
-    def _weigh(self, server: ServerRecord, call: _Call, error: ChunkError) -> NoReturn:
+    def _weigh(self, server: ServerState, call: _Call, error: ChunkError) -> NoReturn:
         """Charges the chunk if the server does well on a control, else nobody."""
         if not call.may_start():
             raise ServerUnavailable(f"not looked into any more: {error}") from error

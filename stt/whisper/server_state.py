@@ -37,7 +37,7 @@ class Speed:
 
 
 @dataclass(slots=True)
-class ServerRecord:
+class ServerState:
     """One server. Its pool's lock guards every field but `client` and `trial`."""
 
     client: WhisperClient

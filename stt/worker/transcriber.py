@@ -21,7 +21,7 @@ Outcome = Transcript | ChunkError
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DecodedChunk:
     """A claimed chunk with its decoded audio, and the bytes that it came in."""
 
     claim: Claim
@@ -34,14 +34,14 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class PreparedRun:
     """A sequence ready to be sent: the parts to transcribe, and what is settled without a call."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[DecodedChunk, ...]
     settled: tuple[tuple[Claim, Outcome], ...]
 
 
-class Pipeline:
+class Transcriber:
     """Turns claims into outcomes. Safe between threads; changes nothing in the queue."""
 
     def __init__(
@@ -52,9 +52,9 @@ class Pipeline:
         self._call_seconds = call_seconds
         self._keeps_words = keeps_words
 
-    def load(self, claims: Sequence[Claim]) -> Load:
+    def load(self, claims: Sequence[Claim]) -> PreparedRun:
         """Fetches and decodes, so that a broken chunk is known by name before anything is sent."""
-        parts: list[Part] = []
+        parts: list[DecodedChunk] = []
         settled: list[tuple[Claim, Outcome]] = []
         for claim in claims:
             if claim.chunk.has_speech is False:
@@ -62,7 +62,7 @@ class Pipeline:
                 continue
             try:
                 encoded = self._recordings.audio(claim.chunk)
-                part = Part(claim, decode(encoded), encoded)
+                part = DecodedChunk(claim, decode(encoded), encoded)
             except ClaimLost as lost:  # a coordinator hands audio to the claim's holder alone
                 logger.warning("%s", lost)
                 continue
@@ -78,10 +78,10 @@ class Pipeline:
             if claim.chunk.duration is None:  # another program's: now it is known
                 claim.chunk = replace(claim.chunk, duration=part.seconds)
             parts.append(part)
-        return Load(tuple(parts), tuple(settled))
+        return PreparedRun(tuple(parts), tuple(settled))
 
     def transcribe(
-        self, load: Load, may_start: Callable[[Sequence[Claim]], bool]
+        self, load: PreparedRun, may_start: Callable[[Sequence[Claim]], bool]
     ) -> Iterator[tuple[Claim, Outcome]]:
         """Yields each claim with its outcome, as soon as it is known.
 
@@ -104,7 +104,7 @@ class Pipeline:
             logger.warning("a sequence of %d chunks failed, each is tried alone: %s", count, error)
             for at, part in enumerate(load.parts):
                 may_start([p.claim for p in load.parts[at:]])  # their time in work starts anew
-                yield from self.transcribe(Load((part,), ()), may_start)
+                yield from self.transcribe(PreparedRun((part,), ()), may_start)
             return
         if heard is not None:
             pieces = split(heard, [part.seconds for part in load.parts])
@@ -112,7 +112,7 @@ class Pipeline:
                 yield part.claim, piece if self._keeps_words else without_words(piece)
 
     def _call(
-        self, parts: Sequence[Part], may_start: Callable[[Sequence[Claim]], bool]
+        self, parts: Sequence[DecodedChunk], may_start: Callable[[Sequence[Claim]], bool]
     ) -> Transcript | None:
         recording = self._recordings.of(parts[0].claim.chunk)
         data, filename = _joined(parts)
@@ -136,7 +136,7 @@ class Pipeline:
         )
 
 
-def _joined(parts: Sequence[Part]) -> tuple[bytes, str]:
+def _joined(parts: Sequence[DecodedChunk]) -> tuple[bytes, str]:
     """One chunk travels as it is; several as FLAC: lossless, cheap, and every server reads it."""
     if len(parts) == 1:
         format_ = parts[0].claim.chunk.format or ""

@@ -24,7 +24,7 @@ from stt.settings import Settings, worker_id
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
-from stt.store.workers import Fleet
+from stt.store.workers import MongoRoster
 from stt.system.signals import GoAtOnce, on_signals
 from stt.whisper.client import WhisperClient
 from stt.whisper.health import PoolRules
@@ -34,8 +34,8 @@ from stt.worker.outage import Outage
 from stt.worker.planner import Planner, PlanRules
 from stt.worker.stats import Stats
 from stt.worker.stop_conditions import StopConditions, StopRules
-from stt.worker.transcriber import Pipeline
-from stt.worker.worker_thread import Lane, Shared, release_all
+from stt.worker.transcriber import Transcriber
+from stt.worker.worker_thread import WorkerContext, WorkerThread, release_all
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Worker:
         self._options = options
         self._order = Order(options.newest_first, options.recordings)
         self._roster = queue.roster
-        self._lanes: list[Lane] = []
+        self._lanes: list[WorkerThread] = []
         self._signals = 0
         self._asked_to_stop: str | None = None
         self._must_let_go = False
@@ -106,7 +106,7 @@ class Worker:
             options.report_seconds,
         )
         self._conditions = StopConditions(_stop_rules(settings, options))
-        self._pipeline = Pipeline(
+        self._transcriber = Transcriber(
             self._recordings,
             self._pool,
             settings.chunk_timeout_seconds,
@@ -134,7 +134,7 @@ class Worker:
         queue = Queue(
             claims or MongoClaims(database, worker, rules),
             MongoRecordings(database),
-            Fleet(database),
+            MongoRoster(database),
         )
         return cls(queue, settings, options, worker)
 
@@ -154,7 +154,7 @@ class Worker:
             logger.warning("%s", stale)
         self._report()
         shared = self._shared()
-        self._lanes = [Lane(shared, number) for number in range(slots + max(1, slots // 2))]
+        self._lanes = [WorkerThread(shared, number) for number in range(slots + max(1, slots // 2))]
         with on_signals(self.drain):
             self._heartbeat.start()
             for lane in self._lanes:
@@ -346,13 +346,13 @@ class Worker:
         # Nobody is to leave work to a worker that cannot do it now.
         return "waiting" if any(lane.waits_for_server for lane in self._lanes) else "working"
 
-    def _shared(self) -> Shared:
-        return Shared(
+    def _shared(self) -> WorkerContext:
+        return WorkerContext(
             worker=self.id,
             claims=self._claims,
             planner=self._planner,
             pool=self._pool,
-            pipeline=self._pipeline,
+            transcriber=self._transcriber,
             heartbeat=self._heartbeat,
             conditions=self._conditions,
             outage=self._outage,

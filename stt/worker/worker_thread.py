@@ -24,7 +24,7 @@ from stt.worker.outage import Outage
 from stt.worker.planner import Planner, Wait
 from stt.worker.stats import Stats
 from stt.worker.stop_conditions import StopConditions
-from stt.worker.transcriber import Outcome, Pipeline
+from stt.worker.transcriber import Outcome, Transcriber
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _GOODBYE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class WorkerContext:
     """What all lanes of a worker have in common; `worker` is its id, `stop` ends every lane.
 
     Once `is_over` the worker has said goodbye, and a lane that it has left behind says no more.
@@ -43,7 +43,7 @@ class Shared:
     claims: Claims
     planner: Planner
     pool: ServerPool
-    pipeline: Pipeline
+    transcriber: Transcriber
     heartbeat: Heartbeat
     conditions: StopConditions
     outage: Outage
@@ -53,7 +53,7 @@ class Shared:
     is_over: threading.Event
 
 
-class Lane(threading.Thread):
+class WorkerThread(threading.Thread):
     """page → claim → load → call → settle, until told to stop.
 
     A claim belongs to its lane until it has ended, or until `abandon` takes it away; that one
@@ -61,7 +61,7 @@ class Lane(threading.Thread):
     a result.
     """
 
-    def __init__(self, shared: Shared, number: int) -> None:
+    def __init__(self, shared: WorkerContext, number: int) -> None:
         super().__init__(name=f"lane-{number}", daemon=True)
         self.error: BaseException | None = None
         """What ended the lane before its time."""
@@ -140,8 +140,8 @@ class Lane(threading.Thread):
             self._claim(sequence)
             if self._shared.stop.is_set():
                 return
-            load = self._shared.pipeline.load(list(self._open))
-            for claim, outcome in self._shared.pipeline.transcribe(load, self._may_start):
+            load = self._shared.transcriber.load(list(self._open))
+            for claim, outcome in self._shared.transcriber.transcribe(load, self._may_start):
                 if not self._may_settle(claim):
                     return
                 unspent -= self._settle(claim, outcome)

@@ -19,7 +19,7 @@ from bson import ObjectId
 from stt.domain.queue import WorkerReport
 from stt.media.audio import SAMPLE_RATE, encode_flac
 from stt.store.database import Database
-from stt.store.workers import Fleet
+from stt.store.workers import MongoRoster
 from tests.support.paths import ROOT
 from tests.support.queue_builder import add_chunks, add_recording, document
 from tests.support.recordings import babble, write_recording, write_video_without_sound, write_wav
@@ -92,7 +92,7 @@ class TestStatus:
         self, stt: Stt, database: Database, talk: ObjectId
     ) -> None:
         report = WorkerReport("box", 1, "0", "http://gpu", "working", 4, (), {"transcribed": 2})
-        Fleet(database).report("box_1", report)
+        MongoRoster(database).report("box_1", report)
         text = stt("status")
         assert text.returncode == 0, text.stderr
         assert all(word in text.stdout for word in ("talk.mp3", "66 %", str(talk), "not Ogg"))
@@ -134,7 +134,7 @@ class TestStatus:
     def test_workers_are_listed(self, stt: Stt, database: Database) -> None:
         assert "stt" in stt("workers").stdout
         report = WorkerReport("box", 1, "0", "http://gpu", "working", 4, ("a", "b"), {})
-        Fleet(database).report("box_1", report)
+        MongoRoster(database).report("box_1", report)
         [worker] = json.loads(stt("workers", "--json").stdout)
         assert (worker["id"], worker["is_alive"], worker["chunks"]) == ("box_1", True, ["a", "b"])
 

@@ -110,13 +110,13 @@ def session(browser: Browser, house: House) -> Iterator[BrowserContext]:
 def page(session: BrowserContext) -> Iterator[Page]:
     """A new tab; whatever it logs as an error fails the test."""
     page = session.new_page()
-    faults: list[str] = []
-    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("dialog", lambda dialog: faults.append(f"a dialog opened: {dialog.message}"))
+    errors: list[str] = []
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: errors.append(f"a dialog opened: {dialog.message}"))
     yield page
     page.close()
-    assert faults == []
+    assert errors == []
 
 
 def log_in(page: Page, key: str = PEOPLES_KEY) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mongo_process import missing
-from whisper_server.catalogue import DEMO_FOLDER
+from whisper_server.model_names import DEMO_FOLDER
 
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stt.domain.claim import ClaimRules
-from stt.remote.client import CoordinatorLink
+from stt.remote.client import CoordinatorClient
 from stt.remote.messages import NodeSettings, Rules
 from stt.remote.queue import RemoteQueue
 from stt.store.database import Database
@@ -36,7 +36,7 @@ def remote_claims(
         "max_expirations": rules.max_expirations,
     }
     with running_coordinator(database, data_dir, **numbers) as coordinator:
-        link = CoordinatorLink(coordinator.url, PEOPLES_KEY)
+        link = CoordinatorClient(coordinator.url, PEOPLES_KEY)
 
         def claims_of(worker: str) -> RemoteQueue:
             node = node_settings(worker.rpartition("_")[0], rules)

@@ -14,7 +14,7 @@ import requests
 from pydantic import AliasChoices
 
 from tests.support.mongo_process import missing
-from whisper_server.catalogue import DEMO, DEMO_FOLDER
+from whisper_server.model_names import DEMO, DEMO_FOLDER
 from whisper_server.settings import Settings
 
 START_SECONDS = 90

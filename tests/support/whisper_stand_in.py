@@ -12,7 +12,6 @@ import requests
 import uvicorn
 
 from whisper_server.app import create_app
-from whisper_server.catalogue import Model
 from whisper_server.engines.base import (
     SAMPLE_RATE,
     Features,
@@ -24,7 +23,8 @@ from whisper_server.engines.base import (
     WindowInput,
     WindowResult,
 )
-from whisper_server.meter import Meter
+from whisper_server.metrics import Metrics
+from whisper_server.model_names import Model
 from whisper_server.presets import EnginePlan, Shape
 from whisper_server.scheduler import Limits, Scheduler
 from whisper_server.service import Service
@@ -141,7 +141,7 @@ def running(
         engine.may_load.set()
     variables = {"MAX_QUEUE": 2, "WHISPER_MODEL": "base"} | variables
     settings = Settings(_env_file=None, **variables)  # type: ignore[call-arg, arg-type]
-    plan, meter = stand_in_plan(worker_count=settings.worker_count or 1), Meter()
+    plan, meter = stand_in_plan(worker_count=settings.worker_count or 1), Metrics()
     limits = Limits(worker_count=plan.worker_count, max_waiting=settings.max_queue)
     scheduler = Scheduler([engine], plan, limits, meter, everything)
     service = Service(settings, Model("base"), plan, [engine], scheduler, meter)

@@ -128,12 +128,12 @@ class Batched:
     def __init__(self, model: ModelAt, batch_size: int) -> None:
         from faster_whisper import BatchedInferencePipeline
 
-        self._pipeline = BatchedInferencePipeline(_load(model, usable_cores()))
+        self._transcriber = BatchedInferencePipeline(_load(model, usable_cores()))
         self._line = ThreadPoolExecutor(1)
         self._more = {"batch_size": batch_size, "without_timestamps": False}
 
     def transcribe(self, clip: Clip) -> None:
-        self._line.submit(_transcribe, self._pipeline, clip, self._more).result()
+        self._line.submit(_transcribe, self._transcriber, clip, self._more).result()
 
     def close(self) -> None:
         self._line.shutdown()

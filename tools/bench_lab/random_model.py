@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from ctranslate2.specs import WhisperSpec
 
-from whisper_server.catalogue import DEMO_FOLDER
+from whisper_server.model_names import DEMO_FOLDER
 
 Array = npt.NDArray[np.float32]
 

@@ -21,7 +21,7 @@ from stt.errors import ChunkError, DatabaseUnavailable, ServerFault, ServerUnava
 from stt.store.claims import MongoClaims
 from stt.store.database import Database, Document
 from stt.whisper.pool import ServerPool
-from stt.worker.transcriber import Load, Outcome, Pipeline
+from stt.worker.transcriber import Outcome, PreparedRun, Transcriber
 
 Replace = Callable[[Any, str, object], None]
 """What does it: sets the name of an owner, and raises AttributeError if there is no such name."""
@@ -92,7 +92,7 @@ class _Blamed(Exception):
 
 
 def _blame_neighbours(replace: Replace) -> None:
-    transcribe, call = Pipeline.transcribe, ServerPool.transcribe
+    transcribe, call = Transcriber.transcribe, ServerPool.transcribe
 
     def refusing(self: ServerPool, *arguments: Any, **options: Any) -> Any:
         try:
@@ -101,7 +101,7 @@ def _blame_neighbours(replace: Replace) -> None:
             raise _Blamed(error) from error
 
     def charging_all(
-        self: Pipeline, load: Load, *rest: Any, **options: Any
+        self: Transcriber, load: PreparedRun, *rest: Any, **options: Any
     ) -> Iterator[tuple[Claim, Outcome]]:
         ended = set()
         try:
@@ -114,7 +114,7 @@ def _blame_neighbours(replace: Replace) -> None:
                     yield part.claim, blamed.failure
 
     replace(ServerPool, "transcribe", refusing)
-    replace(Pipeline, "transcribe", charging_all)
+    replace(Transcriber, "transcribe", charging_all)
 
 
 def _blame_server(replace: Replace) -> None:

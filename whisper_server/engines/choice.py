@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from whisper_server.catalogue import MLX, Model
 from whisper_server.engines.base import Engine
+from whisper_server.model_names import MLX, Model
 from whisper_server.presets import EnginePlan
 
 

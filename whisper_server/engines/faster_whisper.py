@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import ctranslate2
 import numpy as np
 
-from whisper_server.catalogue import DEMO, Model
 from whisper_server.engines.base import (
     SAMPLE_RATE,
     Features,
@@ -35,6 +34,7 @@ from whisper_server.errors import (
     ModelUnavailable,
     OutOfMemory,
 )
+from whisper_server.model_names import DEMO, Model
 from whisper_server.presets import EnginePlan
 from whisper_server.quality import LADDER
 

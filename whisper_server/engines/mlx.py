@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from whisper_server.catalogue import DEMO, FASTER_WHISPER, MLX_HUB_OWNER, Model, is_mlx_folder
 from whisper_server.engines.base import (
     SAMPLE_RATE,
     Features,
@@ -27,6 +26,7 @@ from whisper_server.engines.base import (
 from whisper_server.engines.mlx_thread import in_mlx_thread
 from whisper_server.engines.silero import find_speech
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable, OutOfMemory
+from whisper_server.model_names import DEMO, FASTER_WHISPER, MLX_HUB_OWNER, Model, is_mlx_folder
 from whisper_server.presets import MLX_COMPUTE_TYPES, EnginePlan
 from whisper_server.quality import LADDER, best_of, next_temperature
 from whisper_server.windows import Span, Window, cut_into_windows

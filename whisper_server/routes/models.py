@@ -5,8 +5,8 @@ import time
 from fastapi import APIRouter
 
 from whisper_server import api_docs
-from whisper_server.catalogue import DEMO, SIZES
 from whisper_server.errors import UnknownModel
+from whisper_server.model_names import DEMO, SIZES
 from whisper_server.schemas import ModelList, ModelOut
 from whisper_server.service import Service
 

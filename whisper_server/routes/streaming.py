@@ -12,7 +12,7 @@ from whisper_server.engines.base import Segment, Transcription
 from whisper_server.errors import ApiError
 from whisper_server.formats import GrowingText, as_json
 from whisper_server.forms import AudioForm
-from whisper_server.meter import Meter
+from whisper_server.metrics import Metrics
 from whisper_server.routes.uploads import OnProgress
 from whisper_server.scheduler_state import Progress
 from whisper_server.schemas import ErrorOut, LanguageOut, SegmentReady, TextDelta, TextDone
@@ -28,7 +28,7 @@ _running: set[asyncio.Task[Transcription]] = set()
 """The event loop itself does not keep its tasks alive."""
 
 
-async def stream_transcript(work: Work, form: AudioForm, meter: Meter) -> StreamingResponse:
+async def stream_transcript(work: Work, form: AudioForm, meter: Metrics) -> StreamingResponse:
     """An answer that grows with the transcript.
 
     It begins with the first segment, so what `work` raises before that is raised here, and gets
@@ -114,7 +114,7 @@ async def _events(
     updates: Updates,
     task: asyncio.Task[Transcription],
     script: Script,
-    meter: Meter,
+    meter: Metrics,
 ) -> AsyncIterator[str]:
     segments = first
     while segments is not None:

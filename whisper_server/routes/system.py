@@ -9,7 +9,7 @@ from typing import get_args
 from fastapi import APIRouter, Response
 
 from whisper_server import __version__, hardware
-from whisper_server.meter import CONTENT_TYPE
+from whisper_server.metrics import CONTENT_TYPE
 from whisper_server.schemas import JobStatus
 from whisper_server.service import Service
 from whisper_server.system_schemas import (

@@ -13,11 +13,11 @@ from starlette.requests import HTTPConnection
 
 from stt.coordinator.context import Coordinator, coordinator_of
 from stt.coordinator.schemas.nodes import node_settings
-from stt.coordinator.store.nodes import Node, NodesLook
+from stt.coordinator.store.nodes import Node, NodesSnapshot
 from stt.coordinator.store.options import Options
 from stt.errors import SttError
 from stt.remote.messages import NodeSettings
-from stt.store.workers import Fleet
+from stt.store.workers import MongoRoster
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +36,12 @@ class Watcher(Protocol):
 class Seen:
     """What one look saw; `holders` of the chunks that were asked after, if it looked for them."""
 
-    nodes: NodesLook
+    nodes: NodesSnapshot
     options: Options
     holders: Mapping[str, str | None]
 
 
-class NodeWatch:
+class NodeMonitor:
     """Looks while anybody watches. For one event loop."""
 
     def __init__(self, coordinator: Coordinator) -> None:
@@ -102,14 +102,14 @@ class NodeWatch:
     def _look(self, chunk_ids: Collection[str]) -> Seen:
         nodes = self._coordinator.registry.look()
         options = self._coordinator.options
-        held = Fleet(self._coordinator.database).holders() if chunk_ids else {}
+        held = MongoRoster(self._coordinator.database).holders() if chunk_ids else {}
         return Seen(nodes, options, {id_: held.get(id_) for id_ in chunk_ids})
 
 
-def watch_of(connection: HTTPConnection) -> NodeWatch:
+def watch_of(connection: HTTPConnection) -> NodeMonitor:
     """The one of this application."""
     state = connection.app.state
     if not hasattr(state, "node_watch"):
-        state.node_watch = NodeWatch(coordinator_of(connection))
-    watch: NodeWatch = state.node_watch
+        state.node_watch = NodeMonitor(coordinator_of(connection))
+    watch: NodeMonitor = state.node_watch
     return watch

@@ -28,7 +28,7 @@ from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from stt.coordinator.live.node_monitor import NodeWatch, Seen
+from stt.coordinator.live.node_monitor import NodeMonitor, Seen
 from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.options import Options
 from stt.domain.node import Job, NodeTest, clean_text
@@ -69,11 +69,11 @@ class _Tested(BaseModel):
     detail: _Line = ""
 
 
-class NodeChannel:
+class NodeSocket:
     """One open channel of one node. `serve()` it until it ends; the socket is accepted already."""
 
     def __init__(
-        self, socket: WebSocket, registry: NodeRegistry, watch: NodeWatch, node: Node
+        self, socket: WebSocket, registry: NodeRegistry, watch: NodeMonitor, node: Node
     ) -> None:
         self.chunk_ids: frozenset[str] = frozenset()
         self._socket = socket

@@ -24,7 +24,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from stt.coordinator.authenticator import Gate, Person, Principal, address_of
+from stt.coordinator.authenticator import Authenticator, Person, Principal, address_of
 from stt.coordinator.errors import ApiError, Forbidden, Unauthorized, error_response
 from stt.errors import SttError
 
@@ -43,11 +43,11 @@ _LOGIN_FILES = "/login/"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class AccessControl:
+class Authentication:
     """ASGI middleware: `scope["state"]` of what passes has its `principal`, and `is_welcome`,
     a call that tells whether it would still be let in."""
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: Authenticator) -> None:
         self._app = app
         self._gate = gate
 

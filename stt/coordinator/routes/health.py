@@ -27,7 +27,7 @@ class HealthOut(BaseModel):
     version: str
 
 
-class DatabaseLook:
+class DatabaseMonitor:
     """Whether the database answers: one look for all who ask, however many strangers do."""
 
     def __init__(self, database: Database) -> None:
@@ -64,7 +64,7 @@ class DatabaseLook:
 @router.get("/health", summary="Is it alive, and is the database there?")
 @router.get("/api/system/health", summary="The same")
 async def health(request: Request) -> HealthOut:
-    look: DatabaseLook = request.app.state.database_look
+    look: DatabaseMonitor = request.app.state.database_look
     is_there = await look.is_there()
     return HealthOut(
         status="ok" if is_there else "degraded", database=is_there, version=__version__

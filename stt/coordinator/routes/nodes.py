@@ -23,14 +23,14 @@ from stt.coordinator.context import (
 )
 from stt.coordinator.errors import Forbidden, Unprocessable
 from stt.coordinator.live.node_monitor import watch_of
-from stt.coordinator.live.node_socket import NodeChannel
+from stt.coordinator.live.node_socket import NodeSocket
 from stt.coordinator.schemas.nodes import NodeOut, NodeTestOut, node_out, node_settings, nodes_out
 from stt.coordinator.store.nodes import Node, NodeChange
 from stt.domain.node import TEST_SECONDS, NodeTest, clean_name, clean_text
 from stt.errors import KeyRejected
-from stt.remote.messages import NodeSettings, ReportWire, WorkerId
+from stt.remote.messages import NodeSettings, ReportMessage, WorkerId
 from stt.store import claims
-from stt.store.workers import Fleet
+from stt.store.workers import MongoRoster
 
 router = APIRouter(tags=["nodes"])
 
@@ -188,18 +188,18 @@ def remove(coordinator: InCoordinator, asking: Asking, node_id: str) -> None:
     check_node(asking, node_id)
     coordinator.registry.remove(node_id)
     claims.release_of_node(coordinator.database, node_id)
-    Fleet(coordinator.database).forget(node_id)
+    MongoRoster(coordinator.database).forget(node_id)
 
 
 @router.post("/api/nodes/{node_id}/heartbeat", summary="A node tells that it lives, and how")
 def heartbeat(
-    coordinator: InCoordinator, asking: Asking, node_id: str, report: ReportWire
+    coordinator: InCoordinator, asking: Asking, node_id: str, report: ReportMessage
 ) -> NodeSettings:
     node = _itself(asking, node_id)
     check_worker(node, report.worker_id)
     told = report.to_report()
     coordinator.registry.heard_of(node_id, told)
-    Fleet(coordinator.database).report(report.worker_id, told)
+    MongoRoster(coordinator.database).report(report.worker_id, told)
     return _settings(coordinator, node)
 
 
@@ -212,7 +212,7 @@ def restarted(
     node = _itself(asking, node_id)
     check_worker(node, started.worker_id)
     released = claims.release_of_node(coordinator.database, node_id, started.worker_id)
-    Fleet(coordinator.database).forget(node_id, started.worker_id)
+    MongoRoster(coordinator.database).forget(node_id, started.worker_id)
     return Released(released=released)
 
 
@@ -251,7 +251,7 @@ async def channel(socket: WebSocket, node_id: str) -> None:
         return
     await socket.accept()
     registry = coordinator_of(socket).registry
-    await NodeChannel(socket, registry, watch_of(socket), node).serve()
+    await NodeSocket(socket, registry, watch_of(socket), node).serve()
 
 
 def _itself(asking: Principal, node_id: str) -> Node:

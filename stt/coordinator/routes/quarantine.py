@@ -13,7 +13,7 @@ from stt.coordinator.errors import Conflict
 from stt.coordinator.store.listing import format_of
 from stt.remote.messages import Id
 from stt.store import claims
-from stt.store.status import Fault, Quarantined, count_quarantine, quarantine
+from stt.store.status import Quarantined, RecordedError, count_quarantine, quarantine
 
 router = APIRouter(
     prefix="/api", tags=["queue"], dependencies=[PEOPLE_ONLY], responses=refusals(422, 503)
@@ -32,13 +32,13 @@ class Count(BaseModel):
     chunks: int
 
 
-class RetryWish(BaseModel):
+class RetryRequest(BaseModel):
     """Without a `source_id` all chunks in quarantine are meant."""
 
     source_id: Id | None = None
 
 
-class FaultOut(BaseModel):
+class RecordedErrorOut(BaseModel):
     """`server` is the one that had a part in it."""
 
     at: datetime | None
@@ -48,7 +48,7 @@ class FaultOut(BaseModel):
     server: str | None
 
     @classmethod
-    def of(cls, fault: Fault) -> "FaultOut":
+    def of(cls, fault: RecordedError) -> "RecordedErrorOut":
         return cls(
             at=fault.at,
             kind=fault.kind,
@@ -74,7 +74,7 @@ class QuarantinedOut(BaseModel):
     attempts: int
     expirations: int
     failed_at: datetime | None
-    errors: list[FaultOut]
+    errors: list[RecordedErrorOut]
 
     @classmethod
     def of(cls, quarantined: Quarantined) -> "QuarantinedOut":
@@ -90,7 +90,7 @@ class QuarantinedOut(BaseModel):
             attempts=chunk.attempts,
             expirations=chunk.expirations,
             failed_at=quarantined.failed_at,
-            errors=[FaultOut.of(fault) for fault in quarantined.faults],
+            errors=[RecordedErrorOut.of(fault) for fault in quarantined.errors],
         )
 
 
@@ -119,7 +119,7 @@ def list_quarantine(
 
 
 @router.post("/queue/retry", summary="Gives chunks in quarantine another chance")
-def retry_all(coordinator: InCoordinator, wish: RetryWish | None = None) -> Count:
+def retry_all(coordinator: InCoordinator, wish: RetryRequest | None = None) -> Count:
     source_id = ObjectId(wish.source_id) if wish and wish.source_id else None
     count = claims.retry(coordinator.database, recording_id=source_id)
     coordinator.watch.changed()

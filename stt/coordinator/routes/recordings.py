@@ -15,9 +15,9 @@ from stt.coordinator.store.uploads import UploadLog
 from stt.remote.messages import Id
 from stt.store import claims
 from stt.store.database import Database
-from stt.store.export import Export, Line, Maker, OpenStretch, Stretch
+from stt.store.export import ChunkSpan, Contributor, Export, Line, UntranscribedSpan
 from stt.store.ingest import IngestOptions
-from stt.store.recordings import ListState, ListWish, MongoRecordings, RecordingDetails
+from stt.store.recordings import ListRequest, ListState, MongoRecordings, RecordingDetails
 
 router = APIRouter(
     prefix="/api/recordings",
@@ -139,11 +139,11 @@ class GapOut(BaseModel):
     state: str
 
     @classmethod
-    def of(cls, gap: OpenStretch) -> "GapOut":
+    def of(cls, gap: UntranscribedSpan) -> "GapOut":
         return cls(start=gap.start, end=gap.end, state=gap.state)
 
 
-class MakerOut(BaseModel):
+class ContributorOut(BaseModel):
     """Who transcribed how many chunks, with what."""
 
     worker: str | None
@@ -153,7 +153,7 @@ class MakerOut(BaseModel):
     chunks: int
 
     @classmethod
-    def of(cls, maker: Maker, node_names: dict[str, str]) -> "MakerOut":
+    def of(cls, maker: Contributor, node_names: dict[str, str]) -> "ContributorOut":
         node_id = (maker.worker or "").rpartition("_")[0]
         return cls(
             worker=maker.worker,
@@ -170,7 +170,7 @@ class TranscriptOut(BaseModel):
     lines: list[LineOut]
     gaps: list[GapOut]
     is_partial: bool
-    made_by: list[MakerOut]
+    made_by: list[ContributorOut]
     cursor: str | None
 
 
@@ -185,15 +185,15 @@ class RecordingChunk(BaseModel):
     state: str
 
     @classmethod
-    def of(cls, stretch: Stretch) -> "RecordingChunk":
-        format_ = stretch.format or ""
+    def of(cls, span: ChunkSpan) -> "RecordingChunk":
+        format_ = span.format or ""
         return cls(
-            id=str(stretch.id),
-            index=stretch.index,
-            offset=stretch.start,
-            duration=stretch.end - stretch.start,
+            id=str(span.id),
+            index=span.index,
+            offset=span.start,
+            duration=span.end - span.start,
             format=format_ if _FORMAT.fullmatch(format_) else "bin",
-            state=stretch.state,
+            state=span.state,
         )
 
 
@@ -214,7 +214,7 @@ def recordings(
 ) -> RecordingList:
     """The newest first, unless `sort=old`."""
     after = None if cursor is None else ObjectId(cursor)
-    wish = ListWish(search, state, after, limit, oldest_first=sort == "old")
+    wish = ListRequest(search, state, after, limit, oldest_first=sort == "old")
     page = MongoRecordings(coordinator.database).page(wish)
     return RecordingList(
         recordings=[RecordingOut.of(stored) for stored in page.recordings],
@@ -285,7 +285,7 @@ def transcript(
         lines=[LineOut.of(line) for line in part.lines],
         gaps=[GapOut.of(gap) for gap in part.gaps],
         is_partial=export.heading.is_partial,
-        made_by=[MakerOut.of(maker, names) for maker in makers],
+        made_by=[ContributorOut.of(maker, names) for maker in makers],
         cursor=None if part.next_index is None else str(part.next_index),
     )
 
@@ -295,7 +295,7 @@ def recording_chunks(coordinator: InCoordinator, source_id: Id) -> RecordingChun
     """All of them, in order."""
     database = coordinator.database
     export = Export(database, MongoRecordings(database).get(ObjectId(source_id)))
-    return RecordingChunks(chunks=[RecordingChunk.of(stretch) for stretch in export.stretches])
+    return RecordingChunks(chunks=[RecordingChunk.of(span) for span in export.spans])
 
 
 def _recording(database: Database, source_id: ObjectId) -> RecordingOut:

@@ -11,7 +11,7 @@ from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.errors import ApiError, Unprocessable
 from stt.remote.messages import Id
 from stt.store.search import Hit, SearchTooSlow
-from stt.store.search_query import LONGEST_QUERY, BadQuery, Words
+from stt.store.search_query import LONGEST_QUERY, BadQuery, SearchQuery
 
 router = APIRouter(tags=["search"], dependencies=[PEOPLE_ONLY], responses=refusals(404, 422, 503))
 
@@ -63,7 +63,7 @@ def search(
     `word*` stands for all words that begin so."""
     try:
         page = coordinator.search.find(
-            Words(q),
+            SearchQuery(q),
             limit=limit,
             cursor=cursor,
             recording_id=ObjectId(source_id) if source_id else None,

@@ -11,7 +11,7 @@ from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.metrics import CONTENT_TYPE, meter_of
 from stt.coordinator.schemas.status import StatusOut, WorkerOut
-from stt.store.workers import Fleet
+from stt.store.workers import MongoRoster
 
 router = APIRouter(tags=["status"], responses=refusals(503))
 
@@ -54,7 +54,9 @@ def throughput(
     coordinator: InCoordinator, hours: Annotated[int, Query(ge=1, le=_LONGEST_HISTORY_HOURS)] = 24
 ) -> ThroughputOut:
     found = coordinator.watch.throughput(hours)
-    return ThroughputOut(buckets=[BucketOut.model_validate(stretch) for stretch in found])
+    return ThroughputOut(
+        buckets=[BucketOut.model_validate(hourly_throughput) for hourly_throughput in found]
+    )
 
 
 @router.get(
@@ -63,7 +65,7 @@ def throughput(
 def workers(coordinator: InCoordinator) -> WorkersOut:
     nodes = coordinator.registry.look().nodes
     found = []
-    for member in Fleet(coordinator.database).members():
+    for member in MongoRoster(coordinator.database).members():
         owner = member.id.rpartition("_")[0]
         found.append(WorkerOut.of(member, owner if owner in nodes else None))
     return WorkersOut(workers=found)

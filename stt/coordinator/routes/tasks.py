@@ -19,26 +19,26 @@ from stt.coordinator.context import (
     InCoordinator,
     check_worker,
 )
-from stt.coordinator.dispatch import Desk
-from stt.coordinator.store.listing import Listed, list_chunks
+from stt.coordinator.dispatch import Dispatcher
+from stt.coordinator.store.listing import ChunkRow, list_chunks
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
 from stt.remote.messages import (
-    ChunkWire,
-    ClaimWish,
+    ChunkMessage,
+    ClaimRequest,
     Completion,
     Failure,
     Held,
     Id,
-    OptionsWire,
-    PageWire,
+    OptionsMessage,
+    PageMessage,
     Release,
-    TasksWire,
-    TaskWire,
+    TaskMessage,
+    TasksMessage,
     WorkerId,
 )
 from stt.store.recordings import MongoRecordings
-from stt.store.workers import Fleet
+from stt.store.workers import MongoRoster
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ Wanted = Annotated[list[Id] | None, Query(alias="source", max_length=1_000)]
 class TaskList(BaseModel):
     """`cursor` for the next page; None at the end."""
 
-    tasks: list[Listed]
+    tasks: list[ChunkRow]
     cursor: str | None
 
 
@@ -101,7 +101,7 @@ def tasks(
 @router.get(
     "/next",
     summary="Claims a sequence for a worker, or waits for one",
-    response_model=TasksWire,
+    response_model=TasksMessage,
     responses={204: {"description": "Nothing is pending."}},
 )
 async def next_tasks(
@@ -114,9 +114,9 @@ async def next_tasks(
         Id | None, Query(description="Made by who asks: the same again gives the same again.")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-) -> Response | TasksWire:
+) -> Response | TasksMessage:
     check_worker(asking, worker_id)
-    desk = Desk(coordinator, asking, worker_id)
+    desk = Dispatcher(coordinator, asking, worker_id)
     wanted = ObjectId(claim_id) if claim_id else ObjectId()
 
     async def look(is_again: bool) -> list[Claim] | None:
@@ -138,9 +138,9 @@ async def pending(
     newest_first: bool = False,
     source: Wanted = None,
     wait: Wait = 0.0,
-) -> PageWire:
+) -> PageMessage:
     check_worker(asking, worker_id)
-    desk = Desk(coordinator, asking, worker_id)
+    desk = Dispatcher(coordinator, asking, worker_id)
     order = Order(newest_first, tuple(map(ObjectId, source or ())))
     page = Page((), is_last=True)
 
@@ -150,26 +150,28 @@ async def pending(
         return page if page.chunks else None
 
     await _soon(request, coordinator, look, wait)
-    slots_alive = await run_in_threadpool(Fleet(coordinator.database).slots_alive)
-    return PageWire.of(page, slots_alive)
+    slots_alive = await run_in_threadpool(MongoRoster(coordinator.database).slots_alive)
+    return PageMessage.of(page, slots_alive)
 
 
 @router.get("/count", summary="How many chunks are pending")
 def count(coordinator: InCoordinator, asking: Asking, source: Wanted = None) -> Counted:
     order = Order(recordings=tuple(map(ObjectId, source or ())))
-    desk = Desk(coordinator, asking, "")
+    desk = Dispatcher(coordinator, asking, "")
     return Counted(pending=desk.claims().count_pending(order) if desk.is_open else 0)
 
 
 @router.post(
     "/claim",
     summary="Claims one chunk",
-    response_model=TasksWire,
+    response_model=TasksMessage,
     responses={204: {"description": "Somebody else was first."}},
 )
-def claim(coordinator: InCoordinator, asking: Asking, wish: ClaimWish) -> Response | TasksWire:
+def claim(
+    coordinator: InCoordinator, asking: Asking, wish: ClaimRequest
+) -> Response | TasksMessage:
     check_worker(asking, wish.worker_id)
-    desk = Desk(coordinator, asking, wish.worker_id)
+    desk = Dispatcher(coordinator, asking, wish.worker_id)
     wanted = Chunk(ObjectId(wish.chunk_id), None, 0)
     claimed = desk.claims().claim(wanted, ObjectId(wish.claim_id)) if desk.is_open else None
     if claimed is None:
@@ -180,14 +182,14 @@ def claim(coordinator: InCoordinator, asking: Asking, wish: ClaimWish) -> Respon
 @router.post("/renew", summary="Starts the lease anew", responses=refusals(409))
 def renew(coordinator: InCoordinator, asking: Asking, held: Held) -> Renewed:
     check_worker(asking, held.worker_id)
-    Desk(coordinator, asking, held.worker_id).claims().renew(_claim(held))
+    Dispatcher(coordinator, asking, held.worker_id).claims().renew(_claim(held))
     return Renewed(lease_seconds=coordinator.settings.lease_seconds)
 
 
 @router.post("/complete", summary="Writes the result", responses=refusals(409, 413))
 def complete(coordinator: InCoordinator, asking: Asking, done: Completion) -> Done:
     check_worker(asking, done.worker_id)
-    claims = Desk(coordinator, asking, done.worker_id).claims()
+    claims = Dispatcher(coordinator, asking, done.worker_id).claims()
     claims.complete(
         _claim(done, duration=done.duration), done.transcript.to_transcript(done.worker_id)
     )
@@ -197,7 +199,7 @@ def complete(coordinator: InCoordinator, asking: Asking, done: Completion) -> Do
 @router.post("/release", summary="Gives the chunk back, nobody's fault", responses=refusals(409))
 def release(coordinator: InCoordinator, asking: Asking, held: Release) -> Done:
     check_worker(asking, held.worker_id)
-    claims = Desk(coordinator, asking, held.worker_id).claims()
+    claims = Dispatcher(coordinator, asking, held.worker_id).claims()
     claims.release(_claim(held), solo=held.solo)
     return Done()
 
@@ -205,7 +207,7 @@ def release(coordinator: InCoordinator, asking: Asking, held: Release) -> Done:
 @router.post("/fail", summary="Counts a failure of the chunk", responses=refusals(409))
 def fail(coordinator: InCoordinator, asking: Asking, failure: Failure) -> Done:
     check_worker(asking, failure.worker_id)
-    claims = Desk(coordinator, asking, failure.worker_id).claims()
+    claims = Dispatcher(coordinator, asking, failure.worker_id).claims()
     claims.fail(
         _claim(failure, attempts=failure.attempts),
         failure.kind,
@@ -242,15 +244,15 @@ def _claim(held: Held, *, attempts: int = 0, duration: float | None = None) -> C
     return Claim(ObjectId(held.claim_id), chunk, held.worker_id, trusted_until=0.0)
 
 
-def _taken(coordinator: Coordinator, worker: str, claims: list[Claim]) -> TasksWire:
+def _taken(coordinator: Coordinator, worker: str, claims: list[Claim]) -> TasksMessage:
     source = MongoRecordings(coordinator.database).of(claims[0].chunk)
-    return TasksWire(
+    return TasksMessage(
         worker_id=worker,
         claim_id=str(claims[0].id),
         lease_seconds=coordinator.settings.lease_seconds,
-        options=OptionsWire.of(source),
+        options=OptionsMessage.of(source),
         tasks=tuple(
-            TaskWire(chunk=ChunkWire.of(claim.chunk), audio=audio_path(claim.chunk))
+            TaskMessage(chunk=ChunkMessage.of(claim.chunk), audio=audio_path(claim.chunk))
             for claim in claims
         ),
     )

@@ -12,8 +12,8 @@ from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.schemas.uploads import UploadOut, UploadsOut
 from stt.coordinator.store.uploads import UploadLog
-from stt.coordinator.uploads.form import Bounds, Reception
-from stt.coordinator.uploads.processor import Intake
+from stt.coordinator.uploads.form import UploadFormReader, UploadLimits
+from stt.coordinator.uploads.processor import UploadProcessor
 from stt.remote.messages import Id
 from stt.store.ingest import IngestOptions
 
@@ -22,7 +22,7 @@ from stt.store.ingest import IngestOptions
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     coordinator: Coordinator = app.state.coordinator
     folder = coordinator.settings.data_dir / "uploads"
-    intake = await run_in_threadpool(Intake, coordinator.database, folder)
+    intake = await run_in_threadpool(UploadProcessor, coordinator.database, folder)
     app.state.intake = intake
     intake.start()
     try:
@@ -99,7 +99,7 @@ async def upload(
         "model": model,
     }
     bounds = await run_in_threadpool(_bounds, coordinator)
-    reception = Reception(request.app.state.intake, bounds, wishes)
+    reception = UploadFormReader(request.app.state.intake, bounds, wishes)
     await reception.read(request)
     return UploadsOut(uploads=[UploadOut.of(record) for record in reception.uploads])
 
@@ -124,9 +124,9 @@ def forget_upload(coordinator: InCoordinator, upload_id: Id) -> None:
     UploadLog(coordinator.database).cancel(ObjectId(upload_id))
 
 
-def _bounds(coordinator: Coordinator) -> Bounds:
+def _bounds(coordinator: Coordinator) -> UploadLimits:
     options = coordinator.options
-    return Bounds(
+    return UploadLimits(
         max_bytes=options.max_upload_mb * 1024 * 1024,
         defaults=IngestOptions(
             language=options.default_language,

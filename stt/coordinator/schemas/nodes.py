@@ -11,7 +11,7 @@ from stt.coordinator.store.options import Options
 from stt.domain.node import NodeState, NodeTest
 from stt.remote.messages import NodeSettings, Rules
 from stt.settings import Settings
-from stt.store.workers import Fleet, FleetMember
+from stt.store.workers import MongoRoster, WorkerStatus
 
 
 class JobOut(BaseModel):
@@ -81,8 +81,8 @@ def nodes_out(coordinator: Coordinator, max_age_seconds: float = 0.0) -> list[No
     look = coordinator.registry.look(max_age_seconds)
     if not look.nodes:
         return []
-    workers: dict[str, list[FleetMember]] = defaultdict(list)
-    for member in Fleet(coordinator.database).members():
+    workers: dict[str, list[WorkerStatus]] = defaultdict(list)
+    for member in MongoRoster(coordinator.database).members():
         workers[member.id.rpartition("_")[0]].append(member)
     offline_seconds = coordinator.options.offline_seconds
     return [
@@ -94,7 +94,7 @@ def node_out(coordinator: Coordinator, node: Node) -> NodeOut:
     """One node as it is now. Raises DatabaseUnavailable."""
     workers = [
         member
-        for member in Fleet(coordinator.database).members()
+        for member in MongoRoster(coordinator.database).members()
         if member.id.rpartition("_")[0] == node.id
     ]
     now = coordinator.database.server_time()
@@ -120,7 +120,7 @@ def node_settings(node: Node, settings: Settings, options: Options) -> NodeSetti
 
 
 def _node_out(
-    node: Node, workers: list[FleetMember], now: datetime, offline_seconds: float
+    node: Node, workers: list[WorkerStatus], now: datetime, offline_seconds: float
 ) -> NodeOut:
     state = node.state(now, offline_seconds)
     # A node that is started often leaves many behind it: the last one is enough to look at.
@@ -148,7 +148,7 @@ def _node_out(
     )
 
 
-def _worker_out(member: FleetMember, node: Node) -> NodeWorkerOut:
+def _worker_out(member: WorkerStatus, node: Node) -> NodeWorkerOut:
     report = member.report
     return NodeWorkerOut(
         id=member.id,

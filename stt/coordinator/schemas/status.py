@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from stt.coordinator.store.status import QueueNow
-from stt.store.workers import FleetMember
+from stt.store.workers import WorkerStatus
 
 
 class _Out(BaseModel):
@@ -92,7 +92,7 @@ class WorkerOut(_Out):
     node_id: str | None
 
     @classmethod
-    def of(cls, member: FleetMember, node_id: str | None) -> "WorkerOut":
+    def of(cls, member: WorkerStatus, node_id: str | None) -> "WorkerOut":
         report = member.report
         return cls(
             id=member.id,

@@ -19,7 +19,7 @@ import pymongo
 from stt.domain.chunk import count_of
 from stt.store.database import Database, Document, translated
 
-CENSUS_TIMEOUT_SECONDS = 300.0
+FULL_COUNT_TIMEOUT_SECONDS = 300.0
 """An embedded database looks at some ten thousand chunks a second, a large one at a million."""
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,7 +35,7 @@ _IS_SILENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
+class FullCount:
     """All chunks, looked at one by one; `at` by the database server's clock.
 
     `transcribed`, `empty` (nothing was said) and `audio_seconds_done` are those with a transcript
@@ -55,7 +55,7 @@ class Census:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class CountDelta:
     """What became of the queue since a census; `failed`, `processing` and `stale` are whole."""
 
     at: datetime
@@ -69,7 +69,7 @@ class News:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class HourlyThroughput:
     """What was done from `at` on, for an hour; `failed` went into quarantine."""
 
     at: datetime
@@ -78,15 +78,15 @@ class Stretch:
     failed: int
 
 
-def take_census(database: Database) -> Census:
-    """Raises DatabaseUnavailable, also if it takes longer than CENSUS_TIMEOUT_SECONDS."""
+def take_census(database: Database) -> FullCount:
+    """Raises DatabaseUnavailable, also if it takes longer than FULL_COUNT_TIMEOUT_SECONDS."""
     at = database.server_time()
-    with translated(), pymongo.timeout(CENSUS_TIMEOUT_SECONDS):
+    with translated(), pymongo.timeout(FULL_COUNT_TIMEOUT_SECONDS):
         documents = database.chunks.estimated_document_count()
-        done = _tally(database, {"transcribed_at": {"$gte": _EVER, "$lt": at}}, at)
-        rest = _tally(database, {"transcribed_at": None}, at)
+        done = _totals(database, {"transcribed_at": {"$gte": _EVER, "$lt": at}}, at)
+        rest = _totals(database, {"transcribed_at": None}, at)
         with_errors = _count_with_errors(database, at - timedelta(hours=1))
-    return Census(
+    return FullCount(
         at=at,
         chunks=done.chunks + rest.chunks,
         transcribed=done.chunks,
@@ -99,16 +99,16 @@ def take_census(database: Database) -> Census:
     )
 
 
-def news_since(census: Census, database: Database, lease_seconds: float) -> News:
+def news_since(census: FullCount, database: Database, lease_seconds: float) -> CountDelta:
     """Raises DatabaseUnavailable."""
     now = database.server_time()
     oldest = now - timedelta(seconds=lease_seconds)
     with translated():
         claims = list(database.chunks.find(_IN_WORK, ["claimed_at"]))
         failed = database.chunks.count_documents(_FAILED)
-        done = _tally(database, {"transcribed_at": {"$gte": census.at}}, now)
+        done = _totals(database, {"transcribed_at": {"$gte": census.at}}, now)
         documents = database.chunks.estimated_document_count()
-    return News(
+    return CountDelta(
         at=now,
         transcribed=done.chunks,
         empty=done.empty,
@@ -120,13 +120,13 @@ def news_since(census: Census, database: Database, lease_seconds: float) -> News
     )
 
 
-def stretch(database: Database, begin: datetime) -> Stretch:
+def hourly_throughput(database: Database, begin: datetime) -> HourlyThroughput:
     """The hour from `begin` on. Raises DatabaseUnavailable."""
     within = {"$gte": begin, "$lt": begin + timedelta(hours=1)}
     with translated():
-        done = _tally(database, {"transcribed_at": within}, begin)
+        done = _totals(database, {"transcribed_at": within}, begin)
         failed = database.chunks.count_documents({"transcribed_at": None, "failed_at": within})
-    return Stretch(begin, done.chunks, done.audio_seconds, failed)
+    return HourlyThroughput(begin, done.chunks, done.audio_seconds, failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class _Tally:
     resting: int
 
 
-def _tally(database: Database, query: Document, now: datetime) -> _Tally:
+def _totals(database: Database, query: Document, now: datetime) -> _Tally:
     """One look at each of these chunks. Those that rest are pending: nobody claims one before."""
     group: Document = {
         "_id": None,

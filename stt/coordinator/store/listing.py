@@ -31,7 +31,7 @@ _STATES: Mapping[str, Document] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RecordedError:
     """One entry of a chunk's `errors`."""
 
     kind: str
@@ -42,7 +42,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ChunkRow:
     """A chunk as people see it; `text` is the beginning of what was heard, None without a result.
 
     `offset` and `duration` in seconds; `error` is the last one.
@@ -63,11 +63,11 @@ class Listed:
     not_before: datetime | None
     transcribed_at: datetime | None
     failed_at: datetime | None
-    error: Fault | None
+    error: RecordedError | None
     text: str | None
 
 
-class PendingWatch:
+class PendingMonitor:
     """Whether any chunk is pending, if only at rest: one look for all who wait for work here.
 
     Raises DatabaseUnavailable. Safe between threads.
@@ -107,7 +107,7 @@ def list_chunks(
     source_id: ObjectId | None,
     after: ObjectId | None,
     limit: int,
-) -> list[Listed]:
+) -> list[ChunkRow]:
     """Up to `limit` chunks in the order of their ids, those behind `after`.
 
     Raises DatabaseUnavailable.
@@ -145,10 +145,10 @@ def state_of(document: Document) -> str:
     return "pending" if document.get("processing_by") is None else "processing"
 
 
-def _listed(document: Document, names: Mapping[Any, str]) -> Listed:
+def _listed(document: Document, names: Mapping[Any, str]) -> ChunkRow:
     chunk = Chunk.from_document(document)
     worker = document.get("processing_by")
-    return Listed(
+    return ChunkRow(
         id=str(chunk.id),
         source_id=None if chunk.recording_id is None else str(chunk.recording_id),
         filename=names.get(chunk.recording_id) or str(chunk.recording_id or ""),
@@ -164,16 +164,16 @@ def _listed(document: Document, names: Mapping[Any, str]) -> Listed:
         not_before=chunk.not_before,
         transcribed_at=_time(document.get("transcribed_at")),
         failed_at=_time(document.get("failed_at")),
-        error=_last_fault(document.get("errors")),
+        error=_last_error(document.get("errors")),
         text=_text(document),
     )
 
 
-def _last_fault(errors: Any) -> Fault | None:
+def _last_error(errors: Any) -> RecordedError | None:
     last = errors[-1] if isinstance(errors, list) and errors else None
     if not isinstance(last, Mapping):
         return None
-    return Fault(
+    return RecordedError(
         kind=str(last.get("kind") or "unknown"),
         message=str(last.get("message") or ""),
         worker=str(last.get("worker") or ""),

@@ -21,7 +21,7 @@ from stt.domain.queue import WorkerReport
 from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
 from stt.store.database import Database, Document, translated
 
-__all__ = ["JoinCode", "Node", "NodeChange", "NodeRegistry", "NodesLook"]
+__all__ = ["JoinCode", "Node", "NodeChange", "NodeRegistry", "NodesSnapshot"]
 
 # Neither I, L, O, U nor 0, 1: nobody mistakes one for another, or reads a word.
 _CODE_SIGNS = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
@@ -39,7 +39,7 @@ class JoinCode:
 
 
 @dataclass(frozen=True, slots=True)
-class NodesLook:
+class NodesSnapshot:
     """All nodes by their ids, as they were when the database's clock said `at`."""
 
     at: datetime
@@ -66,7 +66,7 @@ class NodeRegistry:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._lock = threading.Lock()
-        self._last_look: tuple[float, NodesLook | DatabaseUnavailable | None] = (0.0, None)
+        self._last_look: tuple[float, NodesSnapshot | DatabaseUnavailable | None] = (0.0, None)
 
     def by_key(self, key: str) -> Node | None:
         """The node that has this key. Raises NodeRemoved if it was removed."""
@@ -90,7 +90,7 @@ class NodeRegistry:
         """Those that were not removed, in the order in which they joined."""
         return list(self.look().nodes.values())
 
-    def look(self, max_age_seconds: float = 0.0) -> NodesLook:
+    def look(self, max_age_seconds: float = 0.0) -> NodesSnapshot:
         """All nodes at one moment, which may be that of an earlier look of this process.
 
         Callers who come at once share a look, and what it fails of: so with a second of age it is
@@ -231,14 +231,14 @@ class NodeRegistry:
         with translated():
             return self._db.nodes.update_one(_present(node_id), update).matched_count > 0
 
-    def _read_all(self) -> NodesLook:
+    def _read_all(self) -> NodesSnapshot:
         now = self._db.server_time()
         with translated():
             found = list(
                 self._db.nodes.find({"removed_at": None}).sort([("created_at", 1), ("_id", 1)])
             )
         nodes = map(Node.from_document, found)
-        return NodesLook(now, {node.id: node for node in nodes})
+        return NodesSnapshot(now, {node.id: node for node in nodes})
 
 
 def _present(node_id: str) -> Document:

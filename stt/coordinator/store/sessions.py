@@ -38,7 +38,7 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-class Access:
+class Sessions:
     """Reads and writes `sessions`, `refusals`, and the key's hash in `options`.
 
     Every method raises DatabaseUnavailable.

@@ -15,7 +15,7 @@ T = TypeVar("T")
 _FIRST_WAIT_SECONDS = 30.0
 
 
-class SharedLook(Generic[T]):
+class SingleFlight(Generic[T]):
     """Finds a value when somebody asks, at most once in `rest_seconds`, and hands it to everybody.
 
     After a search that took long it rests `rest_factor` times as long: so looking costs at most

@@ -6,15 +6,22 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from stt.coordinator.store.full_count import Census, News, Stretch, news_since, stretch, take_census
+from stt.coordinator.store.full_count import (
+    CountDelta,
+    FullCount,
+    HourlyThroughput,
+    hourly_throughput,
+    news_since,
+    take_census,
+)
 from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.options import StoredOptions
-from stt.coordinator.store.single_flight import SharedLook
+from stt.coordinator.store.single_flight import SingleFlight
 from stt.coordinator.store.uploads import UploadLog
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.status import Rate, StateCounts, eta_seconds, recent_rate
-from stt.store.workers import Fleet
+from stt.store.workers import MongoRoster
 
 _SETTLED_SECONDS = 600.0
 _LATE = timedelta(minutes=1)  # a write that took long carries a time of the hour before
@@ -51,7 +58,7 @@ class QueueNow:
     uploads_open: int
 
 
-class QueueWatch:
+class QueueMonitor:
     """Cheap however many ask, and however long the queue is. Safe between threads.
 
     Every method raises DatabaseUnavailable.
@@ -68,23 +75,25 @@ class QueueWatch:
         self._lease_seconds = settings.lease_seconds
         self._options = stored_options
         self._registry = registry
-        # News is read while the next census is still under way.
-        self._census = SharedLook(lambda: take_census(database), rest_seconds=2.0, rest_factor=19.0)
-        self._now = SharedLook(self._look)
+        # CountDelta is read while the next census is still under way.
+        self._census = SingleFlight(
+            lambda: take_census(database), rest_seconds=2.0, rest_factor=19.0
+        )
+        self._now = SingleFlight(self._look)
         self._lock = threading.Lock()
-        self._throughputs: dict[int, SharedLook[tuple[Stretch, ...]]] = {}
+        self._throughputs: dict[int, SingleFlight[tuple[HourlyThroughput, ...]]] = {}
         self._hours: dict[datetime, _ReadHour] = {}
 
     def now(self) -> QueueNow:
         """As of a second ago, or longer where the queue is so large that a look takes long."""
         return self._now.get()
 
-    def throughput(self, hours: int) -> tuple[Stretch, ...]:
+    def throughput(self, hours: int) -> tuple[HourlyThroughput, ...]:
         """So many hours by the clock, oldest first; the last one is not over yet."""
         with self._lock:
             look = self._throughputs.get(hours)
             if look is None:
-                look = SharedLook(lambda: self._read_hours(hours), rest_seconds=5.0)
+                look = SingleFlight(lambda: self._read_hours(hours), rest_seconds=5.0)
                 self._throughputs[hours] = look
         return look.get()
 
@@ -115,7 +124,7 @@ class QueueWatch:
             rate=rate,
             eta_seconds=eta_seconds(counts, rate),
             nodes=self._node_counts(),
-            workers_alive=sum(member.is_alive for member in Fleet(self._db).members()),
+            workers_alive=sum(member.is_alive for member in MongoRoster(self._db).members()),
             errors_last_hour=census.with_errors,
             uploads_open=UploadLog(self._db).count_open(),
         )
@@ -126,29 +135,29 @@ class QueueWatch:
         states = Counter(node.state(look.at, offline_seconds) for node in look.nodes.values())
         return NodeCounts(states["online"], states["busy"], states["offline"])
 
-    def _read_hours(self, hours: int) -> tuple[Stretch, ...]:
+    def _read_hours(self, hours: int) -> tuple[HourlyThroughput, ...]:
         now = self._db.server_time()
         return tuple(self._hour(begin, now) for begin in hours_until(now, hours))
 
-    def _hour(self, begin: datetime, now: datetime) -> Stretch:
+    def _hour(self, begin: datetime, now: datetime) -> HourlyThroughput:
         """An hour that is over hardly ever changes."""
         known = self._hours.get(begin)
         if known is None or time.monotonic() >= known.due_at:
             is_over = now - begin > timedelta(hours=1) + _LATE
             due_at = time.monotonic() + (_SETTLED_SECONDS if is_over else 0.0)
-            known = self._hours[begin] = _ReadHour(stretch(self._db, begin), due_at)
-        return known.stretch
+            known = self._hours[begin] = _ReadHour(hourly_throughput(self._db, begin), due_at)
+        return known.hourly_throughput
 
 
 @dataclass(frozen=True, slots=True)
 class _ReadHour:
     """`due_at`, on time.monotonic(), it is read again."""
 
-    stretch: Stretch
+    hourly_throughput: HourlyThroughput
     due_at: float
 
 
-def counts_of(census: Census, news: News) -> StateCounts:
+def counts_of(census: FullCount, news: CountDelta) -> StateCounts:
     """What is neither done, nor failed, nor in work, is pending, new chunks included."""
     chunks = census.chunks + news.documents - census.documents
     transcribed = census.transcribed + news.transcribed

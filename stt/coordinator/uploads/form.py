@@ -22,7 +22,7 @@ from stt.coordinator.uploads.multipart import (
     FileEnds,
     MultipartStream,
 )
-from stt.coordinator.uploads.processor import BROKE_OFF, Incoming, Intake
+from stt.coordinator.uploads.processor import BROKE_OFF, IncomingFile, UploadProcessor
 from stt.store.ingest import IngestOptions
 
 MAX_FILES = 100
@@ -37,25 +37,27 @@ _MAX_PRIORITY = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class UploadLimits:
     """What the coordinator's options say of uploads."""
 
     max_bytes: int
     defaults: IngestOptions
 
 
-class Reception:
+class UploadFormReader:
     """Reads one form. Raises BadRequest, TooLarge, Stalled, OutOfSpace, Gone, Unprocessable for a
     wish that is none, ConfigError for one that cannot be, and DatabaseUnavailable."""
 
-    def __init__(self, intake: Intake, bounds: Bounds, wishes: Mapping[str, str | None]) -> None:
+    def __init__(
+        self, intake: UploadProcessor, bounds: UploadLimits, wishes: Mapping[str, str | None]
+    ) -> None:
         self.uploads: list[UploadRecord] = []
         """Those that have arrived."""
         self._intake = intake
         self._bounds = bounds
         self._wishes = {name: value for name, value in wishes.items() if value}
         self._options = self._wished()
-        self._incoming: Incoming | None = None
+        self._incoming: IncomingFile | None = None
         self._files = 0
         self._buffer = bytearray()
         self._announced_bytes = 0

@@ -47,7 +47,7 @@ class _Stopped(Exception):
     """The coordinator ends; the upload is taken up again by the next one."""
 
 
-class Intake:
+class UploadProcessor:
     """Receives uploads and has them cut. Safe between threads; `start()` and `stop()` it once.
 
     Raises ConfigError if the folder cannot be written to.
@@ -96,7 +96,7 @@ class Intake:
 
     def receive(
         self, filename: str, expected_bytes: int, max_bytes: int, options: IngestOptions
-    ) -> "Incoming":
+    ) -> "IncomingFile":
         """Begins an upload of about so many bytes. Raises OutOfSpace, DatabaseUnavailable."""
         self.check_room(min(expected_bytes, max_bytes))
         with self.spool.translated():
@@ -114,7 +114,7 @@ class Intake:
         except BaseException:
             file.remove()
             raise
-        return Incoming(self, file, name, max_bytes)
+        return IncomingFile(self, file, name, max_bytes)
 
     def arrived(self) -> None:
         """There is something to cut."""
@@ -232,14 +232,16 @@ class Intake:
                     self.log.forget(upload_id)
 
 
-class Incoming:
+class IncomingFile:
     """A file on its way in; one call at a time. It ends with `finish` or with `break_off`.
 
     Every method raises OutOfSpace, TooLarge, Gone if a person cancelled it, and `finish`
     DatabaseUnavailable too.
     """
 
-    def __init__(self, intake: Intake, file: SpoolFile, filename: str, max_bytes: int) -> None:
+    def __init__(
+        self, intake: UploadProcessor, file: SpoolFile, filename: str, max_bytes: int
+    ) -> None:
         self.id = file.id
         self._intake = intake
         self._file = file

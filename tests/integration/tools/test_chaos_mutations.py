@@ -17,7 +17,7 @@ from stt.domain.queue import WorkerReport
 from stt.errors import ClaimLost, DatabaseUnavailable
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from stt.store.workers import Fleet
+from stt.store.workers import MongoRoster
 from stt.worker.heartbeat import Heartbeat
 from stt.worker.outage import Outage
 from tests.support.chaos_recording import Recording
@@ -87,7 +87,7 @@ def a_call_takes_longer_than_a_lease(stage: Stage) -> None:
         stage.recording.worker("alice") as (alice, seen),
         stage.recording.worker("bob") as (bob, _),
     ):
-        fleet = Fleet(seen)
+        fleet = MongoRoster(seen)
         report = WorkerReport("host", 1, "0", "http://one", "working", 1, (), {})
         claim = alice.claim(stage.chunk)
         assert claim is not None

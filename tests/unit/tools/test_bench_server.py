@@ -14,7 +14,7 @@ from tools.bench_lab.contestants import ModelAt, Result, Scenario, Task
 from tools.bench_lab.random_model import Size, spoken_tokens, write_model
 from tools.bench_lab.report import Comparison
 from tools.bench_lab.windows import ready_windows
-from whisper_server.catalogue import DEMO_FOLDER
+from whisper_server.model_names import DEMO_FOLDER
 
 
 @pytest.mark.parametrize("mels", [80, 128], ids=["base's vocabulary", "large-v3's vocabulary"])

@@ -11,7 +11,7 @@ import numpy as np
 
 from whisper_server.batching import WindowQueue
 from whisper_server.engines.base import Options, WindowInput
-from whisper_server.request_work import QueuedWindow, RequestWork
+from whisper_server.transcription_task import QueuedWindow, TranscriptionTask
 from whisper_server.windows import Span, Window
 
 SAMPLES = np.zeros(1, np.float32)
@@ -24,7 +24,7 @@ class Caller:
 def windows_of(caller: Caller, count: int, key: Hashable = "key") -> list[QueuedWindow]:
     window = Window(SAMPLES, (Span(0, 1),))
     entry = WindowInput(SAMPLES, 1.0, Options(), 0.0)
-    work = cast(RequestWork, caller)
+    work = cast(TranscriptionTask, caller)
     return [QueuedWindow(work, position, window, entry, key) for position in range(count)]
 
 

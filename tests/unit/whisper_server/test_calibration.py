@@ -19,9 +19,9 @@ from whisper_server.calibration import (
     remember,
     remembered,
 )
-from whisper_server.catalogue import find_model
 from whisper_server.engines.stopwatch import Stopwatch
 from whisper_server.errors import ModelUnavailable, OutOfMemory, StartError
+from whisper_server.model_names import find_model
 from whisper_server.presets import EnginePlan, Machine, Shape
 
 SUBJECT = Subject("/models/mine", "cpu", "int8", 2, "", "4.8.1")

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.whisper_process import demo_model, run_server, running_server, started_server
 from whisper_server.__main__ import _one_thread_for_numpy, main
-from whisper_server.catalogue import DEMO_FOLDER
+from whisper_server.model_names import DEMO_FOLDER
 
 OFFLINE_SECONDS = 20
 COMMIT = "c" * 40

@@ -31,7 +31,7 @@ from whisper_server.errors import (
     RequestTimeout,
     Unavailable,
 )
-from whisper_server.meter import Meter
+from whisper_server.metrics import Metrics
 from whisper_server.quality import LADDER
 from whisper_server.recording import Recording
 from whisper_server.scheduler import Limits, Scheduler
@@ -91,7 +91,7 @@ async def bench(
         engine.go.set()
     bounds = Limits(**({"worker_count": 4, "max_waiting": 8} | limits))
     plan = stand_in_plan(bounds.worker_count, batch_size, streams)
-    scheduler = Scheduler([engine], plan, bounds, Meter(), everything)
+    scheduler = Scheduler([engine], plan, bounds, Metrics(), everything)
     scheduler.start()
     try:
         yield Bench(scheduler, engine)

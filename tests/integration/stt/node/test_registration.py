@@ -10,12 +10,12 @@ import pytest
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected, NodeRemoved, SttError
 from stt.node.credentials import Credentials, CredentialsFile
 from stt.node.handshake import agree_on_name, greet
-from stt.node.instance_lock import Presence
+from stt.node.instance_lock import InstanceLock
 from stt.node.registration import register, standing, unregister
-from stt.node.socket import Channel, Job
+from stt.node.socket import CoordinatorSocket, Job
 from stt.node.whisper_server import WhisperServer
-from stt.remote.client import CoordinatorLink
-from stt.remote.messages import NodeSettings, ReportWire
+from stt.remote.client import CoordinatorClient
+from stt.remote.messages import NodeSettings, ReportMessage
 from stt.settings import Settings
 from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread, running_coordinator
@@ -70,13 +70,13 @@ def test_of_two_names_the_newer_one_stands(
     coordinator: CoordinatorThread, file: CredentialsFile
 ) -> None:
     made = join(coordinator, file)
-    presence = Presence(file.folder)
-    link = CoordinatorLink(made.server_url, made.api_key)
+    presence = InstanceLock(file.folder)
+    link = CoordinatorClient(made.server_url, made.api_key)
 
     def agreed() -> str:
         """As at a node's start; what it is called in its file, at the coordinator, and here."""
         ours = file.load()
-        told = greet(link, ours, ReportWire(worker_id=f"{made.node_id}_1"))
+        told = greet(link, ours, ReportMessage(worker_id=f"{made.node_id}_1"))
         name = agree_on_name(link, ours, file, presence, told).name
         assert (file.load().name, names(coordinator)) == (name, [name])
         return name
@@ -89,7 +89,7 @@ def test_of_two_names_the_newer_one_stands(
     assert agreed() == "renamed here"
     assert agreed() == "renamed here"
     file.save(replace(made, name="x" * 101))
-    told = greet(link, file.load(), ReportWire(worker_id=f"{made.node_id}_1"))
+    told = greet(link, file.load(), ReportMessage(worker_id=f"{made.node_id}_1"))
     refused = agree_on_name(link, file.load(), file, presence, told)
     assert (refused.name, names(coordinator)) == ("x" * 101, ["renamed here"])
 
@@ -169,9 +169,9 @@ def test_the_channel_brings_settings_tests_and_the_end(
     coordinator: CoordinatorThread, file: CredentialsFile
 ) -> None:
     made, heard = join(coordinator, file), Heard()
-    link = CoordinatorLink(made.server_url, made.api_key)
+    link = CoordinatorClient(made.server_url, made.api_key)
     heard.work = (Job(("6903ce2e3006e94c81d59b3f",), "talk.mp3", 30.0, 1.5),)
-    channel = Channel(link, made.node_id, made.api_key, heard)
+    channel = CoordinatorSocket(link, made.node_id, made.api_key, heard)
     channel.start()
     path = f"/api/nodes/{made.node_id}"
     try:
@@ -199,8 +199,8 @@ def test_a_channel_of_a_removed_node_says_so_at_once(
 ) -> None:
     made, heard = join(coordinator, file), Heard()
     remove(coordinator, made.node_id)
-    link = CoordinatorLink(made.server_url, made.api_key)
-    channel = Channel(link, made.node_id, made.api_key, heard)
+    link = CoordinatorClient(made.server_url, made.api_key)
+    channel = CoordinatorSocket(link, made.node_id, made.api_key, heard)
     channel.start()
     until(lambda: heard.removals)
     channel.stop()
@@ -212,7 +212,7 @@ def test_where_no_websocket_passes_the_channel_stays_closed_and_says_it_once(
     monkeypatch.setattr("stt.node.socket._SHORTEST_REST_SECONDS", 0.01)
     caplog.set_level("INFO", "stt")
     with ScriptedServer(always()).running() as plain:
-        channel = Channel(CoordinatorLink(plain.url, "key"), "n", "key", Heard())
+        channel = CoordinatorSocket(CoordinatorClient(plain.url, "key"), "n", "key", Heard())
         channel.start()
         until(lambda: "No live channel" in caplog.text)
         time.sleep(0.1)

@@ -19,7 +19,7 @@ import requests
 from bson import ObjectId
 
 from stt.coordinator import reservations as held_back
-from stt.coordinator.store.listing import PendingWatch
+from stt.coordinator.store.listing import PendingMonitor
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Order
 from stt.domain.transcript import Segment, Transcript, Word
@@ -32,8 +32,8 @@ from stt.errors import (
     KeyRejected,
     NodeRemoved,
 )
-from stt.remote.client import CoordinatorLink
-from stt.remote.messages import ChunkWire
+from stt.remote.client import CoordinatorClient
+from stt.remote.messages import ChunkMessage
 from stt.remote.queue import LONG_POLL_SECONDS, RemoteQueue
 from stt.settings import load_settings
 from stt.store import claims
@@ -104,7 +104,7 @@ class Member:
         self.worker = f"{self.id}_1"
         self.session = coordinator.node(self.key)
         self.queue = RemoteQueue(
-            CoordinatorLink(coordinator.url, self.key),
+            CoordinatorClient(coordinator.url, self.key),
             node_settings(self.id, rules),
             self.worker,
             long_poll=long_poll,
@@ -260,7 +260,7 @@ class TestWaiting:
         with impostor(
             lambda path: (504, "") if "wait=" in path else (200, '{"chunks": [], "is_last": true}')
         ) as (url, asked):
-            link = CoordinatorLink(url, "key")
+            link = CoordinatorClient(url, "key")
             queue = RemoteQueue(link, node_settings("mac", rules), "mac_1", long_poll=True)
             for _ in range(5):
                 assert queue.page(10, Order()).is_last
@@ -296,7 +296,7 @@ class TestWork:
     def test_those_who_wait_find_a_database_that_is_away_together(self) -> None:
         url = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300&directConnection=true"
         with Database(url, "gone") as gone, ThreadPoolExecutor(20) as pool:
-            watch = PendingWatch(gone)
+            watch = PendingMonitor(gone)
             began = time.monotonic()
             errors = [one.exception() for one in [pool.submit(watch.is_any) for _ in range(20)]]
         assert {type(error) for error in errors} == {DatabaseUnavailable}
@@ -395,7 +395,7 @@ class TestRefusals:
     def test_a_wrong_key_ends_the_worker_and_says_so(
         self, coordinator: CoordinatorThread, rules: ClaimRules
     ) -> None:
-        link = CoordinatorLink(coordinator.url, "wrong")
+        link = CoordinatorClient(coordinator.url, "wrong")
         with pytest.raises(KeyRejected, match="refuses the key"):
             RemoteQueue(link, node_settings("mac", rules), "mac_1", long_poll=False).page(
                 1, Order()
@@ -427,7 +427,7 @@ class TestRefusals:
         self, rules: ClaimRules, status: int, body: str, error: type[Exception]
     ) -> None:
         with impostor(lambda _: (status, body)) as (url, _):
-            link = CoordinatorLink(url, "key")
+            link = CoordinatorClient(url, "key")
             queue = RemoteQueue(link, node_settings("mac", rules), "mac_1", long_poll=False)
             with pytest.raises(error):
                 queue.page(10, Order())
@@ -438,7 +438,7 @@ class TestRefusals:
     ) -> None:
         answers = iter([(200, '{"pending": 0}'), (status, "<html>The tunnel is offline</html>")])
         with impostor(lambda _: next(answers)) as (url, _):
-            link = CoordinatorLink(url, "key")
+            link = CoordinatorClient(url, "key")
             queue = RemoteQueue(link, node_settings("mac", rules), "mac_1", long_poll=False)
             assert queue.count_pending(Order()) == 0
             with pytest.raises(DatabaseUnavailable):
@@ -449,10 +449,10 @@ class TestRefusals:
         wanted = Chunk(ObjectId(), None, 0)
         answer = {
             "worker_id": "mac_1", "claim_id": str(ObjectId()), "lease_seconds": 60, "options": {},
-            "tasks": [{"chunk": ChunkWire.of(wanted).model_dump(mode="json"), "audio": path}],
+            "tasks": [{"chunk": ChunkMessage.of(wanted).model_dump(mode="json"), "audio": path}],
         }  # fmt: skip
         with impostor(lambda _: (200, json.dumps(answer))) as (url, asked):
-            link = CoordinatorLink(url, "key")
+            link = CoordinatorClient(url, "key")
             queue = RemoteQueue(link, node_settings("mac", rules), "mac_1", long_poll=False)
             with pytest.raises(DatabaseUnavailable, match="cannot be read"):
                 queue.claim(wanted)
@@ -474,7 +474,7 @@ class TestRefusals:
     def test_a_coordinator_that_is_not_there_is_a_database_that_is_away(
         self, rules: ClaimRules
     ) -> None:
-        link = CoordinatorLink(f"http://127.0.0.1:{free_port()}", "key")
+        link = CoordinatorClient(f"http://127.0.0.1:{free_port()}", "key")
         queue = RemoteQueue(link, node_settings("mac", rules), "mac_1", long_poll=False)
         with pytest.raises(DatabaseUnavailable, match="does not answer"):
             queue.count_pending(Order())

@@ -19,7 +19,7 @@ from stt.domain.chunk import Recording
 from stt.errors import NotFound
 from stt.store.database import Database
 from stt.store.search import Hit, HitPage, Search, SearchTooSlow
-from stt.store.search_query import BadQuery, Words
+from stt.store.search_query import BadQuery, SearchQuery
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
 from tests.support.queue_builder import START, add_recording
 
@@ -72,7 +72,7 @@ def say(database: Database, recording_id: Any, index: int, *texts: str, **fields
 
 
 def search(database: Database, query: str, limit: int = 100, **options: Any) -> HitPage:
-    return Search(database).find(Words(query), limit=limit, **options)
+    return Search(database).find(SearchQuery(query), limit=limit, **options)
 
 
 def texts(page: HitPage) -> list[str]:
@@ -279,7 +279,7 @@ def test_a_terminal_shows_the_words_marked_and_each_recording_once() -> None:
     hits = [Hit("1", "[red]a.mp3", ObjectId(), at, at, "one Word, wordy word") for at in (5.0, 9.0)]
     terminal = Console(file=io.StringIO(), force_terminal=True, width=100, color_system="standard")
     with terminal.capture() as capture:
-        terminal.print(hits_screen(hits, Words("word").pattern))
+        terminal.print(hits_screen(hits, SearchQuery("word").pattern))
     shown = capture.get()
     assert shown.count("[red]a.mp3") == 1
     assert "one \x1b[1;33mWord\x1b[0m, wordy \x1b[1;33mword\x1b[0m" in shown

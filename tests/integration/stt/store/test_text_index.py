@@ -11,7 +11,7 @@ from bson import ObjectId
 from stt.errors import DatabaseUnavailable
 from stt.store.database import Database
 from stt.store.search import HitPage, Search
-from stt.store.search_query import Words
+from stt.store.search_query import SearchQuery
 from tests.support.scripted_member import ScriptedMember
 
 
@@ -33,7 +33,7 @@ def search(member: ScriptedMember) -> Iterator[Search]:
 
 def begun(search: Search, query: str, **options: Any) -> Callable[[], HitPage]:
     """Searches beside the test; returns how to await it."""
-    found: Callable[[], HitPage] = mockupdb.go(search.find, Words(query), limit=5, **options)
+    found: Callable[[], HitPage] = mockupdb.go(search.find, SearchQuery(query), limit=5, **options)
     return found
 
 

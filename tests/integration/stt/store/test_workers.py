@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from stt.domain.queue import WorkerReport
 from stt.store.database import Database
-from stt.store.workers import ALIVE_SECONDS, Fleet
+from stt.store.workers import ALIVE_SECONDS, MongoRoster
 from tests.support.queue_builder import add_chunks
 
 REPORT = WorkerReport(
@@ -20,7 +20,7 @@ def silence(database: Database, worker: str, seconds: float) -> None:
 
 
 def test_a_report_comes_back_as_it_was_given(database: Database) -> None:
-    fleet = Fleet(database)
+    fleet = MongoRoster(database)
     fleet.report("box_1", REPORT)
     [member] = fleet.members()
     assert (member.id, member.report, member.is_alive) == ("box_1", REPORT, True)
@@ -28,7 +28,7 @@ def test_a_report_comes_back_as_it_was_given(database: Database) -> None:
 
 
 def test_a_later_report_replaces_the_earlier_one(database: Database) -> None:
-    fleet = Fleet(database)
+    fleet = MongoRoster(database)
     fleet.report("box_1", REPORT)
     fleet.report("box_1", replace(REPORT, state="draining", chunks=()))
     [member] = fleet.members()
@@ -36,7 +36,7 @@ def test_a_later_report_replaces_the_earlier_one(database: Database) -> None:
 
 
 def test_a_worker_that_fell_silent_is_not_alive(database: Database) -> None:
-    fleet = Fleet(database)
+    fleet = MongoRoster(database)
     fleet.report("box_1", REPORT)
     silence(database, "box_1", ALIVE_SECONDS + 5)
     [member] = fleet.members()
@@ -44,14 +44,14 @@ def test_a_worker_that_fell_silent_is_not_alive(database: Database) -> None:
 
 
 def test_a_worker_that_said_goodbye_is_not_alive(database: Database) -> None:
-    fleet = Fleet(database)
+    fleet = MongoRoster(database)
     fleet.report("box_1", replace(REPORT, state="stopped"))
     [member] = fleet.members()
     assert not member.is_alive
 
 
 def test_only_the_slots_of_the_living_count_and_there_is_always_one(database: Database) -> None:
-    fleet = Fleet(database)
+    fleet = MongoRoster(database)
     assert fleet.slots_alive() == 1
     fleet.report("box_1", REPORT)
     fleet.report("box_2", replace(REPORT, slots=2))
@@ -62,7 +62,7 @@ def test_only_the_slots_of_the_living_count_and_there_is_always_one(database: Da
 
 
 def test_the_last_one_heard_of_comes_first(database: Database) -> None:
-    fleet = Fleet(database)
+    fleet = MongoRoster(database)
     for worker, seconds in (("box_1", 40), ("box_2", 20), ("box_3", 60)):
         fleet.report(worker, REPORT)
         silence(database, worker, seconds)
@@ -71,12 +71,12 @@ def test_the_last_one_heard_of_comes_first(database: Database) -> None:
 
 def test_a_document_of_another_program_does_not_break_the_list(database: Database) -> None:
     database.workers.insert_one({"_id": "old_worker"})
-    [member] = Fleet(database).members()
+    [member] = MongoRoster(database).members()
     assert (member.id, member.is_alive) == ("old_worker", False)
 
 
 def test_a_node_that_is_gone_takes_its_workers_with_it_and_no_others(database: Database) -> None:
-    fleet = Fleet(database)
+    fleet = MongoRoster(database)
     for worker in ("box-12ab_1", "box-12ab_2", "box-12ab-3c4d_1", "box-12abx_1"):
         fleet.report(worker, REPORT)
     fleet.forget("box-12ab", except_worker="box-12ab_2")
@@ -89,4 +89,4 @@ def test_a_node_that_is_gone_takes_its_workers_with_it_and_no_others(database: D
 def test_who_holds_what_is_known_for_what_is_in_work(database: Database) -> None:
     ids = add_chunks(database, 3)
     database.chunks.update_one({"_id": ids[1]}, {"$set": {"processing_by": "box_1"}})
-    assert Fleet(database).holders() == {str(ids[1]): "box_1"}
+    assert MongoRoster(database).holders() == {str(ids[1]): "box_1"}

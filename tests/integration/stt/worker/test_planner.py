@@ -11,7 +11,7 @@ from stt.domain.transcript import Transcript
 from stt.errors import DatabaseUnavailable
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from stt.store.workers import Fleet
+from stt.store.workers import MongoRoster
 from stt.worker.planner import Planner, PlanRules, Wait
 from stt.worker.stop_conditions import StopConditions, StopRules
 from tests.support.queue_builder import add_chunks
@@ -26,7 +26,7 @@ def planner(
     conditions: StopConditions | None = None,
 ) -> Planner:
     rules = PlanRules(Order(), limit, page_size, sequence_seconds=300)
-    return Planner(claims, Fleet(database), rules, conditions or StopConditions(StopRules()))
+    return Planner(claims, MongoRoster(database), rules, conditions or StopConditions(StopRules()))
 
 
 def reason(conditions: StopConditions) -> str | None:
@@ -105,7 +105,7 @@ def test_a_big_fleet_gets_fair_shares(database: Database, alice: MongoClaims) ->
     add_chunks(database, 12)
     for number in range(3):
         report = WorkerReport("host", number, "1", "http://s", "working", 2, (), {})
-        Fleet(database).report(f"host_{number}", report)
+        MongoRoster(database).report(f"host_{number}", report)
     assert dealt(planner(database, alice)) == [[n, n + 1] for n in range(0, 12, 2)]
 
 

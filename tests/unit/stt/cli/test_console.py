@@ -17,7 +17,7 @@ from stt.cli.console import Progress, live_progress, recording_progress, setup_l
 from stt.cli.formatting import clock, local_time, span
 from stt.domain.queue import WorkerReport
 from stt.store.status import FailedChunk, QueueStatus, Rate, RecordingProgress, StateCounts
-from stt.store.workers import FleetMember
+from stt.store.workers import WorkerStatus
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 IDLE = Rate(600.0, 0, 0.0, 0.0)
@@ -202,7 +202,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, columns: int, progress: Progress) -> 
     return re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "\r", terminal.getvalue()).strip().rpartition("\r")[2]
 
 
-def shown(status: QueueStatus, *members: FleetMember) -> str:
+def shown(status: QueueStatus, *members: WorkerStatus) -> str:
     console = Console(width=200, color_system=None)
     with console.capture() as capture:
         console.print(render.status_screen(status, members, "stt at mongodb://db"))
@@ -217,7 +217,7 @@ def status(counts: StateCounts, **fields: object) -> QueueStatus:
     return QueueStatus(**(values | fields))  # type: ignore[arg-type]
 
 
-ALIVE = FleetMember("box_1", WorkerReport("box", 1, "0", "http://g", "working", 4, (), {}), 3.0)
+ALIVE = WorkerStatus("box_1", WorkerReport("box", 1, "0", "http://g", "working", 4, (), {}), 3.0)
 
 
 class TestStatusScreen:
@@ -278,7 +278,7 @@ class TestStatusScreen:
 
 
 def test_a_worker_that_fell_silent_is_shown_as_gone() -> None:
-    silent = FleetMember("box_2", ALIVE.report, 4000.0)
+    silent = WorkerStatus("box_2", ALIVE.report, 4000.0)
     console = Console(width=200, color_system=None)
     with console.capture() as capture:
         console.print(render.workers_table([ALIVE, silent]))

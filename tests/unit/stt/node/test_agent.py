@@ -4,9 +4,9 @@ from pathlib import Path
 from unittest.mock import Mock
 
 from stt.errors import NodeRemoved
-from stt.node.agent import Node
+from stt.node.agent import NodeAgent
 from stt.node.credentials import Credentials, CredentialsFile
-from stt.node.instance_lock import Presence
+from stt.node.instance_lock import InstanceLock
 from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
 from stt.worker.worker import Worker
@@ -14,7 +14,7 @@ from stt.worker.worker import Worker
 
 def test_a_removal_that_only_a_heartbeat_has_heard_of_stops_the_worker(tmp_path: Path) -> None:
     credentials = Credentials("http://127.0.0.1:1", "mac-1f2e", "key", "mac")
-    node = Node(credentials, CredentialsFile(tmp_path), Settings(), Presence(tmp_path))
+    node = NodeAgent(credentials, CredentialsFile(tmp_path), Settings(), InstanceLock(tmp_path))
     node._remote = Mock(RemoteQueue, rejection=NodeRemoved("removed"))
     worker = Mock(Worker)
     node._correct(worker)

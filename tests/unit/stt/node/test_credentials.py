@@ -14,7 +14,7 @@ from stt.node.credentials import (
     checked_url,
     goes_unprotected,
 )
-from stt.node.instance_lock import Presence, Traces
+from stt.node.instance_lock import InstanceInfo, InstanceLock
 from stt.settings import Settings
 
 MINE = Credentials("https://stt.example.org", "m4-3fa2", "a-key", "M4 MacBook Pro – grün")
@@ -119,23 +119,23 @@ def test_a_name_that_no_coordinator_takes_is_refused(name: str) -> None:
 
 
 def test_one_machine_has_one_node(tmp_path: Path) -> None:
-    first, second = Presence(tmp_path), Presence(tmp_path)
+    first, second = InstanceLock(tmp_path), InstanceLock(tmp_path)
     assert not second.is_taken()
     with first.taken():
         first.tell(page_url="http://127.0.0.1:8001", known_name="M4")
         assert second.is_taken()
-        assert second.traces() == Traces(os.getpid(), "http://127.0.0.1:8001", "M4")
+        assert second.traces() == InstanceInfo(os.getpid(), "http://127.0.0.1:8001", "M4")
         with pytest.raises(ConfigError, match=f"process {os.getpid()}"), second.taken():
             pytest.fail("there were two")
     assert not second.is_taken()
     with second.taken():  # a name that both agreed on outlives a process, its page does not
-        assert second.traces() == Traces(os.getpid(), None, "M4")
+        assert second.traces() == InstanceInfo(os.getpid(), None, "M4")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"pid": "x", "page_url": 3}'])
 def test_broken_traces_are_no_traces(tmp_path: Path, text: str) -> None:
     (tmp_path / "node.state.json").write_text(text)
-    assert Presence(tmp_path).traces() == Traces()
+    assert InstanceLock(tmp_path).traces() == InstanceInfo()
 
 
 def test_a_node_stays_unless_it_was_told_when_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stt.node.run_totals import Tally
+from stt.node.run_totals import RunTotals
 from stt.settings import Settings
 from stt.worker.stats import Stats
 
@@ -14,7 +14,7 @@ def ended(**counts: int) -> Stats:
 
 
 def test_a_limit_holds_for_all_workers_of_a_run_together() -> None:
-    tally = Tally(Settings(limit=5))
+    tally = RunTotals(Settings(limit=5))
     tally.add(ended(transcribed=2, skipped=9))
     tally.add(ended(error=1))
     rest = tally.rest()
@@ -27,7 +27,7 @@ def test_a_limit_holds_for_all_workers_of_a_run_together() -> None:
 def test_time_runs_through_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
     monkeypatch.setattr("stt.node.run_totals.time.monotonic", lambda: now)
-    tally = Tally(Settings(max_minutes=2))
+    tally = RunTotals(Settings(max_minutes=2))
     now += 90
     rest = tally.rest()
     assert rest is not None
@@ -37,7 +37,7 @@ def test_time_runs_through_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_worker_that_is_at_it_counts_and_is_not_counted_twice() -> None:
-    tally, current = Tally(Settings()), ended(transcribed=3)
+    tally, current = RunTotals(Settings()), ended(transcribed=3)
     assert tally.counts(current)["transcribed"] == 3
     tally.add(current)
     assert tally.counts()["transcribed"] == 3

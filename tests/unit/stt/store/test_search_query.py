@@ -2,7 +2,7 @@
 
 import pytest
 
-from stt.store.search_query import LONGEST_QUERY, BadQuery, Words
+from stt.store.search_query import LONGEST_QUERY, BadQuery, SearchQuery
 
 
 @pytest.mark.parametrize(
@@ -25,22 +25,22 @@ from stt.store.search_query import LONGEST_QUERY, BadQuery, Words
 def test_words_stand_between_spaces_without_the_signs_around_them(
     query: str, words: tuple[str, ...]
 ) -> None:
-    assert Words(query).words == words
+    assert SearchQuery(query).words == words
 
 
 @pytest.mark.parametrize("query", ["", "   ", "*", "?! — …", '""', "\x00", "\ud800"])
 def test_a_query_without_a_word_is_refused(query: str) -> None:
     with pytest.raises(BadQuery, match="no word"):
-        Words(query)
+        SearchQuery(query)
 
 
 def test_a_query_has_its_bounds() -> None:
-    assert len(Words(" ".join("abcdefghij")).words) == 10
+    assert len(SearchQuery(" ".join("abcdefghij")).words) == 10
     with pytest.raises(BadQuery, match="at most 10"):
-        Words(" ".join("abcdefghijk"))
-    assert Words("x" * LONGEST_QUERY).words
+        SearchQuery(" ".join("abcdefghijk"))
+    assert SearchQuery("x" * LONGEST_QUERY).words
     with pytest.raises(BadQuery, match="at most 200"):
-        Words("x" * (LONGEST_QUERY + 1))
+        SearchQuery("x" * (LONGEST_QUERY + 1))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_query_has_its_bounds() -> None:
     ],
 )
 def test_a_word_is_found_whole_and_in_any_case(query: str, text: str) -> None:
-    assert Words(query).segments_in([text]) == [0]
+    assert SearchQuery(query).segments_in([text]) == [0]
 
 
 @pytest.mark.parametrize(
@@ -70,16 +70,16 @@ def test_a_word_is_found_whole_and_in_any_case(query: str, text: str) -> None:
     ],
 )
 def test_a_part_of_a_word_or_another_letter_is_not_it(query: str, text: str) -> None:
-    assert Words(query).segments_in([text]) == []
+    assert SearchQuery(query).segments_in([text]) == []
 
 
 def test_segments_have_one_word_each_if_together_they_have_all() -> None:
-    words = Words("coffee budget")
+    words = SearchQuery("coffee budget")
     assert words.segments_in(["a budget", "nothing", "for coffee", "coffee"]) == [0, 2, 3]
     assert words.segments_in(["a budget", "nothing"]) == []
 
 
 def test_what_a_text_index_knows_are_whole_words_with_spaces_between() -> None:
-    assert Words("coffee budget").are_indexed
-    assert not Words("coff*").are_indexed
-    assert not Words("coffee 会議").are_indexed
+    assert SearchQuery("coffee budget").are_indexed
+    assert not SearchQuery("coff*").are_indexed
+    assert not SearchQuery("coffee 会議").are_indexed

@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stt.domain.transcript import Segment
-from stt.transcripts.formats import WRITERS, Gap, Heading, Passage
+from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
 
-DONE = Heading("6903ce2e", "talk.mp3", 2, completed_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-PARTIAL = Heading("6903ce2e", "talk.mp3", 9, missing_chunks=(1, 4, 5, 6))
+DONE = TranscriptHeader(
+    "6903ce2e", "talk.mp3", 2, completed_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+)
+PARTIAL = TranscriptHeader("6903ce2e", "talk.mp3", 9, missing_chunks=(1, 4, 5, 6))
 HELLO = Segment(0.0, 1.5, "hello world")
 
 
-def written(format_name: str, *passages: Passage, heading: Heading = DONE) -> str:
+def written(format_name: str, *passages: Cue, heading: TranscriptHeader = DONE) -> str:
     return "".join(WRITERS[format_name](heading, lambda: iter(passages)))
 
 
@@ -34,7 +36,7 @@ class TestText:
         )
 
     def test_a_recording_that_still_grows_is_partial(self) -> None:
-        heading = Heading("id", "talk.mp3", 2, is_growing=True)
+        heading = TranscriptHeader("id", "talk.mp3", 2, is_growing=True)
         assert written("txt", heading=heading).startswith("[Partial transcript: the recording is")
 
 
@@ -153,7 +155,7 @@ def cue_times(text: str) -> list[tuple[float, float]]:
 @given(ODD_PASSAGES)
 @pytest.mark.parametrize("format_name", ["srt", "vtt"])
 def test_cues_never_end_before_they_start_nor_start_before_the_last(
-    format_name: str, passages: list[Passage]
+    format_name: str, passages: list[Cue]
 ) -> None:
     times = cue_times(written(format_name, *passages, heading=PARTIAL))
     assert all(0 <= start < end for start, end in times)
@@ -163,7 +165,7 @@ def test_cues_never_end_before_they_start_nor_start_before_the_last(
 @settings(deadline=None, max_examples=60)
 @given(ODD_PASSAGES)
 def test_every_cue_of_an_srt_is_a_number_a_time_and_lines_without_blanks(
-    passages: list[Passage],
+    passages: list[Cue],
 ) -> None:
     cues = written("srt", *passages).split("\n\n")[:-1]
     assert [cue.partition("\n")[0] for cue in cues] == [str(n + 1) for n in range(len(cues))]
@@ -172,13 +174,13 @@ def test_every_cue_of_an_srt_is_a_number_a_time_and_lines_without_blanks(
 
 @settings(deadline=None, max_examples=60)
 @given(ODD_PASSAGES)
-def test_json_is_valid_and_both_passes_agree(passages: list[Passage]) -> None:
+def test_json_is_valid_and_both_passes_agree(passages: list[Cue]) -> None:
     found = json.loads(written("json", *passages))
     assert found["full_text"] == " ".join(segment["text"] for segment in found["segments"])
 
 
 @settings(deadline=None, max_examples=60)
 @given(ODD_PASSAGES)
-def test_a_tsv_row_has_three_columns(passages: list[Passage]) -> None:
+def test_a_tsv_row_has_three_columns(passages: list[Cue]) -> None:
     rows = written("tsv", *passages).split("\n")[:-1]
     assert all(row.count("\t") == 2 for row in rows)

@@ -14,7 +14,7 @@ import pytest
 from tests.support.mlx_model import mlx_demo_model
 from tests.support.paths import ROOT
 from tools.demo_model.ct2_weights import NotCTranslate2, Weights, read_weights
-from whisper_server.catalogue import DEMO_FOLDER
+from whisper_server.model_names import DEMO_FOLDER
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ import pytest
 from tests.support.paths import SAMPLES
 from tests.support.speech import speak
 from tests.support.whisper_process import demo_model
-from whisper_server.catalogue import Model, find_model
 from whisper_server.engines.base import SAMPLE_RATE, Options, Samples, WindowInput, WindowResult
 from whisper_server.engines.faster_whisper import FasterWhisperEngine
 from whisper_server.engines.silero import find_speech
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable, OutOfMemory
+from whisper_server.model_names import Model, find_model
 from whisper_server.presets import EnginePlan, Shape
 from whisper_server.recording import Recording
 from whisper_server.windows import Window, cut_into_windows

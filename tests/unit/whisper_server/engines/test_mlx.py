@@ -16,11 +16,11 @@ import pytest
 from tests.support.mlx_model import mlx_demo_model
 from tests.support.speech import speak
 from whisper_server.audio import decoded
-from whisper_server.catalogue import DEMO, SIZES, Model, find_model
 from whisper_server.engines.base import Options, Samples, WindowInput, WindowResult
 from whisper_server.engines.mlx import MlxEngine, fetch, hub_name
 from whisper_server.engines.segments import Split, split_at_stamps
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable, OutOfMemory
+from whisper_server.model_names import DEMO, SIZES, Model, find_model
 from whisper_server.presets import EnginePlan, Shape
 
 PLAN = EnginePlan(DEMO, "mlx", "cpu", "float32", Shape(1, 1, 8, "test"), (0,), 4)

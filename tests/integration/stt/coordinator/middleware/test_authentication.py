@@ -12,7 +12,7 @@ from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from stt.coordinator.store.sessions import Access, sha256
+from stt.coordinator.store.sessions import Sessions, sha256
 from stt.store.database import Database
 from tests.support.coordinator_app import (
     PEOPLES_KEY,
@@ -158,7 +158,7 @@ def test_wrong_logins_slow_down_even_the_right_key(coordinator: CoordinatorThrea
 
 
 def test_the_wait_doubles_up_to_a_minute(database: Database) -> None:
-    access, waits = Access(database), []
+    access, waits = Sessions(database), []
     for _ in range(14):
         waits.append(round(access.refuse("key", "10.0.0.1")))
         database.refusals.update_many({}, {"$set": {"at": datetime.now(UTC) - timedelta(hours=1)}})
@@ -168,14 +168,14 @@ def test_the_wait_doubles_up_to_a_minute(database: Database) -> None:
 
 
 def test_a_try_at_a_shut_door_is_not_counted(database: Database) -> None:
-    access = Access(database)
+    access = Sessions(database)
     for _ in range(20):
         access.refuse("join", "10.0.0.1")
     assert 0 < access.seconds_shut("join", "10.0.0.1") <= 1
 
 
 def test_one_address_slows_no_other_and_one_door_no_other(database: Database) -> None:
-    access = Access(database)
+    access = Sessions(database)
     for _ in range(5):
         access.refuse("key", "2001:db8::1")
     assert access.seconds_shut("key", "2001:db8::ffff") > 0  # the same network of one customer
@@ -218,7 +218,7 @@ def test_a_node_that_was_removed_is_told_so(coordinator: CoordinatorThread) -> N
 
 
 def test_a_made_key_is_stored_as_its_hash_and_made_once(database: Database, tmp_path: Path) -> None:
-    access = Access(database)
+    access = Sessions(database)
     key = access.make_key()
     assert key is not None
     assert access.make_key() is None
@@ -231,7 +231,7 @@ def test_a_made_key_is_stored_as_its_hash_and_made_once(database: Database, tmp_
 
 
 def test_a_new_key_ends_the_old_one_and_every_session(database: Database) -> None:
-    access = Access(database)
+    access = Sessions(database)
     old = access.make_key()
     assert old is not None
     token = access.begin_session(sha256(old))

@@ -11,12 +11,12 @@ import pymongo
 import pytest
 from bson import ObjectId
 
-from stt.coordinator.store.single_flight import SharedLook
+from stt.coordinator.store.single_flight import SingleFlight
 from stt.coordinator.store.status import hours_until
 from stt.domain.queue import WorkerReport
 from stt.errors import DatabaseUnavailable
 from stt.store.database import Database
-from stt.store.workers import Fleet
+from stt.store.workers import MongoRoster
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
 from tests.support.queue_builder import add_chunks, add_recording, document
 
@@ -117,8 +117,8 @@ class TestStatus:
     ) -> None:
         node_id, key = coordinator.join("Laptop")
         report = WorkerReport("box", 1, "1", "http://s", "working", 2, (), {"transcribed": 3})
-        Fleet(queue).report("box_1", report)
-        Fleet(queue).report(f"{node_id}_7", report)
+        MongoRoster(queue).report("box_1", report)
+        MongoRoster(queue).report(f"{node_id}_7", report)
         status = seen(coordinator, person)
         assert status["workers_alive"] == 2
         assert sum(status["nodes"].values()) == 1
@@ -317,7 +317,7 @@ class TestSharedLook:
             time.sleep(0.1)
             return len(searches)
 
-        look = SharedLook(find)
+        look = SingleFlight(find)
         found: list[int] = []
         threads = [threading.Thread(target=lambda: found.append(look.get())) for _ in range(20)]
         for thread in threads:
@@ -335,7 +335,7 @@ class TestSharedLook:
             may_end.wait(10)
             return next(values)
 
-        look = SharedLook(find)
+        look = SingleFlight(find)
         assert look.get() == 0
         may_end.clear()
         look.outdate()
@@ -352,7 +352,7 @@ class TestSharedLook:
             time.sleep(0.05)
             return value
 
-        look = SharedLook(find)
+        look = SingleFlight(find)
         thread = threading.Thread(target=look.get)
         thread.start()
         found.wait(10)
@@ -370,7 +370,7 @@ class TestSharedLook:
                 raise outcome
             return outcome
 
-        look = SharedLook(find, rest_seconds=0.01)
+        look = SingleFlight(find, rest_seconds=0.01)
         with pytest.raises(DatabaseUnavailable, match="away"):
             look.get()
         time.sleep(0.02)
@@ -384,7 +384,7 @@ class TestSharedLook:
             time.sleep(0.05)
             return len(searches)
 
-        look = SharedLook(find, rest_seconds=0.0, rest_factor=9.0)
+        look = SingleFlight(find, rest_seconds=0.0, rest_factor=9.0)
         deadline = time.monotonic() + 0.7
         while time.monotonic() < deadline:
             look.get()

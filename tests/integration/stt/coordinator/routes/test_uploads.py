@@ -22,7 +22,7 @@ from bson import ObjectId
 from stt.coordinator.store.uploads import UploadLog
 from stt.coordinator.uploads import form as reception
 from stt.coordinator.uploads import processor as intake_module
-from stt.coordinator.uploads.processor import BROKE_OFF, Intake
+from stt.coordinator.uploads.processor import BROKE_OFF, UploadProcessor
 from stt.media.audio import decode
 from stt.store import ingest as ingest_module
 from stt.store.database import Database
@@ -51,8 +51,8 @@ class Site:
     spool: Path
 
     @property
-    def intake(self) -> Intake:
-        found: Intake = self.coordinator.app.state.intake
+    def intake(self) -> UploadProcessor:
+        found: UploadProcessor = self.coordinator.app.state.intake
         return found
 
     def spooled(self) -> list[str]:
@@ -496,7 +496,7 @@ class TestWhatBreaksOff:
             assert upload_of(person, being_cut.id)["state"] == "cutting"
             assert site.spooled() == [being_cut.id]
         finally:
-            site.coordinator.app.state.intake = Intake(site.database, site.spool)
+            site.coordinator.app.state.intake = UploadProcessor(site.database, site.spool)
             site.intake.start()
         assert ended(person, being_cut.id)["state"] == "done"
 
@@ -582,7 +582,7 @@ def test_two_coordinators_of_one_folder_cut_each_upload_once(
 ) -> None:
     recordings = [write_wav(tmp_path / f"{n}.wav", babble(2.0, n)).read_bytes() for n in range(6)]
     with running_coordinator(site.database, site.spool.parent) as second:
-        other: Intake = second.app.state.intake
+        other: UploadProcessor = second.app.state.intake
         assert other.spool.id == site.intake.spool.id
         with second.person() as at_second:
             uploads = [

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from stt.coordinator.store.full_count import Census, News, news_since, stretch, take_census
+from stt.coordinator.store.full_count import (
+    CountDelta,
+    FullCount,
+    hourly_throughput,
+    news_since,
+    take_census,
+)
 from stt.store.database import Database
 from stt.store.status import queue_status
 from tests.support.queue_builder import add_chunks
@@ -15,7 +21,7 @@ SAID = {"segments": [{"start": 0.0, "end": 1.0, "text": "word"}]}
 SILENT: dict[str, Any] = {"segments": []}
 
 
-def census_and_news(database: Database) -> tuple[Census, News]:
+def census_and_news(database: Database) -> tuple[FullCount, CountDelta]:
     census = take_census(database)
     return census, news_since(census, database, LEASE_SECONDS)
 
@@ -106,5 +112,5 @@ def test_an_hour_has_what_was_done_and_what_failed_in_it(database: Database) -> 
     add_chunks(database, 4, transcribed_at=begin + hour)
     add_chunks(database, 4, transcribed_at=begin - timedelta(milliseconds=1))
     add_chunks(database, 3, failed_at=begin + hour / 2)
-    found = stretch(database, begin)
+    found = hourly_throughput(database, begin)
     assert (found.at, found.chunks, found.audio_seconds, found.failed) == (begin, 3, 90.0, 3)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from stt.coordinator.store.nodes import NodeRegistry, NodesLook
+from stt.coordinator.store.nodes import NodeRegistry, NodesSnapshot
 from stt.domain.node import TEST_SECONDS, Job, NodeTest
 from stt.domain.queue import WorkerReport
 from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
@@ -220,7 +220,7 @@ def test_callers_at_one_moment_share_a_look(
     looks: list[int] = []
     read = registry._read_all
 
-    def counted() -> NodesLook:
+    def counted() -> NodesSnapshot:
         looks.append(1)
         return read()
 
@@ -236,7 +236,7 @@ def test_callers_at_one_moment_wait_only_once_for_a_database_that_is_away(
 ) -> None:
     looks: list[int] = []
 
-    def fail() -> NodesLook:
+    def fail() -> NodesSnapshot:
         looks.append(1)
         time.sleep(0.2)
         raise DatabaseUnavailable("away")

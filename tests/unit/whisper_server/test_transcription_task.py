@@ -7,22 +7,24 @@ from functools import partial
 from tests.support.whisper_stand_in import wav
 from whisper_server.engines.base import Options
 from whisper_server.recording import Recording
-from whisper_server.request_work import Manner, QueuedWindow, RequestWork
+from whisper_server.transcription_task import PreparationConfig, QueuedWindow, TranscriptionTask
 from whisper_server.windows import cut_into_windows
 
 CUT = partial(cut_into_windows, window_seconds=30.0, find_speech=None)
 
 
-def work_on(file: io.BytesIO, ahead: int = 4) -> RequestWork:
-    manner = Manner(CUT, CUT, lambda samples: samples, lambda window: None, lambda: ahead, False)
+def work_on(file: io.BytesIO, ahead: int = 4) -> TranscriptionTask:
+    manner = PreparationConfig(
+        CUT, CUT, lambda samples: samples, lambda window: None, lambda: ahead, False
+    )
     recording = Recording([file], 36_000, "file")
-    return RequestWork(recording, Options(language="en"), manner, lambda progress: None)
+    return TranscriptionTask(recording, Options(language="en"), manner, lambda progress: None)
 
 
 class Interrupted(threading.Event):
     """Lets another thread try to claim a step just when the last one is said to be over."""
 
-    def __init__(self, work: RequestWork) -> None:
+    def __init__(self, work: TranscriptionTask) -> None:
         super().__init__()
         self._work = work
         self.other = threading.Thread(target=work.claims_step)
@@ -55,9 +57,11 @@ def test_a_recording_that_nobody_waits_for_is_not_read_any_more() -> None:
 
 def test_a_step_whose_room_was_given_to_others_prepares_nothing() -> None:
     room = [4]
-    manner = Manner(CUT, CUT, lambda samples: samples, lambda w: None, lambda: room[0], False)
+    manner = PreparationConfig(
+        CUT, CUT, lambda samples: samples, lambda w: None, lambda: room[0], False
+    )
     recording = Recording([io.BytesIO(wav(600.0))], 36_000, "file")
-    work = RequestWork(recording, Options(language="en"), manner, lambda progress: None)
+    work = TranscriptionTask(recording, Options(language="en"), manner, lambda progress: None)
     first: list[QueuedWindow] = []
     while len(first) < 3:
         assert work.claims_step()

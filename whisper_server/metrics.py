@@ -40,7 +40,7 @@ _REAL_TIME_FACTORS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside every counter
 
 
-class Meter:
+class Metrics:
     """One registry for one server, so that tests may start several in a process."""
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class Meter:
 class RequestCount:
     """ASGI middleware: counts each answer under its route's template, never under its path."""
 
-    def __init__(self, app: ASGIApp, meter: Meter) -> None:
+    def __init__(self, app: ASGIApp, meter: Metrics) -> None:
         self._app = app
         self._meter = meter
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from whisper_server.meter import Meter
+from whisper_server.metrics import Metrics
 from whisper_server.scheduler_state import InstanceState, SchedulerState
 
 STATE = SchedulerState(
@@ -21,7 +21,7 @@ STATE = SchedulerState(
 )
 
 
-def told(meter: Meter) -> dict[str, float]:
+def told(meter: Metrics) -> dict[str, float]:
     """By name and labels: `name{label=value}`."""
 
     def samples() -> Iterator[tuple[str, float]]:
@@ -36,7 +36,7 @@ def told(meter: Meter) -> dict[str, float]:
 
 
 def test_answers_are_counted_by_route_and_status() -> None:
-    meter = Meter()
+    meter = Metrics()
     for status in (200, 200, 503):
         meter.request_ended("/v1/audio/transcriptions", status, 0.3)
     found = told(meter)
@@ -48,7 +48,7 @@ def test_answers_are_counted_by_route_and_status() -> None:
 
 
 def test_recordings_add_up_to_seconds_of_audio_and_a_real_time_factor() -> None:
-    meter = Meter()
+    meter = Metrics()
     meter.recording_done(60.0, 3.0)
     meter.recording_done(30.0, 30.0)
     found = told(meter)
@@ -58,13 +58,13 @@ def test_recordings_add_up_to_seconds_of_audio_and_a_real_time_factor() -> None:
 
 
 def test_a_recording_without_length_has_no_real_time_factor() -> None:
-    meter = Meter()
+    meter = Metrics()
     meter.recording_done(0.0, 3.0)
     assert told(meter)["whisper_real_time_factor_count"] == 0
 
 
 def test_batches_are_counted_by_size_and_their_time_is_that_of_decoding() -> None:
-    meter = Meter()
+    meter = Metrics()
     meter.batch(1, 20.0, 0.5)
     meter.batch(16, 400.0, 1.5)
     found = told(meter)
@@ -77,7 +77,7 @@ def test_batches_are_counted_by_size_and_their_time_is_that_of_decoding() -> Non
 
 
 def test_time_is_told_by_stage_and_errors_by_kind() -> None:
-    meter = Meter()
+    meter = Metrics()
     meter.stage("prepare", 0.25)
     meter.stage("queue", 4.0)
     meter.error("queue_full")
@@ -88,7 +88,7 @@ def test_time_is_told_by_stage_and_errors_by_kind() -> None:
 
 
 def test_the_line_is_shown_as_it_is_when_somebody_looks() -> None:
-    meter = Meter()
+    meter = Metrics()
     meter.watch(lambda: STATE)
     found = told(meter)
     assert found["whisper_queue_audio_seconds"] == 61.5
@@ -105,7 +105,7 @@ def test_the_memory_of_the_process_is_told_on_every_platform(
     monkeypatch: pytest.MonkeyPatch, platform: str
 ) -> None:
     monkeypatch.setattr("sys.platform", platform)
-    meter = Meter()
+    meter = Metrics()
     meter.watch(lambda: STATE)
     families = list(text_string_to_metric_families(meter.text().decode()))
     memory = [one for one in families if one.name == "process_resident_memory_bytes"]
@@ -114,13 +114,13 @@ def test_the_memory_of_the_process_is_told_on_every_platform(
 
 
 def test_two_servers_in_a_process_do_not_share_a_count() -> None:
-    one, other = Meter(), Meter()
+    one, other = Metrics(), Metrics()
     one.error("queue_full")
     assert "whisper_errors_total{kind=queue_full}" not in told(other)
 
 
 def test_threads_lose_no_count() -> None:
-    meter = Meter()
+    meter = Metrics()
 
     def work() -> None:
         for _ in range(200):

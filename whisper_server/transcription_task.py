@@ -47,7 +47,7 @@ class QueuedWindow:
     the quality checks (`attempts`).
     """
 
-    work: "RequestWork"
+    work: "TranscriptionTask"
     position: int
     window: Window
     input: WindowInput
@@ -67,7 +67,7 @@ class QueuedWindow:
 
 
 @dataclass(frozen=True)
-class Manner:
+class PreparationConfig:
     """How recordings are worked on: the same for all.
 
     At most `ahead()` windows of one recording are queued or decoded at a time, so that memory
@@ -82,7 +82,7 @@ class Manner:
     sequential: bool
 
 
-class RequestWork:
+class TranscriptionTask:
     """Thread-safe. `result` is set in the end, or fails, or is cancelled.
 
     Whoever changes something asks `claims_step()` then, and if so, runs `step()` in a thread of
@@ -90,7 +90,7 @@ class RequestWork:
     """
 
     def __init__(
-        self, recording: Recording, options: Options, manner: Manner, report: Report
+        self, recording: Recording, options: Options, manner: PreparationConfig, report: Report
     ) -> None:
         self.result: Future[Transcription] = Future()
         self.total_seconds = 0.0

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 
-class Instance:
+class ModelInstance:
     """Used by several decoding threads at once. `batch_size` shrinks when memory runs out."""
 
     def __init__(self, number: int, engine: Engine, device: str, batch_size: int) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from faster_whisper import available_models
 
-from whisper_server.catalogue import ALIASES, SIZES, Model, backend_of, find_model
 from whisper_server.errors import ModelUnavailable
+from whisper_server.model_names import ALIASES, SIZES, Model, backend_of, find_model
 
 
 def test_the_sizes_are_those_of_faster_whisper() -> None:
