@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the recordings in ``samples/``: synthesized speech, with what was said beside it.
 
-Also ``stt/whisper/control.ogg``, the recording that tells a broken server from a bad chunk: a few
+Also ``stt/whisper/canary.ogg``, the recording that tells a broken server from a bad chunk: a few
 clean words that any server can do.
 
 They use only words that the demo model knows, in sentences it was never taught. Needs espeak-ng's
@@ -182,7 +182,7 @@ def main() -> None:
     """Make all samples."""
     parser = argparse.ArgumentParser(description="Synthesize the recordings in samples/.")
     parser.add_argument("--output", type=Path, default=Path("samples"), help="folder (samples)")
-    parser.add_argument("--control", type=Path, default=Path("stt/whisper/control.ogg"))
+    parser.add_argument("--canary", type=Path, default=Path("stt/whisper/canary.ogg"))
     arguments = parser.parse_args()
     folder: Path = arguments.output
     folder.mkdir(parents=True, exist_ok=True)
@@ -202,7 +202,7 @@ def main() -> None:
         _write(folder / name, samples, text)
     hiss = np.random.default_rng(SEED).standard_normal(20 * SAMPLE_RATE) * 3e-4
     _write(folder / "silence.mp3", hiss.astype(np.float32), "")
-    _encode(synthesizer.say("good morning everybody", NARRATOR).samples, arguments.control)
+    _encode(synthesizer.say("good morning everybody", NARRATOR).samples, arguments.canary)
 
 
 def _write(path: Path, samples: Samples, text: str) -> None:

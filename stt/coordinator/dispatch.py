@@ -35,7 +35,7 @@ class Dispatcher:
     def claims(self) -> MongoClaims:
         """On the asker's behalf: it asks again itself, so nothing is waited for here."""
         claims = MongoClaims(self.coordinator.database, self.worker, rules_of(self.coordinator))
-        claims.hurry()
+        claims.stop_retrying()
         return claims
 
     @property

@@ -1,19 +1,48 @@
-"""When a chunk that failed is tried again, if at all: pure arithmetic."""
+"""When to try again: a chunk that failed, and a database that does not answer."""
 
+import threading
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
+
+from stt.domain.claim import Claim
+from stt.errors import DatabaseUnavailable
+
+T = TypeVar("T")
 
 _FIRST_WAIT_SECONDS = 5.0
 _GROWTH = 6.0
 _LONGEST_WAIT_SECONDS = 600.0
+_RETRY_WAITS_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 def backoff_seconds(attempts: int) -> float:
-    """How long a chunk rests after its `attempts`-th failure: 5 s, 30 s, 3 min, then 10 min."""
+    """Return the rest of a chunk after its `attempts`-th failure: 5 s, 30 s, 3 min, then 10 min."""
     return min(_FIRST_WAIT_SECONDS * _GROWTH ** min(attempts - 1, 10), _LONGEST_WAIT_SECONDS)
 
 
 def next_try(attempts: int, max_attempts: int, now: datetime) -> datetime | None:
-    """The earliest next try of a chunk that failed `attempts` times; None means quarantine."""
+    """Return the earliest next try of a chunk that failed `attempts` times; None: quarantine."""
     if attempts >= max_attempts:
         return None
     return now + timedelta(seconds=backoff_seconds(attempts))
+
+
+def retry_until_lease_expires(
+    attempt: Callable[[], T], claim: Claim, stopped: threading.Event | None = None
+) -> T:
+    """Call `attempt` until it raises no DatabaseUnavailable, or `claim` cannot be trusted any more.
+
+    Once `stopped` is set, no further try is made.
+    """
+    stopped = stopped or threading.Event()
+    tries = 0
+    while True:
+        try:
+            return attempt()
+        except DatabaseUnavailable:
+            wait = _RETRY_WAITS_SECONDS[min(tries, len(_RETRY_WAITS_SECONDS) - 1)]
+            if time.monotonic() + wait >= claim.trusted_until or stopped.wait(wait):
+                raise
+            tries += 1

@@ -39,7 +39,7 @@ class Chunk:
     attempts: int = 0
     expirations: int = 0
     not_before: datetime | None = None
-    solo: bool = False
+    isolated: bool = False
     failed_on: frozenset[str] = frozenset()
 
     @classmethod
@@ -58,19 +58,19 @@ class Chunk:
             attempts=count_of(document.get("attempts")),
             expirations=count_of(document.get("expirations")),
             not_before=_time(document.get("not_before")),
-            solo=document.get("solo") is True,
+            isolated=document.get("solo") is True,
             failed_on=_servers(document.get("errors")),
         )
 
     @property
     def has_failed_before(self) -> bool:
         """True if an earlier claim ended badly: such a chunk is tried alone."""
-        return self.attempts > 0 or self.expirations > 0 or self.solo
+        return self.attempts > 0 or self.expirations > 0 or self.isolated
 
     @property
-    def is_suspect(self) -> bool:
+    def is_poison_candidate(self) -> bool:
         """True if it failed since a server died with it: it may be what kills them."""
-        return self.solo and self.attempts > 0
+        return self.isolated and self.attempts > 0
 
     @property
     def planned_seconds(self) -> float:

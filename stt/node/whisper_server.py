@@ -13,7 +13,7 @@ from stt.errors import ServerUnavailable
 from stt.local.stack import local_server
 from stt.settings import Settings
 from stt.system.net import is_loopback
-from stt.whisper.canary import control_failure
+from stt.whisper.canary import canary_failure
 from stt.whisper.client import WhisperClient
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class WhisperServer:
         """
         began = time.monotonic()
         for client in self._clients:
-            if (failure := control_failure(client, limit_seconds)) is not None:
+            if (failure := canary_failure(client, limit_seconds)) is not None:
                 raise failure
         seconds = time.monotonic() - began
         model = self.description().model

@@ -86,6 +86,7 @@ class ChunkMessage(_Message):
         return cls(
             id=str(chunk.id),
             source_id=None if chunk.recording_id is None else str(chunk.recording_id),
+            solo=chunk.isolated,
             failed_on=tuple(sorted(chunk.failed_on)),
             **fields,
         )
@@ -96,12 +97,13 @@ class ChunkMessage(_Message):
             id=ObjectId(self.id),
             # Another program may name its recordings by any text.
             recording_id=ObjectId(name) if name is not None and ObjectId.is_valid(name) else name,
+            isolated=self.solo,
             failed_on=frozenset(self.failed_on),
             **{field: getattr(self, field) for field in _SAME_FIELDS},
         )
 
 
-_SAME_FIELDS = ChunkMessage.model_fields.keys() - {"id", "source_id", "failed_on"}
+_SAME_FIELDS = ChunkMessage.model_fields.keys() - {"id", "source_id", "solo", "failed_on"}
 """Fields that a chunk and its message hold in the same form."""
 
 

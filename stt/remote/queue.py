@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from bson import ObjectId
 from pydantic import ValidationError
 
+from stt.domain.backoff import retry_until_lease_expires
 from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Claim, ClaimRules, Order, Page, StaleClaim
-from stt.domain.lease_retry import until_answered
 from stt.domain.queue import Queue, WorkerReport
 from stt.domain.transcript import Transcript
 from stt.errors import (
@@ -82,7 +82,7 @@ class RemoteQueue:
         self._slots_alive = 1
         self._recordings: dict[ObjectId, Recording | None] = {}  # by claim
         self._paths: dict[ObjectId, str] = {}  # of the audio, by chunk
-        self._hurry = threading.Event()
+        self._retries_stopped = threading.Event()
 
     def queue(self) -> Queue:
         """As `Worker` takes it."""
@@ -103,7 +103,7 @@ class RemoteQueue:
             answer = self._poll(query)
         else:
             answer = self._ask("GET", "/tasks/pending", query=query)
-        if answer is None:  # told to hurry
+        if answer is None:
             return Page((), is_last=True, next_due_seconds=LONG_POLL_SECONDS)
         told = _read(PageMessage, answer)
         self._slots_alive = told.slots_alive
@@ -116,8 +116,8 @@ class RemoteQueue:
         trusted_until = asked_at + self._rules.trusted_seconds
         claim = Claim(ObjectId(), chunk, self._worker, trusted_until)
         wish = ClaimRequest(worker_id=self._worker, chunk_id=str(chunk.id), claim_id=str(claim.id))
-        answer = until_answered(
-            lambda: self._ask("POST", "/tasks/claim", body=wish), claim, self._hurry
+        answer = retry_until_lease_expires(
+            lambda: self._ask("POST", "/tasks/claim", body=wish), claim, self._retries_stopped
         )
         if answer is None:
             return None
@@ -128,9 +128,9 @@ class RemoteQueue:
         self._paths[claim.chunk.id] = task.audio
         return claim
 
-    def hurry(self) -> None:
+    def stop_retrying(self) -> None:
         """The worker stops: nothing new is waited for, nor asked for again."""
-        self._hurry.set()
+        self._retries_stopped.set()
 
     def renew(self, claim: Claim) -> None:
         """Starts the lease anew. Raises ClaimLost, and DatabaseUnavailable without asking again."""
@@ -153,9 +153,9 @@ class RemoteQueue:
             ) from error
         self._end(claim, "/tasks/complete", completion)
 
-    def release(self, claim: Claim, *, solo: bool = False) -> None:
+    def release(self, claim: Claim, *, isolated: bool = False) -> None:
         """processing → pending, nobody's fault; from now on alone if `solo`. Raises ClaimLost."""
-        self._end(claim, "/tasks/release", Release(**self._held(claim), solo=solo))
+        self._end(claim, "/tasks/release", Release(**self._held(claim), solo=isolated))
 
     def fail(self, claim: Claim, kind: str, message: str, *, server: str | None = None) -> None:
         """processing → pending after a rest, or → failed. Raises ClaimLost, DatabaseRefused."""
@@ -196,7 +196,7 @@ class RemoteQueue:
 
     def _end(self, claim: Claim, path: str, body: Held) -> None:
         try:
-            until_answered(lambda: self._ask("POST", path, body=body), claim)
+            retry_until_lease_expires(lambda: self._ask("POST", path, body=body), claim)
         except ClaimLost:
             self._forget(claim)
             raise
@@ -219,13 +219,13 @@ class RemoteQueue:
             raise
 
     def _poll(self, query: dict[str, Any]) -> Any:
-        """The answer of a long poll; None if the worker is to hurry.
+        """The answer of a long poll; None once the worker stops retrying.
 
         Where something in between cuts long polls off, the worker asks every few seconds instead.
         """
         waiting = {**query, "wait": LONG_POLL_SECONDS}
         try:
-            answer = self._unless_hurried(
+            answer = self._unless_stopped(
                 lambda: self._ask(
                     "GET", "/tasks/pending", query=waiting, more_seconds=LONG_POLL_SECONDS
                 )
@@ -240,7 +240,7 @@ class RemoteQueue:
         self._failed_polls = 0
         return answer
 
-    def _unless_hurried(self, ask: Callable[[], T]) -> T | None:
+    def _unless_stopped(self, ask: Callable[[], T]) -> T | None:
         """The answer, or None at once when the worker stops: nobody waits for a request then."""
         answers: list[T] = []
         errors: list[BaseException] = []
@@ -254,7 +254,7 @@ class RemoteQueue:
         thread = threading.Thread(target=run, name="long-poll", daemon=True)
         thread.start()
         while thread.is_alive():
-            if self._hurry.is_set():
+            if self._retries_stopped.is_set():
                 return None
             thread.join(_WATCH_SECONDS)
         if errors:

@@ -36,10 +36,9 @@ from typing import TypeVar
 from bson import ObjectId
 from pymongo import ReturnDocument
 
-from stt.domain.backoff import next_try
+from stt.domain.backoff import next_try, retry_until_lease_expires
 from stt.domain.chunk import CHUNK_FIELDS, Chunk, count_of
 from stt.domain.claim import Claim, ClaimRules, Order, Page, StaleClaim
-from stt.domain.lease_retry import until_answered
 from stt.domain.transcript import Transcript
 from stt.errors import ClaimLost, DatabaseRefused
 from stt.store.database import PAGING_ORDER, Database, Document, translated
@@ -54,7 +53,7 @@ _CLEAN = {"failed_at": None, "attempts": 0, "expirations": 0, "not_before": None
 _ERRORS_KEPT = 5
 _LONGEST_MESSAGE = 500
 _SHORT_MESSAGE = 80  # in a document that has room for no more
-_SUSPECT_WAIT_SECONDS = (1.0, 3.0)
+_CANDIDATE_WAIT_SECONDS = (1.0, 3.0)
 
 
 class MongoClaims:
@@ -69,7 +68,7 @@ class MongoClaims:
         self._chunks = database.chunks
         self._worker = worker
         self._rules = rules
-        self._hurry = threading.Event()
+        self._retries_stopped = threading.Event()
 
     def count_pending(self, order: Order) -> int:
         """All pending chunks of `order`, those at rest included. Once a run: counting is slow."""
@@ -84,7 +83,7 @@ class MongoClaims:
         now = self._db.server_time()
         chunks: list[Chunk] = []
         due: list[datetime] = []
-        may_hold_suspect: bool | None = None
+        may_hold_candidate: bool | None = None
         with (
             translated(),
             self._chunks.find(_query(order), CHUNK_FIELDS, batch_size=limit + 1).sort(
@@ -95,15 +94,15 @@ class MongoClaims:
                 if not isinstance(document["_id"], Hashable):
                     continue  # nobody's chunk: an id that is a document itself
                 chunk = Chunk.from_document(document)
-                if chunk.is_suspect and may_hold_suspect is None:
-                    may_hold_suspect = not self._is_suspect_in_work(chunk)
+                if chunk.is_poison_candidate and may_hold_candidate is None:
+                    may_hold_candidate = not self._is_poison_candidate_in_work(chunk)
                 if chunk.not_before is not None and chunk.not_before > now:
                     due.append(chunk.not_before)
-                elif chunk.is_suspect and not may_hold_suspect:
-                    due.append(now + _suspect_wait())
+                elif chunk.is_poison_candidate and not may_hold_candidate:
+                    due.append(now + _candidate_wait())
                 elif len(chunks) < limit:
                     chunks.append(chunk)
-                    may_hold_suspect = may_hold_suspect and not chunk.is_suspect
+                    may_hold_candidate = may_hold_candidate and not chunk.is_poison_candidate
                 else:
                     return Page(tuple(chunks), is_last=False)
         next_due_seconds = (min(due) - now).total_seconds() if due else None
@@ -131,11 +130,11 @@ class MongoClaims:
                 document = self._chunks.find_one({"_id": chunk.id, **mine}, CHUNK_FIELDS)
             return document
 
-        document = _until_answered(attempt, claim, self._hurry)
+        document = _retry_until_lease_expires(attempt, claim, self._retries_stopped)
         if document is None:
             return None
         claim.chunk = Chunk.from_document(document)
-        return None if claim.chunk.is_suspect and self._steps_back(claim) else claim
+        return None if claim.chunk.is_poison_candidate and self._steps_back(claim) else claim
 
     def held_under(self, claim_id: ObjectId) -> list[Chunk]:
         """The chunks that this worker holds under one id, in their order."""
@@ -143,12 +142,12 @@ class MongoClaims:
         with translated(), self._chunks.find(mine, CHUNK_FIELDS).sort("index") as cursor:
             return [Chunk.from_document(document) for document in cursor]
 
-    def hurry(self) -> None:
+    def stop_retrying(self) -> None:
         """The worker stops: `claim` raises DatabaseUnavailable without asking again.
 
         A claim that got through all the same is left to its lease.
         """
-        self._hurry.set()
+        self._retries_stopped.set()
 
     def renew(self, claim: Claim) -> None:
         """Starts the lease anew. Raises ClaimLost, and DatabaseUnavailable without asking again."""
@@ -176,9 +175,9 @@ class MongoClaims:
             {"transcribed_at": {"$ne": None}},
         )
 
-    def release(self, claim: Claim, *, solo: bool = False) -> None:
+    def release(self, claim: Claim, *, isolated: bool = False) -> None:
         """processing → pending, nobody's fault; from now on alone if `solo`. Raises ClaimLost."""
-        marked = {"solo": True} if solo else {}
+        marked = {"solo": True} if isolated else {}
         self._end(claim, {"$set": {**_FREE, **marked}}, {**_PENDING, **marked})
 
     def fail(self, claim: Claim, kind: str, message: str, *, server: str | None = None) -> None:
@@ -192,7 +191,7 @@ class MongoClaims:
             known = self._chunks.find_one({"_id": claim.chunk.id}, ["errors"])
             return self._db.server_time(), known or {}
 
-        now, known = _until_answered(read, claim)
+        now, known = _retry_until_lease_expires(read, claim)
         attempts = claim.chunk.attempts + 1
         rest_until = next_try(attempts, self._rules.max_attempts, now)
         error = {
@@ -224,14 +223,19 @@ class MongoClaims:
 
         Of two that are claimed at once at least one sees the other.
         """
-        if not _until_answered(lambda: self._is_suspect_in_work(claim.chunk), claim, self._hurry):
+        if not _retry_until_lease_expires(
+            lambda: self._is_poison_candidate_in_work(claim.chunk), claim, self._retries_stopped
+        ):
             return False
-        later = _until_answered(self._db.server_time, claim, self._hurry) + _suspect_wait()
+        later = (
+            _retry_until_lease_expires(self._db.server_time, claim, self._retries_stopped)
+            + _candidate_wait()
+        )
         with contextlib.suppress(ClaimLost):
             self._end(claim, {"$set": {**_FREE, "not_before": later}}, _PENDING)
         return True
 
-    def _is_suspect_in_work(self, but: Chunk) -> bool:
+    def _is_poison_candidate_in_work(self, but: Chunk) -> bool:
         other = {**_CLAIMED, "solo": True, "attempts": {"$gt": 0}, "_id": {"$ne": but.id}}
         return self._chunks.find_one(other, ["_id"]) is not None
 
@@ -248,7 +252,7 @@ class MongoClaims:
                 return True
             return self._chunks.find_one(ended, ["_id"]) is not None
 
-        if not _until_answered(attempt, claim):
+        if not _retry_until_lease_expires(attempt, claim):
             raise ClaimLost(f"chunk {claim.chunk.id} is no longer ours")
 
 
@@ -375,8 +379,8 @@ def _sort(order: Order) -> list[tuple[str, int]]:
     return [(f, d if f == "priority" else d * turned) for f, d in PAGING_ORDER]
 
 
-def _suspect_wait() -> timedelta:
-    return timedelta(seconds=random.uniform(*_SUSPECT_WAIT_SECONDS))
+def _candidate_wait() -> timedelta:
+    return timedelta(seconds=random.uniform(*_CANDIDATE_WAIT_SECONDS))
 
 
 def _fence(claim: Claim) -> Document:
@@ -388,8 +392,8 @@ def _with_error(document: Document, error: Document) -> list[Document]:
     return [*(known if isinstance(known, list) else []), error][-_ERRORS_KEPT:]
 
 
-def _until_answered(
-    attempt: Callable[[], T], claim: Claim, hurry: threading.Event | None = None
+def _retry_until_lease_expires(
+    attempt: Callable[[], T], claim: Claim, stopped: threading.Event | None = None
 ) -> T:
     """Asks until the database answers, or the claim cannot be trusted."""
 
@@ -397,4 +401,4 @@ def _until_answered(
         with translated():
             return attempt()
 
-    return until_answered(ask, claim, hurry)
+    return retry_until_lease_expires(ask, claim, stopped)

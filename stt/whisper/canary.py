@@ -15,14 +15,14 @@ from stt.errors import (
 )
 from stt.whisper.client import Upload, WhisperClient
 
-_CONTROL_SECONDS = 1.4
+_CANARY_SECONDS = 1.4
 _TRIES = 3
 _RETURN_SECONDS = 3.0
 _LOOK_SECONDS = 0.25
 _LOOK_LIMIT_SECONDS = 3.0
 
 
-def control_failure(client: WhisperClient, limit_seconds: float) -> SttError | None:
+def canary_failure(client: WhisperClient, limit_seconds: float) -> SttError | None:
     """Has the server transcribe a recording that any server can do: how it failed, or None.
 
     What it hears does not matter. One that is cut off by a server that lives may be the network's
@@ -33,7 +33,7 @@ def control_failure(client: WhisperClient, limit_seconds: float) -> SttError | N
     for _ in range(_TRIES):
         instance = client.ready().instance
         try:
-            client.transcribe(_control(), limit_seconds)
+            client.transcribe(_canary_upload(), limit_seconds)
         except (UploadCutOff, AnswerCutOff) as error:
             failure = error
             if not lives_on(client, instance):
@@ -46,10 +46,10 @@ def control_failure(client: WhisperClient, limit_seconds: float) -> SttError | N
 
 
 @lru_cache(maxsize=1)
-def _control() -> Upload:
+def _canary_upload() -> Upload:
     """A few clean words, made by tools/make_samples.py."""
-    data = resources.files("stt.whisper").joinpath("control.ogg").read_bytes()
-    return Upload(data, "control.ogg", _CONTROL_SECONDS)
+    data = resources.files("stt.whisper").joinpath("canary.ogg").read_bytes()
+    return Upload(data, "canary.ogg", _CANARY_SECONDS)
 
 
 def lives_on(client: WhisperClient, instance: str | None) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stt.errors import ServerBusy, ServersBroken, ServerUnavailable, SttError
-from stt.whisper.canary import control_failure
+from stt.whisper.canary import canary_failure
 from stt.whisper.client import Readiness
 from stt.whisper.server_state import ServerState
 
@@ -21,14 +21,14 @@ _LONGEST_BUSY_PROBE_SECONDS = 5.0
 class PoolRules:
     """When a worker gives its servers up; None means never.
 
-    `give_up_seconds` without an answer of any, or `max_broken` controls failed in a row: a
-    control is a short recording that any server can do, and it has `control_seconds`: as long as
+    `give_up_seconds` without an answer of any, or `max_broken` canaries failed in a row: a
+    canary is a short recording that any server can do, and it has `canary_seconds`: as long as
     any call, for on a server with a long line it waits as long.
     """
 
     give_up_seconds: float | None = 300.0
     max_broken: int | None = 3
-    control_seconds: float = 30.0
+    canary_seconds: float = 30.0
 
 
 def urls_of(servers: Sequence[ServerState]) -> str:
@@ -89,8 +89,8 @@ class ServerHealth:
         """Asks a server that failed whether it is well again; a broken one has to show it."""
         try:
             self.heard(server, server.client.ready())
-            if server.needs_control:
-                self.try_control(server)
+            if server.needs_canary:
+                self.run_canary(server)
             else:
                 self._is_back(server)
         except ServerBusy as busy:
@@ -102,15 +102,15 @@ class ServerHealth:
         finally:
             server.is_probed = False
 
-    def try_control(self, server: ServerState) -> bool | None:
-        """True if the server manages a control, None if it does not come to it."""
+    def run_canary(self, server: ServerState) -> bool | None:
+        """True if the server manages a canary, None if it does not come to it."""
         asked_at = time.monotonic()
         with server.trial:
             if server.tried_at > asked_at:
                 return server.verdict  # it was being tried for another lane
             server.verdict = None
             try:
-                failure = control_failure(server.client, self._rules.control_seconds)
+                failure = canary_failure(server.client, self._rules.canary_seconds)
             except ServerBusy as busy:
                 self.rest(server, busy.retry_after_seconds)
             except ServerUnavailable as error:
@@ -165,7 +165,7 @@ class ServerHealth:
         with self.lock:
             self._last_error = self._ailing[server.url] = failure
             server.failed(is_down=False)
-            server.needs_control = True
+            server.needs_canary = True
             self._broken_in_a_row += 1
             logger.warning(
                 "Whisper server %s fails even on a recording that any server can do"
@@ -176,7 +176,7 @@ class ServerHealth:
             )
 
     def succeeded(self, server: ServerState) -> None:
-        """The server did a call, or a control, well."""
+        """The server did a call, or a canary, well."""
         with self.lock:
             server.succeeded()
             self._broken_in_a_row = 0

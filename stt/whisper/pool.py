@@ -37,7 +37,7 @@ class _Call:
     limit_seconds: float
     may_start: Callable[[], bool]
     avoid: Set[str]
-    is_solo: bool
+    isolated: bool
     broken_off: int = 0
 
 
@@ -95,7 +95,7 @@ class ServerPool:
         may_start: Callable[[], bool],
         avoid: Set[str] = frozenset(),
         *,
-        is_solo: bool = False,
+        isolated: bool = False,
     ) -> Transcript | None:
         """One transcript from whichever server can give it; None if `may_start` says no.
 
@@ -106,7 +106,7 @@ class ServerPool:
         RequestRefused, ServerFault or ServerDied when it was this audio's fault, as far as one can
         tell; KeyRejected and ConfigError at once.
         """
-        call = _Call(upload, call_seconds, may_start, avoid, is_solo)
+        call = _Call(upload, call_seconds, may_start, avoid, isolated)
         deadline: float | None = None
         while True:
             while not self._slots.acquire(timeout=_PATIENCE_STEP_SECONDS):
@@ -134,7 +134,7 @@ class ServerPool:
         last_error = ServerUnavailable(f"no whisper server answers: {self.urls}")
         while server := self._take(call):
             try:
-                if call.is_solo and not server.is_proven and not self._health.try_control(server):
+                if call.isolated and not server.is_proven and not self._health.run_canary(server):
                     last_error = ServerUnavailable(f"{server.url} has not shown that it is well")
                     continue
                 return self._ask(server, call)
@@ -206,7 +206,7 @@ class ServerPool:
         """The server began on it and gave no transcript: has it died of it?"""
         if not lives_on(server.client, instance):
             with self._health.lock:
-                server.needs_control = True  # it may die of anything
+                server.needs_canary = True  # it may die of anything
             self._health.failed(server, error)
             if isinstance(error, UploadCutOff):  # it did not even have it whole
                 raise error
@@ -220,10 +220,10 @@ class ServerPool:
         self._weigh(server, call, ServerFault(str(error), server.url))
 
     def _weigh(self, server: ServerState, call: _Call, error: ChunkError) -> NoReturn:
-        """Charges the chunk if the server does well on a control, else nobody."""
+        """Charges the chunk if the server does well on a canary, else nobody."""
         if not call.may_start():
             raise ServerUnavailable(f"not looked into any more: {error}") from error
-        managed = self._health.try_control(server)
+        managed = self._health.run_canary(server)
         if managed:
             raise error
         if managed is None:

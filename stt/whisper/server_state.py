@@ -50,13 +50,13 @@ class ServerState:
     failures: int = 0  # in a row; it is probed before it gets work again
     failed_calls: int = 0  # since it last did anything right
     is_down: bool = False
-    needs_control: bool = False  # that it says it is ready is not enough
+    needs_canary: bool = False  # that it says it is ready is not enough
     is_proven: bool = False  # it did something right since it last failed
     is_probed: bool = False
     rests_until: float = 0.0  # on time.monotonic()
     trial: threading.Lock = field(default_factory=threading.Lock)
-    tried_at: float = float("-inf")  # when its last control ended
-    verdict: bool | None = None  # of its last control; None if that said nothing
+    tried_at: float = float("-inf")  # when its last canary ended
+    verdict: bool | None = None  # of its last canary; None if that said nothing
 
     @property
     def url(self) -> str:
@@ -100,7 +100,7 @@ class ServerState:
             return  # other calls saw the same trouble
         self.failures += 1
         if self.failed_calls > 1:  # it said that it is ready, and failed the next call as well
-            self.needs_control = True
+            self.needs_canary = True
         longest = min(_FIRST_REST_SECONDS * 2**self.failures, _LONGEST_REST_SECONDS)
         self.rest(longest * random.uniform(0.5, 1.0))
 
@@ -111,8 +111,8 @@ class ServerState:
         self.rests_until = 0.0
 
     def succeeded(self) -> None:
-        """Did a call, or a control, well."""
+        """Did a call, or a canary, well."""
         self.recovered()
-        self.needs_control = False
+        self.needs_canary = False
         self.is_proven = True
         self.failed_calls = 0

@@ -132,7 +132,7 @@ class Transcriber:
             self._call_seconds,
             lambda: may_start(claims),
             failed_on,
-            is_solo=any(claim.chunk.solo for claim in claims),
+            isolated=any(claim.chunk.isolated for claim in claims),
         )
 
 

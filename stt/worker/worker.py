@@ -236,7 +236,7 @@ class Worker:
                 logger.info("Stopping: %s", reason)
                 if isinstance(self._fatal, SttError):
                     self._fatal.is_told = True
-                self._claims.hurry()
+                self._claims.stop_retrying()
                 self._is_stopping.set()
             if self._signals and not told_how_to_go:
                 told_how_to_go = True
@@ -271,7 +271,7 @@ class Worker:
         Lanes that are not in a call get a moment to end, and results all the time in which their
         claims can be trusted: only a third signal drops them.
         """
-        self._claims.hurry()
+        self._claims.stop_retrying()
         self._is_stopping.set()  # two signals at once may leave no time for it before
         taken = [claim for lane in self._lanes for claim in lane.abandon()]
         for claim in taken:
@@ -393,6 +393,6 @@ def _pool(settings: Settings) -> ServerPool:
     rules = PoolRules(
         give_up_seconds=None if settings.persistent else settings.server_unreachable_minutes * 60,
         max_broken=None if settings.persistent else settings.max_consecutive_failures,
-        control_seconds=settings.chunk_timeout_seconds,
+        canary_seconds=settings.chunk_timeout_seconds,
     )
     return ServerPool([WhisperClient(url, key, settings.model) for url in urls], rules)

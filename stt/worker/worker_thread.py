@@ -228,9 +228,9 @@ class WorkerThread(threading.Thread):
                     ending = "transcribed" if outcome.segments else "empty"
                     self._shared.stats.succeeded(claim.chunk.id, ending)
                     return True
-            if isinstance(outcome, ServerDied) and not claim.chunk.solo:
+            if isinstance(outcome, ServerDied) and not claim.chunk.isolated:
                 # It had company, in its call or beside it: nobody knows whose fault it was.
-                release_all(self._shared.claims, [claim], self._shared.is_over, solo=True)
+                release_all(self._shared.claims, [claim], self._shared.is_over, isolated=True)
                 return False
             self._fail(claim, outcome)
         except ClaimLost as lost:
@@ -286,7 +286,7 @@ def _fate(attempts: int, max_attempts: int) -> str:
 
 
 def release_all(
-    claims: Claims, held: Sequence[Claim], is_over: threading.Event, *, solo: bool = False
+    claims: Claims, held: Sequence[Claim], is_over: threading.Event, *, isolated: bool = False
 ) -> int:
     """Frees the chunks, and returns how many.
 
@@ -296,7 +296,7 @@ def release_all(
     released = 0
     for at, claim in enumerate(held):
         try:
-            claims.release(claim, solo=solo)
+            claims.release(claim, isolated=isolated)
             released += 1
         except ClaimLost:
             pass

@@ -115,7 +115,7 @@ def test_broken_servers_stop_a_worker_before_they_eat_the_queue(
     workers: WorkerProcesses, database: Database, opus: bytes
 ) -> None:
     add_chunks(database, 6, audio=opus)
-    with ScriptedServer(lambda number, upload: BROKEN, control=BROKEN).running() as server:
+    with ScriptedServer(lambda number, upload: BROKEN, canary=BROKEN).running() as server:
         worker = workers.start(server.url, NODE_MAX_CONSECUTIVE_FAILURES="2")
         reason, _ = told(worker)
     assert "2 times in a row a whisper server failed" in reason
@@ -162,13 +162,13 @@ def test_a_persistent_worker_outlasts_all_of_them(
         "NODE_SERVER_UNREACHABLE_MINUTES": "0",
         "NODE_MAX_CONSECUTIVE_FAILURES": "1",
     }
-    server = ScriptedServer(lambda number, upload: BROKEN, control=BROKEN)
+    server = ScriptedServer(lambda number, upload: BROKEN, canary=BROKEN)
     with server.running():
         both = f"{NOWHERE},{server.url}"
         worker = workers.start(both, NODE_PERSISTENT="1", **hasty)
-        until(lambda: server.controls >= 2)
+        until(lambda: server.canaries >= 2)
         assert worker.poll() is None
-        server.control = Answer(body=heard("anything"))
+        server.canary = Answer(body=heard("anything"))
         server.script = always()
         until(lambda: database.chunks.find_one({"transcribed_at": {"$ne": None}}))
         time.sleep(1.5)  # the queue is empty now, and the worker idle

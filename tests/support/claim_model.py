@@ -45,14 +45,14 @@ class Row:
     expirations: int = 0
     not_before: datetime | After | None = None
     is_quarantined: bool = False
-    is_solo: bool = False
+    isolated: bool = False
     failed_by: ObjectId | None = None
     result: str | None = None
     errors: list[str] = field(default_factory=list)
 
     @property
-    def is_suspect(self) -> bool:
-        return self.is_solo and self.attempts > 0
+    def is_poison_candidate(self) -> bool:
+        return self.isolated and self.attempts > 0
 
     @property
     def is_pending(self) -> bool:
@@ -84,7 +84,7 @@ class Row:
             "attempts": self.attempts,
             "expirations": self.expirations,
             "failed": self.is_quarantined,
-            "solo": self.is_solo,
+            "solo": self.isolated,
             "result": self.result,
             "errors": self.errors,
         }
@@ -124,7 +124,9 @@ class Model:
         """The second step of a claim: of suspects only one is in work at a time."""
         row = self.rows[chunk_id]
         others = [r for r in self.rows.values() if r is not row]
-        if not row.is_suspect or not any(r.is_suspect and r.is_claimed for r in others):
+        if not row.is_poison_candidate or not any(
+            r.is_poison_candidate and r.is_claimed for r in others
+        ):
             return False
         row.free()
         row.not_before = STEPPED_BACK
@@ -137,7 +139,7 @@ class Model:
         row.claimed_at = After()
         return True
 
-    def end(self, claim: Claim, ending: Ending, *, solo: bool) -> bool:
+    def end(self, claim: Claim, ending: Ending, *, isolated: bool) -> bool:
         row = self.rows.get(claim.chunk.id)
         if row is None or not row.is_held_by(claim):
             return False
@@ -152,10 +154,10 @@ class Model:
             rest = backoff_seconds(row.attempts)
             row.not_before = None if row.is_quarantined else After(rest, rest)
         else:
-            row.is_solo |= solo
+            row.isolated |= isolated
         return True
 
-    def has_ended(self, claim: Claim, ending: Ending, *, solo: bool) -> bool:
+    def has_ended(self, claim: Claim, ending: Ending, *, isolated: bool) -> bool:
         """Whether one who asks later must learn that this claim has ended so.
 
         Results and failures must be the claim's own; of a release it matters only that the chunk
@@ -168,7 +170,7 @@ class Model:
             return row.result == str(claim.id)
         if ending == "fail":
             return row.failed_by == claim.id
-        return row.is_pending and (row.is_solo or not solo)
+        return row.is_pending and (row.isolated or not isolated)
 
     def meddle(self, meanwhile: Meanwhile, chunk_id: ObjectId, thief_claim: ObjectId) -> None:
         """What somebody else does to a chunk between a write and its repeat."""
@@ -191,7 +193,7 @@ class Model:
     def retry(self, rows: Iterable[Row]) -> int:
         failed = [row for row in rows if row.is_quarantined]
         for row in failed:
-            row.is_quarantined = row.is_solo = False
+            row.is_quarantined = row.isolated = False
             row.attempts = row.expirations = 0
             row.not_before = row.failed_by = None
         return len(failed)
@@ -242,13 +244,13 @@ class Model:
 
     def page(self, order: Order, now: datetime) -> tuple[list[ObjectId], bool]:
         """What is due at `now`, in claim order, and whether something pending is not."""
-        may_hold = not any(r.is_suspect and r.is_claimed for r in self.rows.values())
+        may_hold = not any(r.is_poison_candidate and r.is_claimed for r in self.rows.values())
         pending = self.pending(order)
         due = []
         for row in pending:
             assert not isinstance(row.not_before, After)
             rests = row.not_before is not None and row.not_before > now
-            if not rests and (may_hold or not row.is_suspect):
+            if not rests and (may_hold or not row.is_poison_candidate):
                 due.append(row.id)
-                may_hold = may_hold and not row.is_suspect
+                may_hold = may_hold and not row.is_poison_candidate
         return due, len(due) < len(pending)

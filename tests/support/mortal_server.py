@@ -22,7 +22,7 @@ from stt.media.audio import decode
 from tests.support.mongo_process import free_port
 from tests.support.scripted_server import file_part, heard
 
-CONTROL = resources.files("stt.whisper").joinpath("control.ogg").read_bytes()
+CANARY = resources.files("stt.whisper").joinpath("canary.ogg").read_bytes()
 _LOUD = 10_000
 _AWAY_SECONDS = 0.5
 _CALL_SECONDS = 0.2
@@ -74,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         form = self.rfile.read(int(self.headers["Content-Length"]))
         recording = file_part(form)
-        is_loud = recording != CONTROL and np.abs(decode(recording)).max() > _LOUD
+        is_loud = recording != CANARY and np.abs(decode(recording)).max() > _LOUD
         time.sleep(_CALL_SECONDS)
         if is_loud:
             os._exit(1)  # every connection breaks, whoever's it is

@@ -42,7 +42,7 @@ def refusal(status: int, message: str, **fields: Any) -> Answer:
 class ScriptedServer:
     """Answers each transcription with `script(call number, upload bytes)`.
 
-    But for controls, with which workers look whether a server is broken: those get `control`, and
+    But for canaries, with which workers look whether a server is broken: those get `canary`, and
     are counted apart.
     """
 
@@ -50,12 +50,12 @@ class ScriptedServer:
         self,
         script: Callable[[int, bytes], Answer],
         ready: Answer | None = None,
-        control: Answer | None = None,
+        canary: Answer | None = None,
     ) -> None:
         self.script = script
         self.ready = ready or Answer(body={"status": "ready", "capacity": 4})
-        self.control = control or Answer(body=heard("anything"))
-        self.controls = 0
+        self.canary = canary or Answer(body=heard("anything"))
+        self.canaries = 0
         self.calls: list[float] = []
         """When each transcription was asked for, on time.monotonic()."""
         self.most_at_once = 0
@@ -80,11 +80,11 @@ class ScriptedServer:
 
     def _transcribe(self, form: bytes) -> Answer:
         upload = file_part(form)
-        if b'filename="control.ogg"' in form:
+        if b'filename="canary.ogg"' in form:
             with self._lock:
-                self.controls += 1
-            time.sleep(self.control.delay_seconds)
-            return self.control
+                self.canaries += 1
+            time.sleep(self.canary.delay_seconds)
+            return self.canary
         with self._lock:
             self.calls.append(time.monotonic())
             self.forms.append(form.replace(upload, b""))

@@ -200,7 +200,7 @@ def complete(coordinator: InCoordinator, asking: Asking, done: Completion) -> Do
 def release(coordinator: InCoordinator, asking: Asking, held: Release) -> Done:
     check_worker(asking, held.worker_id)
     claims = Dispatcher(coordinator, asking, held.worker_id).claims()
-    claims.release(_claim(held), solo=held.solo)
+    claims.release(_claim(held), isolated=held.solo)
     return Done()
 
 

@@ -227,7 +227,7 @@ def test_a_server_of_ones_own_that_is_silent_is_gone() -> None:
         own = WhisperServer(settings, is_own=True)
         assert not any(own.has_gone() for _ in range(4))
         assert own.test(5).startswith("Transcribed a short recording")
-        server.control = Answer(500)
+        server.canary = Answer(500)
         with pytest.raises(SttError):
             own.test(5)
     assert [own.has_gone() for _ in range(3)] == [False, False, True]

@@ -250,7 +250,7 @@ class TestWaiting:
         member = Member(coordinator, rules, long_poll=True)
         member.queue.page(10, Order())
         began = time.monotonic()
-        threading.Timer(0.3, member.queue.hurry).start()
+        threading.Timer(0.3, member.queue.stop_retrying).start()
         page = member.queue.page(10, Order())
         assert page.chunks == ()
         assert page.next_due_seconds is not None  # nobody is to call the queue empty

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 
-from stt.domain import lease_retry as patience
+from stt.domain import backoff
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Claims, Order
 from stt.domain.transcript import Segment, Transcript
@@ -155,12 +155,18 @@ class ClaimMachine(RuleBasedStateMachine):
         assert outcome == ("unclear" if reply else "accepted" if renewed else "lost")
         assert (claim.trusted_until > trusted_before) == (outcome == "accepted")
 
-    @rule(claim=claims, ending=an_ending, solo=st.booleans(), reply=a_reply, meanwhile=an_intrusion)
+    @rule(
+        claim=claims,
+        ending=an_ending,
+        isolated=st.booleans(),
+        reply=a_reply,
+        meanwhile=an_intrusion,
+    )
     def end(
         self,
         claim: Claim,
         ending: Ending,
-        solo: bool,
+        isolated: bool,
         reply: Document | None,
         meanwhile: Meanwhile,
     ) -> None:
@@ -168,17 +174,17 @@ class ClaimMachine(RuleBasedStateMachine):
         if 0 < trust < 30:
             reply = None  # too close to say whether it may still repeat
         thief, outcome = self.ask(
-            lambda: outcome_of(lambda: self.write_end(claim, ending, solo)),
+            lambda: outcome_of(lambda: self.write_end(claim, ending, isolated)),
             (reply, meanwhile, claim.chunk.id),
         )
-        was_written = reply is not NOT_WRITTEN and self.model.end(claim, ending, solo=solo)
+        was_written = reply is not NOT_WRITTEN and self.model.end(claim, ending, isolated=isolated)
         if reply is not None:
             self.model.meddle(meanwhile, claim.chunk.id, thief)
-            was_written = trust > 0 and self.model.end(claim, ending, solo=solo)
+            was_written = trust > 0 and self.model.end(claim, ending, isolated=isolated)
         if reply is not None and trust <= 0:
             assert outcome == "unclear"
         else:
-            ended = was_written or self.model.has_ended(claim, ending, solo=solo)
+            ended = was_written or self.model.has_ended(claim, ending, isolated=isolated)
             assert outcome == ("accepted" if ended else "lost")
 
     @rule(worker=a_worker)
@@ -305,12 +311,12 @@ class ClaimMachine(RuleBasedStateMachine):
         with self.link.fails_once(reply, meddle):
             return thief, write()
 
-    def write_end(self, claim: Claim, ending: Ending, solo: bool) -> None:
+    def write_end(self, claim: Claim, ending: Ending, isolated: bool) -> None:
         worker = self.workers[claim.worker]
         if ending == "complete":
             worker.complete(claim, result_of(claim))
         elif ending == "release":
-            worker.release(claim, solo=solo)
+            worker.release(claim, isolated=isolated)
         else:
             worker.fail(claim, "bad_audio", "cannot be decoded")
 
@@ -351,7 +357,7 @@ def outcome_of(write: Callable[[], None]) -> str:
 def link(
     mongo_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[LossyLink]:
-    monkeypatch.setattr(patience, "_WAITS_SECONDS", (0.0,))
+    monkeypatch.setattr(backoff, "_RETRY_WAITS_SECONDS", (0.0,))
     link = LossyLink(mongo_url, database.chunks.database.name)
     with link.database:
         yield link

@@ -36,7 +36,7 @@ KEY = "key<&>/0123456789"
 
 def make_pool(*servers: ScriptedServer | str, limit: int = 4, **rules: float | None) -> ServerPool:
     urls = [server if isinstance(server, str) else server.url for server in servers]
-    given = PoolRules(**({"control_seconds": 2.0} | rules))  # type: ignore[arg-type]
+    given = PoolRules(**({"canary_seconds": 2.0} | rules))  # type: ignore[arg-type]
     pool = ServerPool([WhisperClient(url, KEY, None) for url in urls], given)
     pool.tune(limit)
     return pool
@@ -233,7 +233,7 @@ class TestAway:
 
     def test_one_that_says_it_is_ready_and_fails_every_call_has_to_show_it(self) -> None:
         gateway = Answer(502, b"<h1>Bad Gateway</h1>")
-        with ScriptedServer(lambda n, u: gateway, control=gateway).running() as server:
+        with ScriptedServer(lambda n, u: gateway, canary=gateway).running() as server:
             pool = make_pool(server)
             stop = threading.Event()
             for _ in range(2):
@@ -242,10 +242,10 @@ class TestAway:
                     call(pool)
             waiting = threading.Thread(target=pool.wait_until_available, args=(stop,))
             waiting.start()
-            until(lambda: server.controls > 0)
+            until(lambda: server.canaries > 0)
             assert waiting.is_alive()
             assert len(server.calls) == 2
-            server.control = Answer(body=heard("well again"))
+            server.canary = Answer(body=heard("well again"))
             waiting.join(8)
             assert not waiting.is_alive()
 
@@ -263,7 +263,7 @@ class TestBlame:
             pool = make_pool(server)
             with pytest.raises(error) as charged:
                 call(pool)
-            assert server.controls == 1
+            assert server.canaries == 1
             pool.wait_until_available(threading.Event())  # it is not suspect
         assert getattr(charged.value, "server", None) == server.url
 
@@ -274,42 +274,42 @@ class TestBlame:
         with ScriptedServer(lambda number, upload: slow).running() as server:
             with pytest.raises(ServerFault, match="longer"):
                 call(make_pool(server), seconds=1.0)
-            assert server.controls == 1
+            assert server.canaries == 1
 
     def test_a_failure_is_nobodys_if_the_control_fails_too_and_another_server_gets_the_call(
         self,
     ) -> None:
         with two_servers(OUT_OF_ORDER, Answer(body=heard("fine"))) as (broken, fine):
-            broken.control = OUT_OF_ORDER
+            broken.canary = OUT_OF_ORDER
             pool = make_pool(broken, fine)
             assert [text(call(pool)) for _ in range(3)] == ["fine"] * 3
-            assert (len(broken.calls), broken.controls) == (1, 1)
+            assert (len(broken.calls), broken.canaries) == (1, 1)
 
     def test_a_broken_server_gets_work_again_only_after_a_control(self) -> None:
         def script(number: int, upload: bytes) -> Answer:
             return OUT_OF_ORDER if number == 1 else Answer(body=heard("mended"))
 
-        with ScriptedServer(script, control=OUT_OF_ORDER).running() as server:
+        with ScriptedServer(script, canary=OUT_OF_ORDER).running() as server:
             pool = make_pool(server, max_broken=None)
             with pytest.raises(ServerUnavailable):
                 call(pool)
             waiting = threading.Thread(target=pool.wait_until_available, args=(threading.Event(),))
             waiting.start()
-            until(lambda: server.controls >= 2)  # never given up, though /ready says it is well
+            until(lambda: server.canaries >= 2)  # never given up, though /ready says it is well
             assert waiting.is_alive()
-            server.control = Answer(body=heard("anything"))
+            server.canary = Answer(body=heard("anything"))
             waiting.join(8)
             assert text(call(pool)) == "mended"
 
     def test_three_controls_that_fail_in_a_row_are_the_end(self) -> None:
-        with ScriptedServer(lambda n, u: OUT_OF_ORDER, control=OUT_OF_ORDER).running() as server:
+        with ScriptedServer(lambda n, u: OUT_OF_ORDER, canary=OUT_OF_ORDER).running() as server:
             pool = make_pool(server, max_broken=3)
             with pytest.raises(ServerUnavailable):
                 call(pool)
             with pytest.raises(ServersBroken, match="out of order") as end:
                 pool.wait_until_available(threading.Event())
         assert end.value.exit_code == 5
-        assert (len(server.calls), server.controls) == (1, 3)
+        assert (len(server.calls), server.canaries) == (1, 3)
 
     def test_many_calls_that_fail_at_once_ask_for_one_control(self) -> None:
         gate = threading.Barrier(4)
@@ -319,7 +319,7 @@ class TestBlame:
             return OUT_OF_ORDER
 
         slow_failure = Answer(500, {"error": {"message": "no"}}, delay_seconds=0.5)
-        with ScriptedServer(script, control=slow_failure).running() as server:
+        with ScriptedServer(script, canary=slow_failure).running() as server:
             pool = make_pool(server)
             ends: list[type[Exception]] = []
 
@@ -335,30 +335,30 @@ class TestBlame:
             for lane in lanes:
                 lane.join()
         assert ends == [ServerUnavailable] * 4
-        assert server.controls == 1
+        assert server.canaries == 1
 
     def test_a_broken_server_stops_nobody_while_another_is_well(self) -> None:
         with two_servers(OUT_OF_ORDER, Answer(body=heard("fine"))) as (broken, fine):
-            broken.control = OUT_OF_ORDER
+            broken.canary = OUT_OF_ORDER
             pool = make_pool(broken, fine, max_broken=1)
             assert text(call(pool)) == "fine"
-            assert broken.controls == 1
+            assert broken.canaries == 1
             pool.wait_until_available(threading.Event())
 
     def test_before_a_solo_flight_a_server_shows_that_it_is_well(self) -> None:
         with ScriptedServer(always()).running() as server:
             pool = make_pool(server)
             for _ in range(2):
-                assert text(call(pool, is_solo=True)) == "hello"
-            assert server.controls == 1  # what it did well since is proof enough
-        with ScriptedServer(always(), control=OUT_OF_ORDER).running() as broken:
+                assert text(call(pool, isolated=True)) == "hello"
+            assert server.canaries == 1  # what it did well since is proof enough
+        with ScriptedServer(always(), canary=OUT_OF_ORDER).running() as broken:
             with pytest.raises(ServerUnavailable, match="has not shown"):
-                call(make_pool(broken), is_solo=True)
+                call(make_pool(broken), isolated=True)
             assert broken.calls == []
 
     def test_a_control_that_meets_a_busy_server_charges_nobody(self) -> None:
         busy = Answer(503, {}, {"Retry-After": "0.2"})
-        with ScriptedServer(lambda n, u: OUT_OF_ORDER, control=busy).running() as server:
+        with ScriptedServer(lambda n, u: OUT_OF_ORDER, canary=busy).running() as server:
             pool = make_pool(server)
             with pytest.raises(ServerUnavailable):
                 call(pool, seconds=0.1)
@@ -387,7 +387,7 @@ class TestBrokenAnswers:
 
     def test_if_the_answer_to_the_control_breaks_off_too_it_is_nobodys_fault(self) -> None:
         broken = Answer(body=heard("hello"), cut=5)
-        with ScriptedServer(lambda n, u: broken, control=broken).running() as server:
+        with ScriptedServer(lambda n, u: broken, canary=broken).running() as server:
             pool = make_pool(server, max_broken=1)
             with pytest.raises(ServerUnavailable, match="fails on anything"):
                 call(pool)
@@ -441,7 +441,7 @@ class TestBrokenAnswers:
         self,
     ) -> None:
         page = Answer(body=b"<html>welcome</html>")
-        with ScriptedServer(lambda n, u: page, control=page).running() as server:
+        with ScriptedServer(lambda n, u: page, canary=page).running() as server:
             pool = make_pool(server, max_broken=1)
             with pytest.raises(ServerUnavailable):
                 call(pool)
@@ -453,7 +453,7 @@ class TestBrokenAnswers:
         with ScriptedServer(lambda n, u: nonsense).running() as server:
             with pytest.raises(ServerFault):
                 call(make_pool(server))
-            assert (len(server.calls), server.controls) == (3, 1)
+            assert (len(server.calls), server.canaries) == (3, 1)
 
 
 class TestOddServers:

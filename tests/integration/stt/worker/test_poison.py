@@ -46,8 +46,8 @@ class TestSuspects:
         self, database: Database, alice: MongoClaims
     ) -> None:
         first, second = add_chunks(database, 2)
-        alice.release(claimed(alice, chunk(database, first)), solo=True)
-        alice.release(claimed(alice, chunk(database, second)), solo=True)
+        alice.release(claimed(alice, chunk(database, first)), isolated=True)
+        alice.release(claimed(alice, chunk(database, second)), isolated=True)
         assert chunk(database, first).has_failed_before
         assert chunk(database, first).attempts == 0
         assert alice.claim(chunk(database, first)) is not None
@@ -80,7 +80,7 @@ class TestSuspects:
     def test_of_many_claimed_at_once_at_most_one_is_in_work(
         self, database: Database, alice: MongoClaims
     ) -> None:
-        ids = add_chunks(database, 8, solo=True, attempts=1)
+        ids = add_chunks(database, 8, isolated=True, attempts=1)
         gate = threading.Barrier(8)
         won: list[Claim] = []
 
@@ -100,7 +100,7 @@ class TestSuspects:
     def test_its_errors_name_the_servers_and_retry_by_hand_clears_it(
         self, database: Database, alice: MongoClaims
     ) -> None:
-        [id_] = add_chunks(database, 1, solo=True, attempts=2)
+        [id_] = add_chunks(database, 1, isolated=True, attempts=2)
         claim = claimed(alice, chunk(database, id_))
         alice.fail(claim, "server_died", "it died", server="http://gpu-box:8081")
         assert document(database, id_)["failed_at"] is not None
@@ -163,7 +163,7 @@ def test_a_server_that_dies_of_anything_charges_nobody_and_ends_the_worker(
 
     ready = Answer(body={"capacity": 2, "instance": "first"})
     ids = add_chunks(database, 3, audio=opus_tone(1.0))
-    with ScriptedServer(dies, ready, control=broken_off).running() as server:
+    with ScriptedServer(dies, ready, canary=broken_off).running() as server:
         for _ in range(2):  # the next run of cron finds it no better
             with pytest.raises(ServersBroken):
                 make_worker(database, server.url, max_attempts=1, max_consecutive_failures=1).run()

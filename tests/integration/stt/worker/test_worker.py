@@ -276,11 +276,11 @@ class TestFailures:
     ) -> None:
         add_chunks(database, 6, audio=opus)
         broken = refusal(500, "CUDA error: an illegal memory access was encountered")
-        with ScriptedServer(lambda number, upload: broken, control=broken).running() as server:
+        with ScriptedServer(lambda number, upload: broken, canary=broken).running() as server:
             worker = make_worker(database, server.url, sequence_seconds=300)
             with pytest.raises(ServersBroken, match="CUDA error") as stopped:
                 worker.run()
-            assert server.controls == 3
+            assert server.canaries == 3
         assert stopped.value.exit_code == 5
         assert {d["attempts"] for d in database.chunks.find()} == {0}
         assert {d["processing_by"] for d in database.chunks.find()} == {None}
