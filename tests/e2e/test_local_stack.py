@@ -31,7 +31,7 @@ from stt.local.stack import open_database
 from stt.settings import Settings
 
 with open_database(Settings(_env_file=None, data_dir=Path(sys.argv[1]))) as database:
-    database.sources.insert_one({"filename": sys.argv[2], "sha256": sys.argv[2]})
+    database.recordings.insert_one({"filename": sys.argv[2], "sha256": sys.argv[2]})
     print("inside", flush=True)
     sys.stdin.read()
 """
