@@ -31,7 +31,7 @@ class SttError(Exception):
     """Base of all errors of the package; `str()` of it is one clear line for the person."""
 
     exit_code: ClassVar[int] = 1
-    is_told = False
+    is_logged = False
     """True once the log has said it: nobody needs to read it twice."""
 
 

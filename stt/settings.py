@@ -28,7 +28,7 @@ _Count = Annotated[int, Field(le=1_000_000)]
 _Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z-]{0,19}$")]
 _Name = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")]
 
-SHORTEST_KEY = 16
+MIN_KEY = 16
 """Characters of the coordinator's key: fewer could be guessed by trying."""
 
 _FLAGS = {
@@ -186,9 +186,9 @@ class Settings(BaseSettings):
     @classmethod
     def _check_coordinator_key(cls, key: SecretStr | None) -> SecretStr | None:
         key = cls._check_key(key)
-        if key is not None and len(key.get_secret_value()) < SHORTEST_KEY:
+        if key is not None and len(key.get_secret_value()) < MIN_KEY:
             raise ValueError(
-                f"at least {SHORTEST_KEY} characters, or it could be guessed; without one,"
+                f"at least {MIN_KEY} characters, or it could be guessed; without one,"
                 " `stt coordinator` makes one"
             )
         return key

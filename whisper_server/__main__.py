@@ -17,7 +17,7 @@ EXIT_CONFIGURATION = 3
 EXIT_INTERRUPTED = 130
 
 CALIBRATE_SECONDS = 60
-SHORTEST_CALIBRATION, LONGEST_CALIBRATION = 1, 3600
+MIN_CALIBRATION, MAX_CALIBRATION = 1, 3600
 
 EXAMPLES = """\
 examples:
@@ -167,10 +167,8 @@ def _calibrate_seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
-    if not SHORTEST_CALIBRATION <= seconds <= LONGEST_CALIBRATION:
-        raise argparse.ArgumentTypeError(
-            f"not between {SHORTEST_CALIBRATION} and {LONGEST_CALIBRATION}"
-        )
+    if not MIN_CALIBRATION <= seconds <= MAX_CALIBRATION:
+        raise argparse.ArgumentTypeError(f"not between {MIN_CALIBRATION} and {MAX_CALIBRATION}")
     return seconds
 
 

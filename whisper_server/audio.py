@@ -26,14 +26,14 @@ from whisper_server.errors import InvalidAudio
 SANE_RATES = range(1_000, 768_001)
 """A header that claims 1 Hz would turn one frame into gigabytes of samples, one that claims
 gigahertz would have the resampler make filters of gigabytes."""
-LONGEST_PACKET_SECONDS = 10
+MAX_PACKET_SECONDS = 10
 """A packet that claims to last longer stands before a hole in the track's clock."""
-MOST_MEASURED_PACKETS = 1_000_000
+MAX_MEASURED_PACKETS = 1_000_000
 """Seven hours of mp3, and no more than a few seconds of work."""
-MOST_UNHEARD_PACKETS = 10_000
+MAX_UNHEARD_PACKETS = 10_000
 """Minutes of packets that give no sound; a file may hold millions, or name the same ones again."""
 FULL_SCALE = np.float32(32_768)
-LARGEST_ALLOCATION_BYTES = 128 << 20
+MAX_ALLOCATION_BYTES = 128 << 20
 """FFmpeg takes as much memory at once as a header asks for, up to 2 GB, and a WAV file of 3 KB can
 ask for that. The index of a day of m4a takes 90 MB."""
 LOT = 32_768
@@ -53,7 +53,7 @@ def _bound_allocations() -> None:
         logger.warning("Forged uploads may take 2 GB of memory for a moment: %s", error)
         return
     set_limit.argtypes, set_limit.restype = [ctypes.c_size_t], None
-    set_limit(LARGEST_ALLOCATION_BYTES)
+    set_limit(MAX_ALLOCATION_BYTES)
 
 
 _bound_allocations()
@@ -74,8 +74,8 @@ def packet_seconds(file: BinaryIO, name: str, param: str) -> Iterator[float]:
                 now = packet.pts or last
                 length = packet.duration or now - last  # some FLAC tells its times only
                 last = now
-                yield min(max(0.0, length * unit), LONGEST_PACKET_SECONDS)
-                if count >= MOST_MEASURED_PACKETS or read > most_bytes:
+                yield min(max(0.0, length * unit), MAX_PACKET_SECONDS)
+                if count >= MAX_MEASURED_PACKETS or read > most_bytes:
                     return
         except (av.FFmpegError, ValueError) as error:
             logger.debug("%s cannot be measured to its end: %s", name, error)
@@ -142,7 +142,7 @@ def _frames(container: InputContainer) -> Iterator[AudioFrame]:
         good += len(frames)
         unheard += not frames
         yield from frames
-        if unheard > good + MOST_UNHEARD_PACKETS:
+        if unheard > good + MAX_UNHEARD_PACKETS:
             raise ValueError(f"{unheard} packets without sound against {good} good frames")
     if broken > good:
         raise ValueError(f"{broken} broken packets against {good} good frames")

@@ -11,7 +11,7 @@ from whisper_server.languages import language_code
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Granularity = Literal["segment", "word"]
 
-LARGEST_BEAM = 10
+MAX_BEAM = 10
 """Each beam takes its own share of the device's memory."""
 
 
@@ -64,7 +64,7 @@ class UploadForm(BaseModel):
         0.0, ge=0.0, le=1.0, description="0 = Whisper's own ladder of temperatures."
     )
     beam_size: int = Field(
-        5, ge=1, le=LARGEST_BEAM, description="Hypotheses side by side; 1 is fastest."
+        5, ge=1, le=MAX_BEAM, description="Hypotheses side by side; 1 is fastest."
     )
     vad_filter: bool = Field(
         True, description="Whether to leave out what is no speech before the model listens."

@@ -13,16 +13,16 @@ ROOMY_CARD_BYTES = 7_500_000_000
 MLX_COMPUTE_TYPES = ("float16", "float32")
 """What mlx-whisper computes in; its quantized models say so in their own configuration."""
 
-MOST_CPU_STREAMS = 8
+MAX_CPU_STREAMS = 8
 """Beyond it memory bandwidth is what is short, and each stream has a working set of its own."""
-MOST_CUDA_THREADS = 4
+MAX_CUDA_THREADS = 4
 """A card leaves the processor no more than the word times of a batch."""
 ROOMY_CARD_BATCH = 16
 SMALL_CARD_BATCH = 8
 MLX_BATCH = 8
 
-FEWEST_WORKERS, MOST_WORKERS = 16, 64
-FEWEST_CALLS = 4
+MIN_WORKERS, MAX_WORKERS = 16, 64
+MIN_CALLS = 4
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class EnginePlan:
     @property
     def useful_calls(self) -> int:
         """So many callers keep it full: with more, each of them just waits longer."""
-        return min(self.worker_count, max(FEWEST_CALLS, 2 * self.places))
+        return min(self.worker_count, max(MIN_CALLS, 2 * self.places))
 
     @property
     def places(self) -> int:
@@ -121,11 +121,11 @@ def plan_engine(
         compute_type=settings.compute_type or compute_type,
         shape=shape,
         device_indices=indices,
-        worker_count=settings.worker_count or FEWEST_WORKERS,
+        worker_count=settings.worker_count or MIN_WORKERS,
     )
     if settings.worker_count:
         return plan
-    return replace(plan, worker_count=min(MOST_WORKERS, max(FEWEST_WORKERS, 2 * plan.places)))
+    return replace(plan, worker_count=min(MAX_WORKERS, max(MIN_WORKERS, 2 * plan.places)))
 
 
 def _backend(settings: Settings, machine: Machine) -> str:
@@ -239,7 +239,7 @@ def _preset(settings: Settings, cores: int, device: str, backend: str, roomy: bo
         return Shape(streams or 1, threads or 1, MLX_BATCH, f"preset for mlx on {device}")
     if device == "cuda":
         size, batch = ("roomy", ROOMY_CARD_BATCH) if roomy else ("small", SMALL_CARD_BATCH)
-        threads = threads or max(1, min(cores, MOST_CUDA_THREADS))
+        threads = threads or max(1, min(cores, MAX_CUDA_THREADS))
         return Shape(streams or 1, threads, batch, f"preset for a {size} card")
-    streams = streams or min(cores // (threads or 1), MOST_CPU_STREAMS) or 1
+    streams = streams or min(cores // (threads or 1), MAX_CPU_STREAMS) or 1
     return Shape(streams, threads or cores // streams or 1, 1, f"preset for {cores} core(s)")

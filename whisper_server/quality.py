@@ -11,10 +11,10 @@ from whisper_server.engines.base import WindowResult
 LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """A window that fails the checks is decoded again, sampled more freely each time."""
 
-MOST_COMPRESSION = 2.4
+MAX_COMPRESSION = 2.4
 """Text that zlib packs tighter goes round in circles."""
-LEAST_AVG_LOGPROB = -1.0
-MOST_NO_SPEECH = 0.6
+MIN_AVG_LOGPROB = -1.0
+MAX_NO_SPEECH = 0.6
 
 
 def next_temperature(attempts: Sequence[WindowResult], ladder: Sequence[float]) -> float | None:
@@ -34,14 +34,14 @@ def best_of(attempts: Sequence[WindowResult]) -> WindowResult:
 
 
 def _will_do(attempt: WindowResult) -> bool:
-    unlikely = attempt.avg_logprob < LEAST_AVG_LOGPROB
+    unlikely = attempt.avg_logprob < MIN_AVG_LOGPROB
     return _is_silence(attempt) or not (_repeats(attempt) or unlikely)
 
 
 def _repeats(attempt: WindowResult) -> bool:
-    return attempt.compression_ratio > MOST_COMPRESSION
+    return attempt.compression_ratio > MAX_COMPRESSION
 
 
 def _is_silence(attempt: WindowResult) -> bool:
     """A model that is sure of its text is believed, whatever it thinks of the sound."""
-    return attempt.no_speech_prob > MOST_NO_SPEECH and attempt.avg_logprob < LEAST_AVG_LOGPROB
+    return attempt.no_speech_prob > MAX_NO_SPEECH and attempt.avg_logprob < MIN_AVG_LOGPROB

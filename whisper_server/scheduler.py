@@ -21,7 +21,7 @@ from whisper_server.windows import Span
 
 OnProgress = Callable[[Progress], None]
 
-LONGEST_RETRY_SECONDS = 300
+MAX_RETRY_SECONDS = 300
 SPEED_AT_FIRST = 10.0
 """What `Retry-After` takes for the speed, in seconds of audio a second, until it is measured."""
 
@@ -198,7 +198,7 @@ class Scheduler:
         """With the time after which the next of those in the line will be done, on average."""
         speed = self._pipeline.speed or SPEED_AT_FIRST
         seconds = self._waiting_seconds() / speed / max(1, len(self._works))
-        retry_after = min(LONGEST_RETRY_SECONDS, max(1, math.ceil(seconds)))
+        retry_after = min(MAX_RETRY_SECONDS, max(1, math.ceil(seconds)))
         return Unavailable(f"{why}: come back later.", retry_after, code="queue_full")
 
 

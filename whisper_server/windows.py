@@ -18,7 +18,7 @@ from whisper_server.engines.base import SAMPLE_RATE, Samples
 
 PIECE_SECONDS = 60
 """Voice detection takes some 400 KB for each second of a piece, so 24 MB for one of them."""
-LONGEST_PIECE_SECONDS = 320
+MAX_PIECE_SECONDS = 320
 """In sequential decoding: a little more than the five minutes that a worker sends at once."""
 SEARCH_SECONDS = 20
 """A piece ends within so many seconds before its longest possible end."""
@@ -102,7 +102,7 @@ def cut_into_windows(
 
 def cut_into_pieces(blocks: Iterable[Samples]) -> Generator[list[Window], None, None]:
     """The same for sequential decoding: each piece, minutes long, is one window."""
-    for start, piece, _ in _pieces(blocks, LONGEST_PIECE_SECONDS * SAMPLE_RATE):
+    for start, piece, _ in _pieces(blocks, MAX_PIECE_SECONDS * SAMPLE_RATE):
         yield [Window(piece, (Span(start, len(piece)),))]
 
 

@@ -23,7 +23,7 @@ from stt.cli import (
     transcribe,
     worker,
 )
-from stt.cli.console import note
+from stt.cli.console import print_note
 from stt.errors import SttError
 
 INTERRUPTED = 130
@@ -57,8 +57,8 @@ def main() -> None:
     try:
         app(prog_name="stt")
     except SttError as error:
-        if not error.is_told:
-            note(f"Error: {error}")
+        if not error.is_logged:
+            print_note(f"Error: {error}")
         sys.exit(error.exit_code)
     except OSError as error:
         if error.errno not in _NO_SPACE:
@@ -66,7 +66,7 @@ def main() -> None:
         # What stdout still holds back must not fail once more when the program ends.
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        note(f"Error: The output cannot be written: {error.strerror}")
+        print_note(f"Error: The output cannot be written: {error.strerror}")
         sys.exit(SttError.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.console import say
+from stt.cli.console import print_line
 from stt.cli.formatting import plural
 from stt.cli.options import (
     DatabaseName,
@@ -74,6 +74,6 @@ def release_command(
 def _tell(count: int, wanted: int, done: str, state: str, none: str) -> None:
     """Says how many; exits with 1 if a chunk that was named was not in the state for it."""
     if wanted > count:
-        say(f"{count} of {plural(wanted, 'chunk')} {done}; the others were not {state}")
+        print_line(f"{count} of {plural(wanted, 'chunk')} {done}; the others were not {state}")
         raise typer.Exit(1)
-    say(f"{plural(count, 'chunk')} {done}" if count else none)
+    print_line(f"{plural(count, 'chunk')} {done}" if count else none)

@@ -37,7 +37,7 @@ Screen = RenderableType
 _WIDEST_BAR = 20
 _NARROWEST_BAR = 5
 _ECHO_ROOM = 8  # for some `^C`: a line that wraps leaves copies of itself behind
-_LONGEST_NAME = 40
+_MAX_NAME = 40
 _RATE_WINDOW_SECONDS = 60.0
 _SOURCES_SHOWN = 20
 
@@ -177,7 +177,7 @@ def recording_progress(name: str) -> Iterator[Callable[[float, float | None], No
         done, total = state
         shown = clock(done or 0.0) + (f" of {clock(total)}" if total else "")
         title = Text(printable(name))
-        title.truncate(_LONGEST_NAME, overflow="ellipsis")
+        title.truncate(_MAX_NAME, overflow="ellipsis")
         return _bar_line(done or 0.0, total, [title, shown])
 
     with Live(get_renderable=render, console=_screen.console, refresh_per_second=4, transient=True):
@@ -201,12 +201,12 @@ def _bar_line(done: float, total: float | None, facts: Iterable[str | Text]) -> 
     return line
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """A result for stdout."""
     _stdout().print(Text(printable(line)), soft_wrap=True)
 
 
-def note(line: str) -> None:
+def print_note(line: str) -> None:
     """Something to know, beside the result: on stderr."""
     Console(stderr=True, highlight=False).print(Text(printable(line)), soft_wrap=True)
 
@@ -377,11 +377,11 @@ def hits_screen(hits: Iterable[Hit], words: re.Pattern[str]) -> Screen:
 def _table(*headings: str) -> Table:
     """`>` before a heading puts its column to the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings:
-        is_number = heading.startswith(">")
-        is_long = heading in ("Recording", "Server")
+    for header in headings:
+        is_number = header.startswith(">")
+        is_long = header in ("Recording", "Server")
         table.add_column(
-            heading.removeprefix(">"),
+            header.removeprefix(">"),
             justify="right" if is_number else "left",
             no_wrap=not is_long,
             overflow="fold",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.console import say, setup_logging
+from stt.cli.console import print_line, setup_logging
 from stt.cli.options import DatabaseName, DataDir, MongoUrl, open_database, settings_of
 from stt.coordinator.store.sessions import Sessions
 from stt.errors import ConfigError
@@ -106,4 +106,4 @@ def _use_stored_key(access: Sessions, *, new_key: bool) -> None:
     logger.warning("STT_COORDINATOR_KEY is not set: the key of this database is used")
     made = access.make_key(anew=new_key)
     if made is not None:
-        say(f"Key for people, shown this once: {made}")
+        print_line(f"Key for people, shown this once: {made}")

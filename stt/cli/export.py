@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.console import note
+from stt.cli.console import print_note
 from stt.cli.formatting import plural
 from stt.cli.options import (
     DatabaseName,
@@ -78,8 +78,8 @@ def export_command(
             recordings = [find_recording(database, name) for name in names or ()]
         for recording, target in zip(recordings, _targets(recordings, chosen, output), strict=True):
             export = Export(database, recording)
-            if export.heading.is_partial:
-                note(_warning(export))
+            if export.header.is_partial:
+                print_note(_warning(export))
                 incomplete += require_complete
                 if require_complete:
                     continue
@@ -119,12 +119,12 @@ def _write(pieces: Iterable[str], target: Path | None) -> None:
         stdout.flush()
         return
     save(pieces, target)
-    note(f"Wrote {target}")
+    print_note(f"Wrote {target}")
 
 
 def _warning(export: Export) -> str:
-    heading = export.heading
-    parts = [f"{heading.filename}: {heading.partial_notice}."]
+    header = export.header
+    parts = [f"{header.filename}: {header.partial_notice}."]
     if export.failed_chunks:
         parts.append(f"{plural(export.failed_chunks, 'chunk')} failed: `stt status` says why.")
     return "Warning: " + " ".join(parts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stt.cli.console import note, recording_progress, setup_logging
+from stt.cli.console import print_note, recording_progress, setup_logging
 from stt.cli.formatting import clock, plural
 from stt.cli.options import DatabaseName, DataDir, MongoUrl, open_database, settings_of
 from stt.errors import ConfigError, RecordingError
@@ -70,7 +70,7 @@ def ingest_command(
         for path in find_recordings(paths):
             endings[_ingest_one(database, path, options)] += 1
     if not endings:
-        note("Nothing to ingest: no recordings in there.")
+        print_note("Nothing to ingest: no recordings in there.")
         raise typer.Exit(1)
     if endings.total() > 1:
         logger.info("%s", _summary(endings), extra={"plain": True, **endings})
@@ -85,7 +85,7 @@ def _ingest_one(database: Database, path: Path, options: "IngestOptions") -> str
         with recording_progress(path.name) as progress:
             ingested = ingest(database, path, options, progress)
     except RecordingError as error:
-        note(f"Error: {error}")
+        print_note(f"Error: {error}")
         return "failed"
     recording = ingested.recording
     logger.info(

@@ -11,7 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from stt.cli.console import Progress, live_progress, note, say, setup_logging, show_json
+from stt.cli.console import (
+    Progress,
+    live_progress,
+    print_line,
+    print_note,
+    setup_logging,
+    show_json,
+)
 from stt.cli.formatting import clock, plural
 from stt.cli.node_service import service_app
 from stt.cli.options import AsJson, settings_of
@@ -99,8 +106,8 @@ def register_command(
         code = settings.join_code.get_secret_value()
     file = CredentialsFile(settings.config_dir)
     made = register(file, server, name or _machine_name(), code or _asked_code())
-    say(f"Registered as {made.name!r} ({made.node_id}) at {made.server_url}")
-    say("Start it with: stt node start")
+    print_line(f"Registered as {made.name!r} ({made.node_id}) at {made.server_url}")
+    print_line("Start it with: stt node start")
 
 
 @node_app.command("start", epilog=START_EXAMPLES)
@@ -215,8 +222,8 @@ def start_command(
         registered_node(settings) as node,
         page(node, page_port) as url,
     ):
-        node.tell_page(url)
-        warn_if_unprotected(node.link.url)
+        node.record_page(url)
+        warn_if_unprotected(node.client.url)
         if not no_browser and _has_display():
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         with live_progress(snapshot):
@@ -232,15 +239,15 @@ def status_command(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show where this machine is registered, whether the coordinator answers, what it is at."""
     _check_installed()
     from stt.node.credentials import CredentialsFile
-    from stt.node.registration import NodeStatus, standing
+    from stt.node.registration import NodeStatus, node_status
 
-    found: NodeStatus = standing(CredentialsFile(settings_of(ctx).config_dir))
+    found: NodeStatus = node_status(CredentialsFile(settings_of(ctx).config_dir))
     trouble = found.trouble
     if as_json:
         show_json(asdict(found) | {"trouble": str(trouble) if trouble else None})
     else:
         for line in _status_lines(found):
-            say(line)
+            print_line(line)
     if trouble is not None:
         if as_json:
             raise typer.Exit(trouble.exit_code)
@@ -264,7 +271,7 @@ def unregister_command(
 
     file = CredentialsFile(settings_of(ctx).config_dir)
     left = unregister(file, force=force)
-    say(f"{left.name!r} has left {left.server_url}" if left else f"{file.path} is removed")
+    print_line(f"{left.name!r} has left {left.server_url}" if left else f"{file.path} is removed")
 
 
 def _status_lines(found: Any) -> list[str]:
@@ -321,5 +328,5 @@ def _has_display() -> bool:
 
 def _interrupt() -> None:
     """SIGTERM takes everything down again just as Ctrl-C does."""
-    note("Stopping.")
+    print_note("Stopping.")
     raise KeyboardInterrupt

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.console import say
+from stt.cli.console import print_line
 from stt.cli.options import settings_of
 from stt.node.credentials import CredentialsFile
 from stt.node.service import Program, service_of_this_machine
@@ -46,37 +46,37 @@ def install_command(
     service.install(
         Program((*_this_program(), "start", "--no-browser", *(flags or ())), node.folder)
     )
-    say(f"The node runs as a service: {service.path}")
+    print_line(f"The node runs as a service: {service.path}")
     if advice := service.advice():
-        say(advice)
+        print_line(advice)
 
 
 @service_app.command("uninstall")
 def uninstall_command() -> None:
     """Stop the service and remove it; the node stays registered."""
     removed = service_of_this_machine().uninstall()
-    say("The service is removed" if removed else "There was no service of the node")
+    print_line("The service is removed" if removed else "There was no service of the node")
 
 
 @service_app.command("start")
 def start_command() -> None:
     """Start the service."""
     service_of_this_machine().start()
-    say("Started")
+    print_line("Started")
 
 
 @service_app.command("stop")
 def stop_command() -> None:
     """Stop the service until the next login; the node finishes what is in flight."""
     service_of_this_machine().stop()
-    say("Stopped")
+    print_line("Stopped")
 
 
 @service_app.command("restart")
 def restart_command() -> None:
     """Stop the service and start it again."""
     service_of_this_machine().restart()
-    say("Restarted")
+    print_line("Restarted")
 
 
 @service_app.command("status")
@@ -85,9 +85,9 @@ def status_command() -> None:
     service = service_of_this_machine()
     state = service.state()
     if not state.is_installed:
-        say("There is no service of the node here: stt node service install")
+        print_line("There is no service of the node here: stt node service install")
         raise typer.Exit(1)
-    say(f"{state.detail}: {service.path}")
+    print_line(f"{state.detail}: {service.path}")
     if not state.is_running:
         raise typer.Exit(1)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.console import hits_screen, note, show, show_json
+from stt.cli.console import hits_screen, print_note, show, show_json
 from stt.cli.options import (
     AsJson,
     DatabaseName,
@@ -61,9 +61,9 @@ def search_command(
     elif page.hits:
         show(hits_screen(page.hits, wanted.pattern))
     else:
-        note("Nothing was found.")
+        print_note("Nothing was found.")
     if page.cursor is not None:
-        note(f"There is more: --limit {limit * 4} shows it.")
+        print_note(f"There is more: --limit {limit * 4} shows it.")
     if not page.hits:
         raise typer.Exit(1)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.console import Progress, live_progress, note, recording_progress, setup_logging
+from stt.cli.console import Progress, live_progress, print_note, recording_progress, setup_logging
 from stt.cli.formatting import plural, span
 from stt.cli.options import DatabaseName, DataDir, MongoUrl, open_database, settings_of
 from stt.domain.chunk import Recording
@@ -142,13 +142,13 @@ def _ingest(
             with recording_progress(path.name) as progress:
                 recording = ingest(database, path, options, progress).recording
         except RecordingError as error:
-            note(f"Error: {error}")
+            print_note(f"Error: {error}")
             refused += 1
             continue
         if recording.id not in {job.recording.id for job in jobs}:
             jobs.append(_Job(path, recording))
     if not jobs and not refused:
-        note("Nothing to transcribe: no recordings in there.")
+        print_note("Nothing to transcribe: no recordings in there.")
     return jobs, refused
 
 
@@ -173,7 +173,7 @@ def _work(database: Database, settings: Settings, recordings: Sequence[Recording
             held = sum(counts.processing for counts in mine)
             if held != waiting_for:
                 waiting_for = held
-                note(
+                print_note(
                     f"Waiting for {plural(held, 'chunk')} that other workers have in work; if they"
                     f" are gone, {span(settings.lease_seconds)} at most."
                 )
@@ -182,7 +182,7 @@ def _work(database: Database, settings: Settings, recordings: Sequence[Recording
 
 def _open_chunks(database: Database, recording: Recording) -> int:
     export = Export(database, recording)
-    return len(export.heading.missing_chunks) - export.failed_chunks
+    return len(export.header.missing_chunks) - export.failed_chunks
 
 
 @contextmanager
@@ -223,10 +223,10 @@ def _deliver(
     taken: set[str] = set()
     for job in jobs:
         export = Export(database, job.recording)
-        if export.heading.is_partial:
+        if export.header.is_partial:
             partial += 1
-            reason = f"{export.heading.partial_notice}. `stt status` says why."
-            note(f"Warning: {job.path}: {reason}")
+            reason = f"{export.header.partial_notice}. `stt status` says why."
+            print_note(f"Warning: {job.path}: {reason}")
         if output is None:
             title = f"==> {job.path} <==\n" if len(jobs) > 1 and format_name == "txt" else ""
             _print(chain([title], export.pieces(format_name)))
@@ -237,7 +237,7 @@ def _deliver(
             name = f"{Path(name).stem}_{job.recording.id}.{format_name}"
         taken.add(name.casefold())
         save(export.pieces(format_name), output / name)
-        note(f"Wrote {output / name}")
+        print_note(f"Wrote {output / name}")
     return partial
 
 

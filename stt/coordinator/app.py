@@ -86,7 +86,7 @@ def create_app(coordinator: Coordinator) -> FastAPI:
     api_docs.describe_access(app, OPEN)
     # The last one stands in front of the others.
     app.add_middleware(BodyLimit)
-    app.add_middleware(Authentication, gate=coordinator.gate)
+    app.add_middleware(Authentication, authenticator=coordinator.authenticator)
     app.add_middleware(Shutdown, closing=coordinator.closing)
     app.add_middleware(AccessLog)
     app.add_middleware(SecurityHeaders)

@@ -36,7 +36,7 @@ class Authenticator:
         self._registry = registry
         self._stored: tuple[float, str | None] = (float("-inf"), None)
 
-    def opens_at_once(self, key: str) -> bool:
+    def is_fixed_key(self, key: str) -> bool:
         """True for the people's key where no database is needed to know it."""
         return self._fixed_hash is not None and hmac.compare_digest(sha256(key), self._fixed_hash)
 
@@ -55,7 +55,7 @@ class Authenticator:
             self.refuse("key", address, "This key is wrong.")
         return found
 
-    def by_session(self, token: str) -> Principal:
+    def authenticate_session(self, token: str) -> Principal:
         """Raises Unauthorized, DatabaseUnavailable."""
         if not self.has_session(token):
             raise Unauthorized("This session is over: log in again.")

@@ -35,11 +35,11 @@ class Coordinator:
     settings: Settings
     stored_options: StoredOptions
     registry: NodeRegistry
-    gate: Authenticator
+    authenticator: Authenticator
     pending: PendingMonitor
     watch: QueueMonitor
     search: Search
-    held_back: Reservations = field(default_factory=Reservations)
+    reservations: Reservations = field(default_factory=Reservations)
     closing: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -51,7 +51,7 @@ class Coordinator:
             settings=settings,
             stored_options=stored_options,
             registry=registry,
-            gate=Authenticator(settings, Sessions(database), registry),
+            authenticator=Authenticator(settings, Sessions(database), registry),
             pending=PendingMonitor(database),
             watch=QueueMonitor(database, settings, stored_options, registry),
             search=Search(database, in_background=True),
@@ -74,14 +74,14 @@ def principal_of(connection: HTTPConnection) -> Principal:
     return found
 
 
-def is_still_welcome(connection: HTTPConnection) -> bool:
+def is_still_authorized(connection: HTTPConnection) -> bool:
     """False once the session or the key that opened this connection is over.
 
     For WebSockets, which outlive their opening. Waits for the database, and may raise
     DatabaseUnavailable.
     """
-    is_welcome: Callable[[], bool] = connection.scope["state"]["is_welcome"]
-    return is_welcome()
+    is_authorized: Callable[[], bool] = connection.scope["state"]["is_welcome"]
+    return is_authorized()
 
 
 # Dependencies are async: each plain one would wait for a thread of the pool, and those may all
@@ -104,7 +104,7 @@ async def _person(connection: HTTPConnection) -> Person:
 
 
 InCoordinator = Annotated[Coordinator, Depends(_coordinator)]
-Asking = Annotated[Principal, Depends(_principal)]
+CurrentPrincipal = Annotated[Principal, Depends(_principal)]
 """A person or a node; the route decides what which of them may do."""
 
 PEOPLE_ONLY = Depends(_person)

@@ -59,7 +59,7 @@ class Dispatcher:
             return Page((), is_last=True)
         reserved = self._reserved()
         page = self.claims().page(limit + reserved, order)
-        overdue = self.coordinator.held_back.overdue(page, reserved) if reserved else ()
+        overdue = self.coordinator.reservations.overdue(page, reserved) if reserved else ()
         chunks = tuple(
             chunk for at, chunk in enumerate(page.chunks) if at >= reserved or chunk.id in overdue
         )

@@ -20,7 +20,7 @@ _GRACE_SECONDS = 3
 """How long a request may go on after SIGTERM or Ctrl-C; long-polls and sockets end at once."""
 _KEEP_ALIVE_SECONDS = 75
 """Longer than a node's pause between two requests, or its next would meet a closing door."""
-_LONGEST_SOCKET_MESSAGE = 1024 * 1024
+_MAX_SOCKET_MESSAGE = 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def uvicorn_config(coordinator: Coordinator) -> uvicorn.Config:
         forwarded_allow_ips=proxies or "",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        ws_max_size=_LONGEST_SOCKET_MESSAGE,
+        ws_max_size=_MAX_SOCKET_MESSAGE,
     )
 
 

@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 _FIRST_WAIT_SECONDS = 5.0
 _GROWTH = 6.0
-_LONGEST_WAIT_SECONDS = 600.0
+_MAX_WAIT_SECONDS = 600.0
 _RETRY_WAITS_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 def backoff_seconds(attempts: int) -> float:
     """Return the rest of a chunk after its `attempts`-th failure: 5 s, 30 s, 3 min, then 10 min."""
-    return min(_FIRST_WAIT_SECONDS * _GROWTH ** min(attempts - 1, 10), _LONGEST_WAIT_SECONDS)
+    return min(_FIRST_WAIT_SECONDS * _GROWTH ** min(attempts - 1, 10), _MAX_WAIT_SECONDS)
 
 
 def next_try(attempts: int, max_attempts: int, now: datetime) -> datetime | None:

@@ -16,8 +16,8 @@ TEST_SECONDS = 15.0
 """How long a node has to answer a test; an older one is not put to it any more."""
 
 _JOBS_SECONDS = 30.0  # what is shown as a node's current work is no older
-_LONGEST_NAME = 100
-_LONGEST_SLUG = 55
+_MAX_NAME = 100
+_MAX_SLUG = 55
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -151,8 +151,8 @@ def reserved_slots(node: Node, nodes: Iterable[Node], now: datetime, offline_sec
 def clean_name(text: str) -> str:
     """A node's name without the spaces around it. Raises ValueError that says what is wrong."""
     name = unicodedata.normalize("NFC", text).strip()
-    if not 1 <= len(name) <= _LONGEST_NAME:
-        raise ValueError(f"a name has 1 to {_LONGEST_NAME} characters")
+    if not 1 <= len(name) <= _MAX_NAME:
+        raise ValueError(f"a name has 1 to {_MAX_NAME} characters")
     if any(_is_control(sign) for sign in name):
         raise ValueError("a name has no control characters")
     return name
@@ -166,7 +166,7 @@ def clean_text(text: str) -> str:
 def new_node_id(name: str) -> str:
     """`m4-macbook-pro-3fa2`: for a log and for a worker's id, and no two alike but by chance."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain)[:_LONGEST_SLUG].strip("-") or "node"
+    slug = re.sub(r"[^a-z0-9]+", "-", plain)[:_MAX_SLUG].strip("-") or "node"
     return f"{slug}-{secrets.token_hex(2)}"
 
 

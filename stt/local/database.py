@@ -40,8 +40,8 @@ from stt.system.processes import end, free_port
 from stt.system.signals import GoAtOnce
 
 _CACHE_SIZE = "256M"
-_LARGEST_LOG_BYTES = 1_000_000
-_LEAST_FREE_BYTES = 16_000_000  # the journal takes ten million at once
+_MAX_LOG_BYTES = 1_000_000
+_MIN_FREE_BYTES = 16_000_000  # the journal takes ten million at once
 _PORT_TRIES = 3
 _INTERNAL_ERROR = 1  # MongoDB's code for it
 _START_SECONDS = 120.0
@@ -161,7 +161,7 @@ class EmbeddedServer:
             "--port", str(port), "--storage-path", str(self._folder / "database"),
             "--cache-size", _CACHE_SIZE, "--log-level", "WARNING",
         ]  # fmt: skip
-        is_long = self._log_path.exists() and self._log_path.stat().st_size > _LARGEST_LOG_BYTES
+        is_long = self._log_path.exists() and self._log_path.stat().st_size > _MAX_LOG_BYTES
         with self._log_path.open("wb" if is_long else "ab") as log, self._open_lock("server") as me:
             fcntl.flock(me, fcntl.LOCK_EX)
             log.seek(0, os.SEEK_END)
@@ -229,7 +229,7 @@ class EmbeddedServer:
 
     def _is_disk_full(self) -> bool:
         try:
-            return shutil.disk_usage(self._folder).free < _LEAST_FREE_BYTES
+            return shutil.disk_usage(self._folder).free < _MIN_FREE_BYTES
         except OSError:  # the folder is gone
             return False
 

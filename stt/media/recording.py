@@ -35,7 +35,7 @@ _MAX_LOST_SHARE = 0.1
 _RIFF_PLACEHOLDER = 0x7FFF_0000
 _OGG_PAGE_MAX_BYTES = 65_307
 _MPEG_FRAME_MAX_BYTES = 2_881
-_LONGEST_NAME = 500
+_MAX_NAME = 500
 # Control characters, line ends that only some programs know, and halves of characters.
 _NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # before: a clock that was never set
@@ -80,8 +80,8 @@ def shown_name(name: str) -> str:
     replaced, and a name of more than 500 characters is cut.
     """
     shown = _NOT_SHOWN.sub("\N{REPLACEMENT CHARACTER}", name).strip()
-    if len(shown) > _LONGEST_NAME:
-        shown = shown[: _LONGEST_NAME - 1] + "…"
+    if len(shown) > _MAX_NAME:
+        shown = shown[: _MAX_NAME - 1] + "…"
     return shown or "(no name)"
 
 

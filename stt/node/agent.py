@@ -50,12 +50,12 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
 _SERVER_LOOK_SECONDS = 5.0
-_LONGEST_REST_SECONDS = 10.0
+_MAX_REST_SECONDS = 10.0
 _SERVER_REST_SECONDS = 15.0
 _CONFIG_REST_SECONDS = 300.0
 _REMIND_SECONDS = 60.0
-_LONGEST_FILENAME = 200
-_MOST_CHUNKS_OF_A_JOB = 1_000
+_MAX_FILENAME = 200
+_MAX_CHUNKS_OF_A_JOB = 1_000
 _STOP_FIELDS = frozenset({
     "required_empty_checks", "empty_queue_wait_seconds", "idle_timeout_minutes",
     "server_unreachable_minutes", "max_consecutive_failures", "persistent",
@@ -71,7 +71,7 @@ class Ending:
     was_interrupted: bool
 
 
-def stays_on(settings: Settings) -> bool:
+def is_persistent(settings: Settings) -> bool:
     """True if this node is to stay through an empty queue and whatever else comes."""
     return settings.persistent or not settings.model_fields_set & _STOP_FIELDS
 
@@ -84,41 +84,43 @@ class NodeAgent:
         credentials: Credentials,
         file: CredentialsFile,
         settings: Settings,
-        presence: InstanceLock,
+        lock: InstanceLock,
     ) -> None:
         self._credentials = credentials
         self._file = file
-        self._presence = presence
-        self._stays = stays_on(settings)
-        self._settings = settings.model_copy(update={"persistent": self._stays})
+        self._lock = lock
+        self._is_persistent = is_persistent(settings)
+        self._settings = settings.model_copy(update={"persistent": self._is_persistent})
         self._newest_first = False
-        self.link = CoordinatorClient(credentials.server_url, credentials.api_key)
+        self.client = CoordinatorClient(credentials.server_url, credentials.api_key)
         # The time tells runs apart where the process id does not: in a container it is always 1.
         self.worker_id = f"{credentials.node_id}_{int(time.time())}"
-        self._socket = CoordinatorSocket(self.link, credentials.node_id, credentials.api_key, self)
+        self._socket = CoordinatorSocket(
+            self.client, credentials.node_id, credentials.api_key, self
+        )
         self._phase: Phase = "connecting"
         self._detail = ""
         self._remote: RemoteQueue | None = None
         self._worker: Worker | None = None
         self._server: WhisperServer | None = None
-        self._wish: DesiredState | None = None  # that the worker works by
+        self._desired: DesiredState | None = None  # that the worker works by
         self._server_is_gone = False
         self._removal: KeyRejected | None = None
         self._is_over = threading.Event()
-        self._fleet = FleetMonitor(self.link)
+        self._fleet = FleetMonitor(self.client)
         self._totals = RunTotals(self._settings)
 
     def run(self, *, newest_first: bool = False) -> Ending:
         """Works until there is a reason to stop. Raises the error that ended the run early."""
         self._newest_first = newest_first
-        self._remote = self._greet()
+        self._remote = self._connect()
         told = self._remote.settings
         self._credentials = agree_on_name(
-            self.link, self._credentials, self._file, self._presence, told
+            self.client, self._credentials, self._file, self._lock, told
         )
         self._socket.start()
-        minder = threading.Thread(target=self._mind, name="minder", daemon=True)
-        minder.start()
+        supervisor = threading.Thread(target=self._supervise, name="minder", daemon=True)
+        supervisor.start()
         try:
             while (ending := self._serve()) is None:
                 pass
@@ -138,8 +140,8 @@ class NodeAgent:
             detail=self._detail,
             node_id=self._credentials.node_id,
             name=told.name if told else self._credentials.name,
-            server_url=self.link.url,
-            is_reached=self.link.is_answered,
+            server_url=self.client.url,
+            is_reached=self.client.is_answered,
             has_channel=self._socket.is_open,
             priority=told.priority if told else 0,
             model=(described.model if described else None) or self._model(told),
@@ -157,9 +159,9 @@ class NodeAgent:
         counts = self._totals.counts(worker.stats if worker else None)
         return counts, worker.in_flight if worker else 0
 
-    def tell_page(self, url: str) -> None:
+    def record_page(self, url: str) -> None:
         """Where its page is, for `stt node status`."""
-        self._presence.tell(page_url=url)
+        self._lock.tell(page_url=url)
         logger.info("The node's page: %s", url)
 
     def fleet(self) -> dict[str, Any] | None:
@@ -186,7 +188,7 @@ class NodeAgent:
             return ()
         return tuple(
             Job(
-                tuple(str(chunk.id) for chunk in call.chunks[:_MOST_CHUNKS_OF_A_JOB]),
+                tuple(str(chunk.id) for chunk in call.chunks[:_MAX_CHUNKS_OF_A_JOB]),
                 _printable(call.filename),
                 round(call.seconds, 1),
                 round(call.elapsed_seconds, 1),
@@ -210,142 +212,144 @@ class NodeAgent:
 
     # The way of the main thread.
 
-    def _greet(self) -> RemoteQueue:
+    def _connect(self) -> RemoteQueue:
         """Gives back what an earlier process still holds, and is told how to work."""
         rest_seconds, remind_at = 0.5, 0.0
         while True:
             try:
-                settings = greet(self.link, self._credentials, self._idle_report())
+                settings = greet(self.client, self._credentials, self._idle_report())
             except DatabaseUnavailable as error:
-                if not self._stays:
+                if not self._is_persistent:
                     raise
                 self._set_phase("connecting", str(error))
                 if time.monotonic() >= remind_at:
                     logger.warning("Waits for the coordinator: %s", error)
                     remind_at = time.monotonic() + _REMIND_SECONDS
                 time.sleep(rest_seconds * random.uniform(0.5, 1.0))
-                rest_seconds = min(rest_seconds * 2, _LONGEST_REST_SECONDS)
+                rest_seconds = min(rest_seconds * 2, _MAX_REST_SECONDS)
             except NodeRemoved as error:
-                raise self._farewell() from error
+                raise self._removal_error() from error
             else:
                 return self._remote_queue(settings)
 
     def _serve(self) -> Ending | None:
         """As long as one whisper server will do; None to begin anew."""
-        wish = self._wait_until_enabled()
-        model = self._model_of(wish)
+        desired = self._wait_until_enabled()
+        model = self._model_of(desired)
         self._set_phase("starting")
         try:
             with whisper_server(self._settings, model) as server:
                 self._server, self._server_is_gone = server, False
                 while not self._server_is_gone:
-                    wish = self._wanted()
-                    if not wish.is_enabled or self._model_of(wish) != model:
+                    desired = self._wanted()
+                    if not desired.is_enabled or self._model_of(desired) != model:
                         return None
-                    if (ending := self._work(server, wish)) is not None:
+                    if (ending := self._work(server, desired)) is not None:
                         return ending
         except NodeRemoved as error:
-            raise self._farewell() from error
+            raise self._removal_error() from error
         except KeyRejected:
             raise
         except ConfigError as error:
-            if wish.model is None:  # it is for this machine's own settings to mend
+            if desired.model is None:  # it is for this machine's own settings to mend
                 raise
             logger.error("Cannot work as the coordinator wants: %s", error)
-            self._wait_for_another(wish, str(error), _CONFIG_REST_SECONDS)
+            self._wait_for_another(desired, str(error), _CONFIG_REST_SECONDS)
         except ServerUnavailable as error:
-            if not self._stays:
+            if not self._is_persistent:
                 raise
             logger.warning("%s; tries again in %g s", error, _SERVER_REST_SECONDS)
-            self._wait_for_another(wish, str(error), _SERVER_REST_SECONDS)
+            self._wait_for_another(desired, str(error), _SERVER_REST_SECONDS)
         finally:
             self._server = None
         return None
 
-    def _work(self, server: WhisperServer, wish: DesiredState) -> Ending | None:
+    def _work(self, server: WhisperServer, desired: DesiredState) -> Ending | None:
         """One worker, until it stops; None if another one has to go on."""
         assert self._remote is not None
         rest = self._totals.rest()
         if rest is None:
             return Ending(self._totals.has_failures, was_interrupted=False)
-        settings = wish.applied_to(server.settings).model_copy(update={"max_minutes": rest.minutes})
+        settings = desired.applied_to(server.settings).model_copy(
+            update={"max_minutes": rest.minutes}
+        )
         options = WorkOptions(
             rest.chunks,
             self._newest_first,
-            watch=self._stays,
-            report_seconds=wish.rules.heartbeat_seconds,
+            watch=self._is_persistent,
+            report_seconds=desired.rules.heartbeat_seconds,
         )
         remote = self._remote = self._remote_queue(self._remote.settings)
         worker = Worker(remote.queue(), settings, options, self.worker_id)
-        self._wish, self._worker = wish, worker
+        self._desired, self._worker = desired, worker
         self._set_phase("working")
         try:
             worker.run()
         except DatabaseUnavailable:
-            if not self._stays:
+            if not self._is_persistent:
                 raise
             self._is_over.wait(1.0)  # away just when the worker began
         except SttError:
             if self._removal is not None:
-                raise self._farewell() from None
+                raise self._removal_error() from None
             raise
         finally:
             self._set_phase("stopping")
-            self._worker, self._wish = None, None
+            self._worker, self._desired = None, None
             self._totals.add(worker.stats)
         if self._removal is not None:
-            raise self._farewell()
-        if worker.was_interrupted or not worker.was_told_to_stop:
+            raise self._removal_error()
+        if worker.was_interrupted or not worker.was_asked_to_stop:
             return Ending(self._totals.has_failures, worker.was_interrupted)
         return None
 
     def _wait_until_enabled(self) -> DesiredState:
-        is_told = False
-        while not (wish := self._wanted()).is_enabled:
-            if not is_told:
-                is_told = True
+        is_logged = False
+        while not (desired := self._wanted()).is_enabled:
+            if not is_logged:
+                is_logged = True
                 self._set_phase("paused", "a person has paused it at the coordinator")
                 logger.info("Paused by the coordinator: waits until it is let to work again")
             self._is_over.wait(_LOOK_SECONDS)
-        if is_told:
+        if is_logged:
             logger.info("The coordinator lets this node work again")
-        return wish
+        return desired
 
-    def _wait_for_another(self, wish: DesiredState, why: str, seconds: float) -> None:
+    def _wait_for_another(self, desired: DesiredState, why: str, seconds: float) -> None:
         """Until the coordinator wants something else of this node, at most so long."""
         self._set_phase("waiting", why)
         until = time.monotonic() + seconds
-        while self._wanted() == wish and time.monotonic() < until:
+        while self._wanted() == desired and time.monotonic() < until:
             self._is_over.wait(_LOOK_SECONDS)
 
     def _wanted(self) -> DesiredState:
         """Raises NodeRemoved."""
         if self._removal is not None:
-            raise self._farewell()
+            raise self._removal_error()
         assert self._remote is not None
         return DesiredState.of(self._remote.settings)
 
-    def _farewell(self) -> KeyRejected:
+    def _removal_error(self) -> KeyRejected:
         if self._removal is not None and not isinstance(self._removal, NodeRemoved):
             return self._removal
         return NodeRemoved(
-            f"This node was removed from {self.link.url}: it stops. To join again:"
+            f"This node was removed from {self.client.url}: it stops. To join again:"
             f" `stt node unregister`, then `stt node register`."
         )
 
     # The minder's.
 
-    def _mind(self) -> None:
+    def _supervise(self) -> None:
         report_at, look_at = 0.0, 0.0
         while not self._is_over.wait(_LOOK_SECONDS):
             assert self._remote is not None
             now = time.monotonic()
             try:
                 if self._worker is not None:
-                    self._correct(self._worker)
+                    self._apply_desired_state(self._worker)
                     if self._server is not None and now >= look_at:
                         look_at = now + _SERVER_LOOK_SECONDS
-                        self._server_is_gone = self._server.has_gone()
+                        self._server_is_gone = self._server.is_gone()
                 elif self._phase != "stopping" and now >= report_at and self._removal is None:
                     report_at = now + self._remote.settings.rules.heartbeat_seconds
                     self._remote.report(self.worker_id, self._idle())
@@ -356,19 +360,19 @@ class NodeAgent:
             except Exception:  # whatever it is, the node must not lose its minder
                 logger.exception("minder")
 
-    def _correct(self, worker: Worker) -> None:
+    def _apply_desired_state(self, worker: Worker) -> None:
         """Stops a worker that goes by what is no longer true."""
-        wish = self._wish
+        desired = self._desired
         if self._removal is None and self._remote is not None:
             self._removal = self._remote.rejection  # a heartbeat hears it first, if no socket does
         if self._removal is not None:
             worker.stop("this node was removed from the coordinator", at_once=True)
         elif self._server_is_gone:
             worker.stop("the node's own whisper server is gone: starts it anew")
-        elif wish is not None and (wanted := self._wanted()) != wish:
+        elif desired is not None and (wanted := self._wanted()) != desired:
             if not wanted.is_enabled:
                 worker.stop("paused by the coordinator")
-            elif wanted.model != wish.model:
+            elif wanted.model != desired.model:
                 worker.stop(f"another model is wanted: {wanted.model or 'our own choice'}")
             else:
                 worker.stop("the coordinator has other rules now")
@@ -389,13 +393,13 @@ class NodeAgent:
         return ReportMessage.of(self.worker_id, self._idle())
 
     def _remote_queue(self, settings: NodeSettings) -> RemoteQueue:
-        return RemoteQueue(self.link, settings, self.worker_id, long_poll=True)
+        return RemoteQueue(self.client, settings, self.worker_id, long_poll=True)
 
     def _model(self, told: NodeSettings | None) -> str | None:
         return (told.model if told else None) or self._settings.model
 
-    def _model_of(self, wish: DesiredState) -> str | None:
-        return wish.model or self._settings.model
+    def _model_of(self, desired: DesiredState) -> str | None:
+        return desired.model or self._settings.model
 
     def _set_phase(self, phase: Phase, detail: str = "") -> None:
         self._detail = detail
@@ -407,11 +411,11 @@ def registered_node(settings: Settings) -> Iterator[NodeAgent]:
     """The node of this machine, which no other process is meanwhile. Raises ConfigError."""
     file = CredentialsFile(settings.config_dir)
     credentials = file.load()
-    presence = InstanceLock(file.folder)
-    with presence.taken():
-        yield NodeAgent(credentials, file, settings, presence)
+    lock = InstanceLock(file.folder)
+    with lock.held():
+        yield NodeAgent(credentials, file, settings, lock)
 
 
 def _printable(filename: str) -> str:
     """As the channel takes it: one short line."""
-    return "".join(c if c.isprintable() else " " for c in filename[:_LONGEST_FILENAME])
+    return "".join(c if c.isprintable() else " " for c in filename[:_MAX_FILENAME])

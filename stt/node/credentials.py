@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from stt.errors import ConfigError
 
 FILE_NAME = "node.json"
-LONGEST_NAME = 100
+MAX_NAME = 100
 
 _PRIVATE_ENDINGS = (".local", ".lan", ".home", ".internal", ".home.arpa", ".localdomain", ".ts.net")
 _TAILSCALE = ipaddress.ip_network("100.64.0.0/10")
@@ -158,8 +158,8 @@ def checked_url(url: str) -> str:
 def checked_name(name: str) -> str:
     """Raises ConfigError for a name that no coordinator takes."""
     name = name.strip()
-    if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
-        raise ConfigError(f"A node's name has 1 to {LONGEST_NAME} printable characters.")
+    if not (0 < len(name) <= MAX_NAME and name.isprintable()):
+        raise ConfigError(f"A node's name has 1 to {MAX_NAME} printable characters.")
     return name
 
 

@@ -16,8 +16,8 @@ _KEPT_SECONDS = 5.0
 class FleetMonitor:
     """Asks at most every few seconds, however many pages ask it. Safe between threads."""
 
-    def __init__(self, link: CoordinatorClient) -> None:
-        self._link = link
+    def __init__(self, client: CoordinatorClient) -> None:
+        self._client = client
         self._told: dict[str, Any] | None = None
         self._asked_at = float("-inf")
         self._lock = threading.Lock()
@@ -32,7 +32,7 @@ class FleetMonitor:
 
     def _asked(self) -> dict[str, Any] | None:
         try:
-            told = self._link.ask("GET", "/status", timeout_seconds=_KEPT_SECONDS)
+            told = self._client.ask("GET", "/status", timeout_seconds=_KEPT_SECONDS)
         except SttError as error:
             logger.debug("fleet: %s", error)
             return None

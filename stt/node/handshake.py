@@ -14,7 +14,9 @@ from stt.remote.messages import NodeSettings, ReportMessage
 logger = logging.getLogger(__name__)
 
 
-def greet(link: CoordinatorClient, credentials: Credentials, report: ReportMessage) -> NodeSettings:
+def greet(
+    client: CoordinatorClient, credentials: Credentials, report: ReportMessage
+) -> NodeSettings:
     """Gives back what an earlier process of this node still holds, and is told how to work.
 
     Raises DatabaseUnavailable, KeyRejected, NodeRemoved; ConfigError for what is no coordinator.
@@ -22,21 +24,21 @@ def greet(link: CoordinatorClient, credentials: Credentials, report: ReportMessa
     path = f"/api/nodes/{credentials.node_id}"
     started = {"worker_id": report.worker_id}  # spared, should this request be done late
     try:
-        released = link.ask("POST", f"{path}/restarted", body=started)["released"]
-        settings = NodeSettings.model_validate(link.ask("POST", f"{path}/heartbeat", body=report))
+        released = client.ask("POST", f"{path}/restarted", body=started)["released"]
+        settings = NodeSettings.model_validate(client.ask("POST", f"{path}/heartbeat", body=report))
     except (ValidationError, KeyError, TypeError) as error:
-        raise ConfigError(f"{link.url} does not answer like a coordinator") from error
-    logger.info("Node %s works for %s", credentials.name, link.url)
+        raise ConfigError(f"{client.url} does not answer like a coordinator") from error
+    logger.info("Node %s works for %s", credentials.name, client.url)
     if released:
         logger.info("Gave back %d chunk(s) that it held before it was started", released)
     return settings
 
 
 def agree_on_name(
-    link: CoordinatorClient,
+    client: CoordinatorClient,
     ours: Credentials,
     file: CredentialsFile,
-    presence: InstanceLock,
+    lock: InstanceLock,
     told: NodeSettings,
 ) -> Credentials:
     """Our credentials with the name that they have from now on; raises nothing.
@@ -46,17 +48,17 @@ def agree_on_name(
     """
     agreed = ours
     try:
-        if told.name != ours.name and presence.traces().known_name == ours.name:
+        if told.name != ours.name and lock.info().known_name == ours.name:
             agreed = replace(ours, name=told.name)
             file.save(agreed)
             logger.info("This node is called %s now", told.name)
         elif told.name != ours.name:
-            answer = link.ask("PATCH", f"/api/nodes/{told.id}", body={"name": ours.name})
+            answer = client.ask("PATCH", f"/api/nodes/{told.id}", body={"name": ours.name})
             logger.info("The coordinator calls this node %s now", answer["name"])
     except DatabaseUnavailable as error:
         logger.warning("The name is told at the next start: %s", error)
     except SttError as error:
         logger.warning("The name stays as it is: %s", error)
     else:
-        presence.tell(known_name=agreed.name)
+        lock.tell(known_name=agreed.name)
     return agreed

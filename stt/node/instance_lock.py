@@ -41,12 +41,12 @@ class InstanceLock:
         self._path = folder / "node.state.json"
 
     @contextlib.contextmanager
-    def taken(self) -> Iterator[None]:
+    def held(self) -> Iterator[None]:
         """Raises ConfigError if another process is this machine's node already."""
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            pid = self.traces().pid
+            pid = self.info().pid
             raise ConfigError(
                 f"This machine's node runs already (process {pid or 'unknown'}):"
                 " `stt node status` shows it."
@@ -59,7 +59,7 @@ class InstanceLock:
         finally:
             self._lock.release()
 
-    def is_taken(self) -> bool:
+    def is_held(self) -> bool:
         if not self._path.parent.is_dir():
             return False
         try:
@@ -70,7 +70,7 @@ class InstanceLock:
         except OSError:
             return False
 
-    def traces(self) -> InstanceInfo:
+    def info(self) -> InstanceInfo:
         """Whatever can be read of them: they are for people, and nothing depends on them."""
         with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
             told = json.loads(self._path.read_text(encoding="utf-8"))
@@ -84,7 +84,7 @@ class InstanceLock:
 
     def look(self) -> dict[str, Any] | None:
         """What the process that runs says of itself by its page; None if it says nothing."""
-        url = self.traces().page_url
+        url = self.info().page_url
         if url is None:
             return None
         with requests.Session() as session:
@@ -101,7 +101,7 @@ class InstanceLock:
 
     def tell(self, **changes: object) -> None:
         """Changes some of the traces; a full disk is no reason to stop working."""
-        text = json.dumps(asdict(replace(self.traces(), **changes)))  # type: ignore[arg-type]
+        text = json.dumps(asdict(replace(self.info(), **changes)))  # type: ignore[arg-type]
         with contextlib.suppress(OSError):
             handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
             draft = Path(name)

@@ -82,9 +82,9 @@ def page(node: NodeAgent, port: int) -> Iterator[str]:
     Raises ConfigError if none is free.
     """
     with _listen(port) as listener:
-        taken = listener.getsockname()[1]
-        if taken != port and port:
-            logger.info("Port %d is taken: the node's page is on port %d", port, taken)
+        held = listener.getsockname()[1]
+        if held != port and port:
+            logger.info("Port %d is taken: the node's page is on port %d", port, held)
         config = uvicorn.Config(
             create_app(node),
             log_config=None,
@@ -98,7 +98,7 @@ def page(node: NodeAgent, port: int) -> Iterator[str]:
         thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)
         thread.start()
         try:
-            yield f"http://{_HOST}:{taken}"
+            yield f"http://{_HOST}:{held}"
         finally:
             server.should_exit = True
             thread.join(_END_SECONDS)

@@ -105,17 +105,17 @@ def unregister(file: CredentialsFile, *, force: bool) -> Credentials | None:
     return credentials
 
 
-def standing(file: CredentialsFile) -> NodeStatus:
+def node_status(file: CredentialsFile) -> NodeStatus:
     """Asks the coordinator and the process that runs here, for a few seconds at most."""
-    presence = InstanceLock(file.folder)
+    lock = InstanceLock(file.folder)
     try:
         credentials = file.load()
     except ConfigError as error:
         return NodeStatus(is_registered=False, config=str(file.path), trouble=error)
     told, trouble = _asked(credentials)
-    is_running = presence.is_taken()
-    traces = presence.traces()
-    said = (presence.look() if is_running else None) or {}
+    is_running = lock.is_held()
+    info = lock.info()
+    said = (lock.look() if is_running else None) or {}
     jobs = said.get("jobs")
     return NodeStatus(
         is_registered=True,
@@ -126,8 +126,8 @@ def standing(file: CredentialsFile) -> NodeStatus:
         coordinator_answers=trouble is None,
         coordinator_state="removed" if isinstance(trouble, NodeRemoved) else told.get("state"),
         is_running=is_running,
-        pid=traces.pid if is_running else None,
-        page_url=traces.page_url if is_running else None,
+        pid=info.pid if is_running else None,
+        page_url=info.page_url if is_running else None,
         phase=said.get("phase"),
         jobs=tuple(job for job in jobs if isinstance(job, dict)) if isinstance(jobs, list) else (),
         trouble=trouble,
@@ -158,9 +158,9 @@ def _refuse_second(file: CredentialsFile) -> None:
 
 def _asked(credentials: Credentials) -> tuple[dict[str, Any], SttError | None]:
     """What the coordinator tells of this node, and what is wrong if it does not."""
-    link = CoordinatorClient(credentials.server_url, credentials.api_key)
+    client = CoordinatorClient(credentials.server_url, credentials.api_key)
     try:
-        told = link.ask("GET", f"/api/nodes/{credentials.node_id}", timeout_seconds=10)
+        told = client.ask("GET", f"/api/nodes/{credentials.node_id}", timeout_seconds=10)
     except NodeRemoved:
         return {}, NodeRemoved(
             f"This node was removed from {credentials.server_url}. To join again:"
@@ -173,9 +173,9 @@ def _asked(credentials: Credentials) -> tuple[dict[str, Any], SttError | None]:
 
 def _leave(credentials: Credentials) -> None:
     """A node that the coordinator does not know any more has left already."""
-    link = CoordinatorClient(credentials.server_url, credentials.api_key)
+    client = CoordinatorClient(credentials.server_url, credentials.api_key)
     with contextlib.suppress(KeyRejected, NotFound):
-        link.ask("DELETE", f"/api/nodes/{credentials.node_id}")
+        client.ask("DELETE", f"/api/nodes/{credentials.node_id}")
 
 
 def _platform() -> str:

@@ -37,11 +37,11 @@ TEST_SECONDS = 12.0
 _PROGRESS_SECONDS = 2.0
 _OPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
-_SHORTEST_REST_SECONDS = 1.0
-_LONGEST_REST_SECONDS = 60.0
+_MIN_REST_SECONDS = 1.0
+_MAX_REST_SECONDS = 60.0
 _GONE = 410
 _NODE_REMOVED = b'"node_removed"'
-_LONGEST_DETAIL = 500
+_MAX_DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,15 @@ class CoordinatorSocket:
     """Keeps the WebSocket open between `start()` and `stop()`."""
 
     def __init__(
-        self, link: CoordinatorClient, node_id: str, key: str, listener: SocketListener
+        self, client: CoordinatorClient, node_id: str, key: str, listener: SocketListener
     ) -> None:
-        scheme, _, rest = link.url.partition("://")
+        scheme, _, rest = client.url.partition("://")
         self._url = f"{'wss' if scheme == 'https' else 'ws'}://{rest}/ws/worker/{node_id}"
         self._key = key
         self._listener = listener
         self._stop = threading.Event()
         self._connection: ClientConnection | None = None
-        self._was_told = False
+        self._was_logged = False
         self._thread = threading.Thread(target=self._run, name="channel", daemon=True)
 
     @property
@@ -96,7 +96,7 @@ class CoordinatorSocket:
         self._thread.join(_CLOSE_SECONDS)
 
     def _run(self) -> None:
-        rest_seconds = _SHORTEST_REST_SECONDS
+        rest_seconds = _MIN_REST_SECONDS
         while not self._stop.is_set():
             opened_at = time.monotonic()
             try:
@@ -112,19 +112,19 @@ class CoordinatorSocket:
                 if is_gone and _NODE_REMOVED in (refused.response.body or b""):
                     self._listener.was_removed()
                     return
-                self._tell_once(f"answered {refused.response.status_code}")
+                self._log_once(f"answered {refused.response.status_code}")
             except (WebSocketException, OSError, ValueError) as error:
-                self._tell_once(str(error) or type(error).__name__)
+                self._log_once(str(error) or type(error).__name__)
             except Exception:  # whatever it is, the node works without
                 logger.exception("channel")
-            if time.monotonic() - opened_at > _LONGEST_REST_SECONDS:
-                rest_seconds = _SHORTEST_REST_SECONDS
+            if time.monotonic() - opened_at > _MAX_REST_SECONDS:
+                rest_seconds = _MIN_REST_SECONDS
             self._stop.wait(rest_seconds * random.uniform(0.5, 1.0))
-            rest_seconds = min(rest_seconds * 2, _LONGEST_REST_SECONDS)
+            rest_seconds = min(rest_seconds * 2, _MAX_REST_SECONDS)
 
-    def _tell_once(self, reason: str) -> None:
-        level = logging.DEBUG if self._was_told else logging.INFO
-        self._was_told = True
+    def _log_once(self, reason: str) -> None:
+        level = logging.DEBUG if self._was_logged else logging.INFO
+        self._was_logged = True
         logger.log(
             level,
             "No live channel to the coordinator (%s): heartbeats do, tries again now and then",
@@ -142,26 +142,26 @@ class CoordinatorSocket:
         ) as connection:
             self._connection = connection
             try:
-                self._was_told = False
-                self._talk(connection)
+                self._was_logged = False
+                self._exchange(connection)
             finally:
                 self._connection = None
 
-    def _talk(self, connection: ClientConnection) -> None:
+    def _exchange(self, connection: ClientConnection) -> None:
         told: tuple[Job, ...] = ()
         due = time.monotonic()
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
-                self._hear(connection, connection.recv(max(0.0, due - time.monotonic())))
+                self._handle(connection, connection.recv(max(0.0, due - time.monotonic())))
             if time.monotonic() < due:
                 continue
             due = time.monotonic() + _PROGRESS_SECONDS
             jobs = tuple(self._listener.jobs())
             if jobs or told:
-                self._say(connection, type="progress", jobs=[asdict(job) for job in jobs])
+                self._send(connection, type="progress", jobs=[asdict(job) for job in jobs])
             told = jobs
 
-    def _hear(self, connection: ClientConnection, text: str | bytes) -> None:
+    def _handle(self, connection: ClientConnection, text: str | bytes) -> None:
         """What it has no name for, a later coordinator may mean well."""
         try:
             message = json.loads(text)
@@ -189,7 +189,7 @@ class CoordinatorSocket:
         milliseconds = round((time.monotonic() - began) * 1_000, 1)
         answer = {"id": test_id, "ok": is_ok, "milliseconds": milliseconds}
         with contextlib.suppress(ConnectionClosed):
-            self._say(connection, type="tested", detail=detail[:_LONGEST_DETAIL], **answer)
+            self._send(connection, type="tested", detail=detail[:_MAX_DETAIL], **answer)
 
-    def _say(self, connection: ClientConnection, **message: Any) -> None:
+    def _send(self, connection: ClientConnection, **message: Any) -> None:
         connection.send(json.dumps(message))

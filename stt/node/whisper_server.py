@@ -51,7 +51,7 @@ class WhisperServer:
     def urls(self) -> str:
         return ", ".join(client.url for client in self._clients)
 
-    def has_gone(self) -> bool:
+    def is_gone(self) -> bool:
         """True if our own server is silent at a few looks in a row: nobody else brings it back."""
         if not self.is_own:
             return False

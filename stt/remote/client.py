@@ -33,7 +33,7 @@ from stt.system.net import is_loopback
 
 _CONNECT_SECONDS = 5.0
 _CONNECTIONS = 64
-_LONGEST_MESSAGE = 300
+_MAX_MESSAGE = 300
 
 
 class CoordinatorClient:
@@ -135,7 +135,7 @@ class CoordinatorClient:
         if status == 429 or status >= 500:
             raise DatabaseUnavailable(message)
         if 300 <= status < 400:
-            target = response.headers.get("Location", "elsewhere")[:_LONGEST_MESSAGE]
+            target = response.headers.get("Location", "elsewhere")[:_MAX_MESSAGE]
             message = f"{self.url} redirects to {target}: use the address behind that"
         # A firewall's 403 may be for results alone: who waited for its end would lose them all.
         if code is None and status != 403 and self._is_known:
@@ -149,7 +149,7 @@ def _said(response: requests.Response) -> tuple[str | None, str]:
     """The code and the sentence of a coordinator's error; no code if it is none."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         error = response.json()["error"]
-        return str(error["code"]), str(error["message"])[:_LONGEST_MESSAGE]
+        return str(error["code"]), str(error["message"])[:_MAX_MESSAGE]
     return None, response.text[:100].strip() or response.reason or "nothing more"
 
 
@@ -161,4 +161,4 @@ def _cause(error: Exception) -> str:
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner
     text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return str(text)[:_LONGEST_MESSAGE]
+    return str(text)[:_MAX_MESSAGE]

@@ -47,11 +47,11 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LONG_POLL_SECONDS = 25.0
-_LONGEST_ANSWER_SECONDS = 20.0
-_SHORTEST_ANSWER_SECONDS = 1.0
+_MAX_ANSWER_SECONDS = 20.0
+_MIN_ANSWER_SECONDS = 1.0
 _FAILED_POLLS = 2
 _WATCH_SECONDS = 0.05
-_LONGEST_MESSAGE = 2_000
+_MAX_MESSAGE = 2_000
 
 
 class RemoteQueue:
@@ -71,7 +71,7 @@ class RemoteQueue:
         rules = node.rules
         # What hangs must not outlast the claims that it is about.
         self._answer_seconds = min(
-            _LONGEST_ANSWER_SECONDS, max(_SHORTEST_ANSWER_SECONDS, rules.lease_seconds / 4)
+            _MAX_ANSWER_SECONDS, max(_MIN_ANSWER_SECONDS, rules.lease_seconds / 4)
         )
         self._rules = ClaimRules(rules.lease_seconds, rules.max_attempts, rules.max_expirations)
         self._link = link
@@ -162,7 +162,7 @@ class RemoteQueue:
         failure = Failure(
             **self._held(claim),
             kind=kind,
-            message=message[:_LONGEST_MESSAGE],
+            message=message[:_MAX_MESSAGE],
             server=server,
             attempts=claim.chunk.attempts,
         )

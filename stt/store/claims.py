@@ -51,7 +51,7 @@ _CLAIMED = {"transcribed_at": None, "failed_at": None, "processing_by": {"$ne": 
 _FREE = {"processing_by": None, "claimed_at": None}
 _CLEAN = {"failed_at": None, "attempts": 0, "expirations": 0, "not_before": None, "solo": False}
 _ERRORS_KEPT = 5
-_LONGEST_MESSAGE = 500
+_MAX_MESSAGE = 500
 _SHORT_MESSAGE = 80  # in a document that has room for no more
 _CANDIDATE_WAIT_SECONDS = (1.0, 3.0)
 
@@ -134,7 +134,11 @@ class MongoClaims:
         if document is None:
             return None
         claim.chunk = Chunk.from_document(document)
-        return None if claim.chunk.is_poison_candidate and self._steps_back(claim) else claim
+        return (
+            None
+            if claim.chunk.is_poison_candidate and self._yields_to_another_candidate(claim)
+            else claim
+        )
 
     def held_under(self, claim_id: ObjectId) -> list[Chunk]:
         """The chunks that this worker holds under one id, in their order."""
@@ -198,7 +202,7 @@ class MongoClaims:
             "at": now,
             "worker": self._worker,
             "kind": kind,
-            "message": message[:_LONGEST_MESSAGE],
+            "message": message[:_MAX_MESSAGE],
             **({"server": server} if server else {}),
         }
         ending = {**_FREE, "attempts": attempts, "not_before": rest_until}
@@ -218,7 +222,7 @@ class MongoClaims:
         """Frees the claims whose lease ran out; a renewal in the same moment wins."""
         return recover(self._db, self._rules, self._rules.lease_seconds)
 
-    def _steps_back(self, claim: Claim) -> bool:
+    def _yields_to_another_candidate(self, claim: Claim) -> bool:
         """processing → pending for a while, if another suspect is in work.
 
         Of two that are claimed at once at least one sees the other.

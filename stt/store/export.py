@@ -99,22 +99,22 @@ class Export:
         self._spans = tuple(self._read_spans())
         self.failed_chunks = sum(span.state == "failed" for span in self._spans)
         """How many of the missing ones are quarantined."""
-        self.heading = self._read_heading()
+        self.header = self._read_header()
 
-    def passages(self) -> Iterator[Cue]:
+    def cues(self) -> Iterator[Cue]:
         """Segments and gaps over the whole recording, in its order. May be called again."""
-        return _joined(self._read_passages())
+        return _joined(self._read_cues())
 
     def pieces(self, format_name: str) -> Iterator[str]:
         """The transcript in one of FORMATS."""
-        return WRITERS[format_name](self.heading, self.passages)
+        return WRITERS[format_name](self.header, self.cues)
 
     @property
     def spans(self) -> tuple[ChunkSpan, ...]:
         """The chunks that are there, in order."""
         return self._spans
 
-    def makers(self) -> tuple[Contributor, ...]:
+    def contributors(self) -> tuple[Contributor, ...]:
         """Everybody who had a part in it, the largest part first."""
         fields = ("worker", "model", "server")
         match = {"original_id": self._recording.id, "transcribed_at": {"$ne": None}}
@@ -124,11 +124,16 @@ class Export:
         }
         with translated():
             rows = list(self._db.chunks.aggregate([{"$match": match}, {"$group": group}]))
-        makers = [
+        contributors = [
             Contributor(chunks=int(row["chunks"]), **{f: _text(row["_id"].get(f)) for f in fields})
             for row in rows
         ]
-        return tuple(sorted(makers, key=lambda maker: (-maker.chunks, maker.worker or "")))
+        return tuple(
+            sorted(
+                contributors,
+                key=lambda contributor: (-contributor.chunks, contributor.worker or ""),
+            )
+        )
 
     def lines(self, first_index: int, count: int) -> Lines:
         """What was heard from the chunk `first_index` on: at least `count` lines, up to the end of
@@ -151,8 +156,8 @@ class Export:
                 if state != "transcribed":
                     gaps.append(UntranscribedSpan(span.start, span.end, state))
                 expected, end = span.index + 1, span.end
-        if self.heading.is_growing or expected < (self._recording.chunk_count or 0):
-            state = "cutting" if self.heading.is_growing else "missing"
+        if self.header.is_growing or expected < (self._recording.chunk_count or 0):
+            state = "cutting" if self.header.is_growing else "missing"
             gaps.append(UntranscribedSpan(end, self._whole_seconds(end), state))
         return Lines(tuple(lines), _merged(gaps), None)
 
@@ -175,7 +180,7 @@ class Export:
                 )
                 begin = end
 
-    def _read_heading(self) -> TranscriptHeader:
+    def _read_header(self) -> TranscriptHeader:
         done = {span.index for span in self._spans if span.done_at is not None}
         known = {span.index for span in self._spans}
         missing = (known | set(range(self._recording.chunk_count or 0))) - done
@@ -190,7 +195,7 @@ class Export:
             is_growing=is_growing,
         )
 
-    def _read_passages(self) -> Iterator[Cue]:
+    def _read_cues(self) -> Iterator[Cue]:
         expected, end = 0, 0.0
         for at in range(0, len(self._spans), _BATCH):
             batch = self._spans[at : at + _BATCH]
@@ -204,7 +209,7 @@ class Export:
                     for segment in _transcript(span.id, transcripts.get(span.id)).segments:
                         yield segment.shifted(span.start)
                 expected, end = span.index + 1, span.end
-        if self.heading.is_growing or expected < (self._recording.chunk_count or 0):
+        if self.header.is_growing or expected < (self._recording.chunk_count or 0):
             yield Gap(end, self._whole_seconds(end))
 
     def _read_transcripts(self, batch: Iterable[ChunkSpan]) -> dict[ObjectId, object]:
@@ -284,16 +289,16 @@ def _transcript(chunk_id: ObjectId, document: Any) -> Transcript:
         raise SttError(f"The transcript of chunk {chunk_id} cannot be read: {error}") from error
 
 
-def _joined(passages: Iterable[Cue]) -> Iterator[Cue]:
+def _joined(cues: Iterable[Cue]) -> Iterator[Cue]:
     """The same with gaps that touch made one: nobody wants to read of each chunk."""
     gap: Gap | None = None
-    for passage in passages:
-        if isinstance(passage, Gap):
-            gap = Gap(gap.start if gap else passage.start, passage.end)
+    for cue in cues:
+        if isinstance(cue, Gap):
+            gap = Gap(gap.start if gap else cue.start, cue.end)
             continue
         if gap:
             yield gap
             gap = None
-        yield passage
+        yield cue
     if gap:
         yield gap

@@ -37,13 +37,13 @@ from stt.store.database import Database, Document, translated
 
 __all__ = ["IngestOptions", "Ingested", "Progress", "find_recordings", "ingest"]
 
-_SHORTEST_CHUNK_SECONDS, _LONGEST_CHUNK_SECONDS = 1.0, 600.0
+_MIN_CHUNK_SECONDS, _MAX_CHUNK_SECONDS = 1.0, 600.0
 # Encoding costs about as much as decoding, which has the calling thread: two never hold it up.
 _ENCODERS = 2
 # Stored together: fewer round trips, and still a progress bar that moves.
 _BATCH = 4
 _DUPLICATE_KEY = 11_000
-_LONGEST_PROMPT = 10_000
+_MAX_PROMPT = 10_000
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,20}([-_][A-Za-z0-9]{1,8}){0,3}")
 
@@ -69,18 +69,18 @@ class IngestOptions:
     model: str | None = None
 
     def __post_init__(self) -> None:
-        if not _SHORTEST_CHUNK_SECONDS <= self.chunk_seconds <= _LONGEST_CHUNK_SECONDS:
+        if not _MIN_CHUNK_SECONDS <= self.chunk_seconds <= _MAX_CHUNK_SECONDS:
             raise ConfigError(
                 f"A chunk of {self.chunk_seconds:g} s is not possible: choose a length from"
-                f" {_SHORTEST_CHUNK_SECONDS:g} to {_LONGEST_CHUNK_SECONDS:g} s."
+                f" {_MIN_CHUNK_SECONDS:g} to {_MAX_CHUNK_SECONDS:g} s."
             )
         if self.model is not None and not _MODEL.fullmatch(self.model):
             raise ConfigError(f"{self.model[:20]!r} is no model's name, such as `large-v3-turbo`.")
         if self.language is not None and not _LANGUAGE.fullmatch(self.language):
             raise ConfigError(f"{self.language[:20]!r} is no language's code, such as `en`.")
-        if self.prompt is not None and len(self.prompt) > _LONGEST_PROMPT:
+        if self.prompt is not None and len(self.prompt) > _MAX_PROMPT:
             raise ConfigError(
-                f"The prompt has {len(self.prompt)} characters, of {_LONGEST_PROMPT} at most:"
+                f"The prompt has {len(self.prompt)} characters, of {_MAX_PROMPT} at most:"
                 " Whisper heeds the last 200 words or so."
             )
 

@@ -206,10 +206,10 @@ class Search:
         with self._lock:
             if self._index == "unknown":
                 self._index = "in the making"
-                maker = threading.Thread(target=self._make_index, name="text index", daemon=True)
-                maker.start()
+                thread = threading.Thread(target=self._make_index, name="text index", daemon=True)
+                thread.start()
                 if not self._in_background:
-                    maker.join()
+                    thread.join()
             return self._index == "there"
 
     def _make_index(self) -> None:

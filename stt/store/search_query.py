@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from stt.errors import SttError
 
-LONGEST_QUERY = 200
-MOST_WORDS = 10
+MAX_QUERY = 200
+MAX_WORDS = 10
 
 _BETWEEN = re.compile(r"[\s\"\x00-\x1f\x7f\ud800-\udfff]+")
 _NO_SPACES = ("CJK ", "HIRAGANA ", "KATAKANA ", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
@@ -26,13 +26,13 @@ class SearchQuery:
 
     def __init__(self, query: str) -> None:
         """Raises BadQuery."""
-        if len(query) > LONGEST_QUERY:
-            raise BadQuery(f"That is too long to search for: at most {LONGEST_QUERY} characters.")
+        if len(query) > MAX_QUERY:
+            raise BadQuery(f"That is too long to search for: at most {MAX_QUERY} characters.")
         self.words = tuple(dict.fromkeys(_words(query)))
         if not self.words:
             raise BadQuery("There is no word in it to search for.")
-        if len(self.words) > MOST_WORDS:
-            raise BadQuery(f"These are too many words: at most {MOST_WORDS}.")
+        if len(self.words) > MAX_WORDS:
+            raise BadQuery(f"These are too many words: at most {MAX_WORDS}.")
         self._patterns = [_whole(word) for word in self.words]
         self.pattern = re.compile("|".join(p.pattern for p in self._patterns), re.IGNORECASE)
         """Matches every place that is a hit, for those who mark them."""

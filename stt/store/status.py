@@ -18,7 +18,7 @@ from stt.domain.chunk import Chunk, Recording
 from stt.store.database import Database, Document, translated
 
 RATE_WINDOW_SECONDS = 600.0
-_SHORTEST_WINDOW_SECONDS = 15.0
+_MIN_WINDOW_SECONDS = 15.0
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _FAILURES_SHOWN = 20
 _FAILURE_FIELDS = ["original_id", "index", "attempts", "failed_at", "not_before", "errors"]
@@ -208,7 +208,7 @@ def recent_rate(database: Database, now: datetime) -> Rate:
         row = next(iter(database.chunks.aggregate([{"$match": match}, {"$group": group}])), None)
     if row is None:
         return Rate(RATE_WINDOW_SECONDS, 0, 0.0, 0.0)
-    seconds = max((now - row["first"]).total_seconds(), _SHORTEST_WINDOW_SECONDS)
+    seconds = max((now - row["first"]).total_seconds(), _MIN_WINDOW_SECONDS)
     chunks = int(row["chunks"])
     return Rate(seconds, chunks, chunks * 60 / seconds, float(row["audio"]) / seconds)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from stt.domain.chunk import Recording
 from stt.errors import SttError
 
-_LONGEST_STEM_BYTES = 200
+_MAX_STEM_BYTES = 200
 # Control characters, line ends, what turns the direction of writing, and what Windows forbids.
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>:"|?*]')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
@@ -26,7 +26,7 @@ def file_name(recording: Recording, format_name: str) -> str:
     if not name or _RESERVED.match(name):
         head, dot, tail = name.partition(".")  # Windows reserves NUL.anything
         name = f"{head}_{recording.id}{dot}{tail}".lstrip("_")
-    while len(name.encode()) > _LONGEST_STEM_BYTES:
+    while len(name.encode()) > _MAX_STEM_BYTES:
         name = name[:-1]
     return f"{name}.{format_name}"
 

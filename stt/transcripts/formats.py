@@ -15,7 +15,7 @@ from math import isfinite
 
 from stt.domain.transcript import Segment
 
-_LONGEST_SECONDS = 1e9
+_MAX_SECONDS = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,100 +62,100 @@ Cues = Callable[[], Iterable[Cue]]
 Writer = Callable[[TranscriptHeader, Cues], Iterator[str]]
 
 
-def txt(heading: TranscriptHeader, passages: Cues) -> Iterator[str]:
+def txt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
     """One line a segment, as Whisper writes it; missing stretches in square brackets."""
-    if heading.is_partial:
-        yield f"[{heading.partial_notice}]\n"
-    for passage in passages():
-        if isinstance(passage, Gap):
-            start, end = (_clock(_milliseconds(t), ".") for t in (passage.start, passage.end))
+    if header.is_partial:
+        yield f"[{header.partial_notice}]\n"
+    for cue in cues():
+        if isinstance(cue, Gap):
+            start, end = (_clock(_milliseconds(t), ".") for t in (cue.start, cue.end))
             yield f"[not transcribed: {start} to {end}]\n"
-        elif text := _one_line(passage.text):
+        elif text := _one_line(cue.text):
             yield f"{text}\n"
 
 
-def srt(heading: TranscriptHeader, passages: Cues) -> Iterator[str]:
+def srt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
     """SubRip. It has no comments, so a missing stretch is a cue of its own."""
-    for number, (start, end, passage) in enumerate(_cues(passages()), start=1):
-        text = "[not transcribed]" if isinstance(passage, Gap) else _lines(passage.text)
+    for number, (start, end, cue) in enumerate(_cues(cues()), start=1):
+        text = "[not transcribed]" if isinstance(cue, Gap) else _lines(cue.text)
         times = f"{_clock(start, ',')} --> {_clock(end, ',')}"
         yield f"{number}\n{times}\n{text.replace('-->', '->')}\n\n"
 
 
-def vtt(heading: TranscriptHeader, passages: Cues) -> Iterator[str]:
+def vtt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
     """WebVTT; what is missing stands in NOTEs, which players do not show."""
     yield "WEBVTT\n\n"
-    if heading.is_partial:
-        yield f"NOTE {heading.partial_notice}\n\n"
-    for start, end, passage in _cues(passages()):
+    if header.is_partial:
+        yield f"NOTE {header.partial_notice}\n\n"
+    for start, end, cue in _cues(cues()):
         since, until = _clock(start, "."), _clock(end, ".")
-        if isinstance(passage, Gap):
+        if isinstance(cue, Gap):
             yield f"NOTE not transcribed: {since} to {until}\n\n"
         else:
-            text = _lines(passage.text)
+            text = _lines(cue.text)
             for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
                 text = text.replace(character, entity)
             yield f"{since} --> {until}\n{text}\n\n"
 
 
-def tsv(heading: TranscriptHeader, passages: Cues) -> Iterator[str]:
+def tsv(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
     """Whisper's tab-separated form: start and end in whole milliseconds."""
     yield "start\tend\ttext\n"
-    for start, end, passage in _cues(passages()):
-        text = "[not transcribed]" if isinstance(passage, Gap) else _one_line(passage.text)
+    for start, end, cue in _cues(cues()):
+        text = "[not transcribed]" if isinstance(cue, Gap) else _one_line(cue.text)
         yield f"{start}\t{end}\t{text}\n"
 
 
-def json_(heading: TranscriptHeader, passages: Cues) -> Iterator[str]:
+def json_(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
     """One object, in two passes: first its `segments`, then `full_text`.
 
     `partial: true` and `missing_chunks` follow at the end, for a partial transcript only.
     """
-    completed_at = heading.completed_at.isoformat() if heading.completed_at else None
-    yield f'{{\n"book_id": {_quoted(heading.book_id)},\n"filename": {_quoted(heading.filename)},\n'
-    yield f'"completed_at": {_quoted(completed_at)},\n"total_chunks": {heading.total_chunks},\n'
+    completed_at = header.completed_at.isoformat() if header.completed_at else None
+    yield f'{{\n"book_id": {_quoted(header.book_id)},\n"filename": {_quoted(header.filename)},\n'
+    yield f'"completed_at": {_quoted(completed_at)},\n"total_chunks": {header.total_chunks},\n'
     yield '"segments": ['
     separator = "\n"
-    for start, end, text in _spoken(passages()):
+    for start, end, text in _spoken(cues()):
         timed = {"start": start / 1000, "end": end / 1000, "text": text}
         yield f"{separator}{_quoted(timed)}"
         separator = ",\n"
     yield '\n],\n"full_text": "'
     separator = ""
-    for _, _, text in _spoken(passages()):
+    for _, _, text in _spoken(cues()):
         yield f"{separator}{_quoted(text)[1:-1]}"
         separator = " "
     yield '"'
-    if heading.is_partial:
-        yield f',\n"partial": true,\n"missing_chunks": {_quoted(heading.missing_chunks)}'
+    if header.is_partial:
+        yield f',\n"partial": true,\n"missing_chunks": {_quoted(header.missing_chunks)}'
     yield "\n}\n"
 
 
 WRITERS: Mapping[str, Writer] = {"txt": txt, "srt": srt, "vtt": vtt, "json": json_, "tsv": tsv}
 
 
-def _spoken(passages: Iterable[Cue]) -> Iterator[tuple[int, int, str]]:
-    for start, end, passage in _cues(passages):
-        if isinstance(passage, Segment):
-            yield start, end, _one_line(passage.text)
+def _spoken(cues: Iterable[Cue]) -> Iterator[tuple[int, int, str]]:
+    for start, end, cue in _cues(cues):
+        if isinstance(cue, Segment):
+            yield start, end, _one_line(cue.text)
 
 
-def _cues(passages: Iterable[Cue]) -> Iterator[tuple[int, int, Cue]]:
+def _cues(cues: Iterable[Cue]) -> Iterator[tuple[int, int, Cue]]:
     """Start and end in milliseconds, in order of time; segments without text are left out.
 
     Players ignore a cue that ends when it starts, and WebVTT forbids it as it forbids a start
     before the last one's: such times, a model's slips, are moved to the nearest that are allowed.
     """
     earliest = 0
-    for passage in passages:
-        if isinstance(passage, Segment) and not _one_line(passage.text):
+    for cue in cues:
+        if isinstance(cue, Segment) and not _one_line(cue.text):
             continue
-        earliest = start = max(_milliseconds(passage.start), earliest)
-        yield start, max(_milliseconds(passage.end), start + 1), passage
+        earliest = start = max(_milliseconds(cue.start), earliest)
+        yield start, max(_milliseconds(cue.end), start + 1), cue
 
 
 def _milliseconds(seconds: float) -> int:
-    return round(min(max(seconds, 0.0), _LONGEST_SECONDS) * 1000) if isfinite(seconds) else 0
+    return round(min(max(seconds, 0.0), _MAX_SECONDS) * 1000) if isfinite(seconds) else 0
 
 
 def _clock(milliseconds: int, point: str) -> str:

@@ -36,7 +36,7 @@ def canary_failure(client: WhisperClient, limit_seconds: float) -> SttError | No
             client.transcribe(_canary_upload(), limit_seconds)
         except (UploadCutOff, AnswerCutOff) as error:
             failure = error
-            if not lives_on(client, instance):
+            if not is_same_process(client, instance):
                 break
         except (ChunkError, NoTranscript) as error:
             return error
@@ -52,7 +52,7 @@ def _canary_upload() -> Upload:
     return Upload(data, "canary.ogg", _CANARY_SECONDS)
 
 
-def lives_on(client: WhisperClient, instance: str | None) -> bool:
+def is_same_process(client: WhisperClient, instance: str | None) -> bool:
     """True if the server whose answer broke off is still the same process: the network did it.
 
     A server that does not name its process (`instance` is None) lives on if it answers right now.

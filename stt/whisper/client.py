@@ -35,8 +35,8 @@ _CONNECT_SECONDS = 10.0
 _BLOCK_BYTES = 65_536
 _PROBE_SECONDS = 10.0
 _DEFAULT_RETRY_AFTER_SECONDS = 5.0
-_LONGEST_RETRY_AFTER_SECONDS = 600.0
-_LONGEST_MESSAGE = 500
+_MAX_RETRY_AFTER_SECONDS = 600.0
+_MAX_MESSAGE = 500
 _NOT_THE_FORM = (
     ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
 )  # fmt: skip
@@ -114,7 +114,7 @@ class WhisperClient:
             ):
                 answer = _read(response, deadline)
         except (requests.RequestException, HTTPError) as error:
-            raise ServerUnavailable(self._told("does not answer", _cause(error))) from error
+            raise ServerUnavailable(self._message("does not answer", _cause(error))) from error
         if answer.status in (429, 503):
             raise ServerBusy(f"{self.url} is not ready yet", _retry_after(answer.headers))
         if answer.status >= 500:
@@ -139,15 +139,15 @@ class WhisperClient:
         answer = self._post(upload, started + timeout_seconds)
         self._check(answer, upload.model)
         try:
-            heard = _transcript(json.loads(answer.body), upload.seconds)
+            record_readiness = _transcript(json.loads(answer.body), upload.seconds)
         except _NOT_THE_FORM as error:
             said = self._redacted(answer.body)[:80]
             raise NoTranscript(
                 f"{self.url} does not answer like a Whisper server: {said!r}"
             ) from error
         seconds = round(time.monotonic() - started, 3)
-        model = heard.model or upload.model or self._model or self._served_model
-        return replace(heard, model=model, server=self.url, seconds=seconds)
+        model = record_readiness.model or upload.model or self._model or self._served_model
+        return replace(record_readiness, model=model, server=self.url, seconds=seconds)
 
     def _post(self, upload: Upload, deadline: float) -> "_Answer":
         """The whole answer, whatever its status. `deadline` is on `time.monotonic()`."""
@@ -179,10 +179,10 @@ class WhisperClient:
             raise ServerFault(f"{self.url} took longer than a call may take", self.url) from error
         except (requests.RequestException, HTTPError) as error:
             if upload_body.is_sent:
-                raise AnswerCutOff(self._told("broke off its answer", _cause(error))) from error
+                raise AnswerCutOff(self._message("broke off its answer", _cause(error))) from error
             if upload_body.has_begun:
-                raise UploadCutOff(self._told("broke off the upload", _cause(error))) from error
-            raise ServerUnavailable(self._told("does not answer", _cause(error))) from error
+                raise UploadCutOff(self._message("broke off the upload", _cause(error))) from error
+            raise ServerUnavailable(self._message("does not answer", _cause(error))) from error
 
     def _session(self) -> requests.Session:
         """Connections of its own for each call: one that was kept may lead to a process that has
@@ -220,11 +220,11 @@ class WhisperClient:
         if 300 <= status < 400:
             target = self._redacted(answer.headers.get("Location", "elsewhere"))
             raise ConfigError(
-                f"{self.url} redirects to {target[:_LONGEST_MESSAGE]}: set STT_SERVER_URL to where"
+                f"{self.url} redirects to {target[:_MAX_MESSAGE]}: set STT_SERVER_URL to where"
                 " that leads"
             )
-        said = self._said(answer.body)
-        message = self._told(f"answered {status}", str(said.get("message")))
+        said = self._error_object(answer.body)
+        message = self._message(f"answered {status}", str(said.get("message")))
         if status in (401, 403):
             raise KeyRejected(
                 f"{self.url} refuses the key: set STT_API_KEY to the server's API_KEY."
@@ -241,7 +241,7 @@ class WhisperClient:
             raise RequestRefused(message, self.url)
         raise ServerUnavailable(message)
 
-    def _said(self, body: bytes) -> Mapping[str, Any]:
+    def _error_object(self, body: bytes) -> Mapping[str, Any]:
         """OpenAI's error object, or something in its form made of whatever came."""
         try:
             error = json.loads(body)["error"]
@@ -251,9 +251,9 @@ class WhisperClient:
             pass
         return {"message": self._redacted(body)[:200].strip() or "nothing more"}
 
-    def _told(self, what: str, words: str) -> str:
+    def _message(self, what: str, words: str) -> str:
         """`http://gpu-box:8081 answered 500: out of memory`"""
-        return f"{self.url} {what}: {self._redacted(words)[:_LONGEST_MESSAGE]}"
+        return f"{self.url} {what}: {self._redacted(words)[:_MAX_MESSAGE]}"
 
     def _redacted(self, words: bytes | str) -> str:
         """What came from the other side, without our key: some servers repeat the request."""
@@ -340,7 +340,7 @@ def _retry_after(headers: Mapping[str, str]) -> float:
         return _DEFAULT_RETRY_AFTER_SECONDS
     if isnan(seconds):
         return _DEFAULT_RETRY_AFTER_SECONDS
-    return min(max(seconds, 0.1), _LONGEST_RETRY_AFTER_SECONDS)
+    return min(max(seconds, 0.1), _MAX_RETRY_AFTER_SECONDS)
 
 
 def _cause(error: Exception) -> str:

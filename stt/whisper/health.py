@@ -14,7 +14,7 @@ from stt.whisper.server_state import ServerState
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.1
-_LONGEST_BUSY_PROBE_SECONDS = 5.0
+_MAX_BUSY_PROBE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ServerHealth:
         self._rules = rules
         self._down_since: float | None = None
         self._is_waiting = False  # as the log was told
-        self._ailing: dict[str, SttError] = {}  # the servers of which it was told, and why
+        self._failing: dict[str, SttError] = {}  # the servers of which it was told, and why
         self._broken_in_a_row = 0
         self._last_error: SttError | None = None
         self._fatal: SttError | None = None
@@ -53,7 +53,7 @@ class ServerHealth:
         """See `ServerPool.wait_until_available`."""
         while not stop.is_set():
             with self.lock:
-                self._raise_if_hopeless()
+                self._raise_if_given_up()
                 due = [s for s in self._servers if not (s.is_well or s.is_probed) and s.is_rested]
                 for server in due:
                     server.is_probed = True
@@ -64,7 +64,7 @@ class ServerHealth:
                 return
             stop.wait(_LOOK_SECONDS)
 
-    def _raise_if_hopeless(self) -> None:
+    def _raise_if_given_up(self) -> None:
         if self._fatal is not None:
             raise self._fatal
         rules, last_error = self._rules, self._last_error
@@ -88,13 +88,13 @@ class ServerHealth:
     def _probe(self, server: ServerState) -> None:
         """Asks a server that failed whether it is well again; a broken one has to show it."""
         try:
-            self.heard(server, server.client.ready())
+            self.record_readiness(server, server.client.ready())
             if server.needs_canary:
                 self.run_canary(server)
             else:
-                self._is_back(server)
+                self._record_recovery(server)
         except ServerBusy as busy:
-            self.rest(server, min(busy.retry_after_seconds, _LONGEST_BUSY_PROBE_SECONDS))
+            self.rest(server, min(busy.retry_after_seconds, _MAX_BUSY_PROBE_SECONDS))
         except ServerUnavailable as error:
             self.failed(server, error)
         except SttError as error:
@@ -120,12 +120,12 @@ class ServerHealth:
                 if failure is None:
                     self.succeeded(server)
                 else:
-                    self._is_broken(server, failure)
+                    self._record_broken(server, failure)
             finally:
                 server.tried_at = time.monotonic()
             return server.verdict
 
-    def heard(self, server: ServerState, ready: Readiness) -> None:
+    def record_readiness(self, server: ServerState, ready: Readiness) -> None:
         """What the server says of itself; that does not make it well."""
         with self.lock:
             server.capacity = ready.capacity or server.capacity
@@ -143,27 +143,27 @@ class ServerHealth:
         with self.lock:
             server.failed(is_down=True)
             self._last_error = error
-            is_news = server.url not in self._ailing
-            self._ailing[server.url] = error
+            is_news = server.url not in self._failing
+            self._failing[server.url] = error
             if self._down_since is None and all(s.is_down for s in self._servers):
                 self._down_since = time.monotonic()
                 if not self._is_waiting:
                     self._is_waiting = True
-                    self._tell_that_none_answers()
+                    self._log_that_none_answers()
             elif is_news:
                 logger.warning("Whisper server is away: %s", error)
 
-    def _tell_that_none_answers(self) -> None:
+    def _log_that_none_answers(self) -> None:
         seconds = self._rules.give_up_seconds
         end = ""
         if seconds is not None:
             end = f", gives up after {seconds / 60:g} min (--server-unreachable-minutes)"
-        causes = "; ".join(str(self._ailing[server.url]) for server in self._servers)
+        causes = "; ".join(str(self._failing[server.url]) for server in self._servers)
         logger.warning("No whisper server answers (%s): waits, holds no chunk%s", causes, end)
 
-    def _is_broken(self, server: ServerState, failure: SttError) -> None:
+    def _record_broken(self, server: ServerState, failure: SttError) -> None:
         with self.lock:
-            self._last_error = self._ailing[server.url] = failure
+            self._last_error = self._failing[server.url] = failure
             server.failed(is_down=False)
             server.needs_canary = True
             self._broken_in_a_row += 1
@@ -180,12 +180,12 @@ class ServerHealth:
         with self.lock:
             server.succeeded()
             self._broken_in_a_row = 0
-        self._is_back(server)
+        self._record_recovery(server)
 
-    def _is_back(self, server: ServerState) -> None:
+    def _record_recovery(self, server: ServerState) -> None:
         with self.lock:
             server.recovered()
             self._down_since = None
             self._is_waiting = False
-            if self._ailing.pop(server.url, None) is not None:
+            if self._failing.pop(server.url, None) is not None:
                 logger.info("Whisper server %s answers again", server.url)

@@ -18,7 +18,7 @@ from stt.errors import (
     ServerUnavailable,
     UploadCutOff,
 )
-from stt.whisper.canary import lives_on
+from stt.whisper.canary import is_same_process
 from stt.whisper.client import Upload, WhisperClient
 from stt.whisper.health import PoolRules, ServerHealth, urls_of
 from stt.whisper.server_state import ServerState
@@ -26,7 +26,7 @@ from stt.whisper.server_state import ServerState
 logger = logging.getLogger(__name__)
 
 _PATIENCE_STEP_SECONDS = 0.5
-_MOST_BROKEN_OFF = 3
+_MAX_BROKEN_OFF = 3
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class ServerPool:
         for server in self._servers:
             server.capacity = limit
             try:
-                self._health.heard(server, server.client.ready())
+                self._health.record_readiness(server, server.client.ready())
             except ServerBusy as busy:
                 self._health.rest(server, busy.retry_after_seconds)
             except ServerUnavailable as error:
@@ -167,7 +167,7 @@ class ServerPool:
 
             def cost(server: ServerState) -> tuple[bool, float, int]:
                 rate = rates[server.url] or fastest
-                return server.has_line, server.expected_seconds(seconds, rate), server.calls
+                return server.has_queue, server.expected_seconds(seconds, rate), server.calls
 
             server = min(ready, key=cost)
             server.began(seconds)
@@ -177,26 +177,26 @@ class ServerPool:
         """Raises ServerUnavailable if the call may be tried elsewhere."""
         instance, started = server.instance, time.monotonic()
         try:
-            heard = server.client.transcribe(call.upload, call.limit_seconds)
+            record_readiness = server.client.transcribe(call.upload, call.limit_seconds)
         except ServerBusy as busy:
             self._health.rest(server, busy.retry_after_seconds)
             raise
         except (UploadCutOff, AnswerCutOff, NoTranscript) as error:
-            self._weigh_broken_off(server, instance, call, error)
+            self._assign_blame_for_break(server, instance, call, error)
         except ServerUnavailable as error:
             with self._health.lock:
                 server.failed_calls += server.is_well  # once for all that fail together
             self._health.failed(server, error)
             raise
         except ChunkError as error:
-            self._weigh(server, call, error)
+            self._assign_blame(server, call, error)
         else:
             with self._health.lock:
                 server.speed.measured(call.upload.seconds, time.monotonic() - started)
             self._health.succeeded(server)
-            return heard
+            return record_readiness
 
-    def _weigh_broken_off(
+    def _assign_blame_for_break(
         self,
         server: ServerState,
         instance: str | None,
@@ -204,7 +204,7 @@ class ServerPool:
         error: UploadCutOff | AnswerCutOff | NoTranscript,
     ) -> NoReturn:
         """The server began on it and gave no transcript: has it died of it?"""
-        if not lives_on(server.client, instance):
+        if not is_same_process(server.client, instance):
             with self._health.lock:
                 server.needs_canary = True  # it may die of anything
             self._health.failed(server, error)
@@ -212,14 +212,14 @@ class ServerPool:
                 raise error
             raise ServerDied(f"the server died over it: {error}", server.url) from error
         call.broken_off += 1
-        if call.broken_off < _MOST_BROKEN_OFF:
+        if call.broken_off < _MAX_BROKEN_OFF:
             raise error
         if isinstance(error, AnswerCutOff):
             died = ServerDied(f"every answer broke off, at last: {error}", server.url)
-            self._weigh(server, call, died)
-        self._weigh(server, call, ServerFault(str(error), server.url))
+            self._assign_blame(server, call, died)
+        self._assign_blame(server, call, ServerFault(str(error), server.url))
 
-    def _weigh(self, server: ServerState, call: _Call, error: ChunkError) -> NoReturn:
+    def _assign_blame(self, server: ServerState, call: _Call, error: ChunkError) -> NoReturn:
         """Charges the chunk if the server does well on a canary, else nobody."""
         if not call.may_start():
             raise ServerUnavailable(f"not looked into any more: {error}") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from stt.whisper.client import WhisperClient
 
 _FIRST_REST_SECONDS = 0.5
-_LONGEST_REST_SECONDS = 5.0
+_MAX_REST_SECONDS = 5.0
 _KEPT_SHARE = 0.7
 _MEMORY_SECONDS = 300.0
 
@@ -76,7 +76,7 @@ class ServerState:
         return max(audio_seconds / rate, waiting)
 
     @property
-    def has_line(self) -> bool:
+    def has_queue(self) -> bool:
         """True if one more call would have to wait for its turn."""
         return self.in_flight >= self.capacity
 
@@ -101,7 +101,7 @@ class ServerState:
         self.failures += 1
         if self.failed_calls > 1:  # it said that it is ready, and failed the next call as well
             self.needs_canary = True
-        longest = min(_FIRST_REST_SECONDS * 2**self.failures, _LONGEST_REST_SECONDS)
+        longest = min(_FIRST_REST_SECONDS * 2**self.failures, _MAX_REST_SECONDS)
         self.rest(longest * random.uniform(0.5, 1.0))
 
     def recovered(self) -> None:

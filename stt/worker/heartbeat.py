@@ -82,7 +82,7 @@ class Heartbeat:
         with self._lock:
             self._held.update({c.id: _Held(c, time.monotonic()) for c in claims})
 
-    def let_go(self, claim: Claim) -> None:
+    def drop(self, claim: Claim) -> None:
         """No more renewals: the claim is about to end, or has run out."""
         with self._lock:
             self._held.pop(claim.id, None)
@@ -117,14 +117,14 @@ class Heartbeat:
         except DatabaseUnavailable as error:
             wait = min(wait, _RETRY_SECONDS)
             if not self._stop.is_set():
-                self._outage.noticed(duty.name, error, asked_at)
+                self._outage.record_failure(duty.name, error, asked_at)
         except SttError as error:
-            self._outage.answered(duty.name)
+            self._outage.record_answer(duty.name)
             logger.warning("heartbeat: %s", error)
         except Exception:  # whatever it is, the claims of this worker must stay alive
             logger.exception("heartbeat")
         else:
-            self._outage.answered(duty.name)
+            self._outage.record_answer(duty.name)
         duty.due = time.monotonic() + wait
 
     def _renew_all(self) -> None:
@@ -134,7 +134,7 @@ class Heartbeat:
             claim = entry.claim
             if time.monotonic() - entry.since > self._chunk_timeout_seconds:
                 logger.warning("chunk %s is too long in work: its claim runs out", claim.chunk.id)
-                self.let_go(claim)
+                self.drop(claim)
                 continue
             try:
                 self._claims.renew(claim)
@@ -143,7 +143,7 @@ class Heartbeat:
                 if claim in self.held():
                     logger.warning("%s", lost)
                     claim.trusted_until = 0.0
-                    self.let_go(claim)
+                    self.drop(claim)
 
     def _recover(self) -> None:
         for stale in self._claims.recover():

@@ -19,7 +19,7 @@ class Outage:
         self.error: DatabaseUnavailable | None = None
         """What was said of it last; None while the database answers."""
 
-    def noticed(self, who: str, error: DatabaseUnavailable, asked_at: float) -> None:
+    def record_failure(self, who: str, error: DatabaseUnavailable, asked_at: float) -> None:
         """The database did not answer `who`, who asked at `asked_at` on `time.monotonic()`."""
         with self._lock:
             is_news = not self._since
@@ -28,7 +28,7 @@ class Outage:
         if is_news:
             logger.warning("%s: waiting for it", error)
 
-    def answered(self, who: str) -> None:
+    def record_answer(self, who: str) -> None:
         with self._lock:
             if self._since.pop(who, None) is None or self._since:
                 return

@@ -54,7 +54,7 @@ class Planner:
         self._budget = rules.limit
         self._page: deque[Sequence] = deque()
         self._dealt: set[ObjectId] = set()
-        self._shunned: set[ObjectId] = set()
+        self._excluded: set[ObjectId] = set()
         self._in_work = 0  # sequences
         self._misses = 0
         self._wait_until = 0.0
@@ -103,10 +103,10 @@ class Planner:
         with self._lock:
             self._page.clear()
 
-    def shun(self, chunk_id: ObjectId) -> None:
+    def exclude(self, chunk_id: ObjectId) -> None:
         """Deals this chunk no more: its document can take neither a result nor a failure."""
         with self._lock:
-            self._shunned.add(chunk_id)
+            self._excluded.add(chunk_id)
 
     def _read_page(self) -> Wait | None:
         """Fills the page; else says how long to wait for one."""
@@ -114,7 +114,7 @@ class Planner:
         if now < self._wait_until:  # another lane has just looked
             return Wait(self._wait_until - now)
         # What another lane is about to claim still looks pending.
-        taken = self._dealt | self._shunned
+        taken = self._dealt | self._excluded
         try:
             page = self._claims.page(self._rules.page_size + len(taken), self._rules.order)
         except DatabaseUnavailable:

@@ -44,7 +44,7 @@ PLAIN = {"plain": True}
 
 _DEFAULT_SERVER = "http://127.0.0.1:8081"
 _LOOK_SECONDS = 0.05
-_GOODBYE_SECONDS = 5.0
+_SHUTDOWN_SECONDS = 5.0
 _SIGNALS_TO_GO_AT_ONCE = 3
 
 
@@ -85,14 +85,14 @@ class Worker:
         self._options = options
         self._order = Order(options.newest_first, options.recordings)
         self._roster = queue.roster
-        self._lanes: list[WorkerThread] = []
+        self._threads: list[WorkerThread] = []
         self._signals = 0
         self._asked_to_stop: str | None = None
-        self._must_let_go = False
+        self._must_abandon = False
         self._is_stopping = threading.Event()
         self._is_over = threading.Event()
         self._fatal: BaseException | None = None
-        self._goodbye_seconds = _GOODBYE_SECONDS
+        self._shutdown_seconds = _SHUTDOWN_SECONDS
         self._claims = queue.claims
         self._recordings = queue.recordings
         self._pool = _pool(settings)
@@ -153,16 +153,18 @@ class Worker:
         for stale in self._claims.recover():
             logger.warning("%s", stale)
         self._report()
-        shared = self._shared()
-        self._lanes = [WorkerThread(shared, number) for number in range(slots + max(1, slots // 2))]
+        context = self._context()
+        self._threads = [
+            WorkerThread(context, number) for number in range(slots + max(1, slots // 2))
+        ]
         with on_signals(self.drain):
             self._heartbeat.start()
-            for lane in self._lanes:
-                lane.start()
+            for thread in self._threads:
+                thread.start()
             try:
-                self._look_after_lanes()
+                self._supervise_threads()
             finally:
-                self._say_goodbye()
+                self._shut_down()
         if self._must_go_at_once:
             raise GoAtOnce
         if self._fatal is not None:
@@ -180,14 +182,14 @@ class Worker:
     def stop(self, reason: str, *, at_once: bool = False) -> None:
         """Ends the run as a stop condition does; `at_once` also lets go of what is in flight."""
         self._asked_to_stop = reason
-        self._must_let_go = at_once
+        self._must_abandon = at_once
 
     @property
     def was_interrupted(self) -> bool:
         return self._signals > 0
 
     @property
-    def was_told_to_stop(self) -> bool:
+    def was_asked_to_stop(self) -> bool:
         """True if `stop` ended the run, or would have in a moment."""
         return self._asked_to_stop is not None
 
@@ -207,8 +209,8 @@ class Worker:
     def calls(self) -> list[Call]:
         """What the servers are at for this worker."""
         found = []
-        for lane in self._lanes:
-            if (call := lane.call) is not None:
+        for thread in self._threads:
+            if (call := thread.call) is not None:
                 claims, elapsed_seconds = call
                 chunks = tuple(claim.chunk for claim in claims)
                 recording = self._recordings.of(chunks[0])
@@ -224,18 +226,18 @@ class Worker:
     @property
     def results_to_write(self) -> int:
         """Results that are finished and not in the database yet."""
-        return sum(lane.results for lane in self._lanes)
+        return sum(thread.results for thread in self._threads)
 
-    def _look_after_lanes(self) -> None:
+    def _supervise_threads(self) -> None:
         told_how_to_go = is_over = False
         while not is_over:
             time.sleep(_LOOK_SECONDS)
-            is_over = not any(lane.is_alive() for lane in self._lanes)
+            is_over = not any(thread.is_alive() for thread in self._threads)
             reason = self._reason_to_stop()
             if reason is not None and not self._is_stopping.is_set():
                 logger.info("Stopping: %s", reason)
                 if isinstance(self._fatal, SttError):
-                    self._fatal.is_told = True
+                    self._fatal.is_logged = True
                 self._claims.stop_retrying()
                 self._is_stopping.set()
             if self._signals and not told_how_to_go:
@@ -243,15 +245,15 @@ class Worker:
                 logger.info("Finishing what is in flight. Once more (Ctrl-C) releases it and goes.")
             if (
                 self._signals > 1
-                or self._must_let_go
+                or self._must_abandon
                 or isinstance(self._fatal, (DatabaseUnavailable, NodeRemoved))
             ):
-                self._let_go()
+                self._abandon_calls()
                 return
 
     def _reason_to_stop(self) -> str | None:
         if self._fatal is None:
-            self._fatal = next((lane.error for lane in self._lanes if lane.error), None)
+            self._fatal = next((thread.error for thread in self._threads if thread.error), None)
         is_away_for_long = self._outage.seconds > self._settings.lease_seconds
         if self._fatal is None and is_away_for_long and not self._settings.persistent:
             self._fatal = self._outage.error
@@ -259,13 +261,13 @@ class Worker:
             return str(self._fatal) or type(self._fatal).__name__
         # Asked in any case, for it measures the time.
         reason = self._conditions.reason(
-            is_busy=any(lane.is_busy for lane in self._lanes),
+            is_busy=any(thread.is_busy for thread in self._threads),
             is_hindered=self._outage.error is not None
-            or any(lane.waits_for_server for lane in self._lanes),
+            or any(thread.waits_for_server for thread in self._threads),
         )
         return "interrupted" if self._signals else self._asked_to_stop or reason
 
-    def _let_go(self) -> None:
+    def _abandon_calls(self) -> None:
         """Releases what hangs in calls, which cannot be taken back; the fence drops their results.
 
         Lanes that are not in a call get a moment to end, and results all the time in which their
@@ -273,12 +275,12 @@ class Worker:
         """
         self._claims.stop_retrying()
         self._is_stopping.set()  # two signals at once may leave no time for it before
-        taken = [claim for lane in self._lanes for claim in lane.abandon()]
+        taken = [claim for thread in self._threads for claim in thread.abandon()]
         for claim in taken:
-            self._heartbeat.let_go(claim)
+            self._heartbeat.drop(claim)
             claim.trusted_until = 0.0  # one try: who asks twice to go does not want to wait
         releasing = _in_background(lambda: self._release(taken))
-        patient_until = time.monotonic() + _GOODBYE_SECONDS
+        patient_until = time.monotonic() + _SHUTDOWN_SECONDS
         told = 0
         while not self._must_go_at_once:
             results = self.results_to_write
@@ -286,16 +288,16 @@ class Worker:
                 told = results
                 logger.info("Writing %d finished result(s); a third Ctrl-C drops them", results)
             is_ending = releasing.is_alive() or any(
-                lane.is_alive() and not lane.is_in_call for lane in self._lanes
+                thread.is_alive() and not thread.is_in_call for thread in self._threads
             )
             if results:
-                patient_until = time.monotonic() + _GOODBYE_SECONDS
+                patient_until = time.monotonic() + _SHUTDOWN_SECONDS
             elif not is_ending:
                 return
             elif time.monotonic() > patient_until:
                 break
             time.sleep(_LOOK_SECONDS)
-        self._goodbye_seconds = 0.0
+        self._shutdown_seconds = 0.0
         if releasing.is_alive():
             logger.warning("The database keeps silent: what is not released is left to its lease")
         if results := self.results_to_write:
@@ -308,8 +310,8 @@ class Worker:
         if released and not self._is_over.is_set():
             logger.info("Released %d chunk(s) of unfinished calls", released)
 
-    def _say_goodbye(self) -> None:
-        patience_seconds = 0.0 if self._outage.error else self._goodbye_seconds
+    def _shut_down(self) -> None:
+        patience_seconds = 0.0 if self._outage.error else self._shutdown_seconds
         self._wait_for(lambda: self._heartbeat.stop(patience_seconds), patience_seconds)
         self._is_over.set()
         logger.info("Completed processing. Stats: %s", self.stats.counts, extra=PLAIN)
@@ -344,9 +346,9 @@ class Worker:
         if self._is_stopping.is_set():
             return "draining"
         # Nobody is to leave work to a worker that cannot do it now.
-        return "waiting" if any(lane.waits_for_server for lane in self._lanes) else "working"
+        return "waiting" if any(thread.waits_for_server for thread in self._threads) else "working"
 
-    def _shared(self) -> WorkerContext:
+    def _context(self) -> WorkerContext:
         return WorkerContext(
             worker=self.id,
             claims=self._claims,

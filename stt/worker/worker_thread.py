@@ -29,7 +29,7 @@ from stt.worker.transcriber import Outcome, Transcriber
 logger = logging.getLogger(__name__)
 
 _DATABASE_RETRY_SECONDS = 1.0
-_GOODBYE_SECONDS = 5.0
+_SHUTDOWN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ class WorkerThread(threading.Thread):
     a result.
     """
 
-    def __init__(self, shared: WorkerContext, number: int) -> None:
+    def __init__(self, context: WorkerContext, number: int) -> None:
         super().__init__(name=f"lane-{number}", daemon=True)
         self.error: BaseException | None = None
         """What ended the lane before its time."""
         self.waits_for_server = False
-        self._shared = shared
+        self._context = context
         self._lock = threading.Lock()
         self._open: list[Claim] = []  # claimed by this lane, and not ended yet
         self._in_call: Sequence[Claim] = ()
@@ -108,7 +108,7 @@ class WorkerThread(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self._shared.stop.is_set():
+            while not self._context.stop.is_set():
                 try:
                     self._step()
                 except DatabaseUnavailable as error:
@@ -118,30 +118,32 @@ class WorkerThread(threading.Thread):
 
     def _step(self) -> None:
         """One sequence, or one wait."""
-        plan = self._shared.planner.next()
-        self._shared.outage.answered(self.name)  # for a page from before an outage is forgotten
+        plan = self._context.planner.next()
+        self._context.outage.record_answer(
+            self.name
+        )  # for a page from before an outage is forgotten
         if isinstance(plan, Wait):
-            self._shared.stop.wait(plan.seconds)
+            self._context.stop.wait(plan.seconds)
             return
         self.waits_for_server = True
-        self._shared.pool.wait_until_available(self._shared.stop)  # if it raises, all is over
+        self._context.pool.wait_until_available(self._context.stop)  # if it raises, all is over
         self.waits_for_server = False
         self._work_on(plan)
 
     def _wait_for_database(self, error: DatabaseUnavailable) -> None:
-        if not self._shared.stop.is_set():
-            self._shared.outage.noticed(self.name, error, time.monotonic())
-            self._shared.planner.forget_page()
-            self._shared.stop.wait(_DATABASE_RETRY_SECONDS)
+        if not self._context.stop.is_set():
+            self._context.outage.record_failure(self.name, error, time.monotonic())
+            self._context.planner.forget_page()
+            self._context.stop.wait(_DATABASE_RETRY_SECONDS)
 
     def _work_on(self, sequence: chunk.Sequence) -> None:
         unspent = len(sequence)
         try:
             self._claim(sequence)
-            if self._shared.stop.is_set():
+            if self._context.stop.is_set():
                 return
-            load = self._shared.transcriber.load(list(self._open))
-            for claim, outcome in self._shared.transcriber.transcribe(load, self._may_start):
+            load = self._context.transcriber.load(list(self._open))
+            for claim, outcome in self._context.transcriber.transcribe(load, self._may_start):
                 if not self._may_settle(claim):
                     return
                 unspent -= self._settle(claim, outcome)
@@ -150,43 +152,43 @@ class WorkerThread(threading.Thread):
             logger.debug("%s", error)  # the pool says it once, and the lane waits for a server
         finally:
             self._release_rest()
-            self._shared.planner.ended(unspent=unspent)
+            self._context.planner.ended(unspent=unspent)
 
     def _claim(self, sequence: chunk.Sequence) -> None:
         """Claims in order, up to the first chunk that is not to be had."""
         missed = False
         try:
             for wanted in sequence:
-                if self._shared.stop.is_set():
+                if self._context.stop.is_set():
                     return
-                claim = self._shared.claims.claim(wanted)
+                claim = self._context.claims.claim(wanted)
                 if claim is None:
                     missed = True
                     self._log_miss(sequence)
                     return
                 failed_since = bool(self._open) and claim.chunk.has_failed_before
                 if failed_since or not self._keep(claim):
-                    release_all(self._shared.claims, [claim], self._shared.is_over)
+                    release_all(self._context.claims, [claim], self._context.is_over)
                     return
                 if claim.chunk.has_failed_before:
                     return
         except DatabaseRefused as refused:
-            self._shun(wanted, refused)
-            self._shared.stats.failed(wanted.id)
+            self._exclude(wanted, refused)
+            self._context.stats.failed(wanted.id)
         finally:
-            self._shared.planner.claimed(sequence, missed=missed)
+            self._context.planner.claimed(sequence, missed=missed)
 
     def _keep(self, claim: Claim) -> bool:
         """False if the lane was abandoned while it asked."""
         with self._lock:
             if not self._is_abandoned:
-                self._shared.heartbeat.hold([claim])
+                self._context.heartbeat.hold([claim])
                 self._open.append(claim)
-        self._shared.conditions.worked()
+        self._context.conditions.worked()
         return not self._is_abandoned
 
     def _log_miss(self, sequence: chunk.Sequence) -> None:
-        self._shared.stats.add("skipped")
+        self._context.stats.add("skipped")
         logger.info(
             "len %d chunks  OriginalId %s  already claimed by another worker",
             len(sequence),
@@ -196,9 +198,9 @@ class WorkerThread(threading.Thread):
     def _may_start(self, claims: Sequence[Claim]) -> bool:
         """Asked by the pipeline before each call, and while it waits for one to begin."""
         with self._lock:
-            if self._shared.stop.is_set() or not all(claim.is_trusted for claim in claims):
+            if self._context.stop.is_set() or not all(claim.is_trusted for claim in claims):
                 return False
-            self._shared.heartbeat.hold(claims)
+            self._context.heartbeat.hold(claims)
             self._call_began = time.monotonic()
             self._in_call = claims
         return True
@@ -215,67 +217,67 @@ class WorkerThread(threading.Thread):
 
     def _settle(self, claim: Claim, outcome: Outcome) -> bool:
         """Writes how the chunk ended; False if that was not ours to write any more."""
-        self._shared.heartbeat.let_go(claim)
+        self._context.heartbeat.drop(claim)
         try:
             if isinstance(outcome, Transcript):
                 try:
-                    self._shared.claims.complete(
-                        claim, replace(outcome, worker=self._shared.worker)
+                    self._context.claims.complete(
+                        claim, replace(outcome, worker=self._context.worker)
                     )
                 except DatabaseRefused as refused:
                     outcome = refused
                 else:
                     ending = "transcribed" if outcome.segments else "empty"
-                    self._shared.stats.succeeded(claim.chunk.id, ending)
+                    self._context.stats.succeeded(claim.chunk.id, ending)
                     return True
             if isinstance(outcome, ServerDied) and not claim.chunk.isolated:
                 # It had company, in its call or beside it: nobody knows whose fault it was.
-                release_all(self._shared.claims, [claim], self._shared.is_over, isolated=True)
+                release_all(self._context.claims, [claim], self._context.is_over, isolated=True)
                 return False
             self._fail(claim, outcome)
         except ClaimLost as lost:
-            self._shared.stats.add("skipped")
+            self._context.stats.add("skipped")
             logger.warning("%s: its result is dropped", lost)
             return False
-        self._shared.stats.failed(claim.chunk.id)
+        self._context.stats.failed(claim.chunk.id)
         return True
 
     def _fail(self, claim: Claim, outcome: ChunkError) -> None:
-        shared, failed = self._shared, claim.chunk
+        context, failed = self._context, claim.chunk
         name = f"{failed.id} (no. {failed.index} of {failed.recording_id})"
         try:
-            shared.claims.fail(claim, outcome.kind, str(outcome), server=outcome.server)
+            context.claims.fail(claim, outcome.kind, str(outcome), server=outcome.server)
         except DatabaseRefused as refused:
             logger.warning("chunk %s failed: %s", name, outcome)
-            self._shun(failed, refused)
-            release_all(shared.claims, [claim], shared.is_over)
+            self._exclude(failed, refused)
+            release_all(context.claims, [claim], context.is_over)
         else:
-            fate = _fate(failed.attempts + 1, shared.max_attempts)
+            fate = _fate(failed.attempts + 1, context.max_attempts)
             logger.warning("chunk %s failed, %s: %s", name, fate, outcome)
 
-    def _shun(self, full: chunk.Chunk, refused: DatabaseRefused) -> None:
+    def _exclude(self, full: chunk.Chunk, refused: DatabaseRefused) -> None:
         logger.error("chunk %s cannot be written to, and is left alone: %s", full.id, refused)
-        self._shared.planner.shun(full.id)
+        self._context.planner.exclude(full.id)
 
     def _ended(self, claim: Claim) -> None:
         with self._lock:
             self._open.remove(claim)
             self._results.remove(claim)
-        self._shared.conditions.worked()
+        self._context.conditions.worked()
 
     def _release_rest(self) -> None:
         with self._lock:
             rest, self._open = self._open, []
             unwritten, self._results = len(self._results), []
             self._in_call = ()
-        if unwritten and not self._shared.is_over.is_set():
+        if unwritten and not self._context.is_over.is_set():
             logger.warning("%d finished result(s) could not be written in time: dropped", unwritten)
         for claim in rest:
-            self._shared.heartbeat.let_go(claim)
-            if self._shared.stop.is_set():  # who is told to go does not wait for the database
-                patient_until = time.monotonic() + _GOODBYE_SECONDS
+            self._context.heartbeat.drop(claim)
+            if self._context.stop.is_set():  # who is told to go does not wait for the database
+                patient_until = time.monotonic() + _SHUTDOWN_SECONDS
                 claim.trusted_until = min(claim.trusted_until, patient_until)
-        release_all(self._shared.claims, rest, self._shared.is_over)
+        release_all(self._context.claims, rest, self._context.is_over)
 
 
 def _fate(attempts: int, max_attempts: int) -> str:

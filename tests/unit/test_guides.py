@@ -66,9 +66,9 @@ def test_a_command_line_of_the_guides_is_understood(words: list[str]) -> None:
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_the_links_of_a_guide_lead_somewhere(guide: str) -> None:
-    for path, heading in re.findall(r"\]\(([\w./-]*)(#[\w-]+)?\)", GUIDES[guide].read_text()):
+    for path, header in re.findall(r"\]\(([\w./-]*)(#[\w-]+)?\)", GUIDES[guide].read_text()):
         target = (GUIDES[guide].parent / path) if path else GUIDES[guide]
         assert target.exists(), path
         headings = re.findall(r"(?m)^#+ (.*)$", target.read_text())
         anchors = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
-        assert not heading or heading[1:] in anchors, f"{path}{heading}"
+        assert not header or header[1:] in anchors, f"{path}{header}"

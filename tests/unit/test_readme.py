@@ -23,9 +23,9 @@ README = (ROOT / "README.md").read_text()
 OPERATORS = {"&", "&&", "|", "||", ";", ">", ">>", "2>&1", "(", ")"}
 
 
-def section(heading: str) -> str:
-    _, _, rest = README.partition(f"\n## {heading}\n")
-    assert rest, f"README.md has no section {heading!r}"
+def section(header: str) -> str:
+    _, _, rest = README.partition(f"\n## {header}\n")
+    assert rest, f"README.md has no section {header!r}"
     return rest.partition("\n## ")[0]
 
 
@@ -40,10 +40,10 @@ def codes(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def settings_table(heading: str) -> dict[str, tuple[str, str]]:
+def settings_table(header: str) -> dict[str, tuple[str, str]]:
     """By variable: the cells of its flag and of its default."""
     table: dict[str, tuple[str, str]] = {}
-    for names, *rest in rows(section(heading)):
+    for names, *rest in rows(section(header)):
         variables = codes(names)
         if not re.fullmatch("[A-Z_]+", variables[0]):
             continue  # a table of something else

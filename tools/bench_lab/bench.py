@@ -16,7 +16,7 @@ from tools.bench_lab.server import OurServer
 from whisper_server.hardware import usable_cores
 
 CLIP_COUNT = 64
-FEWEST_CALLS, MOST_CALLS = 3, 32
+MIN_CALLS, MAX_CALLS = 3, 32
 """Of each caller."""
 WARM_UP_CALLS = 4
 BATCH_SIZES = {"cpu": (1, 4, 8), "cuda": (8, 16, 32, 64)}
@@ -76,7 +76,7 @@ class Bench:
         wished = round(self._wishes.seconds * speed / mean)
         crowds = []
         for clients in self._wishes.crowds:
-            count = min(max(wished, FEWEST_CALLS * clients), MOST_CALLS * clients)
+            count = min(max(wished, MIN_CALLS * clients), MAX_CALLS * clients)
             name = f"{clients} caller{'s' if clients > 1 else ''}"
             crowds.append(Scenario(name, clients, tuple(clips.many(self._clips, count))))
         return (*crowds, Scenario(report.LONG, 1, (self._long,)))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from whisper_server.engines.mlx_decoder import MlxDecoder
 
 FRAMES_PER_SECOND = 100
-MOST_SOBER_TEMPERATURE = 0.5
+MAX_SOBER_TEMPERATURE = 0.5
 """Text that was sampled more freely is no context for the next window."""
 NOTHING_SAID_IN = "en"
 """The language where nothing was said and none was given; probability 0."""
@@ -200,7 +200,7 @@ class MlxEngine:
             segments += [_placed(segment, window) for segment in found.segments]
             language = found.language if found.segments else asked.language
             said = f"{asked.prompt or ''}{''.join(segment.text for segment in found.segments)}"
-            is_sober = found.temperature <= MOST_SOBER_TEMPERATURE
+            is_sober = found.temperature <= MAX_SOBER_TEMPERATURE
             asked = replace(asked, language=language, prompt=said if is_sober else None)
         known = [found for found in heard if found.segments] or heard
         probabilities = known[0].language_probs if known else ()

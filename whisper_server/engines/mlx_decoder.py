@@ -34,7 +34,7 @@ LATEST_FIRST_STAMP_SECONDS = 1.0
 """Whisper's `max_initial_timestamp`: the first segment starts within a second."""
 SAMPLED_CANDIDATES = 5
 """Whisper's `best_of`: of so many sampled texts the likeliest counts."""
-SHORTEST_REST_SECONDS = 0.5
+MIN_REST_SECONDS = 0.5
 """What was left unheard at a window's end is decoded again unless it is as short as a breath."""
 _NOT_STORED = "alignment_heads"
 """Models made without them fall back on the later half of the decoder."""
@@ -168,7 +168,7 @@ class MlxDecoder:
         segments = [_segment(draft, tokenizer, result, window.seconds) for draft in drafts]
         result = replace(result, segments=tuple(s for s in segments if s.text.strip()))
         rest = split.unheard_from
-        if rest and min(rest, window.seconds - rest) >= SHORTEST_REST_SECONDS:
+        if rest and min(rest, window.seconds - rest) >= MIN_REST_SECONDS:
             later = self.decode([_rest_of(window, rest, result.language)])[0]
             return _joined(result, later, rest)
         return result

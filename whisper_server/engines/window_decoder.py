@@ -33,9 +33,9 @@ LATEST_FIRST_STAMP = 1 * STAMPS_PER_SECOND
 """Whisper's `max_initial_timestamp`: the first segment starts within a second."""
 SAMPLED_CANDIDATES = 5
 """Whisper's `best_of`: of so many sampled texts the likeliest counts."""
-SHORTEST_REST_SECONDS = 0.5
+MIN_REST_SECONDS = 0.5
 """What was left unheard at a window's end is decoded again unless it is as short as a breath."""
-MOST_CALLS = 5
+MAX_CALLS = 5
 """For one window, so that a model that takes tiny steps comes to an end."""
 OPENING_MARKS = "\"'“¿([{-"
 CLOSING_MARKS = "\"'.。,，!！?？:：”)]}、"
@@ -89,7 +89,7 @@ class _Heard:
         if not self.unheard_from:
             return None
         rest = _Stretch(row, window, start + self.unheard_from, self.tokenizer.language_code)
-        return rest if rest.seconds >= SHORTEST_REST_SECONDS else None
+        return rest if rest.seconds >= MIN_REST_SECONDS else None
 
 
 class WindowDecoder:
@@ -110,7 +110,7 @@ class WindowDecoder:
             _Stretch(row, window, 0.0, self._known(window.options.language))
             for row, window in enumerate(windows)
         ]
-        for _ in range(MOST_CALLS):
+        for _ in range(MAX_CALLS):
             found = self._hear(stretches)
             for one in found:
                 heard[one.stretch.row].append(one)

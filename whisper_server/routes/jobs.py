@@ -15,7 +15,7 @@ from whisper_server.routes.uploads import receive_upload, require_sense, transcr
 from whisper_server.schemas import ErrorDetail, JobList, JobOut, JobStatus, JobSummary
 from whisper_server.service import Service
 
-MOST_LISTED = 1000
+MAX_LISTED = 1000
 
 
 def router(service: Service) -> APIRouter:
@@ -64,7 +64,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("", summary="List the jobs", response_model=JobList, responses=api_docs.errors(400))
     async def list_jobs(
         status: Annotated[JobStatus | None, Query(description="Only those in this state.")] = None,
-        limit: Annotated[int, Query(ge=1, le=MOST_LISTED, description="At most so many.")] = 100,
+        limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="At most so many.")] = 100,
     ) -> Response:
         """Those that are unfinished or still kept, the newest first, without their results."""
         jobs = [job for job in service.jobs.newest_first() if status in (None, job.status)]

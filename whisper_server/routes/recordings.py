@@ -12,7 +12,7 @@ from whisper_server.routes.uploads import hang_up, receive_upload, require_sense
 from whisper_server.schemas import RecordingOut
 from whisper_server.service import Service
 
-MOST_FILES = 1000
+MAX_FILES = 1000
 
 
 def router(service: Service) -> APIRouter:
@@ -31,7 +31,7 @@ def router(service: Service) -> APIRouter:
         Times are seconds from the start of the first file. `top_language_probs` holds up to five
         pairs of language code and probability, the likeliest first.
         """
-        async with receive_upload(service, request, MOST_FILES) as upload:
+        async with receive_upload(service, request, MAX_FILES) as upload:
             form = upload.fields(RecordingForm)
             require_sense(service, form, "transcribe")
             files, options = upload.files("files"), form.options("transcribe")

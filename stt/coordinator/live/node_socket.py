@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 REMOVED = 4410
 _NOT_UNDERSTOOD = 1008
 _TOO_LARGE = 1009
-_LARGEST_MESSAGE = 1024 * 1024
+_MAX_MESSAGE = 1024 * 1024
 _WRITE_SECONDS = 1.0
 _REFRESH_SECONDS = 10.0
 
@@ -105,7 +105,7 @@ class NodeSocket:
             if received["type"] == "websocket.disconnect":
                 return
             text = received.get("text") or ""
-            if len(text) > _LARGEST_MESSAGE:
+            if len(text) > _MAX_MESSAGE:
                 await self._socket.close(_TOO_LARGE, "the message is too large")
                 return
             try:
@@ -178,8 +178,8 @@ class NodeSocket:
             return
         mine = f"{self._node.id}_"
         lost = {id_ for id_ in looked_for if not (seen.holders[id_] or "").startswith(mine)}
-        if news := lost - self._cancelled:
-            await self._say({"type": "cancel", "chunk_ids": sorted(news)})
+        if delta := lost - self._cancelled:
+            await self._say({"type": "cancel", "chunk_ids": sorted(delta)})
         self._cancelled = frozenset(lost)
 
     async def _keep_jobs(self) -> None:

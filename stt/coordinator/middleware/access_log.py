@@ -15,7 +15,7 @@ from stt.coordinator.store.nodes import Node
 logger = logging.getLogger(__name__)
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_LONGEST_PATH = 200
+_MAX_PATH = 200
 
 
 class AccessLog:
@@ -43,26 +43,26 @@ class AccessLog:
             self._tell(scope, status, time.monotonic() - began)
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        asking = scope["state"].get("principal")
+        principal = scope["state"].get("principal")
         level = logging.DEBUG
         if status >= 500:
             level = logging.WARNING
-        elif status >= 400 or not (isinstance(asking, Node) or scope["method"] in _SAFE_METHODS):
+        elif status >= 400 or not (isinstance(principal, Node) or scope["method"] in _SAFE_METHODS):
             level = logging.INFO
         logger.log(
             level,
             "%s %s %s %d in %.0f ms, request %s",
-            _name(scope, asking),
+            _name(scope, principal),
             scope["method"],
-            scope["path"][:_LONGEST_PATH],
+            scope["path"][:_MAX_PATH],
             status,
             seconds * 1_000,
             scope["state"].get("request_id"),
         )
 
 
-def _name(scope: Scope, asking: object) -> str:
-    if isinstance(asking, Node):
-        return f"node {asking.id}"
+def _name(scope: Scope, principal: object) -> str:
+    if isinstance(principal, Node):
+        return f"node {principal.id}"
     address = address_of(HTTPConnection(scope))
-    return f"person at {address}" if isinstance(asking, Person) else f"unknown at {address}"
+    return f"person at {address}" if isinstance(principal, Person) else f"unknown at {address}"

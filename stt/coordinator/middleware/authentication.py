@@ -47,15 +47,15 @@ class Authentication:
     """ASGI middleware: `scope["state"]` of what passes has its `principal`, and `is_welcome`,
     a call that tells whether it would still be let in."""
 
-    def __init__(self, app: ASGIApp, gate: Authenticator) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
         self._app = app
-        self._gate = gate
+        self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and not _is_open(scope):
             connection = HTTPConnection(scope)
             try:
-                principal, is_welcome = await self._who(connection)
+                principal, is_authorized = await self._authenticate(connection)
             except (ApiError, SttError) as error:
                 refusal: Response = error_response(error)
                 if _is_navigation(connection):
@@ -66,23 +66,25 @@ class Authentication:
                 await refusal(scope, receive, send)
                 return
             state = scope.setdefault("state", {})
-            state["principal"], state["is_welcome"] = principal, is_welcome
+            state["principal"], state["is_welcome"] = principal, is_authorized
         await self._app(scope, receive, send)
 
-    async def _who(self, connection: HTTPConnection) -> tuple[Principal, Callable[[], bool]]:
-        gate, key, token = self._gate, key_of(connection), session_of(connection)
+    async def _authenticate(
+        self, connection: HTTPConnection
+    ) -> tuple[Principal, Callable[[], bool]]:
+        authenticator, key, token = self._authenticator, key_of(connection), session_of(connection)
         if key is not None:
-            is_welcome = partial(gate.is_peoples_key, key)
-            if gate.opens_at_once(key):
-                return Person(), is_welcome
-            asking = await run_in_threadpool(gate.by_key, key, address_of(connection))
+            is_authorized = partial(authenticator.is_peoples_key, key)
+            if authenticator.is_fixed_key(key):
+                return Person(), is_authorized
+            principal = await run_in_threadpool(authenticator.by_key, key, address_of(connection))
             # A node's own socket looks after its node.
-            return asking, is_welcome if isinstance(asking, Person) else lambda: True
+            return principal, is_authorized if isinstance(principal, Person) else lambda: True
         if token is not None:
-            person = await run_in_threadpool(gate.by_session, token)
-            if not (_only_reads(connection) or gate.is_own_page(connection)):
+            person = await run_in_threadpool(authenticator.authenticate_session, token)
+            if not (_only_reads(connection) or authenticator.is_own_page(connection)):
                 raise Forbidden("Another site's page asked for this.", code="csrf")
-            return person, partial(gate.has_session, token)
+            return person, partial(authenticator.has_session, token)
         raise Unauthorized("A key is needed: Authorization: Bearer KEY.")
 
 

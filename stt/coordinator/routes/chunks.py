@@ -7,7 +7,7 @@ from bson import ObjectId
 from fastapi import APIRouter, Header, Path, Response
 
 from stt.coordinator.answers import refusals
-from stt.coordinator.context import Asking, InCoordinator
+from stt.coordinator.context import CurrentPrincipal, InCoordinator
 from stt.coordinator.errors import Missing
 from stt.coordinator.store.listing import format_of
 from stt.coordinator.store.nodes import Node
@@ -39,17 +39,17 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 )
 def audio(
     coordinator: InCoordinator,
-    asking: Asking,
+    principal: CurrentPrincipal,
     filename: Annotated[str, Path(pattern=r"^[0-9a-f]{24}\.[A-Za-z0-9]{1,20}$")],
     range_: Annotated[str | None, Header(alias="Range")] = None,
 ) -> Response:
     """Ranges as RFC 9110 has them, one at a time; a node reads only what it has a claim on."""
     chunk_id = ObjectId(filename.partition(".")[0])
     format_ = format_of(coordinator.database, chunk_id)
-    if isinstance(asking, Node) and not claims.is_held_by(
-        coordinator.database, chunk_id, asking.id
+    if isinstance(principal, Node) and not claims.is_held_by(
+        coordinator.database, chunk_id, principal.id
     ):
-        raise ClaimLost(f"Node {asking.id} holds no claim on chunk {chunk_id}")
+        raise ClaimLost(f"Node {principal.id} holds no claim on chunk {chunk_id}")
     try:
         data = MongoRecordings(coordinator.database).audio(Chunk(chunk_id, None, 0))
     except BadAudio as error:

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from stt.coordinator.context import Person, coordinator_of, is_still_welcome, principal_of
+from stt.coordinator.context import Person, coordinator_of, is_still_authorized, principal_of
 from stt.coordinator.live.dashboard import Dashboard, dashboard_of
 from stt.errors import SttError
 
@@ -59,16 +59,16 @@ async def _serve(socket: WebSocket, dashboard: Dashboard, gone: "asyncio.Task[No
             return _GOING_AWAY
         if time.monotonic() - checked_at >= _WELCOME_SECONDS:
             checked_at = time.monotonic()
-            if not await _is_welcome(socket):
+            if not await _is_authorized(socket):
                 return SESSION_OVER
         await dashboard.wait(_LOOK_SECONDS)
     return None
 
 
-async def _is_welcome(socket: WebSocket) -> bool:
+async def _is_authorized(socket: WebSocket) -> bool:
     """True too while nobody can know."""
     try:
-        return await run_in_threadpool(is_still_welcome, socket)
+        return await run_in_threadpool(is_still_authorized, socket)
     except SttError:
         return True
 

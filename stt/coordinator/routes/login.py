@@ -56,12 +56,12 @@ async def login_form() -> FileResponse:
     openapi_extra=_BODY,
 )
 async def log_in(request: Request, coordinator: InCoordinator) -> Response:
-    gate = coordinator.gate
-    if "origin" in request.headers and not gate.is_own_page(request):
+    authenticator = coordinator.authenticator
+    if "origin" in request.headers and not authenticator.is_own_page(request):
         raise Forbidden("Another site's page asked for this.", code="csrf")
     is_form, key = await _key_in(request)
     try:
-        token = await run_in_threadpool(gate.log_in, key, address_of(request))
+        token = await run_in_threadpool(authenticator.log_in, key, address_of(request))
     except Unauthorized as error:
         if is_form:  # a browser without scripts sees the page again
             return login_page(error)
@@ -89,7 +89,7 @@ async def log_in(request: Request, coordinator: InCoordinator) -> Response:
 def log_out(request: Request, coordinator: InCoordinator) -> Response:
     token = session_of(request)
     if token is not None:
-        coordinator.gate.log_out(token)
+        coordinator.authenticator.log_out(token)
     answer = Response(status_code=204)
     answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
     return answer

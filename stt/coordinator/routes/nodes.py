@@ -13,8 +13,8 @@ from stt.coordinator.answers import refusals
 from stt.coordinator.authenticator import Principal, address_of
 from stt.coordinator.context import (
     PEOPLE_ONLY,
-    Asking,
     Coordinator,
+    CurrentPrincipal,
     InCoordinator,
     check_node,
     check_worker,
@@ -136,13 +136,13 @@ def revoke_join_codes(coordinator: InCoordinator) -> None:
 
 @router.post("/api/nodes/register", status_code=201, summary="Joins with a join code, without key")
 def register(request: Request, coordinator: InCoordinator, machine: Registering) -> Registered:
-    gate, address = coordinator.gate, address_of(request)
-    gate.check_open("join", address)
+    authenticator, address = coordinator.authenticator, address_of(request)
+    authenticator.check_open("join", address)
     try:
         node, key = coordinator.registry.register(machine.code, machine.name, machine.platform)
     except KeyRejected as error:
-        gate.refuse("join", address, str(error))
-    gate.forgive("join", address)
+        authenticator.refuse("join", address, str(error))
+    authenticator.forgive("join", address)
     return Registered(node=_settings(coordinator, node), api_key=key)
 
 
@@ -160,8 +160,8 @@ def add(coordinator: InCoordinator, adding: Adding) -> Added:
 
 
 @router.get("/api/nodes/{node_id}", summary="One node", responses=refusals(404))
-def node(coordinator: InCoordinator, asking: Asking, node_id: str) -> NodeOut:
-    check_node(asking, node_id)
+def node(coordinator: InCoordinator, principal: CurrentPrincipal, node_id: str) -> NodeOut:
+    check_node(principal, node_id)
     return node_out(coordinator, coordinator.registry.get(node_id))
 
 
@@ -170,9 +170,11 @@ def node(coordinator: InCoordinator, asking: Asking, node_id: str) -> NodeOut:
     summary="Renames a node, or changes how it works; a node may change its own name",
     responses=refusals(404),
 )
-def change(coordinator: InCoordinator, asking: Asking, node_id: str, changing: Changing) -> NodeOut:
-    check_node(asking, node_id)
-    if isinstance(asking, Node) and changing.model_fields_set - {"name"}:
+def change(
+    coordinator: InCoordinator, principal: CurrentPrincipal, node_id: str, changing: Changing
+) -> NodeOut:
+    check_node(principal, node_id)
+    if isinstance(principal, Node) and changing.model_fields_set - {"name"}:
         raise Forbidden("A node may change its name only.")
     changed = coordinator.registry.change(node_id, changing.to_change())
     return node_out(coordinator, changed)
@@ -184,8 +186,8 @@ def change(coordinator: InCoordinator, asking: Asking, node_id: str, changing: C
     summary="Removes a node: what it has in work is pending again, and its key opens nothing more",
     responses=refusals(404),
 )
-def remove(coordinator: InCoordinator, asking: Asking, node_id: str) -> None:
-    check_node(asking, node_id)
+def remove(coordinator: InCoordinator, principal: CurrentPrincipal, node_id: str) -> None:
+    check_node(principal, node_id)
     coordinator.registry.remove(node_id)
     claims.release_of_node(coordinator.database, node_id)
     MongoRoster(coordinator.database).forget(node_id)
@@ -193,9 +195,9 @@ def remove(coordinator: InCoordinator, asking: Asking, node_id: str) -> None:
 
 @router.post("/api/nodes/{node_id}/heartbeat", summary="A node tells that it lives, and how")
 def heartbeat(
-    coordinator: InCoordinator, asking: Asking, node_id: str, report: ReportMessage
+    coordinator: InCoordinator, principal: CurrentPrincipal, node_id: str, report: ReportMessage
 ) -> NodeSettings:
-    node = _itself(asking, node_id)
+    node = _itself(principal, node_id)
     check_worker(node, report.worker_id)
     told = report.to_report()
     coordinator.registry.heard_of(node_id, told)
@@ -207,9 +209,9 @@ def heartbeat(
     "/api/nodes/{node_id}/restarted", summary="A node gives back what it held before it was started"
 )
 def restarted(
-    coordinator: InCoordinator, asking: Asking, node_id: str, started: Restarted
+    coordinator: InCoordinator, principal: CurrentPrincipal, node_id: str, started: Restarted
 ) -> Released:
-    node = _itself(asking, node_id)
+    node = _itself(principal, node_id)
     check_worker(node, started.worker_id)
     released = claims.release_of_node(coordinator.database, node_id, started.worker_id)
     MongoRoster(coordinator.database).forget(node_id, started.worker_id)
@@ -254,12 +256,12 @@ async def channel(socket: WebSocket, node_id: str) -> None:
     await NodeSocket(socket, registry, watch_of(socket), node).serve()
 
 
-def _itself(asking: Principal, node_id: str) -> Node:
+def _itself(principal: Principal, node_id: str) -> Node:
     """Raises Forbidden for anybody but this node."""
-    check_node(asking, node_id)
-    if not isinstance(asking, Node):
+    check_node(principal, node_id)
+    if not isinstance(principal, Node):
         raise Forbidden("This is for the node itself.")
-    return asking
+    return principal
 
 
 def _settings(coordinator: Coordinator, node: Node) -> NodeSettings:

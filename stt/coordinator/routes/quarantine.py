@@ -119,8 +119,8 @@ def list_quarantine(
 
 
 @router.post("/queue/retry", summary="Gives chunks in quarantine another chance")
-def retry_all(coordinator: InCoordinator, wish: RetryRequest | None = None) -> Count:
-    source_id = ObjectId(wish.source_id) if wish and wish.source_id else None
+def retry_all(coordinator: InCoordinator, request: RetryRequest | None = None) -> Count:
+    source_id = ObjectId(request.source_id) if request and request.source_id else None
     count = claims.retry(coordinator.database, recording_id=source_id)
     coordinator.watch.changed()
     return Count(chunks=count)

@@ -153,14 +153,14 @@ class ContributorOut(BaseModel):
     chunks: int
 
     @classmethod
-    def of(cls, maker: Contributor, node_names: dict[str, str]) -> "ContributorOut":
-        node_id = (maker.worker or "").rpartition("_")[0]
+    def of(cls, contributor: Contributor, node_names: dict[str, str]) -> "ContributorOut":
+        node_id = (contributor.worker or "").rpartition("_")[0]
         return cls(
-            worker=maker.worker,
+            worker=contributor.worker,
             node_name=node_names.get(node_id),
-            model=maker.model,
-            server=maker.server,
-            chunks=maker.chunks,
+            model=contributor.model,
+            server=contributor.server,
+            chunks=contributor.chunks,
         )
 
 
@@ -214,8 +214,8 @@ def recordings(
 ) -> RecordingList:
     """The newest first, unless `sort=old`."""
     after = None if cursor is None else ObjectId(cursor)
-    wish = ListRequest(search, state, after, limit, oldest_first=sort == "old")
-    page = MongoRecordings(coordinator.database).page(wish)
+    request = ListRequest(search, state, after, limit, oldest_first=sort == "old")
+    page = MongoRecordings(coordinator.database).page(request)
     return RecordingList(
         recordings=[RecordingOut.of(stored) for stored in page.recordings],
         cursor=None if page.cursor is None else str(page.cursor),
@@ -260,11 +260,11 @@ def transcribe_again(
 )
 def remove_recording(coordinator: InCoordinator, source_id: Id) -> None:
     """With its chunks, its audio and what was heard, also while somebody works on it."""
-    sources = MongoRecordings(coordinator.database)
-    stored = sources.stored(ObjectId(source_id))
+    recordings = MongoRecordings(coordinator.database)
+    stored = recordings.stored(ObjectId(source_id))
     if stored.is_ingesting and stored.sha256 is not None:
         UploadLog(coordinator.database).cancel_all_of(stored.sha256)
-    sources.remove(ObjectId(source_id))
+    recordings.remove(ObjectId(source_id))
     coordinator.watch.changed()
 
 
@@ -279,13 +279,13 @@ def transcript(
     database = coordinator.database
     export = Export(database, MongoRecordings(database).get(ObjectId(source_id)))
     part = export.lines(int(cursor or 0), limit)
-    makers = export.makers() if cursor is None else ()
-    names = NodeRegistry(database).names() if makers else {}
+    contributors = export.contributors() if cursor is None else ()
+    names = NodeRegistry(database).names() if contributors else {}
     return TranscriptOut(
         lines=[LineOut.of(line) for line in part.lines],
         gaps=[GapOut.of(gap) for gap in part.gaps],
-        is_partial=export.heading.is_partial,
-        made_by=[ContributorOut.of(maker, names) for maker in makers],
+        is_partial=export.header.is_partial,
+        made_by=[ContributorOut.of(contributor, names) for contributor in contributors],
         cursor=None if part.next_index is None else str(part.next_index),
     )
 
@@ -307,9 +307,9 @@ def _change(database: Database, source_id: ObjectId, fields: dict[str, object]) 
     for name in ("language", "prompt", "model"):
         if name in fields:
             fields[name] = fields[name] or None
-    wishes = {name: fields[name] for name in ("language", "prompt", "model") if name in fields}
-    IngestOptions(**wishes)  # type: ignore[arg-type]
-    sources = MongoRecordings(database)
-    sources.get(source_id)
+    checked = {name: fields[name] for name in ("language", "prompt", "model") if name in fields}
+    IngestOptions(**checked)  # type: ignore[arg-type]
+    recordings = MongoRecordings(database)
+    recordings.get(source_id)
     if fields:
-        sources.change(source_id, fields)
+        recordings.change(source_id, fields)

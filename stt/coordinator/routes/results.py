@@ -63,7 +63,7 @@ def result(
     except SttError as error:
         raise Unprocessable(str(error)) from error
     headers = {
-        "X-Transcript-Partial": "true" if export.heading.is_partial else "false",
+        "X-Transcript-Partial": "true" if export.header.is_partial else "false",
         "Content-Disposition": _disposition(file_name(source, format_name), is_saved=download),
     }
     return StreamingResponse(

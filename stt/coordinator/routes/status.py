@@ -15,7 +15,7 @@ from stt.store.workers import MongoRoster
 
 router = APIRouter(tags=["status"], responses=refusals(503))
 
-_LONGEST_HISTORY_HOURS = 168
+_MAX_HISTORY_HOURS = 168
 
 
 class BucketOut(BaseModel):
@@ -51,7 +51,7 @@ def status(coordinator: InCoordinator) -> StatusOut:
     dependencies=[PEOPLE_ONLY],
 )
 def throughput(
-    coordinator: InCoordinator, hours: Annotated[int, Query(ge=1, le=_LONGEST_HISTORY_HOURS)] = 24
+    coordinator: InCoordinator, hours: Annotated[int, Query(ge=1, le=_MAX_HISTORY_HOURS)] = 24
 ) -> ThroughputOut:
     found = coordinator.watch.throughput(hours)
     return ThroughputOut(

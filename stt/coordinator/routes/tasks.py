@@ -14,8 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from stt.coordinator.answers import refusals
 from stt.coordinator.context import (
     PEOPLE_ONLY,
-    Asking,
     Coordinator,
+    CurrentPrincipal,
     InCoordinator,
     check_worker,
 )
@@ -44,12 +44,12 @@ T = TypeVar("T")
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], responses=refusals(401, 403, 410, 422, 503))
 
-_LONGEST_WAIT_SECONDS = 25.0
+_MAX_WAIT_SECONDS = 25.0
 _LOOK_SECONDS = 1.0
 _FORMAT = re.compile("[A-Za-z0-9]{1,20}")
 
 Wait = Annotated[
-    float, Query(ge=0, le=_LONGEST_WAIT_SECONDS, description="Seconds to wait for work, if none.")
+    float, Query(ge=0, le=_MAX_WAIT_SECONDS, description="Seconds to wait for work, if none.")
 ]
 Wanted = Annotated[list[Id] | None, Query(alias="source", max_length=1_000)]
 
@@ -107,20 +107,20 @@ def tasks(
 async def next_tasks(
     request: Request,
     coordinator: InCoordinator,
-    asking: Asking,
+    principal: CurrentPrincipal,
     worker_id: WorkerId,
-    wait: Wait = _LONGEST_WAIT_SECONDS,
+    wait: Wait = _MAX_WAIT_SECONDS,
     claim_id: Annotated[
         Id | None, Query(description="Made by who asks: the same again gives the same again.")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> Response | TasksMessage:
-    check_worker(asking, worker_id)
-    desk = Dispatcher(coordinator, asking, worker_id)
+    check_worker(principal, worker_id)
+    dispatcher = Dispatcher(coordinator, principal, worker_id)
     wanted = ObjectId(claim_id) if claim_id else ObjectId()
 
     async def look(is_again: bool) -> list[Claim] | None:
-        return await run_in_threadpool(desk.take, wanted, limit, is_again=is_again) or None
+        return await run_in_threadpool(dispatcher.take, wanted, limit, is_again=is_again) or None
 
     claims = await _soon(request, coordinator, look, wait)
     if claims is None:
@@ -132,21 +132,21 @@ async def next_tasks(
 async def pending(
     request: Request,
     coordinator: InCoordinator,
-    asking: Asking,
+    principal: CurrentPrincipal,
     worker_id: WorkerId,
     limit: Annotated[int, Query(ge=1, le=200_000)] = 500,
     newest_first: bool = False,
     source: Wanted = None,
     wait: Wait = 0.0,
 ) -> PageMessage:
-    check_worker(asking, worker_id)
-    desk = Dispatcher(coordinator, asking, worker_id)
+    check_worker(principal, worker_id)
+    dispatcher = Dispatcher(coordinator, principal, worker_id)
     order = Order(newest_first, tuple(map(ObjectId, source or ())))
     page = Page((), is_last=True)
 
     async def look(is_again: bool) -> Page | None:
         nonlocal page
-        page = await run_in_threadpool(desk.page, limit, order, is_again=is_again)
+        page = await run_in_threadpool(dispatcher.page, limit, order, is_again=is_again)
         return page if page.chunks else None
 
     await _soon(request, coordinator, look, wait)
@@ -155,10 +155,12 @@ async def pending(
 
 
 @router.get("/count", summary="How many chunks are pending")
-def count(coordinator: InCoordinator, asking: Asking, source: Wanted = None) -> Counted:
+def count(
+    coordinator: InCoordinator, principal: CurrentPrincipal, source: Wanted = None
+) -> Counted:
     order = Order(recordings=tuple(map(ObjectId, source or ())))
-    desk = Dispatcher(coordinator, asking, "")
-    return Counted(pending=desk.claims().count_pending(order) if desk.is_open else 0)
+    dispatcher = Dispatcher(coordinator, principal, "")
+    return Counted(pending=dispatcher.claims().count_pending(order) if dispatcher.is_open else 0)
 
 
 @router.post(
@@ -168,28 +170,32 @@ def count(coordinator: InCoordinator, asking: Asking, source: Wanted = None) -> 
     responses={204: {"description": "Somebody else was first."}},
 )
 def claim(
-    coordinator: InCoordinator, asking: Asking, wish: ClaimRequest
+    coordinator: InCoordinator, principal: CurrentPrincipal, request: ClaimRequest
 ) -> Response | TasksMessage:
-    check_worker(asking, wish.worker_id)
-    desk = Dispatcher(coordinator, asking, wish.worker_id)
-    wanted = Chunk(ObjectId(wish.chunk_id), None, 0)
-    claimed = desk.claims().claim(wanted, ObjectId(wish.claim_id)) if desk.is_open else None
+    check_worker(principal, request.worker_id)
+    dispatcher = Dispatcher(coordinator, principal, request.worker_id)
+    wanted = Chunk(ObjectId(request.chunk_id), None, 0)
+    claimed = (
+        dispatcher.claims().claim(wanted, ObjectId(request.claim_id))
+        if dispatcher.is_open
+        else None
+    )
     if claimed is None:
         return Response(status_code=204)
-    return _taken(coordinator, wish.worker_id, [claimed])
+    return _taken(coordinator, request.worker_id, [claimed])
 
 
 @router.post("/renew", summary="Starts the lease anew", responses=refusals(409))
-def renew(coordinator: InCoordinator, asking: Asking, held: Held) -> Renewed:
-    check_worker(asking, held.worker_id)
-    Dispatcher(coordinator, asking, held.worker_id).claims().renew(_claim(held))
+def renew(coordinator: InCoordinator, principal: CurrentPrincipal, held: Held) -> Renewed:
+    check_worker(principal, held.worker_id)
+    Dispatcher(coordinator, principal, held.worker_id).claims().renew(_claim(held))
     return Renewed(lease_seconds=coordinator.settings.lease_seconds)
 
 
 @router.post("/complete", summary="Writes the result", responses=refusals(409, 413))
-def complete(coordinator: InCoordinator, asking: Asking, done: Completion) -> Done:
-    check_worker(asking, done.worker_id)
-    claims = Dispatcher(coordinator, asking, done.worker_id).claims()
+def complete(coordinator: InCoordinator, principal: CurrentPrincipal, done: Completion) -> Done:
+    check_worker(principal, done.worker_id)
+    claims = Dispatcher(coordinator, principal, done.worker_id).claims()
     claims.complete(
         _claim(done, duration=done.duration), done.transcript.to_transcript(done.worker_id)
     )
@@ -197,17 +203,17 @@ def complete(coordinator: InCoordinator, asking: Asking, done: Completion) -> Do
 
 
 @router.post("/release", summary="Gives the chunk back, nobody's fault", responses=refusals(409))
-def release(coordinator: InCoordinator, asking: Asking, held: Release) -> Done:
-    check_worker(asking, held.worker_id)
-    claims = Dispatcher(coordinator, asking, held.worker_id).claims()
+def release(coordinator: InCoordinator, principal: CurrentPrincipal, held: Release) -> Done:
+    check_worker(principal, held.worker_id)
+    claims = Dispatcher(coordinator, principal, held.worker_id).claims()
     claims.release(_claim(held), isolated=held.solo)
     return Done()
 
 
 @router.post("/fail", summary="Counts a failure of the chunk", responses=refusals(409))
-def fail(coordinator: InCoordinator, asking: Asking, failure: Failure) -> Done:
-    check_worker(asking, failure.worker_id)
-    claims = Dispatcher(coordinator, asking, failure.worker_id).claims()
+def fail(coordinator: InCoordinator, principal: CurrentPrincipal, failure: Failure) -> Done:
+    check_worker(principal, failure.worker_id)
+    claims = Dispatcher(coordinator, principal, failure.worker_id).claims()
     claims.fail(
         _claim(failure, attempts=failure.attempts),
         failure.kind,

@@ -22,13 +22,13 @@ from stt.store.ingest import IngestOptions
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     coordinator: Coordinator = app.state.coordinator
     folder = coordinator.settings.data_dir / "uploads"
-    intake = await run_in_threadpool(UploadProcessor, coordinator.database, folder)
-    app.state.intake = intake
-    intake.start()
+    processor = await run_in_threadpool(UploadProcessor, coordinator.database, folder)
+    app.state.processor = processor
+    processor.start()
     try:
         yield
     finally:
-        await run_in_threadpool(intake.stop)
+        await run_in_threadpool(processor.stop)
 
 
 router = APIRouter(
@@ -92,14 +92,14 @@ async def upload(
     The same file twice is found.
 
     Each file is its own: those that came whole before an error are taken."""
-    wishes = {
+    fields = {
         "language": language,
         "prompt": prompt,
         "priority": None if priority is None else str(priority),
         "model": model,
     }
-    bounds = await run_in_threadpool(_bounds, coordinator)
-    reception = UploadFormReader(request.app.state.intake, bounds, wishes)
+    limits = await run_in_threadpool(_limits, coordinator)
+    reception = UploadFormReader(request.app.state.processor, limits, fields)
     await reception.read(request)
     return UploadsOut(uploads=[UploadOut.of(record) for record in reception.uploads])
 
@@ -124,7 +124,7 @@ def forget_upload(coordinator: InCoordinator, upload_id: Id) -> None:
     UploadLog(coordinator.database).cancel(ObjectId(upload_id))
 
 
-def _bounds(coordinator: Coordinator) -> UploadLimits:
+def _limits(coordinator: Coordinator) -> UploadLimits:
     options = coordinator.options
     return UploadLimits(
         max_bytes=options.max_upload_mb * 1024 * 1024,

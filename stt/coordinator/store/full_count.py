@@ -78,7 +78,7 @@ class HourlyThroughput:
     failed: int
 
 
-def take_census(database: Database) -> FullCount:
+def take_full_count(database: Database) -> FullCount:
     """Raises DatabaseUnavailable, also if it takes longer than FULL_COUNT_TIMEOUT_SECONDS."""
     at = database.server_time()
     with translated(), pymongo.timeout(FULL_COUNT_TIMEOUT_SECONDS):
@@ -99,14 +99,14 @@ def take_census(database: Database) -> FullCount:
     )
 
 
-def news_since(census: FullCount, database: Database, lease_seconds: float) -> CountDelta:
+def count_delta(full_count: FullCount, database: Database, lease_seconds: float) -> CountDelta:
     """Raises DatabaseUnavailable."""
     now = database.server_time()
     oldest = now - timedelta(seconds=lease_seconds)
     with translated():
         claims = list(database.chunks.find(_IN_WORK, ["claimed_at"]))
         failed = database.chunks.count_documents(_FAILED)
-        done = _totals(database, {"transcribed_at": {"$gte": census.at}}, now)
+        done = _totals(database, {"transcribed_at": {"$gte": full_count.at}}, now)
         documents = database.chunks.estimated_document_count()
     return CountDelta(
         at=now,

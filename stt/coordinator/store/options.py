@@ -179,14 +179,14 @@ class StoredOptions:
 def _check(name: str, value: Any) -> Value:
     """The value in its own type. Raises ConfigError."""
     try:
-        checked: Value = _bounds(name).validate_python(value, strict=True)
+        checked: Value = _limits(name).validate_python(value, strict=True)
     except ValidationError as error:
         raise ConfigError(f"{name}: {error.errors()[0]['msg']}.") from error
     return checked
 
 
 @cache
-def _bounds(name: str) -> TypeAdapter[Any]:
+def _limits(name: str) -> TypeAdapter[Any]:
     """Those of the setting: there they are written once."""
     field = Settings.model_fields[name]
     kind: Any = field.annotation

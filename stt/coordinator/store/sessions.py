@@ -24,7 +24,7 @@ Door = Literal["key", "login", "join"]
 from the same address, locks no person out."""
 
 _FREE_TRIES = 4
-_LONGEST_WAIT_SECONDS = 60.0
+_MAX_WAIT_SECONDS = 60.0
 _KEY = "people_key"
 
 
@@ -134,5 +134,5 @@ def _seconds_left(refused: Mapping[str, Any], now: datetime) -> float:
     at, doublings = refused.get("at"), count_of(refused.get("count")) - _FREE_TRIES - 1
     if not isinstance(at, datetime):
         return 0.0
-    wait = min(_LONGEST_WAIT_SECONDS, 2.0 ** min(doublings, 30))
+    wait = min(_MAX_WAIT_SECONDS, 2.0 ** min(doublings, 30))
     return max(0.0, wait - (now - at).total_seconds())

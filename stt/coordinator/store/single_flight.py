@@ -30,7 +30,7 @@ class SingleFlight(Generic[T]):
         self._rest_factor = rest_factor
         self._changed = threading.Condition()
         self._is_searching = False
-        self._is_outdated = True  # by what was done since the last search began
+        self._is_invalid = True  # by what was done since the last search began
         self._due_at = float("-inf")  # on time.monotonic()
         self._searches_ended = 0
         self._found: T | None = None
@@ -55,16 +55,16 @@ class SingleFlight(Generic[T]):
                 raise DatabaseUnavailable("The queue is still being counted: ask again in a while.")
             return self._found
 
-    def outdate(self) -> None:
+    def invalidate(self) -> None:
         """What was found so far is no longer true: whoever asks next has it searched anew."""
         with self._changed:
-            self._is_outdated = True
+            self._is_invalid = True
 
     def _is_due(self) -> bool:
-        return self._is_outdated or time.monotonic() >= self._due_at
+        return self._is_invalid or time.monotonic() >= self._due_at
 
     def _begin_search(self) -> None:
-        self._is_searching, self._is_outdated = True, False
+        self._is_searching, self._is_invalid = True, False
         # A thread of its own: who asks may give up waiting, and a server that ends waits for none.
         threading.Thread(target=self._search, name="look", daemon=True).start()
 

@@ -10,9 +10,9 @@ from stt.coordinator.store.full_count import (
     CountDelta,
     FullCount,
     HourlyThroughput,
+    count_delta,
     hourly_throughput,
-    news_since,
-    take_census,
+    take_full_count,
 )
 from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.options import StoredOptions
@@ -76,8 +76,8 @@ class QueueMonitor:
         self._options = stored_options
         self._registry = registry
         # CountDelta is read while the next census is still under way.
-        self._census = SingleFlight(
-            lambda: take_census(database), rest_seconds=2.0, rest_factor=19.0
+        self._full_count = SingleFlight(
+            lambda: take_full_count(database), rest_seconds=2.0, rest_factor=19.0
         )
         self._now = SingleFlight(self._look)
         self._lock = threading.Lock()
@@ -100,32 +100,32 @@ class QueueMonitor:
     def changed(self) -> None:
         """Somebody has changed the queue by hand: everything is to be counted anew."""
         self._hours.clear()
-        self._census.outdate()
-        self._now.outdate()
+        self._full_count.invalidate()
+        self._now.invalidate()
 
     def _look(self) -> QueueNow:
-        census = self._census.get()
-        news = news_since(census, self._db, self._lease_seconds)
-        if news.documents < census.documents:  # some were deleted: who knows which
-            self._census.outdate()
-            census = self._census.get()
-            news = news_since(census, self._db, self._lease_seconds)
-        counts = counts_of(census, news)
-        rate = recent_rate(self._db, news.at)
-        done_seconds = census.audio_seconds_done + news.audio_seconds_done
+        full_count = self._full_count.get()
+        delta = count_delta(full_count, self._db, self._lease_seconds)
+        if delta.documents < full_count.documents:  # some were deleted: who knows which
+            self._full_count.invalidate()
+            full_count = self._full_count.get()
+            delta = count_delta(full_count, self._db, self._lease_seconds)
+        counts = counts_of(full_count, delta)
+        rate = recent_rate(self._db, delta.at)
+        done_seconds = full_count.audio_seconds_done + delta.audio_seconds_done
         return QueueNow(
-            at=news.at,
+            at=delta.at,
             counts=counts,
-            empty=census.empty + news.empty,
-            resting=min(census.resting, counts.pending),
-            stale=news.stale,
+            empty=full_count.empty + delta.empty,
+            resting=min(full_count.resting, counts.pending),
+            stale=delta.stale,
             audio_seconds_done=done_seconds,
-            audio_seconds_total=max(census.audio_seconds, done_seconds),
+            audio_seconds_total=max(full_count.audio_seconds, done_seconds),
             rate=rate,
             eta_seconds=eta_seconds(counts, rate),
             nodes=self._node_counts(),
             workers_alive=sum(member.is_alive for member in MongoRoster(self._db).members()),
-            errors_last_hour=census.with_errors,
+            errors_last_hour=full_count.with_errors,
             uploads_open=UploadLog(self._db).count_open(),
         )
 
@@ -157,16 +157,16 @@ class _ReadHour:
     due_at: float
 
 
-def counts_of(census: FullCount, news: CountDelta) -> StateCounts:
+def counts_of(full_count: FullCount, delta: CountDelta) -> StateCounts:
     """What is neither done, nor failed, nor in work, is pending, new chunks included."""
-    chunks = census.chunks + news.documents - census.documents
-    transcribed = census.transcribed + news.transcribed
-    others = transcribed + news.failed + news.processing
+    chunks = full_count.chunks + delta.documents - full_count.documents
+    transcribed = full_count.transcribed + delta.transcribed
+    others = transcribed + delta.failed + delta.processing
     return StateCounts(
         pending=max(0, chunks - others),
-        processing=news.processing,
+        processing=delta.processing,
         transcribed=transcribed,
-        failed=news.failed,
+        failed=delta.failed,
     )
 
 

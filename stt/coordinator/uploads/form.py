@@ -28,7 +28,7 @@ from stt.store.ingest import IngestOptions
 MAX_FILES = 100
 
 _STALL_SECONDS = 60.0
-_LONGEST_SECONDS = 12 * 3_600.0
+_MAX_SECONDS = 12 * 3_600.0
 _WRITTEN_TOGETHER = 1024 * 1024
 # A client that is refused in the middle often reads no answer before it has sent all.
 _DRAIN_SECONDS = 10.0
@@ -49,14 +49,14 @@ class UploadFormReader:
     wish that is none, ConfigError for one that cannot be, and DatabaseUnavailable."""
 
     def __init__(
-        self, intake: UploadProcessor, bounds: UploadLimits, wishes: Mapping[str, str | None]
+        self, processor: UploadProcessor, limits: UploadLimits, fields: Mapping[str, str | None]
     ) -> None:
         self.uploads: list[UploadRecord] = []
         """Those that have arrived."""
-        self._intake = intake
-        self._bounds = bounds
-        self._wishes = {name: value for name, value in wishes.items() if value}
-        self._options = self._wished()
+        self._processor = processor
+        self._limits = limits
+        self._fields = {name: value for name, value in fields.items() if value}
+        self._options = self._wanted_options()
         self._incoming: IncomingFile | None = None
         self._files = 0
         self._buffer = bytearray()
@@ -67,11 +67,11 @@ class UploadFormReader:
         length = request.headers.get("content-length", "")
         self._announced_bytes = int(length) if length.isdigit() else 0
         form = MultipartStream(request.headers.get("content-type", ""))
-        if self._announced_bytes > MAX_FILES * self._bounds.max_bytes:
+        if self._announced_bytes > MAX_FILES * self._limits.max_bytes:
             raise TooLarge("The request is larger than all that may be sent at once.")
         blocks = _blocks(request)
         try:
-            await run_in_threadpool(self._intake.check_room, 0)
+            await run_in_threadpool(self._processor.check_room, 0)
             async for block in blocks:
                 self._read_bytes += len(block)
                 for event in form.feed(block):
@@ -94,17 +94,17 @@ class UploadFormReader:
         match event:
             case Field(name, value):
                 if name in ("language", "prompt", "priority", "model") and value:
-                    self._wishes[name] = value
-                    self._options = self._wished()
+                    self._fields[name] = value
+                    self._options = self._wanted_options()
             case FileBegins(filename):
                 self._files += 1
                 if self._files > MAX_FILES:
                     raise TooLarge(f"More than {MAX_FILES} files at once are not taken.")
                 self._incoming = await run_in_threadpool(
-                    self._intake.receive,
+                    self._processor.receive,
                     filename,
                     max(0, self._announced_bytes - self._read_bytes),
-                    self._bounds.max_bytes,
+                    self._limits.max_bytes,
                     self._options,
                 )
             case Data(data):
@@ -140,21 +140,21 @@ class UploadFormReader:
                     if drained > _DRAIN_BYTES:
                         return
 
-    def _wished(self) -> IngestOptions:
-        defaults, wishes = self._bounds.defaults, self._wishes
+    def _wanted_options(self) -> IngestOptions:
+        defaults, fields = self._limits.defaults, self._fields
         return IngestOptions(
-            language=wishes.get("language") or defaults.language,
-            prompt=wishes.get("prompt") or defaults.prompt,
-            priority=_priority(wishes["priority"]) if "priority" in wishes else defaults.priority,
+            language=fields.get("language") or defaults.language,
+            prompt=fields.get("prompt") or defaults.prompt,
+            priority=_priority(fields["priority"]) if "priority" in fields else defaults.priority,
             chunk_seconds=defaults.chunk_seconds,
-            model=wishes.get("model") or defaults.model,
+            model=fields.get("model") or defaults.model,
         )
 
 
 async def _blocks(request: Request) -> AsyncIterator[bytes]:
     """The body as it comes. Raises ClientDisconnect, and Stalled when nothing comes for long."""
     stream = request.stream()
-    deadline = time.monotonic() + _LONGEST_SECONDS
+    deadline = time.monotonic() + _MAX_SECONDS
     while time.monotonic() < deadline:
         try:
             async with asyncio.timeout(_STALL_SECONDS):
@@ -164,7 +164,7 @@ async def _blocks(request: Request) -> AsyncIterator[bytes]:
         except TimeoutError:
             raise Stalled(f"Nothing of it has arrived for {_STALL_SECONDS:g} seconds.") from None
         yield block
-    raise Stalled(f"It has not arrived in {_LONGEST_SECONDS / 3_600:g} hours.")
+    raise Stalled(f"It has not arrived in {_MAX_SECONDS / 3_600:g} hours.")
 
 
 def _priority(text: str) -> int:

@@ -123,7 +123,7 @@ class UploadProcessor:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                if self._take_one():
+                if self._process_one():
                     continue
             except DatabaseUnavailable as error:
                 logger.warning("Uploads wait: %s", error)
@@ -131,7 +131,7 @@ class UploadProcessor:
                 logger.exception("uploads")
             self._news.acquire(timeout=_LOOK_SECONDS)
 
-    def _take_one(self) -> bool:
+    def _process_one(self) -> bool:
         """Looks after the oldest upload that nobody holds; False if there is none."""
         records = self.log.open_in(self.spool.id)
         for record in records:
@@ -240,10 +240,10 @@ class IncomingFile:
     """
 
     def __init__(
-        self, intake: UploadProcessor, file: SpoolFile, filename: str, max_bytes: int
+        self, processor: UploadProcessor, file: SpoolFile, filename: str, max_bytes: int
     ) -> None:
         self.id = file.id
-        self._intake = intake
+        self._processor = processor
         self._file = file
         self._filename = filename
         self._max_bytes = max_bytes
@@ -258,8 +258,8 @@ class IncomingFile:
             raise TooLarge(
                 f"{self._filename} is larger than {megabytes} MB, the most that is taken."
             )
-        self._intake.check_room(len(data))
-        with self._intake.spool.translated():
+        self._processor.check_room(len(data))
+        with self._processor.spool.translated():
             self._file.write(data)
         self._sha256.update(data)
         if time.monotonic() - self._told_at >= _PROGRESS_SECONDS:
@@ -268,13 +268,13 @@ class IncomingFile:
 
     def finish(self) -> UploadRecord:
         """The file is whole: from now on it is the cutters'."""
-        with self._intake.spool.translated():
+        with self._processor.spool.translated():
             self._file.flush()
-        if not self._intake.log.arrived(self.id, self._received_bytes, self._sha256.hexdigest()):
+        if not self._processor.log.arrived(self.id, self._received_bytes, self._sha256.hexdigest()):
             raise _cancelled()
         self._file.close()
-        self._intake.arrived()
-        record = self._intake.log.get(self.id)
+        self._processor.arrived()
+        record = self._processor.log.get(self.id)
         if record is None:
             raise _cancelled()
         return record
@@ -283,14 +283,14 @@ class IncomingFile:
         """Removes what has come; raises nothing."""
         try:
             self._file.remove()
-            self._intake.log.failed(self.id, reason)
-            self._intake.log.forget(self.id)
+            self._processor.log.failed(self.id, reason)
+            self._processor.log.forget(self.id)
         except (OSError, SttError) as error:  # the next look at the spool sees to it
             logger.warning("Upload %s broke off: %s", self.id, error)
 
     def _tell(self, change: Callable[[UploadLog], bool]) -> None:
         try:
-            if not change(self._intake.log):
+            if not change(self._processor.log):
                 raise _cancelled()
         except DatabaseUnavailable as error:  # the upload itself does not need it yet
             logger.warning("Upload %s goes on: %s", self.id, error)

@@ -96,7 +96,7 @@ def test_packets_without_any_sound_are_not_read_to_their_end(
     data = bytearray(tone_file(9, "mp4", "aac", 44_100).getvalue())
     for place in range(100, len(data) - 5_000, 9):
         data[place] ^= 0xFF
-    monkeypatch.setattr(audio, "MOST_UNHEARD_PACKETS", 3)
+    monkeypatch.setattr(audio, "MAX_UNHEARD_PACKETS", 3)
     with pytest.raises(InvalidAudio) as caught:
         decode(io.BytesIO(data))
     assert "packets without sound" in str(caught.value.__cause__)

@@ -11,7 +11,7 @@ from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected, NodeRemove
 from stt.node.credentials import Credentials, CredentialsFile
 from stt.node.handshake import agree_on_name, greet
 from stt.node.instance_lock import InstanceLock
-from stt.node.registration import register, standing, unregister
+from stt.node.registration import node_status, register, unregister
 from stt.node.socket import CoordinatorSocket, Job
 from stt.node.whisper_server import WhisperServer
 from stt.remote.client import CoordinatorClient
@@ -56,28 +56,28 @@ def test_a_machine_joins_once_and_leaves(
 ) -> None:
     made = join(coordinator, file)
     assert file.load() == made
-    found = standing(file)
+    found = node_status(file)
     assert (found.name, found.coordinator_state, found.is_running) == ("M4", "offline", False)
     assert found.trouble is None
     with pytest.raises(ConfigError, match="registered already, as 'M4'"):
         join(coordinator, file)
     assert unregister(file, force=False) == made
     assert names(coordinator) == []
-    assert not standing(file).is_registered
+    assert not node_status(file).is_registered
 
 
 def test_of_two_names_the_newer_one_stands(
     coordinator: CoordinatorThread, file: CredentialsFile
 ) -> None:
     made = join(coordinator, file)
-    presence = InstanceLock(file.folder)
-    link = CoordinatorClient(made.server_url, made.api_key)
+    lock = InstanceLock(file.folder)
+    client = CoordinatorClient(made.server_url, made.api_key)
 
     def agreed() -> str:
         """As at a node's start; what it is called in its file, at the coordinator, and here."""
         ours = file.load()
-        told = greet(link, ours, ReportMessage(worker_id=f"{made.node_id}_1"))
-        name = agree_on_name(link, ours, file, presence, told).name
+        told = greet(client, ours, ReportMessage(worker_id=f"{made.node_id}_1"))
+        name = agree_on_name(client, ours, file, lock, told).name
         assert (file.load().name, names(coordinator)) == (name, [name])
         return name
 
@@ -89,8 +89,8 @@ def test_of_two_names_the_newer_one_stands(
     assert agreed() == "renamed here"
     assert agreed() == "renamed here"
     file.save(replace(made, name="x" * 101))
-    told = greet(link, file.load(), ReportMessage(worker_id=f"{made.node_id}_1"))
-    refused = agree_on_name(link, file.load(), file, presence, told)
+    told = greet(client, file.load(), ReportMessage(worker_id=f"{made.node_id}_1"))
+    refused = agree_on_name(client, file.load(), file, lock, told)
     assert (refused.name, names(coordinator)) == ("x" * 101, ["renamed here"])
 
 
@@ -105,7 +105,7 @@ def test_a_removed_machine_is_told_so_and_may_join_again(
     coordinator: CoordinatorThread, file: CredentialsFile
 ) -> None:
     remove(coordinator, join(coordinator, file).node_id)
-    found = standing(file)
+    found = node_status(file)
     assert isinstance(found.trouble, NodeRemoved)
     assert found.coordinator_state == "removed"
     join(coordinator, file, "M4 again")
@@ -169,9 +169,9 @@ def test_the_channel_brings_settings_tests_and_the_end(
     coordinator: CoordinatorThread, file: CredentialsFile
 ) -> None:
     made, heard = join(coordinator, file), Heard()
-    link = CoordinatorClient(made.server_url, made.api_key)
+    client = CoordinatorClient(made.server_url, made.api_key)
     heard.work = (Job(("6903ce2e3006e94c81d59b3f",), "talk.mp3", 30.0, 1.5),)
-    channel = CoordinatorSocket(link, made.node_id, made.api_key, heard)
+    channel = CoordinatorSocket(client, made.node_id, made.api_key, heard)
     channel.start()
     path = f"/api/nodes/{made.node_id}"
     try:
@@ -181,7 +181,7 @@ def test_the_channel_brings_settings_tests_and_the_end(
             until(lambda: heard.settings[-1].model == "large-v3")
             # The coordinator puts tests to a node that it has heard of.
             report = {"worker_id": f"{made.node_id}_1"}
-            link.ask("POST", f"{path}/heartbeat", body=report)
+            client.ask("POST", f"{path}/heartbeat", body=report)
             assert person.post(f"{path}/test").json()["detail"] == "all is well"
             heard.trouble = SttError("its whisper server is away")
             failed = person.post(f"{path}/test").json()
@@ -199,8 +199,8 @@ def test_a_channel_of_a_removed_node_says_so_at_once(
 ) -> None:
     made, heard = join(coordinator, file), Heard()
     remove(coordinator, made.node_id)
-    link = CoordinatorClient(made.server_url, made.api_key)
-    channel = CoordinatorSocket(link, made.node_id, made.api_key, heard)
+    client = CoordinatorClient(made.server_url, made.api_key)
+    channel = CoordinatorSocket(client, made.node_id, made.api_key, heard)
     channel.start()
     until(lambda: heard.removals)
     channel.stop()
@@ -209,7 +209,7 @@ def test_a_channel_of_a_removed_node_says_so_at_once(
 def test_where_no_websocket_passes_the_channel_stays_closed_and_says_it_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stt.node.socket._SHORTEST_REST_SECONDS", 0.01)
+    monkeypatch.setattr("stt.node.socket._MIN_REST_SECONDS", 0.01)
     caplog.set_level("INFO", "stt")
     with ScriptedServer(always()).running() as plain:
         channel = CoordinatorSocket(CoordinatorClient(plain.url, "key"), "n", "key", Heard())
@@ -225,10 +225,10 @@ def test_a_server_of_ones_own_that_is_silent_is_gone() -> None:
     with ScriptedServer(always()).running() as server:
         settings = Settings(server_urls=(server.url,))
         own = WhisperServer(settings, is_own=True)
-        assert not any(own.has_gone() for _ in range(4))
+        assert not any(own.is_gone() for _ in range(4))
         assert own.test(5).startswith("Transcribed a short recording")
         server.canary = Answer(500)
         with pytest.raises(SttError):
             own.test(5)
-    assert [own.has_gone() for _ in range(3)] == [False, False, True]
-    assert not any(WhisperServer(settings, is_own=False).has_gone() for _ in range(4))
+    assert [own.is_gone() for _ in range(3)] == [False, False, True]
+    assert not any(WhisperServer(settings, is_own=False).is_gone() for _ in range(4))

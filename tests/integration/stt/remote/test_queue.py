@@ -18,7 +18,7 @@ import pytest
 import requests
 from bson import ObjectId
 
-from stt.coordinator import reservations as held_back
+from stt.coordinator import reservations as reservations
 from stt.coordinator.store.listing import PendingMonitor
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Order
@@ -331,8 +331,8 @@ class TestWork:
         for worker in ("other_1", f"{mac.id}x_1", f"x{mac.id}_1"):
             query = {"worker_id": worker, "wait": "0"}
             assert mac.session.get("/tasks/next", params=query).status_code == 403
-            wish = {"worker_id": worker, "chunk_id": str(id_), "claim_id": str(ObjectId())}
-            assert mac.session.post("/tasks/claim", json=wish).status_code == 403
+            request = {"worker_id": worker, "chunk_id": str(id_), "claim_id": str(ObjectId())}
+            assert mac.session.post("/tasks/claim", json=request).status_code == 403
         assert document(database, id_)["processing_by"] is None
 
     def test_a_node_that_was_switched_off_gets_nothing_and_may_finish_what_it_has(
@@ -366,7 +366,7 @@ class TestWork:
         time.sleep(1.1)  # nodes are looked at once a second
         assert [c.id for c in fast.queue.page(10, Order()).chunks] == ids
         assert [c.id for c in slow.queue.page(10, Order()).chunks] == ids[2:]
-        monkeypatch.setattr(held_back, "_PATIENCE_SECONDS", 0.0)
+        monkeypatch.setattr(reservations, "_PATIENCE_SECONDS", 0.0)
         assert [c.id for c in slow.queue.page(10, Order()).chunks] == ids
 
     def test_the_same_worker_does_the_same_work_through_a_coordinator(

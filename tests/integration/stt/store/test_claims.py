@@ -199,11 +199,11 @@ class TestClaiming:
     ) -> None:
         ids = add_chunks(database, 12)
         winners: list[tuple[str, object]] = []
-        gate = threading.Barrier(6)
+        authenticator = threading.Barrier(6)
 
         def contend(name: str) -> None:
             claims = MongoClaims(database, name, rules)
-            gate.wait()
+            authenticator.wait()
             winners.extend((name, id_) for id_ in ids if claims.claim(chunk(database, id_)))
 
         threads = [threading.Thread(target=contend, args=(f"w_{n}",)) for n in range(6)]
@@ -376,11 +376,11 @@ class TestRecovery:
         ids = add_chunks(database, 8)
         for id_ in ids:
             age_claim(database, claimed(alice, chunk(database, id_)), 61)
-        gate = threading.Barrier(2)
+        authenticator = threading.Barrier(2)
         freed: list[object] = []
 
         def free() -> None:
-            gate.wait()
+            authenticator.wait()
             freed.extend(stale.chunk_id for stale in janitor.recover())
 
         threads = [threading.Thread(target=free) for _ in range(2)]

@@ -42,7 +42,7 @@ def export_of(database: Database, recording_id: ObjectId) -> Export:
 
 
 def starts(export: Export) -> list[float]:
-    return [passage.start for passage in export.passages()]
+    return [cue.start for cue in export.cues()]
 
 
 @pytest.fixture
@@ -62,11 +62,11 @@ class TestPlaces:
         self, database: Database, recording_id: ObjectId
     ) -> None:
         export = export_of(database, recording_id)
-        assert list(export.passages()) == [
+        assert list(export.cues()) == [
             Segment(1.0, 2.0, "word"), Segment(31.0, 32.0, "word"), Segment(61.0, 62.0, "word"),
         ]  # fmt: skip
-        assert export.heading.completed_at == DONE_AT
-        assert not export.heading.is_partial
+        assert export.header.completed_at == DONE_AT
+        assert not export.header.is_partial
 
     def test_chunks_come_by_index_whatever_order_they_were_written_in(
         self, database: Database
@@ -77,9 +77,7 @@ class TestPlaces:
                 database, 1, recording_id=recording_id, index=index, offset=10.0 * index,
                 **heard((0, 1, f"word {index}")),
             )  # fmt: skip
-        texts = [
-            p.text for p in export_of(database, recording_id).passages() if isinstance(p, Segment)
-        ]
+        texts = [p.text for p in export_of(database, recording_id).cues() if isinstance(p, Segment)]
         assert texts == ["word 0", "word 1", "word 2"]
 
     def test_without_offsets_durations_are_added_up(
@@ -116,9 +114,9 @@ class TestPartial:
         set_fields(database, second, transcribed_at=None, processing_by="alice_1")
         set_fields(database, third, transcribed_at=None, failed_at=DONE_AT)
         export = export_of(database, recording_id)
-        assert list(export.passages())[1:] == [Gap(30.0, 90.0)]
-        assert export.heading.missing_chunks == (1, 2)
-        assert export.heading.completed_at is None
+        assert list(export.cues())[1:] == [Gap(30.0, 90.0)]
+        assert export.header.missing_chunks == (1, 2)
+        assert export.header.completed_at is None
         assert export.failed_chunks == 1
 
     def test_chunks_that_are_not_there_are_missing(
@@ -128,9 +126,9 @@ class TestPartial:
         database.recordings.update_one({"_id": recording_id}, {"$set": {"chunk_count": 4}})
         database.chunks.delete_many({"_id": {"$in": [first, second]}})
         export = export_of(database, recording_id)
-        assert export.heading.missing_chunks == (0, 1, 3)
-        assert export.heading.total_chunks == 4
-        assert list(export.passages()) == [
+        assert export.header.missing_chunks == (0, 1, 3)
+        assert export.header.total_chunks == 4
+        assert list(export.cues()) == [
             Gap(0.0, 60.0), Segment(61.0, 62.0, "word"), Gap(90.0, 120.0),
         ]  # fmt: skip
 
@@ -140,14 +138,14 @@ class TestPartial:
         fields = {"ingested_at": None, "chunk_count": None, "duration": None}
         database.recordings.update_one({"_id": recording_id}, {"$set": fields})
         export = export_of(database, recording_id)
-        assert export.heading.is_growing
+        assert export.header.is_growing
         assert "[not transcribed]" in "".join(export.pieces("srt"))
 
     def test_a_source_of_another_program_that_knows_no_count_is_whole(
         self, database: Database, recording_id: ObjectId
     ) -> None:
         database.recordings.update_one({"_id": recording_id}, {"$unset": {"chunk_count": ""}})
-        assert not export_of(database, recording_id).heading.is_partial
+        assert not export_of(database, recording_id).header.is_partial
 
     def test_both_passes_of_json_see_the_same_chunks_while_workers_go_on(
         self, database: Database, recording_id: ObjectId
@@ -180,7 +178,7 @@ class TestOddTranscripts:
         second = ids_of(database, recording_id)[1]
         set_fields(database, second, transcript=transcript)
         with pytest.raises(SttError, match=str(second)):
-            list(export_of(database, recording_id).passages())
+            list(export_of(database, recording_id).cues())
 
 
 class TestFiles:

@@ -312,10 +312,10 @@ class TestBlame:
         assert (len(server.calls), server.canaries) == (1, 3)
 
     def test_many_calls_that_fail_at_once_ask_for_one_control(self) -> None:
-        gate = threading.Barrier(4)
+        authenticator = threading.Barrier(4)
 
         def script(number: int, upload: bytes) -> Answer:
-            gate.wait(5)
+            authenticator.wait(5)
             return OUT_OF_ORDER
 
         slow_failure = Answer(500, {"error": {"message": "no"}}, delay_seconds=0.5)

@@ -127,7 +127,7 @@ def test_a_shunned_chunk_is_dealt_no_more_and_hides_no_other(
 ) -> None:
     odd, *_ = add_chunks(database, 3)
     plan = planner(database, alice, page_size=1)
-    plan.shun(odd)
+    plan.exclude(odd)
     assert dealt(plan) == [[1], [2]]
 
 

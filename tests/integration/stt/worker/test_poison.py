@@ -80,27 +80,27 @@ class TestSuspects:
     def test_of_many_claimed_at_once_at_most_one_is_in_work(
         self, database: Database, alice: MongoClaims
     ) -> None:
-        ids = add_chunks(database, 8, isolated=True, attempts=1)
-        gate = threading.Barrier(8)
+        ids = add_chunks(database, 8, solo=True, attempts=1)
+        authenticator = threading.Barrier(8)
         won: list[Claim] = []
 
         def contend(id_: ObjectId) -> None:
-            gate.wait()
+            authenticator.wait()
             if claim := alice.claim(Chunk(id_, None, 0)):
                 won.append(claim)
 
-        lanes = [threading.Thread(target=contend, args=(id_,)) for id_ in ids]
-        for lane in lanes:
-            lane.start()
-        for lane in lanes:
-            lane.join()
+        threads = [threading.Thread(target=contend, args=(id_,)) for id_ in ids]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         assert len(won) <= 1
         assert database.chunks.count_documents({"processing_by": {"$ne": None}}) == len(won)
 
     def test_its_errors_name_the_servers_and_retry_by_hand_clears_it(
         self, database: Database, alice: MongoClaims
     ) -> None:
-        [id_] = add_chunks(database, 1, isolated=True, attempts=2)
+        [id_] = add_chunks(database, 1, solo=True, attempts=2)
         claim = claimed(alice, chunk(database, id_))
         alice.fail(claim, "server_died", "it died", server="http://gpu-box:8081")
         assert document(database, id_)["failed_at"] is not None

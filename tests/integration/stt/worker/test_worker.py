@@ -103,8 +103,8 @@ class TestWorking:
         assert stats.counts["transcribed"] == 3
         durations = [d["duration"] for d in database.chunks.find({}, ["duration"])]
         assert durations == pytest.approx([10.0] * 3, abs=0.05)
-        passages = Export(database, Recording(recording_id, "other.opus")).passages()
-        times = [(passage.start, passage.end) for passage in passages]
+        cues = Export(database, Recording(recording_id, "other.opus")).cues()
+        times = [(cue.start, cue.end) for cue in cues]
         assert [start for start, _ in times] == pytest.approx([1.0, 11.0, 21.0], abs=0.1)
         assert [end for _, end in times] == pytest.approx([2.0, 12.0, 22.0], abs=0.1)
 

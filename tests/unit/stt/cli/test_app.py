@@ -173,7 +173,7 @@ def test_each_error_has_its_exit_code_and_no_traceback(
 def test_what_the_log_has_said_is_not_said_twice(stt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> NoReturn:
         error = ServerUnavailable("gone")
-        error.is_told = True
+        error.is_logged = True
         raise error
 
     monkeypatch.setattr("stt.cli.status.open_database", fail)

@@ -17,5 +17,5 @@ def test_a_removal_that_only_a_heartbeat_has_heard_of_stops_the_worker(tmp_path:
     node = NodeAgent(credentials, CredentialsFile(tmp_path), Settings(), InstanceLock(tmp_path))
     node._remote = Mock(RemoteQueue, rejection=NodeRemoved("removed"))
     worker = Mock(Worker)
-    node._correct(worker)
+    node._apply_desired_state(worker)
     worker.stop.assert_called_once_with("this node was removed from the coordinator", at_once=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stt.errors import ConfigError
-from stt.node.agent import stays_on
+from stt.node.agent import is_persistent
 from stt.node.credentials import (
     Credentials,
     CredentialsFile,
@@ -120,29 +120,29 @@ def test_a_name_that_no_coordinator_takes_is_refused(name: str) -> None:
 
 def test_one_machine_has_one_node(tmp_path: Path) -> None:
     first, second = InstanceLock(tmp_path), InstanceLock(tmp_path)
-    assert not second.is_taken()
-    with first.taken():
+    assert not second.is_held()
+    with first.held():
         first.tell(page_url="http://127.0.0.1:8001", known_name="M4")
-        assert second.is_taken()
-        assert second.traces() == InstanceInfo(os.getpid(), "http://127.0.0.1:8001", "M4")
-        with pytest.raises(ConfigError, match=f"process {os.getpid()}"), second.taken():
+        assert second.is_held()
+        assert second.info() == InstanceInfo(os.getpid(), "http://127.0.0.1:8001", "M4")
+        with pytest.raises(ConfigError, match=f"process {os.getpid()}"), second.held():
             pytest.fail("there were two")
-    assert not second.is_taken()
-    with second.taken():  # a name that both agreed on outlives a process, its page does not
-        assert second.traces() == InstanceInfo(os.getpid(), None, "M4")
+    assert not second.is_held()
+    with second.held():  # a name that both agreed on outlives a process, its page does not
+        assert second.info() == InstanceInfo(os.getpid(), None, "M4")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"pid": "x", "page_url": 3}'])
 def test_broken_traces_are_no_traces(tmp_path: Path, text: str) -> None:
     (tmp_path / "node.state.json").write_text(text)
-    assert InstanceLock(tmp_path).traces() == InstanceInfo()
+    assert InstanceLock(tmp_path).info() == InstanceInfo()
 
 
 def test_a_node_stays_unless_it_was_told_when_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert stays_on(Settings())
-    assert stays_on(Settings(limit=3, max_minutes=5))
-    assert not stays_on(Settings(required_empty_checks=2))
+    assert is_persistent(Settings())
+    assert is_persistent(Settings(limit=3, max_minutes=5))
+    assert not is_persistent(Settings(required_empty_checks=2))
     monkeypatch.setenv("NODE_IDLE_TIMEOUT_MINUTES", "10")
-    assert not stays_on(Settings())
+    assert not is_persistent(Settings())
     monkeypatch.setenv("NODE_PERSISTENT", "1")
-    assert stays_on(Settings())
+    assert is_persistent(Settings())

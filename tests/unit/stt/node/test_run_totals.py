@@ -14,31 +14,31 @@ def ended(**counts: int) -> Stats:
 
 
 def test_a_limit_holds_for_all_workers_of_a_run_together() -> None:
-    tally = RunTotals(Settings(limit=5))
-    tally.add(ended(transcribed=2, skipped=9))
-    tally.add(ended(error=1))
-    rest = tally.rest()
+    totals = RunTotals(Settings(limit=5))
+    totals.add(ended(transcribed=2, skipped=9))
+    totals.add(ended(error=1))
+    rest = totals.rest()
     assert rest is not None
     assert (rest.chunks, rest.minutes) == (2, None)
-    tally.add(ended(empty=2))
-    assert tally.rest() is None
+    totals.add(ended(empty=2))
+    assert totals.rest() is None
 
 
 def test_time_runs_through_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
     monkeypatch.setattr("stt.node.run_totals.time.monotonic", lambda: now)
-    tally = RunTotals(Settings(max_minutes=2))
+    totals = RunTotals(Settings(max_minutes=2))
     now += 90
-    rest = tally.rest()
+    rest = totals.rest()
     assert rest is not None
     assert rest.minutes == pytest.approx(0.5)
     now += 30
-    assert tally.rest() is None
+    assert totals.rest() is None
 
 
 def test_the_worker_that_is_at_it_counts_and_is_not_counted_twice() -> None:
-    tally, current = RunTotals(Settings()), ended(transcribed=3)
-    assert tally.counts(current)["transcribed"] == 3
-    tally.add(current)
-    assert tally.counts()["transcribed"] == 3
-    assert tally.rest() is not None
+    totals, current = RunTotals(Settings()), ended(transcribed=3)
+    assert totals.counts(current)["transcribed"] == 3
+    totals.add(current)
+    assert totals.counts()["transcribed"] == 3
+    assert totals.rest() is not None

@@ -19,8 +19,8 @@ PARTIAL = TranscriptHeader("6903ce2e", "talk.mp3", 9, missing_chunks=(1, 4, 5, 6
 HELLO = Segment(0.0, 1.5, "hello world")
 
 
-def written(format_name: str, *passages: Cue, heading: TranscriptHeader = DONE) -> str:
-    return "".join(WRITERS[format_name](heading, lambda: iter(passages)))
+def written(format_name: str, *cues: Cue, header: TranscriptHeader = DONE) -> str:
+    return "".join(WRITERS[format_name](header, lambda: iter(cues)))
 
 
 class TestText:
@@ -28,7 +28,7 @@ class TestText:
         assert written("txt", HELLO, Segment(2, 3, " good\nbye ")) == "hello world\ngood bye\n"
 
     def test_a_partial_text_says_so_at_the_top_and_in_the_place(self) -> None:
-        text = written("txt", HELLO, Gap(30, 60), heading=PARTIAL)
+        text = written("txt", HELLO, Gap(30, 60), header=PARTIAL)
         assert text == (
             "[Partial transcript: 4 of 9 chunks are missing (1, 4-6)]\n"
             "hello world\n"
@@ -36,8 +36,8 @@ class TestText:
         )
 
     def test_a_recording_that_still_grows_is_partial(self) -> None:
-        heading = TranscriptHeader("id", "talk.mp3", 2, is_growing=True)
-        assert written("txt", heading=heading).startswith("[Partial transcript: the recording is")
+        header = TranscriptHeader("id", "talk.mp3", 2, is_growing=True)
+        assert written("txt", header=header).startswith("[Partial transcript: the recording is")
 
 
 class TestSrt:
@@ -62,7 +62,7 @@ class TestSrt:
         assert "\none\ntwo\n\n" in written("srt", Segment(0, 1, "one\n \n\ntwo"))
 
     def test_a_gap_is_a_cue_because_srt_has_no_comments(self) -> None:
-        text = written("srt", Gap(30, 60), heading=PARTIAL)
+        text = written("srt", Gap(30, 60), header=PARTIAL)
         assert text == "1\n00:00:30,000 --> 00:01:00,000\n[not transcribed]\n\n"
 
 
@@ -76,7 +76,7 @@ class TestVtt:
         assert "&lt;b&gt;R&amp;D&lt;/b&gt; --&gt; x" in text
 
     def test_what_is_missing_stands_in_notes_without_an_arrow(self) -> None:
-        text = written("vtt", HELLO, Gap(30, 60), heading=PARTIAL)
+        text = written("vtt", HELLO, Gap(30, 60), header=PARTIAL)
         assert "NOTE Partial transcript: 4 of 9" in text
         assert "NOTE not transcribed: 00:00:30.000 to 00:01:00.000\n\n" in text
 
@@ -111,7 +111,7 @@ class TestJson:
         ]
 
     def test_a_partial_one_lists_what_is_missing_at_its_end(self) -> None:
-        found = json.loads(written("json", HELLO, Gap(30, 60), heading=PARTIAL))
+        found = json.loads(written("json", HELLO, Gap(30, 60), header=PARTIAL))
         assert list(found)[-2:] == ["partial", "missing_chunks"]
         assert (found["partial"], found["missing_chunks"]) == (True, [1, 4, 5, 6])
         assert found["completed_at"] is None
@@ -155,9 +155,9 @@ def cue_times(text: str) -> list[tuple[float, float]]:
 @given(ODD_PASSAGES)
 @pytest.mark.parametrize("format_name", ["srt", "vtt"])
 def test_cues_never_end_before_they_start_nor_start_before_the_last(
-    format_name: str, passages: list[Cue]
+    format_name: str, cues: list[Cue]
 ) -> None:
-    times = cue_times(written(format_name, *passages, heading=PARTIAL))
+    times = cue_times(written(format_name, *cues, header=PARTIAL))
     assert all(0 <= start < end for start, end in times)
     assert [start for start, _ in times] == sorted(start for start, _ in times)
 
@@ -165,22 +165,22 @@ def test_cues_never_end_before_they_start_nor_start_before_the_last(
 @settings(deadline=None, max_examples=60)
 @given(ODD_PASSAGES)
 def test_every_cue_of_an_srt_is_a_number_a_time_and_lines_without_blanks(
-    passages: list[Cue],
+    cues: list[Cue],
 ) -> None:
-    cues = written("srt", *passages).split("\n\n")[:-1]
-    assert [cue.partition("\n")[0] for cue in cues] == [str(n + 1) for n in range(len(cues))]
-    assert all(" --> " in cue.split("\n")[1] and len(cue.split("\n")) >= 3 for cue in cues)
+    blocks = written("srt", *cues).split("\n\n")[:-1]
+    assert [cue.partition("\n")[0] for cue in blocks] == [str(n + 1) for n in range(len(blocks))]
+    assert all(" --> " in cue.split("\n")[1] and len(cue.split("\n")) >= 3 for cue in blocks)
 
 
 @settings(deadline=None, max_examples=60)
 @given(ODD_PASSAGES)
-def test_json_is_valid_and_both_passes_agree(passages: list[Cue]) -> None:
-    found = json.loads(written("json", *passages))
+def test_json_is_valid_and_both_passes_agree(cues: list[Cue]) -> None:
+    found = json.loads(written("json", *cues))
     assert found["full_text"] == " ".join(segment["text"] for segment in found["segments"])
 
 
 @settings(deadline=None, max_examples=60)
 @given(ODD_PASSAGES)
-def test_a_tsv_row_has_three_columns(passages: list[Cue]) -> None:
-    rows = written("tsv", *passages).split("\n")[:-1]
+def test_a_tsv_row_has_three_columns(cues: list[Cue]) -> None:
+    rows = written("tsv", *cues).split("\n")[:-1]
     assert all(row.count("\t") == 2 for row in rows)

@@ -97,7 +97,7 @@ class TestStatus:
         watch = coordinator.coordinator.watch
         add_chunks(queue, 3)
         add_chunks(queue, 1, transcribed_at=queue.server_time(), transcript=SAID)
-        watch._now.outdate()
+        watch._now.invalidate()
         counts = person.get("/api/queue/status").json()["counts"]
         assert (counts["pending"], counts["transcribed"]) == (5, 1)
 
@@ -108,7 +108,7 @@ class TestStatus:
         done = add_chunks(queue, 3, transcribed_at=queue.server_time(), transcript=SAID)
         assert seen(coordinator, person)["counts"]["total"] == 5
         queue.chunks.delete_many({"_id": {"$in": done}})
-        coordinator.coordinator.watch._now.outdate()
+        coordinator.coordinator.watch._now.invalidate()
         counts = person.get("/status").json()["counts"]
         assert (counts["pending"], counts["transcribed"], counts["total"]) == (2, 0, 2)
 
@@ -270,8 +270,8 @@ class TestByHand:
         recording_id = add_recording(queue)
         add_chunks(queue, 2, recording_id=recording_id, failed_at=queue.server_time())
         add_chunks(queue, 3, failed_at=queue.server_time())
-        wish = {"source_id": str(recording_id)}
-        assert person.post("/api/queue/retry", json=wish).json() == {"chunks": 2}
+        request = {"source_id": str(recording_id)}
+        assert person.post("/api/queue/retry", json=request).json() == {"chunks": 2}
         assert person.post("/api/queue/retry").json() == {"chunks": 3}
         assert person.post("/api/queue/retry", json={"source_id": "all"}).status_code == 422
 
@@ -338,7 +338,7 @@ class TestSharedLook:
         look = SingleFlight(find)
         assert look.get() == 0
         may_end.clear()
-        look.outdate()
+        look.invalidate()
         assert look.get(patience_seconds=0.01) == 0
         may_end.set()
         assert look.get(patience_seconds=10) == 1
@@ -357,7 +357,7 @@ class TestSharedLook:
         thread.start()
         found.wait(10)
         truth[0] = "new"
-        look.outdate()
+        look.invalidate()
         thread.join()
         assert look.get() == "new"
 

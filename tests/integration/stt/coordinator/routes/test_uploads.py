@@ -51,8 +51,8 @@ class Site:
     spool: Path
 
     @property
-    def intake(self) -> UploadProcessor:
-        found: UploadProcessor = self.coordinator.app.state.intake
+    def processor(self) -> UploadProcessor:
+        found: UploadProcessor = self.coordinator.app.state.processor
         return found
 
     def spooled(self) -> list[str]:
@@ -69,7 +69,7 @@ def site(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         with running_coordinator(database, folder) as coordinator:
             site = Site(database, coordinator, folder / "uploads")
             yield site
-            site.intake.stop()  # which may be another one than the coordinator began with
+            site.processor.stop()  # which may be another one than the coordinator began with
     with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
         client.drop_database(name)
 
@@ -331,7 +331,7 @@ class TestWhatIsRefused:
     def test_a_disk_that_is_nearly_full_refuses_before_anything_is_sent(
         self, site: Site, person: KeyedSession, talk: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(site.intake, "reserve_bytes", 2**62)
+        monkeypatch.setattr(site.processor, "reserve_bytes", 2**62)
         answer = person.post("/upload", files={"file": ("talk.wav", talk)})
         assert answer.status_code == 507
         assert answer.json()["error"]["code"] == "out_of_space"
@@ -341,7 +341,7 @@ class TestWhatIsRefused:
         self, site: Site, person: KeyedSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         free = iter([2**40, 2**40, 2**40])
-        monkeypatch.setattr(site.intake.spool, "free_bytes", lambda: next(free, 0))
+        monkeypatch.setattr(site.processor.spool, "free_bytes", lambda: next(free, 0))
         answer = person.post("/upload", files={"file": ("large.wav", bytes(4 * 1024 * 1024))})
         assert answer.status_code == 507
         [upload] = person.get("/api/uploads").json()["uploads"]
@@ -441,7 +441,7 @@ class TestWhatBreaksOff:
 
         def in_parts(*arguments: Any, **named: Any) -> Any:
             if site.database.chunks.count_documents({}) > 4:
-                wait_for(lambda: go_on.is_set() or site.intake._stopping.is_set())
+                wait_for(lambda: go_on.is_set() or site.processor._stopping.is_set())
             return store(*arguments, **named)
 
         store = ingest_module._ChunkStore.add
@@ -490,14 +490,14 @@ class TestWhatBreaksOff:
     def test_a_coordinator_that_stops_leaves_what_it_cuts_to_the_next(
         self, site: Site, person: KeyedSession, being_cut: BeingCut
     ) -> None:
-        site.intake.stop()
+        site.processor.stop()
         being_cut.go_on.set()
         try:
             assert upload_of(person, being_cut.id)["state"] == "cutting"
             assert site.spooled() == [being_cut.id]
         finally:
-            site.coordinator.app.state.intake = UploadProcessor(site.database, site.spool)
-            site.intake.start()
+            site.coordinator.app.state.processor = UploadProcessor(site.database, site.spool)
+            site.processor.start()
         assert ended(person, being_cut.id)["state"] == "done"
 
     def test_one_that_has_ended_is_forgotten_and_its_recording_stays(
@@ -521,8 +521,8 @@ class TestWhatAnotherProcessLeft:
                 (site.spool / str(upload_id)).write_bytes(data)
             options = {"language": "de", "chunk_seconds": 30.0}
             changed = {"state": state, "sha256": hashlib.sha256(data or b"").hexdigest(), **fields}
-            with site.intake.spool.hold(upload_id):
-                uploads.begin(upload_id, spool or site.intake.spool.id, "left.wav", 10, options)
+            with site.processor.spool.hold(upload_id):
+                uploads.begin(upload_id, spool or site.processor.spool.id, "left.wav", 10, options)
                 site.database.uploads.update_one({"_id": upload_id}, {"$set": changed})
             return str(upload_id)
 
@@ -582,8 +582,8 @@ def test_two_coordinators_of_one_folder_cut_each_upload_once(
 ) -> None:
     recordings = [write_wav(tmp_path / f"{n}.wav", babble(2.0, n)).read_bytes() for n in range(6)]
     with running_coordinator(site.database, site.spool.parent) as second:
-        other: UploadProcessor = second.app.state.intake
-        assert other.spool.id == site.intake.spool.id
+        other: UploadProcessor = second.app.state.processor
+        assert other.spool.id == site.processor.spool.id
         with second.person() as at_second:
             uploads = [
                 send((person, at_second)[n % 2], (f"{n}.wav", data))[0]

@@ -8,9 +8,9 @@ import pytest
 from stt.coordinator.store.full_count import (
     CountDelta,
     FullCount,
+    count_delta,
     hourly_throughput,
-    news_since,
-    take_census,
+    take_full_count,
 )
 from stt.store.database import Database
 from stt.store.status import queue_status
@@ -22,14 +22,19 @@ SILENT: dict[str, Any] = {"segments": []}
 
 
 def census_and_news(database: Database) -> tuple[FullCount, CountDelta]:
-    census = take_census(database)
-    return census, news_since(census, database, LEASE_SECONDS)
+    full_count = take_full_count(database)
+    return full_count, count_delta(full_count, database, LEASE_SECONDS)
 
 
 def test_an_empty_queue_has_nothing(database: Database) -> None:
-    census, news = census_and_news(database)
-    assert (census.chunks, census.transcribed, census.audio_seconds, census.documents) == (0,) * 4
-    assert (news.transcribed, news.failed, news.processing, news.documents) == (0,) * 4
+    full_count, delta = census_and_news(database)
+    assert (
+        full_count.chunks,
+        full_count.transcribed,
+        full_count.audio_seconds,
+        full_count.documents,
+    ) == (0,) * 4
+    assert (delta.transcribed, delta.failed, delta.processing, delta.documents) == (0,) * 4
 
 
 def test_both_count_as_the_whole_status_does(database: Database) -> None:
@@ -47,26 +52,30 @@ def test_both_count_as_the_whole_status_does(database: Database) -> None:
     # By hand, or by a worker of old: what is done is done, whatever else is written there.
     add_chunks(database, 1, transcribed_at=now - minute, failed_at=now, processing_by="alice_1")
     whole = queue_status(database, LEASE_SECONDS)
-    census, news = census_and_news(database)
-    assert census.chunks == whole.counts.total == 22
-    assert census.transcribed == whole.counts.transcribed
-    assert (news.processing, news.failed) == (whole.counts.processing, whole.counts.failed)
-    assert (census.empty, census.resting, news.stale) == (whole.empty, whole.resting, whole.stale)
-    assert (census.audio_seconds, census.audio_seconds_done) == (22 * 30.0, 9 * 30.0)
+    full_count, delta = census_and_news(database)
+    assert full_count.chunks == whole.counts.total == 22
+    assert full_count.transcribed == whole.counts.transcribed
+    assert (delta.processing, delta.failed) == (whole.counts.processing, whole.counts.failed)
+    assert (full_count.empty, full_count.resting, delta.stale) == (
+        whole.empty,
+        whole.resting,
+        whole.stale,
+    )
+    assert (full_count.audio_seconds, full_count.audio_seconds_done) == (22 * 30.0, 9 * 30.0)
 
 
 def test_what_happens_after_a_census_is_news_and_not_counted_twice(database: Database) -> None:
     add_chunks(database, 2, transcribed_at=database.server_time(), transcript=SAID)
-    census = take_census(database)
-    later = census.at + timedelta(milliseconds=1)
+    full_count = take_full_count(database)
+    later = full_count.at + timedelta(milliseconds=1)
     add_chunks(database, 3, transcribed_at=later, transcript=SILENT)
     add_chunks(database, 1)
-    news = news_since(census, database, LEASE_SECONDS)
-    assert (news.transcribed, news.empty, news.audio_seconds_done) == (3, 3, 90.0)
-    assert news.documents - census.documents == 4
+    delta = count_delta(full_count, database, LEASE_SECONDS)
+    assert (delta.transcribed, delta.empty, delta.audio_seconds_done) == (3, 3, 90.0)
+    assert delta.documents - full_count.documents == 4
     assert (
-        take_census(database).transcribed
-        + news_since(take_census(database), database, LEASE_SECONDS).transcribed
+        take_full_count(database).transcribed
+        + count_delta(take_full_count(database), database, LEASE_SECONDS).transcribed
         == 5
     )
 
@@ -83,15 +92,15 @@ def test_chunks_with_an_error_in_the_last_hour_are_counted_whatever_became_of_th
     add_chunks(database, 5, errors=old, transcribed_at=now)
     add_chunks(database, 5, errors=old, failed_at=now - 2 * hour)
     add_chunks(database, 5, errors="garbled")
-    assert take_census(database).with_errors == 3
+    assert take_full_count(database).with_errors == 3
 
 
 @pytest.mark.parametrize("duration", [None, "long", float("nan"), float("inf"), -5.0])
 def test_a_length_that_is_none_does_not_spoil_the_sum(database: Database, duration: Any) -> None:
     add_chunks(database, 1, duration=duration, transcribed_at=database.server_time())
-    census, news = census_and_news(database)
-    total = census.audio_seconds_done + news.audio_seconds_done
-    assert (total, census.transcribed + news.transcribed) == (0.0, 1)
+    full_count, delta = census_and_news(database)
+    total = full_count.audio_seconds_done + delta.audio_seconds_done
+    assert (total, full_count.transcribed + delta.transcribed) == (0.0, 1)
 
 
 def test_odd_documents_are_survived(database: Database) -> None:
@@ -100,8 +109,8 @@ def test_odd_documents_are_survived(database: Database) -> None:
     add_chunks(database, 1, transcribed_at=now, transcript={"segments": "text"})
     add_chunks(database, 1, processing_by=17, claimed_at="yesterday")
     database.chunks.insert_one({"data": b"x"})
-    census = take_census(database)
-    assert census.chunks == 4
+    full_count = take_full_count(database)
+    assert full_count.chunks == 4
 
 
 def test_an_hour_has_what_was_done_and_what_failed_in_it(database: Database) -> None:
