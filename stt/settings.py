@@ -2,7 +2,6 @@
 
 import ipaddress
 import os
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -252,8 +251,3 @@ def _reason(error: ErrorDetails) -> str:
     """What is wrong, in our own words where the fault was found by a validator of ours."""
     own = error.get("ctx", {}).get("error")
     return str(own) if isinstance(own, ValueError) else error["msg"]
-
-
-def worker_id() -> str:
-    """The name that claims of this process carry: `hostname_pid`."""
-    return f"{socket.gethostname()}_{os.getpid()}"

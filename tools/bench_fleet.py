@@ -47,8 +47,9 @@ import stt.store.claims
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules
 from stt.domain.transcript import Transcript
+from stt.domain.worker_id import WorkerId
 from stt.media.audio import SAMPLE_RATE, encode_opus
-from stt.settings import load_settings, worker_id
+from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.worker.worker import Worker, WorkOptions
@@ -151,7 +152,9 @@ def work(mongo_url: str, name: str, server_url: str, on_nx: bool, latencies: Any
         required_empty_checks=1,
     )
     with Database(mongo_url, name) as database:
-        claims = TimedClaims(database, worker_id(), ClaimRules(settings.lease_seconds))
+        claims = TimedClaims(
+            database, WorkerId.of_this_process(), ClaimRules(settings.lease_seconds)
+        )
         Worker.at_database(database, settings, WorkOptions(), claims).run()
     latencies.put(claims.latencies_ms)
 

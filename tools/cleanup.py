@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(mongo_url=options.mongo_url, database_name=options.database)
         _warn_if_short(options.older_than, settings)
-        rules = ClaimRules(settings.lease_seconds, settings.max_attempts, settings.max_expirations)
+        rules = ClaimRules.of(settings)
         with open_database(settings) as database:
             freed = recover(database, rules, options.older_than, dry_run=options.dry_run)
         print(report(freed, dry_run=options.dry_run))

@@ -103,7 +103,7 @@ class Dispatcher:
 def rules_of(coordinator: Coordinator) -> ClaimRules:
     """The numbers of the protocol, as this coordinator's settings have them."""
     settings = coordinator.settings
-    return ClaimRules(settings.lease_seconds, settings.max_attempts, settings.max_expirations)
+    return ClaimRules.of(settings)
 
 
 def _claimed(claims: MongoClaims, sequence: Sequence, claim_id: ObjectId) -> list[Claim]:

@@ -47,7 +47,7 @@ class LeaseReaper:
 
     def _recover(self) -> None:
         settings = self._coordinator.settings
-        rules = ClaimRules(settings.lease_seconds, settings.max_attempts, settings.max_expirations)
+        rules = ClaimRules.of(settings)
         freed = claims.recover(self._coordinator.database, rules, rules.lease_seconds)
         for stale in freed:
             logger.warning("%s", stale)

@@ -19,10 +19,26 @@ class ClaimRules:
     max_attempts: int = 3
     max_expirations: int = 5
 
+    @classmethod
+    def of(cls, source: "HasClaimRules") -> "ClaimRules":
+        """Take the rules out of settings, or out of a coordinator's message."""
+        return cls(source.lease_seconds, source.max_attempts, source.max_expirations)
+
     @property
     def trusted_seconds(self) -> float:
         """The part of a lease that its holder relies on; the rest is margin."""
         return self.lease_seconds * 0.9
+
+
+class HasClaimRules(Protocol):
+    """Settings, or a message, with the fields of ClaimRules."""
+
+    @property
+    def lease_seconds(self) -> float: ...
+    @property
+    def max_attempts(self) -> int: ...
+    @property
+    def max_expirations(self) -> int: ...
 
 
 @dataclass(slots=True)

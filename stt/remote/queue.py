@@ -73,7 +73,7 @@ class RemoteQueue:
         self._answer_seconds = min(
             _MAX_ANSWER_SECONDS, max(_MIN_ANSWER_SECONDS, rules.lease_seconds / 4)
         )
-        self._rules = ClaimRules(rules.lease_seconds, rules.max_attempts, rules.max_expirations)
+        self._rules = ClaimRules.of(rules)
         self._link = link
         self._worker = worker
         self._long_polls = long_poll

@@ -26,7 +26,6 @@ One transition is one function, and one atomic operation on one document. What m
 
 import contextlib
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
@@ -40,6 +39,7 @@ from stt.domain.backoff import next_try, retry_until_lease_expires
 from stt.domain.chunk import CHUNK_FIELDS, Chunk, count_of
 from stt.domain.claim import Claim, ClaimRules, Order, Page, StaleClaim
 from stt.domain.transcript import Transcript
+from stt.domain.worker_id import pattern_of_node
 from stt.errors import ClaimLost, DatabaseRefused
 from stt.store.database import PAGING_ORDER, Database, Document, translated
 
@@ -342,7 +342,7 @@ def reset(
 def is_held_by(database: Database, chunk_id: ObjectId, node_id: str) -> bool:
     """True while a worker of this node has a claim on the chunk."""
     with translated():
-        query = {"_id": chunk_id, **_CLAIMED, "processing_by": _worker_of(node_id)}
+        query = {"_id": chunk_id, **_CLAIMED, "processing_by": pattern_of_node(node_id)}
         return database.chunks.find_one(query, ["_id"]) is not None
 
 
@@ -351,16 +351,12 @@ def release_of_node(database: Database, node_id: str, except_worker: str | None 
 
     `except_worker` keeps its own: a node that was started again gives back what it held before.
     """
-    whose: Document = {"$regex": _worker_of(node_id).pattern}
+    whose: Document = {"$regex": pattern_of_node(node_id).pattern}
     if except_worker is not None:
         whose["$ne"] = except_worker
     query = {**_CLAIMED, "processing_by": whose}
     with translated():
         return database.chunks.update_many(query, {"$set": _FREE}).matched_count
-
-
-def _worker_of(node_id: str) -> re.Pattern[str]:
-    return re.compile(f"^{re.escape(node_id)}_[0-9]+$")
 
 
 def release(database: Database, chunk_ids: Iterable[ObjectId]) -> int:

@@ -1,6 +1,5 @@
 """The workers' own documents: who is at work, on what, and how it goes."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -8,6 +7,7 @@ from typing import Any
 
 from stt.domain.chunk import count_of
 from stt.domain.queue import WorkerReport
+from stt.domain.worker_id import pattern_of_node
 from stt.store.database import Database, translated
 
 ALIVE_SECONDS = 90.0
@@ -54,7 +54,7 @@ class MongoRoster:
 
     def forget(self, node_id: str, except_worker: str | None = None) -> None:
         """Strikes off this node's workers (`NODE_RUN`): they are gone, or another has come."""
-        whose: dict[str, object] = {"$regex": f"^{re.escape(node_id)}_[0-9]+$"}
+        whose: dict[str, object] = {"$regex": pattern_of_node(node_id).pattern}
         if except_worker is not None:
             whose["$ne"] = except_worker
         with translated():

@@ -19,8 +19,9 @@ import stt
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Claims, Order
 from stt.domain.queue import Queue, WorkerReport
+from stt.domain.worker_id import WorkerId
 from stt.errors import DatabaseUnavailable, NodeRemoved, SttError
-from stt.settings import Settings, worker_id
+from stt.settings import Settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
@@ -77,7 +78,7 @@ class Worker:
     """One worker process. `run()` it once, from the main thread if signals are to stop it."""
 
     def __init__(self, queue: Queue, settings: Settings, options: WorkOptions, worker: str) -> None:
-        self.id = worker
+        self.id = WorkerId(worker)
         self.stats = Stats()
         self.total: int | None = None
         """Chunks that this run will end, as counted at its start; None before that."""
@@ -129,10 +130,9 @@ class Worker:
         claims: Claims | None = None,
     ) -> Self:
         """A worker of this process that reaches the database itself."""
-        worker = worker_id()
-        rules = ClaimRules(settings.lease_seconds, settings.max_attempts, settings.max_expirations)
+        worker = WorkerId.of_this_process()
         queue = Queue(
-            claims or MongoClaims(database, worker, rules),
+            claims or MongoClaims(database, worker, ClaimRules.of(settings)),
             MongoRecordings(database),
             MongoRoster(database),
         )
@@ -330,9 +330,8 @@ class Worker:
         self._roster.report(self.id, self._self_description(state))
 
     def _self_description(self, state: str | None) -> WorkerReport:
-        host, _, _ = self.id.rpartition("_")
         return WorkerReport(
-            host=host,
+            host=self.id.owner,
             pid=os.getpid(),
             version=stt.__version__,
             server=self._pool.urls,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stt.domain.claim import ClaimRules
+from stt.domain.worker_id import WorkerId
 from stt.remote.client import CoordinatorClient
 from stt.remote.messages import NodeSettings, Rules
 from stt.remote.queue import RemoteQueue
@@ -39,7 +40,7 @@ def remote_claims(
         link = CoordinatorClient(coordinator.url, PEOPLES_KEY)
 
         def claims_of(worker: str) -> RemoteQueue:
-            node = node_settings(worker.rpartition("_")[0], rules)
+            node = node_settings(WorkerId(worker).owner, rules)
             return RemoteQueue(link, node, worker, long_poll=False)
 
         yield claims_of

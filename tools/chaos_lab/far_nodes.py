@@ -15,6 +15,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from stt.domain.worker_id import WorkerId
 from stt.store.database import Database
 from tools.chaos_lab import checker, history, http_history
 from tools.chaos_lab.coordinators import ask, coordinator_server
@@ -184,7 +185,7 @@ def _held_by(database: Database, node: FarNode) -> dict[ObjectId, ObjectId]:
     return {
         document["_id"]: document["claim_id"]
         for document in claimed
-        if document["processing_by"].rpartition("_")[0] == node.id
+        if WorkerId(document["processing_by"]).owner == node.id
     }
 
 

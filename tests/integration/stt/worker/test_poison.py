@@ -11,6 +11,7 @@ from bson import BSON, ObjectId
 
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order
+from stt.domain.worker_id import WorkerId
 from stt.errors import ServersBroken
 from stt.media.audio import encode_opus
 from stt.settings import load_settings
@@ -130,7 +131,7 @@ def test_a_chunk_that_kills_servers_is_quarantined_and_no_neighbour_with_it(
     with Mortal().running() as server:
         workers = []
         for name in ("one_1", "two_2"):
-            monkeypatch.setattr("stt.worker.worker.worker_id", lambda name=name: name)
+            monkeypatch.setattr(WorkerId, "of_this_process", lambda name=name: WorkerId(name))
             workers.append(make_worker(database, server.url))
         threads = [threading.Thread(target=worker.run) for worker in workers]
         threads.append(threading.Thread(target=rests_are_short))

@@ -14,6 +14,7 @@ from bson import Binary, ObjectId
 from stt.cli.log_lines import TextFormatter
 from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Claim, ClaimRules, Order, Page
+from stt.domain.worker_id import WorkerId
 from stt.errors import (
     ConfigError,
     DatabaseUnavailable,
@@ -663,7 +664,7 @@ def test_two_workers_share_a_queue_without_doing_anything_twice(
     with ScriptedServer(always()).running() as server:
         workers = []
         for name in ("one_1", "two_2"):
-            monkeypatch.setattr("stt.worker.worker.worker_id", lambda name=name: name)
+            monkeypatch.setattr(WorkerId, "of_this_process", lambda name=name: WorkerId(name))
             workers.append(make_worker(database, server.url))
         threads = [threading.Thread(target=worker.run) for worker in workers]
         for thread in threads:
