@@ -9,7 +9,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 
-from stt.cli.options import open_database
+from stt.cli.database import open_database
 from stt.domain.claim import ClaimRules, StaleClaim
 from stt.errors import SttError
 from stt.settings import Settings, load_settings

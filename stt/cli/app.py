@@ -24,6 +24,7 @@ from stt.cli import (
     worker,
 )
 from stt.cli.console import print_note
+from stt.cli.help import PanelCommand, PanelGroup
 from stt.errors import SttError
 
 INTERRUPTED = 130
@@ -31,22 +32,26 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     name="stt",
+    cls=PanelGroup,
     invoke_without_command=True,
     rich_markup_mode=None,  # plain help: examples keep their lines, and it reads well in a pipe
     pretty_exceptions_enable=False,  # they print local variables, and those hold keys
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.callback(epilog=worker.EXAMPLES)(worker.work_command)
-app.command("transcribe", epilog=transcribe.EXAMPLES)(transcribe.transcribe_command)
-app.command("ingest", epilog=ingest.EXAMPLES)(ingest.ingest_command)
-app.command("status", epilog=status.EXAMPLES)(status.status_command)
-app.command("workers", epilog=status.WORKERS_EXAMPLES)(status.workers_command)
-app.command("export", epilog=export.EXAMPLES)(export.export_command)
-app.command("retry", epilog=chunks.RETRY_EXAMPLES)(chunks.retry_command)
-app.command("search", epilog=search.EXAMPLES)(search.search_command)
-app.command("release", epilog=chunks.RELEASE_EXAMPLES)(chunks.release_command)
+app.callback(epilog=worker.EXAMPLES)(worker.worker_command)
+for _name, _command, _epilog in (
+    ("transcribe", transcribe.transcribe_command, transcribe.EXAMPLES),
+    ("ingest", ingest.ingest_command, ingest.EXAMPLES),
+    ("status", status.status_command, status.EXAMPLES),
+    ("workers", status.workers_command, status.WORKERS_EXAMPLES),
+    ("export", export.export_command, export.EXAMPLES),
+    ("search", search.search_command, search.EXAMPLES),
+    ("retry", chunks.retry_command, chunks.RETRY_EXAMPLES),
+    ("release", chunks.release_command, chunks.RELEASE_EXAMPLES),
+    ("coordinator", coordinator.coordinator_command, coordinator.EXAMPLES),
+):
+    app.command(_name, epilog=_epilog, cls=PanelCommand)(_command)
 app.add_typer(node.node_app)
-app.command("coordinator", epilog=coordinator.EXAMPLES)(coordinator.coordinator_command)
 
 
 def main() -> None:

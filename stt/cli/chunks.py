@@ -5,16 +5,9 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import print_line
+from stt.cli.database import chunk_ids, find_recording, open_database
 from stt.cli.formatting import plural
-from stt.cli.options import (
-    DatabaseName,
-    DataDir,
-    MongoUrl,
-    chunk_ids,
-    find_recording,
-    open_database,
-    settings_of,
-)
+from stt.cli.options import DATABASE_SETTINGS, Flags, settings_of, with_settings
 from stt.store import claims
 
 RETRY_EXAMPLES = """\b
@@ -34,6 +27,7 @@ died need no help: they end with their lease.
 """
 
 
+@with_settings(*DATABASE_SETTINGS)
 def retry_command(
     ctx: typer.Context,
     chunks: Annotated[
@@ -43,29 +37,28 @@ def retry_command(
         str | None,
         typer.Option("--source", metavar="RECORDING", help="Only those of this recording."),
     ] = None,
-    mongo_url: MongoUrl = None,
-    database_name: DatabaseName = None,
-    data_dir: DataDir = None,
+    *,
+    flags: Flags,
 ) -> None:
     """Give failed chunks another chance, with a clean record."""
     ids = chunk_ids(chunks or [])
-    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    settings = settings_of(ctx, flags)
     with open_database(settings) as database:
         recording_id = find_recording(database, recording).id if recording is not None else None
         count = claims.retry(database, ids, recording_id)
     _tell(count, len(set(ids)), "pending again", "failed", "No chunk has failed")
 
 
+@with_settings(*DATABASE_SETTINGS)
 def release_command(
     ctx: typer.Context,
     chunks: Annotated[list[str], typer.Argument(metavar="CHUNK", help="Ids of chunks.")],
-    mongo_url: MongoUrl = None,
-    database_name: DatabaseName = None,
-    data_dir: DataDir = None,
+    *,
+    flags: Flags,
 ) -> None:
     """Take chunks away from the workers that hold them."""
     ids = chunk_ids(chunks)
-    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    settings = settings_of(ctx, flags)
     with open_database(settings) as database:
         count = claims.release(database, ids)
     _tell(count, len(set(ids)), "released", "in work", "No chunk is in work")

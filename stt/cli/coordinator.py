@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import print_line, setup_logging
-from stt.cli.options import DatabaseName, DataDir, MongoUrl, open_database, settings_of
+from stt.cli.database import open_database
+from stt.cli.options import DATABASE_SETTINGS, Flags, settings_of, with_settings
 from stt.coordinator.store.sessions import Sessions
 from stt.errors import ConfigError
 
@@ -34,39 +35,16 @@ _MODULES = ("fastapi", "fastapi_offline", "prometheus_client", "python_multipart
 logger = logging.getLogger(__name__)
 
 
+@with_settings(
+    "coordinator_host", "coordinator_port", "public_url", "trusted_proxies", *DATABASE_SETTINGS
+)
 def coordinator_command(
     ctx: typer.Context,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Where to listen; 0.0.0.0 for everywhere (STT_COORDINATOR_HOST; 127.0.0.1).",
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="0 takes a free one (STT_COORDINATOR_PORT; 8000)."),
-    ] = None,
-    public_url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="The address that others use, behind a proxy (STT_PUBLIC_URL)."
-        ),
-    ] = None,
-    trusted_proxies: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESSES",
-            help="Proxies whose X-Forwarded-For and -Proto are believed, comma-separated addresses"
-            " or networks (STT_TRUSTED_PROXIES; none).",
-        ),
-    ] = None,
     new_key: Annotated[
         bool, typer.Option("--new-key", help="Make a new key for people; the old one ends.")
     ] = False,
-    mongo_url: MongoUrl = None,
-    database_name: DatabaseName = None,
-    data_dir: DataDir = None,
+    *,
+    flags: Flags,
 ) -> None:
     """Serve the queue over HTTP: nodes join by URL and key, people watch in a browser."""
     if missing := [module for module in _MODULES if find_spec(module) is None]:
@@ -78,16 +56,7 @@ def coordinator_command(
     from stt.coordinator.context import Coordinator
     from stt.coordinator.server import listening_socket, serve
 
-    settings = settings_of(
-        ctx,
-        coordinator_host=host,
-        coordinator_port=port,
-        public_url=public_url,
-        trusted_proxies=trusted_proxies,
-        mongo_url=mongo_url,
-        database_name=database_name,
-        data_dir=data_dir,
-    )
+    settings = settings_of(ctx, flags)
     if new_key and settings.coordinator_key is not None:
         raise ConfigError("--new-key makes no sense while STT_COORDINATOR_KEY is set: change that.")
     setup_logging(settings.log_format)

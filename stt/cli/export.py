@@ -8,15 +8,9 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import print_note
+from stt.cli.database import find_recording, open_database
 from stt.cli.formatting import plural
-from stt.cli.options import (
-    DatabaseName,
-    DataDir,
-    MongoUrl,
-    find_recording,
-    open_database,
-    settings_of,
-)
+from stt.cli.options import DATABASE_SETTINGS, Flags, settings_of, with_settings
 from stt.domain.chunk import Recording
 from stt.store.export import FORMATS, Export
 from stt.store.recordings import MongoRecordings
@@ -35,6 +29,7 @@ and where something is missing as `[not transcribed]` in txt, srt and tsv, and a
 """
 
 
+@with_settings(*DATABASE_SETTINGS)
 def export_command(
     ctx: typer.Context,
     names: Annotated[
@@ -58,9 +53,8 @@ def export_command(
         bool,
         typer.Option("--require-complete", help="Write no partial transcript: exit 1 instead."),
     ] = False,
-    mongo_url: MongoUrl = None,
-    database_name: DatabaseName = None,
-    data_dir: DataDir = None,
+    *,
+    flags: Flags,
 ) -> None:
     """Write the transcript of a recording."""
     is_many = all_recordings or len(names or ()) > 1
@@ -69,7 +63,7 @@ def export_command(
     if is_many and not _is_folder(output):
         raise typer.BadParameter("Several sources need a folder: --output FOLDER/")
     chosen = _format(format_name, output)
-    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    settings = settings_of(ctx, flags)
     incomplete = 0
     with open_database(settings) as database:
         if all_recordings:

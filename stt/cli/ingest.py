@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stt.cli.console import print_note, recording_progress, setup_logging
+from stt.cli.database import open_database
 from stt.cli.formatting import clock, plural
-from stt.cli.options import DatabaseName, DataDir, MongoUrl, open_database, settings_of
+from stt.cli.options import DATABASE_SETTINGS, Flags, settings_of, with_settings
 from stt.errors import ConfigError, RecordingError
 from stt.store.database import Database
 
@@ -30,6 +31,7 @@ stopped. A file that cannot be read gets one line, the others go on, and the exi
 logger = logging.getLogger(__name__)
 
 
+@with_settings(*DATABASE_SETTINGS)
 def ingest_command(
     ctx: typer.Context,
     paths: Annotated[
@@ -52,9 +54,8 @@ def ingest_command(
     chunk_seconds: Annotated[
         float, typer.Option(metavar="S", help="Length of a chunk at most, 1 to 600.")
     ] = 30.0,
-    mongo_url: MongoUrl = None,
-    database_name: DatabaseName = None,
-    data_dir: DataDir = None,
+    *,
+    flags: Flags,
 ) -> None:
     """Put recordings into the queue, cut into chunks."""
     from stt.store.ingest import IngestOptions, find_recordings
@@ -63,7 +64,7 @@ def ingest_command(
         options = IngestOptions(language, prompt, priority, chunk_seconds, model)
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
-    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    settings = settings_of(ctx, flags)
     setup_logging(settings.log_format)
     endings: Counter[str] = Counter()
     with open_database(settings) as database:

@@ -20,8 +20,9 @@ from stt.cli.console import (
     show_json,
 )
 from stt.cli.formatting import clock, plural
+from stt.cli.help import PanelCommand
 from stt.cli.node_service import service_app
-from stt.cli.options import AsJson, settings_of
+from stt.cli.options import STOP_SETTINGS, AsJson, Flags, settings_of, with_settings
 from stt.errors import ConfigError
 from stt.system.signals import on_signals
 
@@ -110,7 +111,15 @@ def register_command(
     print_line("Start it with: stt node start")
 
 
-@node_app.command("start", epilog=START_EXAMPLES)
+@node_app.command("start", epilog=START_EXAMPLES, cls=PanelCommand)
+@with_settings(
+    "model",
+    "max_parallel_workers",
+    "limit",
+    "log_format",
+    *STOP_SETTINGS,
+    server_urls="--server-url",
+)
 def start_command(
     ctx: typer.Context,
     no_browser: Annotated[
@@ -122,73 +131,11 @@ def start_command(
             min=0, max=65_535, metavar="PORT", help="The node's page, on this machine alone."
         ),
     ] = 8001,
-    server_url: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URL", help="Whisper server; may be repeated (STT_SERVER_URL)."),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="M", help="Whisper model, unless the coordinator names one (STT_MODEL)."
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Calls in flight at most (MAX_PARALLEL_WORKERS; 4)."),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Stop after N chunks (NODE_LIMIT).")
-    ] = None,
-    max_minutes: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MIN", help="Stop after so long; what is in flight ends (NODE_MAX_MINUTES)."
-        ),
-    ] = None,
-    required_empty_checks: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Stop when so many looks in a row find the queue empty"
-            " (NODE_REQUIRED_EMPTY_CHECKS).",
-        ),
-    ] = None,
-    empty_queue_wait: Annotated[
-        float | None,
-        typer.Option(
-            metavar="S", help="Time between looks at an empty queue (NODE_EMPTY_QUEUE_WAIT)."
-        ),
-    ] = None,
-    idle_timeout_minutes: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MIN",
-            help="Stop when there was nothing to do for so long (NODE_IDLE_TIMEOUT_MINUTES).",
-        ),
-    ] = None,
-    server_unreachable_minutes: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MIN",
-            help="Stop when no whisper server answers for so long"
-            " (NODE_SERVER_UNREACHABLE_MINUTES).",
-        ),
-    ] = None,
-    max_consecutive_failures: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Stop when whisper servers fail so often in a row"
-            " (NODE_MAX_CONSECUTIVE_FAILURES).",
-        ),
-    ] = None,
     newest_first: Annotated[
         bool, typer.Option("--newest-first", help="Take the newest chunks first.")
     ] = False,
-    log_format: Annotated[
-        str | None,
-        typer.Option(metavar="FORMAT", help="auto, text or json (STT_LOG_FORMAT; auto)."),
-    ] = None,
+    *,
+    flags: Flags,
 ) -> None:
     """Go to work as the node that this machine is registered as."""
     _check_installed()
@@ -196,20 +143,7 @@ def start_command(
     from stt.node.page import page
     from stt.node.registration import warn_if_unprotected
 
-    settings = settings_of(
-        ctx,
-        server_urls=tuple(server_url) if server_url else None,
-        model=model,
-        max_parallel_workers=workers,
-        limit=limit,
-        max_minutes=max_minutes,
-        required_empty_checks=required_empty_checks,
-        empty_queue_wait_seconds=empty_queue_wait,
-        idle_timeout_minutes=idle_timeout_minutes,
-        server_unreachable_minutes=server_unreachable_minutes,
-        max_consecutive_failures=max_consecutive_failures,
-        log_format=log_format,
-    )
+    settings = settings_of(ctx, flags)
     setup_logging(settings.log_format)
 
     def snapshot() -> Progress:

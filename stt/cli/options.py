@@ -1,113 +1,116 @@
-"""What every command needs: options that mean the same everywhere, settings, database, names."""
+"""Options of the commands that come from settings, and how they are turned into settings."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from difflib import get_close_matches
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import typer
-from bson import ObjectId
 
-from stt.domain.chunk import Recording
-from stt.errors import Ambiguous, NotFound
-from stt.settings import Settings, load_settings
-from stt.store.database import Database
-from stt.store.export import has_chunks
-from stt.store.recordings import MongoRecordings
+from stt.settings import Settings, extra_of, field_of, flag_of, load_settings, variable_of
+from stt.settings.fields import SERVERS, STOPPING
 
-MongoUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--mongo-url",
-        metavar="URL",
-        help="The fleet's database. A URL with a password in it belongs into the environment as "
-        "MONGO_URL: others on this machine can read flags. Without either, a database embedded "
-        "in this machine is used.",
-    ),
-]
-DatabaseName = Annotated[
-    str | None,
-    typer.Option(
-        "--database", metavar="NAME", help="Database on that server (DATABASE_NAME; stt)."
-    ),
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir", metavar="DIR", help="Where the embedded database lives (STT_DATA_DIR)."
-    ),
-]
+Flags = Mapping[str, object]
+"""Values of settings that were given on the command line, by the settings' names."""
+Command = TypeVar("Command", bound=Callable[..., None])
+
+DATABASE_SETTINGS = ("mongo_url", "database_name", "data_dir")
+STOP_SETTINGS = tuple(
+    name
+    for name in Settings.model_fields
+    if extra_of(name)["panel"] in (STOPPING, SERVERS) and extra_of(name)["unit"] != "URL"
+)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with keys that stay the same.")]
 
-
-def settings_of(ctx: typer.Context, **flags: object) -> Settings:
-    """The settings under the flags of this command, and under those written before its name."""
-    before = ctx.find_root().meta.get("stt.flags", {})
-    return load_settings(**(before | {n: flag for n, flag in flags.items() if flag is not None}))
+_METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR"}
+_BEFORE = "stt.flags"
 
 
-def remember_flags(ctx: typer.Context, **flags: object) -> None:
-    """Keeps the root command's flags for `settings_of` of the command that follows."""
-    ctx.meta["stt.flags"] = {name: flag for name, flag in flags.items() if flag is not None}
+def with_settings(*names: str, **renamed: str) -> Callable[[Command], Command]:
+    """Give a command an option for each of these settings, where its parameter `flags` stands.
 
-
-@contextmanager
-def open_database(settings: Settings) -> Iterator[Database]:
-    """The database of MONGO_URL, or else the embedded one; its indexes are there.
-
-    Raises ConfigError and DatabaseUnavailable.
+    The command takes them as one mapping, which holds only those that were given. `renamed` are
+    settings whose flag has another name in this command.
     """
-    if settings.mongo_url is None:
-        # It takes a process of its own and an optional extra: looked for only when it is wanted.
-        from stt.local import stack as local_stack
 
-        with local_stack.open_database(settings) as database:
-            database.ensure_indexes()
-            yield database
-        return
-    with Database(settings.mongo_url.get_secret_value(), settings.database_name) as database:
-        database.ensure_indexes()
-        yield database
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def run(**given: Any) -> None:
+            flags = {name: _value(name, given.pop(name)) for name in (*names, *renamed)}
+            command(**given, flags={n: flag for n, flag in flags.items() if flag is not None})
+
+        options = [_option(name, renamed.get(name)) for name in (*names, *renamed)]
+        own = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in inspect.signature(command, eval_str=True).parameters.values()
+        ]
+        at = [parameter.name for parameter in own].index("flags")
+        parameters = [*own[:at], *options, *own[at + 1 :]]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run  # type: ignore[return-value]
+
+    return decorate
 
 
-def find_recording(database: Database, name: str) -> Recording:
-    """The source with this id, file name, or path to such a file. Raises NotFound with advice."""
-    recordings = MongoRecordings(database)
-    try:
-        return recordings.find(name)
-    except Ambiguous:
-        raise
-    except NotFound:
-        if ObjectId.is_valid(name) and has_chunks(database, ObjectId(name)):
-            return Recording(ObjectId(name), filename=name)
-    file_name = Path(name).name
-    if file_name not in (name, ""):
-        return find_recording(database, file_name)
-    known = {recording.filename for recording in recordings.all()}
-    near = get_close_matches(name, known, n=3) or sorted(
-        candidate for candidate in known if name.casefold() in candidate.casefold()
+def settings_of(ctx: typer.Context, flags: Flags | None = None) -> Settings:
+    """Load the settings under the flags of this command, and those written before its name."""
+    return load_settings(**(ctx.find_root().meta.get(_BEFORE, {}) | dict(flags or {})))
+
+
+def remember_flags(ctx: typer.Context, flags: Flags) -> None:
+    """Keep the flags written before a command's name for its `settings_of`."""
+    ctx.meta[_BEFORE] = dict(flags)
+
+
+def _option(name: str, flag: str | None) -> inspect.Parameter:
+    kind: Any = _plain_type(field_of(name).annotation)
+    option = typer.Option(
+        flag or extra_of(name)["flag"] or flag_of(name),
+        metavar=_metavar(name, kind),
+        help=_help(name),
+        rich_help_panel=extra_of(name)["panel"],
+        show_default=False,
+        min=1 if name == "limit" else None,
     )
-    advice = (
-        f"Did you mean {' or '.join(map(repr, near[:3]))}?" if near else "`stt status` lists them."
-    )
-    raise NotFound(f"No source is called {name!r}. {advice}")
+    annotation = Annotated[kind | None, option]
+    keyword_only = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword_only, default=None, annotation=annotation)
 
 
-def chunk_ids(names: list[str]) -> list[ObjectId]:
-    """Ids as typed. Raises typer.BadParameter for what cannot be one."""
-    for name in names:
-        if not ObjectId.is_valid(name):
-            raise typer.BadParameter(
-                f"{name!r} is not a chunk id: 24 hexadecimal digits, as `stt status` shows them."
-            )
-    return [ObjectId(name) for name in names]
+def _plain_type(annotation: Any) -> Any:
+    """Return the type that the command line reads for a setting's type."""
+    if get_origin(annotation) is Annotated:
+        return _plain_type(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return _plain_type(next(kind for kind in get_args(annotation) if kind is not type(None)))
+    if get_origin(annotation) is tuple:
+        return list[str]
+    return annotation if annotation in (bool, int, float, Path) else str
 
 
-def place_of(settings: Settings) -> str:
-    """Name and place of the database, for people to see: without a password or other secrets."""
-    if settings.mongo_url is None:
-        return f"{settings.database_name} in {settings.data_dir}"
-    scheme, _, rest = settings.mongo_url.get_secret_value().partition("://")
-    hosts = rest.rpartition("@")[2].partition("?")[0].partition("/")[0]
-    return f"{settings.database_name} at {scheme}://{hosts}"
+def _metavar(name: str, kind: Any) -> str | None:
+    if kind is bool:
+        return None
+    usual = "N" if kind is int else {"model": "M", "log_format": "FORMAT"}.get(name, "NAME")
+    return _METAVARS.get(extra_of(name)["unit"], usual)
+
+
+def _help(name: str) -> str:
+    """Return the description with the name in the environment and the default."""
+    field, default = field_of(name), extra_of(name)["shown_default"]
+    if default is None and field.default is not None and field.annotation is not bool:
+        default = field.default
+    variable = variable_of(name)
+    if name == "use_parallel_transcription":
+        variable += "=false"
+    return f"{field.description} ({variable}{'' if default is None else f'; {default}'})."
+
+
+def _value(name: str, flag: Any) -> Any:
+    """Return the setting's value for a flag; None if the flag was not given."""
+    if name == "use_parallel_transcription" and flag is not None:  # the flag switches it off
+        return not flag
+    return (tuple(flag) or None) if isinstance(flag, list) else flag

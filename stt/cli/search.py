@@ -5,15 +5,8 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import hits_screen, print_note, show, show_json
-from stt.cli.options import (
-    AsJson,
-    DatabaseName,
-    DataDir,
-    MongoUrl,
-    find_recording,
-    open_database,
-    settings_of,
-)
+from stt.cli.database import find_recording, open_database
+from stt.cli.options import DATABASE_SETTINGS, AsJson, Flags, settings_of, with_settings
 from stt.store.search import Hit, Search
 from stt.store.search_query import BadQuery, SearchQuery
 
@@ -31,6 +24,7 @@ Words are found whole and in any case; accents count. Exits with 1 when nothing 
 _TIMEOUT_SECONDS = 300.0
 
 
+@with_settings(*DATABASE_SETTINGS)
 def search_command(
     ctx: typer.Context,
     words: Annotated[list[str], typer.Argument(metavar="WORDS", help="What was said.")],
@@ -41,16 +35,15 @@ def search_command(
         int, typer.Option(min=1, max=100_000, metavar="N", help="At most so many places.")
     ] = 30,
     as_json: AsJson = False,
-    mongo_url: MongoUrl = None,
-    database_name: DatabaseName = None,
-    data_dir: DataDir = None,
+    *,
+    flags: Flags,
 ) -> None:
     """Find what was said, in all transcripts."""
     try:
         wanted = SearchQuery(" ".join(words))
     except BadQuery as error:
         raise typer.BadParameter(str(error)) from error
-    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    settings = settings_of(ctx, flags)
     with open_database(settings) as database:
         recording_id = find_recording(database, recording).id if recording is not None else None
         page = Search(database).find(

@@ -7,15 +7,8 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import Screen, show, show_again, show_json, status_screen, workers_table
-from stt.cli.options import (
-    AsJson,
-    DatabaseName,
-    DataDir,
-    MongoUrl,
-    open_database,
-    place_of,
-    settings_of,
-)
+from stt.cli.database import open_database, place_of
+from stt.cli.options import DATABASE_SETTINGS, AsJson, Flags, settings_of, with_settings
 from stt.store.status import queue_status
 from stt.store.workers import MongoRoster, WorkerStatus
 
@@ -33,6 +26,7 @@ Examples:
 """
 
 
+@with_settings(*DATABASE_SETTINGS)
 def status_command(
     ctx: typer.Context,
     as_json: AsJson = False,
@@ -45,12 +39,11 @@ def status_command(
             min=0.1, max=86_400, metavar="S", help="Seconds between two looks of --watch."
         ),
     ] = 2.0,
-    mongo_url: MongoUrl = None,
-    database_name: DatabaseName = None,
-    data_dir: DataDir = None,
+    *,
+    flags: Flags,
 ) -> None:
     """Show the queue: states, speed, time left, failures."""
-    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    settings = settings_of(ctx, flags)
     with open_database(settings) as database:
         fleet = MongoRoster(database)
 
@@ -73,15 +66,15 @@ def status_command(
             show(screen())
 
 
+@with_settings(*DATABASE_SETTINGS)
 def workers_command(
     ctx: typer.Context,
     as_json: AsJson = False,
-    mongo_url: MongoUrl = None,
-    database_name: DatabaseName = None,
-    data_dir: DataDir = None,
+    *,
+    flags: Flags,
 ) -> None:
     """Show who is at work, and who was within the last day."""
-    settings = settings_of(ctx, mongo_url=mongo_url, database_name=database_name, data_dir=data_dir)
+    settings = settings_of(ctx, flags)
     with open_database(settings) as database:
         members = list(MongoRoster(database).members())
     if as_json:

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import Progress, live_progress, print_note, recording_progress, setup_logging
+from stt.cli.database import open_database
 from stt.cli.formatting import plural, span
-from stt.cli.options import DatabaseName, DataDir, MongoUrl, open_database, settings_of
+from stt.cli.options import DATABASE_SETTINGS, Flags, settings_of, with_settings
 from stt.domain.chunk import Recording
 from stt.errors import RecordingError
 from stt.settings import Settings
@@ -53,6 +54,7 @@ class _Job:
     recording: Recording
 
 
+@with_settings("model", "server_urls", "max_parallel_workers", *DATABASE_SETTINGS)
 def transcribe_command(
     ctx: typer.Context,
     files: Annotated[
@@ -65,10 +67,6 @@ def transcribe_command(
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="A file for each, in this folder."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="M", help="Whisper model (STT_MODEL; the server's choice)."),
-    ] = None,
     language: Annotated[
         str | None,
         typer.Option(metavar="CODE", help="Spoken language, such as `en`; heard if not given."),
@@ -76,29 +74,12 @@ def transcribe_command(
     prompt: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Names and words that will come up.")
     ] = None,
-    server: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URL", help="Whisper server; may be repeated (STT_SERVER_URL)."),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Calls in flight at most (MAX_PARALLEL_WORKERS; 4)."),
-    ] = None,
-    mongo_url: MongoUrl = None,
-    database_name: DatabaseName = None,
-    data_dir: DataDir = None,
+    *,
+    flags: Flags,
 ) -> None:
     """Transcribe recordings on this machine, all in one go."""
     _check(format_name, output)
-    settings = settings_of(
-        ctx,
-        server_urls=tuple(server) if server else None,
-        model=model,
-        max_parallel_workers=workers,
-        mongo_url=mongo_url,
-        database_name=database_name,
-        data_dir=data_dir,
-    )
+    settings = settings_of(ctx, flags)
     setup_logging(settings.log_format, to_stderr=True)
     with on_signals(_interrupt), open_database(settings) as database:
         jobs, refused = _ingest(database, files, language, prompt)

@@ -21,7 +21,7 @@ from stt.domain.claim import Claim, ClaimRules, Claims, Order
 from stt.domain.queue import Queue, WorkerReport
 from stt.domain.worker_id import WorkerId
 from stt.errors import DatabaseUnavailable, NodeRemoved, SttError
-from stt.settings import Settings
+from stt.settings import DEFAULT_SERVER_URL, Settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
@@ -43,7 +43,6 @@ logger = logging.getLogger(__name__)
 PLAIN = {"plain": True}
 """Marks log records that people grep for: printed as they are, without a time before them."""
 
-_DEFAULT_SERVER = "http://127.0.0.1:8081"
 _LOOK_SECONDS = 0.05
 _SHUTDOWN_SECONDS = 5.0
 _SIGNALS_TO_GO_AT_ONCE = 3
@@ -390,7 +389,7 @@ def _stop_rules(settings: Settings, options: WorkOptions) -> StopRules:
 
 def _pool(settings: Settings) -> ServerPool:
     key = settings.api_key.get_secret_value() if settings.api_key else None
-    urls = settings.server_urls or (_DEFAULT_SERVER,)
+    urls = settings.server_urls or (DEFAULT_SERVER_URL,)
     rules = PoolRules(
         give_up_seconds=None if settings.persistent else settings.server_unreachable_minutes * 60,
         max_broken=None if settings.persistent else settings.max_consecutive_failures,

@@ -88,7 +88,7 @@ def test_a_setting_is_in_the_readme_with_its_true_default(
         assert Path(shown).expanduser() == field.get_default(call_default_factory=True)
     elif variable == "STT_SERVER_URL":
         assert field.default == ()
-        assert shown == stt.worker.worker._DEFAULT_SERVER
+        assert shown == stt.settings.DEFAULT_SERVER_URL
     elif field.default is None:  # computed, or left out: words say how
         assert re.match(r"[A-Za-z]", shown), f"{variable} has no fixed default, not {shown!r}"
     elif isinstance(field.default, bool):

@@ -10,7 +10,7 @@ import typer
 from bson import ObjectId
 
 from stt.cli import app as program
-from stt.cli.options import place_of
+from stt.cli.database import place_of
 from stt.coordinator.store.options import Options
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected, NotFound, ServerUnavailable
 from stt.settings import Settings, flag_of, load_settings

@@ -1,0 +1,77 @@
+"""The database of a command, and the recordings and chunks that a person names."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+
+import typer
+from bson import ObjectId
+
+from stt.domain.chunk import Recording
+from stt.errors import Ambiguous, NotFound
+from stt.settings import Settings
+from stt.store.database import Database
+from stt.store.export import has_chunks
+from stt.store.recordings import MongoRecordings
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """Open the database of MONGO_URL, or else the embedded one, and make its indexes.
+
+    Raises ConfigError and DatabaseUnavailable.
+    """
+    if settings.mongo_url is None:
+        # An optional extra, and on Windows not there at all: imported only when it is needed.
+        from stt.local import stack
+
+        with stack.open_database(settings) as database:
+            database.ensure_indexes()
+            yield database
+        return
+    with Database(settings.mongo_url.get_secret_value(), settings.database_name) as database:
+        database.ensure_indexes()
+        yield database
+
+
+def find_recording(database: Database, name: str) -> Recording:
+    """Return the recording with this id, file name, or path to such a file. Raises NotFound."""
+    recordings = MongoRecordings(database)
+    try:
+        return recordings.find(name)
+    except Ambiguous:
+        raise
+    except NotFound:
+        if ObjectId.is_valid(name) and has_chunks(database, ObjectId(name)):
+            return Recording(ObjectId(name), filename=name)
+    file_name = Path(name).name
+    if file_name not in (name, ""):
+        return find_recording(database, file_name)
+    known = {recording.filename for recording in recordings.all()}
+    near = get_close_matches(name, known, n=3) or sorted(
+        candidate for candidate in known if name.casefold() in candidate.casefold()
+    )
+    advice = (
+        f"Did you mean {' or '.join(map(repr, near[:3]))}?" if near else "`stt status` lists them."
+    )
+    raise NotFound(f"No recording is called {name!r}. {advice}")
+
+
+def chunk_ids(names: list[str]) -> list[ObjectId]:
+    """Parse ids of chunks. Raises typer.BadParameter for what cannot be one."""
+    for name in names:
+        if not ObjectId.is_valid(name):
+            raise typer.BadParameter(
+                f"{name!r} is not a chunk id: 24 hexadecimal digits, as `stt status` shows them."
+            )
+    return [ObjectId(name) for name in names]
+
+
+def place_of(settings: Settings) -> str:
+    """Return name and place of the database, without a password or other secrets."""
+    if settings.mongo_url is None:
+        return f"{settings.database_name} in {settings.data_dir}"
+    scheme, _, rest = settings.mongo_url.get_secret_value().partition("://")
+    hosts = rest.rpartition("@")[2].partition("?")[0].partition("/")[0]
+    return f"{settings.database_name} at {scheme}://{hosts}"

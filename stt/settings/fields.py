@@ -1,0 +1,121 @@
+"""How a setting is described, and the types and checks of its values."""
+
+import ipaddress
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, StringConstraints
+from pydantic_settings import NoDecode
+
+from stt.system.net import is_http_url
+
+MIN_KEY_LENGTH = 16
+"""Characters of the coordinator's key: a shorter one could be guessed."""
+
+DAY_SECONDS = 86_400
+# Bounds that no one needs to cross, and that timers, sockets and the database can still take.
+Seconds = Annotated[float, Field(le=365 * DAY_SECONDS, allow_inf_nan=False)]
+CallSeconds = Annotated[float, Field(le=DAY_SECONDS, allow_inf_nan=False)]
+Minutes = Annotated[float, Field(le=365 * 24 * 60, allow_inf_nan=False)]
+Count = Annotated[int, Field(le=1_000_000)]
+
+
+def _split_at_commas(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _check_url(url: str) -> str:
+    parts = urlsplit(url)
+    if "@" in parts.netloc:  # it would show in logs and in the database
+        raise ValueError("no user or password in the URL: the key goes into STT_API_KEY")
+    if parts.query or parts.fragment:  # keys were written there
+        raise ValueError("nothing behind ? or # in the URL: the key goes into STT_API_KEY")
+    if not is_http_url(url):
+        raise ValueError(f"{url!r} is not a URL: write http://HOST:PORT")
+    return url.rstrip("/")
+
+
+def _check_public_url(url: str) -> str:
+    url = _check_url(url.strip())
+    if urlsplit(url).path:
+        raise ValueError("nothing behind the host: write https://HOST")
+    return url
+
+
+def _check_key(key: SecretStr) -> SecretStr | None:
+    text = key.get_secret_value().strip()
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("a key is made of plain letters, digits and signs")
+    return SecretStr(text) if text else None
+
+
+def _check_coordinator_key(key: SecretStr) -> SecretStr | None:
+    checked = _check_key(key)
+    if checked is not None and len(checked.get_secret_value()) < MIN_KEY_LENGTH:
+        raise ValueError(
+            f"at least {MIN_KEY_LENGTH} characters, or it could be guessed; without one,"
+            " `stt coordinator` makes one"
+        )
+    return checked
+
+
+def _check_proxies(proxies: str) -> str:
+    for proxy in proxies.split(","):
+        try:
+            ipaddress.ip_network(proxy.strip())
+        except ValueError:
+            raise ValueError(
+                f"{proxy.strip()!r} is neither an address nor a network such as 10.0.0.0/8"
+            ) from None
+    return proxies
+
+
+ServerUrls = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_url)], ...],
+    NoDecode,
+    BeforeValidator(_split_at_commas),
+]
+PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
+Key = Annotated[SecretStr, AfterValidator(_check_key)]
+CoordinatorKey = Annotated[SecretStr, AfterValidator(_check_coordinator_key)]
+Proxies = Annotated[str, AfterValidator(_check_proxies)]
+LanguageCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z-]{0,19}$")]
+ModelName = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")]
+
+EVERYDAY, STOPPING, QUEUE, SERVERS, DATABASE = (
+    "Everyday options", "Stopping", "Queue", "Whisper servers", "Database",
+)  # fmt: skip
+"""Panels of the help, in their order."""
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    env: str | None = None,
+    flag: str | None = "",
+    panel: str = EVERYDAY,
+    unit: str | None = None,
+    shown_default: str | None = None,
+    is_stored: bool = False,
+    **bounds: Any,
+) -> Any:
+    """Describe a setting.
+
+    `env` and `flag` default to the field's name; `flag=None` makes none. `shown_default` describes
+    a default that is computed. `is_stored`: the coordinator's page may set it as well.
+    """
+    extra: dict[str, JsonValue] = {
+        "flag": flag, "panel": panel, "unit": unit, "shown_default": shown_default,
+        "is_stored": is_stored,
+    }  # fmt: skip
+    factory = {"default_factory": default} if callable(default) else {"default": default}
+    return Field(
+        **factory,
+        description=description,
+        validation_alias=env,
+        json_schema_extra=extra,
+        **bounds,
+    )
