@@ -226,7 +226,7 @@ def figures(
 
 
 def _told(output: str) -> int:
-    found = re.search(r"^Completed processing\. Stats: (\{.*\})$", output, re.MULTILINE)
+    found = re.search(r"  Completed processing\. Stats: (\{.*\})$", output, re.MULTILINE)
     stats: dict[str, int] = ast.literal_eval(found[1]) if found else {}
     return stats.get("transcribed", 0) + stats.get("empty", 0)
 

@@ -10,6 +10,7 @@ import typer
 from stt.cli.console import print_note, recording_progress, setup_logging
 from stt.cli.database import open_database
 from stt.cli.formatting import clock, plural
+from stt.cli.log_lines import RESULT
 from stt.cli.options import DATABASE_SETTINGS, Flags, settings_of, with_settings
 from stt.errors import ConfigError, RecordingError
 from stt.store.database import Database
@@ -74,7 +75,7 @@ def ingest_command(
         print_note("Nothing to ingest: no recordings in there.")
         raise typer.Exit(1)
     if endings.total() > 1:
-        logger.info("%s", _summary(endings), extra={"plain": True, **endings})
+        logger.info("%s", _summary(endings), extra={**RESULT, **endings})
     if endings["failed"]:
         raise typer.Exit(1)
 
@@ -96,7 +97,7 @@ def _ingest_one(database: Database, path: Path, options: "IngestOptions") -> str
         plural(ingested.chunks, "chunk"),
         clock(recording.duration or 0.0),
         recording.id,
-        extra={"plain": True, "source": recording.id, "chunks": ingested.chunks},
+        extra=RESULT | {"recording": recording.id, "chunks": ingested.chunks},
     )
     return ingested.status
 

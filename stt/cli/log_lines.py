@@ -1,7 +1,4 @@
-"""The package's log as lines: plain ones that people grep for, or one JSON object an event.
-
-A record marked `extra={"plain": True}` has no time before it; other extras become keys in JSON.
-"""
+"""The package's log as lines: plain ones that people grep for, or one JSON object a record."""
 
 import logging
 from datetime import UTC, datetime
@@ -9,15 +6,24 @@ from typing import Any
 
 from stt.cli.formatting import json_text, local_time, printable
 
-_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "plain"}
+RESULT = {"is_result": True}
+"""`extra` of lines that are a command's result: they are written without their time."""
+_OWN_FIELDS = {"message", "asctime", "is_plain", "is_result"}
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | _OWN_FIELDS
 
 
 class TextFormatter(logging.Formatter):
+    """Write the time and the message; what is `PLAIN` has no time on a terminal."""
+
+    def __init__(self, *, on_terminal: bool) -> None:
+        super().__init__()
+        self._untimed = {"is_result", "is_plain"} if on_terminal else {"is_result"}
+
     def format(self, record: logging.LogRecord) -> str:
         text = printable(record.getMessage())
         if record.levelno >= logging.WARNING:
             text = f"{record.levelname.capitalize()}: {text}"
-        if not getattr(record, "plain", False):
+        if not self._untimed & vars(record).keys():
             text = f"{local_time(record.created)}  {text}"
         if record.exc_info:
             lines = self.formatException(record.exc_info).splitlines()
@@ -26,6 +32,8 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
+    """Write time, level, logger, message and every extra field of the record."""
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.console import hits_screen, print_note, show, show_json
+from stt.cli.console import print_note, show, show_json
 from stt.cli.database import find_recording, open_database
 from stt.cli.options import DATABASE_SETTINGS, AsJson, Flags, settings_of, with_settings
+from stt.cli.tables import hits_screen
 from stt.store.search import Hit, Search
 from stt.store.search_query import BadQuery, SearchQuery
 

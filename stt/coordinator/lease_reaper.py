@@ -50,4 +50,4 @@ class LeaseReaper:
         rules = ClaimRules.of(settings)
         freed = claims.recover(self._coordinator.database, rules, rules.lease_seconds)
         for stale in freed:
-            logger.warning("%s", stale)
+            logger.warning("%s", stale, extra=stale.log_fields)

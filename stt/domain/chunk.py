@@ -73,6 +73,11 @@ class Chunk:
         return self.isolated and self.attempts > 0
 
     @property
+    def log_fields(self) -> dict[str, object]:
+        """What log records about this chunk carry."""
+        return {"chunk": self.id, "recording": self.recording_id, "attempt": self.attempts + 1}
+
+    @property
     def planned_seconds(self) -> float:
         return ASSUMED_SECONDS if self.duration is None else self.duration
 

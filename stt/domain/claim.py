@@ -84,6 +84,11 @@ class StaleClaim:
     claimed_at: datetime | None
     quarantined: bool
 
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """What log records about this claim carry."""
+        return {"chunk": self.chunk_id, "holder": self.worker}
+
     def __str__(self) -> str:
         fate = "quarantined" if self.quarantined else "pending again"
         return f"claim of {self.worker} on chunk {self.chunk_id} ran out: {fate}"

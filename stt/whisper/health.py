@@ -151,7 +151,7 @@ class ServerHealth:
                     self._is_waiting = True
                     self._log_that_none_answers()
             elif is_news:
-                logger.warning("Whisper server is away: %s", error)
+                logger.warning("Whisper server is away: %s", error, extra={"server": server.url})
 
     def _log_that_none_answers(self) -> None:
         seconds = self._rules.give_up_seconds
@@ -173,6 +173,7 @@ class ServerHealth:
                 server.url,
                 self._broken_in_a_row,
                 failure,
+                extra={"server": server.url},
             )
 
     def succeeded(self, server: ServerState) -> None:
@@ -188,4 +189,6 @@ class ServerHealth:
             self._down_since = None
             self._is_waiting = False
             if self._failing.pop(server.url, None) is not None:
-                logger.info("Whisper server %s answers again", server.url)
+                logger.info(
+                    "Whisper server %s answers again", server.url, extra={"server": server.url}
+                )

@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from stt.domain.claim import Claim, Claims
 from stt.errors import ClaimLost, DatabaseUnavailable, SttError
+from stt.system.log_context import with_log_fields
 from stt.worker.outage import Outage
 
 logger = logging.getLogger(__name__)
@@ -62,16 +63,19 @@ class Heartbeat:
         self._report_seconds = report_seconds
         self._stop = threading.Event()
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
+        target = with_log_fields(self._run)
+        self._thread = threading.Thread(target=target, name="heartbeat", daemon=True)
         self._thread.start()
 
     def stop(self, patience_seconds: float) -> None:
         """Waits no longer than that: a database that is away must not hold up the end."""
         self._stop.set()
         self._wake.set()
-        self._thread.join(patience_seconds)
+        if self._thread is not None:
+            self._thread.join(patience_seconds)
 
     def renew_now(self) -> None:
         """Renews at once, so that a claim that was taken away is known to be lost."""
@@ -133,7 +137,11 @@ class Heartbeat:
         for entry in held:
             claim = entry.claim
             if time.monotonic() - entry.since > self._chunk_timeout_seconds:
-                logger.warning("chunk %s is too long in work: its claim runs out", claim.chunk.id)
+                logger.warning(
+                    "chunk %s is too long in work: its claim runs out",
+                    claim.chunk.id,
+                    extra=claim.chunk.log_fields,
+                )
                 self.drop(claim)
                 continue
             try:
@@ -141,10 +149,10 @@ class Heartbeat:
             except ClaimLost as lost:
                 # Ending a claim and renewing it may cross: then it is not held any more.
                 if claim in self.held():
-                    logger.warning("%s", lost)
+                    logger.warning("%s", lost, extra=claim.chunk.log_fields)
                     claim.trusted_until = 0.0
                     self.drop(claim)
 
     def _recover(self) -> None:
         for stale in self._claims.recover():
-            logger.warning("%s", stale)
+            logger.warning("%s", stale, extra=stale.log_fields)

@@ -64,7 +64,7 @@ class Transcriber:
                 encoded = self._recordings.audio(claim.chunk)
                 part = DecodedChunk(claim, decode(encoded), encoded)
             except ClaimLost as lost:  # a coordinator hands audio to the claim's holder alone
-                logger.warning("%s", lost)
+                logger.warning("%s", lost, extra=claim.chunk.log_fields)
                 continue
             except (BadAudio, DatabaseRefused) as error:  # the latter: it cannot even be read
                 settled.append((claim, error))
@@ -72,7 +72,7 @@ class Transcriber:
             except SttError:
                 raise
             except Exception as error:  # a decoder's odd failure is this chunk's, not the worker's
-                logger.exception("chunk %s", claim.chunk.id)
+                logger.exception("chunk %s", claim.chunk.id, extra=claim.chunk.log_fields)
                 settled.append((claim, BadAudio(f"decoding failed: {type(error).__name__}")))
                 continue
             if claim.chunk.duration is None:  # another program's: now it is known

@@ -26,6 +26,7 @@ from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from stt.store.workers import MongoRoster
+from stt.system.log_context import PLAIN
 from stt.system.signals import GoAtOnce, on_signals
 from stt.whisper.client import WhisperClient
 from stt.whisper.health import PoolRules
@@ -40,8 +41,6 @@ from stt.worker.worker_thread import WorkerContext, WorkerThread, release_all
 
 logger = logging.getLogger(__name__)
 
-PLAIN = {"plain": True}
-"""Marks log records that people grep for: printed as they are, without a time before them."""
 
 _LOOK_SECONDS = 0.05
 _SHUTDOWN_SECONDS = 5.0
@@ -150,7 +149,7 @@ class Worker:
         slots = self._pool.tune(self._settings.parallel_limit)
         logger.info("Using %d parallel worker(s)", slots, extra=PLAIN)
         for stale in self._claims.recover():
-            logger.warning("%s", stale)
+            logger.warning("%s", stale, extra=stale.log_fields)
         self._report()
         context = self._context()
         self._threads = [

@@ -18,6 +18,7 @@ from stt.errors import (
     ServerDied,
     ServerUnavailable,
 )
+from stt.system.log_context import log_fields
 from stt.whisper.pool import ServerPool
 from stt.worker.heartbeat import Heartbeat
 from stt.worker.outage import Outage
@@ -108,11 +109,12 @@ class WorkerThread(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self._context.stop.is_set():
-                try:
-                    self._step()
-                except DatabaseUnavailable as error:
-                    self._wait_for_database(error)
+            with log_fields(worker=self._context.worker):
+                while not self._context.stop.is_set():
+                    try:
+                        self._step()
+                    except DatabaseUnavailable as error:
+                        self._wait_for_database(error)
         except BaseException as error:
             self.error = error
 
@@ -128,7 +130,8 @@ class WorkerThread(threading.Thread):
         self.waits_for_server = True
         self._context.pool.wait_until_available(self._context.stop)  # if it raises, all is over
         self.waits_for_server = False
-        self._work_on(plan)
+        with log_fields(recording=plan[0].recording_id):
+            self._work_on(plan)
 
     def _wait_for_database(self, error: DatabaseUnavailable) -> None:
         if not self._context.stop.is_set():
@@ -146,7 +149,8 @@ class WorkerThread(threading.Thread):
             for claim, outcome in self._context.transcriber.transcribe(load, self._may_start):
                 if not self._may_settle(claim):
                     return
-                unspent -= self._settle(claim, outcome)
+                with log_fields(**claim.chunk.log_fields):
+                    unspent -= self._settle(claim, outcome)
                 self._ended(claim)
         except ServerUnavailable as error:
             logger.debug("%s", error)  # the pool says it once, and the lane waits for a server
@@ -248,15 +252,22 @@ class WorkerThread(threading.Thread):
         try:
             context.claims.fail(claim, outcome.kind, str(outcome), server=outcome.server)
         except DatabaseRefused as refused:
-            logger.warning("chunk %s failed: %s", name, outcome)
+            logger.warning("chunk %s failed: %s", name, outcome, extra={"server": outcome.server})
             self._exclude(failed, refused)
             release_all(context.claims, [claim], context.is_over)
         else:
             fate = _fate(failed.attempts + 1, context.max_attempts)
-            logger.warning("chunk %s failed, %s: %s", name, fate, outcome)
+            logger.warning(
+                "chunk %s failed, %s: %s", name, fate, outcome, extra={"server": outcome.server}
+            )
 
     def _exclude(self, full: chunk.Chunk, refused: DatabaseRefused) -> None:
-        logger.error("chunk %s cannot be written to, and is left alone: %s", full.id, refused)
+        logger.error(
+            "chunk %s cannot be written to, and is left alone: %s",
+            full.id,
+            refused,
+            extra=full.log_fields,
+        )
         self._context.planner.exclude(full.id)
 
     def _ended(self, claim: Claim) -> None:
@@ -303,7 +314,12 @@ def release_all(
         except ClaimLost:
             pass
         except DatabaseRefused as error:
-            logger.error("chunk %s is left to its lease: %s", claim.chunk.id, error)
+            logger.error(
+                "chunk %s is left to its lease: %s",
+                claim.chunk.id,
+                error,
+                extra=claim.chunk.log_fields,
+            )
         except DatabaseUnavailable as error:
             if not is_over.is_set():
                 logger.warning("%d chunk(s) left to their lease: %s", len(held) - at, error)

@@ -15,6 +15,8 @@ from tests.support.scripted_server import Answer, ScriptedServer, always, heard
 from tests.support.speech import opus_tone
 from tests.support.worker_process import WorkerProcesses, stats_in, until, worker_processes
 
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+
 
 @pytest.fixture
 def fleet(mongo_url: str, database: Database) -> Iterator[WorkerProcesses]:
@@ -55,9 +57,9 @@ def test_the_lines_that_people_grep_for(
     with ScriptedServer(always(), Answer(body={"capacity": 3})).running() as server:
         worker = fleet.start(server.url, "--limit", "1")
         output = worker.communicate(timeout=60)[0]
-    assert re.search(rf"^Worker ID: \S+_{worker.pid}$", output, re.MULTILINE)
-    assert re.search(r"^Total pending chunks: 2$", output, re.MULTILINE)
-    assert re.search(r"^Using 3 parallel worker\(s\)$", output, re.MULTILINE)
+    assert re.search(rf"^{TIME}  Worker ID: \S+_{worker.pid}$", output, re.MULTILINE)
+    assert re.search(rf"^{TIME}  Total pending chunks: 2$", output, re.MULTILINE)
+    assert re.search(rf"^{TIME}  Using 3 parallel worker\(s\)$", output, re.MULTILINE)
     assert stats_in(output) == {"transcribed": 1, "empty": 0, "error": 0, "skipped": 0}
     assert document(database, ids[0])["transcript"]["worker"].endswith(f"_{worker.pid}")
 
@@ -105,7 +107,7 @@ def test_a_killed_workers_chunks_come_back_after_the_lease_and_are_done_by_other
         assert not saved["transcript"]["worker"].endswith(f"_{victim.pid}")
         assert saved["expirations"] == 1
     for worker, output in zip(workers[1:], outputs, strict=True):
-        [name] = re.findall(r"^Worker ID: (\S+)$", output, re.MULTILINE)
+        [name] = re.findall(r"  Worker ID: (\S+)$", output, re.MULTILINE)
         assert stats_in(output)["transcribed"] == by_worker[name]
         assert worker.returncode == 130
 

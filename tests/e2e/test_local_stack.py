@@ -220,7 +220,7 @@ def test_a_third_ctrl_c_goes_at_once_though_the_server_hangs_and_loses_nothing(
             worker.communicate()
             answer.set()
     assert worker.returncode == 130
-    assert output.splitlines()[-1].startswith("Completed processing. Stats: ")
+    assert "  Completed processing. Stats: " in output.splitlines()[-1]
     assert not is_serving(settings)
     with open_database(settings) as database:
         assert database.chunks.count_documents({"transcribed_at": None}) == 3

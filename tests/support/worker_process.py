@@ -50,7 +50,7 @@ def worker_processes(mongo_url: str, database_name: str) -> Iterator[WorkerProce
 
 
 def stats_in(output: str) -> dict[str, int]:
-    found = re.search(r"^Completed processing\. Stats: (\{.*\})$", output, re.MULTILINE)
+    found = re.search(r"  Completed processing\. Stats: (\{.*\})$", output, re.MULTILINE)
     assert found, output
     stats: dict[str, int] = ast.literal_eval(found[1])
     return stats

@@ -178,5 +178,5 @@ class NodeSlot(WorkerSlot):
 
 def stats_in(log: Path) -> dict[str, int] | None:
     """The last stats that a worker printed."""
-    found = re.findall(r"(?m)^Completed processing\. Stats: (\{.*\})$", log.read_text("utf-8"))
+    found = re.findall(r"(?m)  Completed processing\. Stats: (\{.*\})$", log.read_text("utf-8"))
     return ast.literal_eval(found[-1]) if found else None

@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from stt.cli.app import app
-from stt.cli.console import hits_screen
+from stt.cli.tables import hits_screen
 from stt.domain.chunk import Recording
 from stt.errors import NotFound
 from stt.store.database import Database

@@ -708,7 +708,7 @@ class TestMisses:
             )
             claims = OvertakenClaims(database, bob)
             stats = Worker.at_database(database, settings, WorkOptions(), claims).run()
-        lines = [TextFormatter().format(record) for record in caplog.records]
+        lines = [TextFormatter(on_terminal=False).format(record) for record in caplog.records]
         [miss] = [line for line in lines if "already claimed" in line]
         found = re.match(
             r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  len (\d+) chunks  "

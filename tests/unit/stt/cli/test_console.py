@@ -13,16 +13,17 @@ from bson import ObjectId
 from rich.console import Console
 
 from stt.cli import console as render
+from stt.cli import tables
 from stt.cli.console import Progress, live_progress, recording_progress, setup_logging
 from stt.cli.formatting import clock, local_time, span
 from stt.domain.queue import WorkerReport
 from stt.store.status import FailedChunk, QueueStatus, Rate, RecordingProgress, StateCounts
 from stt.store.workers import WorkerStatus
+from stt.system.log_context import PLAIN, log_fields
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 IDLE = Rate(600.0, 0, 0.0, 0.0)
 BUSY = Rate(600.0, 100, 10.0, 5.0)
-PLAIN = {"plain": True}
 
 
 @pytest.fixture
@@ -41,17 +42,32 @@ class Terminal(io.StringIO):
 
 
 class TestLogLines:
-    def test_the_lines_that_people_grep_for_keep_their_form(
+    def test_the_lines_that_people_grep_for_keep_their_form_behind_their_time(
         self, log: logging.Logger, capsys: pytest.CaptureFixture[str]
     ) -> None:
         setup_logging("auto")
         log.info("Worker ID: %s", "box_1", extra=PLAIN)
         log.info("len 1 chunks  OriginalId %s  already claimed by another worker", "6903ce")
-        first, second = capsys.readouterr().out.splitlines()
+        lines = [line.partition("  ") for line in capsys.readouterr().out.splitlines()]
+        assert [message for _, _, message in lines] == [
+            "Worker ID: box_1",
+            "len 1 chunks  OriginalId 6903ce  already claimed by another worker",
+        ]
+        for stamp, _, _ in lines:
+            written_at = datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S").timestamp()  # noqa: DTZ007
+            assert abs(written_at - time.time()) < 60
+
+    def test_a_terminal_shows_them_without_their_time(
+        self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        terminal = Terminal()
+        monkeypatch.setattr("sys.stdout", terminal)
+        setup_logging("text")
+        log.info("Worker ID: %s", "box_1", extra=PLAIN)
+        log.info("Stopping: %s", "interrupted")
+        first, second = terminal.getvalue().splitlines()
         assert first == "Worker ID: box_1"
-        stamp, _, message = second.partition("  ")
-        assert message == "len 1 chunks  OriginalId 6903ce  already claimed by another worker"
-        assert abs(datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S").timestamp() - time.time()) < 60  # noqa: DTZ007
+        assert re.fullmatch(r"[-\d]{10} [:\d]{8}  Stopping: interrupted", second)
 
     def test_a_warning_says_that_it_is_one(
         self, log: logging.Logger, capsys: pytest.CaptureFixture[str]
@@ -87,6 +103,20 @@ class TestLogLines:
         assert found["chunk"] == "6" * 24
         assert datetime.fromisoformat(found["time"]).tzinfo is not None
 
+    def test_fields_of_a_thread_are_in_all_that_it_logs_meanwhile(
+        self, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        setup_logging("json")
+        with log_fields(worker="box_1", chunk="a"):
+            with log_fields(chunk="b"):
+                log.warning("inner", extra={"server": "http://a"})
+            log.warning("outer")
+        log.warning("after")
+        inner, outer, after = map(json.loads, capsys.readouterr().out.splitlines())
+        assert (inner["worker"], inner["chunk"], inner["server"]) == ("box_1", "b", "http://a")
+        assert (outer["worker"], outer["chunk"], "server" in outer) == ("box_1", "a", False)
+        assert "worker" not in after
+
     def test_they_go_to_stderr_where_stdout_carries_a_result(
         self, log: logging.Logger, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -101,8 +131,8 @@ class TestLogLines:
     ) -> None:
         setup_logging("auto")
         setup_logging("auto")
-        log.info("once", extra=PLAIN)
-        assert capsys.readouterr().out == "once\n"
+        log.info("once")
+        assert len(capsys.readouterr().out.splitlines()) == 1
 
     def test_a_reader_that_went_away_does_not_stop_the_work(
         self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
@@ -205,7 +235,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, columns: int, progress: Progress) -> 
 def shown(status: QueueStatus, *members: WorkerStatus) -> str:
     console = Console(width=200, color_system=None)
     with console.capture() as capture:
-        console.print(render.status_screen(status, members, "stt at mongodb://db"))
+        console.print(tables.status_screen(status, members, "stt at mongodb://db"))
     return capture.get()
 
 
@@ -281,7 +311,7 @@ def test_a_worker_that_fell_silent_is_shown_as_gone() -> None:
     silent = WorkerStatus("box_2", ALIVE.report, 4000.0)
     console = Console(width=200, color_system=None)
     with console.capture() as capture:
-        console.print(render.workers_table([ALIVE, silent]))
+        console.print(tables.workers_table([ALIVE, silent]))
     _, alive, gone = capture.get().splitlines()
     assert "working" in alive
     assert "gone" in gone

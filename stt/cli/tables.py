@@ -1,0 +1,160 @@
+"""What `stt status`, `workers` and `search` show: tables and lists for a terminal."""
+
+import re
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from stt.cli.console import Screen
+from stt.cli.formatting import clock, local_time, plural, printable, span
+from stt.store.search import Hit
+from stt.store.status import FailedChunk, QueueStatus, RecordingProgress
+from stt.store.workers import WorkerStatus
+
+_RECORDINGS_SHOWN = 20
+
+
+def status_screen(status: QueueStatus, members: Iterable[WorkerStatus], where: str) -> Screen:
+    """The whole of `stt status`."""
+    alive = sum(member.is_alive for member in members)
+    parts: list[Screen] = [Text(f"Queue {where}", style="bold"), ""]
+    if status.counts.total == 0 and not status.sources:
+        return Group(*parts, "The queue is empty. Put recordings in with: stt ingest PATH…")
+    parts += [_counts_table(status), "", _outlook(status, alive)]
+    if status.sources:
+        parts += ["", *_recordings_table(status.sources)]
+    if status.resting_chunks:
+        more = status.resting - len(status.resting_chunks)
+        parts += ["", *_failures("Resting after a failure", status.resting_chunks, more)]
+    if status.failed_chunks:
+        more = status.counts.failed - len(status.failed_chunks)
+        parts += ["", *_failures("Failed chunks", status.failed_chunks, more)]
+        parts += [Text("Once the cause is mended: stt retry", style="dim")]
+    return Group(*parts)
+
+
+def _counts_table(status: QueueStatus) -> Table:
+    counts = status.counts
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    resting = f"{status.resting} at rest after a failure" if status.resting else ""
+    stale = f"{status.stale} silent for longer than the lease" if status.stale else ""
+    empty = f"{status.empty} without speech" if status.empty else ""
+    table.add_row("pending", str(counts.pending), resting)
+    table.add_row("processing", str(counts.processing), stale)
+    table.add_row("transcribed", str(counts.transcribed), empty)
+    table.add_row("failed", Text(str(counts.failed), style="red" if counts.failed else ""), "")
+    return table
+
+
+def _outlook(status: QueueStatus, alive: int) -> Text:
+    if status.counts.open == 0 and status.counts.failed:
+        have = "chunk has" if status.counts.failed == 1 else "chunks have"
+        return Text(f"Nothing is left to do, but {status.counts.failed} {have} failed.", "red")
+    if status.counts.open == 0:
+        return Text("Nothing is left to do.", style="green")
+    if alive == 0:
+        return Text("No worker is at work. Start one with: stt", style="yellow")
+    facts = [f"{plural(alive, 'worker')} at work"]
+    if status.rate.chunks:
+        facts.append(f"{status.rate.chunks_per_minute:.1f} chunks/min")
+        facts.append(f"{status.rate.audio_seconds_per_second:.1f} s of audio per second")
+    if status.eta_seconds:
+        facts.append(f"about {span(status.eta_seconds)} left")
+    return Text(" · ".join(facts))
+
+
+def _recordings_table(recordings: Iterable[RecordingProgress]) -> list[Screen]:
+    """Unfinished ones first; of many, those that one most likely looks for."""
+    latest = list(recordings)[::-1]
+    latest.sort(key=lambda s: s.counts.open == 0 and not s.is_ingesting)
+    table = _table("Recording", ">Length", ">Chunks", ">Done", ">Failed", "Id", "")
+    for recording in latest[:_RECORDINGS_SHOWN]:
+        counts = recording.counts
+        share = f"{100 * counts.transcribed // counts.total} %" if counts.total else "—"
+        table.add_row(
+            Text(printable(recording.filename)),
+            "—" if recording.duration_seconds is None else clock(recording.duration_seconds),
+            str(counts.total),
+            share,
+            Text(str(counts.failed or ""), style="red"),
+            Text(printable(str(recording.id or "")), style="dim"),
+            "being ingested" if recording.is_ingesting else "",
+        )
+    more = len(latest) - _RECORDINGS_SHOWN
+    return (
+        [table, Text(f"… and {more} more; --json lists all", style="dim")] if more > 0 else [table]
+    )
+
+
+def _failures(title: str, chunks: Iterable[FailedChunk], more: int) -> list[RenderableType]:
+    """Two lines a chunk: messages are too long for a column."""
+    lines: list[RenderableType] = [Text(title, style="bold")]
+    for chunk in chunks:
+        tries = "1 try" if chunk.attempts == 1 else f"{chunk.attempts} tries"
+        at = "" if chunk.failed_at is None else f", {local_time(chunk.failed_at.timestamp())}"
+        if chunk.failed_at is None and chunk.again_at is not None:
+            at = f", again at {local_time(chunk.again_at.timestamp())}"
+        place = f"no. {chunk.index} of {chunk.filename}, {tries}{at}"
+        lines.append(Text(printable(f"{chunk.id}  {place}")))
+        where = f" ({chunk.server})" if chunk.server and chunk.server not in chunk.message else ""
+        error = Text(printable(f"{chunk.kind}: {chunk.message}{where}"), style="red")
+        lines.append(Padding(error, (0, 0, 0, 4)))
+    if more > 0:
+        lines.append(Text(f"… and {more} more", style="dim"))
+    return lines
+
+
+def workers_table(members: Iterable[WorkerStatus]) -> Screen:
+    """The whole of `stt workers`."""
+    table = _table("Worker", "State", "Heard", ">Slots", ">In work", ">Done", ">Failed", "Server")
+    for member in members:
+        report, is_gone = member.report, not member.is_alive and member.report.state != "stopped"
+        table.add_row(
+            Text(printable(member.id)),
+            Text("gone" if is_gone else printable(report.state), style="red" if is_gone else ""),
+            f"{span(member.age_seconds)} ago",
+            str(report.slots),
+            str(len(report.chunks)),
+            str(report.counts.get("transcribed", 0) + report.counts.get("empty", 0)),
+            str(report.counts.get("error", 0)),
+            Text(printable(report.server)),
+        )
+    if table.row_count == 0:
+        return Text("No worker was seen in the last day. Start one with: stt")
+    return table
+
+
+def hits_screen(hits: Iterable[Hit], words: re.Pattern[str]) -> Screen:
+    """The whole of `stt search`: a heading for each recording, and a line for each place."""
+    lines: list[RenderableType] = []
+    recording: object = None
+    for hit in hits:
+        if not lines or hit.recording_id != recording:
+            recording = hit.recording_id
+            name = printable(hit.filename) or "(no source)"
+            lines += [*([""] if lines else []), Text(name, style="bold")]
+        text = Text(printable(hit.text))
+        text.highlight_regex(words, "bold yellow")
+        lines.append(Text.assemble((f"{clock(hit.start):>8}  ", "dim"), text))
+    return Group(*lines)
+
+
+def _table(*headings: str) -> Table:
+    """`>` before a heading puts its column to the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header in headings:
+        is_number = header.startswith(">")
+        is_long = header in ("Recording", "Server")
+        table.add_column(
+            header.removeprefix(">"),
+            justify="right" if is_number else "left",
+            no_wrap=not is_long,
+            overflow="fold",
+        )
+    return table
