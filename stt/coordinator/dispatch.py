@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from stt.coordinator.context import Coordinator, Principal
 from stt.coordinator.store.nodes import Node
-from stt.domain.chunk import Sequence, sequences
+from stt.domain.chunk import ChunkRun, chunk_runs
 from stt.domain.claim import Claim, ClaimRules, Order, Page
 from stt.domain.node import reserved_slots
 from stt.errors import ClaimLost
@@ -86,7 +86,7 @@ class Dispatcher:
             if page.is_last:
                 slots = MongoRoster(self.coordinator.database).slots_alive()
                 share = min(limit, max(1, len(page.chunks) // slots))
-            dealt = sequences(page.chunks, settings.sequence_seconds, share)
+            dealt = chunk_runs(page.chunks, settings.sequence_seconds, share)
             # Not all at the same one: those who ask at once would all miss but one.
             if taken := _claimed(claims, random.choice(dealt[:_NEAR_THE_FRONT]), claim_id):
                 return taken
@@ -106,10 +106,10 @@ def rules_of(coordinator: Coordinator) -> ClaimRules:
     return ClaimRules.of(settings)
 
 
-def _claimed(claims: MongoClaims, sequence: Sequence, claim_id: ObjectId) -> list[Claim]:
+def _claimed(claims: MongoClaims, run: ChunkRun, claim_id: ObjectId) -> list[Claim]:
     """Claims in order up to the first that is not to be had; one that failed before stays alone."""
     taken: list[Claim] = []
-    for chunk in sequence:
+    for chunk in run:
         claim = claims.claim(chunk, claim_id)
         if claim is None:
             break

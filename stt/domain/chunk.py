@@ -87,11 +87,11 @@ def chunk_id(recording_id: ObjectId, index: int) -> ObjectId:
     return ObjectId(hashlib.sha256(f"{recording_id} {index}".encode()).digest()[:12])
 
 
-Sequence = tuple[Chunk, ...]
+ChunkRun = tuple[Chunk, ...]
 """Consecutive chunks of one source, never empty."""
 
 
-def sequences(chunks: Iterable[Chunk], max_seconds: float, max_chunks: int) -> list[Sequence]:
+def chunk_runs(chunks: Iterable[Chunk], max_seconds: float, max_chunks: int) -> list[ChunkRun]:
     """Groups a page of chunks into sequences, in the order of their first chunks.
 
     A sequence ends where the next index is missing, at `max_seconds` of audio, or at `max_chunks`;

@@ -1,33 +1,19 @@
-"""A claim, its rules, and the small protocol behind which workers see the queue."""
+"""A claim, its rules, and the protocols behind which a worker uses the queue.
+
+Behind `Claims`, `Recordings` and `Roster` stands the database itself (`stt.store`), or a
+coordinator that is reached over HTTP (`stt.remote`).
+"""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from bson import ObjectId
 
-from stt.domain.chunk import Chunk
+from stt.domain.chunk import Chunk, Recording
 from stt.domain.transcript import Transcript
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimRules:
-    """The numbers of the protocol; all workers of a fleet should agree on them."""
-
-    lease_seconds: float = 300
-    max_attempts: int = 3
-    max_expirations: int = 5
-
-    @classmethod
-    def of(cls, source: "HasClaimRules") -> "ClaimRules":
-        """Take the rules out of settings, or out of a coordinator's message."""
-        return cls(source.lease_seconds, source.max_attempts, source.max_expirations)
-
-    @property
-    def trusted_seconds(self) -> float:
-        """The part of a lease that its holder relies on; the rest is margin."""
-        return self.lease_seconds * 0.9
 
 
 class HasClaimRules(Protocol):
@@ -39,6 +25,25 @@ class HasClaimRules(Protocol):
     def max_attempts(self) -> int: ...
     @property
     def max_expirations(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRules:
+    """The numbers of the protocol; all workers of a fleet should agree on them."""
+
+    lease_seconds: float = 300
+    max_attempts: int = 3
+    max_expirations: int = 5
+
+    @classmethod
+    def of(cls, source: HasClaimRules) -> "ClaimRules":
+        """Take the rules out of settings, or out of a coordinator's message."""
+        return cls(source.lease_seconds, source.max_attempts, source.max_expirations)
+
+    @property
+    def trusted_seconds(self) -> float:
+        """The part of a lease that its holder relies on; the rest is margin."""
+        return self.lease_seconds * 0.9
 
 
 @dataclass(slots=True)
@@ -57,7 +62,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Which pending chunks are wanted, and which first: all sources' unless some are named."""
+    """Which pending chunks to list, and which first; no `recordings` means those of all."""
 
     newest_first: bool = False
     recordings: tuple[ObjectId, ...] = ()
@@ -77,7 +82,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class StaleClaim:
-    """A claim whose worker fell silent; `quarantined` if it was the chunk's last chance."""
+    """A claim that outlived its lease; `quarantined` if it was the chunk's last one."""
 
     chunk_id: ObjectId
     worker: str
@@ -95,7 +100,7 @@ class StaleClaim:
 
 
 class Claims(Protocol):
-    """What a worker needs of the protocol; a second implementation may speak it over HTTP."""
+    """The transitions of chunks; `stt/store/claims.py` describes them."""
 
     def count_pending(self, order: Order) -> int: ...
     def page(self, limit: int, order: Order) -> Page: ...
@@ -106,3 +111,41 @@ class Claims(Protocol):
     def release(self, claim: Claim, *, isolated: bool = False) -> None: ...
     def fail(self, claim: Claim, kind: str, message: str, *, server: str | None = None) -> None: ...
     def recover(self) -> list[StaleClaim]: ...
+
+
+class Recordings(Protocol):
+    """Recordings, and the audio of their chunks. Safe between threads."""
+
+    def of(self, chunk: Chunk) -> Recording | None: ...
+    def audio(self, chunk: Chunk) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What a worker reports of itself with every heartbeat; `slots` is its calls at once."""
+
+    host: str
+    pid: int
+    version: str
+    server: str
+    state: str
+    slots: int
+    chunks: tuple[str, ...]
+    counts: Mapping[str, int]
+
+
+class Roster(Protocol):
+    """The workers of the fleet."""
+
+    def report(self, worker: str, report: WorkerReport) -> None: ...
+    def slots_alive(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The three together, as one worker is given them; `place` is what log lines call it."""
+
+    claims: Claims
+    recordings: Recordings
+    roster: Roster
+    place: str = "database"

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import stt
-from stt.domain.queue import WorkerReport
+from stt.domain.claim import WorkerReport
 from stt.errors import (
     ConfigError,
     DatabaseUnavailable,

@@ -22,8 +22,7 @@ from pydantic import (
 )
 
 from stt.domain.chunk import Chunk, Recording
-from stt.domain.claim import Page
-from stt.domain.queue import WorkerReport
+from stt.domain.claim import Page, WorkerReport
 from stt.domain.transcript import Segment, Transcript, Word
 
 Id = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]

@@ -17,8 +17,7 @@ from pydantic import ValidationError
 
 from stt.domain.backoff import retry_until_lease_expires
 from stt.domain.chunk import Chunk, Recording
-from stt.domain.claim import Claim, ClaimRules, Order, Page, StaleClaim
-from stt.domain.queue import Queue, WorkerReport
+from stt.domain.claim import Claim, ClaimRules, Order, Page, Queue, StaleClaim, WorkerReport
 from stt.domain.transcript import Transcript
 from stt.errors import (
     BadAudio,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from stt.domain.chunk import count_of
-from stt.domain.queue import WorkerReport
+from stt.domain.claim import WorkerReport
 from stt.domain.worker_id import pattern_of_node
 from stt.store.database import Database, translated
 

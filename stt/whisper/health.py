@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stt.errors import ServerBusy, ServersBroken, ServerUnavailable, SttError
+from stt.settings import Settings
 from stt.whisper.canary import canary_failure
 from stt.whisper.client import Readiness
 from stt.whisper.server_state import ServerState
@@ -29,6 +30,15 @@ class PoolRules:
     give_up_seconds: float | None = 300.0
     max_broken: int | None = 3
     canary_seconds: float = 30.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> "PoolRules":
+        stays = settings.persistent
+        return cls(
+            give_up_seconds=None if stays else settings.server_unreachable_minutes * 60,
+            max_broken=None if stays else settings.max_consecutive_failures,
+            canary_seconds=settings.chunk_timeout_seconds,
+        )
 
 
 def urls_of(servers: Sequence[ServerState]) -> str:

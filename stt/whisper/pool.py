@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from stt.domain.transcript import Transcript
 from stt.errors import (
@@ -18,6 +18,7 @@ from stt.errors import (
     ServerUnavailable,
     UploadCutOff,
 )
+from stt.settings import DEFAULT_SERVER_URL, Settings
 from stt.whisper.canary import is_same_process
 from stt.whisper.client import Upload, WhisperClient
 from stt.whisper.health import PoolRules, ServerHealth, urls_of
@@ -57,6 +58,14 @@ class ServerPool:
         self._health = ServerHealth(self._servers, rules or PoolRules())
         self._slots = threading.BoundedSemaphore(1)
         self.slots = 1
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Make the pool of the servers in the settings, or of the one on this machine."""
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        urls = settings.server_urls or (DEFAULT_SERVER_URL,)
+        clients = [WhisperClient(url, key, settings.model) for url in urls]
+        return cls(clients, PoolRules.of(settings))
 
     @property
     def urls(self) -> str:

@@ -1,4 +1,4 @@
-"""The thread that keeps a worker's claims alive, tells the fleet of it, and frees dead claims."""
+"""A worker's background thread: renew claims, report to the fleet, recover stale claims."""
 
 import logging
 import threading
@@ -16,7 +16,7 @@ from stt.worker.outage import Outage
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 20.0
-"""Between two reports of a worker, unless its lease is shorter than four times that."""
+"""Time between two reports of a worker; a quarter of its lease if that is shorter."""
 
 _RETRY_SECONDS = 1.0
 
@@ -27,8 +27,8 @@ class _Held:
     since: float  # on time.monotonic()
 
 
-class _Duty:
-    """Something done every so often, the first time after that."""
+class _Task:
+    """An action that is repeated every `every_seconds`, for the first time after that time."""
 
     def __init__(self, name: str, every_seconds: float, action: Callable[[], None]) -> None:
         self.name = name
@@ -38,10 +38,10 @@ class _Duty:
 
 
 class Heartbeat:
-    """Renews every held claim each quarter of the lease, between `start()` and `stop()`.
+    """The thread that renews every held claim each quarter of the lease.
 
     A claim held longer than `chunk_timeout_seconds` is left to run out, so that a hung call
-    cannot hold a chunk forever. Asking so often, it is also the first to know of an outage.
+    cannot hold a chunk forever. It runs between `start()` and `stop()`.
     """
 
     def __init__(
@@ -70,24 +70,24 @@ class Heartbeat:
         self._thread = threading.Thread(target=target, name="heartbeat", daemon=True)
         self._thread.start()
 
-    def stop(self, patience_seconds: float) -> None:
-        """Waits no longer than that: a database that is away must not hold up the end."""
+    def stop(self, timeout_seconds: float) -> None:
+        """End the thread; a database that is away holds this up no longer than the timeout."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
-            self._thread.join(patience_seconds)
+            self._thread.join(timeout_seconds)
 
     def renew_now(self) -> None:
-        """Renews at once, so that a claim that was taken away is known to be lost."""
+        """Renew at once, so that a claim that was taken away is known to be lost."""
         self._wake.set()
 
     def hold(self, claims: Sequence[Claim]) -> None:
-        """Keeps these claims alive; holding a claim again starts its time in work anew."""
+        """Renew these claims from now on; holding one again starts its time in work anew."""
         with self._lock:
             self._held.update({c.id: _Held(c, time.monotonic()) for c in claims})
 
     def drop(self, claim: Claim) -> None:
-        """No more renewals: the claim is about to end, or has run out."""
+        """Renew this claim no more: it is about to end, or has run out."""
         with self._lock:
             self._held.pop(claim.id, None)
 
@@ -96,40 +96,40 @@ class Heartbeat:
             return [held.claim for held in self._held.values()]
 
     def _run(self) -> None:
-        duties = [
-            _Duty("renew", self._lease_seconds / 4, self._renew_all),
-            _Duty("report", min(self._report_seconds, self._lease_seconds / 4), self._report),
-            _Duty("recover", self._lease_seconds, self._recover),
+        tasks = [
+            _Task("renew", self._lease_seconds / 4, self._renew_all),
+            _Task("report", min(self._report_seconds, self._lease_seconds / 4), self._report),
+            _Task("recover", self._lease_seconds, self._recover),
         ]
         while True:
-            was_woken = self._wake.wait(max(0.0, min(d.due for d in duties) - time.monotonic()))
+            was_woken = self._wake.wait(max(0.0, min(d.due for d in tasks) - time.monotonic()))
             if self._stop.is_set():
                 return
             if was_woken:
                 self._wake.clear()
-                duties[0].due = time.monotonic()
-            for duty in duties:
-                if time.monotonic() >= duty.due and not self._stop.is_set():
-                    self._do(duty)
+                tasks[0].due = time.monotonic()
+            for task in tasks:
+                if time.monotonic() >= task.due and not self._stop.is_set():
+                    self._do(task)
 
-    def _do(self, duty: "_Duty") -> None:
-        """Tried again soon when the database is away."""
+    def _do(self, task: "_Task") -> None:
+        """Run a task; soon again if the database is away."""
         asked_at = time.monotonic()
-        wait = duty.every_seconds
+        wait = task.every_seconds
         try:
-            duty.action()
+            task.action()
         except DatabaseUnavailable as error:
             wait = min(wait, _RETRY_SECONDS)
             if not self._stop.is_set():
-                self._outage.record_failure(duty.name, error, asked_at)
+                self._outage.record_failure(task.name, error, asked_at)
         except SttError as error:
-            self._outage.record_answer(duty.name)
+            self._outage.record_answer(task.name)
             logger.warning("heartbeat: %s", error)
-        except Exception:  # whatever it is, the claims of this worker must stay alive
+        except Exception:  # any other must not end the renewals
             logger.exception("heartbeat")
         else:
-            self._outage.record_answer(duty.name)
-        duty.due = time.monotonic() + wait
+            self._outage.record_answer(task.name)
+        task.due = time.monotonic() + wait
 
     def _renew_all(self) -> None:
         with self._lock:
@@ -147,7 +147,7 @@ class Heartbeat:
             try:
                 self._claims.renew(claim)
             except ClaimLost as lost:
-                # Ending a claim and renewing it may cross: then it is not held any more.
+                # A claim may end while it is renewed: then it is not held any more.
                 if claim in self.held():
                     logger.warning("%s", lost, extra=claim.chunk.log_fields)
                     claim.trusted_until = 0.0

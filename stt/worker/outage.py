@@ -1,4 +1,4 @@
-"""Since when the database is away, as a worker's threads find out: said once, as is its end."""
+"""How long the database has been away, as the threads of a worker found out."""
 
 import logging
 import threading
@@ -10,33 +10,36 @@ logger = logging.getLogger(__name__)
 
 
 class Outage:
-    """Over once all who found the database away have heard from it again. Safe between threads."""
+    """An outage of the database; its begin and its end are logged once. Safe between threads.
+
+    It is over once every thread that got no answer has got one again.
+    """
 
     def __init__(self, place: str = "database") -> None:
         self._place = place
-        self._since: dict[str, float] = {}  # by who noticed, on time.monotonic()
+        self._since: dict[str, float] = {}  # by thread, on time.monotonic()
         self._lock = threading.Lock()
         self.error: DatabaseUnavailable | None = None
-        """What was said of it last; None while the database answers."""
+        """The latest failure; None while the database answers."""
 
-    def record_failure(self, who: str, error: DatabaseUnavailable, asked_at: float) -> None:
-        """The database did not answer `who`, who asked at `asked_at` on `time.monotonic()`."""
+    def record_failure(self, thread: str, error: DatabaseUnavailable, asked_at: float) -> None:
+        """Record that a request of `asked_at`, on `time.monotonic()`, got no answer."""
         with self._lock:
-            is_news = not self._since
-            self._since.setdefault(who, asked_at)
+            is_new = not self._since
+            self._since.setdefault(thread, asked_at)
             self.error = error
-        if is_news:
+        if is_new:
             logger.warning("%s: waiting for it", error)
 
-    def record_answer(self, who: str) -> None:
+    def record_answer(self, thread: str) -> None:
         with self._lock:
-            if self._since.pop(who, None) is None or self._since:
+            if self._since.pop(thread, None) is None or self._since:
                 return
             self.error = None
         logger.info("The %s answers again", self._place)
 
     @property
     def seconds(self) -> float:
-        """How long the database has been away; 0.0 if it is there."""
+        """How long the database has been away; 0.0 if it answers."""
         with self._lock:
             return time.monotonic() - min(self._since.values()) if self._since else 0.0

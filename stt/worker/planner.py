@@ -1,4 +1,4 @@
-"""Which chunks a worker tries next: sequences dealt from a page of the queue to its lanes."""
+"""Which chunks a worker tries next: runs dealt from a page of the queue to its threads."""
 
 import random
 import threading
@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from stt.domain.chunk import Sequence, sequences
-from stt.domain.claim import Claims, Order, Page
-from stt.domain.queue import Roster
+from stt.domain.chunk import ChunkRun, chunk_runs
+from stt.domain.claim import Claims, Order, Page, Roster
 from stt.errors import DatabaseUnavailable
 from stt.worker.stop_conditions import POLL_SECONDS, StopConditions
 
@@ -19,7 +18,7 @@ _MISSES_OF_A_STALE_PAGE = 3
 
 @dataclass(frozen=True, slots=True)
 class PlanRules:
-    """How a worker reads the queue; `limit` is the most chunks it ends, None for all."""
+    """How a worker reads the queue; `limit` is the most chunks that it ends, None for all."""
 
     order: Order
     limit: int | None
@@ -35,11 +34,11 @@ class Wait:
 
 
 class Planner:
-    """Deals out sequences; shared by all lanes of a worker, so that they never meet.
+    """Deals out runs of chunks. All threads of a worker share one, so that they never collide.
 
-    Workers meet on a chunk all the same, each with a page of its own: whoever misses jumps
-    elsewhere in its page, and reads a new page after three misses in a row. Each sequence that
-    was dealt comes back twice: by `claimed`, then by `ended`.
+    Workers may collide, each with a page of its own: after a miss a worker goes on elsewhere in
+    its page, and after three in a row it reads a new one. Each run that was dealt is reported
+    twice: by `claimed`, then by `ended`.
     """
 
     def __init__(
@@ -50,18 +49,18 @@ class Planner:
         self._rules = rules
         self._conditions = conditions
         self.is_dry = False
-        """True if the last look found nothing pending that is not in work here."""
+        """True if the last page had nothing pending that is not in work here."""
         self._budget = rules.limit
-        self._page: deque[Sequence] = deque()
+        self._page: deque[ChunkRun] = deque()
         self._dealt: set[ObjectId] = set()
         self._excluded: set[ObjectId] = set()
-        self._in_work = 0  # sequences
+        self._in_work = 0  # runs
         self._misses = 0
         self._wait_until = 0.0
         self._lock = threading.Lock()
 
-    def next(self) -> Sequence | Wait:
-        """The next sequence to claim. Raises DatabaseUnavailable."""
+    def next(self) -> ChunkRun | Wait:
+        """Return the next run to claim. Raises DatabaseUnavailable."""
         with self._lock:
             if self._budget == 0:
                 if self._in_work == 0:
@@ -69,19 +68,21 @@ class Planner:
                 return Wait(POLL_SECONDS)
             if not self._page and (pause := self._read_page()):
                 return pause
-            sequence = self._page.popleft()
+            run = self._page.popleft()
             if self._budget is not None:
-                sequence = sequence[: self._budget]
-                self._budget -= len(sequence)
+                run = run[: self._budget]
+                self._budget -= len(run)
             self._in_work += 1
-            self._dealt.update(chunk.id for chunk in sequence)
-            return sequence
+            self._dealt.update(chunk.id for chunk in run)
+            return run
 
-    def claimed(self, sequence: Sequence, *, missed: bool) -> None:
-        """The lane has asked for all of the sequence that it will; `missed` if it met another
-        worker: then go on elsewhere in the page, or with a new one."""
+    def claimed(self, run: ChunkRun, *, missed: bool) -> None:
+        """Note that a thread has claimed what it could of a run.
+
+        `missed`: another worker was first. Then go on elsewhere in the page, or with a new one.
+        """
         with self._lock:
-            self._dealt.difference_update(chunk.id for chunk in sequence)
+            self._dealt.difference_update(chunk.id for chunk in run)
             self._misses = self._misses + 1 if missed else 0
             if self._misses >= _MISSES_OF_A_STALE_PAGE:
                 self._page.clear()
@@ -90,8 +91,7 @@ class Planner:
                 self._page.rotate(-random.randrange(len(self._page)))
 
     def ended(self, *, unspent: int) -> None:
-        """A sequence is out of work; `unspent` of its chunks were not ended, and the limit has
-        room for others."""
+        """Note that a run is out of work; `unspent` of its chunks have not ended."""
         with self._lock:
             self._in_work -= 1
             self._wait_until = 0.0  # it may have left chunks pending
@@ -99,39 +99,39 @@ class Planner:
                 self._budget += unspent
 
     def forget_page(self) -> None:
-        """The database was away: the next plan is to show that it answers again."""
+        """Read a new page next: the database was away."""
         with self._lock:
             self._page.clear()
 
     def exclude(self, chunk_id: ObjectId) -> None:
-        """Deals this chunk no more: its document can take neither a result nor a failure."""
+        """Deal this chunk no more: its document can take neither a result nor a failure."""
         with self._lock:
             self._excluded.add(chunk_id)
 
     def _read_page(self) -> Wait | None:
-        """Fills the page; else says how long to wait for one."""
+        """Fill the page; else return how long to wait for one."""
         now = time.monotonic()
-        if now < self._wait_until:  # another lane has just looked
+        if now < self._wait_until:  # another thread has just found nothing
             return Wait(self._wait_until - now)
-        # What another lane is about to claim still looks pending.
+        # What another thread is about to claim is still pending.
         taken = self._dealt | self._excluded
         try:
             page = self._claims.page(self._rules.page_size + len(taken), self._rules.order)
         except DatabaseUnavailable:
-            self._conditions.not_empty()  # nobody knows
+            self._conditions.not_empty()  # or it may not be empty at all
             raise
         chunks = [chunk for chunk in page.chunks if chunk.id not in taken]
         self.is_dry = not chunks and page.next_due_seconds is None
         if chunks:
             self._conditions.not_empty()
-            self._page.extend(sequences(chunks, self._rules.sequence_seconds, self._share(page)))
+            self._page.extend(chunk_runs(chunks, self._rules.sequence_seconds, self._share(page)))
             return None
         pause = self._pause(page)
         self._wait_until = now + pause
         return Wait(pause)
 
     def _pause(self, page: Page) -> float:
-        """Seconds until the next look, after one that found nothing to deal."""
+        """Return the seconds until the next page, after one with nothing to deal."""
         if page.next_due_seconds is None and not self._in_work:
             return self._conditions.found_empty()
         self._conditions.not_empty()
@@ -139,7 +139,7 @@ class Planner:
         return POLL_SECONDS if due is None else min(due + 0.05, POLL_SECONDS)
 
     def _share(self, page: Page) -> int:
-        """The longest sequence that leaves the rest of the fleet its part of what is pending."""
+        """Return the longest run that leaves the other workers their part of what is pending."""
         if not page.is_last:
             return len(page.chunks)
         return max(1, len(page.chunks) // self._roster.slots_alive())

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 @dataclass(slots=True)
 class Stats:
-    """How the chunks that this worker tried have ended; `skipped` went to other workers."""
+    """Counts of chunks by how they ended; `skipped` went to other workers. Safe between threads."""
 
     counts: dict[str, int] = field(
         default_factory=lambda: {"transcribed": 0, "empty": 0, "error": 0, "skipped": 0}
@@ -32,7 +32,7 @@ class Stats:
 
     @property
     def has_failures(self) -> bool:
-        """True if a chunk failed here and did not come out right at a later try."""
+        """True if a chunk failed here and did not succeed here at a later try."""
         return bool(self._failing)
 
     @property

@@ -1,13 +1,13 @@
-"""One sequence: load its audio, join it, have it transcribed, split the result over its chunks."""
+"""One run of chunks: load its audio, join it, have it transcribed, split the result again."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stt.domain.claim import Claim
-from stt.domain.queue import Recordings
+from stt.domain.claim import Claim, Recordings
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import BadAudio, ChunkError, ClaimLost, DatabaseRefused, ServerDied, SttError
 from stt.media.audio import SAMPLE_RATE, Samples, decode, encode_flac
@@ -17,12 +17,12 @@ from stt.whisper.pool import ServerPool
 logger = logging.getLogger(__name__)
 
 Outcome = Transcript | ChunkError
-"""How a chunk ended: with what was heard, or with the failure that counts against it."""
+"""How a chunk ended: with its transcript, or with the failure that counts against it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedChunk:
-    """A claimed chunk with its decoded audio, and the bytes that it came in."""
+    """A claimed chunk with its samples, and the bytes that it was stored as."""
 
     claim: Claim
     samples: Samples
@@ -35,9 +35,9 @@ class DecodedChunk:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
-    """A sequence ready to be sent: the parts to transcribe, and what is settled without a call."""
+    """A run that is ready to be sent: chunks to transcribe, and outcomes that need no call."""
 
-    parts: tuple[DecodedChunk, ...]
+    chunks: tuple[DecodedChunk, ...]
     settled: tuple[tuple[Claim, Outcome], ...]
 
 
@@ -53,8 +53,8 @@ class Transcriber:
         self._keeps_words = keeps_words
 
     def load(self, claims: Sequence[Claim]) -> PreparedRun:
-        """Fetches and decodes, so that a broken chunk is known by name before anything is sent."""
-        parts: list[DecodedChunk] = []
+        """Fetch and decode the audio, so that a broken chunk is known before anything is sent."""
+        chunks: list[DecodedChunk] = []
         settled: list[tuple[Claim, Outcome]] = []
         for claim in claims:
             if claim.chunk.has_speech is False:
@@ -62,8 +62,8 @@ class Transcriber:
                 continue
             try:
                 encoded = self._recordings.audio(claim.chunk)
-                part = DecodedChunk(claim, decode(encoded), encoded)
-            except ClaimLost as lost:  # a coordinator hands audio to the claim's holder alone
+                decoded = DecodedChunk(claim, decode(encoded), encoded)
+            except ClaimLost as lost:  # a coordinator sends audio to the claim's holder only
                 logger.warning("%s", lost, extra=claim.chunk.log_fields)
                 continue
             except (BadAudio, DatabaseRefused) as error:  # the latter: it cannot even be read
@@ -71,61 +71,61 @@ class Transcriber:
                 continue
             except SttError:
                 raise
-            except Exception as error:  # a decoder's odd failure is this chunk's, not the worker's
+            except Exception as error:  # an unknown failure of a decoder counts against the chunk
                 logger.exception("chunk %s", claim.chunk.id, extra=claim.chunk.log_fields)
                 settled.append((claim, BadAudio(f"decoding failed: {type(error).__name__}")))
                 continue
-            if claim.chunk.duration is None:  # another program's: now it is known
-                claim.chunk = replace(claim.chunk, duration=part.seconds)
-            parts.append(part)
-        return PreparedRun(tuple(parts), tuple(settled))
+            if claim.chunk.duration is None:  # written by another program
+                claim.chunk = replace(claim.chunk, duration=decoded.seconds)
+            chunks.append(decoded)
+        return PreparedRun(tuple(chunks), tuple(settled))
 
     def transcribe(
-        self, load: PreparedRun, may_start: Callable[[Sequence[Claim]], bool]
+        self, run: PreparedRun, may_start: Callable[[Sequence[Claim]], bool]
     ) -> Iterator[tuple[Claim, Outcome]]:
-        """Yields each claim with its outcome, as soon as it is known.
+        """Yield each claim with its outcome, as soon as it is known.
 
-        `may_start` is asked before each call and told its claims; those that it stops are left
-        out. When a joined sequence fails, its chunks are tried again one by one, so that none is
-        charged for its neighbour; when a server died of it, each ends as ServerDied, and it is up
-        to the caller to have them travel alone. Raises what `ServerPool.transcribe` raises but
-        for ChunkError; claims not yielded by then are open.
+        `may_start` is called with the claims before each call, and while one waits to begin; those
+        that it stops are left out. When a joined run fails, its chunks are tried again one by one,
+        so that none is charged for another; when a server died of it, each ends as ServerDied, and
+        the caller isolates them. Raises what `ServerPool.transcribe` raises but for ChunkError;
+        claims that were not yielded by then are still open.
         """
-        yield from load.settled
-        if not load.parts:
+        yield from run.settled
+        if not run.chunks:
             return
         try:
-            heard = self._call(load.parts, may_start)
+            transcript = self._call(run.chunks, may_start)
         except ChunkError as error:
-            if len(load.parts) == 1 or isinstance(error, ServerDied):
-                yield from ((part.claim, error) for part in load.parts)
+            if len(run.chunks) == 1 or isinstance(error, ServerDied):
+                yield from ((chunk.claim, error) for chunk in run.chunks)
                 return
-            count = len(load.parts)
+            count = len(run.chunks)
             logger.warning("a sequence of %d chunks failed, each is tried alone: %s", count, error)
-            for at, part in enumerate(load.parts):
-                may_start([p.claim for p in load.parts[at:]])  # their time in work starts anew
-                yield from self.transcribe(PreparedRun((part,), ()), may_start)
+            for at, chunk in enumerate(run.chunks):
+                may_start([c.claim for c in run.chunks[at:]])  # their time in work starts anew
+                yield from self.transcribe(PreparedRun((chunk,), ()), may_start)
             return
-        if heard is not None:
-            pieces = split(heard, [part.seconds for part in load.parts])
-            for part, piece in zip(load.parts, pieces, strict=True):
-                yield part.claim, piece if self._keeps_words else without_words(piece)
+        if transcript is not None:
+            parts = split(transcript, [chunk.seconds for chunk in run.chunks])
+            for chunk, part in zip(run.chunks, parts, strict=True):
+                yield chunk.claim, part if self._keeps_words else without_words(part)
 
     def _call(
-        self, parts: Sequence[DecodedChunk], may_start: Callable[[Sequence[Claim]], bool]
+        self, chunks: Sequence[DecodedChunk], may_start: Callable[[Sequence[Claim]], bool]
     ) -> Transcript | None:
-        recording = self._recordings.of(parts[0].claim.chunk)
-        data, filename = _joined(parts)
+        recording = self._recordings.of(chunks[0].claim.chunk)
+        data, filename = _joined(chunks)
         upload = Upload(
             data=data,
             filename=filename,
-            seconds=sum(part.seconds for part in parts),
+            seconds=sum(chunk.seconds for chunk in chunks),
             language=recording.language if recording else None,
             prompt=recording.prompt if recording else None,
-            wants_words=self._keeps_words or len(parts) > 1,
+            wants_words=self._keeps_words or len(chunks) > 1,
             model=recording.model if recording else None,
         )
-        claims = [part.claim for part in parts]
+        claims = [chunk.claim for chunk in chunks]
         failed_on = frozenset[str]().union(*(claim.chunk.failed_on for claim in claims))
         return self._pool.transcribe(
             upload,
@@ -136,36 +136,39 @@ class Transcriber:
         )
 
 
-def _joined(parts: Sequence[DecodedChunk]) -> tuple[bytes, str]:
-    """One chunk travels as it is; several as FLAC: lossless, cheap, and every server reads it."""
-    if len(parts) == 1:
-        format_ = parts[0].claim.chunk.format or ""
-        return parts[0].encoded, f"chunk.{format_ if format_.isalnum() else 'ogg'}"
-    return encode_flac(np.concatenate([part.samples for part in parts])), "sequence.flac"
+def _joined(chunks: Sequence[DecodedChunk]) -> tuple[bytes, str]:
+    """Return what is uploaded and its file name: one chunk as it is stored, several as FLAC.
+
+    FLAC is lossless, cheap, and every server reads it.
+    """
+    if len(chunks) == 1:
+        format_ = chunks[0].claim.chunk.format or ""
+        return chunks[0].encoded, f"chunk.{format_ if format_.isalnum() else 'ogg'}"
+    return encode_flac(np.concatenate([chunk.samples for chunk in chunks])), "sequence.flac"
 
 
-def split(heard: Transcript, durations: Sequence[float]) -> list[Transcript]:
-    """Deals a transcript of joined audio to its parts of `durations` seconds, in their own times.
+def split(transcript: Transcript, durations: Sequence[float]) -> list[Transcript]:
+    """Split a transcript of joined audio into those of its parts, of `durations` seconds each.
 
     A segment that spans a border is cut between two words where the server gave words; else it
-    goes whole to the part that holds its middle.
+    goes whole to the part that holds its middle. Times become relative to each part.
     """
     ends = np.cumsum(durations)
-    dealt: list[list[Segment]] = [[] for _ in durations]
-    for segment in heard.segments:
+    parts: list[list[Segment]] = [[] for _ in durations]
+    for segment in transcript.segments:
         for piece in _cut(segment, ends):
             at = _part_at((piece.start + piece.end) / 2, ends)
             begin = float(ends[at] - durations[at])
-            dealt[at].append(_clamped(piece.shifted(-begin), durations[at]))
-    return [replace(heard, segments=tuple(segments)) for segments in dealt]
+            parts[at].append(_clamped(piece.shifted(-begin), durations[at]))
+    return [replace(transcript, segments=tuple(segments)) for segments in parts]
 
 
 def without_words(transcript: Transcript) -> Transcript:
     return replace(transcript, segments=tuple(replace(s, words=()) for s in transcript.segments))
 
 
-def _cut(segment: Segment, ends: "np.typing.NDArray[np.float64]") -> list[Segment]:
-    """The segment as one piece for each part in which it has words."""
+def _cut(segment: Segment, ends: NDArray[np.float64]) -> list[Segment]:
+    """Cut a segment into one piece for each part in which it has words."""
     homes = [_part_at((word.start + word.end) / 2, ends) for word in segment.words]
     if len(set(homes)) < 2:
         return [segment]
@@ -180,7 +183,7 @@ def _cut(segment: Segment, ends: "np.typing.NDArray[np.float64]") -> list[Segmen
     return pieces
 
 
-def _part_at(seconds: float, ends: "np.typing.NDArray[np.float64]") -> int:
+def _part_at(seconds: float, ends: NDArray[np.float64]) -> int:
     return min(int(np.searchsorted(ends, seconds, side="right")), len(ends) - 1)
 
 

@@ -1,14 +1,14 @@
-"""A lane of a worker: a thread that takes one sequence at a time through the whole path."""
+"""A thread of a worker: it takes one run of chunks at a time from the queue to its result."""
 
 import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from stt.domain import chunk
 from stt.domain.backoff import backoff_seconds
-from stt.domain.claim import Claim, Claims
+from stt.domain.chunk import Chunk, ChunkRun
+from stt.domain.claim import Claim
 from stt.domain.transcript import Transcript
 from stt.errors import (
     ChunkError,
@@ -19,13 +19,9 @@ from stt.errors import (
     ServerUnavailable,
 )
 from stt.system.log_context import log_fields
-from stt.whisper.pool import ServerPool
-from stt.worker.heartbeat import Heartbeat
-from stt.worker.outage import Outage
-from stt.worker.planner import Planner, Wait
-from stt.worker.stats import Stats
-from stt.worker.stop_conditions import StopConditions
-from stt.worker.transcriber import Outcome, Transcriber
+from stt.worker.context import WorkerContext
+from stt.worker.planner import Wait
+from stt.worker.transcriber import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -33,43 +29,21 @@ _DATABASE_RETRY_SECONDS = 1.0
 _SHUTDOWN_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerContext:
-    """What all lanes of a worker have in common; `worker` is its id, `stop` ends every lane.
-
-    Once `is_over` the worker has said goodbye, and a lane that it has left behind says no more.
-    """
-
-    worker: str
-    claims: Claims
-    planner: Planner
-    pool: ServerPool
-    transcriber: Transcriber
-    heartbeat: Heartbeat
-    conditions: StopConditions
-    outage: Outage
-    stats: Stats
-    max_attempts: int
-    stop: threading.Event
-    is_over: threading.Event
-
-
 class WorkerThread(threading.Thread):
-    """page → claim → load → call → settle, until told to stop.
+    """page → claim → load → call → write, until the worker stops.
 
-    A claim belongs to its lane until it has ended, or until `abandon` takes it away; that one
-    lock decides between the two is what lets a second signal release a call that hangs, and never
-    a result.
+    A claim belongs to its thread until it has ended, or until `abandon` takes it away. One lock
+    decides between the two: so a second signal can release a call that hangs, and never a result.
     """
 
     def __init__(self, context: WorkerContext, number: int) -> None:
-        super().__init__(name=f"lane-{number}", daemon=True)
+        super().__init__(name=f"worker-{number}", daemon=True)
         self.error: BaseException | None = None
-        """What ended the lane before its time."""
+        """What ended the thread before its time."""
         self.waits_for_server = False
         self._context = context
         self._lock = threading.Lock()
-        self._open: list[Claim] = []  # claimed by this lane, and not ended yet
+        self._open: list[Claim] = []  # claimed by this thread, and not ended yet
         self._in_call: Sequence[Claim] = ()
         self._call_began = 0.0  # on time.monotonic()
         self._results: list[Claim] = []  # those whose results are known and not written yet
@@ -81,12 +55,12 @@ class WorkerThread(threading.Thread):
 
     @property
     def is_in_call(self) -> bool:
-        """True while it waits for a server's answer, which cannot be called off."""
+        """True while it waits for a server's answer, which cannot be cancelled."""
         return bool(self._in_call)
 
     @property
     def call(self) -> tuple[Sequence[Claim], float] | None:
-        """The claims of the call that it waits for, and for how many seconds already."""
+        """The claims of the call in flight, and the seconds since it began."""
         claims, began = self._in_call, self._call_began
         return (claims, time.monotonic() - began) if claims else None
 
@@ -96,9 +70,9 @@ class WorkerThread(threading.Thread):
         return len(self._results)
 
     def abandon(self) -> list[Claim]:
-        """Takes its claims away from the lane, for the caller to end; it touches them no more.
+        """Take its claims away from the thread, for the caller to end.
 
-        A lane that has results to write keeps them, and all its claims.
+        A thread that has results to write keeps them, and all its claims.
         """
         with self._lock:
             if self._results:
@@ -119,16 +93,15 @@ class WorkerThread(threading.Thread):
             self.error = error
 
     def _step(self) -> None:
-        """One sequence, or one wait."""
-        plan = self._context.planner.next()
-        self._context.outage.record_answer(
-            self.name
-        )  # for a page from before an outage is forgotten
+        """Work on one run of chunks, or wait once."""
+        context = self._context
+        plan = context.planner.next()
+        context.outage.record_answer(self.name)  # a page from before an outage was dropped
         if isinstance(plan, Wait):
-            self._context.stop.wait(plan.seconds)
+            context.stop.wait(plan.seconds)
             return
         self.waits_for_server = True
-        self._context.pool.wait_until_available(self._context.stop)  # if it raises, all is over
+        context.pool.wait_until_available(context.stop)  # an error of it ends the worker
         self.waits_for_server = False
         with log_fields(recording=plan[0].recording_id):
             self._work_on(plan)
@@ -139,40 +112,41 @@ class WorkerThread(threading.Thread):
             self._context.planner.forget_page()
             self._context.stop.wait(_DATABASE_RETRY_SECONDS)
 
-    def _work_on(self, sequence: chunk.Sequence) -> None:
-        unspent = len(sequence)
+    def _work_on(self, run: ChunkRun) -> None:
+        unspent = len(run)
+        transcriber = self._context.transcriber
         try:
-            self._claim(sequence)
+            self._claim(run)
             if self._context.stop.is_set():
                 return
-            load = self._context.transcriber.load(list(self._open))
-            for claim, outcome in self._context.transcriber.transcribe(load, self._may_start):
-                if not self._may_settle(claim):
+            loaded = transcriber.load(list(self._open))
+            for claim, outcome in transcriber.transcribe(loaded, self._may_start):
+                if not self._may_end(claim):
                     return
                 with log_fields(**claim.chunk.log_fields):
-                    unspent -= self._settle(claim, outcome)
-                self._ended(claim)
+                    unspent -= self._end(claim, outcome)
+                self._forget(claim)
         except ServerUnavailable as error:
-            logger.debug("%s", error)  # the pool says it once, and the lane waits for a server
+            logger.debug("%s", error)  # the pool logs it once, and the thread waits for a server
         finally:
             self._release_rest()
             self._context.planner.ended(unspent=unspent)
 
-    def _claim(self, sequence: chunk.Sequence) -> None:
-        """Claims in order, up to the first chunk that is not to be had."""
+    def _claim(self, run: ChunkRun) -> None:
+        """Claim chunks in order, up to the first that another worker was first at."""
         missed = False
         try:
-            for wanted in sequence:
+            for wanted in run:
                 if self._context.stop.is_set():
                     return
                 claim = self._context.claims.claim(wanted)
                 if claim is None:
                     missed = True
-                    self._log_miss(sequence)
+                    self._log_miss(run)
                     return
                 failed_since = bool(self._open) and claim.chunk.has_failed_before
                 if failed_since or not self._keep(claim):
-                    release_all(self._context.claims, [claim], self._context.is_over)
+                    self._context.release([claim])
                     return
                 if claim.chunk.has_failed_before:
                     return
@@ -180,10 +154,10 @@ class WorkerThread(threading.Thread):
             self._exclude(wanted, refused)
             self._context.stats.failed(wanted.id)
         finally:
-            self._context.planner.claimed(sequence, missed=missed)
+            self._context.planner.claimed(run, missed=missed)
 
     def _keep(self, claim: Claim) -> bool:
-        """False if the lane was abandoned while it asked."""
+        """Add a claim to those of this thread; False if the thread was abandoned meanwhile."""
         with self._lock:
             if not self._is_abandoned:
                 self._context.heartbeat.hold([claim])
@@ -191,16 +165,16 @@ class WorkerThread(threading.Thread):
         self._context.conditions.worked()
         return not self._is_abandoned
 
-    def _log_miss(self, sequence: chunk.Sequence) -> None:
+    def _log_miss(self, run: ChunkRun) -> None:
         self._context.stats.add("skipped")
         logger.info(
             "len %d chunks  OriginalId %s  already claimed by another worker",
-            len(sequence),
-            sequence[0].recording_id,
+            len(run),
+            run[0].recording_id,
         )
 
     def _may_start(self, claims: Sequence[Claim]) -> bool:
-        """Asked by the pipeline before each call, and while it waits for one to begin."""
+        """Return whether a call with these claims may begin, or be waited for any longer."""
         with self._lock:
             if self._context.stop.is_set() or not all(claim.is_trusted for claim in claims):
                 return False
@@ -209,8 +183,8 @@ class WorkerThread(threading.Thread):
             self._in_call = claims
         return True
 
-    def _may_settle(self, claim: Claim) -> bool:
-        """The call is over; False if its claims were released in the meantime."""
+    def _may_end(self, claim: Claim) -> bool:
+        """Return whether this thread may write a result; False if it was abandoned in the call."""
         with self._lock:
             if not self._results:
                 self._results = list(self._in_call) if claim in self._in_call else [claim]
@@ -219,58 +193,52 @@ class WorkerThread(threading.Thread):
                 self._results = []
         return not self._is_abandoned
 
-    def _settle(self, claim: Claim, outcome: Outcome) -> bool:
-        """Writes how the chunk ended; False if that was not ours to write any more."""
-        self._context.heartbeat.drop(claim)
+    def _end(self, claim: Claim, outcome: Outcome) -> bool:
+        """Write how the chunk ended; False if the claim was lost, or released without charge."""
+        context = self._context
+        context.heartbeat.drop(claim)
         try:
             if isinstance(outcome, Transcript):
                 try:
-                    self._context.claims.complete(
-                        claim, replace(outcome, worker=self._context.worker)
-                    )
+                    context.claims.complete(claim, replace(outcome, worker=context.worker))
                 except DatabaseRefused as refused:
                     outcome = refused
                 else:
                     ending = "transcribed" if outcome.segments else "empty"
-                    self._context.stats.succeeded(claim.chunk.id, ending)
+                    context.stats.succeeded(claim.chunk.id, ending)
                     return True
             if isinstance(outcome, ServerDied) and not claim.chunk.isolated:
-                # It had company, in its call or beside it: nobody knows whose fault it was.
-                release_all(self._context.claims, [claim], self._context.is_over, isolated=True)
+                # There were others in its call, or beside it: any of them may be the cause.
+                context.release([claim], isolated=True)
                 return False
             self._fail(claim, outcome)
         except ClaimLost as lost:
-            self._context.stats.add("skipped")
+            context.stats.add("skipped")
             logger.warning("%s: its result is dropped", lost)
             return False
-        self._context.stats.failed(claim.chunk.id)
+        context.stats.failed(claim.chunk.id)
         return True
 
     def _fail(self, claim: Claim, outcome: ChunkError) -> None:
         context, failed = self._context, claim.chunk
+        fields = {"server": outcome.server}
         name = f"{failed.id} (no. {failed.index} of {failed.recording_id})"
         try:
             context.claims.fail(claim, outcome.kind, str(outcome), server=outcome.server)
         except DatabaseRefused as refused:
-            logger.warning("chunk %s failed: %s", name, outcome, extra={"server": outcome.server})
+            logger.warning("chunk %s failed: %s", name, outcome, extra=fields)
             self._exclude(failed, refused)
-            release_all(context.claims, [claim], context.is_over)
+            context.release([claim])
         else:
             fate = _fate(failed.attempts + 1, context.max_attempts)
-            logger.warning(
-                "chunk %s failed, %s: %s", name, fate, outcome, extra={"server": outcome.server}
-            )
+            logger.warning("chunk %s failed, %s: %s", name, fate, outcome, extra=fields)
 
-    def _exclude(self, full: chunk.Chunk, refused: DatabaseRefused) -> None:
-        logger.error(
-            "chunk %s cannot be written to, and is left alone: %s",
-            full.id,
-            refused,
-            extra=full.log_fields,
-        )
+    def _exclude(self, full: Chunk, refused: DatabaseRefused) -> None:
+        message = "chunk %s cannot be written to, and is left alone: %s"
+        logger.error(message, full.id, refused, extra=full.log_fields)
         self._context.planner.exclude(full.id)
 
-    def _ended(self, claim: Claim) -> None:
+    def _forget(self, claim: Claim) -> None:
         with self._lock:
             self._open.remove(claim)
             self._results.remove(claim)
@@ -285,43 +253,14 @@ class WorkerThread(threading.Thread):
             logger.warning("%d finished result(s) could not be written in time: dropped", unwritten)
         for claim in rest:
             self._context.heartbeat.drop(claim)
-            if self._context.stop.is_set():  # who is told to go does not wait for the database
-                patient_until = time.monotonic() + _SHUTDOWN_SECONDS
-                claim.trusted_until = min(claim.trusted_until, patient_until)
-        release_all(self._context.claims, rest, self._context.is_over)
+            if self._context.stop.is_set():  # a worker that stops does not wait for the database
+                deadline = time.monotonic() + _SHUTDOWN_SECONDS
+                claim.trusted_until = min(claim.trusted_until, deadline)
+        self._context.release(rest)
 
 
 def _fate(attempts: int, max_attempts: int) -> str:
-    """What becomes of a chunk that has failed for the `attempts`-th time."""
+    """Describe what becomes of a chunk that has failed for the `attempts`-th time."""
     if attempts >= max_attempts:
         return f"set aside after {attempts} of {max_attempts} tries (stt retry brings it back)"
     return f"try {attempts} of {max_attempts}, again in {backoff_seconds(attempts):g} s"
-
-
-def release_all(
-    claims: Claims, held: Sequence[Claim], is_over: threading.Event, *, isolated: bool = False
-) -> int:
-    """Frees the chunks, and returns how many.
-
-    Those that the database cannot free, or that it does not reach, are left to their lease; the
-    log says so unless the worker `is_over`.
-    """
-    released = 0
-    for at, claim in enumerate(held):
-        try:
-            claims.release(claim, isolated=isolated)
-            released += 1
-        except ClaimLost:
-            pass
-        except DatabaseRefused as error:
-            logger.error(
-                "chunk %s is left to its lease: %s",
-                claim.chunk.id,
-                error,
-                extra=claim.chunk.log_fields,
-            )
-        except DatabaseUnavailable as error:
-            if not is_over.is_set():
-                logger.warning("%d chunk(s) left to their lease: %s", len(held) - at, error)
-            break
-    return released

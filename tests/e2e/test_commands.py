@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.domain.queue import WorkerReport
+from stt.domain.claim import WorkerReport
 from stt.media.audio import SAMPLE_RATE, encode_flac
 from stt.store.database import Database
 from stt.store.workers import MongoRoster

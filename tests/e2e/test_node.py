@@ -319,7 +319,7 @@ def test_a_claim_that_a_person_takes_away_is_known_to_be_lost_at_once(
     until(lambda: fleet.ask("GET", path)["jobs"])
     assert claims.release(fleet.database, [chunk]) == 1
     node.wait_for("is no longer ours")
-    until(lambda: is_done(fleet, chunk))  # by another lane, and not the one that lost it
+    until(lambda: is_done(fleet, chunk))  # by another thread, and not the one that lost it
     hold.set()
     node.wait_for("is no longer ours: its result is dropped")
     assert node.end(signal.SIGTERM) == 130

@@ -109,7 +109,7 @@ def _blame_neighbours(replace: Replace) -> None:
                 ended.add(claim.id)
                 yield claim, outcome
         except _Blamed as blamed:
-            for part in load.parts:
+            for part in load.chunks:
                 if part.claim.id not in ended:
                     yield part.claim, blamed.failure
 

@@ -11,13 +11,13 @@ from typing import TypedDict
 
 from pymongo.errors import DuplicateKeyError
 
+from stt.domain.claim import WorkerReport
 from stt.domain.node import (
     Job,
     Node,
     NodeTest,
     new_node_id,
 )
-from stt.domain.queue import WorkerReport
 from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
 from stt.store.database import Database, Document, translated
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pymongo
 import pytest
 
-from stt.domain.claim import Claim, ClaimRules
-from stt.domain.queue import WorkerReport
+from stt.domain.claim import Claim, ClaimRules, WorkerReport
 from stt.errors import ClaimLost, DatabaseUnavailable
 from stt.store.claims import MongoClaims
 from stt.store.database import Database

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from stt.domain.queue import WorkerReport
+from stt.domain.claim import WorkerReport
 from stt.store.database import Database
 from stt.store.workers import ALIVE_SECONDS, MongoRoster
 from tests.support.queue_builder import add_chunks

@@ -128,11 +128,11 @@ class TestDealing:
                 while time.monotonic() < end:
                     call(pool)
 
-            lanes = [threading.Thread(target=work) for _ in range(4)]
-            for lane in lanes:
-                lane.start()
-            for lane in lanes:
-                lane.join()
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
         assert len(tortoise.calls) > 4
         assert 3 <= len(hare.calls) / len(tortoise.calls) <= 7
 
@@ -329,11 +329,11 @@ class TestBlame:
                 except Exception as error:
                     ends.append(type(error))
 
-            lanes = [threading.Thread(target=work) for _ in range(4)]
-            for lane in lanes:
-                lane.start()
-            for lane in lanes:
-                lane.join()
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
         assert ends == [ServerUnavailable] * 4
         assert server.canaries == 1
 

@@ -59,7 +59,7 @@ class Run:
             self.error = error
 
 
-class Authenticator:
+class GatedServer:
     """A whisper server whose answers wait until it is opened."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Authenticator:
         self._server = ScriptedServer(self._script, Answer(body={"capacity": 1}))
 
     @contextlib.contextmanager
-    def running(self) -> Iterator["Authenticator"]:
+    def running(self) -> Iterator["GatedServer"]:
         with self._server.running():
             yield self
 
@@ -124,7 +124,7 @@ class TestAMortalDatabase:
         self, mongo: MongoProcess, mortal: Database, opus: bytes, log: Callable[[str], int]
     ) -> None:
         ids = add_chunks(mortal, 3, audio=opus)
-        with Authenticator().running() as server:
+        with GatedServer().running() as server:
             run = Run(make_worker(mortal, server.url))
             until(lambda: server.has_call)
             mongo.kill()
@@ -148,7 +148,7 @@ class TestAMortalDatabase:
         log: Callable[[str], int],
     ) -> None:
         add_chunks(mortal, 1, audio=opus)
-        with Authenticator().running() as server:
+        with GatedServer().running() as server:
             run = Run(make_worker(mortal, server.url))
             until(lambda: server.has_call)
             mongo.kill()
@@ -159,7 +159,7 @@ class TestAMortalDatabase:
             assert run.ends_within(1)
         assert isinstance(run.error, GoAtOnce)
         assert run.worker.stats.done == 0
-        mortal.close()  # as the command does; the lane that still writes finds that out
+        mortal.close()  # as the command does; the thread that still writes finds that out
         time.sleep(1)
         assert log("1 finished result(s) dropped") == 1
         assert caplog.messages[-1].startswith("Completed processing")
@@ -192,7 +192,7 @@ class TestAMortalDatabase:
         self, mongo: MongoProcess, mortal: Database, opus: bytes, log: Callable[[str], int]
     ) -> None:
         add_chunks(mortal, 4, audio=opus)
-        with Authenticator().running() as server:
+        with GatedServer().running() as server:
             run = Run(make_worker(mortal, server.url, lease_seconds=20, sequence_seconds=0))
             until(lambda: server.has_call)
             mongo.kill()
@@ -209,7 +209,7 @@ class TestAMortalDatabase:
         self, mongo: MongoProcess, mortal: Database, opus: bytes, log: Callable[[str], int]
     ) -> None:
         [id_] = add_chunks(mortal, 1, audio=opus)
-        with Authenticator().running() as server:
+        with GatedServer().running() as server:
             run = Run(make_worker(mortal, server.url, lease_seconds=3))
             until(lambda: server.has_call)
             mongo.kill()
@@ -276,7 +276,7 @@ def test_a_call_that_ends_after_its_claims_were_released_writes_and_counts_nothi
     database: Database, opus: bytes, log: Callable[[str], int]
 ) -> None:
     ids = add_chunks(database, 3, audio=opus)
-    with Authenticator().running() as server:
+    with GatedServer().running() as server:
         run = Run(make_worker(database, server.url))
         until(lambda: server.has_call)
         run.worker.drain()
@@ -307,7 +307,7 @@ def test_a_claim_that_is_made_while_the_worker_stops_is_released(
             claimed.append(chunk.id)
             return super().claim(chunk, claim_id)
 
-    with Authenticator().running() as server:
+    with GatedServer().running() as server:
         run = Run(make_worker(database, server.url, Claims(database, "late_3", ClaimRules())))
         assert run.ends_within(10)
         assert not server.has_call
@@ -316,7 +316,7 @@ def test_a_claim_that_is_made_while_the_worker_stops_is_released(
     assert database.chunks.count_documents({"transcribed_at": None, "expirations": 0}) == 4
 
 
-def test_an_unforeseen_error_in_a_lane_ends_the_worker_and_releases_what_it_holds(
+def test_an_unforeseen_error_in_a_thread_ends_the_worker_and_releases_what_it_holds(
     database: Database, opus: bytes, log: Callable[[str], int]
 ) -> None:
     add_chunks(database, 3, audio=opus)

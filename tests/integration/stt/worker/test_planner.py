@@ -1,12 +1,11 @@
-"""Dealing the page of a real queue to lanes."""
+"""Dealing the page of a real queue to threads."""
 
 import time
 from typing import NoReturn
 
 import pytest
 
-from stt.domain.claim import Order
-from stt.domain.queue import WorkerReport
+from stt.domain.claim import Order, WorkerReport
 from stt.domain.transcript import Transcript
 from stt.errors import DatabaseUnavailable
 from stt.store.claims import MongoClaims
@@ -35,16 +34,16 @@ def reason(conditions: StopConditions) -> str | None:
 
 def dealt(plan: Planner) -> list[list[int]]:
     """All that is dealt before the planner says that nothing is left."""
-    sequences = []
+    chunk_runs = []
     while isinstance(sequence := plan.next(), tuple):
-        sequences.append([chunk.index for chunk in sequence])
-    return sequences
+        chunk_runs.append([chunk.index for chunk in sequence])
+    return chunk_runs
 
 
-def test_looks_at_an_empty_queue_are_counted_once_for_all_lanes_and_far_apart(
+def test_looks_at_an_empty_queue_are_counted_once_for_all_threads_and_far_apart(
     database: Database, alice: MongoClaims
 ) -> None:
-    conditions = StopConditions(StopRules(empty_looks=2, empty_wait_seconds=0.3))
+    conditions = StopConditions(StopRules(empty_checks=2, empty_wait_seconds=0.3))
     plan = planner(database, alice, conditions=conditions)
     waits = [plan.next() for _ in range(3)]
     assert all(isinstance(wait, Wait) and 0 < wait.seconds <= 0.3 for wait in waits)
@@ -57,7 +56,7 @@ def test_looks_at_an_empty_queue_are_counted_once_for_all_lanes_and_far_apart(
 def test_a_chunk_that_comes_between_two_looks_makes_them_count_anew(
     database: Database, alice: MongoClaims
 ) -> None:
-    conditions = StopConditions(StopRules(empty_looks=2, empty_wait_seconds=0))
+    conditions = StopConditions(StopRules(empty_checks=2, empty_wait_seconds=0))
     plan = planner(database, alice, conditions=conditions)
     plan.next()
     add_chunks(database, 1)
@@ -82,7 +81,7 @@ def test_a_database_that_does_not_answer_is_no_empty_queue(
     def away(*_: object) -> NoReturn:
         raise DatabaseUnavailable("away")
 
-    conditions = StopConditions(StopRules(empty_looks=2, empty_wait_seconds=0))
+    conditions = StopConditions(StopRules(empty_checks=2, empty_wait_seconds=0))
     plan = planner(database, alice, conditions=conditions)
     plan.next()
     with monkeypatch.context() as outage:
@@ -109,7 +108,7 @@ def test_a_big_fleet_gets_fair_shares(database: Database, alice: MongoClaims) ->
     assert dealt(planner(database, alice)) == [[n, n + 1] for n in range(0, 12, 2)]
 
 
-def test_what_one_lane_is_about_to_claim_is_not_dealt_to_another(
+def test_what_one_thread_is_about_to_claim_is_not_dealt_to_another(
     database: Database, alice: MongoClaims
 ) -> None:
     add_chunks(database, 2)
@@ -167,7 +166,7 @@ def test_a_page_full_of_resting_chunks_is_waited_for(
     claim = alice.claim(alice.page(1, Order()).chunks[0])
     assert claim is not None
     alice.fail(claim, "refused", "odd")
-    conditions = StopConditions(StopRules(empty_looks=1))
+    conditions = StopConditions(StopRules(empty_checks=1))
     wait = planner(database, alice, conditions=conditions).next()
     assert isinstance(wait, Wait)
     assert 0 < wait.seconds <= 5.1

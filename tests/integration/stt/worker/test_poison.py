@@ -82,11 +82,11 @@ class TestSuspects:
         self, database: Database, alice: MongoClaims
     ) -> None:
         ids = add_chunks(database, 8, solo=True, attempts=1)
-        authenticator = threading.Barrier(8)
+        barrier = threading.Barrier(8)
         won: list[Claim] = []
 
         def contend(id_: ObjectId) -> None:
-            authenticator.wait()
+            barrier.wait()
             if claim := alice.claim(Chunk(id_, None, 0)):
                 won.append(claim)
 

@@ -16,7 +16,7 @@ from stt.cli import console as render
 from stt.cli import tables
 from stt.cli.console import Progress, live_progress, recording_progress, setup_logging
 from stt.cli.formatting import clock, local_time, span
-from stt.domain.queue import WorkerReport
+from stt.domain.claim import WorkerReport
 from stt.store.status import FailedChunk, QueueStatus, Rate, RecordingProgress, StateCounts
 from stt.store.workers import WorkerStatus
 from stt.system.log_context import PLAIN, log_fields

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.domain.chunk import Chunk, Recording, sequences
+from stt.domain.chunk import Chunk, Recording, chunk_runs
 
 TALK, DIARY = ObjectId(), ObjectId()
 
@@ -16,7 +16,7 @@ def make(index: int, recording: ObjectId | None = TALK, **fields: Any) -> Chunk:
 
 
 def indexes(chunks: list[Chunk], seconds: float = 300, count: int = 100) -> list[list[int]]:
-    return [[chunk.index for chunk in run] for run in sequences(chunks, seconds, count)]
+    return [[chunk.index for chunk in run] for run in chunk_runs(chunks, seconds, count)]
 
 
 def test_consecutive_chunks_of_one_source_form_a_sequence() -> None:

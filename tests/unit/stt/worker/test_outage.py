@@ -14,10 +14,10 @@ AWAY = DatabaseUnavailable("The database does not answer")
 def test_an_outage_and_its_end_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
     outage = Outage()
     with caplog.at_level(logging.INFO, "stt"):
-        outage.record_answer("a lane")
-        for who in ("a lane", "the heartbeat", "a lane"):
+        outage.record_answer("a thread")
+        for who in ("a thread", "the heartbeat", "a thread"):
             outage.record_failure(who, AWAY, time.monotonic())
-        outage.record_answer("a lane")
+        outage.record_answer("a thread")
         outage.record_answer("the heartbeat")
     assert caplog.messages == [
         "The database does not answer: waiting for it",
@@ -27,22 +27,22 @@ def test_an_outage_and_its_end_are_said_once(caplog: pytest.LogCaptureFixture) -
 
 def test_a_node_is_told_of_its_coordinator(caplog: pytest.LogCaptureFixture) -> None:
     outage = Outage("coordinator")
-    outage.record_failure("a lane", AWAY, time.monotonic())
+    outage.record_failure("a thread", AWAY, time.monotonic())
     with caplog.at_level(logging.INFO, "stt"):
-        outage.record_answer("a lane")
+        outage.record_answer("a thread")
     assert caplog.messages[-1] == "The coordinator answers again"
 
 
 def test_it_lasts_from_the_first_question_until_all_have_heard_again() -> None:
     outage = Outage()
     assert outage.seconds == 0.0
-    outage.record_failure("a lane", AWAY, time.monotonic() - 10)
+    outage.record_failure("a thread", AWAY, time.monotonic() - 10)
     outage.record_failure("the heartbeat", AWAY, time.monotonic() - 30)
     outage.record_failure("the heartbeat", AWAY, time.monotonic())
     assert outage.seconds == pytest.approx(30, abs=1)
     outage.record_answer("the heartbeat")
     assert outage.seconds == pytest.approx(10, abs=1)
     assert outage.error is AWAY
-    outage.record_answer("a lane")
+    outage.record_answer("a thread")
     assert outage.seconds == 0.0
     assert vars(outage)["error"] is None

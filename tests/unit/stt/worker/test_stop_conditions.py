@@ -28,7 +28,7 @@ def reason(
 
 class TestEmptyQueue:
     def test_so_many_looks_in_a_row_end_it(self, clock: Clock) -> None:
-        conditions = StopConditions(StopRules(empty_looks=3, empty_wait_seconds=20), clock)
+        conditions = StopConditions(StopRules(empty_checks=3, empty_wait_seconds=20), clock)
         for _ in range(2):
             assert conditions.found_empty() == 20
             assert reason(conditions) is None
@@ -36,7 +36,7 @@ class TestEmptyQueue:
         assert reason(conditions) == "the queue is empty (3 of 3 looks)"
 
     def test_a_look_that_found_something_makes_them_count_anew(self, clock: Clock) -> None:
-        conditions = StopConditions(StopRules(empty_looks=2), clock)
+        conditions = StopConditions(StopRules(empty_checks=2), clock)
         conditions.found_empty()
         conditions.not_empty()
         conditions.found_empty()
@@ -45,7 +45,7 @@ class TestEmptyQueue:
     def test_each_look_but_the_last_says_when_the_next_one_is(
         self, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
-        conditions = StopConditions(StopRules(empty_looks=2, empty_wait_seconds=60), clock)
+        conditions = StopConditions(StopRules(empty_checks=2, empty_wait_seconds=60), clock)
         with caplog.at_level(logging.INFO, "stt"):
             conditions.found_empty()
             conditions.found_empty()
@@ -57,7 +57,7 @@ class TestEmptyQueue:
     def test_who_stays_looks_again_soon_and_says_so_once(
         self, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
-        conditions = StopConditions(StopRules(empty_looks=None, idle_seconds=None), clock)
+        conditions = StopConditions(StopRules(empty_checks=None, idle_seconds=None), clock)
         with caplog.at_level(logging.INFO, "stt"):
             assert {conditions.found_empty() for _ in range(9)} == {POLL_SECONDS}
         clock.now += 1e6

@@ -13,7 +13,7 @@ from bson import ObjectId
 
 from stt.coordinator.store.single_flight import SingleFlight
 from stt.coordinator.store.status import hours_until
-from stt.domain.queue import WorkerReport
+from stt.domain.claim import WorkerReport
 from stt.errors import DatabaseUnavailable
 from stt.store.database import Database
 from stt.store.workers import MongoRoster

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from stt.coordinator.store.nodes import NodeRegistry, NodesSnapshot
+from stt.domain.claim import WorkerReport
 from stt.domain.node import TEST_SECONDS, Job, NodeTest
-from stt.domain.queue import WorkerReport
 from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
 from stt.store.database import Database
 
