@@ -1,4 +1,4 @@
-"""Who is to blame when a call goes wrong, the server or the chunk: two ways to find out."""
+"""Whether a failed call is the server's fault or the chunk's: two ways to find out."""
 
 import time
 from functools import lru_cache
@@ -18,16 +18,16 @@ from stt.whisper.client import Upload, WhisperClient
 _CANARY_SECONDS = 1.4
 _TRIES = 3
 _RETURN_SECONDS = 3.0
-_LOOK_SECONDS = 0.25
-_LOOK_LIMIT_SECONDS = 3.0
+_CHECK_SECONDS = 0.25
+_CHECK_TIMEOUT_SECONDS = 3.0
 
 
 def canary_failure(client: WhisperClient, limit_seconds: float) -> SttError | None:
-    """Has the server transcribe a recording that any server can do: how it failed, or None.
+    """Have the server transcribe a recording that any server can; return how it failed, or None.
 
-    What it hears does not matter. One that is cut off by a server that lives may be the network's
-    doing, and is sent again, a few times. Raises ServerUnavailable if it cannot be said: the server
-    is busy or away; KeyRejected and ConfigError as any call.
+    The text does not matter. A call that was cut off by a server that still runs may be the
+    network's fault, and is repeated a few times. Raises ServerUnavailable if the server is busy or
+    away; KeyRejected and ConfigError as any call.
     """
     failure: SttError | None = None
     for _ in range(_TRIES):
@@ -47,21 +47,22 @@ def canary_failure(client: WhisperClient, limit_seconds: float) -> SttError | No
 
 @lru_cache(maxsize=1)
 def _canary_upload() -> Upload:
-    """A few clean words, made by tools/make_samples.py."""
+    """Load a few clear words, made by tools/make_samples.py."""
     data = resources.files("stt.whisper").joinpath("canary.ogg").read_bytes()
     return Upload(data, "canary.ogg", _CANARY_SECONDS)
 
 
 def is_same_process(client: WhisperClient, instance: str | None) -> bool:
-    """True if the server whose answer broke off is still the same process: the network did it.
+    """Return whether the server whose answer broke off is still the same process.
 
-    A server that does not name its process (`instance` is None) lives on if it answers right now.
-    One that does is given a moment: a network that cut off the call may cut off this as well.
+    A server that does not name its process (`instance` is None) counts as the same if it answers
+    right now. One that does is asked for a few seconds: a network that broke the call may break
+    this request as well.
     """
     deadline = time.monotonic() + _RETURN_SECONDS
     while True:
         try:
-            ready = client.ready(_LOOK_LIMIT_SECONDS)
+            ready = client.ready(_CHECK_TIMEOUT_SECONDS)
         except ServerBusy:
             if instance is None:
                 return True
@@ -72,4 +73,4 @@ def is_same_process(client: WhisperClient, instance: str | None) -> bool:
             return instance is None or ready.instance == instance
         if time.monotonic() >= deadline:
             return False
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_CHECK_SECONDS)

@@ -1,4 +1,4 @@
-"""Which whisper servers are well; which rest because they failed, and when all hope is gone."""
+"""Which whisper servers are healthy, which back off after a failure, and when to give up."""
 
 import logging
 import threading
@@ -14,17 +14,17 @@ from stt.whisper.server_state import ServerState
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 0.1
 _MAX_BUSY_PROBE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class PoolRules:
-    """When a worker gives its servers up; None means never.
+    """When a worker gives up on its servers; None means never.
 
-    `give_up_seconds` without an answer of any, or `max_broken` canaries failed in a row: a
-    canary is a short recording that any server can do, and it has `canary_seconds`: as long as
-    any call, for on a server with a long line it waits as long.
+    `give_up_seconds`: without an answer of any server. `max_broken`: canaries that failed in a
+    row. A canary is a short recording that any server can transcribe; `canary_seconds` is its
+    timeout, as long as a call's, for it may wait as long in the server's queue.
     """
 
     give_up_seconds: float | None = 300.0
@@ -46,15 +46,15 @@ def urls_of(servers: Sequence[ServerState]) -> str:
 
 
 class ServerHealth:
-    """Keeps the records of the servers; its `lock` guards them. Safe between threads."""
+    """The states of all servers, guarded by `lock`. Safe between threads."""
 
     def __init__(self, servers: Sequence[ServerState], rules: PoolRules) -> None:
         self.lock = threading.Lock()
         self._servers = servers
         self._rules = rules
         self._down_since: float | None = None
-        self._is_waiting = False  # as the log was told
-        self._failing: dict[str, SttError] = {}  # the servers of which it was told, and why
+        self._is_waiting = False  # as was logged
+        self._failing: dict[str, SttError] = {}  # by URL, as was logged
         self._broken_in_a_row = 0
         self._last_error: SttError | None = None
         self._fatal: SttError | None = None
@@ -64,21 +64,21 @@ class ServerHealth:
         while not stop.is_set():
             with self.lock:
                 self._raise_if_given_up()
-                due = [s for s in self._servers if not (s.is_well or s.is_probed) and s.is_rested]
+                due = [s for s in self._servers if not (s.is_healthy or s.is_probed) and s.is_due]
                 for server in due:
                     server.is_probed = True
-                is_available = any(s.is_well and s.is_rested for s in self._servers)
-            for server in due:  # beside the lanes: an address that nobody answers takes its time
+                is_available = any(s.is_healthy and s.is_due for s in self._servers)
+            for server in due:  # in threads: an address that does not answer takes long
                 threading.Thread(target=self._probe, args=(server,), daemon=True).start()
             if is_available:
                 return
-            stop.wait(_LOOK_SECONDS)
+            stop.wait(_CHECK_SECONDS)
 
     def _raise_if_given_up(self) -> None:
         if self._fatal is not None:
             raise self._fatal
         rules, last_error = self._rules, self._last_error
-        is_any_well = any(server.is_well for server in self._servers)
+        is_any_well = any(server.is_healthy for server in self._servers)
         is_limit_reached = (
             rules.max_broken is not None and self._broken_in_a_row >= rules.max_broken
         )
@@ -96,7 +96,7 @@ class ServerHealth:
             ) from last_error
 
     def _probe(self, server: ServerState) -> None:
-        """Asks a server that failed whether it is well again; a broken one has to show it."""
+        """Check a server that failed; one that needs a canary has to pass it."""
         try:
             self.record_readiness(server, server.client.ready())
             if server.needs_canary:
@@ -104,7 +104,7 @@ class ServerHealth:
             else:
                 self._record_recovery(server)
         except ServerBusy as busy:
-            self.rest(server, min(busy.retry_after_seconds, _MAX_BUSY_PROBE_SECONDS))
+            self.back_off(server, min(busy.retry_after_seconds, _MAX_BUSY_PROBE_SECONDS))
         except ServerUnavailable as error:
             self.failed(server, error)
         except SttError as error:
@@ -113,16 +113,16 @@ class ServerHealth:
             server.is_probed = False
 
     def run_canary(self, server: ServerState) -> bool | None:
-        """True if the server manages a canary, None if it does not come to it."""
+        """Return whether the server passes a canary; None if it is busy or away."""
         asked_at = time.monotonic()
-        with server.trial:
+        with server.canary_lock:
             if server.tried_at > asked_at:
-                return server.verdict  # it was being tried for another lane
+                return server.verdict  # another thread has just run it
             server.verdict = None
             try:
                 failure = canary_failure(server.client, self._rules.canary_seconds)
             except ServerBusy as busy:
-                self.rest(server, busy.retry_after_seconds)
+                self.back_off(server, busy.retry_after_seconds)
             except ServerUnavailable as error:
                 self.failed(server, error)
             else:
@@ -136,31 +136,31 @@ class ServerHealth:
             return server.verdict
 
     def record_readiness(self, server: ServerState, ready: Readiness) -> None:
-        """What the server says of itself; that does not make it well."""
+        """Record what `/ready` said; that alone does not make a server healthy."""
         with self.lock:
             server.capacity = ready.capacity or server.capacity
             server.instance = ready.instance
 
-    def rest(self, server: ServerState, seconds: float) -> None:
-        """The server is there, and asked for patience."""
+    def back_off(self, server: ServerState, seconds: float) -> None:
+        """Let a busy server alone for as long as it asked."""
         with self.lock:
-            server.rest(seconds)
+            server.back_off(seconds)
             server.is_down = False
             self._down_since = None
 
     def failed(self, server: ServerState, error: SttError) -> None:
-        """The server does not answer, or not as one should."""
+        """Record that the server does not answer, or not as a whisper server."""
         with self.lock:
             server.failed(is_down=True)
             self._last_error = error
-            is_news = server.url not in self._failing
+            is_new = server.url not in self._failing
             self._failing[server.url] = error
             if self._down_since is None and all(s.is_down for s in self._servers):
                 self._down_since = time.monotonic()
                 if not self._is_waiting:
                     self._is_waiting = True
                     self._log_that_none_answers()
-            elif is_news:
+            elif is_new:
                 logger.warning("Whisper server is away: %s", error, extra={"server": server.url})
 
     def _log_that_none_answers(self) -> None:
@@ -187,7 +187,7 @@ class ServerHealth:
             )
 
     def succeeded(self, server: ServerState) -> None:
-        """The server did a call, or a canary, well."""
+        """Record that the server did a call or a canary right."""
         with self.lock:
             server.succeeded()
             self._broken_in_a_row = 0

@@ -1,4 +1,4 @@
-"""Which whisper server gets the next call, and whose fault it is when the call goes wrong."""
+"""Which whisper server gets the next call, and whether a failed call charges the chunk."""
 
 import logging
 import threading
@@ -26,13 +26,13 @@ from stt.whisper.server_state import ServerState
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE_STEP_SECONDS = 0.5
+_WAIT_STEP_SECONDS = 0.5
 _MAX_BROKEN_OFF = 3
 
 
 @dataclass(slots=True)
 class _Call:
-    """One upload on its way to whichever server can do it."""
+    """One upload, and the servers that it should avoid."""
 
     upload: Upload
     limit_seconds: float
@@ -43,14 +43,12 @@ class _Call:
 
 
 class ServerPool:
-    """Deals calls to the server that is expected to finish first; one that fails rests.
+    """Gives each call to the server that is expected to finish it first.
 
-    Nobody stands in line at a fast server while a slow one has nothing to do: so each gets work in
-    proportion to its speed.
-
-    At most `slots` calls are in flight at once. A chunk is charged with a failure only if the
-    server did well on something else right after, or died although it had done well right before.
-    Safe between threads.
+    So each server gets work in proportion to its speed, and one that fails backs off. At most
+    `slots` calls are in flight at once. A chunk is charged with a failure only if the server
+    passes a canary right after, or died although it had done something right just before. Safe
+    between threads.
     """
 
     def __init__(self, clients: Sequence[WhisperClient], rules: PoolRules | None = None) -> None:
@@ -72,16 +70,16 @@ class ServerPool:
         return urls_of(self._servers)
 
     def tune(self, limit: int) -> int:
-        """Sets the calls at once to what the servers say they can take, within 1 and `limit`.
+        """Set the calls at once to what the servers can take, within 1 and `limit`.
 
-        A server that does not say, or does not answer yet, could take `limit`.
+        A server that does not say, or does not answer yet, counts as able to take `limit`.
         """
         for server in self._servers:
             server.capacity = limit
             try:
                 self._health.record_readiness(server, server.client.ready())
             except ServerBusy as busy:
-                self._health.rest(server, busy.retry_after_seconds)
+                self._health.back_off(server, busy.retry_after_seconds)
             except ServerUnavailable as error:
                 self._health.failed(server, error)
         total = sum(server.capacity for server in self._servers)
@@ -90,7 +88,7 @@ class ServerPool:
         return self.slots
 
     def wait_until_available(self, stop: threading.Event) -> None:
-        """Returns when a server is ready for calls, or `stop` is set.
+        """Return when a server is ready for calls, or `stop` is set.
 
         Raises ServerUnavailable when the rules say to give up, as ServersBroken if the servers
         answer but do nothing right.
@@ -106,19 +104,19 @@ class ServerPool:
         *,
         isolated: bool = False,
     ) -> Transcript | None:
-        """One transcript from whichever server can give it; None if `may_start` says no.
+        """Return the transcript from the best server; None once `may_start` returns False.
 
-        A busy server is asked again for `call_seconds`, another one sooner; one call may take as
-        long. Servers in `avoid` are asked only if there is no other. `is_solo`: a server died with
-        this audio before, so one that has not shown yet that it is well must do so first, or its
-        death would say nothing. Raises ServerUnavailable when no server is left to ask;
-        RequestRefused, ServerFault or ServerDied when it was this audio's fault, as far as one can
-        tell; KeyRejected and ConfigError at once.
+        Busy servers are asked again for `call_seconds`, and one call may take as long. Servers in
+        `avoid` are asked only if there is no other. `isolated`: a server died with this audio
+        before, so an unproven server must pass a canary first, or its death would prove nothing.
+        Raises ServerUnavailable when no server is left to ask; RequestRefused, ServerFault or
+        ServerDied when the audio was the cause, as far as can be known; KeyRejected and
+        ConfigError at once.
         """
         call = _Call(upload, call_seconds, may_start, avoid, isolated)
         deadline: float | None = None
         while True:
-            while not self._slots.acquire(timeout=_PATIENCE_STEP_SECONDS):
+            while not self._slots.acquire(timeout=_WAIT_STEP_SECONDS):
                 if not may_start():
                     return None
             try:
@@ -133,18 +131,18 @@ class ServerPool:
             ask_again_at = time.monotonic() + answer
             if ask_again_at >= deadline:
                 raise ServerUnavailable(f"every whisper server stays busy: {self.urls}")
-            while (rest := ask_again_at - time.monotonic()) > 0:
+            while (back_off := ask_again_at - time.monotonic()) > 0:
                 if not may_start():
                     return None
-                time.sleep(min(rest, _PATIENCE_STEP_SECONDS))
+                time.sleep(min(back_off, _WAIT_STEP_SECONDS))
 
     def _call_any(self, call: _Call) -> Transcript | float:
-        """A transcript, or the seconds until a busy server may be asked again."""
+        """Return a transcript, or the seconds until a busy server may be asked again."""
         last_error = ServerUnavailable(f"no whisper server answers: {self.urls}")
         while server := self._take(call):
             try:
                 if call.isolated and not server.is_proven and not self._health.run_canary(server):
-                    last_error = ServerUnavailable(f"{server.url} has not shown that it is well")
+                    last_error = ServerUnavailable(f"{server.url} has not passed a canary")
                     continue
                 return self._ask(server, call)
             except ServerUnavailable as error:
@@ -155,19 +153,19 @@ class ServerPool:
             if not call.may_start():
                 break
         with self._health.lock:
-            resting = [server.rests_until for server in self._servers if server.is_well]
+            resting = [server.retry_at for server in self._servers if server.is_healthy]
         if not resting:
             raise last_error
         return max(0.05, min(resting) - time.monotonic())
 
     def _take(self, call: _Call) -> ServerState | None:
-        """The server that is expected to finish this call first, by the measured speeds.
+        """Return the server that is expected to finish this call first, by measured speed.
 
-        One that was not measured yet may be as fast as any, and so gets measured.
+        One that was not measured yet counts as fast as the fastest, and so gets measured.
         """
         seconds = call.upload.seconds
         with self._health.lock:
-            ready = [server for server in self._servers if server.is_well and server.is_rested]
+            ready = [server for server in self._servers if server.is_healthy and server.is_due]
             ready = [server for server in ready if server.url not in call.avoid] or ready
             if not ready:
                 return None
@@ -183,18 +181,18 @@ class ServerPool:
             return server
 
     def _ask(self, server: ServerState, call: _Call) -> Transcript:
-        """Raises ServerUnavailable if the call may be tried elsewhere."""
+        """Make the call. Raises ServerUnavailable if it may be tried elsewhere."""
         instance, started = server.instance, time.monotonic()
         try:
-            record_readiness = server.client.transcribe(call.upload, call.limit_seconds)
+            transcript = server.client.transcribe(call.upload, call.limit_seconds)
         except ServerBusy as busy:
-            self._health.rest(server, busy.retry_after_seconds)
+            self._health.back_off(server, busy.retry_after_seconds)
             raise
         except (UploadCutOff, AnswerCutOff, NoTranscript) as error:
             self._assign_blame_for_break(server, instance, call, error)
         except ServerUnavailable as error:
             with self._health.lock:
-                server.failed_calls += server.is_well  # once for all that fail together
+                server.failed_calls += server.is_healthy  # once for all that fail together
             self._health.failed(server, error)
             raise
         except ChunkError as error:
@@ -203,7 +201,7 @@ class ServerPool:
             with self._health.lock:
                 server.speed.measured(call.upload.seconds, time.monotonic() - started)
             self._health.succeeded(server)
-            return record_readiness
+            return transcript
 
     def _assign_blame_for_break(
         self,
@@ -212,12 +210,12 @@ class ServerPool:
         call: _Call,
         error: UploadCutOff | AnswerCutOff | NoTranscript,
     ) -> NoReturn:
-        """The server began on it and gave no transcript: has it died of it?"""
+        """Raise what a connection that broke after the upload began means: did the server die?"""
         if not is_same_process(server.client, instance):
             with self._health.lock:
-                server.needs_canary = True  # it may die of anything
+                server.needs_canary = True  # it may die of any upload
             self._health.failed(server, error)
-            if isinstance(error, UploadCutOff):  # it did not even have it whole
+            if isinstance(error, UploadCutOff):  # it did not have all of it
                 raise error
             raise ServerDied(f"the server died over it: {error}", server.url) from error
         call.broken_off += 1
@@ -229,12 +227,12 @@ class ServerPool:
         self._assign_blame(server, call, ServerFault(str(error), server.url))
 
     def _assign_blame(self, server: ServerState, call: _Call, error: ChunkError) -> NoReturn:
-        """Charges the chunk if the server does well on a canary, else nobody."""
+        """Charge the chunk if the server passes a canary, else not."""
         if not call.may_start():
-            raise ServerUnavailable(f"not looked into any more: {error}") from error
-        managed = self._health.run_canary(server)
-        if managed:
+            raise ServerUnavailable(f"the worker stops: {error}") from error
+        passed = self._health.run_canary(server)
+        if passed:
             raise error
-        if managed is None:
-            raise ServerUnavailable(f"nobody knows whose fault it is: {error}") from error
+        if passed is None:
+            raise ServerUnavailable(f"the cause is unknown: {error}") from error
         raise ServerUnavailable(f"the server fails on anything: {error}") from error

@@ -1,4 +1,4 @@
-"""What a pool knows of one server: how fast it is, how much it has to do, whether it is well."""
+"""The state of one server, as a pool knows it: speed, load, health."""
 
 import random
 import threading
@@ -15,10 +15,10 @@ _MEMORY_SECONDS = 300.0
 
 @dataclass(slots=True)
 class Speed:
-    """Seconds of audio that one call gets done per second: an average that forgets.
+    """Seconds of audio that one call gets done per second, as a decaying average.
 
-    None again after five minutes without a call: a server that was slow once (it had just begun)
-    gets another chance.
+    Unknown again after five minutes without a call: a server that was slow once (it had just
+    started) is measured anew.
     """
 
     _audio: float = 0.0
@@ -38,7 +38,7 @@ class Speed:
 
 @dataclass(slots=True)
 class ServerState:
-    """One server. Its pool's lock guards every field but `client` and `trial`."""
+    """One server. Its pool's lock guards every field but `client` and `canary_lock`."""
 
     client: WhisperClient
     capacity: int = 1  # calls that it works on at once
@@ -48,36 +48,36 @@ class ServerState:
     outstanding_seconds: float = 0.0  # audio of the calls in flight
     calls: int = 0  # ever made
     failures: int = 0  # in a row; it is probed before it gets work again
-    failed_calls: int = 0  # since it last did anything right
+    failed_calls: int = 0  # since it last did one right
     is_down: bool = False
-    needs_canary: bool = False  # that it says it is ready is not enough
-    is_proven: bool = False  # it did something right since it last failed
+    needs_canary: bool = False  # before it gets work again
+    is_proven: bool = False  # it did a call or canary right since it last failed
     is_probed: bool = False
-    rests_until: float = 0.0  # on time.monotonic()
-    trial: threading.Lock = field(default_factory=threading.Lock)
+    retry_at: float = 0.0  # on time.monotonic()
+    canary_lock: threading.Lock = field(default_factory=threading.Lock)
     tried_at: float = float("-inf")  # when its last canary ended
-    verdict: bool | None = None  # of its last canary; None if that said nothing
+    verdict: bool | None = None  # of its last canary; None if it was busy or away
 
     @property
     def url(self) -> str:
         return self.client.url
 
     @property
-    def is_rested(self) -> bool:
-        return time.monotonic() >= self.rests_until
+    def is_due(self) -> bool:
+        return time.monotonic() >= self.retry_at
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
         return self.failures == 0
 
     def expected_seconds(self, audio_seconds: float, rate: float) -> float:
-        """Until it would have done this much more audio, at `rate` for each of its calls."""
+        """Return when it would have done this much more audio, at `rate` for each of its calls."""
         waiting = (self.outstanding_seconds + audio_seconds) / (rate * self.capacity)
         return max(audio_seconds / rate, waiting)
 
     @property
     def has_queue(self) -> bool:
-        """True if one more call would have to wait for its turn."""
+        """True if one more call would have to wait for another."""
         return self.in_flight >= self.capacity
 
     def began(self, audio_seconds: float) -> None:
@@ -89,29 +89,29 @@ class ServerState:
         self.in_flight -= 1
         self.outstanding_seconds -= audio_seconds
 
-    def rest(self, seconds: float) -> None:
-        self.rests_until = time.monotonic() + seconds
+    def back_off(self, seconds: float) -> None:
+        self.retry_at = time.monotonic() + seconds
 
     def failed(self, *, is_down: bool) -> None:
-        """Rests for a while, the longer the more often in a row it has failed."""
+        """Back off, the longer the more often in a row it has failed."""
         self.is_down = is_down
         self.is_proven = False
-        if self.failures and not self.is_rested:
-            return  # other calls saw the same trouble
+        if self.failures and not self.is_due:
+            return  # other calls failed for the same reason
         self.failures += 1
-        if self.failed_calls > 1:  # it said that it is ready, and failed the next call as well
+        if self.failed_calls > 1:  # it was ready again, and failed the next call as well
             self.needs_canary = True
         longest = min(_FIRST_REST_SECONDS * 2**self.failures, _MAX_REST_SECONDS)
-        self.rest(longest * random.uniform(0.5, 1.0))
+        self.back_off(longest * random.uniform(0.5, 1.0))
 
     def recovered(self) -> None:
-        """Says that it is ready: it may get work again."""
+        """Let it get work again."""
         self.failures = 0
         self.is_down = False
-        self.rests_until = 0.0
+        self.retry_at = 0.0
 
     def succeeded(self) -> None:
-        """Did a call, or a canary, well."""
+        """Record a call or a canary that it did right."""
         self.recovered()
         self.needs_canary = False
         self.is_proven = True

@@ -345,14 +345,14 @@ class TestBlame:
             assert broken.canaries == 1
             pool.wait_until_available(threading.Event())
 
-    def test_before_a_solo_flight_a_server_shows_that_it_is_well(self) -> None:
+    def test_a_server_must_pass_a_canary_before_an_isolated_call(self) -> None:
         with ScriptedServer(always()).running() as server:
             pool = make_pool(server)
             for _ in range(2):
                 assert text(call(pool, isolated=True)) == "hello"
-            assert server.canaries == 1  # what it did well since is proof enough
+            assert server.canaries == 1  # the first call succeeded: no second canary
         with ScriptedServer(always(), canary=OUT_OF_ORDER).running() as broken:
-            with pytest.raises(ServerUnavailable, match="has not shown"):
+            with pytest.raises(ServerUnavailable, match="has not passed a canary"):
                 call(make_pool(broken), isolated=True)
             assert broken.calls == []
 

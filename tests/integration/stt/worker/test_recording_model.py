@@ -98,7 +98,7 @@ def test_a_wish_that_changes_holds_for_the_chunks_claimed_after_it(database: Dat
     with ScriptedServer(script).running() as server:
         worker_at(database, server.url, use_parallel_transcription=False).run()
     models = [document(database, id_)["transcript"]["model"] for id_ in ids]
-    # Two threads claim ahead: either of the first two may be called first, or be on its way already.
+    # Two threads claim ahead: either of the first two chunks may be sent first.
     assert b"tiny" in server.forms[0]
     assert "tiny" in models[:2]
     assert models[2:] == ["large-v3"] * 2

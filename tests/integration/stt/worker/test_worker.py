@@ -510,7 +510,7 @@ class TestFailures:
         settings = load_settings(
             server_urls=(dead,), lease_seconds=2, server_unreachable_minutes=0.05
         )
-        # Longer than the second after which a thread asks again, shorter than the wait for a server.
+        # More than the second between two tries, less than the wait for a server.
         claims = Hiccup(database, "worker_1", ClaimRules(lease_seconds=2))
         with pytest.raises(ServerUnavailable):  # and not the database's error, after a lease
             Worker.at_database(database, settings, WorkOptions(), claims).run()

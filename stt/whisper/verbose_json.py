@@ -1,0 +1,73 @@
+"""Read a transcription response in OpenAI's `verbose_json` format.
+
+Source: https://platform.openai.com/docs/api-reference/audio/verbose-json-object
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from stt.domain.transcript import Segment, Transcript, Word
+
+FORMAT_ERRORS = (
+    ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
+"""What `read_transcript` and `json.loads` raise for a body of another format."""
+
+
+def read_transcript(body: Mapping[str, Any], audio_seconds: float) -> Transcript:
+    """Return the transcript in `body`; make one segment of a plain `{"text": …}` response.
+
+    Raise one of `FORMAT_ERRORS` if a field is missing or of another type.
+    """
+    text = body["text"].strip()
+    listed = body.get("segments")
+    if listed is None:
+        segments = [Segment(0, audio_seconds, text)]
+    else:
+        segments = [_read_segment(segment) for segment in listed]
+    if words := [_read_word(word) for word in body.get("words") or ()]:
+        segments = _assign_words(segments, words)
+    return Transcript(
+        segments=tuple(segment for segment in segments if segment.text),
+        language=body.get("language"),
+        language_probability=body.get("language_probability"),
+        model=body.get("model"),
+    )
+
+
+def _read_segment(body: Mapping[str, Any]) -> Segment:
+    return Segment(
+        start=float(body["start"]),
+        end=float(body["end"]),
+        text=str(body["text"]).strip(),
+        avg_logprob=body.get("avg_logprob"),
+        no_speech_prob=body.get("no_speech_prob"),
+        words=tuple(_read_word(word) for word in body.get("words") or ()),
+    )
+
+
+def _read_word(body: Mapping[str, Any]) -> Word:
+    return Word(
+        float(body["start"]), float(body["end"]), str(body["word"]), body.get("probability")
+    )
+
+
+def _assign_words(segments: list[Segment], words: list[Word]) -> list[Segment]:
+    """Give each word to the segment in which its middle lies.
+
+    OpenAI's format lists the words apart from the segments; both are in order of time.
+    """
+    if not segments:
+        return segments
+    assigned: list[list[Word]] = [[] for _ in segments]
+    index = 0
+    for word in words:
+        middle = (word.start + word.end) / 2
+        while index < len(segments) - 1 and middle >= segments[index].end:
+            index += 1
+        assigned[index].append(word)
+    return [
+        replace(segment, words=tuple(its_words))
+        for segment, its_words in zip(segments, assigned, strict=True)
+    ]
