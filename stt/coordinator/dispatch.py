@@ -13,6 +13,7 @@ from stt.domain.chunk import ChunkRun, chunk_runs
 from stt.domain.claim import Claim, ClaimRules, Order, Page
 from stt.domain.node import reserved_slots
 from stt.errors import ClaimLost
+from stt.store.claim_queries import chunks_held_under
 from stt.store.claims import MongoClaims
 from stt.store.workers import MongoRoster
 
@@ -73,7 +74,9 @@ class Dispatcher:
         Empty if nothing is to be had right now.
         """
         claims = self.claims()
-        known = () if is_again else claims.held_under(claim_id)
+        known = (
+            () if is_again else chunks_held_under(self.coordinator.database, self.worker, claim_id)
+        )
         if known:
             until = time.monotonic()
             return [Claim(claim_id, chunk, self.worker, until) for chunk in known]

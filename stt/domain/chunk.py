@@ -1,31 +1,24 @@
-"""A recording, a chunk of it, and the run of chunks that is transcribed as one piece of audio."""
+"""Recordings, their chunks, and runs of chunks that are transcribed as one piece of audio."""
 
 import hashlib
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from math import isfinite
-from typing import Any
 
 from bson import ObjectId
 
-CHUNK_FIELDS = (
-    "original_id", "index", "start", "offset", "duration", "format", "vad.has_speech",
-    "attempts", "expirations", "not_before", "solo", "errors.server",
-)  # fmt: skip
-"""What `Chunk.from_document` reads: ask the database for these and nothing heavier."""
-
 ASSUMED_SECONDS = 30.0
-"""Length taken for a chunk whose document does not say; only planning uses it."""
+"""Seconds assumed for a chunk whose document has no duration; for planning only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The queue's view of one chunk: what planning and transcribing need, without its audio.
+    """A chunk without its audio.
 
     `offset` and `duration` are seconds (None where another program left them out), `start` and
-    `not_before` are aware UTC times. `solo`: a server died with it in company, so it travels
-    alone; `failed_on`: the servers that its last errors name.
+    `not_before` are aware UTC times. `isolated`: it must not share a server with other chunks,
+    because a server died while it transcribed this one and others (`solo` in the document).
+    `failed_on`: the servers that its errors name.
     """
 
     id: ObjectId
@@ -42,39 +35,19 @@ class Chunk:
     isolated: bool = False
     failed_on: frozenset[str] = frozenset()
 
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> "Chunk":
-        """Reads a document of `audio_chunks`; fields that another program left out become None."""
-        vad = document.get("vad")
-        return cls(
-            id=document["_id"],
-            recording_id=_hashable(document.get("original_id")),
-            index=count_of(document.get("index")),
-            start=_time(document.get("start")),
-            offset=_number(document.get("offset")),
-            duration=_positive(document.get("duration")),
-            format=_text(document.get("format")),
-            has_speech=vad.get("has_speech") if isinstance(vad, Mapping) else None,
-            attempts=count_of(document.get("attempts")),
-            expirations=count_of(document.get("expirations")),
-            not_before=_time(document.get("not_before")),
-            isolated=document.get("solo") is True,
-            failed_on=_servers(document.get("errors")),
-        )
-
     @property
     def has_failed_before(self) -> bool:
-        """True if an earlier claim ended badly: such a chunk is tried alone."""
+        """Whether an earlier claim failed or expired; such a chunk is sent in a call of its own."""
         return self.attempts > 0 or self.expirations > 0 or self.isolated
 
     @property
     def is_poison_candidate(self) -> bool:
-        """True if it failed since a server died with it: it may be what kills them."""
+        """Whether it failed after it was isolated: it may be what makes servers crash."""
         return self.isolated and self.attempts > 0
 
     @property
     def log_fields(self) -> dict[str, object]:
-        """What log records about this chunk carry."""
+        """The fields of log records about this chunk."""
         return {"chunk": self.id, "recording": self.recording_id, "attempt": self.attempts + 1}
 
     @property
@@ -83,19 +56,19 @@ class Chunk:
 
 
 def chunk_id(recording_id: ObjectId, index: int) -> ObjectId:
-    """The id that `stt` itself gives a chunk, so that a piece that is cut twice is one chunk."""
+    """Return the id that `stt ingest` gives a chunk: cutting it twice gives the same chunk."""
     return ObjectId(hashlib.sha256(f"{recording_id} {index}".encode()).digest()[:12])
 
 
 ChunkRun = tuple[Chunk, ...]
-"""Consecutive chunks of one source, never empty."""
+"""Consecutive chunks of one recording, at least one."""
 
 
 def chunk_runs(chunks: Iterable[Chunk], max_seconds: float, max_chunks: int) -> list[ChunkRun]:
-    """Groups a page of chunks into sequences, in the order of their first chunks.
+    """Group chunks into runs, in the order of their first chunks.
 
-    A sequence ends where the next index is missing, at `max_seconds` of audio, or at `max_chunks`;
-    a chunk that failed before is always a sequence of its own.
+    End a run where the next index is missing, at `max_seconds` of audio or at `max_chunks`. Make
+    a run of its own of each chunk that failed before.
     """
     runs: list[list[Chunk]] = []
     seconds = 0.0
@@ -128,10 +101,10 @@ def _follows(chunk: Chunk, last: Chunk) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One recording as `source_files` knows it; `duration` in seconds.
+    """A recording; `duration` in seconds.
 
-    `ingested_at` is None while its chunks are still being cut. `model`: the one that a person
-    wants it transcribed with, None for whatever each worker uses.
+    `ingested_at` is None while its chunks are still being cut. `model`: the model to transcribe
+    it with, None for the one that each worker uses.
     """
 
     id: ObjectId
@@ -144,53 +117,13 @@ class Recording:
     ingested_at: datetime | None = None
     model: str | None = None
 
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> "Recording":
-        return cls(
-            id=document["_id"],
-            filename=str(document.get("filename") or document["_id"]),
-            duration=_positive(document.get("duration")),
-            chunk_count=count_of(document.get("chunk_count")) or None,
-            language=_text(document.get("language")),
-            prompt=_text(document.get("prompt")),
-            start=_time(document.get("start")),
-            ingested_at=_time(document.get("ingested_at")),
-            model=_text(document.get("model")),
-        )
 
+@dataclass(frozen=True, slots=True)
+class RecordedError:
+    """An entry of a chunk's `errors`; `server`: the one that was called, if any."""
 
-# One odd document must never stop the workers that page past it: what is not of the field's type
-# counts as missing.
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and isfinite(value) else None
-
-
-def _positive(value: Any) -> float | None:
-    number = _number(value)
-    return number if number is not None and number > 0 else None
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _servers(errors: Any) -> frozenset[str]:
-    listed = errors if isinstance(errors, list) else []
-    found = (error.get("server") for error in listed if isinstance(error, Mapping))
-    return frozenset(server for server in found if isinstance(server, str))
-
-
-def _hashable(value: Any) -> Any:
-    return value if isinstance(value, Hashable) else None
-
-
-def count_of(value: Any) -> int:
-    """A count out of a document; what is none counts as 0."""
-    return int(_number(value) or 0)
-
-
-def _time(value: Any) -> datetime | None:
-    return value if isinstance(value, datetime) else None
+    at: datetime | None
+    kind: str
+    message: str
+    worker: str
+    server: str | None

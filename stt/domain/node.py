@@ -3,12 +3,10 @@
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
-
-from stt.domain.chunk import count_of
+from typing import Literal
 
 NodeState = Literal["online", "busy", "offline"]
 
@@ -74,29 +72,6 @@ class Node:
     jobs_at: datetime | None = None
     asked_test: AskedTest | None = None
     last_test: NodeTest | None = None
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> "Node":
-        """Reads a document of `nodes`; what is missing there, or odd, gets the default."""
-        report = _mapping(document.get("report"))
-        jobs = document.get("jobs")
-        return cls(
-            id=str(document["_id"]),
-            name=_text(document.get("name")) or str(document["_id"]),
-            platform=_text(document.get("platform")) or "",
-            priority=count_of(document.get("priority")),
-            model=_text(document.get("model")),
-            is_enabled=document.get("is_enabled") is not False,
-            created_at=_time(document.get("created_at")),
-            seen_at=_time(document.get("seen_at")),
-            worker_state=_text(report.get("state")) or "",
-            slots=count_of(report.get("slots")),
-            reported_chunks=count_of(report.get("chunks")),
-            jobs=tuple(map(_job, jobs)) if isinstance(jobs, list) else (),
-            jobs_at=_time(document.get("jobs_at")),
-            asked_test=_asked_test(_mapping(document.get("test"))),
-            last_test=_last_test(_mapping(document.get("last_test"))),
-        )
 
     @property
     def chunks_in_work(self) -> int:
@@ -172,50 +147,3 @@ def new_node_id(name: str) -> str:
 
 def _is_control(sign: str) -> bool:
     return sign in _BIDI_CONTROLS or unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp")
-
-
-# One odd document must not hide the other nodes: what is not of the field's type counts as missing.
-
-
-def _job(value: Any) -> Job:
-    job = _mapping(value)
-    ids = job.get("chunk_ids")
-    return Job(
-        chunk_ids=tuple(map(str, ids)) if isinstance(ids, list) else (),
-        filename=_text(job.get("filename")) or "",
-        seconds=_number(job.get("seconds")) or 0.0,
-        elapsed_seconds=_number(job.get("elapsed_seconds")) or 0.0,
-    )
-
-
-def _asked_test(test: Mapping[str, Any]) -> AskedTest | None:
-    id_, asked_at = _text(test.get("id")), _time(test.get("asked_at"))
-    return AskedTest(id_, asked_at) if id_ and asked_at else None
-
-
-def _last_test(test: Mapping[str, Any]) -> NodeTest | None:
-    if not isinstance(test.get("ok"), bool):
-        return None
-    return NodeTest(
-        ok=test["ok"],
-        detail=_text(test.get("detail")) or "",
-        milliseconds=_number(test.get("milliseconds")),
-        at=_time(test.get("at")),
-    )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _time(value: Any) -> datetime | None:
-    return value if isinstance(value, datetime) else None
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number else None

@@ -1,4 +1,4 @@
-"""The database's edge: client, collections, indexes, server time, and pymongo's errors as ours."""
+"""Connect to the database: collections, indexes, server time, and pymongo's errors as ours."""
 
 import re
 import warnings
@@ -35,9 +35,8 @@ from stt.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 
 Document = dict[str, Any]
 
-# UTC times come out of the database aware, so that nobody compares them with naive ones.
-# A date beyond the year 9999, which only another program writes, comes as what it is: no datetime.
-# And text that is none must not make a whole document unreadable.
+# Read times as aware datetimes in UTC, so that they cannot be compared with naive ones. Other
+# programs may write dates beyond the year 9999, which become DatetimeMS, and text that is no UTF-8.
 _AWARE: CodecOptions[Document] = CodecOptions(
     tz_aware=True,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
@@ -49,15 +48,15 @@ _NOT_AUTHORIZED = {13, 18}  # Unauthorized, AuthenticationFailed
 _DOCUMENT_REFUSED = {2, 9, 14, 66, 121, 10334, 17419, 17420}
 _TIMEOUTS = {
     "serverSelectionTimeoutMS": 5_000,
-    "connectTimeoutMS": 4_000,  # shorter, so that the reason is known when the other runs out
+    "connectTimeoutMS": 4_000,  # shorter, so that the reason is known when selection times out
     "socketTimeoutMS": 20_000,
 }
 
-_GOODBYE_SECONDS = 1.0
+_CLOSE_SECONDS = 1.0
 
-_URL_FORM = (
-    "write mongodb://USER:PASSWORD@HOST:PORT/?OPTIONS, with every sign of the name and the password"
-    " that is no letter or digit as %XX, such as %40 for @"
+_URL_ADVICE = (
+    "write mongodb://USER:PASSWORD@HOST:PORT/?OPTIONS, with every character of the name and the"
+    " password that is no letter or digit as %XX, such as %40 for @"
 )
 
 PAGING_ORDER = [("priority", DESCENDING), ("start", ASCENDING), ("_id", ASCENDING)]
@@ -73,31 +72,31 @@ _INDEXES = {
     ],
     "source_files": [IndexModel([("sha256", 1)], name="sha256", unique=True)],
     "workers": [IndexModel([("seen_at", 1)], name="seen", expireAfterSeconds=86_400)],
-    # The coordinator's own; keys, codes and sessions are there as hashes alone.
+    # The coordinator's; keys, codes and sessions are stored as hashes.
     "nodes": [IndexModel([("key_sha256", 1)], name="key", unique=True)],
     "join_codes": [IndexModel([("expires_at", 1)], name="expiry", expireAfterSeconds=0)],
     "sessions": [IndexModel([("expires_at", 1)], name="expiry", expireAfterSeconds=0)],
     "refusals": [IndexModel([("at", 1)], name="at", expireAfterSeconds=3_600)],
-    # Only an upload that has ended has the field.
+    # Uploads that have not ended lack the field and do not expire.
     "uploads": [IndexModel([("ended_at", 1)], name="ended", expireAfterSeconds=7 * 86_400)],
 }
 
 
 class Database:
-    """One connection pool to the fleet's database. Safe to share between threads.
+    """A connection pool to the database. Safe between threads. Close it, or use it in `with`.
 
-    Every write waits for a majority and its journal. Use as a context manager, or `close()`.
+    Every write waits until a majority of the replica set has it in its journal.
     """
 
     def __init__(self, url: str, name: str) -> None:
-        """Connects lazily: the first operation finds out whether the database is there.
+        """Prepare to connect; the first operation connects.
 
-        Raises ConfigError for a URL or a database name that cannot be right, and for a file of
-        the URL's TLS options that cannot be used.
+        Raise ConfigError for a URL or a database name that cannot be right, and for a file in the
+        URL's TLS options that cannot be used.
         """
         self._client = _client(url)
         try:
-            # Whatever the URL prefers: a secondary may not know yet what we have just written.
+            # Ignore the URL's read preference: a secondary may lack what we have just written.
             self._db = self._client.get_database(name, _AWARE, ReadPreference.PRIMARY, _DURABLE)
         except InvalidName as error:
             self._client.close()
@@ -114,7 +113,7 @@ class Database:
         self.options: Collection[Document] = self._db["options"]
 
     def ensure_indexes(self) -> None:
-        """Makes the indexes of docs/design.md where they are missing. Cheap when they are there."""
+        """Create the indexes that are missing; fast if none are."""
         with translated():
             for collection, indexes in _INDEXES.items():
                 try:
@@ -126,15 +125,15 @@ class Database:
                     ) from error
 
     def server_time(self) -> datetime:
-        """The database server's clock, the only one that decides what is stale."""
+        """Return the database server's time, by which claims become stale."""
         with translated():
             hello = self._db.command("hello", codec_options=_AWARE)
         time: datetime = hello["localTime"]
         return time
 
     def close(self) -> None:
-        """Says goodbye to the server, but does not wait for one that is away."""
-        with pymongo.timeout(_GOODBYE_SECONDS):
+        """Close the connections, in at most a second if the server does not answer."""
+        with pymongo.timeout(_CLOSE_SECONDS):
             self._client.close()
 
     def __enter__(self) -> "Database":
@@ -146,11 +145,11 @@ class Database:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turns pymongo's errors into ours.
+    """Raise ConfigError, DatabaseUnavailable or DatabaseRefused in place of pymongo's errors.
 
-    DatabaseUnavailable also stands for a write whose outcome is unclear: the connection broke
-    after it was sent, or a majority did not acknowledge it in time. DatabaseRefused is about the
-    document itself. A duplicate key passes through, for its caller to understand.
+    After DatabaseUnavailable a write may have been done: the connection broke after it was sent,
+    or a majority did not acknowledge it in time. DatabaseRefused is about the document. Let
+    DuplicateKeyError pass.
     """
     try:
         yield
@@ -181,7 +180,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _tls_advice(reason: str) -> str:
-    """What to look at in MONGO_URL where it may be about TLS, or nothing."""
+    """Return advice about MONGO_URL if the reason may be TLS, else an empty text."""
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return ". Its tlsCAFile must name the authority that signed the server's certificate"
     if "SSL handshake failed" in reason or "[SSL" in reason:
@@ -192,12 +191,12 @@ def _tls_advice(reason: str) -> str:
 
 
 def _client(url: str) -> MongoClient[Document]:
-    """Raises ConfigError, and never says a piece of the URL, for that may hold a password."""
+    """Raise ConfigError, without any part of the URL: it may contain a password."""
     scheme, _, rest = url.partition("://")
-    if scheme not in ("mongodb", "mongodb+srv"):  # the driver would take it for a host's name
+    if scheme not in ("mongodb", "mongodb+srv"):  # the driver would read it as a host name
         raise ConfigError("MONGO_URL is wrong: it must begin with mongodb:// or mongodb+srv://")
-    if "@" in rest.partition("?")[0].partition("/")[2]:  # and here what stands before the slash
-        raise ConfigError(f"MONGO_URL is wrong: {_URL_FORM}")
+    if "@" in rest.partition("?")[0].partition("/")[2]:  # and here what is before the slash
+        raise ConfigError(f"MONGO_URL is wrong: {_URL_ADVICE}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # the driver only warns of a wrong option
@@ -210,14 +209,14 @@ def _client(url: str) -> MongoClient[Document]:
         ) from None
     except (InvalidURI, ConfigurationError, ValueError, UserWarning) as error:
         reason = _first_line(error)
-        if "quote_plus" in reason or _repeats(reason, rest):  # Python is no advice in a shell
-            reason = _URL_FORM
-        # From None: a traceback would show what the driver says.
+        if "quote_plus" in reason or _repeats(reason, rest):  # advice about Python
+            reason = _URL_ADVICE
+        # From None: a traceback would show the driver's message.
         raise ConfigError(f"MONGO_URL is wrong: {reason}") from None
 
 
 def _repeats(text: str, rest_of_url: str) -> bool:
-    """True if the text has a word of the URL that may be a piece of a password."""
+    """Return whether the text contains a word of the URL that may be part of a password."""
     credentials, _, others = rest_of_url.rpartition("@")
     options = others.partition("?")[2]
     values = re.findall(r"(?<!file)=([^&;]*)", options, re.IGNORECASE)
@@ -231,6 +230,6 @@ def _words(text: str) -> set[str]:
 
 
 def _unset_in(url: str) -> dict[str, Any]:
-    """Our time-outs, but for those that the URL sets itself."""
+    """Return our time-outs without those that the URL sets."""
     lowered = url.lower()
     return {name: ms for name, ms in _TIMEOUTS.items() if f"{name.lower()}=" not in lowered}

@@ -1,59 +1,43 @@
-"""Full-text search: the segments of transcripts in which words were said.
+"""Search the text of transcripts for words.
 
-Every word must occur in the chunk; search_words.py says what counts as one.
-
-Where the server has text indexes, one is made when somebody first searches, and tells which chunks
-to read; what to make of them is decided here, so that the answer is the same without. Else the
-transcripts themselves are searched, a few recordings at a time.
+Find the segments that contain a word of the query, in chunks that contain all of them;
+`search_query.py` defines words. On a server with text indexes, use one to choose the chunks to
+read. Without one, read the transcripts of some recordings at a time. Matching is done here in both
+cases, so the results are the same.
 """
 
-import logging
 import re
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
-from typing import Any, Literal
+from typing import Any
 
-import pymongo
 from bson import ObjectId
-from pymongo import IndexModel
-from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
+from pymongo.errors import ExecutionTimeout, OperationFailure
 
-from stt.domain.chunk import Chunk, Recording
 from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, translated
+from stt.store.documents import read_chunk, read_list, read_number, read_text
+from stt.store.recordings import recording_names
 from stt.store.search_query import BadQuery, SearchQuery
-
-logger = logging.getLogger(__name__)
+from stt.store.text_index import TEXT_FIELD, TextIndex
 
 _FIELDS = [
     "original_id", "index", "offset", "duration",
-    "transcript.segments.start", "transcript.segments.end", "transcript.segments.text",
+    "transcript.segments.start", "transcript.segments.end", TEXT_FIELD,
 ]  # fmt: skip
-_TEXT = "transcript.segments.text"
-# Transcripts have a field `language`, which an index would take for the one to stem their words
-# by, and refuse the document where it knows none of that name: so it is told of another field.
-_INDEX = IndexModel(
-    [(_TEXT, "text")],
-    name="words",
-    default_language="none",
-    language_override="language_of_text_index",
-)
-_INDEX_SECONDS = 1_800.0
-_SOURCES_A_WINDOW = 40
-_BY_PLACE = [("original_id", 1), ("index", 1)]
+_RECORDINGS_PER_WINDOW = 40
+_BY_POSITION = [("original_id", 1), ("index", 1)]
 _BY_ID = [("_id", 1)]
 
 
 class SearchTooSlow(DatabaseUnavailable):
-    """Nothing was found in the time that there was, and not all was searched."""
+    """The time ran out before anything was found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A segment with a word in it; `start` and `end` in seconds of the recording."""
+    """A segment that contains a word; `start` and `end` in seconds of the recording."""
 
     recording_id: str | None
     filename: str
@@ -65,15 +49,15 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class HitPage:
-    """Hits in the order of the recordings, and of each; `cursor` for more, None at the end."""
+    """Hits by recording and time; `cursor` continues after the last one, None at the end."""
 
     hits: tuple[Hit, ...]
     cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A segment in the queue: the cursor is written `CHUNK-SEGMENT`."""
+class _Position:
+    """The position of a segment in the queue; a cursor is its text, `CHUNK-SEGMENT`."""
 
     recording_id: Any
     index: int
@@ -83,28 +67,25 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    place: _Place
+    position: _Position
     start: float
     end: float
     text: str
 
     @property
     def cursor(self) -> str:
-        return f"{self.place.chunk_id}-{self.place.segment}"
+        return f"{self.position.chunk_id}-{self.position.segment}"
 
 
 class Search:
-    """Searches one database. Raises DatabaseUnavailable. Safe between threads.
+    """Search one database. Safe between threads. Methods raise DatabaseUnavailable.
 
-    It tries once to have the text index made, before it searches, or meanwhile if
-    `in_background`, and remembers what came of it.
+    The first search creates the text index, or starts to if `in_background`.
     """
 
     def __init__(self, database: Database, *, in_background: bool = False) -> None:
         self._db = database
-        self._in_background = in_background
-        self._lock = threading.Lock()
-        self._index: Literal["unknown", "in the making", "there", "none"] = "unknown"
+        self._index = TextIndex(database, in_background=in_background)
 
     def find(
         self,
@@ -115,12 +96,12 @@ class Search:
         recording_id: ObjectId | None = None,
         timeout_seconds: float = 10.0,
     ) -> HitPage:
-        """Up to `limit` hits behind `cursor`, of one recording or of all.
+        """Return up to `limit` hits after `cursor`, in one recording or in all.
 
-        Fewer if time runs out. Raises SearchTooSlow if that leaves none, and NotFound for a
-        cursor that points at nothing.
+        Return fewer if the time runs out, and raise SearchTooSlow if there are none by then. Raise
+        NotFound if the chunk of the cursor is gone.
         """
-        after = None if cursor is None else self._place(cursor)
+        after = None if cursor is None else self._position(cursor)
         found: list[_Found] = []
         is_cut_off = False
         try:
@@ -142,13 +123,13 @@ class Search:
     def _hits(
         self,
         words: SearchQuery,
-        after: _Place | None,
+        after: _Position | None,
         recording_id: ObjectId | None,
         timeout_seconds: float,
     ) -> Iterator[_Found]:
-        """Raises _OutOfTime."""
+        """Yield all hits; raise _OutOfTime."""
         deadline = time.monotonic() + timeout_seconds
-        with_index = words.are_indexed and recording_id is None and self._has_index()
+        with_index = words.are_indexed and recording_id is None and self._index.is_ready()
         wanted = _text_query(words) if with_index else _pattern(words)
         boundaries = [] if with_index or recording_id is not None else self._boundaries()
         for window, order in _windows(after, recording_id, boundaries):
@@ -164,17 +145,17 @@ class Search:
                 if isinstance(error.__cause__, ExecutionTimeout):
                     raise _OutOfTime from error
                 if with_index and isinstance(error.__cause__, OperationFailure):
-                    self._index = "none"  # somebody has dropped it: the next search is a scan
+                    self._index.record_missing()  # the index was dropped
                 raise
 
     def _boundaries(self) -> list[ObjectId]:
-        """Ids of recordings between which a scan of the transcripts takes no long time."""
+        """Return ids that divide the recordings into windows, each read in a short time."""
         with translated():
             ids = [document["_id"] for document in self._db.recordings.find({}, ["_id"])]
         known = sorted(id_ for id_ in ids if isinstance(id_, ObjectId))
-        return known[_SOURCES_A_WINDOW::_SOURCES_A_WINDOW]
+        return known[_RECORDINGS_PER_WINDOW::_RECORDINGS_PER_WINDOW]
 
-    def _place(self, cursor: str) -> _Place:
+    def _position(self, cursor: str) -> _Position:
         chunk_id, _, segment = cursor.partition("-")
         if not (ObjectId.is_valid(chunk_id) and re.fullmatch("[0-9]{1,9}", segment)):
             raise BadQuery("This cursor is none of a search.")
@@ -183,18 +164,15 @@ class Search:
             document = self._db.chunks.find_one({"_id": ObjectId(chunk_id)}, fields)
         if document is None:
             raise NotFound("What was found last is gone: search again.")
-        return _place_of(document, int(segment))
+        return _position_of(document, int(segment))
 
     def _named(self, found: list[_Found]) -> tuple[Hit, ...]:
-        ids = {f.place.recording_id for f in found if isinstance(f.place.recording_id, ObjectId)}
-        with translated():
-            documents = self._db.recordings.find({"_id": {"$in": list(ids)}}, ["filename"])
-            names = {d["_id"]: Recording.from_document(d).filename for d in documents}
+        names = recording_names(self._db, (f.position.recording_id for f in found))
         return tuple(
             Hit(
-                recording_id=None if f.place.recording_id is None else str(f.place.recording_id),
-                filename=names.get(f.place.recording_id, str(f.place.recording_id or "")),
-                chunk_id=f.place.chunk_id,
+                recording_id=None if (id_ := f.position.recording_id) is None else str(id_),
+                filename=names.get(id_, str(id_ or "")),
+                chunk_id=f.position.chunk_id,
                 start=f.start,
                 end=f.end,
                 text=f.text,
@@ -202,106 +180,72 @@ class Search:
             for f in found
         )
 
-    def _has_index(self) -> bool:
-        with self._lock:
-            if self._index == "unknown":
-                self._index = "in the making"
-                thread = threading.Thread(target=self._make_index, name="text index", daemon=True)
-                thread.start()
-                if not self._in_background:
-                    thread.join()
-            return self._index == "there"
-
-    def _make_index(self) -> None:
-        """Does nothing where it is there already."""
-        try:
-            with pymongo.timeout(_INDEX_SECONDS):
-                self._db.chunks.create_indexes([_INDEX])
-        except OperationFailure as error:  # this server has none, or not for this user
-            logger.debug("no text index: %s", error)
-            self._index = "none"
-        except PyMongoError as error:
-            logger.debug("no text index yet: %s", error)
-            self._index = "unknown"
-        else:
-            self._index = "there"
-
 
 class _OutOfTime(Exception):
     pass
 
 
 def _windows(
-    after: _Place | None, recording_id: ObjectId | None, boundaries: list[ObjectId]
+    after: _Position | None, recording_id: ObjectId | None, boundaries: list[ObjectId]
 ) -> Iterator[tuple[Document, list[tuple[str, int]]]]:
-    """Queries that together have every chunk behind a place once, and the order of each.
+    """Yield queries that together match each chunk after a position once, and their order.
 
-    By the ids of their recordings; chunks of no recording come last, then those of one that
-    another program calls by some text.
+    Go by the recordings' ids, then to chunks without a recording, then to chunks whose recording
+    has a text as its id, which another program wrote.
     """
     at = None if after is None else after.recording_id
     if after is None or isinstance(at, ObjectId):
         if after is not None:
-            yield {"original_id": at, "index": {"$gte": after.index}}, _BY_PLACE
+            yield {"original_id": at, "index": {"$gte": after.index}}, _BY_POSITION
         elif recording_id is not None:
-            yield {"original_id": recording_id}, _BY_PLACE
+            yield {"original_id": recording_id}, _BY_POSITION
         if recording_id is not None:
             return
         low: ObjectId = at or ObjectId(bytes(12))
         for high in boundaries:
             if high > low:
-                yield {"original_id": {"$gt": low, "$lte": high}}, _BY_PLACE
+                yield {"original_id": {"$gt": low, "$lte": high}}, _BY_POSITION
                 low = high
-        yield {"original_id": {"$gt": low}}, _BY_PLACE
+        yield {"original_id": {"$gt": low}}, _BY_POSITION
     behind = {} if after is None or isinstance(at, ObjectId) else {"_id": {"$gte": after.chunk_id}}
     if not isinstance(at, str):
         yield {"original_id": None, **behind}, _BY_ID
         behind = {}
-    # With an upper bound: without one, an embedded database leaves its index aside.
+    # The embedded database uses its index only for a range with an upper bound.
     yield {"original_id": {"$gte": "", "$lt": "\U0010ffff"}, **behind}, _BY_ID
 
 
 def _text_query(words: SearchQuery) -> Document:
-    """As phrases, all of which have to be there."""
+    """Return a query for chunks that contain every word, each given as a phrase."""
     phrases = " ".join(f'"{word}"' for word in words.words)
     return {"$text": {"$search": phrases, "$diacriticSensitive": True}}
 
 
 def _pattern(words: SearchQuery) -> Document:
-    """Coarser than what counts: the longest word alone, wherever it stands.
+    """Return a query for chunks that contain the longest word, even inside another word.
 
-    Not every server's patterns know where a word ends, and an embedded one looks at every chunk
-    there is if it is asked for several at once.
+    The embedded database reads every chunk if a query has several patterns.
     """
-    return {_TEXT: {"$regex": re.escape(max(words.stems, key=len)), "$options": "i"}}
+    return {TEXT_FIELD: {"$regex": re.escape(max(words.stems, key=len)), "$options": "i"}}
 
 
-def _place_of(document: Document, segment: int) -> _Place:
-    chunk = Chunk.from_document(document)
-    return _Place(chunk.recording_id, chunk.index, chunk.id, segment)
+def _position_of(document: Document, segment: int) -> _Position:
+    chunk = read_chunk(document)
+    return _Position(chunk.recording_id, chunk.index, chunk.id, segment)
 
 
-def _found_in(document: Document, words: SearchQuery, after: _Place | None) -> Iterator[_Found]:
-    """The hits in one chunk, those up to the place left out; garbled segments have none."""
-    chunk = Chunk.from_document(document)
-    # Where another program has left out the offset, chunks are taken for equally long.
+def _found_in(document: Document, words: SearchQuery, after: _Position | None) -> Iterator[_Found]:
+    """Yield the hits in one chunk after a position; skip segments that cannot be read."""
+    chunk = read_chunk(document)
+    # Without an offset, assume that all chunks are as long as this one.
     begin = chunk.index * chunk.planned_seconds if chunk.offset is None else chunk.offset
     transcript = document.get("transcript")
     segments = transcript.get("segments") if isinstance(transcript, Mapping) else None
-    listed = [s if isinstance(s, Mapping) else {} for s in _list(segments)]
-    texts = [text if isinstance(text := s.get("text"), str) else "" for s in listed]
+    listed = [s if isinstance(s, Mapping) else {} for s in read_list(segments)]
+    texts = [read_text(s.get("text")) or "" for s in listed]
     for number in words.segments_in(texts):
         if after is not None and after.chunk_id == chunk.id and number <= after.segment:
             continue
-        start, end = _seconds(listed[number].get("start")), _seconds(listed[number].get("end"))
-        place = _place_of(document, number)
-        yield _Found(place, begin + start, begin + max(start, end), texts[number].strip())
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _seconds(value: Any) -> float:
-    is_number = isinstance(value, (int, float)) and isfinite(value)
-    return max(float(value), 0.0) if is_number else 0.0
+        start, end = (max(read_number(listed[number].get(f)) or 0.0, 0.0) for f in ("start", "end"))
+        position = _position_of(document, number)
+        yield _Found(position, begin + start, begin + max(start, end), texts[number].strip())

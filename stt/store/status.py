@@ -1,40 +1,37 @@
-"""Read-only numbers about the queue: how much there is, how fast it goes, what is stuck.
+"""Count the chunks of the queue by state, measure the speed, and list what failed.
 
-Built from `find`, `count_documents` and plain `$match` and `$group`, which every MongoDB-compatible
-server runs. The numbers are read one after the other from a living queue: a chunk that changes its
+Use only `find`, `count_documents` and plain `$match` and `$group`, which every MongoDB-compatible
+server has. The counts are read one after the other while workers go on: a chunk that changes its
 state meanwhile may be counted twice or not at all.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
-from pymongo.cursor import Cursor
 
-from stt.domain.chunk import Chunk, Recording
 from stt.store.database import Database, Document, translated
+from stt.store.documents import (
+    is_being_ingested,
+    read_chunk,
+    read_errors,
+    read_recording,
+    read_time,
+)
+from stt.store.states import QUERIES, State
 
 RATE_WINDOW_SECONDS = 600.0
 _MIN_WINDOW_SECONDS = 15.0
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
-_FAILURES_SHOWN = 20
+_MAX_FAILURES = 20
 _FAILURE_FIELDS = ["original_id", "index", "attempts", "failed_at", "not_before", "errors"]
-
-# The states of docs/design.md; a document that lacks a field matches None too.
-_STATES: Mapping[str, Document] = {
-    "pending": {"transcribed_at": None, "failed_at": None, "processing_by": None},
-    "processing": {"transcribed_at": None, "failed_at": None, "processing_by": {"$ne": None}},
-    "transcribed": {"transcribed_at": {"$ne": None}},
-    "failed": {"transcribed_at": None, "failed_at": {"$ne": None}},
-}
 
 
 @dataclass(frozen=True, slots=True)
 class StateCounts:
-    """Chunks by state."""
+    """The number of chunks in each state."""
 
     pending: int = 0
     processing: int = 0
@@ -47,15 +44,15 @@ class StateCounts:
 
     @property
     def open(self) -> int:
-        """Chunks that will still be worked on."""
+        """Chunks that are pending or processing."""
         return self.pending + self.processing
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Speed of the whole fleet over the last `window_seconds`.
+    """The speed of the whole fleet over the last `window_seconds`.
 
-    `audio_seconds_per_second` leaves out chunks whose documents do not say their duration.
+    `audio_seconds_per_second` leaves out chunks whose documents have no duration.
     """
 
     window_seconds: float
@@ -66,7 +63,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class RecordingProgress:
-    """How far one recording is; `is_ingesting` while more chunks of it are being cut."""
+    """The chunks of one recording by state; `is_ingesting` while more of them are being cut."""
 
     id: ObjectId | None
     filename: str
@@ -77,9 +74,9 @@ class RecordingProgress:
 
 @dataclass(frozen=True, slots=True)
 class FailedChunk:
-    """A chunk in quarantine, or at rest until `again_at`, with the last of its errors.
+    """A chunk in quarantine, or one that waits until `again_at`, with its last error.
 
-    `server` is the one that had a part in it.
+    `server` is the one that was called, if any.
     """
 
     id: ObjectId
@@ -99,9 +96,9 @@ class FailedChunk:
 class QueueStatus:
     """The queue at `at`, the database server's time.
 
-    `empty` of the transcribed chunks said nothing; `resting` of the pending ones wait after a
-    failure; `stale` of the claims have outlived their lease. `eta_seconds` is None while nothing
-    moves. `failed_chunks` are the latest few, `resting_chunks` the next few to be tried again.
+    `empty`: transcribed chunks without text. `resting`: pending chunks that wait after a failure.
+    `stale`: claims whose lease has run out. `eta_seconds`: None if nothing was transcribed lately.
+    `failed_chunks` are the latest few, `resting_chunks` the next few to be tried again.
     """
 
     at: datetime
@@ -117,16 +114,16 @@ class QueueStatus:
 
 
 def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
-    """Looks at the whole queue; takes time in proportion to it. Raises DatabaseUnavailable."""
+    """Read all chunks, in time proportional to their number. Raise DatabaseUnavailable."""
     now = database.server_time()
     with translated():
         by_recording = _counts_by_recording(database)
         counts = StateCounts(
-            **{state: sum(getattr(c, state) for c in by_recording.values()) for state in _STATES}
+            **{state: sum(getattr(c, state) for c in by_recording.values()) for state in QUERIES}
         )
         rate = recent_rate(database, now)
-        sources = tuple(_progress(database, by_recording))
-        names = {source.id: source.filename for source in sources}
+        recordings = tuple(_progress(database, by_recording))
+        names = {recording.id: recording.filename for recording in recordings}
         at_rest: Document = {"not_before": {"$gt": now}}
         resting = _count(database, "pending", at_rest)
         return QueueStatus(
@@ -137,24 +134,16 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
             stale=_stale(database, now - timedelta(seconds=lease_seconds)),
             rate=rate,
             eta_seconds=eta_seconds(counts, rate),
-            sources=sources,
-            failed_chunks=_with_errors(
-                database.chunks.find(_STATES["failed"], _FAILURE_FIELDS).sort("failed_at", -1),
-                names,
-            ),
-            resting_chunks=_with_errors(
-                database.chunks.find({**_STATES["pending"], **at_rest}, _FAILURE_FIELDS).sort(
-                    "not_before", 1
-                ),
-                names,
-            )
+            sources=recordings,
+            failed_chunks=_failures(database, "failed", {}, ("failed_at", -1), names),
+            resting_chunks=_failures(database, "pending", at_rest, ("not_before", 1), names)
             if resting
             else (),
         )
 
 
-def _count(database: Database, state: str, also: Document) -> int:
-    return database.chunks.count_documents({**_STATES[state], **also})
+def _count(database: Database, state: State, also: Document) -> int:
+    return database.chunks.count_documents({**QUERIES[state], **also})
 
 
 def _stale(database: Database, oldest: datetime) -> int:
@@ -164,37 +153,38 @@ def _stale(database: Database, oldest: datetime) -> int:
 
 def _counts_by_recording(database: Database) -> dict[Any, StateCounts]:
     found: dict[Any, Counter[str]] = {}
-    for state, query in _STATES.items():
+    for state, query in QUERIES.items():
         group = {"_id": "$original_id", "chunks": {"$sum": 1}}
         for row in database.chunks.aggregate([{"$match": query}, {"$group": group}]):
-            source_id = row["_id"] if isinstance(row["_id"], Hashable) else None
-            found.setdefault(source_id, Counter())[state] += int(row["chunks"])
-    return {source_id: StateCounts(**counts) for source_id, counts in found.items()}
+            recording_id = row["_id"] if isinstance(row["_id"], Hashable) else None
+            found.setdefault(recording_id, Counter())[state] += int(row["chunks"])
+    return {recording_id: StateCounts(**counts) for recording_id, counts in found.items()}
 
 
 def _progress(
     database: Database, by_recording: Mapping[Any, StateCounts]
 ) -> Iterator[RecordingProgress]:
-    """The described sources, oldest first, then those that only their chunks know of."""
+    """Yield the recordings, oldest first, and then ids that only chunks refer to."""
     fields = ["filename", "duration", "ingested_at"]
-    unseen = dict(by_recording)
+    without_document = dict(by_recording)
     for document in database.recordings.find({}, fields).sort("_id", 1):
-        source = Recording.from_document(document)
+        recording = read_recording(document)
         yield RecordingProgress(
-            id=source.id,
-            filename=source.filename,
-            duration_seconds=source.duration,
-            is_ingesting=document.get("ingested_at", "absent") is None,
-            counts=unseen.pop(source.id, StateCounts()),
+            id=recording.id,
+            filename=recording.filename,
+            duration_seconds=recording.duration,
+            is_ingesting=is_being_ingested(document),
+            counts=without_document.pop(recording.id, StateCounts()),
         )
-    for source_id, counts in unseen.items():
-        yield RecordingProgress(source_id, str(source_id or "(no source)"), None, False, counts)
+    for recording_id, counts in without_document.items():
+        name = str(recording_id or "(no source)")
+        yield RecordingProgress(recording_id, name, None, False, counts)
 
 
 def recent_rate(database: Database, now: datetime) -> Rate:
-    """Counted from the first result in the window, so that a young fleet is not averaged away.
+    """Measure the speed since the first result in the window, or over all of the window.
 
-    Raises DatabaseUnavailable.
+    Raise DatabaseUnavailable.
     """
     since = now - timedelta(seconds=RATE_WINDOW_SECONDS)
     group = {
@@ -214,114 +204,38 @@ def recent_rate(database: Database, now: datetime) -> Rate:
 
 
 def eta_seconds(counts: StateCounts, rate: Rate) -> float | None:
-    """None while nothing moves."""
+    """Return the time that the open chunks take, None if nothing was transcribed lately."""
     if counts.open == 0:
         return 0.0
     return counts.open * 60 / rate.chunks_per_minute if rate.chunks_per_minute else None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedError:
-    """One of a chunk's errors; `server` is the one that had a part in it."""
-
-    at: datetime | None
-    kind: str
-    message: str
-    worker: str
-    server: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A chunk in quarantine, with all errors that its document still has, oldest first."""
-
-    chunk: Chunk
-    filename: str
-    failed_at: datetime | None
-    errors: tuple[RecordedError, ...]
-
-
-def quarantine(
-    database: Database, limit: int, after: tuple[datetime, ObjectId] | None = None
-) -> list[Quarantined]:
-    """Up to `limit` chunks, those that failed last first; `after` one by its time and id.
-
-    Raises DatabaseUnavailable.
-    """
-    query: Document = {"transcribed_at": None, "failed_at": {"$gte": _EVER}}
-    if after is not None:
-        failed_at, id_ = after
-        query["failed_at"]["$lte"] = failed_at
-        query["$or"] = [{"failed_at": {"$lt": failed_at}}, {"_id": {"$lt": id_}}]
-    fields = [*_FAILURE_FIELDS, "offset", "duration", "format", "expirations"]
-    order = [("failed_at", -1), ("_id", -1)]
-    with translated():
-        found = list(database.chunks.find(query, fields).sort(order).limit(limit))
-        names = _names(database, found)
-    return [_quarantined(document, names) for document in found]
-
-
-def count_quarantine(database: Database) -> int:
-    """Raises DatabaseUnavailable."""
-    with translated():
-        return database.chunks.count_documents(
-            {"transcribed_at": None, "failed_at": {"$gte": _EVER}}
-        )
-
-
-def _names(database: Database, chunks: Iterable[Document]) -> dict[Any, str]:
-    ids = {id_ for document in chunks if isinstance(id_ := document.get("original_id"), ObjectId)}
-    found = database.recordings.find({"_id": {"$in": list(ids)}}, ["filename"])
-    return {document["_id"]: Recording.from_document(document).filename for document in found}
-
-
-def _quarantined(document: Document, names: Mapping[Any, str]) -> Quarantined:
-    chunk = Chunk.from_document(document)
-    failed_at, errors = document.get("failed_at"), document.get("errors")
-    listed = errors if isinstance(errors, list) else []
-    return Quarantined(
-        chunk=chunk,
-        filename=names.get(chunk.recording_id, str(chunk.recording_id or "")),
-        failed_at=failed_at if isinstance(failed_at, datetime) else None,
-        errors=tuple(_recorded_error(error) for error in listed if isinstance(error, Mapping)),
-    )
-
-
-def _recorded_error(error: Mapping[str, Any]) -> RecordedError:
-    at = error.get("at")
-    return RecordedError(
-        at=at if isinstance(at, datetime) else None,
-        kind=str(error.get("kind") or "unknown"),
-        message=str(error.get("message") or ""),
-        worker=str(error.get("worker") or ""),
-        server=str(error["server"]) if error.get("server") else None,
-    )
-
-
-def _with_errors(found: Cursor[Document], names: Mapping[Any, str]) -> tuple[FailedChunk, ...]:
-    return tuple(_failed_chunk(document, names) for document in found.limit(_FAILURES_SHOWN))
+def _failures(
+    database: Database,
+    state: State,
+    also: Document,
+    order: tuple[str, int],
+    names: Mapping[Any, str],
+) -> tuple[FailedChunk, ...]:
+    """Return the first few chunks in a state that have failed, in the order of one field."""
+    query = {**QUERIES[state], **also}
+    found = database.chunks.find(query, _FAILURE_FIELDS).sort(*order).limit(_MAX_FAILURES)
+    return tuple(_failed_chunk(document, names) for document in found)
 
 
 def _failed_chunk(document: Document, names: Mapping[Any, str]) -> FailedChunk:
-    last = _recorded_error(_last_error(document))
-    chunk = Chunk.from_document(document)
-    failed_at = document.get("failed_at")
+    chunk, errors = read_chunk(document), read_errors(document)
+    last = errors[-1] if errors else None
     return FailedChunk(
         id=chunk.id,
         source_id=chunk.recording_id,
         filename=names.get(chunk.recording_id, str(chunk.recording_id or "")),
         index=chunk.index,
         attempts=chunk.attempts,
-        failed_at=failed_at if isinstance(failed_at, datetime) else None,
-        kind=last.kind,
-        message=last.message,
-        worker=last.worker,
-        server=last.server,
+        failed_at=read_time(document.get("failed_at")),
+        kind=last.kind if last else "unknown",
+        message=last.message if last else "",
+        worker=last.worker if last else "",
+        server=last.server if last else None,
         again_at=chunk.not_before,
     )
-
-
-def _last_error(document: Document) -> Mapping[str, Any]:
-    errors = document.get("errors")
-    last = errors[-1] if isinstance(errors, list) and errors else None
-    return last if isinstance(last, Mapping) else {}

@@ -1,22 +1,23 @@
-"""The workers' own documents: who is at work, on what, and how it goes."""
+"""Write and read the documents of workers: which are running, and what they process."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from stt.domain.chunk import count_of
 from stt.domain.claim import WorkerReport
 from stt.domain.worker_id import pattern_of_node
 from stt.store.database import Database, translated
+from stt.store.documents import read_count, read_list, read_time
+from stt.store.states import ANY_TEXT
 
 ALIVE_SECONDS = 90.0
-"""A worker not heard of for this long counts as gone; heartbeats come several times as often."""
+"""A worker without a heartbeat for this long counts as gone; several are due in this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """A worker as the database knows it; `age_seconds` since its last heartbeat."""
+    """A worker, and the seconds since its last heartbeat."""
 
     id: str
     report: WorkerReport
@@ -28,13 +29,13 @@ class WorkerStatus:
 
 
 class MongoRoster:
-    """Reads and writes the `workers` collection. Raises DatabaseUnavailable."""
+    """The `workers` collection of one database. Methods raise DatabaseUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def report(self, worker: str, report: WorkerReport) -> None:
-        """Refreshes the worker's document; `seen_at` is the database server's time."""
+        """Write the worker's document; `seen_at` is the database server's time."""
         fields = asdict(report) | {"chunks": list(report.chunks), "counts": dict(report.counts)}
         with translated():
             self._db.workers.update_one(
@@ -42,48 +43,46 @@ class MongoRoster:
             )
 
     def slots_alive(self) -> int:
-        """Calls that the whole living fleet can have in flight, at least one."""
+        """Return how many calls the workers that are alive can have in flight, at least 1."""
         return max(1, sum(member.report.slots for member in self.members() if member.is_alive))
 
     def members(self) -> Iterator[WorkerStatus]:
-        """Every worker of the last day, the most recently heard of first."""
+        """Yield the workers of the last day, latest heartbeat first."""
         now = self._db.server_time()
         with translated(), self._db.workers.find().sort("seen_at", -1) as cursor:
             for document in cursor:
-                yield _member(document, now)
+                yield _read_worker(document, now)
 
     def forget(self, node_id: str, except_worker: str | None = None) -> None:
-        """Strikes off this node's workers (`NODE_RUN`): they are gone, or another has come."""
-        whose: dict[str, object] = {"$regex": pattern_of_node(node_id).pattern}
+        """Delete the documents of this node's workers, except those of `except_worker`."""
+        ids: dict[str, object] = {"$regex": pattern_of_node(node_id).pattern}
         if except_worker is not None:
-            whose["$ne"] = except_worker
+            ids["$ne"] = except_worker
         with translated():
-            self._db.workers.delete_many({"_id": whose})
+            self._db.workers.delete_many({"_id": ids})
 
     def holders(self) -> dict[str, str]:
-        """Which worker has which chunk in work now."""
-        # Every text is greater than the empty one: so it comes from the index, however many
-        # chunks there are, where "$ne" and a long "$in" would go through them all.
-        in_work = {"processing_by": {"$gt": ""}}
-        with translated(), self._db.chunks.find(in_work, ["processing_by"]) as cursor:
+        """Return the id of the worker that holds each chunk that is processed now, by chunk id."""
+        held = {"processing_by": ANY_TEXT}
+        with translated(), self._db.chunks.find(held, ["processing_by"]) as cursor:
             return {str(document["_id"]): str(document["processing_by"]) for document in cursor}
 
 
-def _member(document: Mapping[str, Any], now: datetime) -> WorkerStatus:
-    seen_at = document.get("seen_at")
-    chunks, counts = document.get("chunks"), document.get("counts")
-    age = now - seen_at if isinstance(seen_at, datetime) else timedelta(days=1)
+def _read_worker(document: Mapping[str, Any], now: datetime) -> WorkerStatus:
+    seen_at, counts = read_time(document.get("seen_at")), document.get("counts")
+    age = now - seen_at if seen_at else timedelta(days=1)
+    listed = counts.items() if isinstance(counts, Mapping) else ()
     return WorkerStatus(
         id=str(document["_id"]),
         report=WorkerReport(
             host=str(document.get("host") or ""),
-            pid=count_of(document.get("pid")),
+            pid=read_count(document.get("pid")),
             version=str(document.get("version") or ""),
             server=str(document.get("server") or ""),
             state=str(document.get("state") or ""),
-            slots=count_of(document.get("slots")),
-            chunks=tuple(chunks) if isinstance(chunks, list) else (),
-            counts={k: count_of(v) for k, v in counts.items()} if isinstance(counts, dict) else {},
+            slots=read_count(document.get("slots")),
+            chunks=tuple(read_list(document.get("chunks"))),
+            counts={name: read_count(count) for name, count in listed},
         ),
         age_seconds=age.total_seconds(),
     )

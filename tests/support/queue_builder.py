@@ -7,6 +7,7 @@ from bson import ObjectId
 
 from stt.domain.chunk import Chunk
 from stt.store.database import Database
+from stt.store.documents import read_chunk
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -72,4 +73,4 @@ def document(database: Database, chunk_id: ObjectId) -> dict[str, Any]:
 
 
 def chunk(database: Database, chunk_id: ObjectId) -> Chunk:
-    return Chunk.from_document(document(database, chunk_id))
+    return read_chunk(document(database, chunk_id))

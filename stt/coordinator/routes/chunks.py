@@ -13,7 +13,7 @@ from stt.coordinator.store.listing import format_of
 from stt.coordinator.store.nodes import Node
 from stt.domain.chunk import Chunk
 from stt.errors import BadAudio, ClaimLost
-from stt.store import claims
+from stt.store.claim_queries import is_held_by
 from stt.store.recordings import MongoRecordings
 
 router = APIRouter(tags=["chunks"], responses=refusals(401, 404, 409, 410, 422, 503))
@@ -46,9 +46,7 @@ def audio(
     """Ranges as RFC 9110 has them, one at a time; a node reads only what it has a claim on."""
     chunk_id = ObjectId(filename.partition(".")[0])
     format_ = format_of(coordinator.database, chunk_id)
-    if isinstance(principal, Node) and not claims.is_held_by(
-        coordinator.database, chunk_id, principal.id
-    ):
+    if isinstance(principal, Node) and not is_held_by(coordinator.database, chunk_id, principal.id):
         raise ClaimLost(f"Node {principal.id} holds no claim on chunk {chunk_id}")
     try:
         data = MongoRecordings(coordinator.database).audio(Chunk(chunk_id, None, 0))

@@ -11,9 +11,10 @@ from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.errors import Conflict
 from stt.coordinator.store.listing import format_of
+from stt.domain.chunk import RecordedError
 from stt.remote.messages import Id
 from stt.store import claims
-from stt.store.status import Quarantined, RecordedError, count_quarantine, quarantine
+from stt.store.quarantine import Quarantined, count_quarantine, quarantine
 
 router = APIRouter(
     prefix="/api", tags=["queue"], dependencies=[PEOPLE_ONLY], responses=refusals(422, 503)

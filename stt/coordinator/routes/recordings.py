@@ -261,7 +261,7 @@ def transcribe_again(
 def remove_recording(coordinator: InCoordinator, source_id: Id) -> None:
     """With its chunks, its audio and what was heard, also while somebody works on it."""
     recordings = MongoRecordings(coordinator.database)
-    stored = recordings.stored(ObjectId(source_id))
+    stored = recordings.details(ObjectId(source_id))
     if stored.is_ingesting and stored.sha256 is not None:
         UploadLog(coordinator.database).cancel_all_of(stored.sha256)
     recordings.remove(ObjectId(source_id))
@@ -299,7 +299,7 @@ def recording_chunks(coordinator: InCoordinator, source_id: Id) -> RecordingChun
 
 
 def _recording(database: Database, source_id: ObjectId) -> RecordingOut:
-    return RecordingOut.of(MongoRecordings(database).stored(source_id))
+    return RecordingOut.of(MongoRecordings(database).details(source_id))
 
 
 def _change(database: Database, source_id: ObjectId, fields: dict[str, object]) -> None:

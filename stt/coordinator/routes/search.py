@@ -11,7 +11,7 @@ from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.errors import ApiError, Unprocessable
 from stt.remote.messages import Id
 from stt.store.search import Hit, SearchTooSlow
-from stt.store.search_query import MAX_QUERY, BadQuery, SearchQuery
+from stt.store.search_query import MAX_QUERY_CHARACTERS, BadQuery, SearchQuery
 
 router = APIRouter(tags=["search"], dependencies=[PEOPLE_ONLY], responses=refusals(404, 422, 503))
 
@@ -54,7 +54,7 @@ class HitsOut(BaseModel):
 @router.get("/api/search", summary="The places where words were said")
 def search(
     coordinator: InCoordinator,
-    q: Annotated[str, Query(max_length=MAX_QUERY, description="Up to ten words.")],
+    q: Annotated[str, Query(max_length=MAX_QUERY_CHARACTERS, description="Up to ten words.")],
     cursor: Annotated[str | None, Query(pattern="^[0-9a-f]{24}-[0-9]{1,9}$")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 30,
     source_id: Id | None = None,

@@ -16,8 +16,8 @@ from typing import Any
 
 import pymongo
 
-from stt.domain.chunk import count_of
 from stt.store.database import Database, Document, translated
+from stt.store.documents import read_count
 
 FULL_COUNT_TIMEOUT_SECONDS = 300.0
 """An embedded database looks at some ten thousand chunks a second, a large one at a million."""
@@ -149,10 +149,10 @@ def _totals(database: Database, query: Document, now: datetime) -> _Tally:
     rows = database.chunks.aggregate([{"$match": query}, {"$group": group}])
     row: Document = next(iter(rows), {})
     return _Tally(
-        chunks=count_of(row.get("chunks")),
+        chunks=read_count(row.get("chunks")),
         audio_seconds=_seconds(row.get("audio")),
-        empty=count_of(row.get("empty")),
-        resting=count_of(row.get("resting")),
+        empty=read_count(row.get("empty")),
+        resting=read_count(row.get("resting")),
     )
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from bson import ObjectId
 
-from stt.domain.chunk import Chunk, count_of
 from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, translated
+from stt.store.documents import read_chunk, read_count
 
 _FIELDS = [
     "original_id", "index", "offset", "duration", "format", "processing_by", "claimed_at",
@@ -133,7 +133,7 @@ def format_of(database: Database, chunk_id: ObjectId) -> str | None:
         document = database.chunks.find_one({"_id": chunk_id}, ["format", "original_id", "index"])
     if document is None:
         raise NotFound(f"There is no chunk {chunk_id}.")
-    return Chunk.from_document(document).format
+    return read_chunk(document).format
 
 
 def state_of(document: Document) -> str:
@@ -146,7 +146,7 @@ def state_of(document: Document) -> str:
 
 
 def _listed(document: Document, names: Mapping[Any, str]) -> ChunkRow:
-    chunk = Chunk.from_document(document)
+    chunk = read_chunk(document)
     worker = document.get("processing_by")
     return ChunkRow(
         id=str(chunk.id),
@@ -160,7 +160,7 @@ def _listed(document: Document, names: Mapping[Any, str]) -> ChunkRow:
         claimed_at=_time(document.get("claimed_at")),
         attempts=chunk.attempts,
         expirations=chunk.expirations,
-        priority=count_of(document.get("priority")),
+        priority=read_count(document.get("priority")),
         not_before=chunk.not_before,
         transcribed_at=_time(document.get("transcribed_at")),
         failed_at=_time(document.get("failed_at")),

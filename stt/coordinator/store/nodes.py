@@ -7,12 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from pymongo.errors import DuplicateKeyError
 
 from stt.domain.claim import WorkerReport
 from stt.domain.node import (
+    AskedTest,
     Job,
     Node,
     NodeTest,
@@ -20,6 +21,7 @@ from stt.domain.node import (
 )
 from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
 from stt.store.database import Database, Document, translated
+from stt.store.documents import read_count, read_list, read_number, read_text, read_time
 
 __all__ = ["JoinCode", "Node", "NodeChange", "NodeRegistry", "NodesSnapshot"]
 
@@ -76,7 +78,7 @@ class NodeRegistry:
             return None
         if document.get("removed_at") is not None:
             raise NodeRemoved(_REMOVED)
-        return Node.from_document(document)
+        return read_node(document)
 
     def get(self, node_id: str) -> Node:
         """Raises NotFound, also for one that was removed."""
@@ -84,7 +86,7 @@ class NodeRegistry:
             document = self._db.nodes.find_one(_present(node_id))
         if document is None:
             raise _unknown(node_id)
-        return Node.from_document(document)
+        return read_node(document)
 
     def all(self) -> list[Node]:
         """Those that were not removed, in the order in which they joined."""
@@ -114,7 +116,7 @@ class NodeRegistry:
         """The name of every node by its id, of those too that were removed."""
         with translated():
             found = list(self._db.nodes.find({}, ["name"]))
-        return {str(document["_id"]): Node.from_document(document).name for document in found}
+        return {str(document["_id"]): read_node(document).name for document in found}
 
     def add(self, name: str, platform: str = "") -> tuple[Node, str]:
         """A new node and its key, which nobody can read again later. `name` as `clean_name` has it.
@@ -141,7 +143,7 @@ class NodeRegistry:
             except DuplicateKeyError:
                 if self.by_key(key) is None:  # else it was our own first try that got through
                     continue
-            return Node.from_document(document), key
+            return read_node(document), key
         raise NotFound(f"No free id for another node called {name!r}: take another name.")
 
     def new_join_code(self, minutes: float) -> JoinCode:
@@ -237,7 +239,7 @@ class NodeRegistry:
             found = list(
                 self._db.nodes.find({"removed_at": None}).sort([("created_at", 1), ("_id", 1)])
             )
-        nodes = map(Node.from_document, found)
+        nodes = map(read_node, found)
         return NodesSnapshot(now, {node.id: node for node in nodes})
 
 
@@ -256,3 +258,55 @@ def _sha256(text: str) -> str:
 def _code_sha256(code: str) -> str:
     """However a person types it: small letters, with or without the strokes and spaces."""
     return _sha256("".join(sign for sign in code.upper() if sign.isalnum()))
+
+
+def read_node(document: Mapping[str, Any]) -> Node:
+    """Read a document of `nodes`; use defaults for missing or odd fields."""
+    report = _mapping(document.get("report"))
+    return Node(
+        id=str(document["_id"]),
+        name=read_text(document.get("name")) or str(document["_id"]),
+        platform=read_text(document.get("platform")) or "",
+        priority=read_count(document.get("priority")),
+        model=read_text(document.get("model")),
+        is_enabled=document.get("is_enabled") is not False,
+        created_at=read_time(document.get("created_at")),
+        seen_at=read_time(document.get("seen_at")),
+        worker_state=read_text(report.get("state")) or "",
+        slots=read_count(report.get("slots")),
+        reported_chunks=read_count(report.get("chunks")),
+        jobs=tuple(map(_read_job, read_list(document.get("jobs")))),
+        jobs_at=read_time(document.get("jobs_at")),
+        asked_test=_read_asked_test(_mapping(document.get("test"))),
+        last_test=_read_last_test(_mapping(document.get("last_test"))),
+    )
+
+
+def _read_job(value: Any) -> Job:
+    job = _mapping(value)
+    return Job(
+        chunk_ids=tuple(map(str, read_list(job.get("chunk_ids")))),
+        filename=read_text(job.get("filename")) or "",
+        seconds=read_number(job.get("seconds")) or 0.0,
+        elapsed_seconds=read_number(job.get("elapsed_seconds")) or 0.0,
+    )
+
+
+def _read_asked_test(test: Mapping[str, Any]) -> AskedTest | None:
+    id_, asked_at = read_text(test.get("id")), read_time(test.get("asked_at"))
+    return AskedTest(id_, asked_at) if id_ and asked_at else None
+
+
+def _read_last_test(test: Mapping[str, Any]) -> NodeTest | None:
+    if not isinstance(test.get("ok"), bool):
+        return None
+    return NodeTest(
+        ok=test["ok"],
+        detail=read_text(test.get("detail")) or "",
+        milliseconds=read_number(test.get("milliseconds")),
+        at=read_time(test.get("at")),
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from pymongo.errors import DuplicateKeyError
 
-from stt.domain.chunk import count_of
 from stt.store.database import Database, translated
+from stt.store.documents import read_count
 
 SESSION_DAYS = 30
 
@@ -93,7 +93,7 @@ class Sessions:
         """How long nobody at this address is listened to at this door; 0 if it is open."""
         with translated():
             document = self._db.refusals.find_one({"_id": _place(door, address)})
-        if document is None or count_of(document.get("count")) <= _FREE_TRIES:
+        if document is None or read_count(document.get("count")) <= _FREE_TRIES:
             return 0.0
         return _seconds_left(document, self._db.server_time())
 
@@ -131,7 +131,7 @@ def _place(door: Door, address: str) -> str:
 
 
 def _seconds_left(refused: Mapping[str, Any], now: datetime) -> float:
-    at, doublings = refused.get("at"), count_of(refused.get("count")) - _FREE_TRIES - 1
+    at, doublings = refused.get("at"), read_count(refused.get("count")) - _FREE_TRIES - 1
     if not isinstance(at, datetime):
         return 0.0
     wait = min(_MAX_WAIT_SECONDS, 2.0 ** min(doublings, 30))

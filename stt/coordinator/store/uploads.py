@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from bson import ObjectId
 
-from stt.domain.chunk import count_of
 from stt.errors import NotFound
 from stt.store.database import Database, Document, translated
+from stt.store.documents import read_count
 
 State = Literal["receiving", "waiting", "cutting", "done", "already there", "failed"]
 
@@ -188,8 +188,8 @@ def _record(document: Document) -> UploadRecord | None:
     return UploadRecord(
         id=document["_id"],
         filename=str(document.get("filename") or ""),
-        bytes=count_of(document.get("bytes")),
-        received_bytes=count_of(document.get("received_bytes")),
+        bytes=read_count(document.get("bytes")),
+        received_bytes=read_count(document.get("received_bytes")),
         state=state,
         cut_seconds=float(document.get("cut_seconds") or 0.0),
         total_seconds=None if total_seconds is None else float(total_seconds),
@@ -198,6 +198,6 @@ def _record(document: Document) -> UploadRecord | None:
         created_at=document.get("created_at"),
         updated_at=document.get("updated_at"),
         sha256=document.get("sha256"),
-        tries=count_of(document.get("tries")),
+        tries=read_count(document.get("tries")),
         options=options if isinstance(options, Mapping) else {},
     )

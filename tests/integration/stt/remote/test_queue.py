@@ -38,6 +38,7 @@ from stt.remote.queue import LONG_POLL_SECONDS, RemoteQueue
 from stt.settings import load_settings
 from stt.store import claims
 from stt.store.database import Database
+from stt.store.documents import read_transcript
 from stt.worker.worker import Worker, WorkOptions
 from tests.support.coordinator_app import CoordinatorThread, running_coordinator
 from tests.support.mongo_process import free_port
@@ -132,7 +133,7 @@ class TestResults:
     ) -> None:
         [id_] = add_chunks(database, 1)
         mac.queue.complete(mac.claim(database, id_), HELLO)
-        written = Transcript.from_document(document(database, id_)["transcript"])
+        written = read_transcript(document(database, id_))
         assert written.worker == mac.worker
         assert written.segments == HELLO.segments
         assert (written.language, written.language_probability, written.model) == ("en", 0.98, "m")
@@ -143,7 +144,7 @@ class TestResults:
         [id_] = add_chunks(database, 1)
         odd = Transcript((Segment(0.0, 1.0, "half \ud83d a sign", float("-inf"), float("nan")),))
         mac.queue.complete(mac.claim(database, id_), odd)
-        [segment] = Transcript.from_document(document(database, id_)["transcript"]).segments
+        [segment] = read_transcript(document(database, id_)).segments
         assert segment == Segment(0.0, 1.0, "half ? a sign")
 
     def test_a_result_that_no_coordinator_takes_counts_against_the_chunk_not_the_worker(

@@ -408,9 +408,9 @@ def test_neither_does_one_through_a_coordinator(
 @pytest.mark.parametrize(
     ("name", "broken"),
     [
-        ("_fence", lambda claim: {"_id": claim.chunk.id}),
-        ("_PENDING", {"transcribed_at": None, "failed_at": None}),
-        ("_FREE", {"processing_by": None}),
+        ("stt.store.claims._fence", lambda claim: {"_id": claim.chunk.id}),
+        ("stt.store.states.PENDING", {"transcribed_at": None, "failed_at": None}),
+        ("stt.store.states.UNCLAIMED", {"processing_by": None}),
     ],
     ids=["no fence", "no compare-and-set", "a time without a claim"],
 )
@@ -420,7 +420,7 @@ def test_a_broken_protocol_is_found_out(
     name: str,
     broken: object,
 ) -> None:
-    monkeypatch.setattr(protocol, name, broken)
+    monkeypatch.setattr(name, broken)
     soon = settings(SETTINGS, phases=[Phase.generate])
     with pytest.raises(AssertionError):
         run_state_machine_as_test(new_machine, settings=soon)  # type: ignore[arg-type]

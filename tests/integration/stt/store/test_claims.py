@@ -21,9 +21,11 @@ from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Claims, Order
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import ClaimLost, DatabaseUnavailable
+from stt.store import claim_queries
 from stt.store import claims as claim_protocol
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
+from stt.store.documents import write_transcript
 from tests.support.mongo_process import missing
 from tests.support.queue_builder import add_chunks, add_recording, chunk, document
 from tests.support.remote_claims import remote_claims
@@ -163,7 +165,7 @@ class TestPaging:
     def test_the_page_is_read_from_its_index(self, database: Database) -> None:
         add_chunks(database, 3)
         order = Order()
-        page = database.chunks.find(claim_protocol._query(order)).sort(claim_protocol._sort(order))
+        page = database.chunks.find(claim_queries._query(order)).sort(claim_queries._sort(order))
         assert index_of(page) == "paging"
 
     def test_the_chunks_of_a_source_are_read_from_their_index(self, database: Database) -> None:
@@ -224,7 +226,7 @@ class TestFence:
         claim = claimed(alice, chunk(database, id_))
         alice.complete(claim, HELLO)
         done = document(database, id_)
-        assert done["transcript"] == HELLO.to_document()
+        assert done["transcript"] == write_transcript(HELLO)
         assert done["transcribed_at"] is not None
         assert done["processing_by"] is None
         assert done["claimed_at"] is None
@@ -268,7 +270,7 @@ class TestFence:
         with pytest.raises(ClaimLost):
             alice.complete(first, Transcript())
         alice.complete(second, HELLO)
-        assert document(database, id_)["transcript"] == HELLO.to_document()
+        assert document(database, id_)["transcript"] == write_transcript(HELLO)
 
 
 class TestFailing:
@@ -458,7 +460,7 @@ class TestUnclearOutcomes:
         claim = claimed(alice, chunk(database, id_))
         with self.failing(mongo_url, 5, failCommands=["update"], closeConnection=True):
             alice.complete(claim, HELLO)
-        assert document(database, id_)["transcript"] == HELLO.to_document()
+        assert document(database, id_)["transcript"] == write_transcript(HELLO)
 
     def test_a_result_is_given_up_when_the_database_outlasts_the_lease(
         self, mongo_url: str, database: Database, alice: Claims

@@ -15,7 +15,7 @@ from stt.domain.chunk import Chunk
 from stt.domain.claim import Order
 from stt.errors import ConfigError, DatabaseUnavailable, RecordingError
 from stt.media.audio import SAMPLE_RATE, decode
-from stt.store import ingest as ingest_module
+from stt.store import chunk_writer
 from stt.store.claims import MongoClaims
 from stt.store.database import Database, Document
 from stt.store.ingest import Ingested, IngestOptions, ingest
@@ -179,14 +179,14 @@ class TestBesideTheWorkers:
     def test_no_chunk_is_ever_there_before_its_audio(
         self, database: Database, talk: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        write = ingest_module._write
+        write = chunk_writer._write
 
         def watched(collection: Any, operations: Sequence[Any]) -> None:
             write(collection, operations)
             for chunk in database.chunks.find({}, ["_id"]):
                 assert database.audio.find_one({"_id": chunk["_id"]}) is not None
 
-        monkeypatch.setattr(ingest_module, "_write", watched)
+        monkeypatch.setattr(chunk_writer, "_write", watched)
         assert ingest(database, talk, FOUR_SECONDS).status == "ingested"
 
 
@@ -255,7 +255,7 @@ class TestBrokenOff:
         self, database: Database, talk: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The power went between the two writes."""
-        write = ingest_module._write
+        write = chunk_writer._write
 
         def cut_power(collection: Any, operations: Sequence[Any]) -> None:
             if collection.name == "audio_chunks" and chunks_of(database):
@@ -263,7 +263,7 @@ class TestBrokenOff:
             write(collection, operations)
 
         with monkeypatch.context() as patch:
-            patch.setattr(ingest_module, "_write", cut_power)
+            patch.setattr(chunk_writer, "_write", cut_power)
             with pytest.raises(PowerCut):
                 ingest(database, talk, FOUR_SECONDS)
         assert database.audio.count_documents({}) > len(chunks_of(database)) == 1

@@ -18,6 +18,7 @@ from stt.domain.transcript import Segment, Transcript
 from stt.errors import ClaimLost, DatabaseUnavailable
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
+from stt.store.documents import write_transcript
 from tests.support.mongo_process import MongoProcess, running_mongo
 from tests.support.queue_builder import add_chunks, chunk, document
 from tests.support.scripted_member import ScriptedMember
@@ -320,7 +321,7 @@ class TestARealServer:
         server.kill()
         server.start()
         result()
-        assert document(behind, id_)["transcript"] == HELLO.to_document()
+        assert document(behind, id_)["transcript"] == write_transcript(HELLO)
 
     def test_a_claim_that_a_killed_server_made_but_did_not_acknowledge_is_ours(
         self, server: MongoProcess, proxy: Proxy, behind: Database

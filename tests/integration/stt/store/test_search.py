@@ -15,7 +15,6 @@ from typer.testing import CliRunner, Result
 
 from stt.cli.app import app
 from stt.cli.tables import hits_screen
-from stt.domain.chunk import Recording
 from stt.errors import NotFound
 from stt.store.database import Database
 from stt.store.search import Hit, HitPage, Search, SearchTooSlow
@@ -151,7 +150,7 @@ class TestPages:
     def test_they_have_every_hit_once(
         self, database: Database, monkeypatch: pytest.MonkeyPatch, limit: int
     ) -> None:
-        monkeypatch.setattr("stt.store.search._SOURCES_A_WINDOW", 2)
+        monkeypatch.setattr("stt.store.search._RECORDINGS_PER_WINDOW", 2)
         said = []
         for number in range(5):
             recording_id = add_recording(database)
@@ -212,8 +211,7 @@ class TestOddDocuments:
         say(database, odd, 0, "word")
         say(database, None, 0, "word")
         names = {hit.recording_id: hit.filename for hit in search(database, "word").hits}
-        described = Recording.from_document({"_id": odd, "filename": {"not": "a name"}})
-        assert names == {str(unknown): str(unknown), str(odd): described.filename, None: ""}
+        assert names == {str(unknown): str(unknown), str(odd): "{'not': 'a name'}", None: ""}
 
     def test_garbled_transcripts_are_passed_over(self, database: Database) -> None:
         recording_id = add_recording(database)

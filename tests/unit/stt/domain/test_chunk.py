@@ -1,12 +1,11 @@
-"""Grouping a page into sequences, and reading documents of any origin."""
+"""Group chunks into runs."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
-from stt.domain.chunk import Chunk, Recording, chunk_runs
+from stt.domain.chunk import Chunk, chunk_runs
 
 TALK, DIARY = ObjectId(), ObjectId()
 
@@ -54,27 +53,3 @@ def test_a_chunk_that_failed_before_is_always_alone(mark: dict[str, Any]) -> Non
 def test_a_chunk_of_unknown_length_is_taken_for_half_a_minute() -> None:
     chunks = [make(n, duration=None) for n in range(4)]
     assert indexes(chunks, seconds=60) == [[0, 1], [2, 3]]
-
-
-def test_a_full_document_is_read() -> None:
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    document = {
-        "_id": ObjectId(), "original_id": TALK, "index": 3, "start": start, "offset": 90,
-        "duration": 29.5, "format": "opus", "vad": {"has_speech": True}, "attempts": 1,
-        "expirations": 2, "not_before": start,
-    }  # fmt: skip
-    expected = Chunk(document["_id"], TALK, 3, start, 90.0, 29.5, "opus", True, 1, 2, start)  # type: ignore[arg-type]
-    assert Chunk.from_document(document) == expected
-
-
-@pytest.mark.parametrize("nonsense", ["text", [], {}, True, float("nan")])
-def test_a_field_of_the_wrong_type_counts_as_missing(nonsense: object) -> None:
-    fields = ("duration", "offset", "attempts", "not_before", "start", "vad")
-    id_ = ObjectId()
-    assert Chunk.from_document({"_id": id_, **dict.fromkeys(fields, nonsense)}) == Chunk(
-        id_, None, 0
-    )
-
-
-def test_a_source_without_a_name_is_called_by_its_id() -> None:
-    assert Recording.from_document({"_id": TALK}).filename == str(TALK)

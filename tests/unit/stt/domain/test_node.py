@@ -9,7 +9,6 @@ from stt.domain.node import (
     AskedTest,
     Job,
     Node,
-    NodeTest,
     clean_name,
     clean_text,
     new_node_id,
@@ -102,20 +101,6 @@ def test_a_test_is_put_to_a_node_while_somebody_waits_for_it() -> None:
     assert replace(FAST, asked_test=AskedTest("t", ago(14))).test_to_put(NOW) == "t"
     assert replace(FAST, asked_test=AskedTest("t", ago(15))).test_to_put(NOW) is None
     assert FAST.test_to_put(NOW) is None
-
-
-def test_an_odd_document_is_a_node_with_defaults() -> None:
-    odd = {
-        "_id": "odd-0005", "name": 3, "priority": "high", "model": [], "seen_at": "today",
-        "report": "none", "jobs": [7, {"chunk_ids": 1}], "test": {"id": 1}, "last_test": {"ok": 1},
-    }  # fmt: skip
-    nothing = Job((), "", 0.0, 0.0)
-    assert Node.from_document(odd) == Node(id="odd-0005", name="odd-0005", jobs=(nothing, nothing))
-
-
-def test_a_last_test_without_an_answer_has_no_milliseconds() -> None:
-    document = {"_id": "x-0006", "last_test": {"ok": False, "detail": "silent", "at": NOW}}
-    assert Node.from_document(document).last_test == NodeTest(False, "silent", None, NOW)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stt.store.search_query import MAX_QUERY, BadQuery, SearchQuery
+from stt.store.search_query import MAX_QUERY_CHARACTERS, BadQuery, SearchQuery
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,9 @@ def test_a_query_has_its_bounds() -> None:
     assert len(SearchQuery(" ".join("abcdefghij")).words) == 10
     with pytest.raises(BadQuery, match="at most 10"):
         SearchQuery(" ".join("abcdefghijk"))
-    assert SearchQuery("x" * MAX_QUERY).words
+    assert SearchQuery("x" * MAX_QUERY_CHARACTERS).words
     with pytest.raises(BadQuery, match="at most 200"):
-        SearchQuery("x" * (MAX_QUERY + 1))
+        SearchQuery("x" * (MAX_QUERY_CHARACTERS + 1))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from stt.coordinator.uploads import form as reception
 from stt.coordinator.uploads import processor as intake_module
 from stt.coordinator.uploads.processor import BROKE_OFF, UploadProcessor
 from stt.media.audio import decode
-from stt.store import ingest as ingest_module
+from stt.store.chunk_writer import ChunkWriter
 from stt.store.database import Database
 from stt.store.ingest import IngestOptions, ingest
 from tests.support.coordinator_app import (
@@ -444,8 +444,8 @@ class TestWhatBreaksOff:
                 wait_for(lambda: go_on.is_set() or site.processor._stopping.is_set())
             return store(*arguments, **named)
 
-        store = ingest_module._ChunkStore.add
-        monkeypatch.setattr(ingest_module._ChunkStore, "add", in_parts)
+        store = ChunkWriter.add
+        monkeypatch.setattr(ChunkWriter, "add", in_parts)
         monkeypatch.setattr(intake_module, "_PROGRESS_SECONDS", 0.0)
         long = write_wav(tmp_path / "long.wav", babble(14)).read_bytes()
         with option(person, "chunk_seconds", 1):

@@ -1,0 +1,135 @@
+"""Write the chunks of one recording, and their audio."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import Binary, ObjectId
+from pymongo import InsertOne, ReplaceOne
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError
+
+from stt.domain.chunk import Recording, chunk_id
+from stt.errors import RecordingError
+from stt.media.audio import SAMPLE_RATE
+from stt.store.database import Database, Document, translated
+from stt.store.documents import read_recording
+from stt.store.states import NEW
+
+WRITE_BATCH = 4
+"""Chunks to write together: fewer round trips, and a progress bar that still moves."""
+
+_DUPLICATE_KEY = 11_000
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The encoded audio of a chunk; `first` and `count` are samples of the whole recording."""
+
+    index: int
+    first: int
+    count: int
+    data: bytes
+
+
+class ChunkWriter:
+    """The chunks of a recording that is being ingested. Methods raise DatabaseUnavailable."""
+
+    def __init__(self, database: Database, recording: Document) -> None:
+        self._db = database
+        self._recording = recording
+        self._of_recording = {"original_id": recording["_id"]}
+        self.chunk_seconds: float = recording["chunk_seconds"]
+        self.chunks = 0
+        """Chunks stored without a gap from the first, by this run or an earlier one."""
+        self.samples = 0
+        """Samples of the recording in these chunks."""
+        fields = ["index", "offset", "duration"]
+        with translated(), database.chunks.find(self._of_recording, fields).sort("index") as cursor:
+            for chunk in cursor:
+                if chunk["index"] != self.chunks:
+                    break
+                self.chunks += 1
+                self.samples = round((chunk["offset"] + chunk["duration"]) * SAMPLE_RATE)
+
+    def add(self, batch: Sequence[Piece]) -> None:
+        """Store the next pieces; skip those that another ingest of this file has stored."""
+        if not batch:
+            return
+        chunks = [self._chunk(piece) for piece in batch]
+        audio = [
+            {"_id": chunk["_id"], "data": Binary(piece.data)}
+            for chunk, piece in zip(chunks, batch, strict=True)
+        ]
+        # An earlier run may have cut the audio elsewhere and stored it without its chunk.
+        _write(self._db.audio, [ReplaceOne({"_id": a["_id"]}, a, upsert=True) for a in audio])
+        _write(self._db.chunks, [InsertOne(chunk) for chunk in chunks])
+        self.chunks = batch[-1].index + 1
+        self.samples = batch[-1].first + batch[-1].count
+
+    def finish(self) -> Recording:
+        """Mark the recording as ingested; raise RecordingError if it was removed meanwhile."""
+        with translated():
+            whole = {"duration": self.samples / SAMPLE_RATE, "chunk_count": self.chunks}
+            self._db.recordings.update_one(
+                {"_id": self._recording["_id"], "ingested_at": None},
+                {"$set": whole, "$currentDate": {"ingested_at": True}},
+            )
+            document = self._db.recordings.find_one({"_id": self._recording["_id"]})
+            if document is None:
+                raise removed_while_ingested(self._recording["filename"])
+            priority = document.get("priority")
+            if priority != self._recording["priority"]:  # changed meanwhile
+                self._db.chunks.update_many(
+                    {**self._of_recording, "transcribed_at": None}, {"$set": {"priority": priority}}
+                )
+        return read_recording(document)
+
+    def remove(self) -> None:
+        """Remove the recording: chunks first, then audio, so that no chunk lacks its audio."""
+        with translated():
+            last = self._db.chunks.find_one(self._of_recording, ["index"], sort=[("index", -1)])
+            known = max(self.chunks, last["index"] + 1 if last else 0)
+            self._db.chunks.delete_many(self._of_recording)
+            # One batch more: the audio may have been stored without its chunks.
+            ids = (self._chunk_id(index) for index in range(known + WRITE_BATCH))
+            while some := list(itertools.islice(ids, 1_000)):
+                self._db.audio.delete_many({"_id": {"$in": some}})
+            self._db.recordings.delete_one({"_id": self._recording["_id"]})
+
+    def _chunk_id(self, index: int) -> ObjectId:
+        return chunk_id(self._recording["_id"], index)
+
+    def _chunk(self, piece: Piece) -> Document:
+        offset_seconds = piece.first / SAMPLE_RATE
+        start: datetime = self._recording["start"]
+        return {
+            "_id": self._chunk_id(piece.index),
+            **self._of_recording,
+            "index": piece.index,
+            "start": start + timedelta(seconds=offset_seconds),
+            "offset": offset_seconds,
+            "duration": piece.count / SAMPLE_RATE,
+            "format": "opus",
+            "priority": self._recording["priority"],
+            **NEW,
+        }
+
+
+def _write(collection: Collection[Document], operations: Sequence[Any]) -> None:
+    """Write all documents; skip those that are there already."""
+    with translated():
+        try:
+            collection.bulk_write(operations, ordered=False)
+        except BulkWriteError as error:
+            errors = error.details.get("writeErrors", [])
+            if error.details.get("writeConcernErrors") or any(
+                fault["code"] != _DUPLICATE_KEY for fault in errors
+            ):
+                raise
+
+
+def removed_while_ingested(name: str) -> RecordingError:
+    return RecordingError(f"{name}: it was removed from the queue while it was being ingested")

@@ -1,0 +1,101 @@
+"""Read the queue for the claim protocol; only `claims.py` changes it.
+
+Every function raises DatabaseUnavailable.
+"""
+
+import random
+from collections.abc import Hashable
+from datetime import datetime, timedelta
+
+from bson import ObjectId
+
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Order, Page
+from stt.domain.worker_id import pattern_of_node
+from stt.store.database import PAGING_ORDER, Database, translated
+from stt.store.documents import CHUNK_FIELDS, read_chunk
+from stt.store.states import PENDING, PROCESSING, Query
+
+_CANDIDATE_WAIT_SECONDS = (1.0, 3.0)
+
+
+def count_pending(database: Database, order: Order) -> int:
+    """Count the pending chunks of `order`, those that wait after a failure too.
+
+    It takes time in proportion to the count.
+    """
+    with translated():
+        return database.chunks.count_documents(_query(order))
+
+
+def read_page(database: Database, limit: int, order: Order) -> Page:
+    """Return up to `limit` chunks that may be claimed now, by priority and then by age.
+
+    Leave out chunks before their `not_before`. Of the poison candidates return one, and none
+    while another is processed.
+    """
+    now = database.server_time()
+    chunks: list[Chunk] = []
+    due: list[datetime] = []
+    may_hold_candidate: bool | None = None
+    with (
+        translated(),
+        database.chunks.find(_query(order), CHUNK_FIELDS, batch_size=limit + 1).sort(
+            _sort(order)
+        ) as cursor,
+    ):
+        for document in cursor:
+            if not isinstance(document["_id"], Hashable):
+                continue  # an id that is itself a document: not a chunk of any program we know
+            chunk = read_chunk(document)
+            if chunk.is_poison_candidate and may_hold_candidate is None:
+                may_hold_candidate = not is_other_candidate_processing(database, chunk.id)
+            if chunk.not_before is not None and chunk.not_before > now:
+                due.append(chunk.not_before)
+            elif chunk.is_poison_candidate and not may_hold_candidate:
+                due.append(now + candidate_wait())
+            elif len(chunks) < limit:
+                chunks.append(chunk)
+                may_hold_candidate = may_hold_candidate and not chunk.is_poison_candidate
+            else:
+                return Page(tuple(chunks), is_last=False)
+    next_due_seconds = (min(due) - now).total_seconds() if due else None
+    return Page(tuple(chunks), is_last=True, next_due_seconds=next_due_seconds)
+
+
+def is_other_candidate_processing(database: Database, chunk_id: ObjectId) -> bool:
+    """Return whether a poison candidate other than this chunk is processed now."""
+    other = {**PROCESSING, "solo": True, "attempts": {"$gt": 0}, "_id": {"$ne": chunk_id}}
+    with translated():
+        return database.chunks.find_one(other, ["_id"]) is not None
+
+
+def chunks_held_under(database: Database, worker: str, claim_id: ObjectId) -> list[Chunk]:
+    """Return the chunks that a worker holds under one claim id, in their order."""
+    held = {**PROCESSING, "processing_by": worker, "claim_id": claim_id}
+    with translated(), database.chunks.find(held, CHUNK_FIELDS).sort("index") as cursor:
+        return [read_chunk(document) for document in cursor]
+
+
+def is_held_by(database: Database, chunk_id: ObjectId, node_id: str) -> bool:
+    """Return whether a worker of this node has a claim on the chunk."""
+    query = {"_id": chunk_id, **PROCESSING, "processing_by": pattern_of_node(node_id)}
+    with translated():
+        return database.chunks.find_one(query, ["_id"]) is not None
+
+
+def candidate_wait() -> timedelta:
+    """Return how long a poison candidate waits for another one, with some jitter."""
+    return timedelta(seconds=random.uniform(*_CANDIDATE_WAIT_SECONDS))
+
+
+def _query(order: Order) -> Query:
+    if not order.recordings:
+        return PENDING
+    return {**PENDING, "original_id": {"$in": list(order.recordings)}}
+
+
+def _sort(order: Order) -> list[tuple[str, int]]:
+    """Return the paging order; newest first turns it round within one priority."""
+    sign = -1 if order.newest_first else 1
+    return [(field, d if field == "priority" else d * sign) for field, d in PAGING_ORDER]

@@ -1,0 +1,166 @@
+"""Read documents of the database into domain objects.
+
+Other programs write documents too, and one odd document must not stop the workers that read past
+it: a field of another type than expected counts as missing.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+from stt.domain.chunk import Chunk, RecordedError, Recording
+from stt.domain.transcript import Segment, Transcript, Word
+from stt.errors import SttError
+
+CHUNK_FIELDS = (
+    "original_id", "index", "start", "offset", "duration", "format", "vad.has_speech",
+    "attempts", "expirations", "not_before", "solo", "errors.server",
+)  # fmt: skip
+"""The fields that `read_chunk` reads; a chunk's document has much larger ones too."""
+
+
+def read_chunk(document: Mapping[str, Any]) -> Chunk:
+    """Read a document of `audio_chunks`."""
+    vad = document.get("vad")
+    servers = (read_text(error.get("server")) for error in read_mappings(document.get("errors")))
+    return Chunk(
+        id=document["_id"],
+        recording_id=_hashable(document.get("original_id")),
+        index=read_count(document.get("index")),
+        start=read_time(document.get("start")),
+        offset=read_number(document.get("offset")),
+        duration=read_positive(document.get("duration")),
+        format=read_text(document.get("format")),
+        has_speech=vad.get("has_speech") if isinstance(vad, Mapping) else None,
+        attempts=read_count(document.get("attempts")),
+        expirations=read_count(document.get("expirations")),
+        not_before=read_time(document.get("not_before")),
+        isolated=document.get("solo") is True,
+        failed_on=frozenset(server for server in servers if server is not None),
+    )
+
+
+def read_recording(document: Mapping[str, Any]) -> Recording:
+    """Read a document of `source_files`."""
+    return Recording(
+        id=document["_id"],
+        filename=str(document.get("filename") or document["_id"]),
+        duration=read_positive(document.get("duration")),
+        chunk_count=read_count(document.get("chunk_count")) or None,
+        language=read_text(document.get("language")),
+        prompt=read_text(document.get("prompt")),
+        start=read_time(document.get("start")),
+        ingested_at=read_time(document.get("ingested_at")),
+        model=read_text(document.get("model")),
+    )
+
+
+def is_being_ingested(document: Mapping[str, Any]) -> bool:
+    """Return whether more chunks of a recording are to come.
+
+    `stt ingest` sets `ingested_at` to null until it is done; other programs leave the field out.
+    """
+    return document.get("ingested_at", "absent") is None
+
+
+def read_errors(document: Mapping[str, Any]) -> tuple[RecordedError, ...]:
+    """Read the `errors` of a chunk's document, oldest first."""
+    return tuple(
+        RecordedError(
+            at=read_time(error.get("at")),
+            kind=str(error.get("kind") or "unknown"),
+            message=str(error.get("message") or ""),
+            worker=str(error.get("worker") or ""),
+            server=str(error["server"]) if error.get("server") else None,
+        )
+        for error in read_mappings(document.get("errors"))
+    )
+
+
+def read_transcript(document: Mapping[str, Any]) -> Transcript:
+    """Read the `transcript` of a chunk's document; none at all counts as silence.
+
+    Raise SttError if it cannot be read.
+    """
+    transcript = document.get("transcript")
+    if transcript is None:
+        return Transcript()
+    try:
+        if not isinstance(transcript, Mapping):
+            raise TypeError("not an object")
+        return Transcript(
+            segments=tuple(_read_segment(s) for s in transcript.get("segments") or ()),
+            **{name: transcript.get(name) for name in _TRANSCRIPT_FIELDS},
+        )
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise SttError(
+            f"The transcript of chunk {document.get('_id')} cannot be read: {error}"
+        ) from error
+
+
+_TRANSCRIPT_FIELDS = (
+    "language", "language_probability", "model", "server", "worker", "seconds",
+)  # fmt: skip
+
+
+def write_transcript(transcript: Transcript) -> dict[str, Any]:
+    """Return a transcript for a chunk's document; leave out `words` of segments without any."""
+    segments = [asdict(segment) for segment in transcript.segments]
+    for segment in segments:
+        segment["words"] = list(segment["words"])
+        if not segment["words"]:
+            del segment["words"]
+    fields = {name: getattr(transcript, name) for name in _TRANSCRIPT_FIELDS}
+    return {**fields, "segments": segments}
+
+
+def _read_segment(segment: Mapping[str, Any]) -> Segment:
+    return Segment(
+        start=float(segment.get("start") or 0.0),
+        end=float(segment.get("end") or 0.0),
+        text=str(segment.get("text") or "").strip(),
+        avg_logprob=segment.get("avg_logprob"),
+        no_speech_prob=segment.get("no_speech_prob"),
+        words=tuple(
+            Word(float(w["start"]), float(w["end"]), str(w["word"]), w.get("probability"))
+            for w in segment.get("words") or ()
+        ),
+    )
+
+
+def read_number(value: Any) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and isfinite(value) else None
+
+
+def read_positive(value: Any) -> float | None:
+    number = read_number(value)
+    return number if number is not None and number > 0 else None
+
+
+def read_count(value: Any) -> int:
+    """Return the value as a whole number, 0 if it is none."""
+    return int(read_number(value) or 0)
+
+
+def read_text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def read_time(value: Any) -> datetime | None:
+    return value if isinstance(value, datetime) else None
+
+
+def read_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def read_mappings(value: Any) -> list[Mapping[str, Any]]:
+    """Return the objects in a list; leave out entries of other types."""
+    return [entry for entry in read_list(value) if isinstance(entry, Mapping)]
+
+
+def _hashable(value: Any) -> Any:
+    return value if isinstance(value, Hashable) else None

@@ -1,0 +1,64 @@
+"""The states of a chunk: which document fields stand for which state.
+
+`transcribed_at` decides before `failed_at`, and that before `processing_by`. A query for None also
+matches a document without the field, so other programs may leave fields out.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+State = Literal["pending", "processing", "transcribed", "failed"]
+Query = dict[str, Any]
+
+UNFINISHED: Query = {"transcribed_at": None, "failed_at": None}
+"""Pending or processing."""
+
+PENDING: Query = {**UNFINISHED, "processing_by": None}
+PROCESSING: Query = {**UNFINISHED, "processing_by": {"$ne": None}}
+TRANSCRIBED: Query = {"transcribed_at": {"$ne": None}}
+FAILED: Query = {"transcribed_at": None, "failed_at": {"$ne": None}}
+
+QUERIES: Mapping[State, Query] = {
+    "pending": PENDING,
+    "processing": PROCESSING,
+    "transcribed": TRANSCRIBED,
+    "failed": FAILED,
+}
+
+ANY_TIME: Query = {"$gte": datetime(1970, 1, 1, tzinfo=UTC)}
+"""Matches every date in a field. An index answers this range, but not `{"$ne": None}`."""
+
+ANY_TEXT: Query = {"$gt": ""}
+"""Matches every text in a field, such as a worker's id in `processing_by`; see ANY_TIME."""
+
+STATE_EXPRESSION: Query = {
+    "$cond": [{"$ne": [{"$ifNull": ["$transcribed_at", None]}, None]}, "transcribed",
+    {"$cond": [{"$ne": [{"$ifNull": ["$failed_at", None]}, None]}, "failed",
+    {"$cond": [{"$ne": [{"$ifNull": ["$processing_by", None]}, None]}, "processing", "pending"]}]}]
+}  # fmt: skip
+"""The state of a chunk, as an expression for `$group`."""
+
+UNCLAIMED: Mapping[str, Any] = {"processing_by": None, "claimed_at": None}
+"""Fields of a chunk that nobody has claimed."""
+
+WITHOUT_FAILURES: Mapping[str, Any] = {
+    "failed_at": None, "attempts": 0, "expirations": 0, "not_before": None,
+}  # fmt: skip
+"""Fields of a chunk that has not failed since it was ingested or retried."""
+
+WITHOUT_RESULT: Mapping[str, Any] = {"transcribed_at": None, "transcript": None}
+
+NEW: Mapping[str, Any] = {
+    **UNCLAIMED, "claim_id": None, **WITHOUT_FAILURES, **WITHOUT_RESULT, "errors": [],
+}  # fmt: skip
+"""Fields of a chunk that was just ingested; it has no `solo`."""
+
+
+def state_of(document: Mapping[str, Any]) -> State:
+    """Return the state of a chunk that was read with the three fields that decide it."""
+    if document.get("transcribed_at") is not None:
+        return "transcribed"
+    if document.get("failed_at") is not None:
+        return "failed"
+    return "pending" if document.get("processing_by") is None else "processing"
