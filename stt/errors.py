@@ -1,38 +1,38 @@
-"""Every error of the package, classed by what the one who catches it does next.
+"""All errors of the package, by what the caller that catches them does next.
 
-SttError                     a sentence for the person; carries the command's exit code
+SttError                     its text is one line for the user; sets the command's exit code
 ├── ConfigError              stop: a setting is wrong, and the message says which (exit 3)
 │   └── KeyRejected          stop at once: the server refused our key (exit 3)
-│       └── NodeRemoved      so did the coordinator, whose person took this node out (exit 3)
-├── DatabaseUnavailable      it, or the coordinator in front, is away: retry while the lease
-│                            lasts, then give up (exit 4)
-├── ServerUnavailable        the chunk is innocent: another server, or wait (exit 5)
-│   ├── ServerBusy           the same server again, after `retry_after_seconds`
-│   ├── UploadCutOff         it stopped taking the audio: again a few times, then look closer
-│   ├── AnswerCutOff         the server had it all and did not answer: look whether it has died
-│   ├── NoTranscript         it answered something else: again a few times, then look closer
-│   └── ServersBroken        servers answer and do nothing right: stop (exit 5)
-├── ChunkError               this chunk failed: charge an attempt, go on
-│   ├── BadAudio             its audio cannot be decoded, or is not there
-│   ├── RequestRefused       the server says that the request itself is wrong (4xx)
-│   ├── ServerFault          the server broke on it, or outlasted its time: suspect both
-│   ├── ServerDied           the server's process ended over it: from now on it travels alone
-│   └── DatabaseRefused      its document cannot be written: too large, or against a rule there
-├── ClaimLost                somebody else holds the chunk now: drop the result, go on
-├── RecordingError           this file cannot be ingested: name it, go on with the others
-└── NotFound                 nothing in the queue answers to that name (exit 1)
-    └── Ambiguous            or more than one thing does
+│       └── NodeRemoved      stop at once: the coordinator has removed this node (exit 3)
+├── DatabaseUnavailable      the database or the coordinator does not answer: retry while the
+│                            lease lasts, then give up (exit 4)
+├── ServerUnavailable        the chunk is not at fault: use another server, or wait (exit 5)
+│   ├── ServerBusy           call the same server again after `retry_after_seconds`
+│   ├── UploadCutOff         the connection broke during the upload: retry, then send a canary
+│   ├── AnswerCutOff         the connection broke after the upload: check whether the server died
+│   ├── NoTranscript         the answer is no transcript: retry, then send a canary
+│   └── ServersBroken        all servers fail even on canaries: stop (exit 5)
+├── ChunkError               this chunk failed: count an attempt, continue
+│   ├── BadAudio             its audio cannot be decoded, or is missing
+│   ├── RequestRefused       the server refused the request as wrong (4xx)
+│   ├── ServerFault          the server failed or took too long: send a canary to find out why
+│   ├── ServerDied           the server's process ended during the call: isolate the chunk
+│   └── DatabaseRefused      its document cannot be written: too large, or against a rule
+├── ClaimLost                another worker holds the chunk now: drop the result, continue
+├── RecordingError           this file cannot be ingested: report it, continue with the others
+└── NotFound                 nothing in the queue has this name (exit 1)
+    └── Ambiguous            more than one thing has it
 """
 
 from typing import ClassVar
 
 
 class SttError(Exception):
-    """Base of all errors of the package; `str()` of it is one clear line for the person."""
+    """Base of all errors of the package; its text is one line for the user."""
 
     exit_code: ClassVar[int] = 1
     is_logged = False
-    """True once the log has said it: nobody needs to read it twice."""
+    """Whether it was logged already; the command does not print it again then."""
 
 
 class ConfigError(SttError):
@@ -56,7 +56,7 @@ class ServerUnavailable(SttError):
 
 
 class ServerBusy(ServerUnavailable):
-    """The server asked for patience (429 or 503)."""
+    """The server asked the client to wait (429 or 503)."""
 
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
@@ -68,21 +68,21 @@ class UploadCutOff(ServerUnavailable):
 
 
 class AnswerCutOff(ServerUnavailable):
-    """The connection broke when the whole upload had been sent, before the whole answer came."""
+    """The connection broke after the whole upload, before the whole answer."""
 
 
 class NoTranscript(ServerUnavailable):
-    """The server says that all went well, but what it sends is no transcript."""
+    """The server answered 200 with a body that is no transcript."""
 
 
 class ServersBroken(ServerUnavailable):
-    """The servers fail even on a recording that any server can do: a broken GPU, most likely."""
+    """The servers fail even on canaries, most likely because of a broken GPU."""
 
 
 class ChunkError(SttError):
-    """A failure that counts against the chunk; `kind` is what the chunk's `errors` list shows.
+    """A failure that counts as an attempt; `kind` is written to the chunk's `errors`.
 
-    `server` is the URL of the server that had a part in it, None if none had.
+    `server` is the URL of the server that was called, None if none was.
     """
 
     kind: ClassVar[str] = "error"

@@ -1,4 +1,4 @@
-"""The `stt` program: which commands there are, and how errors become exit codes.
+"""The `stt` program: its commands, and the exit codes of errors.
 
 0 all well · 1 finished, but something failed or was not found · 2 wrong usage · 3 configuration or
 key · 4 database unreachable · 5 whisper server unreachable · 130 interrupted
@@ -55,9 +55,11 @@ app.add_typer(node.node_app)
 
 
 def main() -> None:
-    """Entry point of the console script: one clear line for every error that we know."""
+    """Run the console script; print one line for each error of the package."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter shows another
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # print another character where the encoding lacks one
             stream.reconfigure(errors="replace")
     try:
         app(prog_name="stt")
@@ -68,7 +70,7 @@ def main() -> None:
     except OSError as error:
         if error.errno not in _NO_SPACE:
             raise
-        # What stdout still holds back must not fail once more when the program ends.
+        # Discard what is left in the buffer: writing it at exit would fail again.
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         print_note(f"Error: The output cannot be written: {error.strerror}")

@@ -1,4 +1,4 @@
-"""`stt retry` and `stt release`: mending a queue by hand."""
+"""`stt retry` and `stt release`: change chunks by hand."""
 
 from typing import Annotated
 
@@ -22,8 +22,8 @@ Examples:
   stt release 6903ce2e3006e94c81d59b3f
 
 \b
-The worker that holds it may finish its call, but its result is dropped. Claims of workers that
-died need no help: they end with their lease.
+The worker that holds the chunk may finish its call, but its result is dropped. Claims of workers
+that died need no release: they end with their lease.
 """
 
 
@@ -40,13 +40,13 @@ def retry_command(
     *,
     flags: Flags,
 ) -> None:
-    """Give failed chunks another chance, with a clean record."""
+    """Try failed chunks again, with all their attempts."""
     ids = chunk_ids(chunks or [])
     settings = settings_of(ctx, flags)
     with open_database(settings) as database:
         recording_id = find_recording(database, recording).id if recording is not None else None
         count = claims.retry(database, ids, recording_id)
-    _tell(count, len(set(ids)), "pending again", "failed", "No chunk has failed")
+    _report(count, len(set(ids)), "pending again", "failed", "No chunk has failed")
 
 
 @with_settings(*DATABASE_SETTINGS)
@@ -56,16 +56,16 @@ def release_command(
     *,
     flags: Flags,
 ) -> None:
-    """Take chunks away from the workers that hold them."""
+    """End the claims on chunks, whichever workers hold them."""
     ids = chunk_ids(chunks)
     settings = settings_of(ctx, flags)
     with open_database(settings) as database:
         count = claims.release(database, ids)
-    _tell(count, len(set(ids)), "released", "in work", "No chunk is in work")
+    _report(count, len(set(ids)), "released", "in work", "No chunk is in work")
 
 
-def _tell(count: int, wanted: int, done: str, state: str, none: str) -> None:
-    """Says how many; exits with 1 if a chunk that was named was not in the state for it."""
+def _report(count: int, wanted: int, done: str, state: str, none: str) -> None:
+    """Print how many; exit with 1 if some of the named chunks were in another state."""
     if wanted > count:
         print_line(f"{count} of {plural(wanted, 'chunk')} {done}; the others were not {state}")
         raise typer.Exit(1)

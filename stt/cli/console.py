@@ -1,7 +1,7 @@
-"""The terminal: log lines, progress bars, results. Only this module and `tables` import rich.
+"""Print log lines, progress bars and results. Only this module and `tables` import rich.
 
-On a terminal a live bar stands below the log lines, and both go through one console so that they
-never tear each other. Everywhere else an event is one plain line and nothing else is drawn.
+On a terminal a live bar is drawn below the log lines; both use one console, so that they do not
+overwrite each other. Elsewhere each event is one plain line, and nothing is drawn.
 """
 
 import contextlib
@@ -28,20 +28,20 @@ from stt.system.log_context import add_log_fields
 
 LogFormat = Literal["auto", "text", "json"]
 Screen = RenderableType
-"""Something that `show` can print."""
+"""What `show` can print."""
 
-_WIDEST_BAR = 20
-_NARROWEST_BAR = 5
-_ECHO_ROOM = 8  # for some `^C`: a line that wraps leaves copies of itself behind
-_MAX_NAME = 40
+_MAX_BAR_WIDTH = 20
+_MIN_BAR_WIDTH = 5
+_ECHO_WIDTH = 8  # for the echo of some `^C`: a line that wraps would be drawn again and again
+_MAX_NAME_WIDTH = 40
 _RATE_WINDOW_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; `total` is None while nobody has counted.
+    """The progress of a run; `total` is None while it is unknown.
 
-    `is_ending`: there is nothing more to begin, so the run ends with what is in flight.
+    `is_ending`: nothing more is begun, and the run ends with the chunks in flight.
     """
 
     done: int
@@ -52,7 +52,7 @@ class Progress:
 
 
 class _Screen:
-    """Where log lines and bars go; a command decides once, in `setup_logging`."""
+    """Where log lines and bars are printed; `setup_logging` sets it."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False)
@@ -60,11 +60,11 @@ class _Screen:
 
     @property
     def is_live(self) -> bool:
-        """True if a bar may be drawn. FORCE_COLOR in a pipe draws none."""
+        """Whether bars can be drawn; not in a pipe, even with FORCE_COLOR."""
         return self.may_draw and self.console.file.isatty() and not self.console.is_dumb_terminal
 
-    def abandon(self) -> None:
-        """Nobody reads any more: what is left in buffers must not fail when the program ends."""
+    def discard(self) -> None:
+        """Discard all output from now on: the reader has gone, and writing at exit would fail."""
         self.may_draw = False
         with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), self.console.file.fileno())
@@ -74,9 +74,9 @@ _screen = _Screen()
 
 
 def setup_logging(log_format: LogFormat, *, to_stderr: bool = False) -> None:
-    """Sends the package's log to stdout, or to stderr where stdout carries a result.
+    """Print the package's log records to stdout, or to stderr if stdout has a result.
 
-    "auto" draws bars on a terminal; "text" never does; "json" writes one object a line.
+    "auto" draws bars on a terminal, "text" never does, "json" prints one object per line.
     """
     _screen.console = Console(stderr=to_stderr, highlight=False)
     _screen.may_draw = log_format == "auto"
@@ -94,7 +94,7 @@ def setup_logging(log_format: LogFormat, *, to_stderr: bool = False) -> None:
 
 
 class _LineHandler(logging.Handler):
-    """One line an event. A reader that went away (`stt | head`) must not stop the work."""
+    """Print one line per record; go on if the reader has gone (`stt | head`)."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -104,17 +104,17 @@ class _LineHandler(logging.Handler):
             else:
                 _screen.console.file.write(line + "\n")
                 _screen.console.file.flush()
-        except (OSError, ValueError, SystemExit):  # SystemExit is how rich says broken pipe
-            _screen.abandon()
+        except (OSError, ValueError, SystemExit):  # rich raises SystemExit for a broken pipe
+            _screen.discard()
         except Exception:
             self.handleError(record)
 
 
 @contextmanager
 def live_progress(snapshot: Callable[[], Progress]) -> Iterator[None]:
-    """Draws `snapshot()` four times a second, from a thread of its own, while this is entered.
+    """Draw `snapshot()` four times a second, from a thread of its own, inside the `with` block.
 
-    Draws nothing where there is no terminal. `snapshot` must not block.
+    Draw nothing without a terminal. `snapshot` must not block.
     """
     if not _screen.is_live:
         yield
@@ -125,7 +125,7 @@ def live_progress(snapshot: Callable[[], Progress]) -> Iterator[None]:
 
 
 class _WorkBar:
-    """`━━━━━  12/40 chunks · 31.2/min · about 1m left · 4 in flight · 1 error`"""
+    """A bar such as `━━━━━  12/40 chunks · 31.2/min · about 1m left · 4 in flight · 1 error`."""
 
     def __init__(self, snapshot: Callable[[], Progress]) -> None:
         self._snapshot = snapshot
@@ -134,7 +134,7 @@ class _WorkBar:
 
     def render(self) -> RenderableType:
         now, progress = time.monotonic(), self._snapshot()
-        if progress.is_ending and progress.done != progress.total:  # others have done the rest
+        if progress.is_ending and progress.done != progress.total:  # other workers did the rest
             progress = replace(progress, total=None)
         self._samples.append((now, progress.done))
         while len(self._samples) > 2 and now - self._samples[1][0] > _RATE_WINDOW_SECONDS:
@@ -163,7 +163,7 @@ class _WorkBar:
 
 @contextmanager
 def recording_progress(name: str) -> Iterator[Callable[[float, float | None], None]]:
-    """A bar for one recording; gives the function to call with seconds done and in all."""
+    """Draw a bar for one recording; yield the function that takes its seconds done and in all."""
     if not _screen.is_live:
         yield lambda done, total: None
         return
@@ -176,7 +176,7 @@ def recording_progress(name: str) -> Iterator[Callable[[float, float | None], No
         done, total = state
         shown = clock(done or 0.0) + (f" of {clock(total)}" if total else "")
         title = Text(printable(name))
-        title.truncate(_MAX_NAME, overflow="ellipsis")
+        title.truncate(_MAX_NAME_WIDTH, overflow="ellipsis")
         return _bar_line(done or 0.0, total, [title, shown])
 
     with Live(get_renderable=render, console=_screen.console, refresh_per_second=4, transient=True):
@@ -184,14 +184,14 @@ def recording_progress(name: str) -> Iterator[Callable[[float, float | None], No
 
 
 def _bar_line(done: float, total: float | None, facts: Iterable[str | Text]) -> RenderableType:
-    """One line that leaves room at its end. Of facts too many the second ones go first."""
-    room = _screen.console.width - _ECHO_ROOM
+    """Return a line that fits the terminal; drop facts after the first until it does."""
+    width_left = _screen.console.width - _ECHO_WIDTH
     shown = [Text(fact) if isinstance(fact, str) else fact for fact in facts]
-    while (words := Text(" · ").join(shown)).cell_len > room and len(shown) > 2:
+    while (words := Text(" · ").join(shown)).cell_len > width_left and len(shown) > 2:
         del shown[1]
-    words.truncate(max(room, 1), overflow="ellipsis")
-    width = min(_WIDEST_BAR, room - words.cell_len - 2)
-    if total == 0 or width < _NARROWEST_BAR:
+    words.truncate(max(width_left, 1), overflow="ellipsis")
+    width = min(_MAX_BAR_WIDTH, width_left - words.cell_len - 2)
+    if total == 0 or width < _MIN_BAR_WIDTH:
         return words
     line = Table.grid(padding=(0, 2))
     line.add_column(width=width, no_wrap=True)
@@ -201,17 +201,17 @@ def _bar_line(done: float, total: float | None, facts: Iterable[str | Text]) -> 
 
 
 def print_line(line: str) -> None:
-    """A result for stdout."""
+    """Print a line of a result to stdout."""
     _stdout().print(Text(printable(line)), soft_wrap=True)
 
 
 def print_note(line: str) -> None:
-    """Something to know, beside the result: on stderr."""
+    """Print a line about the result to stderr."""
     Console(stderr=True, highlight=False).print(Text(printable(line)), soft_wrap=True)
 
 
 def show(renderable: Screen) -> None:
-    """Prints a table to stdout: fitted to a terminal, never cut off or padded in a pipe."""
+    """Print a table to stdout; fit it to a terminal, but neither cut nor pad it in a pipe."""
     console = _stdout()
     if console.file.isatty():
         console.print(renderable)
@@ -225,7 +225,7 @@ def show(renderable: Screen) -> None:
 
 
 def show_again(make: Callable[[], Screen], interval_seconds: float) -> None:
-    """Prints what `make()` gives, again and again in one place, until Ctrl-C."""
+    """Print what `make()` returns again and again in the same place, until Ctrl-C."""
     console = _stdout()
     if not console.file.isatty():
         while True:
@@ -239,7 +239,7 @@ def show_again(make: Callable[[], Screen], interval_seconds: float) -> None:
 
 
 def show_json(value: object, *, on_one_line: bool = False) -> None:
-    """Dataclasses and what they hold as JSON on stdout; ids as text, times as ISO 8601 in UTC."""
+    """Print dataclasses as JSON to stdout, with ids as text and times as ISO 8601 in UTC."""
     indent = None if on_one_line else 2
     sys.stdout.write(json_text(value, indent) + "\n")
     sys.stdout.flush()

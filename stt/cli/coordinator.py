@@ -1,4 +1,4 @@
-"""`stt coordinator`: the queue over HTTP, and its pages."""
+"""`stt coordinator`: serve the queue over HTTP, with web pages."""
 
 import logging
 from importlib.util import find_spec
@@ -14,16 +14,16 @@ from stt.errors import ConfigError
 
 EXAMPLES = """\b
 Examples:
-  stt coordinator                        on this machine alone: http://127.0.0.1:8000
+  stt coordinator                        on this machine only: http://127.0.0.1:8000
   stt coordinator --host 0.0.0.0         for the whole network
   stt coordinator --public-url https://stt.example.org --trusted-proxies 127.0.0.1
-                                         behind a proxy on this machine that speaks TLS
-  stt coordinator --new-key              a new key for people; every session ends
+                                         behind a proxy on this machine that adds TLS
+  stt coordinator --new-key              a new key for people; all sessions end
 
 \b
-The key for people is in STT_COORDINATOR_KEY, and has no flag, since others can read the flags of a
-program that runs. Without it the first start makes one, shows it once and keeps only its hash.
-Any number of coordinators may run on one database, and any may be stopped at any moment.
+The key for people is STT_COORDINATOR_KEY; it has no flag, since other users can read the flags of a
+running program. Without it the first start makes one, prints it once and stores only its hash. Any
+number of coordinators may run on one database, and each may be stopped at any time.
 
 \b
 Exit codes: 0 stopped · 2 usage · 3 configuration or port · 4 database unreachable · 130 interrupted
@@ -41,24 +41,27 @@ logger = logging.getLogger(__name__)
 def coordinator_command(
     ctx: typer.Context,
     new_key: Annotated[
-        bool, typer.Option("--new-key", help="Make a new key for people; the old one ends.")
+        bool,
+        typer.Option(
+            "--new-key", help="Make a new key for people; the old one is no longer valid."
+        ),
     ] = False,
     *,
     flags: Flags,
 ) -> None:
-    """Serve the queue over HTTP: nodes join by URL and key, people watch in a browser."""
+    """Serve the queue over HTTP: nodes join by URL and key, people use a browser."""
     if missing := [module for module in _MODULES if find_spec(module) is None]:
         raise ConfigError(
             f"The coordinator is not installed ({missing[0]} is missing):"
             " pip install 'stt[coordinator]'"
         )
-    # The other commands start faster without.
+    # Import these here: they slow down the start of other commands.
     from stt.coordinator.context import Coordinator
     from stt.coordinator.server import listening_socket, serve
 
     settings = settings_of(ctx, flags)
     if new_key and settings.coordinator_key is not None:
-        raise ConfigError("--new-key makes no sense while STT_COORDINATOR_KEY is set: change that.")
+        raise ConfigError("--new-key has no effect while STT_COORDINATOR_KEY is set: change that.")
     setup_logging(settings.log_format)
     with (
         listening_socket(settings.coordinator_host, settings.coordinator_port) as sock,
@@ -71,8 +74,8 @@ def coordinator_command(
         raise typer.Exit(code)
 
 
-def _use_stored_key(access: Sessions, *, new_key: bool) -> None:
+def _use_stored_key(sessions: Sessions, *, new_key: bool) -> None:
     logger.warning("STT_COORDINATOR_KEY is not set: the key of this database is used")
-    made = access.make_key(anew=new_key)
+    made = sessions.make_key(anew=new_key)
     if made is not None:
         print_line(f"Key for people, shown this once: {made}")

@@ -1,4 +1,4 @@
-"""The database of a command, and the recordings and chunks that a person names."""
+"""Open the database of a command; find the recordings and chunks that the user names."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +18,12 @@ from stt.store.recordings import MongoRecordings
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """Open the database of MONGO_URL, or else the embedded one, and make its indexes.
+    """Open the database of MONGO_URL, or else the embedded one, and create its indexes.
 
-    Raises ConfigError and DatabaseUnavailable.
+    Raise ConfigError or DatabaseUnavailable.
     """
     if settings.mongo_url is None:
-        # An optional extra, and on Windows not there at all: imported only when it is needed.
+        # Import it here: it is an optional extra, and not available on Windows.
         from stt.local import stack
 
         with stack.open_database(settings) as database:
@@ -36,7 +36,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
 
 
 def find_recording(database: Database, name: str) -> Recording:
-    """Return the recording with this id, file name, or path to such a file. Raises NotFound."""
+    """Return the recording with this id, file name, or path to such a file; raise NotFound."""
     recordings = MongoRecordings(database)
     try:
         return recordings.find(name)
@@ -59,7 +59,7 @@ def find_recording(database: Database, name: str) -> Recording:
 
 
 def chunk_ids(names: list[str]) -> list[ObjectId]:
-    """Parse ids of chunks. Raises typer.BadParameter for what cannot be one."""
+    """Parse ids of chunks; raise typer.BadParameter for text that is none."""
     for name in names:
         if not ObjectId.is_valid(name):
             raise typer.BadParameter(
@@ -69,7 +69,7 @@ def chunk_ids(names: list[str]) -> list[ObjectId]:
 
 
 def place_of(settings: Settings) -> str:
-    """Return name and place of the database, without a password or other secrets."""
+    """Return the name of the database and where it is, without passwords."""
     if settings.mongo_url is None:
         return f"{settings.database_name} in {settings.data_dir}"
     scheme, _, rest = settings.mongo_url.get_secret_value().partition("://")

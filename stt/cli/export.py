@@ -1,4 +1,4 @@
-"""`stt export`: the transcript of a source, to stdout, a file or a folder."""
+"""`stt export`: write the transcript of a recording to stdout, a file or a folder."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -24,8 +24,8 @@ Examples:
   stt export --all --format vtt --output subs/   every recording, a file each
 
 \b
-A partial transcript says so: on stderr always, in txt and vtt at the top, in json as `partial`,
-and where something is missing as `[not transcribed]` in txt, srt and tsv, and as a NOTE in vtt.
+A partial transcript is marked: on stderr, at the top of txt and vtt, as `partial` in json, and in
+place of missing text as `[not transcribed]` in txt, srt and tsv, or as a NOTE in vtt.
 """
 
 
@@ -34,7 +34,7 @@ def export_command(
     ctx: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SOURCE", help="File name or id, as `stt status` lists them."),
+        typer.Argument(metavar="RECORDING", help="File name or id, as `stt status` lists them."),
     ] = None,
     format_name: Annotated[
         str | None,
@@ -47,7 +47,7 @@ def export_command(
         typer.Option("--output", "-o", metavar="WHERE", help="A file, a folder, or - for stdout."),
     ] = "-",
     all_recordings: Annotated[
-        bool, typer.Option("--all", help="Every source; needs a folder as --output.")
+        bool, typer.Option("--all", help="Every recording; needs a folder as --output.")
     ] = False,
     require_complete: Annotated[
         bool,
@@ -59,9 +59,9 @@ def export_command(
     """Write the transcript of a recording."""
     is_many = all_recordings or len(names or ()) > 1
     if bool(names) == all_recordings:
-        raise typer.BadParameter("Name a source, or say --all.")
+        raise typer.BadParameter("Name a recording, or use --all.")
     if is_many and not _is_folder(output):
-        raise typer.BadParameter("Several sources need a folder: --output FOLDER/")
+        raise typer.BadParameter("Several recordings need a folder: --output FOLDER/")
     chosen = _format(format_name, output)
     settings = settings_of(ctx, flags)
     incomplete = 0
@@ -83,23 +83,23 @@ def export_command(
 
 
 def _format(name: str | None, output: str) -> str:
-    """What was asked for, else what the file's name says, else txt."""
+    """Return the format from --format, or from the file name, or txt."""
     suffix = "" if _is_folder(output) else Path(output).suffix.removeprefix(".")
     chosen = (name or suffix or "txt").lower()
     if chosen not in FORMATS:
         raise typer.BadParameter(
-            f"{name or output!r} is no format that is known: --format {', '.join(FORMATS)}."
+            f"Unknown format {name or output!r}: use --format {', '.join(FORMATS)}."
         )
     return chosen
 
 
 def _is_folder(output: str) -> bool:
-    # A name that cannot be one, being too long, is no folder either; writing it says what is wrong.
+    # os.path.isdir returns False for a name that is too long; writing then fails with the reason.
     return output != "-" and (output.endswith(("/", "\\")) or os.path.isdir(output))  # noqa: PTH112
 
 
 def _targets(recordings: Sequence[Recording], format_name: str, output: str) -> list[Path | None]:
-    """Where each goes, None for stdout."""
+    """Return the path of each transcript, None for stdout."""
     if not _is_folder(output):
         return [None if output == "-" else Path(output)] * len(recordings)
     return [Path(output) / name for name in file_names(recordings, format_name)]

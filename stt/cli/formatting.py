@@ -1,4 +1,4 @@
-"""How times, counts and foreign text are written for people and for programs: pure functions."""
+"""Format times, counts and texts of other programs."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def span(seconds: float) -> str:
-    """`45s`, `12m`, `3h 05m`, `2d 4h`."""
+    """Format a duration: `45s`, `12m`, `3h 05m`, `2d 4h`."""
     minutes, rest = divmod(round(max(seconds, 0)), 60)
     if minutes == 0:
         return f"{rest}s"
@@ -20,7 +20,7 @@ def span(seconds: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """`1:02:03`, or `2:03` within the first hour."""
+    """Format a time in a recording: `1:02:03`, or `2:03` in the first hour."""
     minutes, rest = divmod(round(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -35,12 +35,12 @@ def plural(count: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """One line that cannot move the cursor: names and messages come from other programs."""
+    """Replace control characters, which could move the cursor, by spaces."""
     return "".join(c if c.isprintable() else " " for c in text.rstrip())
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """JSON in which letters stand as they are, and nothing that could move the cursor does."""
+    """Return JSON with letters unescaped and control characters escaped."""
     text = json.dumps(to_json(value), indent=indent, ensure_ascii=False)
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 

@@ -1,4 +1,4 @@
-"""`stt ingest`: files and folders → chunks in the queue."""
+"""`stt ingest`: cut files and folders into chunks in the queue."""
 
 import logging
 from collections import Counter
@@ -25,8 +25,8 @@ Examples:
   stt ingest meeting.mkv --prompt "Names: Ann Müller, Bo Li"
 
 \b
-The same file twice is found, not doubled, and an ingest that broke off is taken up where it
-stopped. A file that cannot be read gets one line, the others go on, and the exit code is 1.
+A file that was ingested before is skipped, and an interrupted ingest is continued. For a file that
+cannot be read one line is printed, the others are ingested, and the exit code is 1.
 """
 
 logger = logging.getLogger(__name__)
@@ -40,20 +40,21 @@ def ingest_command(
     ],
     language: Annotated[
         str | None,
-        typer.Option(metavar="CODE", help="Spoken language, such as `en`; heard if not given."),
+        typer.Option(metavar="CODE", help="Spoken language, such as `en`; detected if not given."),
     ] = None,
     prompt: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Names and words that will come up.")
+        str | None,
+        typer.Option(metavar="TEXT", help="Names and words that occur in the recordings."),
     ] = None,
     priority: Annotated[
-        int, typer.Option(min=-(10**9), max=10**9, metavar="N", help="Higher goes first.")
+        int, typer.Option(min=-(10**9), max=10**9, metavar="N", help="Higher is transcribed first.")
     ] = 0,
     model: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Model to transcribe with; each worker's if not given."),
     ] = None,
     chunk_seconds: Annotated[
-        float, typer.Option(metavar="S", help="Length of a chunk at most, 1 to 600.")
+        float, typer.Option(metavar="S", help="Longest chunk in seconds, 1 to 600.")
     ] = 30.0,
     *,
     flags: Flags,
@@ -72,7 +73,7 @@ def ingest_command(
         for path in find_recordings(paths):
             endings[_ingest_one(database, path, options)] += 1
     if not endings:
-        print_note("Nothing to ingest: no recordings in there.")
+        print_note("Nothing to ingest: no recordings found.")
         raise typer.Exit(1)
     if endings.total() > 1:
         logger.info("%s", _summary(endings), extra={**RESULT, **endings})

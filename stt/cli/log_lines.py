@@ -1,4 +1,4 @@
-"""The package's log as lines: plain ones that people grep for, or one JSON object a record."""
+"""Format log records as text lines or as JSON objects."""
 
 import logging
 from datetime import UTC, datetime

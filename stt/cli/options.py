@@ -1,4 +1,4 @@
-"""Options of the commands that come from settings, and how they are turned into settings."""
+"""Make command-line options from settings, and settings from options."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -29,10 +29,10 @@ _BEFORE = "stt.flags"
 
 
 def with_settings(*names: str, **renamed: str) -> Callable[[Command], Command]:
-    """Give a command an option for each of these settings, where its parameter `flags` stands.
+    """Give a command an option for each of these settings, in place of its parameter `flags`.
 
-    The command takes them as one mapping, which holds only those that were given. `renamed` are
-    settings whose flag has another name in this command.
+    Pass the command one mapping of the options that were given. `renamed`: settings whose flag has
+    another name in this command.
     """
 
     def decorate(command: Command) -> Command:
@@ -56,7 +56,7 @@ def with_settings(*names: str, **renamed: str) -> Callable[[Command], Command]:
 
 
 def settings_of(ctx: typer.Context, flags: Flags | None = None) -> Settings:
-    """Load the settings under the flags of this command, and those written before its name."""
+    """Load the settings; the flags of this command, and those before its name, win over them."""
     return load_settings(**(ctx.find_root().meta.get(_BEFORE, {}) | dict(flags or {})))
 
 

@@ -1,4 +1,4 @@
-"""`stt search`: where in all recordings something was said."""
+"""`stt search`: find words in all transcripts."""
 
 from typing import Annotated
 
@@ -14,12 +14,12 @@ from stt.store.search_query import BadQuery, SearchQuery
 EXAMPLES = """\b
 Examples:
   stt search coffee
-  stt search budget meeting                 both within some 30 seconds
-  stt search 'transcri*' --source talk.mp3  words that begin so, in one recording
+  stt search budget meeting                 both in one chunk, of about 30 seconds
+  stt search 'transcri*' --source talk.mp3  words with this beginning, in one recording
   stt search coffee --json | jq -r '.[].filename' | sort | uniq -c
 
 \b
-Words are found whole and in any case; accents count. Exits with 1 when nothing is found.
+Words match whole words in any case; accents count. The exit code is 1 if nothing is found.
 """
 
 _TIMEOUT_SECONDS = 300.0
@@ -28,18 +28,18 @@ _TIMEOUT_SECONDS = 300.0
 @with_settings(*DATABASE_SETTINGS)
 def search_command(
     ctx: typer.Context,
-    words: Annotated[list[str], typer.Argument(metavar="WORDS", help="What was said.")],
+    words: Annotated[list[str], typer.Argument(metavar="WORDS", help="Words to find.")],
     recording: Annotated[
         str | None, typer.Option("--source", metavar="RECORDING", help="Only in this recording.")
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=100_000, metavar="N", help="At most so many places.")
+        int, typer.Option(min=1, max=100_000, metavar="N", help="Most results to print.")
     ] = 30,
     as_json: AsJson = False,
     *,
     flags: Flags,
 ) -> None:
-    """Find what was said, in all transcripts."""
+    """Find words in all transcripts."""
     try:
         wanted = SearchQuery(" ".join(words))
     except BadQuery as error:
@@ -51,18 +51,18 @@ def search_command(
             wanted, limit=limit, recording_id=recording_id, timeout_seconds=_TIMEOUT_SECONDS
         )
     if as_json:
-        show_json([_described(hit) for hit in page.hits])
+        show_json([_json_of(hit) for hit in page.hits])
     elif page.hits:
         show(hits_screen(page.hits, wanted.pattern))
     else:
-        print_note("Nothing was found.")
+        print_note("Nothing found.")
     if page.cursor is not None:
-        print_note(f"There is more: --limit {limit * 4} shows it.")
+        print_note(f"There are more results: --limit {limit * 4}")
     if not page.hits:
         raise typer.Exit(1)
 
 
-def _described(hit: Hit) -> dict[str, object]:
+def _json_of(hit: Hit) -> dict[str, object]:
     return {
         "source_id": hit.recording_id,
         "filename": hit.filename,

@@ -1,4 +1,4 @@
-"""`stt status` and `stt workers`: what the queue and the fleet look like right now."""
+"""`stt status` and `stt workers`: show the queue and the workers."""
 
 import time
 from dataclasses import asdict
@@ -31,13 +31,11 @@ Examples:
 def status_command(
     ctx: typer.Context,
     as_json: AsJson = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Repeat until Ctrl-C.")] = False,
     interval: Annotated[
         float,
         typer.Option(
-            min=0.1, max=86_400, metavar="S", help="Seconds between two looks of --watch."
+            min=0.1, max=86_400, metavar="S", help="Seconds between two updates of --watch."
         ),
     ] = 2.0,
     *,
@@ -46,15 +44,15 @@ def status_command(
     """Show the queue: states, speed, time left, failures."""
     settings = settings_of(ctx, flags)
     with open_database(settings) as database:
-        fleet = MongoRoster(database)
+        roster = MongoRoster(database)
 
         def screen() -> Screen:
             status = queue_status(database, settings.lease_seconds)
-            return status_screen(status, list(fleet.members()), place_of(settings))
+            return status_screen(status, list(roster.members()), place_of(settings))
 
         def data() -> dict[str, object]:
             status = queue_status(database, settings.lease_seconds)
-            return asdict(status) | {"workers": [_described(m) for m in fleet.members()]}
+            return asdict(status) | {"workers": [_json_of(m) for m in roster.members()]}
 
         if as_json:
             show_json(data(), on_one_line=watch)
@@ -74,18 +72,18 @@ def workers_command(
     *,
     flags: Flags,
 ) -> None:
-    """Show who is at work, and who was within the last day."""
+    """Show the workers of the last day."""
     settings = settings_of(ctx, flags)
     with open_database(settings) as database:
         members = list(MongoRoster(database).members())
     if as_json:
-        show_json([_described(member) for member in members])
+        show_json([_json_of(member) for member in members])
     else:
         show(workers_table(members))
 
 
-def _described(member: WorkerStatus) -> dict[str, object]:
-    """One worker as JSON shows it, flat."""
+def _json_of(member: WorkerStatus) -> dict[str, object]:
+    """Return a worker as one flat JSON object."""
     return {
         "id": member.id,
         "is_alive": member.is_alive,

@@ -1,4 +1,4 @@
-"""What `stt status`, `workers` and `search` show: tables and lists for a terminal."""
+"""Make the tables and lists of `stt status`, `workers` and `search`."""
 
 import re
 from collections.abc import Iterable
@@ -18,21 +18,21 @@ _RECORDINGS_SHOWN = 20
 
 
 def status_screen(status: QueueStatus, members: Iterable[WorkerStatus], where: str) -> Screen:
-    """The whole of `stt status`."""
+    """Return the output of `stt status`."""
     alive = sum(member.is_alive for member in members)
     parts: list[Screen] = [Text(f"Queue {where}", style="bold"), ""]
     if status.counts.total == 0 and not status.sources:
-        return Group(*parts, "The queue is empty. Put recordings in with: stt ingest PATH…")
+        return Group(*parts, "The queue is empty. Add recordings with: stt ingest PATH…")
     parts += [_counts_table(status), "", _outlook(status, alive)]
     if status.sources:
         parts += ["", *_recordings_table(status.sources)]
     if status.resting_chunks:
         more = status.resting - len(status.resting_chunks)
-        parts += ["", *_failures("Resting after a failure", status.resting_chunks, more)]
+        parts += ["", *_failures("Waiting after a failure", status.resting_chunks, more)]
     if status.failed_chunks:
         more = status.counts.failed - len(status.failed_chunks)
         parts += ["", *_failures("Failed chunks", status.failed_chunks, more)]
-        parts += [Text("Once the cause is mended: stt retry", style="dim")]
+        parts += [Text("After removing the cause: stt retry", style="dim")]
     return Group(*parts)
 
 
@@ -42,8 +42,8 @@ def _counts_table(status: QueueStatus) -> Table:
     table.add_column()
     table.add_column(justify="right")
     table.add_column(style="dim")
-    resting = f"{status.resting} at rest after a failure" if status.resting else ""
-    stale = f"{status.stale} silent for longer than the lease" if status.stale else ""
+    resting = f"{status.resting} waiting after a failure" if status.resting else ""
+    stale = f"{status.stale} with a lease that has run out" if status.stale else ""
     empty = f"{status.empty} without speech" if status.empty else ""
     table.add_row("pending", str(counts.pending), resting)
     table.add_row("processing", str(counts.processing), stale)
@@ -59,8 +59,8 @@ def _outlook(status: QueueStatus, alive: int) -> Text:
     if status.counts.open == 0:
         return Text("Nothing is left to do.", style="green")
     if alive == 0:
-        return Text("No worker is at work. Start one with: stt", style="yellow")
-    facts = [f"{plural(alive, 'worker')} at work"]
+        return Text("No worker is running. Start one with: stt", style="yellow")
+    facts = [f"{plural(alive, 'worker')} running"]
     if status.rate.chunks:
         facts.append(f"{status.rate.chunks_per_minute:.1f} chunks/min")
         facts.append(f"{status.rate.audio_seconds_per_second:.1f} s of audio per second")
@@ -70,7 +70,7 @@ def _outlook(status: QueueStatus, alive: int) -> Text:
 
 
 def _recordings_table(recordings: Iterable[RecordingProgress]) -> list[Screen]:
-    """Unfinished ones first; of many, those that one most likely looks for."""
+    """Return a table of recordings: unfinished ones first, then the latest."""
     latest = list(recordings)[::-1]
     latest.sort(key=lambda s: s.counts.open == 0 and not s.is_ingesting)
     table = _table("Recording", ">Length", ">Chunks", ">Done", ">Failed", "Id", "")
@@ -93,15 +93,15 @@ def _recordings_table(recordings: Iterable[RecordingProgress]) -> list[Screen]:
 
 
 def _failures(title: str, chunks: Iterable[FailedChunk], more: int) -> list[RenderableType]:
-    """Two lines a chunk: messages are too long for a column."""
+    """Return two lines per chunk: messages are too long for a column."""
     lines: list[RenderableType] = [Text(title, style="bold")]
     for chunk in chunks:
         tries = "1 try" if chunk.attempts == 1 else f"{chunk.attempts} tries"
         at = "" if chunk.failed_at is None else f", {local_time(chunk.failed_at.timestamp())}"
         if chunk.failed_at is None and chunk.again_at is not None:
             at = f", again at {local_time(chunk.again_at.timestamp())}"
-        place = f"no. {chunk.index} of {chunk.filename}, {tries}{at}"
-        lines.append(Text(printable(f"{chunk.id}  {place}")))
+        position = f"no. {chunk.index} of {chunk.filename}, {tries}{at}"
+        lines.append(Text(printable(f"{chunk.id}  {position}")))
         where = f" ({chunk.server})" if chunk.server and chunk.server not in chunk.message else ""
         error = Text(printable(f"{chunk.kind}: {chunk.message}{where}"), style="red")
         lines.append(Padding(error, (0, 0, 0, 4)))
@@ -111,8 +111,10 @@ def _failures(title: str, chunks: Iterable[FailedChunk], more: int) -> list[Rend
 
 
 def workers_table(members: Iterable[WorkerStatus]) -> Screen:
-    """The whole of `stt workers`."""
-    table = _table("Worker", "State", "Heard", ">Slots", ">In work", ">Done", ">Failed", "Server")
+    """Return the output of `stt workers`."""
+    table = _table(
+        "Worker", "State", "Last seen", ">Slots", ">In flight", ">Done", ">Failed", "Server"
+    )
     for member in members:
         report, is_gone = member.report, not member.is_alive and member.report.state != "stopped"
         table.add_row(
@@ -131,7 +133,7 @@ def workers_table(members: Iterable[WorkerStatus]) -> Screen:
 
 
 def hits_screen(hits: Iterable[Hit], words: re.Pattern[str]) -> Screen:
-    """The whole of `stt search`: a heading for each recording, and a line for each place."""
+    """Return the output of `stt search`: recordings with a line for each hit."""
     lines: list[RenderableType] = []
     recording: object = None
     for hit in hits:
@@ -146,7 +148,7 @@ def hits_screen(hits: Iterable[Hit], words: re.Pattern[str]) -> Screen:
 
 
 def _table(*headings: str) -> Table:
-    """`>` before a heading puts its column to the right."""
+    """Make a table; `>` before a heading aligns its column to the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for header in headings:
         is_number = header.startswith(">")

@@ -1,4 +1,4 @@
-"""`stt transcribe`: recordings in, transcripts out, with whatever this machine lacks brought up."""
+"""`stt transcribe`: transcribe recordings; start a database and a server if none are set."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,27 +28,27 @@ Examples:
   stt transcribe talk.mp3                        text to the terminal
   stt transcribe talk.mp3 --format srt > talk.srt
   stt transcribe *.m4a --format vtt --output subs/
-  stt transcribe talk.mp3 --model demo           the test model that comes along: no download
+  stt transcribe talk.mp3 --model demo           the test model in the package: no download
 
 \b
-With nothing configured it keeps its queue in an embedded database, and starts a whisper server for
-as long as it takes. MONGO_URL and STT_SERVER_URL (or --server) name others to use instead.
-A recording that was transcribed before comes straight out of the database, whatever the options.
+Without settings it uses an embedded database, and starts a whisper server for the time of the run.
+MONGO_URL and STT_SERVER_URL (or --server) name others to use instead. The transcript of a recording
+that was transcribed before is read from the database, whatever the options.
 
 \b
 Exit codes: 0 all well · 1 a recording could not be read, or a chunk failed · 2 usage
             3 configuration or key · 4 database unreachable · 5 whisper server unreachable
-            130 interrupted: the next run goes on from there
+            130 interrupted: the next run continues
 """
 
 _POLL_SECONDS = 2.0
-# What tells several transcripts on one stdout apart; the other formats have no room for it.
+# Formats of which several transcripts on one stdout can be told apart.
 _STREAMABLE = {"txt", "json"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A recording that was asked for, and the source that it became."""
+    """A file to transcribe, and its recording in the queue."""
 
     path: Path
     recording: Recording
@@ -69,15 +69,16 @@ def transcribe_command(
     ] = None,
     language: Annotated[
         str | None,
-        typer.Option(metavar="CODE", help="Spoken language, such as `en`; heard if not given."),
+        typer.Option(metavar="CODE", help="Spoken language, such as `en`; detected if not given."),
     ] = None,
     prompt: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Names and words that will come up.")
+        str | None,
+        typer.Option(metavar="TEXT", help="Names and words that occur in the recordings."),
     ] = None,
     *,
     flags: Flags,
 ) -> None:
-    """Transcribe recordings on this machine, all in one go."""
+    """Transcribe recordings and print or save their transcripts."""
     _check(format_name, output)
     settings = settings_of(ctx, flags)
     setup_logging(settings.log_format, to_stderr=True)
@@ -92,7 +93,7 @@ def transcribe_command(
 
 
 def _check(format_name: str, output: Path | None) -> None:
-    """Says at once what would be wrong with the answer, not after an hour of work."""
+    """Check the output options before the work, not after it."""
     if format_name not in FORMATS:
         raise typer.BadParameter(f"{format_name!r} is no format: choose from {', '.join(FORMATS)}.")
     try:
@@ -105,14 +106,14 @@ def _check(format_name: str, output: Path | None) -> None:
 
 
 def _interrupt() -> None:
-    """SIGTERM takes everything down again just as Ctrl-C does."""
+    """Handle SIGTERM like Ctrl-C, so that servers that were started are stopped."""
     raise KeyboardInterrupt
 
 
 def _ingest(
     database: Database, files: Sequence[Path], language: str | None, prompt: str | None
 ) -> tuple[list[_Job], int]:
-    """The recordings in the queue, in order, each once; and how many could not be read."""
+    """Ingest the files; return each recording once, in order, and how many could not be read."""
     from stt.store.ingest import IngestOptions, find_recordings, ingest
 
     options = IngestOptions(language, prompt)
@@ -129,15 +130,15 @@ def _ingest(
         if recording.id not in {job.recording.id for job in jobs}:
             jobs.append(_Job(path, recording))
     if not jobs and not refused:
-        print_note("Nothing to transcribe: no recordings in there.")
+        print_note("Nothing to transcribe: no recordings found.")
     return jobs, refused
 
 
 def _work(database: Database, settings: Settings, recordings: Sequence[Recording]) -> None:
-    """Returns when every chunk of these sources has ended, here or on another machine."""
+    """Run a worker until no chunk of these recordings is open, here or on another machine."""
     if not any(_open_chunks(database, recording) for recording in recordings):
         return
-    # What ends or keeps a worker of the fleet is not meant for this run: it has its own end.
+    # The settings for when a worker of the fleet stops do not apply to this run.
     own_end = {"required_empty_checks": 1, "max_minutes": None, "persistent": False}
     with _server(settings.model_copy(update=own_end)) as with_server:
         _run_worker(database, with_server, recordings)
@@ -147,7 +148,7 @@ def _work(database: Database, settings: Settings, recordings: Sequence[Recording
             ids = {recording.id for recording in recordings}
             mine = [progress.counts for progress in queue.sources if progress.id in ids]
             if not any(counts.open for counts in mine):
-                return  # somebody took chunks out of the queue
+                return  # chunks were removed from the queue
             if any(counts.pending for counts in mine) or queue.stale:
                 _run_worker(database, with_server, recordings)
                 continue
@@ -155,8 +156,8 @@ def _work(database: Database, settings: Settings, recordings: Sequence[Recording
             if held != waiting_for:
                 waiting_for = held
                 print_note(
-                    f"Waiting for {plural(held, 'chunk')} that other workers have in work; if they"
-                    f" are gone, {span(settings.lease_seconds)} at most."
+                    f"Waiting for {plural(held, 'chunk')} that other workers process; if those"
+                    f" workers are gone, for {span(settings.lease_seconds)} at most."
                 )
             time.sleep(_POLL_SECONDS)
 
@@ -168,15 +169,15 @@ def _open_chunks(database: Database, recording: Recording) -> int:
 
 @contextmanager
 def _server(settings: Settings) -> Iterator[Settings]:
-    """The settings with a server in them: of this machine, if none is configured."""
+    """Yield settings with a server URL; start a server if none is set."""
     if settings.server_urls:
         yield settings
         return
-    # It takes a process of its own and an optional extra: looked for only when it is wanted.
+    # Import it here: it needs an optional extra.
     from stt.local.stack import local_server
 
     with local_server(settings, settings.model) as url:
-        # It has one model, and may know that by another name than a folder's.
+        # The server has one model, which it may call otherwise than `settings.model`.
         yield settings.model_copy(update={"server_urls": (url,), "model": None})
 
 
@@ -199,7 +200,7 @@ def _run_worker(database: Database, settings: Settings, recordings: Sequence[Rec
 def _deliver(
     database: Database, jobs: Sequence[_Job], format_name: str, output: Path | None
 ) -> int:
-    """Prints or saves the transcripts; returns how many of them are partial."""
+    """Print or save the transcripts; return how many of them are partial."""
     partial = 0
     taken: set[str] = set()
     for job in jobs:
@@ -212,7 +213,7 @@ def _deliver(
             title = f"==> {job.path} <==\n" if len(jobs) > 1 and format_name == "txt" else ""
             _print(chain([title], export.pieces(format_name)))
             continue
-        # The database may know the same recording under another name.
+        # In the database the recording may have another file name.
         name = file_name(replace(job.recording, filename=job.path.name), format_name)
         if name.casefold() in taken:
             name = f"{Path(name).stem}_{job.recording.id}.{format_name}"

@@ -1,4 +1,4 @@
-"""`stt` without a command: work on the queue until it is empty, or another reason to stop."""
+"""`stt` without a command: run a worker."""
 
 from typing import Annotated
 
@@ -19,12 +19,12 @@ from stt.settings import Settings
 
 EXAMPLES = """\b
 Examples:
-  stt --limit 500                      transcribe 500 chunks with the server next door
+  stt --limit 500                      transcribe 500 chunks with the server on this machine
   stt --server http://gpu-box:8081     use the whisper server of another machine
-  stt --watch --workers 8              stay, and take new chunks as they come
-  stt ingest talks/ && stt             put recordings in, then work on them
+  stt --watch --workers 8              stay, and transcribe new chunks as they come
+  stt ingest talks/ && stt             ingest recordings, then transcribe them
   stt --limit 100 --required-empty-checks 1 --log-format text
-                                       for cron: one plain line an event
+                                       for cron: one plain line per event
   stt --max-minutes 55                 a machine that is paid for by the hour
 \b
 A flag wins over the environment, and that over `.env`. The server's key has no flag, since others
@@ -33,8 +33,8 @@ can read the flags of a running program: set STT_API_KEY.
 Exit codes: 0 all well · 1 finished, some chunks failed · 2 usage · 3 configuration or key
             4 database unreachable · 5 whisper server unreachable · 130 interrupted
 \b
-The first Ctrl-C (or SIGTERM) finishes what is in flight. The second releases it and exits, once
-the database has taken the finished results; the third drops those.
+After the first Ctrl-C (or SIGTERM) the calls in flight are finished. After the second their chunks
+are released, and finished transcripts are still written; after the third not even those.
 """
 _EVERYWHERE = (*DATABASE_SETTINGS, "log_format")
 
@@ -76,13 +76,13 @@ def worker_command(
         _work(settings_of(ctx, flags), newest_first, watch)
     elif newest_first or watch or flags.keys() - set(_EVERYWHERE):
         raise typer.BadParameter(
-            f"Options before `{ctx.invoked_subcommand}` must be those of the database or"
-            f" --log-format; write its own options behind it."
+            f"Only options of the database and --log-format may stand before"
+            f" `{ctx.invoked_subcommand}`; write its own options after it."
         )
 
 
 def _work(settings: Settings, newest_first: bool, watch: bool) -> None:
-    # The worker imports HTTP and audio libraries: the other commands start faster without.
+    # Import it here: it imports HTTP and audio libraries, which slow down other commands.
     from stt.worker.worker import Worker, WorkOptions
 
     setup_logging(settings.log_format)
@@ -93,7 +93,7 @@ def _work(settings: Settings, newest_first: bool, watch: bool) -> None:
 
         def snapshot() -> Progress:
             stats = worker.stats
-            # A worker that stays has no end to count towards.
+            # A worker that stays has no total.
             total = None if watch or settings.persistent else worker.total
             return Progress(stats.done, total, stats.errors, worker.in_flight, worker.is_ending)
 

@@ -1,1 +1,1 @@
-"""What one machine brings up by itself: the embedded database and a whisper server."""
+"""Start an embedded database and a whisper server on this machine."""

@@ -1,21 +1,22 @@
-"""The embedded database: one server process that all commands of a person on this machine share.
+"""Run the embedded database: one server process that all commands of a user share.
 
-Three locks in the data folder keep it safe, and no process id is trusted that a lock does not
-vouch for:
+Three locks in the data folder coordinate the commands; a process id counts only while its lock is
+held:
 
-    database.gate    held for the moment of joining, starting, leaving and stopping
-    database.users   held shared by everyone who uses the server: who leaves and can get it alone
-                     was the last one, and takes the server down
-    database.server  held by the server itself for as long as it lives, handed to it when it starts
+    database.gate    held while a command joins, starts, leaves or stops the server
+    database.users   held shared by each command that uses the server; a command that leaves and
+                     gets it exclusively was the last one, and stops the server
+    database.server  held by the server process itself, which inherits it at its start
 
-Locks end with the process that holds them, so `kill -9` leaves nothing to clean up: a server whose
-last user was killed goes on, the next command joins it and takes it down at its end. The server is
-a session of its own, out of reach of the terminal's Ctrl-C. A write that asks for the journal, as
-all of ours do, survives `kill -9` of anything, and a full disk. A full disk breaks the server that
-runs, and space alone does not mend it: whoever joins it next starts it anew.
+The system releases the locks of a process that ends, so nothing has to be cleaned up after
+`kill -9`: if the last command is killed, the server goes on, and the next command joins it and
+stops it at its end. The server runs in a session of its own, so that Ctrl-C in the terminal does
+not reach it. All our writes wait for the journal, so they survive `kill -9` of any process and a
+full disk. A server that ran into a full disk stays broken when there is space again: the next
+command that joins it restarts it.
 
-It listens on this machine only and asks for no password: where several people share a machine, use
-a MongoDB with users instead.
+The server listens on this machine only and asks for no password. On a machine with several users,
+use a MongoDB with users instead.
 """
 
 import contextlib
@@ -37,7 +38,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from stt.errors import ConfigError, DatabaseUnavailable
 from stt.system.processes import end, free_port
-from stt.system.signals import GoAtOnce
+from stt.system.signals import ExitAtOnce
 
 _CACHE_SIZE = "256M"
 _MAX_LOG_BYTES = 1_000_000
@@ -52,16 +53,18 @@ logger = logging.getLogger(__name__)
 
 
 def is_installed() -> bool:
-    """True if the `embedded` extra is there. Its licence, GPL-2.0, keeps it a process of its own:
-    looked for, never imported."""
+    """Return whether the `embedded` extra is installed.
+
+    Never import it: its licence is GPL-2.0, so it has to stay a process of its own.
+    """
     return find_spec("secantus") is not None
 
 
 class EmbeddedServer:
-    """The database server of one data folder, as one of its users sees it.
+    """The database server of one data folder, for one command.
 
-    Raises ConfigError if the folder cannot be used, DatabaseUnavailable if the server does not
-    start.
+    Methods raise ConfigError if the folder cannot be used, DatabaseUnavailable if the server does
+    not start.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,7 +77,7 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def shared(self) -> Iterator[str]:
-        """The server's URL, for as long as the `with` lasts."""
+        """Yield the server's URL; join the server if it runs, else start it."""
         with self._open_lock("users") as users:
             with self._gate():
                 fcntl.flock(users, fcntl.LOCK_SH)
@@ -82,7 +85,7 @@ class EmbeddedServer:
             at_once = False
             try:
                 yield url
-            except GoAtOnce:
+            except ExitAtOnce:
                 at_once = True
                 raise
             except DatabaseUnavailable as error:
@@ -97,11 +100,11 @@ class EmbeddedServer:
                     if _take(users):
                         self._stop(at_once=at_once)
                     elif self._process is not None:
-                        # It lives on for the others; Popen would warn that nobody waited for it.
+                        # Others still use it; Popen would warn that it was not waited for.
                         self._process.returncode = 0
 
     def _join(self) -> str:
-        """The server that runs, once it answers: whoever started it may have been killed then."""
+        """Wait until the server answers; start it if it ends, restart it if it is broken."""
         try:
             url = _mongo_url(int(self._port_path.read_text()))
         except (OSError, ValueError) as error:
@@ -127,7 +130,7 @@ class EmbeddedServer:
         raise self._unusable("every port that was free is in use a moment later")
 
     def _try_to_start(self, port: int) -> str | None:
-        """None if another program took the port in between."""
+        """Return the URL, or None if another program took the port meanwhile."""
         url = _mongo_url(port)
         with self._writing():
             self._port_path.write_text(str(port))
@@ -152,8 +155,8 @@ class EmbeddedServer:
         return url
 
     def _spawn(self, port: int) -> int:
-        """Starts the process; returns where its part of the log begins."""
-        # An empty file keeps it from looking for a configuration elsewhere.
+        """Start the process; return the position in the log file where its lines begin."""
+        # With an empty file it does not search for a configuration elsewhere.
         config = self._folder / "database.toml"
         config.touch()
         command = [
@@ -178,8 +181,10 @@ class EmbeddedServer:
             return log.tell()
 
     def _answers(self, url: str, expected_pid: int | None = None) -> bool:
-        """True if our server does, and not a foreign one that sits on the port while ours fails to
-        get it; its process is then known."""
+        """Return whether our server answers, and not another program on its port.
+
+        Record its URL and process id.
+        """
         client: MongoClient[dict[str, Any]]
         with MongoClient(url, serverSelectionTimeoutMS=500, socketTimeoutMS=5_000) as client:
             try:
@@ -197,12 +202,12 @@ class EmbeddedServer:
             return not _take(server)
 
     def _stop(self, *, at_once: bool = False) -> None:
-        """Takes the server down; Ctrl-C meanwhile does it at once."""
+        """Stop the server: SIGTERM, then SIGKILL; SIGKILL alone `at_once` or after Ctrl-C."""
         signals = [signal.SIGTERM, signal.SIGKILL]
         try:
             is_known = self._is_alive() and self._knows_process()
             if at_once or (is_known and _is_broken(self._url)):
-                signals = signals[1:]  # it might never end by itself; its journal has all there is
+                signals = signals[1:]  # SIGTERM may not end it; the journal has all writes
             for number in signals:
                 if self._is_alive() and self._knows_process():
                     with contextlib.suppress(ProcessLookupError):
@@ -218,7 +223,7 @@ class EmbeddedServer:
             self._process.wait()
 
     def _knows_process(self) -> bool:
-        """False if another user has started it anew since, and it does not say which it is."""
+        """Return whether `_pid` is the server's process; ask the server if it was restarted."""
         if self._process is not None and self._process.poll() is None:
             return True
         try:
@@ -261,7 +266,7 @@ class EmbeddedServer:
 
 
 def _take(lock: IO[bytes]) -> bool:
-    """Takes the lock for itself alone if nobody else holds it, without waiting."""
+    """Take the lock exclusively if no other process holds it; return whether that worked."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -274,7 +279,7 @@ def _mongo_url(port: int) -> str:
 
 
 def _is_broken(url: str) -> bool:
-    """True if it answers, but cannot read: its storage engine has given up, for good."""
+    """Return whether the server answers but cannot read: its storage engine has stopped."""
     client: MongoClient[dict[str, Any]]
     with MongoClient(url, serverSelectionTimeoutMS=5_000, socketTimeoutMS=5_000) as client:
         try:
@@ -282,7 +287,7 @@ def _is_broken(url: str) -> bool:
         except OperationFailure as error:
             return error.code == _INTERNAL_ERROR
         except PyMongoError:
-            return False  # too slow, say: not for us to judge
+            return False  # for example too slow
     return False
 
 

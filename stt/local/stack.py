@@ -1,4 +1,4 @@
-"""What one machine needs to work on its own: the embedded database and a local whisper server."""
+"""Start the embedded database and a local whisper server for as long as they are needed."""
 
 import contextlib
 import logging
@@ -22,7 +22,7 @@ from stt.system.processes import end, free_port
 _SERVER_MODULES = ("fastapi", "faster_whisper", "uvicorn")
 _EXIT_CONFIGURATION = 3
 _POLL_SECONDS = 0.05
-_SAY_SO_SECONDS = 10.0
+_LOG_SECONDS = 10.0
 _STOP_SECONDS = 8.0
 
 logger = logging.getLogger(__name__)
@@ -30,12 +30,12 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """The embedded database in `settings.data_dir`: joined if it runs, else started.
+    """Open the embedded database in `settings.data_dir`; start it if no other command has.
 
-    Raises ConfigError if it is not installed or its folder cannot be used, DatabaseUnavailable if
-    it does not start. The last of several users takes it down.
+    Stop it at the end if no other command uses it. Raise ConfigError if it is not installed or its
+    folder cannot be used, DatabaseUnavailable if it does not start.
     """
-    # It locks files as POSIX has it: on Windows the whisper server is all that can be had here.
+    # Import it here: it needs POSIX file locks, and `local_server` works on Windows too.
     from stt.local import database as embedded_database
 
     if not embedded_database.is_installed():
@@ -52,11 +52,11 @@ def open_database(settings: Settings) -> Iterator[Database]:
 
 @contextlib.contextmanager
 def local_server(settings: Settings, model: str | None = None) -> Iterator[str]:
-    """The URL of a whisper server of this process's own, ready to work; down at the end.
+    """Start a whisper server, yield its URL once it is ready, and stop it at the end.
 
-    `model` None leaves the choice to WHISPER_MODEL, else to the server's preset for this machine.
-    Raises ConfigError if the server is not installed or cannot serve that model, ServerUnavailable
-    if it does not start for another reason.
+    `model` None: the server uses WHISPER_MODEL, or its preset for this machine. Raise ConfigError
+    if the server is not installed or cannot serve that model, ServerUnavailable if it does not
+    start for another reason.
     """
     if any(find_spec(module) is None for module in _SERVER_MODULES):
         raise ConfigError(
@@ -67,7 +67,7 @@ def local_server(settings: Settings, model: str | None = None) -> Iterator[str]:
     command = [sys.executable, "-P", "-m", "stt.system.exit_with_parent", "whisper_server"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += [] if model is None else ["--model", model]
-    # A key in API_KEY is for a server that others use; ours listens to the key of its own worker.
+    # API_KEY in our environment is meant for a server that others use; ours has our worker's key.
     environment = {name: value for name, value in os.environ.items() if name != "API_KEY"}
     if settings.api_key is not None:
         environment["API_KEY"] = settings.api_key.get_secret_value()
@@ -97,18 +97,18 @@ class _WhisperServer:
         self._reader.start()
 
     def wait_until_ready(self) -> None:
-        """However long it takes: the first use of a model downloads it."""
+        """Wait for as long as the process runs: the first use of a model downloads it."""
         logger.info("Starting a whisper server")
-        say_so_at = time.monotonic() + _SAY_SO_SECONDS
+        log_at = time.monotonic() + _LOG_SECONDS
         with requests.Session() as session:
-            session.trust_env = False  # a proxy has no way to this machine's own address
+            session.trust_env = False  # a proxy cannot reach loopback addresses
             while not self._is_ready(session):
                 if self._process.poll() is not None:
                     self._reader.join(timeout=1)
                     raise self._start_error()
-                if time.monotonic() > say_so_at:
+                if time.monotonic() > log_at:
                     logger.info("Waiting for the whisper server: %s", self._last_line())
-                    say_so_at += _SAY_SO_SECONDS
+                    log_at += _LOG_SECONDS
                 time.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:

@@ -1,1 +1,1 @@
-"""What the operating system gives: signals, child processes, addresses of this machine."""
+"""Signals, processes, files, addresses and log records: what Python and the system offer."""

@@ -2,10 +2,10 @@
 
     python -m stt.system.exit_with_parent MODULE ARG…
 
-The parent holds the other end of this process's standard input. When the parent goes, even by
-`kill -9`, the system closes that end, here a read returns, and the process ends itself the polite
-way. Unlike Linux's death signal for orphans it works on every POSIX system, and it needs nothing
-between fork and exec that is unsafe beside threads.
+The parent holds the other end of this process's standard input. When the parent ends, even by
+`kill -9`, the system closes that end, the read here returns, and the process sends itself SIGTERM.
+Unlike Linux's PR_SET_PDEATHSIG this works on every POSIX system, and runs nothing between fork and
+exec, which is unsafe with threads.
 """
 
 import os
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    # Not sys.stdin: a thread that waits in it would break the interpreter's own end.
+    # Not sys.stdin: the interpreter crashes at exit if a thread waits in it.
     while os.read(0, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

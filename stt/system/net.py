@@ -1,4 +1,4 @@
-"""Addresses: URLs that people give, and this machine's own."""
+"""Check URLs."""
 
 from urllib.parse import urlsplit
 

@@ -1,22 +1,22 @@
-"""What starting a server of our own takes: a port for it, and an end."""
+"""Find a port for a server process, and end it."""
 
 import socket
 import subprocess
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago; somebody may still take it first."""
+    """Return a loopback port that is free now; another process may take it first."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
 
 
-def end(process: subprocess.Popen[bytes], patience_seconds: float) -> None:
-    """SIGTERM, and SIGKILL for a process that does not heed it."""
+def end(process: subprocess.Popen[bytes], timeout_seconds: float) -> None:
+    """Send SIGTERM, and SIGKILL if the process has not ended in time; wait for it."""
     process.terminate()
     try:
-        process.wait(timeout=patience_seconds)
+        process.wait(timeout=timeout_seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

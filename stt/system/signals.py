@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a call, in place of an exception in the middle of anything."""
+"""Call a function on Ctrl-C and SIGTERM, instead of raising an exception anywhere."""
 
 import signal
 import threading
@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class GoAtOnce(KeyboardInterrupt):
-    """The person has asked so often that nothing may be waited for any more."""
+class ExitAtOnce(KeyboardInterrupt):
+    """The user has interrupted so often that the program must not wait for anything more."""
 
 
 @contextmanager
 def on_signals(action: Callable[[], None]) -> Iterator[None]:
-    """Calls `action` at each SIGINT or SIGTERM inside the `with`; does nothing outside the main
-    thread, which alone receives signals."""
+    """Call `action` at each SIGINT or SIGTERM inside the `with` block.
+
+    Do nothing outside the main thread: only that one receives signals.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

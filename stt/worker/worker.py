@@ -25,7 +25,7 @@ from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from stt.store.workers import MongoRoster
 from stt.system.log_context import PLAIN, log_fields
-from stt.system.signals import GoAtOnce, on_signals
+from stt.system.signals import ExitAtOnce, on_signals
 from stt.whisper.pool import ServerPool
 from stt.worker.context import WorkerContext
 from stt.worker.heartbeat import REPORT_SECONDS, Heartbeat
@@ -106,7 +106,7 @@ class Worker:
     def run(self) -> Stats:
         """Work until there is a reason to stop.
 
-        Raises the error that ended the run early, if one did, or GoAtOnce after a third signal;
+        Raises the error that ended the run early, if one did, or ExitAtOnce after a third signal;
         the stats hold all the same.
         """
         with log_fields(worker=self.id):
@@ -120,7 +120,7 @@ class Worker:
                 finally:
                     self._shutdown.finish(lambda: self._report("stopped"))
         if self._shutdown.is_at_once:
-            raise GoAtOnce
+            raise ExitAtOnce
         if self._fatal is not None:
             raise self._fatal
         return self.stats

@@ -305,12 +305,12 @@ class TestCommand:
         listed = command("word", "--json", "--limit", "1")
         [hit] = json.loads(listed.stdout)
         assert (hit["source_id"], hit["start"]) == (str(recording_id), 3903.0)
-        assert "There is more" in listed.stderr
+        assert "There are more results" in listed.stderr
 
     def test_nothing_found_and_nothing_to_search_have_their_exit_codes(
         self, command: Callable[..., Result]
     ) -> None:
         nothing = command("word")
         assert (nothing.exit_code, nothing.stdout) == (1, "")
-        assert "Nothing was found." in nothing.stderr
+        assert "Nothing found." in nothing.stderr
         assert command("?!").exit_code == 2

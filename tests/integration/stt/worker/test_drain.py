@@ -17,7 +17,7 @@ from stt.errors import DatabaseUnavailable
 from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from stt.system.signals import GoAtOnce
+from stt.system.signals import ExitAtOnce
 from stt.worker.worker import Worker, WorkOptions
 from tests.support.mongo_process import MongoProcess, running_mongo
 from tests.support.queue_builder import add_chunks, document
@@ -55,7 +55,7 @@ class Run:
     def _run(self) -> None:
         try:
             self.worker.run()
-        except (Exception, GoAtOnce) as error:
+        except (Exception, ExitAtOnce) as error:
             self.error = error
 
 
@@ -157,7 +157,7 @@ class TestAMortalDatabase:
             for _ in range(3):
                 run.worker.drain()
             assert run.ends_within(1)
-        assert isinstance(run.error, GoAtOnce)
+        assert isinstance(run.error, ExitAtOnce)
         assert run.worker.stats.done == 0
         mortal.close()  # as the command does; the thread that still writes finds that out
         time.sleep(1)

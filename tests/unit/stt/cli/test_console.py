@@ -256,11 +256,11 @@ class TestStatusScreen:
 
     def test_a_queue_without_workers_says_how_to_start_one(self) -> None:
         text = shown(status(StateCounts(pending=3)))
-        assert "No worker is at work. Start one with: stt" in text
+        assert "No worker is running. Start one with: stt" in text
 
     def test_a_busy_one_shows_speed_and_time_left(self) -> None:
         text = shown(status(StateCounts(pending=3), rate=BUSY, eta_seconds=5400.0), ALIVE)
-        assert "1 worker at work · 10.0 chunks/min · 5.0 s of audio per second" in text
+        assert "1 worker running · 10.0 chunks/min · 5.0 s of audio per second" in text
         assert "about 1h 30m left" in text
 
     def test_a_done_one_says_so(self) -> None:
@@ -278,7 +278,7 @@ class TestStatusScreen:
             again_at=NOW,
         )  # fmt: skip
         text = shown(status(StateCounts(pending=3), resting=3, resting_chunks=(resting,)))
-        assert "Resting after a failure" in text
+        assert "Waiting after a failure" in text
         assert f"no. 7 of talk.mp3, 1 try, again at {local_time(NOW.timestamp())}" in text
         assert "server_fault: 500" in text
         assert "… and 2 more" in text
