@@ -16,15 +16,17 @@ BIN = $(VENV)/bin
 # One stamp an outfit; each is older than what it was made from if that has changed.
 DEMO_STAMP = $(VENV)/.stt-demo
 DEV_STAMP = $(VENV)/.stt-dev
+DOCS_STAMP = $(VENV)/.stt-docs
 LOCKS = pyproject.toml uv.lock requirements.lock
 
-.PHONY: help demo test check format lint types floors lock lock-check clean
+.PHONY: help demo test check format lint types floors docs docs-check lock lock-check clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo "make demo       transcribe samples/ with three workers, end to end"
 	@echo "make test       all tests, with coverage"
-	@echo "make check      format, lint, types, import floors, locks, tests"
+	@echo "make check      format, lint, types, import floors, documents, locks, tests"
+	@echo "make docs       write the reference pages that are made from code, and build the site"
 	@echo "make format     format the code, and mend what ruff can mend"
 	@echo "make lock       resolve the dependencies anew (needs uv)"
 	@echo "make clean      take away .venv and caches"
@@ -37,7 +39,7 @@ demo: $(DEMO_STAMP) ## transcribe samples/ with three workers
 test: $(DEV_STAMP) ## all tests
 	@$(BIN)/pytest --cov --cov-report=term $(PARALLEL) $(PYTEST_FLAGS)
 
-check: lint types floors lock-check test ## what CI runs
+check: lint types floors docs-check lock-check test ## what CI runs
 
 format: $(DEV_STAMP)
 	@$(BIN)/ruff format .
@@ -53,9 +55,21 @@ types: $(DEV_STAMP)
 floors: $(DEV_STAMP)
 	@$(BIN)/lint-imports
 
+# mkdocs-material prints a notice about the future of MkDocs unless this is set.
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs: $(DOCS_STAMP) ## the pages in docs/reference that are made from code, and the site
+	@$(BIN)/python -m tools.make_docs
+	@$(MKDOCS)
+	@echo "The site is in build/site"
+
+docs-check: $(DOCS_STAMP) ## the generated pages are current, and the site builds without a warning
+	@$(BIN)/python -m tools.make_docs --check
+	@$(MKDOCS)
+
 # pip installs the versions of requirements.lock, which uv writes from uv.lock.
 EXPORT = uv export --frozen --quiet --no-emit-project --no-hashes --no-header --no-annotate \
-	--extra server --extra coordinator --extra node --extra embedded --extra dev
+	--extra server --extra coordinator --extra node --extra embedded --extra dev --extra docs
 
 lock:
 	@uv lock
@@ -78,6 +92,10 @@ $(DEMO_STAMP): $(LOCKS)
 $(DEV_STAMP): $(LOCKS)
 	@$(MAKE) --no-print-directory setup EXTRAS="server coordinator node embedded dev"
 	@touch $(DEMO_STAMP) $@
+
+$(DOCS_STAMP): $(LOCKS)
+	@$(MAKE) --no-print-directory setup EXTRAS="server coordinator node embedded dev docs"
+	@touch $(DEMO_STAMP) $(DEV_STAMP) $@
 
 .PHONY: setup
 setup:
