@@ -20,6 +20,7 @@ from tools.chaos_lab.lab import Lab
 from tools.chaos_lab.processes import DATABASE_NAME, ROOT, close, mongo_url, spawn
 
 _TEN_MINUTES = "10 * 60 * 1000"
+_GUIDE = ROOT / "docs" / "guides" / "mongo-shell.md"
 _SHELL_SECONDS = 20.0
 _DATABASE_SECONDS = 30.0
 
@@ -154,8 +155,8 @@ def has_shell() -> bool:
 
 
 def reset_query(seconds: float) -> str:
-    """The README's own words, for another time than its ten minutes."""
-    queries = re.findall(r"(?ms)^```js\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"))
+    """Return the query of the Mongo shell guide, for another time than its ten minutes."""
+    queries = re.findall(r"(?ms)^```js\n(.*?)^```", _GUIDE.read_text("utf-8"))
     (query,) = [query for query in queries if _TEN_MINUTES in query]
     return str(query).replace(_TEN_MINUTES, f"{seconds * 1000:.0f}")
 

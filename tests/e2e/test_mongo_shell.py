@@ -1,4 +1,4 @@
-"""The queries of the README, typed into the real Mongo shell."""
+"""The queries of docs/guides/mongo-shell.md, typed into the real Mongo shell."""
 
 import json
 import os
@@ -18,21 +18,18 @@ from tests.support.mongo_process import missing
 from tests.support.paths import ROOT
 from tests.support.queue_builder import add_chunks, chunk, document
 
-README = ROOT / "README.md"
-HEADING = "## Look into the queue from the Mongo shell"
+GUIDE = ROOT / "docs" / "guides" / "mongo-shell.md"
 
 
 def queries() -> list[str]:
-    """The ```js blocks of the section, in their order."""
-    _, _, rest = README.read_text().partition(HEADING)
-    section = re.split(r"(?m)^## ", rest)[0]
-    return re.findall(r"(?ms)^```js\n(.*?)^```", section)
+    """The ```js blocks of the guide, in their order."""
+    return re.findall(r"(?ms)^```js\n(.*?)^```", GUIDE.read_text("utf-8"))
 
 
 def query_with(*words: str) -> str:
-    """The only query of the README that holds these words."""
+    """The only query of the guide that holds these words."""
     found = [query for query in queries() if all(word in query for word in words)]
-    assert len(found) == 1, f"README.md should have one query with {words}, and has {len(found)}"
+    assert len(found) == 1, f"the guide should have one query with {words}, and has {len(found)}"
     return found[0]
 
 
@@ -88,7 +85,7 @@ def queue(database: Database, alice: MongoClaims, bob: MongoClaims) -> list[Obje
     return ids
 
 
-def test_the_readme_has_the_section() -> None:
+def test_the_guide_has_queries() -> None:
     assert len(queries()) >= 3
 
 
