@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print("In CI it must be there (package faketime).")
             return 1
     if not has_shell():
-        console.print("mongosh is not installed: the README's reset goes through the driver.")
+        console.print("mongosh is not installed: the guide's query goes through the driver.")
     folder = options.keep or Path(tempfile.mkdtemp(prefix="stt-chaos-"))
     code = 1
     try:

@@ -47,6 +47,6 @@ if [ "${host:-${STT_COORDINATOR_HOST:-127.0.0.1}}" = 0.0.0.0 ]; then
         echo "A node joins with: sh tools/run_worker.sh http://$address:$port"
     fi
 else
-    echo "Other machines cannot reach it: for them, --lan (and docs/fleet.md for the wide world)"
+    echo "Other machines cannot reach it: for them, --lan (see docs/guides/networks-and-sizing.md)"
 fi
 exec "$VENV/bin/stt" coordinator "$@"

@@ -162,7 +162,7 @@ def cleanup_run(lab: Lab, rng: random.Random) -> Fault | None:
 
 
 def shell_reset(lab: Lab, rng: random.Random) -> Fault | None:
-    """The README's query that sets free what is stuck."""
+    """Run the Mongo shell guide's query that frees what is stuck."""
     tool = ShellReset(lab, f"shell-{next(_NUMBERS)}", _threshold_seconds(lab, rng))
     return Fault(tool.actor, _TOOL_SECONDS, tool.end, tool.is_over)
 

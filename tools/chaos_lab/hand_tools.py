@@ -1,4 +1,4 @@
-"""What people run beside a busy fleet: tools/cleanup.py, and the README's query."""
+"""What people run beside a busy fleet: tools/cleanup.py, and the Mongo shell guide's query."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ class Cleanup:
 
 
 class ShellReset:
-    """The README's query for what is stuck, with another threshold in place of ten minutes.
+    """The Mongo shell guide's query for what is stuck, for another time than ten minutes.
 
     It does not say which claims it ended; the history gets those that it may have ended.
     """

@@ -217,7 +217,7 @@ class ClaimMachine(RuleBasedStateMachine):
 
     @rule()
     def reset_by_shell(self) -> None:
-        """The query of the README: free what has been stuck for ten minutes."""
+        """The query of the Mongo shell guide: free what has been stuck for ten minutes."""
         oldest = self.database.server_time() - timedelta(minutes=10)
         stuck = {"processing_by": {"$ne": None}, "claimed_at": {"$lt": oldest}}
         freed = self.shell.update_many(stuck, FREE).matched_count

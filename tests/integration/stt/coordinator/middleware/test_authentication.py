@@ -22,7 +22,7 @@ from tests.support.coordinator_app import (
 )
 
 OPEN = {"/health", "/api/system/health", "/login", "/api/nodes/register"}
-"""The addresses that the README calls open; the login page's files under /login/ beside them."""
+"""The addresses that docs/security.md calls open; the files under /login/ beside them."""
 GONE = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300&directConnection=true"
 
 
