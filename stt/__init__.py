@@ -1,5 +1,5 @@
-"""Turns recordings into transcripts with a fleet of machines that share one MongoDB database."""
+"""Turn recordings into transcripts with a fleet of machines that share one MongoDB database."""
 
 from importlib.metadata import version
 
-__version__ = version("stt")
+__version__ = version("stt-fleet")

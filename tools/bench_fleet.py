@@ -281,7 +281,7 @@ def main() -> None:
         return
     for kind in ("nx-27017", "secantusd-py"):
         if find_program(kind) is None:
-            console.print(f"{kind} is not installed: left out (pip install 'stt[bench]')")
+            console.print(f"{kind} is not installed: left out (pip install 'stt-fleet[bench]')")
             continue
         with local_database(kind) as url:
             bench(kind, url, arguments)

@@ -201,7 +201,9 @@ def _mongo(arguments: argparse.Namespace, folder: str) -> Iterator[str]:
         port = probe.getsockname()[1]
     binary = Path(sys.executable).with_name("secantusd-py")
     if not binary.exists():
-        sys.exit("the embedded database is missing: pip install 'stt[embedded]', or --mongo-url")
+        sys.exit(
+            "the embedded database is missing: pip install 'stt-fleet[embedded]', or --mongo-url"
+        )
     command = [str(binary), "--port", str(port), "--storage-path", f"{folder}/database"]
     server = subprocess.Popen([*command, "--log-level", "WARNING"])
     try:

@@ -152,7 +152,7 @@ find_source() {
     fi
     lock=''
     case $source in
-        *://* | git+*) package="stt[$extras] @ $source" ;;
+        *://* | git+*) package="stt-fleet[$extras] @ $source" ;;
         *)
             [ -e "$source" ] || fail "--from $source: there is nothing"
             source=$(cd "$(dirname "$source")" && pwd)/$(basename "$source")

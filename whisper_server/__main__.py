@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
@@ -12,6 +13,8 @@ from whisper_server import __version__
 from whisper_server.errors import StartError
 from whisper_server.model_names import find_model
 from whisper_server.settings import Settings, load_settings, variable_of
+
+_MODULES = ("fastapi", "faster_whisper", "uvicorn")
 
 EXIT_CONFIGURATION = 3
 EXIT_INTERRUPTED = 130
@@ -67,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if settings.model is not None:
             find_model(settings.model)
+        _check_installed()
         _one_thread_for_numpy()
         # Slow imports: not before all that is right.
         if command == "calibrate":
@@ -85,6 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def _check_installed() -> None:
+    if missing := [module for module in _MODULES if find_spec(module) is None]:
+        raise StartError(f"{missing[0]} is not installed: pip install 'stt-fleet[server]'")
 
 
 def _one_thread_for_numpy() -> None:

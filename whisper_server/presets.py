@@ -144,8 +144,8 @@ def _backend(settings: Settings, machine: Machine) -> str:
     backend = wanted or demanded or own
     if backend == MLX and not machine.has_mlx:
         raise StartError(
-            "The mlx engine is not installed: pip install 'stt[server,mlx]' on a Mac with Apple "
-            "silicon, or choose --backend faster-whisper and a model for it."
+            "The mlx engine is not installed: pip install 'stt-fleet[server,mlx]' on a Mac with "
+            "Apple silicon, or choose --backend faster-whisper and a model for it."
         )
     return backend
 

@@ -77,7 +77,7 @@ def _say_what_is_loading(plan: EnginePlan, machine: Machine) -> None:
     if plan.device == "cuda" and machine.cuda_devices > len(set(plan.device_indices)):
         logger.info("This machine has %d cards: GPU_DEVICES=all uses them", machine.cuda_devices)
     if machine.has_metal and not machine.has_mlx:
-        logger.info("Apple's GPU is idle: pip install 'stt[server,mlx]' puts it to work")
+        logger.info("Apple's GPU is idle: pip install 'stt-fleet[server,mlx]' puts it to work")
 
 
 def _run(service: Service, machine: Machine) -> int:

@@ -53,7 +53,7 @@ def coordinator_command(
     if missing := [module for module in _MODULES if find_spec(module) is None]:
         raise ConfigError(
             f"The coordinator is not installed ({missing[0]} is missing):"
-            " pip install 'stt[coordinator]'"
+            " pip install 'stt-fleet[coordinator]'"
         )
     # Import these here: they slow down the start of other commands.
     from stt.coordinator.context import Coordinator

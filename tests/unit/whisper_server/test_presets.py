@@ -111,7 +111,7 @@ def test_a_model_for_another_engine_is_one_clear_line(mlx_folder: str) -> None:
         (MAC, {"WHISPER_BACKEND": "mlx", "WHISPER_DEVICE": "cuda"}, "does not run on cuda"),
         (MAC, {"WHISPER_BACKEND": "faster-whisper", "WHISPER_DEVICE": "metal"}, "not run on metal"),
         (Machine(2, has_mlx=True), {"WHISPER_DEVICE": "metal"}, "no Apple silicon"),
-        (Machine(2), {"WHISPER_BACKEND": "mlx"}, r"pip install 'stt\[server,mlx\]'"),
+        (Machine(2), {"WHISPER_BACKEND": "mlx"}, r"pip install 'stt-fleet\[server,mlx\]'"),
         (Machine(2), {"WHISPER_DEVICE": "cuda"}, "No CUDA card"),
         (Machine(2), {"GPU_DEVICES": "0"}, "No CUDA card"),
         (TWO_CARDS, {"GPU_DEVICES": "1,2,7"}, "names card 2, 7, but this machine has 2"),
