@@ -1,1 +1,1 @@
-"""What travels between the layers: chunks, claims, transcripts, nodes. No database, no network."""
+"""The data that all layers share: chunks, claims, transcripts, nodes."""

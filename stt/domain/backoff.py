@@ -1,4 +1,4 @@
-"""When to try again: a chunk that failed, and a database that does not answer."""
+"""Compute when to retry a chunk that failed; retry calls of a database that does not answer."""
 
 import threading
 import time
@@ -18,12 +18,12 @@ _RETRY_WAITS_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 def backoff_seconds(attempts: int) -> float:
-    """Return the rest of a chunk after its `attempts`-th failure: 5 s, 30 s, 3 min, then 10 min."""
+    """Return the wait after the `attempts`-th failure: 5 s, 30 s, 3 min, then 10 min."""
     return min(_FIRST_WAIT_SECONDS * _GROWTH ** min(attempts - 1, 10), _MAX_WAIT_SECONDS)
 
 
 def next_try(attempts: int, max_attempts: int, now: datetime) -> datetime | None:
-    """Return the earliest next try of a chunk that failed `attempts` times; None: quarantine."""
+    """Return when to retry a chunk that failed `attempts` times; None if never."""
     if attempts >= max_attempts:
         return None
     return now + timedelta(seconds=backoff_seconds(attempts))
@@ -32,9 +32,9 @@ def next_try(attempts: int, max_attempts: int, now: datetime) -> datetime | None
 def retry_until_lease_expires(
     attempt: Callable[[], T], claim: Claim, stopped: threading.Event | None = None
 ) -> T:
-    """Call `attempt` until it raises no DatabaseUnavailable, or `claim` cannot be trusted any more.
+    """Call `attempt` until it raises no DatabaseUnavailable.
 
-    Once `stopped` is set, no further try is made.
+    Raise it when `claim` can no longer be trusted, or when `stopped` is set.
     """
     stopped = stopped or threading.Event()
     tries = 0

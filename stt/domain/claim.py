@@ -1,7 +1,7 @@
-"""A claim, its rules, and the protocols behind which a worker uses the queue.
+"""Claims, their rules, and the protocols by which a worker uses the queue.
 
-Behind `Claims`, `Recordings` and `Roster` stands the database itself (`stt.store`), or a
-coordinator that is reached over HTTP (`stt.remote`).
+`stt.store` implements `Claims`, `Recordings` and `Roster` with the database, `stt.remote` with a
+coordinator over HTTP.
 """
 
 import time
@@ -17,7 +17,7 @@ from stt.domain.transcript import Transcript
 
 
 class HasClaimRules(Protocol):
-    """Settings, or a message, with the fields of ClaimRules."""
+    """An object with the fields of ClaimRules, such as settings."""
 
     @property
     def lease_seconds(self) -> float: ...
@@ -29,7 +29,7 @@ class HasClaimRules(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClaimRules:
-    """The numbers of the protocol; all workers of a fleet should agree on them."""
+    """The settings of the claim protocol, which should be the same for all workers of a fleet."""
 
     lease_seconds: float = 300
     max_attempts: int = 3
@@ -37,18 +37,18 @@ class ClaimRules:
 
     @classmethod
     def of(cls, source: HasClaimRules) -> "ClaimRules":
-        """Take the rules out of settings, or out of a coordinator's message."""
+        """Read the rules from settings, or from a coordinator's message."""
         return cls(source.lease_seconds, source.max_attempts, source.max_expirations)
 
     @property
     def trusted_seconds(self) -> float:
-        """The part of a lease that its holder relies on; the rest is margin."""
+        """How long after a renewal a worker trusts its claim: nine tenths of the lease."""
         return self.lease_seconds * 0.9
 
 
 @dataclass(slots=True)
 class Claim:
-    """A worker's exclusive hold on a chunk; `trusted_until` is on `time.monotonic()`'s clock."""
+    """A worker's claim on a chunk; `trusted_until` is a time of `time.monotonic()`."""
 
     id: ObjectId
     chunk: Chunk
@@ -62,7 +62,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Which pending chunks to list, and which first; no `recordings` means those of all."""
+    """Which pending chunks to list, and which first; empty `recordings` means all."""
 
     newest_first: bool = False
     recordings: tuple[ObjectId, ...] = ()
@@ -72,7 +72,8 @@ class Order:
 class Page:
     """Pending chunks in claim order; `is_last` if there are no others.
 
-    `next_due_seconds` is set if chunks were left out because they rest after a failure.
+    `next_due_seconds`: when the next chunk may be claimed of those that wait after a failure and
+    were left out; None without any.
     """
 
     chunks: tuple[Chunk, ...]
@@ -82,7 +83,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class StaleClaim:
-    """A claim that outlived its lease; `quarantined` if it was the chunk's last one."""
+    """A claim whose lease has run out; `quarantined` if the chunk gets no more tries."""
 
     chunk_id: ObjectId
     worker: str
@@ -91,16 +92,16 @@ class StaleClaim:
 
     @property
     def log_fields(self) -> dict[str, object]:
-        """What log records about this claim carry."""
+        """The fields of log records about this claim."""
         return {"chunk": self.chunk_id, "holder": self.worker}
 
     def __str__(self) -> str:
-        fate = "quarantined" if self.quarantined else "pending again"
-        return f"claim of {self.worker} on chunk {self.chunk_id} ran out: {fate}"
+        result = "quarantined" if self.quarantined else "pending again"
+        return f"claim of {self.worker} on chunk {self.chunk_id} ran out: {result}"
 
 
 class Claims(Protocol):
-    """The transitions of chunks; `stt/store/claims.py` describes them."""
+    """The claims of one worker; `stt/store/claims.py` describes the methods."""
 
     def count_pending(self, order: Order) -> int: ...
     def page(self, limit: int, order: Order) -> Page: ...
@@ -114,7 +115,7 @@ class Claims(Protocol):
 
 
 class Recordings(Protocol):
-    """Recordings, and the audio of their chunks. Safe between threads."""
+    """The recordings of chunks, and their audio. Safe between threads."""
 
     def of(self, chunk: Chunk) -> Recording | None: ...
     def audio(self, chunk: Chunk) -> bytes: ...
@@ -122,7 +123,7 @@ class Recordings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a worker reports of itself with every heartbeat; `slots` is its calls at once."""
+    """A worker's report with each heartbeat; `slots`: how many calls it makes at once."""
 
     host: str
     pid: int
@@ -135,7 +136,7 @@ class WorkerReport:
 
 
 class Roster(Protocol):
-    """The workers of the fleet."""
+    """The list of the fleet's workers."""
 
     def report(self, worker: str, report: WorkerReport) -> None: ...
     def slots_alive(self) -> int: ...
@@ -143,7 +144,7 @@ class Roster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The three together, as one worker is given them; `place` is what log lines call it."""
+    """All that a worker needs of the queue; `place` is its name in log lines."""
 
     claims: Claims
     recordings: Recordings

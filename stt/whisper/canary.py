@@ -1,4 +1,4 @@
-"""Whether a failed call is the server's fault or the chunk's: two ways to find out."""
+"""Find out whether a failed call is the fault of the server or of the chunk."""
 
 import time
 from functools import lru_cache

@@ -85,7 +85,7 @@ class ServerHealth:
         if is_limit_reached and not is_any_well:
             raise ServersBroken(
                 f"{self._broken_in_a_row} times in a row a whisper server failed even on a"
-                f" recording that any server can do. Look at its log: {last_error}"
+                f" recording that any server can do. See its log: {last_error}"
             ) from last_error
         seconds = rules.give_up_seconds
         if seconds is None or self._down_since is None:
