@@ -177,7 +177,7 @@ class TestExport:
     def test_a_mistyped_name_gets_a_hint(self, stt: Stt, talk: ObjectId) -> None:
         done = stt("export", "tolk.mp3")
         assert done.returncode == 1
-        assert done.stderr == "Error: No source is called 'tolk.mp3'. Did you mean 'talk.mp3'?\n"
+        assert done.stderr == "Error: No recording is called 'tolk.mp3'. Did you mean 'talk.mp3'?\n"
 
     def test_a_source_that_nobody_described_is_found_by_its_id(
         self, stt: Stt, database: Database
