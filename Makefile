@@ -11,6 +11,8 @@ PYTEST_FLAGS ?=
 # Most tests wait, for a lease or for a server: three at a time, whatever the cores. The tests of a
 # file share what it starts.
 PARALLEL ?= -n 3 --dist loadfile
+# pyproject.toml describes the marks.
+QUICK = not (faults or browser or install or fuzz or mlx)
 
 BIN = $(VENV)/bin
 # One stamp an outfit; each is older than what it was made from if that has changed.
@@ -19,13 +21,15 @@ DEV_STAMP = $(VENV)/.stt-dev
 DOCS_STAMP = $(VENV)/.stt-docs
 LOCKS = pyproject.toml uv.lock requirements.lock
 
-.PHONY: help demo test check format lint types floors docs docs-check lock lock-check clean
+.PHONY: help demo test test-all coverage check format lint types floors docs docs-check lock lock-check clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo "make demo       transcribe samples/ with three workers, end to end"
-	@echo "make test       all tests, with coverage"
-	@echo "make check      format, lint, types, import floors, documents, locks, tests"
+	@echo "make test       the tests that a change is judged by, in minutes"
+	@echo "make test-all   all tests: also injected faults, browsers, installations, fuzzing, mlx"
+	@echo "make coverage   all tests, and the lines that they leave out"
+	@echo "make check      format, lint, types, import floors, documents, locks, all tests"
 	@echo "make docs       write the reference pages that are made from code, and build the site"
 	@echo "make format     format the code, and mend what ruff can mend"
 	@echo "make lock       resolve the dependencies anew (needs uv)"
@@ -36,10 +40,16 @@ help: ## this list
 demo: $(DEMO_STAMP) ## transcribe samples/ with three workers
 	@$(BIN)/python -m tools.demo
 
-test: $(DEV_STAMP) ## all tests
+test: $(DEV_STAMP) ## the tests that a change is judged by
+	@$(BIN)/pytest $(PARALLEL) -m "$(QUICK)" $(PYTEST_FLAGS)
+
+test-all: $(DEV_STAMP) ## all tests
+	@$(BIN)/pytest $(PARALLEL) $(PYTEST_FLAGS)
+
+coverage: $(DEV_STAMP) ## all tests, and the lines that they leave out
 	@$(BIN)/pytest --cov --cov-report=term $(PARALLEL) $(PYTEST_FLAGS)
 
-check: lint types floors docs-check lock-check test ## what CI runs
+check: lint types floors docs-check lock-check test-all ## what CI runs
 
 format: $(DEV_STAMP)
 	@$(BIN)/ruff format .

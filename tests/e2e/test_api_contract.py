@@ -5,9 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support import contract_hooks
 from tests.support.paths import ROOT
 from tests.support.whisper_stand_in import running
+
+pytestmark = pytest.mark.fuzz
 
 KEY = "sesame"
 # The schema cannot say which model is loaded, or which words are languages; and a form has no

@@ -35,6 +35,8 @@ from tests.support.recordings import babble, write_recording, write_wav
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard
 from tests.support.speech import opus_tone
 
+pytestmark = pytest.mark.faults
+
 BIG = 17_000_000
 SECRETS = ("pa55-Sesame", "k3y-Sesame")
 _DONE = {"transcribed_at": {"$ne": None}}

@@ -15,6 +15,8 @@ from tests.support.paths import ROOT
 from tools.chaos_lab import mutation_table, storm
 from tools.chaos_lab.clock import has_clock_faker
 
+pytestmark = pytest.mark.faults
+
 SEED = 3
 CHAOS = [sys.executable, str(ROOT / "tools" / "chaos.py")]
 

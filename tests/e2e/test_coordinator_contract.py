@@ -6,11 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from stt.store.database import Database
 from tests.support import coordinator_contract_hooks
 from tests.support.coordinator_app import PEOPLES_KEY, running_coordinator
 from tests.support.paths import ROOT
 from tests.support.queue_builder import add_chunks, add_recording
+
+pytestmark = pytest.mark.fuzz
 
 UNDECIDABLE = ",".join((
     # The schema cannot say which recordings and nodes there are, or which states they are in;

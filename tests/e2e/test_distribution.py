@@ -15,6 +15,8 @@ import pytest
 from stt import __version__
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.install
+
 BUILD_SECONDS = INSTALL_SECONDS = 600
 
 

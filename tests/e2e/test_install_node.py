@@ -20,6 +20,8 @@ from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread, running_coordinator
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.install
+
 SCRIPT = ROOT / "tools" / "install-node.sh"
 # More than the checkout's version, or pip would find it installed already.
 VERSION = "9.9"

@@ -4,11 +4,14 @@ import signal
 from pathlib import Path
 
 import jiwer
+import pytest
 import requests
 
 from tests.support.mlx_model import mlx_demo_model
 from tests.support.paths import SAMPLES
 from tests.support.whisper_process import running_server
+
+pytestmark = pytest.mark.mlx
 
 
 def test_a_server_with_mlx_hears_what_was_said(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from tests.support.mongo_process import missing
 from tests.support.paths import ROOT
 from tools.chaos_lab import network
 
+pytestmark = pytest.mark.faults
+
 NAMESPACES = [sys.executable, str(ROOT / "tools" / "namespaces.py")]
 
 

@@ -3,9 +3,13 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.mongo_process import missing
 from tests.support.paths import ROOT
 from tools.bench_fleet import find_program
+
+pytestmark = pytest.mark.faults
 
 
 def test_a_fleet_outlives_its_only_server_and_goes_on_by_itself() -> None:

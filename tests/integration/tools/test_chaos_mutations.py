@@ -24,6 +24,8 @@ from tests.support.queue_builder import add_chunks, chunk
 from tools.chaos_lab import mutations
 from tools.chaos_lab.checker import WorkerEnd, check
 
+pytestmark = pytest.mark.faults
+
 LEASE_SECONDS = 0.6
 RULES = ClaimRules(lease_seconds=LEASE_SECONDS, max_attempts=3, max_expirations=5)
 

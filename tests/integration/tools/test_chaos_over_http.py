@@ -28,6 +28,8 @@ from tools.chaos_lab.checker import WorkerEnd, check
 from tools.chaos_lab.history import EventLog
 from tools.chaos_lab.http_recorder import HttpRecorder
 
+pytestmark = pytest.mark.faults
+
 RULES = ClaimRules(lease_seconds=2.0, max_attempts=3, max_expirations=5)
 
 

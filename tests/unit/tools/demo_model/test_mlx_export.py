@@ -16,6 +16,8 @@ from tests.support.paths import ROOT
 from tools.demo_model.ct2_weights import NotCTranslate2, Weights, read_weights
 from whisper_server.model_names import DEMO_FOLDER
 
+pytestmark = pytest.mark.mlx
+
 
 @pytest.fixture(scope="module")
 def stored() -> Weights:

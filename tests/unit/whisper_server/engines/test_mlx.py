@@ -23,6 +23,8 @@ from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable,
 from whisper_server.model_names import DEMO, SIZES, Model, find_model
 from whisper_server.presets import EnginePlan, Shape
 
+pytestmark = pytest.mark.mlx
+
 PLAN = EnginePlan(DEMO, "mlx", "cpu", "float32", Shape(1, 1, 8, "test"), (0,), 4)
 WORDS = Options(language="en", word_timestamps=True)
 NUMBERS, LETTERS = "one two three", "alpha bravo charlie delta"
