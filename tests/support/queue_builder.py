@@ -6,6 +6,7 @@ from typing import Any
 from bson import ObjectId
 
 from stt.domain.chunk import Chunk
+from stt.domain.claim import Claim, Claims
 from stt.store.database import Database
 from stt.store.documents import read_chunk
 
@@ -74,3 +75,9 @@ def document(database: Database, chunk_id: ObjectId) -> dict[str, Any]:
 
 def chunk(database: Database, chunk_id: ObjectId) -> Chunk:
     return read_chunk(document(database, chunk_id))
+
+
+def claimed(claims: Claims, chunk: Chunk) -> Claim:
+    claim = claims.claim(chunk)
+    assert claim is not None
+    return claim

@@ -2,35 +2,39 @@
 
 import ast
 import json
-import os
 import string
 import traceback
-import unicodedata
 from collections.abc import Iterator
 
 import pytest
-from bson import ObjectId
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stt.cli.formatting import json_text, printable
-from stt.domain.chunk import Recording
 from stt.errors import ConfigError
 from stt.store.database import Database
-from stt.store.export import FORMATS
-from stt.transcripts.files import file_names
 from tests.support.paths import ROOT
 
 _PROGRAMS = ("stt", "whisper_server", "tools")
+
+
 _RUNNERS = {"eval", "exec", "compile", "__import__", "execfile", "breakpoint"}
+
+
 _MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code", "imp"}
+
+
 _ATTRIBUTES = {
     *("os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "yaml.full_load"),
     *("importlib.import_module", "runpy.run_path", "runpy.run_module"),
     *("subprocess.getoutput", "subprocess.getstatusoutput", "builtins.eval", "builtins.exec"),
 }
+
+
 # What makes a MongoDB server run JavaScript.
 _SERVER_SIDE = {"$where", "$function", "$accumulator", "mapReduce", "mapreduce"}
+
+
 _ALLOWED = {
     (
         "stt/system/exit_with_parent.py",
@@ -69,6 +73,12 @@ def runs_data(source: str) -> Iterator[str]:
                 yield text
 
 
+# A password that nobody escaped: the signs in it mean something in a URL.
+_passwords = st.text(st.sampled_from(string.ascii_letters + ":/?#%[]&=+ ;,ü.-"), max_size=12).map(
+    lambda text: f"Hunter{text}Sesame"
+)
+
+
 def test_no_program_runs_what_it_reads() -> None:
     programs = [path for folder in _PROGRAMS for path in (ROOT / folder).rglob("*.py")]
     found = {
@@ -100,46 +110,6 @@ def test_that_look_finds_what_it_looks_for(source: str) -> None:
     assert list(runs_data(source))
 
 
-_HEX = "6903ce2e3006e94c81d59b3"
-_NASTY = [
-    *("../../x", "/etc/x", "..\\..\\x", "C:\\x", "C:x", "\\\\host\\share\\x", "..", ".", "", "~"),
-    *("CON", "con.mp3", "nul.tar.gz", "aux ", "x" * 300, "ü" * 300, "x\x00y", "x\ny", "x\x1b[31m"),
-    *("x\x9b2J", "x\u202e3pm.exe", "\udcff.mp3", "-rf", "talk.mp3", "TALK.wav", f"talk_{_HEX}0"),
-    *("café", "cafe\u0301", "straße", "STRASSE", " talk", "talk.", "a/b/c", "a\\", "/"),
-]
-_filenames = st.lists(
-    st.one_of(
-        st.sampled_from(_NASTY),
-        st.text(st.sampled_from("./\\~:aAéß\u0301\x00\n\x1b\u202e "), max_size=12),
-        st.text(st.characters(), max_size=300),
-    ),
-    max_size=12,
-)
-
-
-@given(_filenames, st.sampled_from(FORMATS))
-@example(_NASTY, "txt")
-@example(["talk.mp3", "Talk.wav", f"talk_{_HEX}0", f"talk_{_HEX}1.ogg"], "srt")
-@settings(deadline=None)
-def test_every_source_gets_one_file_of_its_own_inside_the_folder(
-    filenames: list[str], format_name: str
-) -> None:
-    recordings = [
-        Recording(ObjectId(f"{_HEX}{index:x}"[-24:].rjust(24, "0")), filename=filename)
-        for index, filename in enumerate(filenames)
-    ]
-    names = file_names(recordings, format_name)
-    folder = "/export/folder"
-    for name in names:
-        assert os.path.dirname(os.path.normpath(f"{folder}/{name}")) == folder  # noqa: PTH120
-        assert len(name.encode()) <= 255
-        assert not set(name) & set('/\\:<>"|?*\0\n\x1b\x9b\u202e')
-        assert not name.startswith((".", "~/")), "hidden"
-        assert name.partition(".")[0].casefold() not in {"con", "nul", "aux", "prn"}
-    as_one = [unicodedata.normalize("NFC", n).casefold() for n in names]
-    assert len(set(as_one)) == len(recordings)
-
-
 @given(st.text(st.characters(), max_size=50))
 @example("\x1b]0;title\x07\x9b2J\u202e\r\n\x7f")
 def test_text_from_elsewhere_moves_no_cursor(text: str) -> None:
@@ -147,12 +117,6 @@ def test_text_from_elsewhere_moves_no_cursor(text: str) -> None:
     as_json = json_text({"name": text, text: [text]})
     assert as_json.isprintable()
     assert json.loads(as_json) == {"name": text, text: [text]}
-
-
-# A password that nobody escaped: the signs in it mean something in a URL.
-_passwords = st.text(st.sampled_from(string.ascii_letters + ":/?#%[]&=+ ;,ü.-"), max_size=12).map(
-    lambda text: f"Hunter{text}Sesame"
-)
 
 
 @given(

@@ -3,31 +3,27 @@
 Workers reach it at the database, or through a coordinator: every test here holds for both.
 """
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pymongo
 import pytest
-from pymongo.cursor import Cursor
 from pymongo.errors import OperationFailure
 
-from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Claims, Order
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import ClaimLost, DatabaseUnavailable
-from stt.store import claim_queries
 from stt.store import claims as claim_protocol
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.documents import write_transcript
 from tests.support.mongo_process import missing
-from tests.support.queue_builder import add_chunks, add_recording, chunk, document
+from tests.support.queue_builder import add_chunks, chunk, claimed, document
 from tests.support.remote_claims import remote_claims
 
 HELLO = Transcript(segments=(Segment(0.5, 1.5, "hello world"),), language="en", worker="alice_1")
@@ -61,118 +57,10 @@ def janitor(database: Database, rules: ClaimRules) -> MongoClaims:
     return MongoClaims(database, "janitor_3", rules)
 
 
-def claimed(claims: Claims, chunk: Chunk) -> Claim:
-    claim = claims.claim(chunk)
-    assert claim is not None
-    return claim
-
-
 def age_claim(database: Database, claim: Claim, seconds: float) -> None:
     """Makes the claim look `seconds` old, as if its worker had slept."""
     then = database.server_time() - timedelta(seconds=seconds)
     database.chunks.update_one({"_id": claim.chunk.id}, {"$set": {"claimed_at": then}})
-
-
-def index_of(cursor: Cursor[dict[str, Any]]) -> str:
-    """The index that the server says it would read."""
-    found = re.findall(r"'indexName': '(\w+)'", str(cursor.explain()["queryPlanner"]))
-    assert found, "no index at all"
-    return str(found[0])
-
-
-class TestPaging:
-    def test_pending_chunks_come_by_priority_then_age(
-        self, database: Database, alice: Claims
-    ) -> None:
-        [late] = add_chunks(database, 1, start=database.server_time())
-        old = add_chunks(database, 2)
-        [urgent] = add_chunks(database, 1, priority=5, start=database.server_time())
-        page = alice.page(10, Order())
-        assert [c.id for c in page.chunks] == [urgent, *old, late]
-        assert page.is_last
-
-    def test_newest_first_turns_age_around_but_not_priority(
-        self, database: Database, alice: Claims
-    ) -> None:
-        old = add_chunks(database, 2)
-        [urgent] = add_chunks(database, 1, priority=5)
-        page = alice.page(10, Order(newest_first=True))
-        assert [c.id for c in page.chunks] == [urgent, *reversed(old)]
-
-    def test_a_full_page_says_that_there_is_more(self, database: Database, alice: Claims) -> None:
-        ids = add_chunks(database, 5)
-        page = alice.page(3, Order())
-        assert [c.id for c in page.chunks] == ids[:3]
-        assert not page.is_last
-
-    def test_a_page_of_some_sources_leaves_the_others_alone(
-        self, database: Database, alice: Claims
-    ) -> None:
-        add_chunks(database, 3)
-        wanted = add_recording(database)
-        ids = add_chunks(database, 2, recording_id=wanted)
-        order = Order(recordings=(wanted,))
-        assert [c.id for c in alice.page(10, order).chunks] == ids
-        assert alice.count_pending(order) == 2
-        assert alice.count_pending(Order()) == 5
-
-    def test_chunks_at_rest_are_skipped_without_shortening_the_page(
-        self, database: Database, alice: Claims
-    ) -> None:
-        rest_until = database.server_time() + timedelta(seconds=40)
-        resting = add_chunks(database, 2, not_before=rest_until, attempts=1)
-        ready = add_chunks(database, 2)
-        page = alice.page(2, Order())
-        assert [c.id for c in page.chunks] == ready
-        assert not set(resting) & {c.id for c in page.chunks}
-        assert page.next_due_seconds is not None
-        assert 0 < page.next_due_seconds <= 40
-
-    def test_done_claimed_and_quarantined_chunks_are_not_pending(
-        self, database: Database, alice: Claims
-    ) -> None:
-        now = database.server_time()
-        add_chunks(database, 1, transcribed_at=now)
-        add_chunks(database, 1, failed_at=now)
-        add_chunks(database, 1, processing_by="bob_2", claimed_at=now)
-        assert alice.page(10, Order()).chunks == ()
-
-    def test_a_sparse_document_of_another_program_is_pending(
-        self, database: Database, alice: Claims
-    ) -> None:
-        recording_id = add_recording(database)
-        sparse = {
-            "original_id": recording_id,
-            "index": 0,
-            "data": b"x",
-            "vad": {"has_speech": False},
-        }
-        inserted = database.chunks.insert_one(sparse).inserted_id
-        [found] = alice.page(10, Order()).chunks
-        assert found == Chunk(id=inserted, recording_id=recording_id, index=0, has_speech=False)
-        claim = claimed(alice, found)
-        alice.complete(claim, Transcript())
-        assert document(database, inserted)["transcript"]["segments"] == []
-
-    def test_a_document_with_nonsense_in_it_does_not_stop_the_page(
-        self, database: Database, alice: Claims
-    ) -> None:
-        odd = {"index": "x", "attempts": None, "start": "soon", "duration": "long", "vad": 3}
-        database.chunks.insert_one(odd | {"original_id": add_recording(database)})
-        [good] = add_chunks(database, 1)
-        assert good in [c.id for c in alice.page(10, Order()).chunks]
-
-    def test_the_page_is_read_from_its_index(self, database: Database) -> None:
-        add_chunks(database, 3)
-        order = Order()
-        page = database.chunks.find(claim_queries._query(order)).sort(claim_queries._sort(order))
-        assert index_of(page) == "paging"
-
-    def test_the_chunks_of_a_source_are_read_from_their_index(self, database: Database) -> None:
-        recording_id = add_recording(database)
-        add_chunks(database, 3, recording_id=recording_id)
-        cursor = database.chunks.find({"original_id": recording_id}).sort("index")
-        assert index_of(cursor) == "place"
 
 
 class TestClaiming:

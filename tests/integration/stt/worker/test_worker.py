@@ -1,19 +1,14 @@
 """A worker against a real database and scripted servers over real HTTP: the failure table."""
 
-import logging
-import re
 import threading
 import time
-from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from bson import Binary, ObjectId
 
-from stt.cli.log_lines import TextFormatter
-from stt.domain.chunk import Chunk, Recording
-from stt.domain.claim import Claim, ClaimRules, Order, Page
+from stt.domain.chunk import Recording
+from stt.domain.claim import ClaimRules, Order, Page
 from stt.domain.worker_id import WorkerId
 from stt.errors import (
     ConfigError,
@@ -29,11 +24,11 @@ from stt.store.export import Export
 from stt.worker.worker import Worker, WorkOptions
 from tests.support.mongo_process import free_port
 from tests.support.paths import ROOT
-from tests.support.queue_builder import add_chunks, add_recording, chunk, document
-from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal, seconds_of
+from tests.support.queue_builder import add_chunks, add_recording, document
+from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal
 from tests.support.speech import opus_tone
+from tests.support.workers import BROKEN, make_worker
 
-BROKEN = b"OggS this is not audio"
 OTHER_ENCODER = ROOT / "tests" / "data" / "other-encoder.opus"
 
 
@@ -42,22 +37,8 @@ def opus() -> bytes:
     return opus_tone(2.0)
 
 
-def make_worker(database: Database, *urls: str, **flags: Any) -> Worker:
-    options = {k: flags.pop(k) for k in ("limit", "watch", "newest_first") if k in flags}
-    usual = {"lease_seconds": 60, "sequence_seconds": 0, "required_empty_checks": 1}
-    settings = load_settings(server_urls=urls, **{**usual, **flags})
-    return Worker.at_database(database, settings, WorkOptions(**options))
-
-
 def rest_is_over(database: Database) -> None:
     database.chunks.update_many({}, {"$set": {"not_before": None}})
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 class TestWorking:
@@ -161,74 +142,6 @@ class TestWorking:
             make_worker(database, server.url).run()
         assert b'name="language"\r\n\r\nde\r\n' in server.forms[0]
         assert b'name="prompt"\r\n\r\nNamen: Ada\r\n' in server.forms[0]
-
-
-class TestSequences:
-    def test_consecutive_chunks_travel_as_one_recording_and_come_back_apart(
-        self, database: Database, opus: bytes
-    ) -> None:
-        ids = add_chunks(database, 3, audio=opus)
-        words = [(0.2, 0.9, " one"), (1.5, 1.95, " two"), (2.1, 2.6, " three"), (5, 5.5, " four")]
-        listed = [{"start": s, "end": e, "word": w} for s, e, w in words]
-        segments = [
-            {"start": 0.2, "end": 2.6, "text": " one two three"},
-            {"start": 5.0, "end": 5.5, "text": " four"},
-        ]
-        body = {"text": "x", "language": "en", "segments": segments, "words": listed}
-        with ScriptedServer(lambda number, upload: Answer(body=body)).running() as server:
-            stats = make_worker(
-                database, server.url, sequence_seconds=300, max_parallel_workers=1
-            ).run()
-        assert len(server.calls) == 1
-        assert seconds_of(server.uploads[0]) == pytest.approx(6.0, abs=1e-6)
-        told = [document(database, id_)["transcript"]["segments"] for id_ in ids]
-        times = [[(s["start"], s["end"], s["text"]) for s in segments] for segments in told]
-        assert times == [[(0.2, 1.95, "one two")], [(0.1, 0.6, "three")], [(1.0, 1.5, "four")]]
-        assert stats.counts["transcribed"] == 3
-
-    def test_a_broken_chunk_in_a_sequence_is_known_by_name_and_its_neighbours_go_on(
-        self, database: Database, opus: bytes
-    ) -> None:
-        ids = add_chunks(database, 3, audio=opus)
-        database.audio.update_one({"_id": ids[1]}, {"$set": {"data": BROKEN}})
-        with ScriptedServer(always()).running() as server:
-            worker = make_worker(
-                database, server.url, sequence_seconds=300, limit=3, max_parallel_workers=1
-            )
-            stats = worker.run()
-        assert stats.counts["error"] == 1
-        assert document(database, ids[1])["errors"][0]["kind"] == "bad_audio"
-        for neighbour in (ids[0], ids[2]):
-            assert document(database, neighbour)["transcribed_at"] is not None
-            assert document(database, neighbour)["attempts"] == 0
-
-    @pytest.mark.parametrize(("status", "kind"), [(400, "refused"), (500, "server_fault")])
-    def test_a_sequence_that_fails_is_tried_chunk_by_chunk_and_only_the_guilty_pays(
-        self, database: Database, status: int, kind: str
-    ) -> None:
-        ids = add_chunks(database, 3, audio=opus_tone(1.0))
-        database.audio.update_one({"_id": ids[1]}, {"$set": {"data": opus_tone(1.5)}})
-
-        def script(number: int, upload: bytes) -> Answer:
-            if number == 1 or abs(seconds_of(upload) - 1.5) < 0.2:
-                return refusal(status, "cannot be done")
-            return Answer(body=heard("fine"))
-
-        with ScriptedServer(script).running() as server:
-            options = {"sequence_seconds": 300, "limit": 3, "max_parallel_workers": 1}
-            make_worker(database, server.url, **options).run()
-        assert [document(database, id_)["attempts"] for id_ in ids] == [0, 1, 0]
-        assert document(database, ids[1])["errors"][0]["kind"] == kind
-        assert len(server.calls) == 4
-
-    def test_a_chunk_that_failed_before_travels_alone(
-        self, database: Database, opus: bytes
-    ) -> None:
-        ids = add_chunks(database, 3, audio=opus)
-        database.chunks.update_one({"_id": ids[1]}, {"$set": {"expirations": 1}})
-        with ScriptedServer(always()).running() as server:
-            make_worker(database, server.url, sequence_seconds=300).run()
-        assert len(server.calls) == 3
 
 
 class TestFailures:
@@ -552,111 +465,6 @@ class TestOddDocuments:
         assert document(database, id_)["processing_by"] is None
 
 
-class TestLeases:
-    def test_a_long_call_keeps_its_claim_by_renewal(
-        self, database: Database, opus: bytes, bob: MongoClaims
-    ) -> None:
-        [id_] = add_chunks(database, 1, audio=opus)
-        slow = lambda number, upload: Answer(body=heard("slow"), delay_seconds=3)  # noqa: E731
-        with ScriptedServer(slow).running() as server:
-            worker = make_worker(database, server.url, lease_seconds=1)
-            thread = threading.Thread(target=worker.run)
-            thread.start()
-            until(lambda: server.calls)
-            for _ in range(5):
-                time.sleep(0.4)
-                now = database.server_time()
-                assert now - document(database, id_)["claimed_at"] < timedelta(seconds=1)
-            thread.join()
-        assert document(database, id_)["expirations"] == 0
-        assert worker.stats.counts["transcribed"] == 1
-
-    def test_a_hung_call_cannot_hold_a_chunk_forever(self, database: Database, opus: bytes) -> None:
-        [id_] = add_chunks(database, 1, audio=opus)
-        database.chunks.update_one(
-            {"_id": id_},
-            {
-                "$set": {"processing_by": "gone_1", "claim_id": ObjectId()},
-                "$currentDate": {"claimed_at": True},
-            },
-        )
-        time.sleep(1.2)
-        with ScriptedServer(always()).running() as server:
-            make_worker(database, server.url, lease_seconds=1).run()
-        done = document(database, id_)
-        assert done["transcribed_at"] is not None
-        assert done["expirations"] == 1
-
-    def test_a_result_that_comes_after_the_claim_was_lost_is_dropped(
-        self, database: Database, opus: bytes, bob: MongoClaims
-    ) -> None:
-        [id_] = add_chunks(database, 1, audio=opus)
-
-        def script(number: int, upload: bytes) -> Answer:
-            free = {"$set": {"processing_by": None, "claimed_at": None}}
-            database.chunks.update_one({"_id": id_}, free)
-            assert bob.claim(Chunk(id_, None, 0)) is not None
-            return Answer(body=heard("too late"))
-
-        with ScriptedServer(script).running() as server:
-            stats = make_worker(database, server.url).run()
-        held = document(database, id_)
-        assert held["processing_by"] == "bob_2"
-        assert held["transcript"] is None
-        assert stats.counts == {"transcribed": 0, "empty": 0, "error": 0, "skipped": 1}
-
-    def test_draining_finishes_what_is_in_flight_and_leaves_no_claim(
-        self, database: Database, opus: bytes
-    ) -> None:
-        add_chunks(database, 10, audio=opus)
-        slow = lambda number, upload: Answer(body=heard("slow"), delay_seconds=1)  # noqa: E731
-        with ScriptedServer(slow, Answer(body={"capacity": 2})).running() as server:
-            worker = make_worker(database, server.url)
-            thread = threading.Thread(target=worker.run)
-            thread.start()
-            until(lambda: len(server.calls) == 2)
-            worker.drain()
-            thread.join(timeout=10)
-            assert not thread.is_alive()
-        assert worker.stats.counts["transcribed"] == 2
-        assert database.chunks.count_documents({"processing_by": {"$ne": None}}) == 0
-
-    def test_draining_does_not_wait_for_a_busy_server(
-        self, database: Database, opus: bytes
-    ) -> None:
-        [id_] = add_chunks(database, 1, audio=opus)
-        busy = lambda number, upload: Answer(503, {}, {"Retry-After": "30"})  # noqa: E731
-        with ScriptedServer(busy).running() as server:
-            worker = make_worker(database, server.url)
-            thread = threading.Thread(target=worker.run)
-            thread.start()
-            until(lambda: server.calls)
-            worker.drain()
-            thread.join(timeout=5)
-            assert not thread.is_alive()
-        assert document(database, id_)["processing_by"] is None
-        assert document(database, id_)["attempts"] == 0
-
-    def test_a_second_signal_releases_what_is_in_flight(
-        self, database: Database, opus: bytes
-    ) -> None:
-        [id_] = add_chunks(database, 1, audio=opus)
-        slow = lambda number, upload: Answer(body=heard("slow"), delay_seconds=2)  # noqa: E731
-        with ScriptedServer(slow).running() as server:
-            worker = make_worker(database, server.url)
-            thread = threading.Thread(target=worker.run)
-            thread.start()
-            until(lambda: server.calls)
-            worker.drain()
-            worker.drain()
-            thread.join(timeout=1.5)
-            assert not thread.is_alive()
-            assert document(database, id_)["processing_by"] is None
-            time.sleep(2)
-        assert document(database, id_)["transcribed_at"] is None
-        assert not chunk(database, id_).has_failed_before
-
-
 def test_two_workers_share_a_queue_without_doing_anything_twice(
     database: Database, opus: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -673,50 +481,3 @@ def test_two_workers_share_a_queue_without_doing_anything_twice(
             thread.join()
     assert sum(worker.stats.done for worker in workers) == 20
     assert len(server.calls) == 20
-
-
-class OvertakenClaims(MongoClaims):
-    """Between this worker's page and its first claim, another worker claims that chunk."""
-
-    def __init__(self, database: Database, other: MongoClaims) -> None:
-        super().__init__(database, "late_3", ClaimRules())
-        self._other: MongoClaims | None = other
-
-    def claim(self, chunk: Chunk, claim_id: ObjectId | None = None) -> Claim | None:
-        other, self._other = self._other, None
-        if other is not None:
-            assert other.claim(chunk) is not None
-        return super().claim(chunk, claim_id)
-
-
-class TestMisses:
-    def test_a_miss_is_logged_in_the_line_that_people_grep_for(
-        self,
-        database: Database,
-        opus: bytes,
-        bob: MongoClaims,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
-        recording_id = add_recording(database)
-        taken, *others = add_chunks(database, 3, recording_id=recording_id, audio=opus)
-        with ScriptedServer(always()).running() as server, caplog.at_level(logging.INFO, "stt"):
-            settings = load_settings(
-                server_urls=(server.url,),
-                max_parallel_workers=1,
-                sequence_seconds=300,
-                required_empty_checks=1,
-            )
-            claims = OvertakenClaims(database, bob)
-            stats = Worker.at_database(database, settings, WorkOptions(), claims).run()
-        lines = [TextFormatter(on_terminal=False).format(record) for record in caplog.records]
-        [miss] = [line for line in lines if "already claimed" in line]
-        found = re.match(
-            r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  len (\d+) chunks  "
-            r"OriginalId ([0-9a-f]{24})  already claimed by another worker$",
-            miss,
-        )
-        assert found, miss
-        assert (found[1], found[2]) == ("3", str(recording_id))
-        assert stats.counts["skipped"] == 1
-        assert document(database, taken)["processing_by"] == "bob_2"
-        assert all(document(database, id_)["transcribed_at"] for id_ in others)

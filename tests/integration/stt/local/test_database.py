@@ -12,17 +12,15 @@ from pathlib import Path
 
 import pymongo
 import pytest
-import requests
 
 from stt.errors import ConfigError, DatabaseUnavailable
 from stt.local.database import is_installed
-from stt.local.stack import local_server, open_database
+from stt.local.stack import open_database
 from stt.settings import Settings
 from tests.support.mongo_process import missing
 from tests.support.queue_builder import add_chunks
 from tests.support.scripted_server import Answer, ScriptedServer, heard
 from tests.support.speech import opus_tone
-from tests.support.whisper_process import demo_model
 
 _USER = """
 import sys
@@ -33,17 +31,6 @@ from stt.settings import Settings
 with open_database(Settings(_env_file=None, data_dir=Path(sys.argv[1]))) as database:
     database.recordings.insert_one({"filename": sys.argv[2], "sha256": sys.argv[2]})
     print("inside", flush=True)
-    sys.stdin.read()
-"""
-
-_HOLDER = """
-import sys
-from pathlib import Path
-from stt.local.stack import local_server
-from stt.settings import Settings
-
-with local_server(Settings(_env_file=None, data_dir=Path(sys.argv[1])), sys.argv[2]) as url:
-    print(url, flush=True)
     sys.stdin.read()
 """
 
@@ -89,15 +76,16 @@ def user_process(settings: Settings, name: str) -> Iterator[subprocess.Popen[str
             process.kill()
 
 
-def wait_until_gone(pid_or_url: str) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            requests.get(f"{pid_or_url}/health", timeout=5)
-        except requests.ConnectionError:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"{pid_or_url} still answers")
+def _server_pid(settings: Settings) -> int:
+    port = (settings.data_dir / "database.port").read_text()
+    url = f"mongodb://127.0.0.1:{port}/?directConnection=true"
+    with pymongo.MongoClient[dict[str, object]](url) as client:
+        pid: int = client.admin.command("serverStatus")["pid"]
+    return pid
+
+
+def _kill_server(settings: Settings) -> None:
+    os.kill(_server_pid(settings), signal.SIGKILL)
 
 
 def test_the_database_comes_up_keeps_its_documents_and_goes_down(settings: Settings) -> None:
@@ -248,54 +236,3 @@ def test_a_server_that_cannot_start_says_why_in_one_line(settings: Settings) -> 
         pass
     assert "\n" not in str(raised.value)
     assert str(settings.data_dir / "database.log") in str(raised.value)
-
-
-def test_without_the_extra_the_message_says_what_to_install(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stt.local.database.find_spec", lambda _name: None)
-    with pytest.raises(ConfigError, match=r"set MONGO_URL.*pip install 'stt-fleet\[embedded\]'"):
-        open_database(settings).__enter__()
-
-
-def test_the_local_server_is_ready_inside_and_gone_outside(settings: Settings) -> None:
-    with local_server(settings, demo_model()) as url:
-        assert requests.get(f"{url}/ready", timeout=5).ok
-    wait_until_gone(url)
-
-
-def test_the_local_server_goes_when_its_parent_is_killed(settings: Settings) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", _HOLDER, str(settings.data_dir), demo_model()],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as holder:
-        assert holder.stdout is not None
-        url = holder.stdout.readline().strip()
-        assert requests.get(f"{url}/ready", timeout=5).ok
-        holder.kill()
-    wait_until_gone(url)
-
-
-def test_a_model_that_is_not_there_is_one_clear_line(settings: Settings, tmp_path: Path) -> None:
-    with (
-        pytest.raises(
-            ConfigError, match=r"local whisper server did not start: .*no-such"
-        ) as raised,
-        local_server(settings, str(tmp_path / "no-such")),
-    ):
-        pass
-    assert "\n" not in str(raised.value)
-
-
-def _server_pid(settings: Settings) -> int:
-    port = (settings.data_dir / "database.port").read_text()
-    url = f"mongodb://127.0.0.1:{port}/?directConnection=true"
-    with pymongo.MongoClient[dict[str, object]](url) as client:
-        pid: int = client.admin.command("serverStatus")["pid"]
-    return pid
-
-
-def _kill_server(settings: Settings) -> None:
-    os.kill(_server_pid(settings), signal.SIGKILL)

@@ -1,0 +1,51 @@
+"""The list of chunks in quarantine: its order, its pages, its errors."""
+
+from datetime import timedelta
+
+from stt.domain.chunk import RecordedError
+from stt.store.database import Database
+from stt.store.quarantine import count_quarantine, quarantine
+from tests.support.queue_builder import START, add_chunks, add_recording
+
+
+def fail(database: Database, ids: list, minutes: int, **fields: object) -> None:  # type: ignore[type-arg]
+    failed_at = START + timedelta(minutes=minutes)
+    query = {"_id": {"$in": ids}}
+    database.chunks.update_many(query, {"$set": {"failed_at": failed_at, **fields}})
+
+
+def test_pages_have_each_failed_chunk_once_latest_first(database: Database) -> None:
+    ids = add_chunks(database, 7, recording_id=add_recording(database))
+    fail(database, ids[:2], 1)
+    fail(database, ids[2:5], 2)
+    seen, after = [], None
+    while page := quarantine(database, 2, after):
+        seen += [entry.chunk.id for entry in page]
+        assert page[-1].failed_at is not None
+        after = page[-1].failed_at, page[-1].chunk.id
+    assert seen == [ids[4], ids[3], ids[2], ids[1], ids[0]]
+    assert count_quarantine(database) == 5
+
+
+def test_a_chunk_that_was_transcribed_after_all_is_not_in_quarantine(database: Database) -> None:
+    fail(database, add_chunks(database, 1), 1, transcribed_at=START)
+    assert quarantine(database, 10) == []
+    assert count_quarantine(database) == 0
+
+
+def test_an_entry_has_its_recordings_name_and_its_errors_oldest_first(database: Database) -> None:
+    [id_] = add_chunks(database, 1, recording_id=add_recording(database, filename="talk.mp3"))
+    errors = [{"kind": "refused", "message": m, "worker": "a_1", "at": START} for m in "ab"]
+    fail(database, [id_], 1, errors=errors)
+    [entry] = quarantine(database, 10)
+    assert entry.filename == "talk.mp3"
+    assert entry.errors == tuple(RecordedError(START, "refused", m, "a_1", None) for m in "ab")
+
+
+def test_an_entry_of_an_unknown_recording_is_called_by_its_id(database: Database) -> None:
+    [id_] = add_chunks(database, 1)
+    recording_id = add_recording(database)
+    database.chunks.update_one({"_id": id_}, {"$set": {"original_id": recording_id}})
+    database.recordings.delete_one({"_id": recording_id})
+    fail(database, [id_], 1)
+    assert quarantine(database, 10)[0].filename == str(recording_id)

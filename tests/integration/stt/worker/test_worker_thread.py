@@ -1,0 +1,139 @@
+"""Runs of chunks as one call, and chunks that another worker claimed first."""
+
+import logging
+import re
+
+import pytest
+from bson import ObjectId
+
+from stt.cli.log_lines import TextFormatter
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Claim, ClaimRules
+from stt.settings import load_settings
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
+from stt.worker.worker import Worker, WorkOptions
+from tests.support.queue_builder import add_chunks, add_recording, document
+from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal, seconds_of
+from tests.support.speech import opus_tone
+from tests.support.workers import BROKEN, make_worker
+
+
+@pytest.fixture(scope="module")
+def opus() -> bytes:
+    return opus_tone(2.0)
+
+
+class OvertakenClaims(MongoClaims):
+    """Between this worker's page and its first claim, another worker claims that chunk."""
+
+    def __init__(self, database: Database, other: MongoClaims) -> None:
+        super().__init__(database, "late_3", ClaimRules())
+        self._other: MongoClaims | None = other
+
+    def claim(self, chunk: Chunk, claim_id: ObjectId | None = None) -> Claim | None:
+        other, self._other = self._other, None
+        if other is not None:
+            assert other.claim(chunk) is not None
+        return super().claim(chunk, claim_id)
+
+
+class TestSequences:
+    def test_consecutive_chunks_travel_as_one_recording_and_come_back_apart(
+        self, database: Database, opus: bytes
+    ) -> None:
+        ids = add_chunks(database, 3, audio=opus)
+        words = [(0.2, 0.9, " one"), (1.5, 1.95, " two"), (2.1, 2.6, " three"), (5, 5.5, " four")]
+        listed = [{"start": s, "end": e, "word": w} for s, e, w in words]
+        segments = [
+            {"start": 0.2, "end": 2.6, "text": " one two three"},
+            {"start": 5.0, "end": 5.5, "text": " four"},
+        ]
+        body = {"text": "x", "language": "en", "segments": segments, "words": listed}
+        with ScriptedServer(lambda number, upload: Answer(body=body)).running() as server:
+            stats = make_worker(
+                database, server.url, sequence_seconds=300, max_parallel_workers=1
+            ).run()
+        assert len(server.calls) == 1
+        assert seconds_of(server.uploads[0]) == pytest.approx(6.0, abs=1e-6)
+        told = [document(database, id_)["transcript"]["segments"] for id_ in ids]
+        times = [[(s["start"], s["end"], s["text"]) for s in segments] for segments in told]
+        assert times == [[(0.2, 1.95, "one two")], [(0.1, 0.6, "three")], [(1.0, 1.5, "four")]]
+        assert stats.counts["transcribed"] == 3
+
+    def test_a_broken_chunk_in_a_sequence_is_known_by_name_and_its_neighbours_go_on(
+        self, database: Database, opus: bytes
+    ) -> None:
+        ids = add_chunks(database, 3, audio=opus)
+        database.audio.update_one({"_id": ids[1]}, {"$set": {"data": BROKEN}})
+        with ScriptedServer(always()).running() as server:
+            worker = make_worker(
+                database, server.url, sequence_seconds=300, limit=3, max_parallel_workers=1
+            )
+            stats = worker.run()
+        assert stats.counts["error"] == 1
+        assert document(database, ids[1])["errors"][0]["kind"] == "bad_audio"
+        for neighbour in (ids[0], ids[2]):
+            assert document(database, neighbour)["transcribed_at"] is not None
+            assert document(database, neighbour)["attempts"] == 0
+
+    @pytest.mark.parametrize(("status", "kind"), [(400, "refused"), (500, "server_fault")])
+    def test_a_sequence_that_fails_is_tried_chunk_by_chunk_and_only_the_guilty_pays(
+        self, database: Database, status: int, kind: str
+    ) -> None:
+        ids = add_chunks(database, 3, audio=opus_tone(1.0))
+        database.audio.update_one({"_id": ids[1]}, {"$set": {"data": opus_tone(1.5)}})
+
+        def script(number: int, upload: bytes) -> Answer:
+            if number == 1 or abs(seconds_of(upload) - 1.5) < 0.2:
+                return refusal(status, "cannot be done")
+            return Answer(body=heard("fine"))
+
+        with ScriptedServer(script).running() as server:
+            options = {"sequence_seconds": 300, "limit": 3, "max_parallel_workers": 1}
+            make_worker(database, server.url, **options).run()
+        assert [document(database, id_)["attempts"] for id_ in ids] == [0, 1, 0]
+        assert document(database, ids[1])["errors"][0]["kind"] == kind
+        assert len(server.calls) == 4
+
+    def test_a_chunk_that_failed_before_travels_alone(
+        self, database: Database, opus: bytes
+    ) -> None:
+        ids = add_chunks(database, 3, audio=opus)
+        database.chunks.update_one({"_id": ids[1]}, {"$set": {"expirations": 1}})
+        with ScriptedServer(always()).running() as server:
+            make_worker(database, server.url, sequence_seconds=300).run()
+        assert len(server.calls) == 3
+
+
+class TestMisses:
+    def test_a_miss_is_logged_in_the_line_that_people_grep_for(
+        self,
+        database: Database,
+        opus: bytes,
+        bob: MongoClaims,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        recording_id = add_recording(database)
+        taken, *others = add_chunks(database, 3, recording_id=recording_id, audio=opus)
+        with ScriptedServer(always()).running() as server, caplog.at_level(logging.INFO, "stt"):
+            settings = load_settings(
+                server_urls=(server.url,),
+                max_parallel_workers=1,
+                sequence_seconds=300,
+                required_empty_checks=1,
+            )
+            claims = OvertakenClaims(database, bob)
+            stats = Worker.at_database(database, settings, WorkOptions(), claims).run()
+        lines = [TextFormatter(on_terminal=False).format(record) for record in caplog.records]
+        [miss] = [line for line in lines if "already claimed" in line]
+        found = re.match(
+            r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  len (\d+) chunks  "
+            r"OriginalId ([0-9a-f]{24})  already claimed by another worker$",
+            miss,
+        )
+        assert found, miss
+        assert (found[1], found[2]) == ("3", str(recording_id))
+        assert stats.counts["skipped"] == 1
+        assert document(database, taken)["processing_by"] == "bob_2"
+        assert all(document(database, id_)["transcribed_at"] for id_ in others)

@@ -1,0 +1,46 @@
+"""`stt` in this process, and the package's logger."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stt.cli import app as program
+
+NOWHERE = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
+
+
+class Run:
+    """Runs `stt` in this process, as its console script does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        self.out = self.err = ""
+
+    def __call__(self, *arguments: str) -> int:
+        self._monkeypatch.setattr("sys.argv", ["stt", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            program.main()
+        self.out, self.err = self._capsys.readouterr()
+        return int(stopped.value.code or 0)
+
+
+@pytest.fixture
+def stt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    monkeypatch.chdir(tmp_path)
+    for name in ("MONGO_URL", "DATABASE_NAME", "STT_SERVER_URL", "LEASE_SECONDS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MONGO_URL", NOWHERE)
+    return Run(monkeypatch, capsys)
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """The package's logger; the handler that the test has set up is taken away again."""
+    package = logging.getLogger("stt")
+    before = list(package.handlers), package.level
+    yield logging.getLogger("stt.worker.worker")
+    package.handlers, level = list(before[0]), before[1]
+    package.setLevel(level)

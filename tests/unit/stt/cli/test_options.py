@@ -1,0 +1,48 @@
+"""Options that are made from settings."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import typer
+
+from stt.cli import app as program
+from stt.coordinator.store.options import Options
+from stt.settings import Settings, flag_of
+from tests.unit.stt.cli.conftest import NOWHERE, Run
+
+ON_THE_PAGE = {field.name for field in dataclasses.fields(Options)}
+"""What has its place on the coordinator's page "Settings", and no flag."""
+
+
+def test_every_setting_has_a_flag_but_for_keys(stt: Run) -> None:
+    helps = ""
+    for command in ((), ("coordinator",), ("node",), ("node", "register")):
+        stt(*command, "--help")
+        helps += stt.out
+    names = {
+        str(field.validation_alias or name).upper()
+        for name, field in Settings.model_fields.items()
+        if name not in ON_THE_PAGE
+    }
+    assert {name for name in names if name not in helps} == set()
+    assert "--api-key" not in helps
+    assert "--coordinator-key" not in helps
+
+
+def test_flags_of_the_database_may_stand_before_or_behind_the_command(
+    stt: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MONGO_URL")
+    assert stt("--mongo-url", NOWHERE, "status") == 4
+    assert stt("status", "--mongo-url", NOWHERE) == 4
+    assert stt("--mongo-url", "wrong://", "status", "--mongo-url", NOWHERE) == 4
+
+
+def test_every_flag_that_a_wrong_setting_may_name_is_one_of_the_command() -> None:
+    root: Any = typer.main.get_command(program.app)
+    commands = [root, root.commands["coordinator"], root.commands["node"].commands["register"]]
+    options = {o for command in commands for p in command.params for o in p.opts}
+    named = {flag_of(field) for field in Settings.model_fields if field not in ON_THE_PAGE}
+    # Keys, which others could read; and where they lie.
+    assert named - options == {"--api-key", "--coordinator-key", "--config-dir"}

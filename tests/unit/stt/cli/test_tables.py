@@ -1,0 +1,106 @@
+"""The tables of stt status and stt workers."""
+
+from datetime import UTC, datetime
+
+from bson import ObjectId
+from rich.console import Console
+
+from stt.cli import tables
+from stt.cli.formatting import local_time
+from stt.domain.claim import WorkerReport
+from stt.store.status import FailedChunk, QueueStatus, Rate, RecordingProgress, StateCounts
+from stt.store.workers import WorkerStatus
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+IDLE = Rate(600.0, 0, 0.0, 0.0)
+
+
+def shown(status: QueueStatus, *members: WorkerStatus) -> str:
+    console = Console(width=200, color_system=None)
+    with console.capture() as capture:
+        console.print(tables.status_screen(status, members, "stt at mongodb://db"))
+    return capture.get()
+
+
+def status(counts: StateCounts, **fields: object) -> QueueStatus:
+    values: dict[str, object] = {
+        "at": NOW, "counts": counts, "empty": 0, "resting": 0, "stale": 0, "rate": IDLE,
+        "eta_seconds": None,
+    }  # fmt: skip
+    return QueueStatus(**(values | fields))  # type: ignore[arg-type]
+
+
+BUSY = Rate(600.0, 100, 10.0, 5.0)
+
+
+ALIVE = WorkerStatus("box_1", WorkerReport("box", 1, "0", "http://g", "working", 4, (), {}), 3.0)
+
+
+class TestStatusScreen:
+    def test_an_empty_queue_says_what_to_do(self) -> None:
+        assert "stt ingest" in shown(status(StateCounts()))
+
+    def test_a_queue_without_workers_says_how_to_start_one(self) -> None:
+        text = shown(status(StateCounts(pending=3)))
+        assert "No worker is running. Start one with: stt" in text
+
+    def test_a_busy_one_shows_speed_and_time_left(self) -> None:
+        text = shown(status(StateCounts(pending=3), rate=BUSY, eta_seconds=5400.0), ALIVE)
+        assert "1 worker running · 10.0 chunks/min · 5.0 s of audio per second" in text
+        assert "about 1h 30m left" in text
+
+    def test_a_done_one_says_so(self) -> None:
+        assert "Nothing is left to do." in shown(status(StateCounts(transcribed=3)))
+
+    def test_a_done_one_with_failures_says_that_too(self) -> None:
+        text = shown(status(StateCounts(transcribed=3, failed=1)))
+        assert "Nothing is left to do, but 1 chunk has failed." in text
+        text = shown(status(StateCounts(failed=2)))
+        assert "Nothing is left to do, but 2 chunks have failed." in text
+
+    def test_chunks_at_rest_show_their_last_error_and_the_next_try(self) -> None:
+        resting = FailedChunk(
+            ObjectId("6" * 24), None, "talk.mp3", 7, 1, None, "server_fault", "500", "w",
+            again_at=NOW,
+        )  # fmt: skip
+        text = shown(status(StateCounts(pending=3), resting=3, resting_chunks=(resting,)))
+        assert "Waiting after a failure" in text
+        assert f"no. 7 of talk.mp3, 1 try, again at {local_time(NOW.timestamp())}" in text
+        assert "server_fault: 500" in text
+        assert "… and 2 more" in text
+        assert "stt retry" not in text
+
+    def test_failures_show_their_error_and_the_way_out(self) -> None:
+        failed = FailedChunk(
+            ObjectId("6" * 24), None, "talk\x1b.mp3", 7, 3, NOW, "bad_audio", "no [audio]", "w",
+            "http://gpu\x1b-box:8081",
+        )  # fmt: skip
+        text = shown(status(StateCounts(failed=2), failed_chunks=(failed,)))
+        assert f"{'6' * 24}  no. 7 of talk .mp3, 3 tries" in text
+        assert "bad_audio: no [audio] (http://gpu -box:8081)" in text
+        assert "… and 1 more" in text
+        assert "stt retry" in text
+
+    def test_of_many_recordings_the_unfinished_come_first_and_the_rest_is_counted(self) -> None:
+        done = [
+            RecordingProgress(ObjectId(), f"done{n}.mp3", 60.0, False, StateCounts(transcribed=1))
+            for n in range(30)
+        ]
+        half = RecordingProgress(ObjectId(), "half.mp3", 60.0, False, StateCounts(1, 0, 1, 0))
+        text = shown(status(StateCounts(1, 0, 31, 0), sources=(half, *done)))
+        assert text.index("half.mp3") < text.index("done29.mp3")
+        assert "… and 11 more" in text
+        assert "50 %" in text
+
+
+def test_a_worker_that_fell_silent_is_shown_as_gone() -> None:
+    silent = WorkerStatus("box_2", ALIVE.report, 4000.0)
+    console = Console(width=200, color_system=None)
+    with console.capture() as capture:
+        console.print(tables.workers_table([ALIVE, silent]))
+    _, alive, gone = capture.get().splitlines()
+    assert "working" in alive
+    assert "gone" in gone
+    assert "1h 06m ago" in gone

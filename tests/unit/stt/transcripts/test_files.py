@@ -1,0 +1,89 @@
+"""Names of transcript files, and files that are written whole or not at all."""
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bson import ObjectId
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from stt.domain.chunk import Recording
+from stt.errors import SttError
+from stt.store.export import FORMATS
+from stt.transcripts.files import file_names, save
+
+_HEX = "6903ce2e3006e94c81d59b3"
+
+
+_NASTY = [
+    *("../../x", "/etc/x", "..\\..\\x", "C:\\x", "C:x", "\\\\host\\share\\x", "..", ".", "", "~"),
+    *("CON", "con.mp3", "nul.tar.gz", "aux ", "x" * 300, "ü" * 300, "x\x00y", "x\ny", "x\x1b[31m"),
+    *("x\x9b2J", "x\u202e3pm.exe", "\udcff.mp3", "-rf", "talk.mp3", "TALK.wav", f"talk_{_HEX}0"),
+    *("café", "cafe\u0301", "straße", "STRASSE", " talk", "talk.", "a/b/c", "a\\", "/"),
+]
+
+
+_filenames = st.lists(
+    st.one_of(
+        st.sampled_from(_NASTY),
+        st.text(st.sampled_from("./\\~:aAéß\u0301\x00\n\x1b\u202e "), max_size=12),
+        st.text(st.characters(), max_size=300),
+    ),
+    max_size=12,
+)
+
+
+@given(_filenames, st.sampled_from(FORMATS))
+@example(_NASTY, "txt")
+@example(["talk.mp3", "Talk.wav", f"talk_{_HEX}0", f"talk_{_HEX}1.ogg"], "srt")
+@settings(deadline=None)
+def test_every_source_gets_one_file_of_its_own_inside_the_folder(
+    filenames: list[str], format_name: str
+) -> None:
+    recordings = [
+        Recording(ObjectId(f"{_HEX}{index:x}"[-24:].rjust(24, "0")), filename=filename)
+        for index, filename in enumerate(filenames)
+    ]
+    names = file_names(recordings, format_name)
+    folder = "/export/folder"
+    for name in names:
+        assert os.path.dirname(os.path.normpath(f"{folder}/{name}")) == folder  # noqa: PTH120
+        assert len(name.encode()) <= 255
+        assert not set(name) & set('/\\:<>"|?*\0\n\x1b\x9b\u202e')
+        assert not name.startswith((".", "~/")), "hidden"
+        assert name.partition(".")[0].casefold() not in {"con", "nul", "aux", "prn"}
+    as_one = [unicodedata.normalize("NFC", n).casefold() for n in names]
+    assert len(set(as_one)) == len(recordings)
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "talk.txt"
+    save(["good ", "morning"], path)
+    assert path.read_text() == "good morning"
+
+    def breaks() -> Iterator[str]:
+        yield "half"
+        raise SttError("the database is away")
+
+    with pytest.raises(SttError, match="away"):
+        save(breaks(), path)
+    assert path.read_text() == "good morning"
+    assert [file.name for file in path.parent.iterdir()] == ["talk.txt"]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    link, target = tmp_path / "link.txt", tmp_path / "target.txt"
+    target.write_text("old")
+    link.symlink_to(target)
+    save(["new"], link)
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_a_file_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SttError, match=r"^Cannot write .*file/talk\.txt: \w"):
+        save(["text"], tmp_path / "file" / "talk.txt")

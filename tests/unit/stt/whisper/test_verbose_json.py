@@ -1,0 +1,67 @@
+"""Transcription responses: OpenAI's format, plain text, and words that are listed apart."""
+
+import pytest
+
+from stt.domain.transcript import Segment, Word
+from stt.whisper.verbose_json import FORMAT_ERRORS, read_transcript
+
+
+def test_segments_are_read_without_outer_blanks_and_without_empty_ones() -> None:
+    transcript = read_transcript(
+        {
+            "text": "good morning",
+            "language": "en",
+            "language_probability": 0.9,
+            "model": "large-v3",
+            "segments": [
+                {"start": 0, "end": 1.5, "text": " good ", "avg_logprob": -0.2},
+                {"start": 1.5, "end": 2, "text": "  "},
+            ],
+        },
+        2.0,
+    )
+    assert transcript.segments == (Segment(0.0, 1.5, "good", -0.2),)
+    assert (transcript.language, transcript.language_probability) == ("en", 0.9)
+    assert transcript.model == "large-v3"
+
+
+def test_a_plain_text_becomes_one_segment_as_long_as_the_audio() -> None:
+    assert read_transcript({"text": " hello "}, 12.5).segments == (Segment(0, 12.5, "hello"),)
+    assert read_transcript({"text": ""}, 12.5).segments == ()
+
+
+def test_words_that_are_listed_apart_go_to_the_segments_around_their_middle() -> None:
+    body = {
+        "text": "one two three",
+        "segments": [
+            {"start": 0, "end": 1, "text": "one two"},
+            {"start": 1, "end": 2, "text": "three"},
+        ],
+        "words": [
+            {"start": 0.0, "end": 0.4, "word": "one"},
+            {"start": 0.5, "end": 1.2, "word": "two"},
+            {"start": 1.2, "end": 2.5, "word": "three", "probability": 0.5},
+        ],
+    }
+    first, second = read_transcript(body, 2.0).segments
+    assert [word.word for word in first.words] == ["one", "two"]
+    assert second.words == (Word(1.2, 2.5, "three", 0.5),)
+
+
+def test_words_within_segments_are_read_too() -> None:
+    words = [{"start": 0, "end": 1, "word": "hi", "probability": 1}]
+    segments = [{"start": 0, "end": 1, "text": "hi", "words": words}]
+    [segment] = read_transcript({"text": "hi", "segments": segments}, 1.0).segments
+    assert segment.words == (Word(0.0, 1.0, "hi", 1),)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {}, [], "text", {"text": 3}, {"text": "a", "segments": 3}, {"text": "a", "segments": [{}]},
+        {"text": "a", "segments": [{"start": "x", "end": 1, "text": "a"}]},
+    ],
+)  # fmt: skip
+def test_another_format_raises_one_of_the_errors_that_are_listed(body: object) -> None:
+    with pytest.raises(FORMAT_ERRORS):
+        read_transcript(body, 1.0)  # type: ignore[arg-type]
