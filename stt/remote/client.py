@@ -66,7 +66,7 @@ class CoordinatorClient:
         timeout_seconds: float = 20.0,
     ) -> Any:
         """The JSON of the answer, None for one without. Raises as the top of this file says."""
-        json = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
+        json = body.model_dump(mode="json", by_alias=True) if isinstance(body, BaseModel) else body
         with self._noting_whether_answered():
             response = self._send(method, path, timeout_seconds, json=json, params=query)
             if response.status_code == 204:

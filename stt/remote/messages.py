@@ -1,14 +1,13 @@
-"""What coordinator and nodes say to each other: JSON forms of chunks, claims and transcripts.
+"""The JSON messages between coordinator and nodes: chunks, claims, transcripts, reports, settings.
 
 Times are aware UTC in ISO 8601, lengths float seconds, ids 24 hexadecimal digits. What a node may
-say is bounded here, so that one broken node cannot fill the database.
+send is bounded here, so that one broken node cannot fill the database.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from math import isfinite
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from bson import ObjectId
 from pydantic import (
@@ -19,17 +18,18 @@ from pydantic import (
     FailFast,
     Field,
     StringConstraints,
+    TypeAdapter,
 )
 
 from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Page, WorkerReport
-from stt.domain.transcript import Segment, Transcript, Word
+from stt.domain.transcript import Transcript
 
 Id = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
 WorkerId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,99}_[0-9]{1,10}$")
 ]
-"""`NODE_RUN`: whose claim it is; the number tells the runs of a node apart."""
+"""`NODE_RUN`: the holder of a claim; the number tells the runs of a node apart."""
 
 _MAX_SEGMENTS = 100_000
 _Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -38,7 +38,7 @@ _Name = Annotated[str, StringConstraints(max_length=1_000)]
 
 
 def _finite(number: object) -> object:
-    """JSON knows no infinity: a probability that is none is as good as missing."""
+    """Return None for a float that JSON cannot write, such as infinity."""
     return None if isinstance(number, float) and not isfinite(number) else number
 
 
@@ -46,7 +46,7 @@ _Number = Annotated[float | None, BeforeValidator(_finite)]
 
 
 def _without_surrogates(text: object) -> object:
-    """Half a character, which JSON can write and the database cannot, becomes a question mark."""
+    """Replace lone surrogates, which JSON can hold and the database cannot, by question marks."""
     return text.encode("utf-8", "replace").decode("utf-8") if isinstance(text, str) else text
 
 
@@ -54,19 +54,31 @@ _Text = Annotated[str, StringConstraints(max_length=100_000), BeforeValidator(_w
 
 
 T = TypeVar("T")
-# One fault is enough: to tell of each in a small body of 100,000 would take seconds.
+# Validation ends at the first error: to report each one of 100,000 would take seconds.
 _Many = Annotated[tuple[T, ...], Field(max_length=_MAX_SEGMENTS), FailFast()]
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    """A message that can be validated from JSON, and from an object with the same attributes."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", from_attributes=True, populate_by_name=True
+    )
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _sorted(values: object) -> object:
+    return sorted(values) if isinstance(values, frozenset) else values
 
 
 class ChunkMessage(_Message):
     """A chunk as workers see it, without its audio."""
 
-    id: Id
-    source_id: str | None
+    id: Annotated[Id, BeforeValidator(str)]
+    recording_id: Annotated[str | None, BeforeValidator(_text_or_none), Field(alias="source_id")]
     index: int
     start: datetime | None = None
     offset: float | None = None
@@ -76,34 +88,17 @@ class ChunkMessage(_Message):
     attempts: int = 0
     expirations: int = 0
     not_before: datetime | None = None
-    solo: bool = False
-    failed_on: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, chunk: Chunk) -> "ChunkMessage":
-        fields = {name: getattr(chunk, name) for name in _SAME_FIELDS}
-        return cls(
-            id=str(chunk.id),
-            source_id=None if chunk.recording_id is None else str(chunk.recording_id),
-            solo=chunk.isolated,
-            failed_on=tuple(sorted(chunk.failed_on)),
-            **fields,
-        )
+    isolated: Annotated[bool, Field(alias="solo")] = False
+    failed_on: Annotated[tuple[str, ...], BeforeValidator(_sorted)] = ()
 
     def to_chunk(self) -> Chunk:
-        name: Any = self.source_id
-        return Chunk(
-            id=ObjectId(self.id),
-            # Another program may name its recordings by any text.
-            recording_id=ObjectId(name) if name is not None and ObjectId.is_valid(name) else name,
-            isolated=self.solo,
-            failed_on=frozenset(self.failed_on),
-            **{field: getattr(self, field) for field in _SAME_FIELDS},
-        )
-
-
-_SAME_FIELDS = ChunkMessage.model_fields.keys() - {"id", "source_id", "solo", "failed_on"}
-"""Fields that a chunk and its message hold in the same form."""
+        # Another program may name its recordings by any text.
+        is_ours = ObjectId.is_valid(self.recording_id)
+        ids = {
+            "id": ObjectId(self.id),
+            "recording_id": ObjectId(self.recording_id) if is_ours else self.recording_id,
+        }
+        return Chunk(**dict(self) | ids | {"failed_on": frozenset(self.failed_on)})
 
 
 class PageMessage(_Message):
@@ -116,13 +111,7 @@ class PageMessage(_Message):
 
     @classmethod
     def of(cls, page: Page, slots_alive: int) -> "PageMessage":
-        chunks = tuple(map(ChunkMessage.of, page.chunks))
-        return cls(
-            chunks=chunks,
-            is_last=page.is_last,
-            next_due_seconds=page.next_due_seconds,
-            slots_alive=slots_alive,
-        )
+        return cls.model_validate(page).model_copy(update={"slots_alive": slots_alive})
 
     def to_page(self) -> Page:
         chunks = tuple(chunk.to_chunk() for chunk in self.chunks)
@@ -130,7 +119,7 @@ class PageMessage(_Message):
 
 
 class OptionsMessage(_Message):
-    """What a person said about the recording that a chunk is of."""
+    """What a person said about the recording of a claimed chunk."""
 
     filename: str = ""
     language: str | None = None
@@ -139,31 +128,16 @@ class OptionsMessage(_Message):
 
     @classmethod
     def of(cls, recording: Recording | None) -> "OptionsMessage":
-        if recording is None:
-            return cls()
-        return cls(
-            filename=recording.filename,
-            language=recording.language,
-            prompt=recording.prompt,
-            model=recording.model,
-        )
+        return cls.model_validate(recording) if recording else cls()
 
     def to_recording(self, chunk: Chunk) -> Recording | None:
-        if chunk.recording_id is None:
-            return None
-        return Recording(
-            id=chunk.recording_id,
-            filename=self.filename,
-            language=self.language,
-            prompt=self.prompt,
-            model=self.model,
-        )
+        return None if chunk.recording_id is None else Recording(chunk.recording_id, **dict(self))
 
 
 class TaskMessage(_Message):
-    """A chunk that was claimed; `audio` is the path that its bytes are at while the claim lasts.
+    """A claimed chunk; `audio` is the path of its bytes while the claim lasts.
 
-    A path and nothing else: behind a coordinator's address `@host/` would be another one.
+    Nothing but a path: behind a coordinator's address, `@host/` would be another host.
     """
 
     chunk: ChunkMessage
@@ -171,7 +145,7 @@ class TaskMessage(_Message):
 
 
 class TasksMessage(_Message):
-    """A claimed sequence: consecutive chunks of one recording under one `claim_id`."""
+    """A claimed run: consecutive chunks of one recording under one `claim_id`."""
 
     worker_id: str
     claim_id: Id
@@ -180,31 +154,29 @@ class TasksMessage(_Message):
     tasks: tuple[TaskMessage, ...]
 
 
-class ClaimRequest(_Message):
-    """Which chunk a worker wants, and the id that its claim is to have: made by whoever asks, so
-    that one whose connection broke can ask again what became of it."""
-
-    worker_id: WorkerId
-    chunk_id: Id
-    claim_id: Id
-
-
 class Held(_Message):
-    """Whose claim on what: every transition names all three."""
+    """A worker's claim on a chunk: every transition names all three ids."""
 
     worker_id: WorkerId
     chunk_id: Id
     claim_id: Id
+
+
+class ClaimRequest(Held):
+    """A claim that a worker requests, under an id that the worker has made.
+
+    A request that got no answer can thus be repeated, and is answered with the same claim.
+    """
 
 
 class Release(Held):
-    """`solo`: from now on the chunk travels alone, for a server died with it."""
+    """`solo`: from now on the chunk is transcribed alone, because a server died with it."""
 
-    solo: bool = False
+    isolated: Annotated[bool, Field(alias="solo")] = False
 
 
 class Failure(Held):
-    """`attempts`: as the claim's answer told; `server`: the one that had a part in it."""
+    """`attempts`: as in the claim's answer; `server`: the one that had a part in the failure."""
 
     kind: Annotated[str, StringConstraints(pattern="^[a-z_]{1,40}$")]
     message: Annotated[
@@ -224,20 +196,14 @@ class WordMessage(_Message):
 class SegmentMessage(_Message):
     start: _Seconds
     end: _Seconds
-    text: _Text
+    text: Annotated[_Text, AfterValidator(str.strip)]
     avg_logprob: _Number = None
     no_speech_prob: _Number = None
     words: _Many[WordMessage] = ()
 
-    def to_segment(self) -> Segment:
-        words = tuple(Word(w.start, w.end, w.word, w.probability) for w in self.words)
-        return Segment(
-            self.start, self.end, self.text.strip(), self.avg_logprob, self.no_speech_prob, words
-        )
-
 
 class TranscriptMessage(_Message):
-    """What was heard in a chunk; no segments: nothing was said. Times relative to its start."""
+    """The transcript of a chunk; no segments: no speech. Times are relative to its start."""
 
     segments: _Many[SegmentMessage] = ()
     language: _Name | None = None
@@ -246,31 +212,22 @@ class TranscriptMessage(_Message):
     server: _Name | None = None
     seconds: _Seconds | None = None
 
-    @classmethod
-    def of(cls, transcript: Transcript) -> "TranscriptMessage":
-        return cls.model_validate(asdict(transcript))
-
     def to_transcript(self, worker: str) -> Transcript:
-        return Transcript(
-            segments=tuple(segment.to_segment() for segment in self.segments),
-            language=self.language,
-            language_probability=self.language_probability,
-            model=self.model,
-            server=self.server,
-            worker=worker,
-            seconds=self.seconds,
-        )
+        return _TRANSCRIPT.validate_python(self.model_dump() | {"worker": worker})
+
+
+_TRANSCRIPT = TypeAdapter(Transcript)
 
 
 class Completion(Held):
-    """`duration`: the chunk's length in seconds, where its document did not tell."""
+    """`duration`: the chunk's length in seconds, where its document does not have it."""
 
     transcript: TranscriptMessage
     duration: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
 
 
 class ReportMessage(_Message):
-    """What a worker says of itself with every heartbeat."""
+    """A worker's heartbeat: what it does at the moment."""
 
     worker_id: WorkerId
     host: _Name = ""
@@ -286,17 +243,14 @@ class ReportMessage(_Message):
 
     @classmethod
     def of(cls, worker_id: str, report: WorkerReport) -> "ReportMessage":
-        return cls.model_validate(asdict(report) | {"worker_id": worker_id})
+        return cls(worker_id=worker_id, **asdict(report))
 
     def to_report(self) -> WorkerReport:
-        fields: Mapping[str, Any] = {
-            name: getattr(self, name) for name in type(self).model_fields if name != "worker_id"
-        }
-        return WorkerReport(**fields)
+        return WorkerReport(**self.model_dump(exclude={"worker_id"}))
 
 
 class Rules(_Message):
-    """The numbers of the claim protocol, as the fleet that a node joins has them; seconds."""
+    """The numbers of the claim protocol that the whole fleet shares; lengths in seconds."""
 
     lease_seconds: float
     max_attempts: int
@@ -306,7 +260,7 @@ class Rules(_Message):
 
 
 class NodeSettings(_Message):
-    """What the coordinator tells a node about itself, with every heartbeat's answer."""
+    """A node's settings at its coordinator; every heartbeat's answer holds them."""
 
     id: str
     name: str

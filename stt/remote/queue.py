@@ -142,7 +142,7 @@ class RemoteQueue:
         try:
             completion = Completion(
                 **self._held(claim),
-                transcript=TranscriptMessage.of(transcript),
+                transcript=TranscriptMessage.model_validate(transcript),
                 duration=claim.chunk.duration,
             )
         except ValidationError as error:
@@ -154,7 +154,7 @@ class RemoteQueue:
 
     def release(self, claim: Claim, *, isolated: bool = False) -> None:
         """processing → pending, nobody's fault; from now on alone if `solo`. Raises ClaimLost."""
-        self._end(claim, "/tasks/release", Release(**self._held(claim), solo=isolated))
+        self._end(claim, "/tasks/release", Release(**self._held(claim), isolated=isolated))
 
     def fail(self, claim: Claim, kind: str, message: str, *, server: str | None = None) -> None:
         """processing → pending after a rest, or → failed. Raises ClaimLost, DatabaseRefused."""

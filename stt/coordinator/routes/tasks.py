@@ -206,7 +206,7 @@ def complete(coordinator: InCoordinator, principal: CurrentPrincipal, done: Comp
 def release(coordinator: InCoordinator, principal: CurrentPrincipal, held: Release) -> Done:
     check_worker(principal, held.worker_id)
     claims = Dispatcher(coordinator, principal, held.worker_id).claims()
-    claims.release(_claim(held), isolated=held.solo)
+    claims.release(_claim(held), isolated=held.isolated)
     return Done()
 
 
@@ -258,7 +258,9 @@ def _taken(coordinator: Coordinator, worker: str, claims: list[Claim]) -> TasksM
         lease_seconds=coordinator.settings.lease_seconds,
         options=OptionsMessage.of(source),
         tasks=tuple(
-            TaskMessage(chunk=ChunkMessage.of(claim.chunk), audio=audio_path(claim.chunk))
+            TaskMessage(
+                chunk=ChunkMessage.model_validate(claim.chunk), audio=audio_path(claim.chunk)
+            )
             for claim in claims
         ),
     )

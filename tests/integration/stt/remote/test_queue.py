@@ -448,9 +448,10 @@ class TestRefusals:
     @pytest.mark.parametrize("path", ["@127.0.0.1:1/secret", ".evil.example/x", "/api/options"])
     def test_a_coordinator_names_no_other_address(self, rules: ClaimRules, path: str) -> None:
         wanted = Chunk(ObjectId(), None, 0)
+        message = ChunkMessage.model_validate(wanted).model_dump(mode="json", by_alias=True)
         answer = {
             "worker_id": "mac_1", "claim_id": str(ObjectId()), "lease_seconds": 60, "options": {},
-            "tasks": [{"chunk": ChunkMessage.of(wanted).model_dump(mode="json"), "audio": path}],
+            "tasks": [{"chunk": message, "audio": path}],
         }  # fmt: skip
         with impostor(lambda _: (200, json.dumps(answer))) as (url, asked):
             link = CoordinatorClient(url, "key")
