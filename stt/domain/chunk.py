@@ -4,8 +4,13 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 from bson import ObjectId
+from pydantic import StringConstraints
+
+IdText = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
+"""The id of a document as text: 24 hexadecimal digits."""
 
 ASSUMED_SECONDS = 30.0
 """Seconds assumed for a chunk whose document has no duration; for planning only."""

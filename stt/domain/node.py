@@ -3,10 +3,14 @@
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from stt.domain.chunk import Chunk, IdText
 
 NodeState = Literal["online", "busy", "offline"]
 
@@ -14,19 +18,50 @@ TEST_SECONDS = 15.0
 """How long a node has to answer a test; an older one is not put to it any more."""
 
 _JOBS_SECONDS = 30.0  # what is shown as a node's current work is no older
+_MAX_JOB_CHUNKS = 1_000
+_MAX_FILENAME = 200
 _MAX_NAME = 100
 _MAX_SLUG = 55
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
+def clean_text(text: str) -> str:
+    """Return a machine's text on one line, without control characters that could disguise it."""
+    return "".join("?" if _is_control(sign) else sign for sign in text).strip()
+
+
+def _is_control(sign: str) -> bool:
+    return sign in _BIDI_CONTROLS or unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp")
+
+
+_Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A sequence in work: `seconds` of audio, `elapsed_seconds` since it was begun."""
+    """A call in flight: `seconds` of audio, sent to a server `elapsed_seconds` ago.
 
-    chunk_ids: tuple[str, ...]
-    filename: str
-    seconds: float
-    elapsed_seconds: float
+    The bounds are for pydantic, which checks the jobs that a node sends.
+    """
+
+    chunk_ids: Annotated[tuple[IdText, ...], Field(max_length=_MAX_JOB_CHUNKS)]
+    filename: Annotated[str, StringConstraints(max_length=1_000), AfterValidator(clean_text)] = ""
+    seconds: _Seconds = 0.0
+    elapsed_seconds: _Seconds = 0.0
+
+    @classmethod
+    def of(cls, chunks: Sequence[Chunk], filename: str, elapsed_seconds: float) -> "Job":
+        """Return a job within the bounds."""
+        return cls(
+            tuple(str(chunk.id) for chunk in chunks[:_MAX_JOB_CHUNKS]),
+            clean_text(filename[:_MAX_FILENAME]),
+            round(sum(chunk.planned_seconds for chunk in chunks), 1),
+            round(elapsed_seconds, 1),
+        )
+
+    def after(self, seconds: float) -> "Job":
+        """Return the job as it is so many seconds later."""
+        return replace(self, elapsed_seconds=self.elapsed_seconds + seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +128,7 @@ class Node:
         if self.jobs_at is None or now - self.jobs_at > timedelta(seconds=_JOBS_SECONDS):
             return ()
         since = max(0.0, (now - self.jobs_at).total_seconds())
-        return tuple(
-            Job(job.chunk_ids, job.filename, job.seconds, job.elapsed_seconds + since)
-            for job in self.jobs
-        )
+        return tuple(job.after(since) for job in self.jobs)
 
     def test_to_put(self, now: datetime) -> str | None:
         """The id of a test that somebody still waits for."""
@@ -133,17 +165,8 @@ def clean_name(text: str) -> str:
     return name
 
 
-def clean_text(text: str) -> str:
-    """What a machine says of itself, on one line and with nothing that turns it round."""
-    return "".join("?" if _is_control(sign) else sign for sign in text).strip()
-
-
 def new_node_id(name: str) -> str:
     """`m4-macbook-pro-3fa2`: for a log and for a worker's id, and no two alike but by chance."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain)[:_MAX_SLUG].strip("-") or "node"
     return f"{slug}-{secrets.token_hex(2)}"
-
-
-def _is_control(sign: str) -> bool:
-    return sign in _BIDI_CONTROLS or unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp")

@@ -23,6 +23,7 @@ from typing import Any
 
 import stt
 from stt.domain.claim import WorkerReport
+from stt.domain.node import Job
 from stt.errors import (
     ConfigError,
     DatabaseUnavailable,
@@ -37,7 +38,7 @@ from stt.node.fleet_look import FleetMonitor
 from stt.node.handshake import agree_on_name, greet
 from stt.node.instance_lock import InstanceLock
 from stt.node.run_totals import RunTotals
-from stt.node.socket import CoordinatorSocket, Job
+from stt.node.socket import CoordinatorSocket
 from stt.node.status import AgentStatus, Phase
 from stt.node.whisper_server import WhisperServer, whisper_server
 from stt.remote.client import CoordinatorClient
@@ -54,8 +55,6 @@ _MAX_REST_SECONDS = 10.0
 _SERVER_REST_SECONDS = 15.0
 _CONFIG_REST_SECONDS = 300.0
 _REMIND_SECONDS = 60.0
-_MAX_FILENAME = 200
-_MAX_CHUNKS_OF_A_JOB = 1_000
 _STOP_FIELDS = frozenset({
     "required_empty_checks", "empty_queue_wait_seconds", "idle_timeout_minutes",
     "server_unreachable_minutes", "max_consecutive_failures", "persistent",
@@ -184,17 +183,7 @@ class NodeAgent:
 
     def jobs(self) -> tuple[Job, ...]:
         worker = self._worker
-        if worker is None:
-            return ()
-        return tuple(
-            Job(
-                tuple(str(chunk.id) for chunk in call.chunks[:_MAX_CHUNKS_OF_A_JOB]),
-                _printable(call.filename),
-                round(call.seconds, 1),
-                round(call.elapsed_seconds, 1),
-            )
-            for call in worker.calls()
-        )
+        return worker.jobs() if worker else ()
 
     def test(self, limit_seconds: float) -> str:
         """Raises SttError with what is wrong."""
@@ -414,8 +403,3 @@ def registered_node(settings: Settings) -> Iterator[NodeAgent]:
     lock = InstanceLock(file.folder)
     with lock.held():
         yield NodeAgent(credentials, file, settings, lock)
-
-
-def _printable(filename: str) -> str:
-    """As the channel takes it: one short line."""
-    return "".join(c if c.isprintable() else " " for c in filename[:_MAX_FILENAME])

@@ -16,13 +16,14 @@ import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from stt.domain.node import Job
 from stt.errors import SttError
 from stt.remote.client import CoordinatorClient
 from stt.remote.messages import NodeSettings
@@ -42,16 +43,6 @@ _MAX_REST_SECONDS = 60.0
 _GONE = 410
 _NODE_REMOVED = b'"node_removed"'
 _MAX_DETAIL = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A sequence in work: `seconds` of audio, sent to a server `elapsed_seconds` ago."""
-
-    chunk_ids: tuple[str, ...]
-    filename: str
-    seconds: float
-    elapsed_seconds: float
 
 
 class SocketListener(Protocol):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from stt.node.socket import Job
+from stt.domain.node import Job
 
 Phase = Literal["connecting", "starting", "working", "paused", "waiting", "stopping"]
 

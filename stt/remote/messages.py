@@ -21,11 +21,11 @@ from pydantic import (
     TypeAdapter,
 )
 
-from stt.domain.chunk import Chunk, Recording
+from stt.domain.chunk import Chunk, IdText, Recording
 from stt.domain.claim import Page, WorkerReport
 from stt.domain.transcript import Transcript
 
-Id = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
+Id = IdText
 WorkerId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,99}_[0-9]{1,10}$")
 ]

@@ -15,8 +15,8 @@ from typing import Self
 from bson import ObjectId
 
 import stt
-from stt.domain.chunk import Chunk
 from stt.domain.claim import ClaimRules, Claims, Order, Queue, WorkerReport
+from stt.domain.node import Job
 from stt.domain.worker_id import WorkerId
 from stt.errors import DatabaseUnavailable, NodeRemoved, SttError
 from stt.settings import Settings
@@ -55,16 +55,6 @@ class WorkOptions:
     watch: bool = False
     recordings: tuple[ObjectId, ...] = ()
     report_seconds: float = REPORT_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call in flight: `seconds` of audio of one recording, sent `elapsed_seconds` ago."""
-
-    chunks: tuple[Chunk, ...]
-    filename: str
-    seconds: float
-    elapsed_seconds: float
 
 
 class Worker:
@@ -161,18 +151,17 @@ class Worker:
         """How many results are known and not in the database yet."""
         return sum(thread.results for thread in self._threads)
 
-    def calls(self) -> list[Call]:
+    def jobs(self) -> tuple[Job, ...]:
         """Return the calls that this worker has in flight."""
         found = []
         for thread in self._threads:
             if (call := thread.call) is not None:
                 claims, elapsed_seconds = call
-                chunks = tuple(claim.chunk for claim in claims)
+                chunks = [claim.chunk for claim in claims]
                 recording = self._queue.recordings.of(chunks[0])
-                seconds = sum(chunk.planned_seconds for chunk in chunks)
                 filename = recording.filename if recording else ""
-                found.append(Call(chunks, filename, seconds, elapsed_seconds))
-        return found
+                found.append(Job.of(chunks, filename, elapsed_seconds))
+        return tuple(found)
 
     def check_claims(self) -> None:
         """Renew all claims now, so that those that were taken away are known to be lost."""

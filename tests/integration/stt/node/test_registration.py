@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from stt.domain.node import Job
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected, NodeRemoved, SttError
 from stt.node.credentials import Credentials, CredentialsFile
 from stt.node.handshake import agree_on_name, greet
 from stt.node.instance_lock import InstanceLock
 from stt.node.registration import node_status, register, unregister
-from stt.node.socket import CoordinatorSocket, Job
+from stt.node.socket import CoordinatorSocket
 from stt.node.whisper_server import WhisperServer
 from stt.remote.client import CoordinatorClient
 from stt.remote.messages import NodeSettings, ReportMessage
