@@ -227,9 +227,8 @@ def _status_lines(found: Any) -> list[str]:
     if found.jobs:
         lines.append(f"At work on:   {plural(len(found.jobs), 'sequence')}")
     for job in found.jobs:
-        seconds, elapsed = (float(job.get(key) or 0) for key in ("seconds", "elapsed_seconds"))
-        name = job.get("filename") or "a recording"
-        lines.append(f"  {name}: {clock(seconds)} of audio, for {clock(elapsed)}")
+        name = job.filename or "a recording"
+        lines.append(f"  {name}: {clock(job.seconds)} of audio, for {clock(job.elapsed_seconds)}")
     return lines
 
 

@@ -160,7 +160,7 @@ class NodeAgent:
 
     def record_page(self, url: str) -> None:
         """Where its page is, for `stt node status`."""
-        self._lock.tell(page_url=url)
+        self._lock.update(page_url=url)
         logger.info("The node's page: %s", url)
 
     def fleet(self) -> dict[str, Any] | None:

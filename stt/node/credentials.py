@@ -1,7 +1,7 @@
-"""`node.json`: which coordinator this machine works for, and the key that says so.
+"""`node.json`: which coordinator this machine works for, and the key that proves it.
 
-It lies in a folder of the user's own and is readable by nobody else. It is written whole or not
-at all: a name or a key that is half there would lock the machine out.
+It lies in a folder of the user's own and only the user can read it. It is written whole or not at
+all: half a name or half a key would lock the machine out.
 """
 
 import contextlib
@@ -9,33 +9,40 @@ import ipaddress
 import json
 import os
 import stat
-import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import Annotated
 from urllib.parse import urlsplit
 
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+
 from stt.errors import ConfigError
+from stt.system.files import replacement
+from stt.system.net import is_http_url
 
 FILE_NAME = "node.json"
-MAX_NAME = 100
+MAX_NAME_LENGTH = 100
 
 _PRIVATE_ENDINGS = (".local", ".lan", ".home", ".internal", ".home.arpa", ".localdomain", ".ts.net")
 _TAILSCALE = ipaddress.ip_network("100.64.0.0/10")
+_NotBlank = Annotated[str, StringConstraints(pattern=r"\S")]
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What `node.json` holds. `name` may be changed there by hand: the next start passes it on."""
+    """The content of `node.json`; `name` may be changed there by hand, for the next start."""
 
-    server_url: str
-    node_id: str
-    api_key: str
-    name: str
+    server_url: _NotBlank
+    node_id: _NotBlank
+    api_key: Annotated[str, StringConstraints(pattern="^[ -~]*[!-~][ -~]*$")]
+    name: _NotBlank
 
-    def __repr__(self) -> str:  # it must not reach a log by accident
+    def __repr__(self) -> str:  # without the key, which must not get into a log
         return f"Credentials({self.server_url!r}, {self.node_id!r}, {self.name!r})"
+
+
+_CREDENTIALS = TypeAdapter(Credentials)
 
 
 class CredentialsFile:
@@ -46,17 +53,17 @@ class CredentialsFile:
         self.path = self.folder / FILE_NAME
 
     def load(self) -> Credentials:
-        """Raises ConfigError also if there is none: this machine is not registered."""
-        found = self.load_if_any()
-        if found is None:
+        """Raises ConfigError also if there is no file: this machine is not registered."""
+        credentials = self.load_if_any()
+        if credentials is None:
             raise ConfigError(
                 f"This machine is no node yet: there is no {self.path}. Register it with"
                 " `stt node register --server URL --name NAME`."
             )
-        return found
+        return credentials
 
     def load_if_any(self) -> Credentials | None:
-        """None if there is no such file."""
+        """Return None if there is no file."""
         try:
             text = self.path.read_text(encoding="utf-8")
             mode = self.path.stat().st_mode
@@ -69,30 +76,34 @@ class CredentialsFile:
                 f"Others on this machine can read the key in {self.path}: chmod 600 it. If they"
                 " may have read it, remove the node from the coordinator and register anew."
             )
-        return self._parsed(text)
+        try:
+            credentials = _CREDENTIALS.validate_json(text)
+        except ValidationError:
+            raise ConfigError(
+                f"{self.path} is broken: it has to be a JSON object with server_url, node_id,"
+                " api_key and name. Delete it and register this machine anew."
+            ) from None  # its message may hold the key
+        return replace(credentials, server_url=checked_url(credentials.server_url))
 
     @contextlib.contextmanager
-    def replacing(self) -> Iterator["_Replacement"]:
-        """A new `node.json` in the making: what cannot be written is known before a key is made.
+    def replacing(self) -> Iterator[Callable[[Credentials], object]]:
+        """Open a new file, and give the function that writes the credentials into it.
 
-        Nothing is changed until `save` is called.
+        It replaces the old file at the end of the block. Raises ConfigError, before the block if
+        the folder cannot be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Made with mode 0600.
-            handle, name = tempfile.mkstemp(dir=self.folder, prefix=f".{FILE_NAME}.")
+            with replacement(self.path) as file:
+                yield lambda made: file.write(
+                    json.dumps(asdict(made), indent=2, ensure_ascii=False) + "\n"
+                )
         except OSError as error:
             raise self._unwritable(error) from error
-        draft = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                yield _Replacement(self, file, draft)
-        finally:
-            draft.unlink(missing_ok=True)
 
     def save(self, credentials: Credentials) -> None:
-        with self.replacing() as replacement:
-            replacement.save(credentials)
+        with self.replacing() as write:
+            write(credentials)
 
     def remove(self) -> None:
         try:
@@ -100,71 +111,31 @@ class CredentialsFile:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _parsed(self, text: str) -> Credentials:
-        try:
-            fields = json.loads(text)
-            values = {name: fields[name] for name in Credentials.__dataclass_fields__}
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._broken() from error
-        if not all(isinstance(value, str) and value.strip() for value in values.values()):
-            raise self._broken()
-        if not (values["api_key"].isascii() and values["api_key"].isprintable()):
-            raise self._broken()
-        return Credentials(**values | {"server_url": checked_url(values["server_url"])})
-
-    def _broken(self) -> ConfigError:
-        return ConfigError(
-            f"{self.path} is broken: it has to be a JSON object with server_url, node_id, api_key"
-            " and name. Delete it and register this machine anew."
-        )
-
     def _unwritable(self, error: OSError) -> ConfigError:
         return ConfigError(f"{self.path} cannot be written: {_reason(error)}.")
 
 
-class _Replacement:
-    """A draft beside the file that it will take the place of."""
-
-    def __init__(self, target: CredentialsFile, file: IO[str], draft: Path) -> None:
-        self._target = target
-        self._file = file
-        self._draft = draft
-
-    def save(self, credentials: Credentials) -> None:
-        try:
-            self._file.write(json.dumps(asdict(credentials), indent=2, ensure_ascii=False) + "\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._draft.replace(self._target.path)
-        except OSError as error:
-            raise self._target._unwritable(error) from error
-
-
 def checked_url(url: str) -> str:
-    """The address without a slash at its end. Raises ConfigError for what is none."""
+    """Return the address without a slash at its end. Raises ConfigError if it is not valid."""
     address = url.strip().rstrip("/")
-    try:
-        parts = urlsplit(address)
-        is_whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # the port is none
-        is_whole = False
-    if not is_whole:
+    if not is_http_url(address):
         raise ConfigError(f"{url!r} is not a coordinator's address: write http://HOST:PORT")
+    parts = urlsplit(address)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigError("No user, password or key in the coordinator's address, please.")
     return address
 
 
 def checked_name(name: str) -> str:
-    """Raises ConfigError for a name that no coordinator takes."""
+    """Return the name without outer blanks. Raises ConfigError if no coordinator accepts it."""
     name = name.strip()
-    if not (0 < len(name) <= MAX_NAME and name.isprintable()):
-        raise ConfigError(f"A node's name has 1 to {MAX_NAME} printable characters.")
+    if not (0 < len(name) <= MAX_NAME_LENGTH and name.isprintable()):
+        raise ConfigError(f"A node's name has 1 to {MAX_NAME_LENGTH} printable characters.")
     return name
 
 
-def goes_unprotected(url: str) -> bool:
-    """True if keys and recordings would cross a public network without TLS."""
+def is_unprotected(url: str) -> bool:
+    """Return whether keys and recordings would cross a public network without TLS."""
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     if parts.scheme == "https" or host == "localhost":

@@ -60,5 +60,5 @@ def agree_on_name(
     except SttError as error:
         logger.warning("The name stays as it is: %s", error)
     else:
-        lock.tell(known_name=agreed.name)
+        lock.update(known_name=agreed.name)
     return agreed

@@ -1,4 +1,4 @@
-"""How a machine joins a coordinator, leaves it, and what both say of it meanwhile."""
+"""How a machine joins a coordinator and leaves it, and its status in between."""
 
 import contextlib
 import logging
@@ -6,6 +6,7 @@ import platform
 from dataclasses import dataclass
 from typing import Any
 
+from stt.domain.node import Job
 from stt.errors import (
     ConfigError,
     DatabaseUnavailable,
@@ -19,21 +20,20 @@ from stt.node.credentials import (
     CredentialsFile,
     checked_name,
     checked_url,
-    goes_unprotected,
+    is_unprotected,
 )
-from stt.node.instance_lock import InstanceLock
+from stt.node.instance_lock import InstanceInfo, InstanceLock
+from stt.node.status import fetch_status
 from stt.remote.client import CoordinatorClient
 
 logger = logging.getLogger(__name__)
 
-Job = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """Where this machine stands: with its coordinator, and with its own process.
+    """The status of this machine as a node: at its coordinator, and of its own process.
 
-    `trouble` is what keeps the node from working, None if nothing does.
+    `trouble` is the error that keeps the node from working, None if there is none.
     """
 
     is_registered: bool
@@ -52,39 +52,38 @@ class NodeStatus:
 
 
 def register(file: CredentialsFile, url: str, name: str, code: str) -> Credentials:
-    """Joins with a join code, and writes `node.json`.
+    """Join a coordinator with a join code, and write `node.json`.
 
-    Raises ConfigError, also as KeyRejected for a code that is wrong; DatabaseUnavailable.
+    Raises ConfigError, also as KeyRejected for a wrong code; DatabaseUnavailable.
     """
     url, name = checked_url(url), checked_name(name)
-    _refuse_second(file)
-    # Whether it can be written is found out first: a key that is lost cannot be read again.
-    with file.replacing() as replacement:
-        told = CoordinatorClient(url, None).ask(
-            "POST",
-            "/api/nodes/register",
-            body={"code": code.strip(), "name": name, "platform": _platform()},
-        )
-        try:
-            node, key = told["node"], str(told["api_key"])
-            credentials = Credentials(url, str(node["id"]), key, str(node["name"]))
-        except (KeyError, TypeError) as error:
-            raise ConfigError(f"{url} does not answer like a coordinator") from error
-        try:
-            replacement.save(credentials)
-        except ConfigError:
+    _check_unregistered(file)
+    credentials: Credentials | None = None
+    try:
+        # Opened first: the coordinator gives a key once, and it would be lost without a file.
+        with file.replacing() as write:
+            request = {"code": code.strip(), "name": name, "platform": _platform()}
+            answer = CoordinatorClient(url, None).ask("POST", "/api/nodes/register", body=request)
+            try:
+                node, key = answer["node"], str(answer["api_key"])
+                credentials = Credentials(url, str(node["id"]), key, str(node["name"]))
+            except (KeyError, TypeError) as error:
+                raise ConfigError(f"{url} does not answer like a coordinator") from error
+            write(credentials)
+    except ConfigError:
+        if credentials is not None:
             with contextlib.suppress(SttError):
                 _leave(credentials)
-            raise
-    InstanceLock(file.folder).tell(known_name=credentials.name)
+        raise
+    InstanceLock(file.folder).update(known_name=credentials.name)
     warn_if_unprotected(url)
     return credentials
 
 
 def unregister(file: CredentialsFile, *, force: bool) -> Credentials | None:
-    """Leaves the coordinator and removes `node.json`; who was registered, if that can be read.
+    """Leave the coordinator, remove `node.json` and return what it held; None if unreadable.
 
-    With `force` it is removed whatever the coordinator says, or does not say. Raises
+    With `force` it is removed even if the coordinator refuses or does not answer. Raises
     DatabaseUnavailable, ConfigError.
     """
     credentials: Credentials | None = None
@@ -101,66 +100,65 @@ def unregister(file: CredentialsFile, *, force: bool) -> Credentials | None:
         if not force:
             raise
     file.remove()
-    InstanceLock(file.folder).forget()
+    InstanceLock(file.folder).remove_info()
     return credentials
 
 
 def node_status(file: CredentialsFile) -> NodeStatus:
-    """Asks the coordinator and the process that runs here, for a few seconds at most."""
+    """Ask the coordinator and this machine's own process, for a few seconds at most."""
     lock = InstanceLock(file.folder)
     try:
         credentials = file.load()
     except ConfigError as error:
         return NodeStatus(is_registered=False, config=str(file.path), trouble=error)
-    told, trouble = _asked(credentials)
+    node, trouble = _fetch_node(credentials)
     is_running = lock.is_held()
-    info = lock.info()
-    said = (lock.look() if is_running else None) or {}
-    jobs = said.get("jobs")
+    info = lock.info() if is_running else InstanceInfo()
+    agent = fetch_status(info.page_url) if info.page_url else None
     return NodeStatus(
         is_registered=True,
         config=str(file.path),
         server_url=credentials.server_url,
         node_id=credentials.node_id,
-        name=str(told.get("name") or credentials.name),
+        name=str(node.get("name") or credentials.name),
         coordinator_answers=trouble is None,
-        coordinator_state="removed" if isinstance(trouble, NodeRemoved) else told.get("state"),
+        coordinator_state="removed" if isinstance(trouble, NodeRemoved) else node.get("state"),
         is_running=is_running,
         pid=info.pid if is_running else None,
-        page_url=info.page_url if is_running else None,
-        phase=said.get("phase"),
-        jobs=tuple(job for job in jobs if isinstance(job, dict)) if isinstance(jobs, list) else (),
+        page_url=info.page_url,
+        phase=agent.phase if agent else None,
+        jobs=agent.jobs if agent else (),
         trouble=trouble,
     )
 
 
 def warn_if_unprotected(url: str) -> None:
-    if goes_unprotected(url):
+    if is_unprotected(url):
         logger.warning(
-            "%s is reached over a public network without TLS: whoever is on the way can read this"
-            " node's key and the recordings. Use https://, or a VPN.",
+            "%s is reached over a public network without TLS: others can read this node's key and"
+            " the recordings on the way. Use https://, or a VPN.",
             url,
         )
 
 
-def _refuse_second(file: CredentialsFile) -> None:
-    """Raises ConfigError if this machine is a node already, unless it was removed since."""
-    known = file.load_if_any()
-    if known is None:
+def _check_unregistered(file: CredentialsFile) -> None:
+    """Raises ConfigError if this machine is a node already and was not removed since."""
+    credentials = file.load_if_any()
+    if credentials is None:
         return
-    _, trouble = _asked(known)
+    _, trouble = _fetch_node(credentials)
     if not isinstance(trouble, KeyRejected):
         raise ConfigError(
-            f"This machine is registered already, as {known.name!r} at {known.server_url}:"
-            " `stt node unregister` first."
+            f"This machine is registered already, as {credentials.name!r} at"
+            f" {credentials.server_url}: `stt node unregister` first."
         )
 
 
-def _asked(credentials: Credentials) -> tuple[dict[str, Any], SttError | None]:
-    """What the coordinator tells of this node, and what is wrong if it does not."""
+def _fetch_node(credentials: Credentials) -> tuple[dict[str, Any], SttError | None]:
+    """Return this node as its coordinator shows it, and the error if it does not."""
     client = CoordinatorClient(credentials.server_url, credentials.api_key)
     try:
-        told = client.ask("GET", f"/api/nodes/{credentials.node_id}", timeout_seconds=10)
+        node = client.ask("GET", f"/api/nodes/{credentials.node_id}", timeout_seconds=10)
     except NodeRemoved:
         return {}, NodeRemoved(
             f"This node was removed from {credentials.server_url}. To join again:"
@@ -168,11 +166,11 @@ def _asked(credentials: Credentials) -> tuple[dict[str, Any], SttError | None]:
         )
     except SttError as error:
         return {}, error
-    return (told, None) if isinstance(told, dict) else ({}, None)
+    return node if isinstance(node, dict) else {}, None
 
 
 def _leave(credentials: Credentials) -> None:
-    """A node that the coordinator does not know any more has left already."""
+    """Remove the node at its coordinator, unless it is removed already."""
     client = CoordinatorClient(credentials.server_url, credentials.api_key)
     with contextlib.suppress(KeyRejected, NotFound):
         client.ask("DELETE", f"/api/nodes/{credentials.node_id}")

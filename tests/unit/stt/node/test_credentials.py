@@ -12,7 +12,7 @@ from stt.node.credentials import (
     CredentialsFile,
     checked_name,
     checked_url,
-    goes_unprotected,
+    is_unprotected,
 )
 from stt.node.instance_lock import InstanceInfo, InstanceLock
 from stt.settings import Settings
@@ -79,7 +79,7 @@ def test_credentials_do_not_show_their_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "is_unprotected"),
+    ("url", "expected"),
     [
         ("https://stt.example.org", False),
         ("http://localhost:8000", False),
@@ -94,8 +94,8 @@ def test_credentials_do_not_show_their_key() -> None:
         ("http://[2001:4860:4860::8888]", True),
     ],
 )
-def test_a_public_network_without_tls_is_recognised(url: str, is_unprotected: bool) -> None:
-    assert goes_unprotected(url) is is_unprotected
+def test_a_public_network_without_tls_is_recognised(url: str, expected: bool) -> None:
+    assert is_unprotected(url) is expected
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_one_machine_has_one_node(tmp_path: Path) -> None:
     first, second = InstanceLock(tmp_path), InstanceLock(tmp_path)
     assert not second.is_held()
     with first.held():
-        first.tell(page_url="http://127.0.0.1:8001", known_name="M4")
+        first.update(page_url="http://127.0.0.1:8001", known_name="M4")
         assert second.is_held()
         assert second.info() == InstanceInfo(os.getpid(), "http://127.0.0.1:8001", "M4")
         with pytest.raises(ConfigError, match=f"process {os.getpid()}"), second.held():
