@@ -161,10 +161,10 @@ def start_command(
         if not no_browser and _has_display():
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         with live_progress(snapshot):
-            ending = node.run(newest_first=newest_first)
-    if ending.was_interrupted:
+            result = node.run(newest_first=newest_first)
+    if result.was_interrupted:
         raise typer.Exit(130)
-    if ending.has_failures:
+    if result.has_failures:
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""What the coordinator wants of a node, as far as it changes how it works."""
+"""What the coordinator wants of a node, as far as it changes how the node works."""
 
 from dataclasses import dataclass
 
@@ -19,12 +19,5 @@ class DesiredState:
         return cls(settings.is_enabled, settings.model, settings.rules)
 
     def applied_to(self, settings: Settings) -> Settings:
-        """This machine's settings with the rules of the fleet."""
-        return settings.model_copy(
-            update={
-                "lease_seconds": self.rules.lease_seconds,
-                "max_attempts": self.rules.max_attempts,
-                "max_expirations": self.rules.max_expirations,
-                "chunk_timeout_seconds": self.rules.chunk_timeout_seconds,
-            }
-        )
+        """Return this machine's settings with the rules of the fleet."""
+        return settings.model_copy(update=self.rules.model_dump())

@@ -1,7 +1,7 @@
 """The node's page, for the person at this machine: `http://127.0.0.1:8001`.
 
-It listens on this machine alone, shows and changes nothing, and answers only to a browser that
-asks for this machine by name: another site's page cannot have its own name point here and read it.
+It listens on this machine alone and changes nothing. It answers only requests whose Host header
+names this machine, so that no site can let its own name point here and read it (DNS rebinding).
 """
 
 import logging
@@ -24,9 +24,9 @@ from stt.node.agent import NodeAgent
 logger = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
-_NAMES = [_HOST, "localhost"]
-_MORE_PORTS = 20
-_END_SECONDS = 3.0
+_ALLOWED_HOSTS = [_HOST, "localhost"]
+_MAX_PORTS = 20
+_SHUTDOWN_SECONDS = 3.0
 _WEB = Path(__file__).with_name("web")
 _FILES = {"/": "index.html", "/node.css": "node.css", "/node.js": "node.js"}
 _HEADERS = {
@@ -44,14 +44,14 @@ _FLEET_FIELDS = ("counts", "rate", "eta_seconds", "nodes", "audio_seconds_done")
 
 
 def create_app(node: NodeAgent) -> FastAPI:
-    """The ASGI application of the page."""
+    """Return the ASGI application of the page."""
     app = FastAPI(title="stt node", openapi_url=None, docs_url=None, redoc_url=None)
 
     @app.get("/api/state")
     def state() -> dict[str, Any]:
-        told = node.fleet()  # first: it also finds out whether the coordinator answers
-        fleet = None if told is None else {name: told.get(name) for name in _FLEET_FIELDS}
-        return asdict(node.view()) | {"fleet": fleet}
+        status = node.fleet()  # first: it also finds out whether the coordinator answers
+        fleet = None if status is None else {name: status.get(name) for name in _FLEET_FIELDS}
+        return asdict(node.status()) | {"fleet": fleet}
 
     for path, name in _FILES.items():
         app.add_api_route(path, _file(_WEB / name), methods=["GET"])
@@ -64,7 +64,7 @@ def create_app(node: NodeAgent) -> FastAPI:
         response.headers.update(_HEADERS)
         return response
 
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_NAMES, www_redirect=False)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_ALLOWED_HOSTS, www_redirect=False)
     return app
 
 
@@ -77,14 +77,14 @@ def _file(path: Path) -> Callable[[], Awaitable[FileResponse]]:
 
 @contextmanager
 def page(node: NodeAgent, port: int) -> Iterator[str]:
-    """The page's address while this is entered; where `port` is taken, it is the next free one.
+    """Serve the page, and return its address, whose port is the first free one from `port` on.
 
     Raises ConfigError if none is free.
     """
     with _listen(port) as listener:
-        held = listener.getsockname()[1]
-        if held != port and port:
-            logger.info("Port %d is taken: the node's page is on port %d", port, held)
+        free_port = listener.getsockname()[1]
+        if free_port != port and port:
+            logger.info("Port %d is taken: the node's page is on port %d", port, free_port)
         config = uvicorn.Config(
             create_app(node),
             log_config=None,
@@ -98,14 +98,14 @@ def page(node: NodeAgent, port: int) -> Iterator[str]:
         thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)
         thread.start()
         try:
-            yield f"http://{_HOST}:{held}"
+            yield f"http://{_HOST}:{free_port}"
         finally:
             server.should_exit = True
-            thread.join(_END_SECONDS)
+            thread.join(_SHUTDOWN_SECONDS)
 
 
 def _listen(port: int) -> socket.socket:
-    candidates = range(port, min(port + _MORE_PORTS, 65_536)) if port else (0,)
+    candidates = range(port, min(port + _MAX_PORTS, 65_536)) if port else (0,)
     reason = "none is free"
     for candidate in candidates:
         try:

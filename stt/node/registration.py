@@ -160,10 +160,7 @@ def _fetch_node(credentials: Credentials) -> tuple[dict[str, Any], SttError | No
     try:
         node = client.ask("GET", f"/api/nodes/{credentials.node_id}", timeout_seconds=10)
     except NodeRemoved:
-        return {}, NodeRemoved(
-            f"This node was removed from {credentials.server_url}. To join again:"
-            " `stt node unregister`, then `stt node register`."
-        )
+        return {}, client.removal()
     except SttError as error:
         return {}, error
     return node if isinstance(node, dict) else {}, None

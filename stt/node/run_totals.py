@@ -1,4 +1,4 @@
-"""What the workers of one run have done together, and what its limits leave to the next one."""
+"""The totals of all workers of one run, and what the run's limits leave to the next worker."""
 
 import time
 from collections import Counter
@@ -9,7 +9,7 @@ from stt.worker.stats import Stats
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class Remaining:
     """None where there is no limit."""
 
     chunks: int | None
@@ -17,32 +17,32 @@ class Rest:
 
 
 class RunTotals:
-    """Begins when it is made. One thread adds to it, any may read it."""
+    """A run's totals; its time starts when this is made. One thread adds, any thread reads."""
 
     def __init__(self, settings: Settings) -> None:
         self._limit = settings.limit
         self._max_minutes = settings.max_minutes
-        self._began = time.monotonic()
+        self._started_at = time.monotonic()
         self._counts: Counter[str] = Counter()
         self.has_failures = False
 
     def add(self, stats: Stats) -> None:
-        """A worker has ended."""
+        """Add the stats of a worker that has ended."""
         self._counts = Counter(self.counts(stats))
         self.has_failures = self.has_failures or stats.has_failures
 
     def counts(self, current: Stats | None = None) -> dict[str, int]:
-        """How the chunks of this run have ended, with those of the worker that is at it."""
+        """Return how many chunks of this run ended in which way, `current` included."""
         total = Counter(self._counts)
         total.update(current.counts if current else {})
         return dict(total)
 
-    def rest(self) -> Rest | None:
-        """None if nothing is left."""
-        limit, minutes = self._limit, self._max_minutes
-        if limit is not None:
-            limit -= sum(self._counts[ending] for ending in ("transcribed", "empty", "error"))
+    def remaining(self) -> Remaining | None:
+        """Return what the limits leave, None if nothing."""
+        chunks, minutes = self._limit, self._max_minutes
+        if chunks is not None:
+            chunks -= sum(self._counts[outcome] for outcome in ("transcribed", "empty", "error"))
         if minutes is not None:
-            minutes -= (time.monotonic() - self._began) / 60
-        is_over = (limit is not None and limit <= 0) or (minutes is not None and minutes <= 0)
-        return None if is_over else Rest(limit, minutes)
+            minutes -= (time.monotonic() - self._started_at) / 60
+        is_over = (chunks is not None and chunks <= 0) or (minutes is not None and minutes <= 0)
+        return None if is_over else Remaining(chunks, minutes)

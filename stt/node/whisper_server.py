@@ -1,7 +1,6 @@
-"""The whisper server that a node works with: one that was named, or one of its own."""
+"""The whisper server that a node works with: one that was configured, or one of its own."""
 
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -16,16 +15,14 @@ from stt.system.net import is_loopback
 from stt.whisper.canary import canary_failure
 from stt.whisper.client import WhisperClient
 
-logger = logging.getLogger(__name__)
-
-_LOOK_SECONDS = 3.0
-_KEPT_SECONDS = 30.0
-_SILENT_LOOKS = 3
+_TIMEOUT_SECONDS = 3.0
+_MAX_AGE_SECONDS = 30.0
+_MAX_FAILED_CHECKS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a server says of itself; None where it does not say."""
+    """A server's description of itself; None where it gives none."""
 
     model: str | None = None
     device: str | None = None
@@ -42,7 +39,7 @@ class WhisperServer:
         self._clients = [
             WhisperClient(url, self._key, settings.model) for url in settings.server_urls
         ]
-        self._silent_looks = 0
+        self._failed_checks = 0
         self._description = Description()
         self._described_at = float("-inf")
         self._lock = threading.Lock()
@@ -51,26 +48,29 @@ class WhisperServer:
     def urls(self) -> str:
         return ", ".join(client.url for client in self._clients)
 
+    @property
     def is_gone(self) -> bool:
-        """True if our own server is silent at a few looks in a row: nobody else brings it back."""
-        if not self.is_own:
-            return False
-        try:
-            self._clients[0].ready(_LOOK_SECONDS)
-        except ServerUnavailable:  # a busy one is one, too
-            self._silent_looks += 1
-        else:
-            self._silent_looks = 0
-        return self._silent_looks >= _SILENT_LOOKS
+        """True if a server of our own failed several checks in a row: only a node restarts it."""
+        return self._failed_checks >= _MAX_FAILED_CHECKS
 
-    def test(self, limit_seconds: float) -> str:
-        """Has every server transcribe a short recording, and says how that went.
+    def check(self) -> None:
+        """Check that a server of our own is ready."""
+        if self.is_own:
+            try:
+                self._clients[0].ready(_TIMEOUT_SECONDS)
+            except ServerUnavailable:  # or it is still loading, which it had done
+                self._failed_checks += 1
+            else:
+                self._failed_checks = 0
+
+    def test(self, timeout_seconds: float) -> str:
+        """Let every server transcribe a short recording, and return how that went.
 
         Raises SttError with what went wrong.
         """
         began = time.monotonic()
         for client in self._clients:
-            if (failure := canary_failure(client, limit_seconds)) is not None:
+            if (failure := canary_failure(client, timeout_seconds)) is not None:
                 raise failure
         seconds = time.monotonic() - began
         model = self.description().model
@@ -79,30 +79,33 @@ class WhisperServer:
         )
 
     def description(self) -> Description:
-        """What the first server says of itself, asked now and then."""
+        """Return the first server's description of itself, requested every now and then."""
         with self._lock:
-            if time.monotonic() - self._described_at > _KEPT_SECONDS:
-                self._description = self._asked() or self._description
+            if time.monotonic() - self._described_at > _MAX_AGE_SECONDS:
+                self._description = self._request_description() or self._description
                 self._described_at = time.monotonic()
             return self._description
 
-    def _asked(self) -> Description | None:
-        """None if it does not say: only our own kind of server does."""
+    def _request_description(self) -> Description | None:
+        """Return None unless it is a whisper_server of this project, which alone gives one."""
         url = self._clients[0].url
         with requests.Session() as session:
             session.trust_env = not is_loopback(url)
             if self._key:
                 session.headers["Authorization"] = f"Bearer {self._key}"
             with contextlib.suppress(requests.RequestException, ValueError, KeyError, TypeError):
-                answer = session.get(f"{url}/system", timeout=_LOOK_SECONDS, allow_redirects=False)
-                told = answer.json()["model"]
-                return Description(str(told["name"]), f"{told['device']}, {told['compute_type']}")
+                answer = session.get(
+                    f"{url}/system", timeout=_TIMEOUT_SECONDS, allow_redirects=False
+                )
+                model = answer.json()["model"]
+                device = f"{model['device']}, {model['compute_type']}"
+                return Description(str(model["name"]), device)
         return None
 
 
 @contextlib.contextmanager
 def whisper_server(settings: Settings, model: str | None) -> Iterator[WhisperServer]:
-    """The servers of `settings.server_urls`, asked for `model`; else one of our own, with it.
+    """Use the servers of `settings.server_urls` with `model`; else start one that has it.
 
     Raises ConfigError and ServerUnavailable as `local_server` does.
     """
@@ -110,6 +113,6 @@ def whisper_server(settings: Settings, model: str | None) -> Iterator[WhisperSer
         yield WhisperServer(settings.model_copy(update={"model": model}), is_own=False)
         return
     with local_server(settings, model) as url:
-        # It has one model, and may know that by another name than a folder's.
+        # It has one model, and its name for that may differ from the folder's that it came from.
         own = settings.model_copy(update={"server_urls": (url,), "model": None})
         yield WhisperServer(own, is_own=True)

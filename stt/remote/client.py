@@ -1,21 +1,22 @@
-"""The coordinator's edge: requests to one, and what its answers mean as errors of ours.
+"""HTTP requests to a coordinator, and what its answers mean as errors of this package.
 
 2xx  its JSON           401 KeyRejected      404 NotFound           409 claim_lost ClaimLost
 204  None               410 NodeRemoved      413, 422 DatabaseRefused
-403, 3xx, or no coordinator's answer: ConfigError
-429, 5xx, or none at all: DatabaseUnavailable, for to whoever asks it is the queue that is away
+403, 3xx, or an answer that no coordinator gives: ConfigError
+429, 5xx, or no answer at all: DatabaseUnavailable, since to the caller the queue is away
 
-Once a coordinator has answered, what answers otherwise is something in between (a tunnel whose
-other end is away, a hotel's portal): then all of that but a 401 and a 403 is DatabaseUnavailable.
+After the first answer of a coordinator, an answer that no coordinator gives comes from something
+in between (a tunnel without its other end, a captive portal): except 401 and 403 it then means
+DatabaseUnavailable.
 """
 
 import contextlib
 import http.cookiejar
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
@@ -31,27 +32,29 @@ from stt.errors import (
 )
 from stt.system.net import is_loopback
 
+M = TypeVar("M", bound=BaseModel)
+
 _CONNECT_SECONDS = 5.0
-_CONNECTIONS = 64
-_MAX_MESSAGE = 300
+_MAX_CONNECTIONS = 64
+_MAX_MESSAGE_LENGTH = 300
 
 
 class CoordinatorClient:
-    """Asks one coordinator. Safe between threads; keeps its connections.
+    """Sends requests to one coordinator. Safe between threads; keeps its connections.
 
-    `url` is where its `/health` answers, without that; `key` may be None for what needs none.
+    `url` is the address in front of its `/health`; `key` may be None for requests without one.
     """
 
     def __init__(self, url: str, key: str | None) -> None:
         self.url = url.rstrip("/")
-        self._is_known = False  # a coordinator has answered there
-        self.is_answered = False
-        """Whether a coordinator answered the latest request, be it with a refusal."""
+        self._has_answered = False
+        self.is_reached = False
+        """Whether a coordinator answered the latest request, even if with a refusal."""
         self._session = requests.Session()
-        # A cookie would be state that all threads share, and there is none to keep.
+        # All threads would share a cookie; the coordinator sets none that a node needs.
         self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_MAX_CONNECTIONS))
         self._session.trust_env = not is_loopback(self.url)
         if key:
             self._session.headers["Authorization"] = f"Bearer {key}"
@@ -65,49 +68,56 @@ class CoordinatorClient:
         query: Mapping[str, Any] | None = None,
         timeout_seconds: float = 20.0,
     ) -> Any:
-        """The JSON of the answer, None for one without. Raises as the top of this file says."""
+        """Return the answer's JSON, None if it has no body. Raises as the module's head says."""
         json = body.model_dump(mode="json", by_alias=True) if isinstance(body, BaseModel) else body
-        with self._noting_whether_answered():
+        with self._noting_reachability():
             response = self._send(method, path, timeout_seconds, json=json, params=query)
             if response.status_code == 204:
                 return None
             try:
-                told = response.json()
+                answer = response.json()
             except requests.JSONDecodeError as error:
-                # A portal or a proxy in between, more often than not for a while.
+                # A portal or a proxy in between, and most often only for a while.
                 raise DatabaseUnavailable(
                     f"{self.url} does not answer like a coordinator"
                 ) from error
-            self._is_known = True
-            return told
+            self._has_answered = True
+            return answer
 
     def audio(self, path: str, timeout_seconds: float = 60.0) -> bytes:
-        """The bytes at a path. Raises as the top of this file says."""
-        with self._noting_whether_answered():
+        """Return the bytes at a path. Raises as the module's head says."""
+        with self._noting_reachability():
             return self._send("GET", path, timeout_seconds).content
 
     def close(self) -> None:
         self._session.close()
 
+    def removal(self) -> NodeRemoved:
+        """Return the error of a node that the coordinator has removed, with what to do."""
+        return NodeRemoved(
+            f"This node was removed from {self.url}. To join again: `stt node unregister`, then"
+            " `stt node register`."
+        )
+
     @contextlib.contextmanager
-    def _noting_whether_answered(self) -> Iterator[None]:
+    def _noting_reachability(self) -> Iterator[None]:
         try:
             yield
         except DatabaseUnavailable:
-            self.is_answered = False
+            self.is_reached = False
             raise
         except SttError:
-            self.is_answered = True
+            self.is_reached = True
             raise
-        self.is_answered = True
+        self.is_reached = True
 
     def _send(
-        self, method: str, path: str, timeout_seconds: float, **what: Any
+        self, method: str, path: str, timeout_seconds: float, **arguments: Any
     ) -> requests.Response:
         timeout = (min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds)
         try:
             response = self._session.request(
-                method, self.url + path, timeout=timeout, allow_redirects=False, **what
+                method, self.url + path, timeout=timeout, allow_redirects=False, **arguments
             )
         except (requests.RequestException, HTTPError) as error:
             raise DatabaseUnavailable(
@@ -120,45 +130,53 @@ class CoordinatorClient:
         status = response.status_code
         if 200 <= status < 300:
             return
-        code, said = _said(response)
-        message = f"The coordinator at {self.url} answered {status}: {said}"
+        code, reason = _error_of(response)
+        message = f"The coordinator at {self.url} answered {status}: {reason}"
         if status == 401:
-            raise KeyRejected(f"The coordinator at {self.url} refuses the key: {said}")
+            raise KeyRejected(f"The coordinator at {self.url} refuses the key: {reason}")
         if status == 410 and code is not None:
-            raise NodeRemoved(said)
+            raise NodeRemoved(reason)
         if status == 409 and code == "claim_lost":
-            raise ClaimLost(said)
+            raise ClaimLost(reason)
         if status == 404 and code is not None:
-            raise NotFound(said)
+            raise NotFound(reason)
         if status in (413, 422):
-            raise DatabaseRefused(said)
+            raise DatabaseRefused(reason)
         if status == 429 or status >= 500:
             raise DatabaseUnavailable(message)
         if 300 <= status < 400:
-            target = response.headers.get("Location", "elsewhere")[:_MAX_MESSAGE]
+            target = response.headers.get("Location", "elsewhere")[:_MAX_MESSAGE_LENGTH]
             message = f"{self.url} redirects to {target}: use the address behind that"
-        # A firewall's 403 may be for results alone: who waited for its end would lose them all.
-        if code is None and status != 403 and self._is_known:
+        # A firewall may refuse results alone (403): to wait for its end would lose all of them.
+        if code is None and status != 403 and self._has_answered:
             raise DatabaseUnavailable(message)
         if status == 403 or code is None:
             raise ConfigError(message)
-        raise SttError(said)
+        raise SttError(reason)
 
 
-def _said(response: requests.Response) -> tuple[str | None, str]:
-    """The code and the sentence of a coordinator's error; no code if it is none."""
+def read_answer(form: type[M], answer: Any) -> M:
+    """Raises DatabaseUnavailable for an answer of another form: something in between gave it."""
+    try:
+        return form.model_validate(answer)
+    except ValidationError as error:
+        raise DatabaseUnavailable("The coordinator's answer cannot be read") from error
+
+
+def _error_of(response: requests.Response) -> tuple[str | None, str]:
+    """Return the code and the message of an error; no code if no coordinator sent it."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         error = response.json()["error"]
-        return str(error["code"]), str(error["message"])[:_MAX_MESSAGE]
+        return str(error["code"]), str(error["message"])[:_MAX_MESSAGE_LENGTH]
     return None, response.text[:100].strip() or response.reason or "nothing more"
 
 
 def _cause(error: Exception) -> str:
-    """The innermost reason, without the object addresses that urllib3 prints."""
+    """Return the innermost reason, without the object addresses that urllib3 prints."""
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     cause: BaseException = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner
     text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return str(text)[:_MAX_MESSAGE]
+    return str(text)[:_MAX_MESSAGE_LENGTH]

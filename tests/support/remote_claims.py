@@ -8,6 +8,7 @@ from typing import Any
 from stt.domain.claim import ClaimRules
 from stt.domain.worker_id import WorkerId
 from stt.remote.client import CoordinatorClient
+from stt.remote.membership import Membership
 from stt.remote.messages import NodeSettings, Rules
 from stt.remote.queue import RemoteQueue
 from stt.store.database import Database
@@ -15,15 +16,15 @@ from tests.support.coordinator_app import PEOPLES_KEY, running_coordinator
 
 
 def node_settings(node_id: str, rules: ClaimRules) -> NodeSettings:
-    """What a coordinator with these rules tells a node of itself."""
-    told = Rules(
+    """Return the settings of a node at a coordinator with these rules."""
+    node_rules = Rules(
         lease_seconds=rules.lease_seconds,
         max_attempts=rules.max_attempts,
         max_expirations=rules.max_expirations,
         chunk_timeout_seconds=600,
         heartbeat_seconds=30,
     )
-    return NodeSettings(id=node_id, name=node_id, rules=told)
+    return NodeSettings(id=node_id, name=node_id, rules=node_rules)
 
 
 @contextlib.contextmanager
@@ -37,11 +38,11 @@ def remote_claims(
         "max_expirations": rules.max_expirations,
     }
     with running_coordinator(database, data_dir, **numbers) as coordinator:
-        link = CoordinatorClient(coordinator.url, PEOPLES_KEY)
+        client = CoordinatorClient(coordinator.url, PEOPLES_KEY)
 
         def claims_of(worker: str) -> RemoteQueue:
-            node = node_settings(WorkerId(worker).owner, rules)
-            return RemoteQueue(link, node, worker, long_poll=False)
+            membership = Membership(client, node_settings(WorkerId(worker).owner, rules))
+            return RemoteQueue(membership, worker, long_poll=False)
 
         yield claims_of
-        link.close()
+        client.close()

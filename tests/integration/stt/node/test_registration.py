@@ -1,25 +1,28 @@
-"""A machine joins and leaves a real coordinator, and what the channel between them carries."""
+"""A machine joins and leaves a real coordinator, and what the socket between them carries."""
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from stt.domain.claim import ClaimRules
 from stt.domain.node import Job
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected, NodeRemoved, SttError
 from stt.node.credentials import Credentials, CredentialsFile
-from stt.node.handshake import agree_on_name, greet
+from stt.node.handshake import perform_handshake, reconcile_name
 from stt.node.instance_lock import InstanceLock
 from stt.node.registration import node_status, register, unregister
 from stt.node.socket import CoordinatorSocket
 from stt.node.whisper_server import WhisperServer
 from stt.remote.client import CoordinatorClient
-from stt.remote.messages import NodeSettings, ReportMessage
+from stt.remote.membership import Membership
+from stt.remote.messages import ReportMessage
 from stt.settings import Settings
 from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread, running_coordinator
+from tests.support.remote_claims import node_settings
 from tests.support.scripted_server import Answer, ScriptedServer, always
 
 NOBODY = "http://127.0.0.1:9"
@@ -72,13 +75,14 @@ def test_of_two_names_the_newer_one_stands(
 ) -> None:
     made = join(coordinator, file)
     lock = InstanceLock(file.folder)
-    client = CoordinatorClient(made.server_url, made.api_key)
+    membership = membership_of(made)
+    report = ReportMessage(worker_id=f"{made.node_id}_1")
 
     def agreed() -> str:
         """As at a node's start; what it is called in its file, at the coordinator, and here."""
         ours = file.load()
-        told = greet(client, ours, ReportMessage(worker_id=f"{made.node_id}_1"))
-        name = agree_on_name(client, ours, file, lock, told).name
+        perform_handshake(membership, report)
+        name = reconcile_name(membership, ours, file, lock).name
         assert (file.load().name, names(coordinator)) == (name, [name])
         return name
 
@@ -90,8 +94,8 @@ def test_of_two_names_the_newer_one_stands(
     assert agreed() == "renamed here"
     assert agreed() == "renamed here"
     file.save(replace(made, name="x" * 101))
-    told = greet(client, file.load(), ReportMessage(worker_id=f"{made.node_id}_1"))
-    refused = agree_on_name(client, file.load(), file, lock, told)
+    perform_handshake(membership, report)
+    refused = reconcile_name(membership, file.load(), file, lock)
     assert (refused.name, names(coordinator)) == ("x" * 101, ["renamed here"])
 
 
@@ -132,31 +136,27 @@ def test_a_broken_file_can_be_given_up(file: CredentialsFile) -> None:
 
 
 @dataclass
-class Heard:
-    """Stands for the node: notes what the channel tells it."""
+class Listener:
+    """Stands for the node behind the socket."""
 
-    settings: list[NodeSettings] = field(default_factory=list)
-    removals: int = 0
-    cancels: int = 0
     work: tuple[Job, ...] = ()
     trouble: SttError | None = None
-
-    def settings_changed(self, settings: NodeSettings) -> None:
-        self.settings.append(settings)
-
-    def claims_were_cancelled(self) -> None:
-        self.cancels += 1
-
-    def was_removed(self) -> None:
-        self.removals += 1
 
     def jobs(self) -> tuple[Job, ...]:
         return self.work
 
-    def test(self, limit_seconds: float) -> str:
+    def check_claims(self) -> None:
+        pass
+
+    def test(self, timeout_seconds: float) -> str:
         if self.trouble is not None:
             raise self.trouble
         return "all is well"
+
+
+def membership_of(made: Credentials) -> Membership:
+    client = CoordinatorClient(made.server_url, made.api_key)
+    return Membership(client, node_settings(made.node_id, ClaimRules()))
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -166,70 +166,76 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def test_the_channel_brings_settings_tests_and_the_end(
+def test_the_socket_brings_settings_tests_and_the_end(
     coordinator: CoordinatorThread, file: CredentialsFile
 ) -> None:
-    made, heard = join(coordinator, file), Heard()
-    client = CoordinatorClient(made.server_url, made.api_key)
-    heard.work = (Job(("6903ce2e3006e94c81d59b3f",), "talk.mp3", 30.0, 1.5),)
-    channel = CoordinatorSocket(client, made.node_id, made.api_key, heard)
-    channel.start()
+    made, listener = join(coordinator, file), Listener()
+    membership = membership_of(made)
+    listener.work = (Job(("6903ce2e3006e94c81d59b3f",), "talk.mp3", 30.0, 1.5),)
+    socket = CoordinatorSocket(membership, made.api_key, lambda: listener)
+    socket.start()
     path = f"/api/nodes/{made.node_id}"
     try:
         with coordinator.person() as person:
-            until(lambda: heard.settings)
+            until(lambda: membership.settings.name == "M4")
             person.patch(path, json={"model": "large-v3"})
-            until(lambda: heard.settings[-1].model == "large-v3")
-            # The coordinator puts tests to a node that it has heard of.
+            until(lambda: membership.settings.model == "large-v3")
+            # The coordinator puts tests to a node that has sent a heartbeat.
             report = {"worker_id": f"{made.node_id}_1"}
-            client.ask("POST", f"{path}/heartbeat", body=report)
+            membership.client.ask("POST", f"{path}/heartbeat", body=report)
             assert person.post(f"{path}/test").json()["detail"] == "all is well"
-            heard.trouble = SttError("its whisper server is away")
+            listener.trouble = SttError("its whisper server is away")
             failed = person.post(f"{path}/test").json()
             assert (failed["ok"], failed["detail"]) == (False, "its whisper server is away")
             until(lambda: person.get(path).json()["jobs"])
             assert person.get(path).json()["jobs"][0]["filename"] == "talk.mp3"
         remove(coordinator, made.node_id)
-        until(lambda: heard.removals)
+        until(lambda: isinstance(membership.rejection, NodeRemoved))
     finally:
-        channel.stop()
+        socket.stop()
 
 
-def test_a_channel_of_a_removed_node_says_so_at_once(
+def test_a_socket_of_a_removed_node_says_so_at_once(
     coordinator: CoordinatorThread, file: CredentialsFile
 ) -> None:
-    made, heard = join(coordinator, file), Heard()
+    made = join(coordinator, file)
     remove(coordinator, made.node_id)
-    client = CoordinatorClient(made.server_url, made.api_key)
-    channel = CoordinatorSocket(client, made.node_id, made.api_key, heard)
-    channel.start()
-    until(lambda: heard.removals)
-    channel.stop()
+    membership = membership_of(made)
+    socket = CoordinatorSocket(membership, made.api_key, Listener)
+    socket.start()
+    until(lambda: isinstance(membership.rejection, NodeRemoved))
+    socket.stop()
 
 
-def test_where_no_websocket_passes_the_channel_stays_closed_and_says_it_once(
+def test_where_no_websocket_passes_the_socket_stays_closed_and_says_it_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stt.node.socket._MIN_REST_SECONDS", 0.01)
+    monkeypatch.setattr("stt.node.socket._MIN_WAIT_SECONDS", 0.01)
     caplog.set_level("INFO", "stt")
     with ScriptedServer(always()).running() as plain:
-        channel = CoordinatorSocket(CoordinatorClient(plain.url, "key"), "n", "key", Heard())
-        channel.start()
+        membership = membership_of(Credentials(plain.url, "n", "key", "n"))
+        socket = CoordinatorSocket(membership, "key", Listener)
+        socket.start()
         until(lambda: "No live channel" in caplog.text)
         time.sleep(0.1)
-        assert not channel.is_open
-        channel.stop()
+        assert not socket.is_open
+        socket.stop()
     assert caplog.text.count("No live channel") == 1
 
 
 def test_a_server_of_ones_own_that_is_silent_is_gone() -> None:
+    def is_gone(server: WhisperServer) -> bool:
+        server.check()
+        return server.is_gone
+
     with ScriptedServer(always()).running() as server:
         settings = Settings(server_urls=(server.url,))
         own = WhisperServer(settings, is_own=True)
-        assert not any(own.is_gone() for _ in range(4))
+        assert not any(is_gone(own) for _ in range(4))
         assert own.test(5).startswith("Transcribed a short recording")
         server.canary = Answer(500)
         with pytest.raises(SttError):
             own.test(5)
-    assert [own.is_gone() for _ in range(3)] == [False, False, True]
-    assert not any(WhisperServer(settings, is_own=False).is_gone() for _ in range(4))
+    assert [is_gone(own) for _ in range(3)] == [False, False, True]
+    other = WhisperServer(settings, is_own=False)
+    assert not any(is_gone(other) for _ in range(4))

@@ -33,6 +33,7 @@ from stt.errors import (
     NodeRemoved,
 )
 from stt.remote.client import CoordinatorClient
+from stt.remote.membership import Membership
 from stt.remote.messages import ChunkMessage
 from stt.remote.queue import LONG_POLL_SECONDS, RemoteQueue
 from stt.settings import load_settings
@@ -84,6 +85,14 @@ def impostor(answer: Callable[[str], tuple[int, str]]) -> Iterator[tuple[str, li
         thread.join()
 
 
+def queue_at(
+    url: str, rules: ClaimRules, *, key: str = "key", long_poll: bool = False
+) -> RemoteQueue:
+    """The queue of a node that has not joined there."""
+    membership = Membership(CoordinatorClient(url, key), node_settings("mac", rules))
+    return RemoteQueue(membership, "mac_1", long_poll=long_poll)
+
+
 @pytest.fixture
 def coordinator(database: Database, tmp_path: Path) -> Iterator[CoordinatorThread]:
     with running_coordinator(database, tmp_path, lease_seconds=60) as running:
@@ -104,12 +113,9 @@ class Member:
         self.id, self.key = coordinator.join(name)
         self.worker = f"{self.id}_1"
         self.session = coordinator.node(self.key)
-        self.queue = RemoteQueue(
-            CoordinatorClient(coordinator.url, self.key),
-            node_settings(self.id, rules),
-            self.worker,
-            long_poll=long_poll,
-        )
+        client = CoordinatorClient(coordinator.url, self.key)
+        self.membership = Membership(client, node_settings(self.id, rules))
+        self.queue = RemoteQueue(self.membership, self.worker, long_poll=long_poll)
 
     def claim(self, database: Database, chunk_id: ObjectId) -> Claim:
         claim = self.queue.claim(chunk(database, chunk_id))
@@ -261,8 +267,7 @@ class TestWaiting:
         with impostor(
             lambda path: (504, "") if "wait=" in path else (200, '{"chunks": [], "is_last": true}')
         ) as (url, asked):
-            link = CoordinatorClient(url, "key")
-            queue = RemoteQueue(link, node_settings("mac", rules), "mac_1", long_poll=True)
+            queue = queue_at(url, rules, long_poll=True)
             for _ in range(5):
                 assert queue.page(10, Order()).is_last
         assert sum("wait=" in path for path in asked) == 2
@@ -396,11 +401,8 @@ class TestRefusals:
     def test_a_wrong_key_ends_the_worker_and_says_so(
         self, coordinator: CoordinatorThread, rules: ClaimRules
     ) -> None:
-        link = CoordinatorClient(coordinator.url, "wrong")
         with pytest.raises(KeyRejected, match="refuses the key"):
-            RemoteQueue(link, node_settings("mac", rules), "mac_1", long_poll=False).page(
-                1, Order()
-            )
+            queue_at(coordinator.url, rules, key="wrong").page(1, Order())
 
     def test_a_removed_node_is_told_so_and_its_chunks_are_pending_again(
         self, database: Database, coordinator: CoordinatorThread, mac: Member
@@ -411,7 +413,7 @@ class TestRefusals:
         with pytest.raises(NodeRemoved, match="removed"):
             mac.queue.complete(claim, HELLO)
         assert document(database, id_)["processing_by"] is None
-        assert isinstance(mac.queue.rejection, NodeRemoved)  # for those who have not asked yet
+        assert isinstance(mac.membership.rejection, NodeRemoved)  # for those who have not asked yet
 
     @pytest.mark.parametrize(
         ("status", "body", "error"),
@@ -428,8 +430,7 @@ class TestRefusals:
         self, rules: ClaimRules, status: int, body: str, error: type[Exception]
     ) -> None:
         with impostor(lambda _: (status, body)) as (url, _):
-            link = CoordinatorClient(url, "key")
-            queue = RemoteQueue(link, node_settings("mac", rules), "mac_1", long_poll=False)
+            queue = queue_at(url, rules)
             with pytest.raises(error):
                 queue.page(10, Order())
 
@@ -439,8 +440,7 @@ class TestRefusals:
     ) -> None:
         answers = iter([(200, '{"pending": 0}'), (status, "<html>The tunnel is offline</html>")])
         with impostor(lambda _: next(answers)) as (url, _):
-            link = CoordinatorClient(url, "key")
-            queue = RemoteQueue(link, node_settings("mac", rules), "mac_1", long_poll=False)
+            queue = queue_at(url, rules)
             assert queue.count_pending(Order()) == 0
             with pytest.raises(DatabaseUnavailable):
                 queue.page(10, Order())
@@ -454,8 +454,7 @@ class TestRefusals:
             "tasks": [{"chunk": message, "audio": path}],
         }  # fmt: skip
         with impostor(lambda _: (200, json.dumps(answer))) as (url, asked):
-            link = CoordinatorClient(url, "key")
-            queue = RemoteQueue(link, node_settings("mac", rules), "mac_1", long_poll=False)
+            queue = queue_at(url, rules)
             with pytest.raises(DatabaseUnavailable, match="cannot be read"):
                 queue.claim(wanted)
         assert set(asked) == {"/tasks/claim"}
@@ -476,8 +475,7 @@ class TestRefusals:
     def test_a_coordinator_that_is_not_there_is_a_database_that_is_away(
         self, rules: ClaimRules
     ) -> None:
-        link = CoordinatorClient(f"http://127.0.0.1:{free_port()}", "key")
-        queue = RemoteQueue(link, node_settings("mac", rules), "mac_1", long_poll=False)
+        queue = queue_at(f"http://127.0.0.1:{free_port()}", rules)
         with pytest.raises(DatabaseUnavailable, match="does not answer"):
             queue.count_pending(Order())
 

@@ -17,11 +17,11 @@ def test_a_limit_holds_for_all_workers_of_a_run_together() -> None:
     totals = RunTotals(Settings(limit=5))
     totals.add(ended(transcribed=2, skipped=9))
     totals.add(ended(error=1))
-    rest = totals.rest()
-    assert rest is not None
-    assert (rest.chunks, rest.minutes) == (2, None)
+    remaining = totals.remaining()
+    assert remaining is not None
+    assert (remaining.chunks, remaining.minutes) == (2, None)
     totals.add(ended(empty=2))
-    assert totals.rest() is None
+    assert totals.remaining() is None
 
 
 def test_time_runs_through_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,11 +29,11 @@ def test_time_runs_through_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stt.node.run_totals.time.monotonic", lambda: now)
     totals = RunTotals(Settings(max_minutes=2))
     now += 90
-    rest = totals.rest()
-    assert rest is not None
-    assert rest.minutes == pytest.approx(0.5)
+    remaining = totals.remaining()
+    assert remaining is not None
+    assert remaining.minutes == pytest.approx(0.5)
     now += 30
-    assert totals.rest() is None
+    assert totals.remaining() is None
 
 
 def test_the_worker_that_is_at_it_counts_and_is_not_counted_twice() -> None:
@@ -41,4 +41,4 @@ def test_the_worker_that_is_at_it_counts_and_is_not_counted_twice() -> None:
     assert totals.counts(current)["transcribed"] == 3
     totals.add(current)
     assert totals.counts()["transcribed"] == 3
-    assert totals.rest() is not None
+    assert totals.remaining() is not None
