@@ -1,7 +1,7 @@
-"""The node as a service: its files, and what systemd and launchd are told.
+"""The node as a service: its files, and the commands that systemd and launchd are given.
 
 Neither runs in a container, so small scripts stand in for `systemctl` and `launchctl`: they write
-down what they are told, and remember what is loaded. The unit itself is read by the real systemd.
+down their arguments, and remember what is loaded. The unit itself is read by the real systemd.
 """
 
 import os
@@ -15,15 +15,9 @@ from typing import Any
 import pytest
 
 from stt.errors import ConfigError, SttError
-from stt.node import service as service_module
-from stt.node.service import (
-    LaunchAgent,
-    Program,
-    SystemdUnit,
-    agent_plist,
-    service_of_this_machine,
-    unit_text,
-)
+from stt.node.service import Program, launchd, service_of_this_machine
+from stt.node.service.launchd import LaunchAgent, agent_plist
+from stt.node.service.systemd import SystemdUnit, unit_text
 from tests.support.mongo_process import missing
 
 
@@ -228,6 +222,6 @@ def test_an_agent_that_does_not_end_is_named(
     tools: Path, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Tool(tools, "launchctl", "true")
-    monkeypatch.setattr(service_module, "_COMMAND_SECONDS", 0.3)
+    monkeypatch.setattr(launchd, "COMMAND_SECONDS", 0.3)
     with pytest.raises(SttError, match="does not end"):
         LaunchAgent(tmp_path, 501).install(program)

@@ -1,0 +1,40 @@
+"""The node as a service of its user: a systemd unit on Linux, a launchd agent on macOS.
+
+Neither needs an administrator. The service works in the node's folder of settings, so that a
+`.env` there (STT_SERVER_URL, WHISPER_MODEL, ...) counts for it as it does for a person.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from stt.errors import ConfigError, SttError
+from stt.node.service.base import Program, Service, ServiceState, last_line, run_tool
+from stt.node.service.launchd import LaunchAgent
+from stt.node.service.systemd import SystemdUnit
+
+__all__ = ["Program", "Service", "ServiceState", "service_of_this_machine"]
+
+
+def service_of_this_machine() -> Service:
+    """Return the service of this machine's kind.
+
+    Raises ConfigError where there is none, as in a container; SttError where there is a unit and
+    its systemd cannot be reached, as after `su`.
+    """
+    if sys.platform == "darwin":
+        return LaunchAgent(Path.home(), os.getuid())
+    if sys.platform == "win32":
+        raise ConfigError("On Windows the Task Scheduler starts programs: stt node start")
+    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    unit = SystemdUnit(Path(config) / "systemd" / "user")
+    result = run_tool("systemctl", "--user", "show-environment")
+    if result.returncode == 0:
+        return unit
+    reason = last_line(result)
+    if unit.path.exists():
+        raise SttError(f"Log in as this user to change its service {unit.path}: {reason}")
+    raise ConfigError(
+        f"This machine keeps no services for its users ({reason}). Start the node from a script or"
+        " by hand instead: stt node start --no-browser"
+    )

@@ -1,0 +1,117 @@
+"""What the services of all systems share: their interface, their files, and calls of tools."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from stt.errors import ConfigError, SttError
+from stt.system.files import replacement
+
+STOP_SECONDS = 120
+"""What a node gets to finish what is in flight; the rest goes back to the queue."""
+COMMAND_SECONDS = STOP_SECONDS + 30
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What the service runs: absolute path and arguments, and the node's folder of settings."""
+
+    command: tuple[str, ...]
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """`detail` is the system's own word for it."""
+
+    is_installed: bool
+    is_running: bool
+    detail: str
+
+
+class Service(ABC):
+    """A service of the user, described by the file at `path`.
+
+    Every method raises SttError with the system's own words if the system refuses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @abstractmethod
+    def install(self, program: Program) -> None:
+        """Write the file anew and start the service, now and at every login."""
+
+    @abstractmethod
+    def uninstall(self) -> bool:
+        """Stop the service and remove its file; return False if there was none."""
+
+    @abstractmethod
+    def start(self) -> None: ...
+    @abstractmethod
+    def stop(self) -> None: ...
+    @abstractmethod
+    def restart(self) -> None: ...
+    @abstractmethod
+    def state(self) -> ServiceState: ...
+
+    @abstractmethod
+    def log_command(self, lines: int, follow: bool) -> list[str]:
+        """Return the command that shows the service's log."""
+
+    @abstractmethod
+    def advice(self) -> str:
+        """Return what the user should know, or nothing."""
+
+    def _check_installed(self) -> None:
+        if not self.path.exists():
+            raise ConfigError("There is no service of the node here: stt node service install")
+
+    def _write(self, text: str) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with replacement(self.path) as file:
+                file.write(text)
+        except OSError as error:
+            raise SttError(f"{self.path} cannot be written: {error.strerror}") from error
+
+
+def run_tool(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a tool of the system; the exit code of one that is missing or hangs is 127."""
+    environment = dict(os.environ)
+    if sys.platform != "darwin":
+        # It is missing after `su` and in cron, though the user's systemd runs.
+        environment.setdefault("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
+    reason = f"{command[0]} is not there"
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            return subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=COMMAND_SECONDS,
+                env=environment,
+            )
+        except subprocess.TimeoutExpired:
+            reason = f"no answer within {COMMAND_SECONDS} s"
+    return subprocess.CompletedProcess(command, 127, stdout="", stderr=reason)
+
+
+def output_of(*command: str) -> str:
+    """Run a tool of the system and return its output. Raises SttError if it fails."""
+    result = run_tool(*command)
+    if result.returncode != 0:
+        raise SttError(f"{' '.join(command)}: {last_line(result)}")
+    return result.stdout
+
+
+def last_line(result: subprocess.CompletedProcess[str]) -> str:
+    """Return the last line of a tool's error output."""
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    return lines[-1] if lines else f"exit code {result.returncode}"

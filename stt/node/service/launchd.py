@@ -1,0 +1,110 @@
+"""The node as a launchd agent of its user's session on a Mac."""
+
+import plistlib
+import re
+import time
+from pathlib import Path
+
+from stt.errors import SttError
+from stt.node.service.base import (
+    COMMAND_SECONDS,
+    STOP_SECONDS,
+    Program,
+    Service,
+    ServiceState,
+    output_of,
+    run_tool,
+)
+
+_LABEL = "local.stt-node"
+_CHECK_SECONDS = 0.2
+
+
+class LaunchAgent(Service):
+    """An agent of the user with this home and id."""
+
+    def __init__(self, home: Path, user_id: int) -> None:
+        super().__init__(home / "Library" / "LaunchAgents" / f"{_LABEL}.plist")
+        self._log = home / "Library" / "Logs" / "stt-node.log"
+        self._domain = f"gui/{user_id}"
+        self._target = f"{self._domain}/{_LABEL}"
+
+    def install(self, program: Program) -> None:
+        self._unload()
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._write(agent_plist(program, self._log).decode())
+        self.start()
+
+    def uninstall(self) -> bool:
+        if not self.path.exists():
+            return False
+        self._unload()
+        self.path.unlink()
+        self._log.unlink(missing_ok=True)
+        return True
+
+    def start(self) -> None:
+        self._check_installed()
+        if self._is_loaded():
+            output_of("launchctl", "kickstart", self._target)
+        else:
+            output_of("launchctl", "bootstrap", self._domain, str(self.path))
+
+    def stop(self) -> None:
+        # KeepAlive would undo a plain stop; an unloaded agent is back at the next login or start.
+        self._check_installed()
+        self._unload()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def state(self) -> ServiceState:
+        result = run_tool("launchctl", "print", self._target)
+        found = re.search(r"^\s*state = (.+)$", result.stdout, re.MULTILINE)
+        word = found[1].strip() if found and result.returncode == 0 else "not loaded"
+        exit_code = re.search(r"^\s*last exit code = (\d+)", result.stdout, re.MULTILINE)
+        detail = word
+        if word != "running" and exit_code:
+            detail += f", exit code {exit_code[1]}"
+        return ServiceState(self.path.exists(), word == "running", detail)
+
+    def log_command(self, lines: int, follow: bool) -> list[str]:
+        return ["tail", "-n", str(lines), *(["-F"] if follow else []), str(self._log)]
+
+    def advice(self) -> str:
+        return "It runs while you are logged in, and not while the Mac sleeps."
+
+    def _is_loaded(self) -> bool:
+        return run_tool("launchctl", "print", self._target).returncode == 0
+
+    def _unload(self) -> None:
+        """Unload the agent and wait for its end: launchd loads none that is still ending."""
+        if not self._is_loaded():
+            return
+        run_tool("launchctl", "bootout", self._target)  # its code also says "still ending"
+        deadline = time.monotonic() + COMMAND_SECONDS
+        while self._is_loaded():
+            if time.monotonic() > deadline:
+                raise SttError(f"launchctl bootout {self._target}: the node does not end")
+            time.sleep(_CHECK_SECONDS)
+
+
+def agent_plist(program: Program, log: Path) -> bytes:
+    """Return the agent's property list, as XML."""
+    return plistlib.dumps(
+        {
+            "Label": _LABEL,
+            "ProgramArguments": list(program.command),
+            "WorkingDirectory": str(program.folder),
+            "EnvironmentVariables": {"STT_CONFIG_DIR": str(program.folder)},
+            "RunAtLoad": True,
+            "KeepAlive": {"SuccessfulExit": False},
+            # launchd knows no final exit codes: a node that was removed starts once a minute.
+            "ThrottleInterval": 60,
+            "ExitTimeOut": STOP_SECONDS,
+            "StandardOutPath": str(log),
+            "StandardErrorPath": str(log),
+        },
+        sort_keys=False,
+    )
