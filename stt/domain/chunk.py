@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Annotated
 
 from bson import ObjectId
-from pydantic import StringConstraints
+from pydantic import Field, PlainSerializer
 
-IdText = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
-"""The id of a document as text: 24 hexadecimal digits."""
+from stt.domain.fields import ForeignId, HexId
 
 ASSUMED_SECONDS = 30.0
 """Seconds assumed for a chunk whose document has no duration; for planning only."""
@@ -23,11 +22,11 @@ class Chunk:
     `offset` and `duration` are seconds (None where another program left them out), `start` and
     `not_before` are aware UTC times. `isolated`: it must not share a server with other chunks,
     because a server died while it transcribed this one and others (`solo` in the document).
-    `failed_on`: the servers that its errors name.
+    `failed_on`: the servers that its errors name. The annotations are for its JSON.
     """
 
-    id: ObjectId
-    recording_id: ObjectId | None
+    id: HexId
+    recording_id: Annotated[ForeignId, Field(alias="source_id")]
     index: int
     start: datetime | None = None
     offset: float | None = None
@@ -37,8 +36,8 @@ class Chunk:
     attempts: int = 0
     expirations: int = 0
     not_before: datetime | None = None
-    isolated: bool = False
-    failed_on: frozenset[str] = frozenset()
+    isolated: Annotated[bool, Field(alias="solo")] = False
+    failed_on: Annotated[frozenset[str], PlainSerializer(sorted, list[str])] = frozenset()
 
     @property
     def has_failed_before(self) -> bool:

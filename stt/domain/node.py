@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from stt.domain.chunk import Chunk, IdText
+from stt.domain.chunk import Chunk
+from stt.domain.fields import IdText, Seconds
 
 NodeState = Literal["online", "busy", "offline"]
 
@@ -34,9 +35,6 @@ def _is_control(sign: str) -> bool:
     return sign in _BIDI_CONTROLS or unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp")
 
 
-_Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-
-
 @dataclass(frozen=True, slots=True)
 class Job:
     """A call in flight: `seconds` of audio, sent to a server `elapsed_seconds` ago.
@@ -46,8 +44,8 @@ class Job:
 
     chunk_ids: Annotated[tuple[IdText, ...], Field(max_length=_MAX_JOB_CHUNKS)]
     filename: Annotated[str, StringConstraints(max_length=1_000), AfterValidator(clean_text)] = ""
-    seconds: _Seconds = 0.0
-    elapsed_seconds: _Seconds = 0.0
+    seconds: Seconds = 0.0
+    elapsed_seconds: Seconds = 0.0
 
     @classmethod
     def of(cls, chunks: Sequence[Chunk], filename: str, elapsed_seconds: float) -> "Job":

@@ -1,28 +1,33 @@
 """Transcripts: segments of text with times, and words with times."""
 
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from stt.domain.fields import Many, Number, Seconds, Text
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
     """A word; `start` and `end` in seconds."""
 
-    start: float
-    end: float
-    word: str
-    probability: float | None = None
+    start: Seconds
+    end: Seconds
+    word: Text
+    probability: Number = None
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A piece of speech; `start` and `end` in seconds, `text` without outer blanks."""
 
-    start: float
-    end: float
-    text: str
-    avg_logprob: float | None = None
-    no_speech_prob: float | None = None
-    words: tuple[Word, ...] = ()
+    start: Seconds
+    end: Seconds
+    text: Annotated[Text, AfterValidator(str.strip)]
+    avg_logprob: Number = None
+    no_speech_prob: Number = None
+    words: Many[Word] = ()
 
     def shifted(self, seconds: float) -> "Segment":
         """Return the segment `seconds` later (earlier if negative)."""

@@ -32,7 +32,6 @@ from stt.errors import (
 )
 from stt.node.activity import Activity
 from stt.node.credentials import Credentials, CredentialsFile
-from stt.node.desired_state import DesiredState
 from stt.node.handshake import perform_handshake, reconcile_name
 from stt.node.instance_lock import InstanceLock
 from stt.node.run_totals import RunTotals
@@ -42,7 +41,7 @@ from stt.node.supervisor import Supervisor
 from stt.node.whisper_server import Description, WhisperServer, whisper_server
 from stt.remote.client import CoordinatorClient
 from stt.remote.membership import Membership
-from stt.remote.messages import NodeSettings, ReportMessage, Rules
+from stt.remote.messages import DesiredState, NodeSettings, ReportMessage, Rules
 from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
 from stt.worker.worker import Worker, WorkOptions
@@ -215,8 +214,8 @@ class NodeAgent:
         remaining = self._totals.remaining()
         if remaining is None:
             return RunResult(self._totals.has_failures, was_interrupted=False)
-        settings = desired.applied_to(server.settings).model_copy(
-            update={"max_minutes": remaining.minutes}
+        settings = server.settings.model_copy(
+            update={"max_minutes": remaining.minutes, **desired.rules.model_dump()}
         )
         options = WorkOptions(
             remaining.chunks,
@@ -267,7 +266,7 @@ class NodeAgent:
     def _desired_state(self) -> DesiredState:
         """Raises NodeRemoved, KeyRejected."""
         self._membership.check()
-        return DesiredState.of(self._membership.settings)
+        return self._membership.settings.desired_state
 
     def _model(self, desired: str | None) -> str | None:
         return desired or self._settings.model

@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from stt.errors import SttError
-from stt.node.desired_state import DesiredState
 from stt.node.whisper_server import WhisperServer
 from stt.remote.membership import Membership
-from stt.remote.messages import ReportMessage
+from stt.remote.messages import DesiredState, ReportMessage
 from stt.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ class Supervisor:
 
     def _enforce(self, assignment: _Assignment) -> None:
         worker, desired = assignment.worker, assignment.desired
-        now_desired = DesiredState.of(self._membership.settings)
+        now_desired = self._membership.settings.desired_state
         if self._membership.rejection is not None:
             worker.stop("this node was removed from the coordinator", at_once=True)
         elif assignment.server.is_gone:

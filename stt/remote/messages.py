@@ -1,29 +1,18 @@
-"""The JSON messages between coordinator and nodes: chunks, claims, transcripts, reports, settings.
+"""The JSON messages between coordinator and nodes: claims, transcripts, reports, settings.
 
 Times are aware UTC in ISO 8601, lengths float seconds, ids 24 hexadecimal digits. What a node may
-send is bounded here, so that one broken node cannot fill the database.
+send is bounded, so that one broken node cannot fill the database.
 """
 
 from dataclasses import asdict
-from datetime import datetime
-from math import isfinite
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from bson import ObjectId
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    FailFast,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-)
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from stt.domain.chunk import Chunk, IdText, Recording
+from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Page, WorkerReport
-from stt.domain.transcript import Transcript
+from stt.domain.fields import HexId, IdText, Many, Number, Seconds, Text
+from stt.domain.transcript import Segment, Transcript
 
 Id = IdText
 WorkerId = Annotated[
@@ -31,31 +20,8 @@ WorkerId = Annotated[
 ]
 """`NODE_RUN`: the holder of a claim; the number tells the runs of a node apart."""
 
-_MAX_SEGMENTS = 100_000
-_Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0, le=2**31)]
 _Name = Annotated[str, StringConstraints(max_length=1_000)]
-
-
-def _finite(number: object) -> object:
-    """Return None for a float that JSON cannot write, such as infinity."""
-    return None if isinstance(number, float) and not isfinite(number) else number
-
-
-_Number = Annotated[float | None, BeforeValidator(_finite)]
-
-
-def _without_surrogates(text: object) -> object:
-    """Replace lone surrogates, which JSON can hold and the database cannot, by question marks."""
-    return text.encode("utf-8", "replace").decode("utf-8") if isinstance(text, str) else text
-
-
-_Text = Annotated[str, StringConstraints(max_length=100_000), BeforeValidator(_without_surrogates)]
-
-
-T = TypeVar("T")
-# Validation ends at the first error: to report each one of 100,000 would take seconds.
-_Many = Annotated[tuple[T, ...], Field(max_length=_MAX_SEGMENTS), FailFast()]
 
 
 class _Message(BaseModel):
@@ -66,45 +32,10 @@ class _Message(BaseModel):
     )
 
 
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _sorted(values: object) -> object:
-    return sorted(values) if isinstance(values, frozenset) else values
-
-
-class ChunkMessage(_Message):
-    """A chunk as workers see it, without its audio."""
-
-    id: Annotated[Id, BeforeValidator(str)]
-    recording_id: Annotated[str | None, BeforeValidator(_text_or_none), Field(alias="source_id")]
-    index: int
-    start: datetime | None = None
-    offset: float | None = None
-    duration: float | None = None
-    format: str | None = None
-    has_speech: bool | None = None
-    attempts: int = 0
-    expirations: int = 0
-    not_before: datetime | None = None
-    isolated: Annotated[bool, Field(alias="solo")] = False
-    failed_on: Annotated[tuple[str, ...], BeforeValidator(_sorted)] = ()
-
-    def to_chunk(self) -> Chunk:
-        # Another program may name its recordings by any text.
-        is_ours = ObjectId.is_valid(self.recording_id)
-        ids = {
-            "id": ObjectId(self.id),
-            "recording_id": ObjectId(self.recording_id) if is_ours else self.recording_id,
-        }
-        return Chunk(**dict(self) | ids | {"failed_on": frozenset(self.failed_on)})
-
-
 class PageMessage(_Message):
     """Pending chunks in claim order; `slots_alive` is how many calls the fleet has in flight."""
 
-    chunks: tuple[ChunkMessage, ...]
+    chunks: tuple[Chunk, ...]
     is_last: bool
     next_due_seconds: float | None = None
     slots_alive: int = 1
@@ -114,8 +45,7 @@ class PageMessage(_Message):
         return cls.model_validate(page).model_copy(update={"slots_alive": slots_alive})
 
     def to_page(self) -> Page:
-        chunks = tuple(chunk.to_chunk() for chunk in self.chunks)
-        return Page(chunks, self.is_last, self.next_due_seconds)
+        return Page(self.chunks, self.is_last, self.next_due_seconds)
 
 
 class OptionsMessage(_Message):
@@ -140,7 +70,7 @@ class TaskMessage(_Message):
     Nothing but a path: behind a coordinator's address, `@host/` would be another host.
     """
 
-    chunk: ChunkMessage
+    chunk: Chunk
     audio: Annotated[str, StringConstraints(pattern="^/chunks/[0-9a-f]{24}[.][A-Za-z0-9]{1,20}$")]
 
 
@@ -148,7 +78,7 @@ class TasksMessage(_Message):
     """A claimed run: consecutive chunks of one recording under one `claim_id`."""
 
     worker_id: str
-    claim_id: Id
+    claim_id: HexId
     lease_seconds: float
     options: OptionsMessage
     tasks: tuple[TaskMessage, ...]
@@ -158,8 +88,8 @@ class Held(_Message):
     """A worker's claim on a chunk: every transition names all three ids."""
 
     worker_id: WorkerId
-    chunk_id: Id
-    claim_id: Id
+    chunk_id: HexId
+    claim_id: HexId
 
 
 class ClaimRequest(Held):
@@ -179,44 +109,28 @@ class Failure(Held):
     """`attempts`: as in the claim's answer; `server`: the one that had a part in the failure."""
 
     kind: Annotated[str, StringConstraints(pattern="^[a-z_]{1,40}$")]
-    message: Annotated[
-        str, AfterValidator(_without_surrogates), StringConstraints(max_length=5_000)
-    ]
+    message: Annotated[Text, StringConstraints(max_length=5_000)]
     server: _Name | None = None
     attempts: _Count = 0
-
-
-class WordMessage(_Message):
-    start: _Seconds
-    end: _Seconds
-    word: _Text
-    probability: _Number = None
-
-
-class SegmentMessage(_Message):
-    start: _Seconds
-    end: _Seconds
-    text: Annotated[_Text, AfterValidator(str.strip)]
-    avg_logprob: _Number = None
-    no_speech_prob: _Number = None
-    words: _Many[WordMessage] = ()
 
 
 class TranscriptMessage(_Message):
     """The transcript of a chunk; no segments: no speech. Times are relative to its start."""
 
-    segments: _Many[SegmentMessage] = ()
+    segments: Many[Segment] = ()
     language: _Name | None = None
-    language_probability: _Number = None
+    language_probability: Number = None
     model: _Name | None = None
     server: _Name | None = None
-    seconds: _Seconds | None = None
+    seconds: Seconds | None = None
+
+    @classmethod
+    def of(cls, transcript: Transcript) -> "TranscriptMessage":
+        """Raises ValidationError for one out of bounds."""
+        return cls.model_validate(asdict(transcript))
 
     def to_transcript(self, worker: str) -> Transcript:
-        return _TRANSCRIPT.validate_python(self.model_dump() | {"worker": worker})
-
-
-_TRANSCRIPT = TypeAdapter(Transcript)
+        return Transcript(**dict(self), worker=worker)
 
 
 class Completion(Held):
@@ -236,7 +150,7 @@ class ReportMessage(_Message):
     server: _Name = ""
     state: Annotated[str, StringConstraints(pattern="^[a-z]{1,20}$")] = "working"
     slots: Annotated[int, Field(ge=0, le=10_000)] = 1
-    chunks: Annotated[tuple[Id, ...], Field(max_length=10_000)] = ()
+    chunks: Annotated[tuple[IdText, ...], Field(max_length=10_000)] = ()
     counts: dict[Annotated[str, StringConstraints(pattern="^[a-z_]{1,40}$")], _Count] = Field(
         default={}, max_length=20
     )
@@ -259,12 +173,21 @@ class Rules(_Message):
     heartbeat_seconds: float
 
 
-class NodeSettings(_Message):
+class DesiredState(_Message):
+    """The settings that change how a node works; `model` is None where it may choose."""
+
+    is_enabled: bool = True
+    model: str | None = None
+    rules: Rules
+
+
+class NodeSettings(DesiredState):
     """A node's settings at its coordinator; every heartbeat's answer holds them."""
 
     id: str
     name: str
     priority: int = 0
-    model: str | None = None
-    is_enabled: bool = True
-    rules: Rules
+
+    @property
+    def desired_state(self) -> DesiredState:
+        return DesiredState(**dict(self))

@@ -110,7 +110,7 @@ class RemoteQueue:
             return None
         message = read_answer(TasksMessage, answer)
         (task,) = message.tasks
-        claim.chunk = task.chunk.to_chunk()
+        claim.chunk = task.chunk
         recording = message.options.to_recording(claim.chunk)
         self._claimed[claim.chunk.id] = _Claimed(recording, task.audio)
         return claim
@@ -130,7 +130,7 @@ class RemoteQueue:
         try:
             completion = Completion(
                 **self._ids_of(claim),
-                transcript=TranscriptMessage.model_validate(transcript),
+                transcript=TranscriptMessage.of(transcript),
                 duration=claim.chunk.duration,
             )
         except ValidationError as error:
@@ -183,9 +183,8 @@ class RemoteQueue:
         finally:
             self._claimed.pop(claim.chunk.id, None)
 
-    def _ids_of(self, claim: Claim) -> dict[str, str]:
-        ids = {"chunk_id": str(claim.chunk.id), "claim_id": str(claim.id)}
-        return {"worker_id": self._worker, **ids}
+    def _ids_of(self, claim: Claim) -> dict[str, Any]:
+        return {"worker_id": self._worker, "chunk_id": claim.chunk.id, "claim_id": claim.id}
 
     def _poll(self, query: dict[str, Any]) -> Any:
         """Return the answer of a long poll; None once the worker stops.

@@ -24,7 +24,6 @@ from stt.coordinator.store.listing import ChunkRow, list_chunks
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
 from stt.remote.messages import (
-    ChunkMessage,
     ClaimRequest,
     Completion,
     Failure,
@@ -254,14 +253,11 @@ def _taken(coordinator: Coordinator, worker: str, claims: list[Claim]) -> TasksM
     source = MongoRecordings(coordinator.database).of(claims[0].chunk)
     return TasksMessage(
         worker_id=worker,
-        claim_id=str(claims[0].id),
+        claim_id=claims[0].id,
         lease_seconds=coordinator.settings.lease_seconds,
         options=OptionsMessage.of(source),
         tasks=tuple(
-            TaskMessage(
-                chunk=ChunkMessage.model_validate(claim.chunk), audio=audio_path(claim.chunk)
-            )
-            for claim in claims
+            TaskMessage(chunk=claim.chunk, audio=audio_path(claim.chunk)) for claim in claims
         ),
     )
 

@@ -6,11 +6,11 @@ import pytest
 
 from stt.domain.claim import ClaimRules
 from stt.errors import NodeRemoved
-from stt.node.desired_state import DesiredState
 from stt.node.supervisor import Supervisor
 from stt.node.whisper_server import WhisperServer
 from stt.remote.client import CoordinatorClient
 from stt.remote.membership import Membership
+from stt.remote.messages import DesiredState
 from stt.worker.worker import Worker
 from tests.support.remote_claims import node_settings
 from tests.support.worker_process import until
@@ -36,12 +36,12 @@ def test_a_removal_that_only_a_heartbeat_was_answered_with_stops_the_worker(
     membership: Membership,
 ) -> None:
     membership.rejection = NodeRemoved("removed")
-    worker = stopped_worker(membership, DesiredState.of(membership.settings))
+    worker = stopped_worker(membership, membership.settings.desired_state)
     worker.stop.assert_called_with("this node was removed from the coordinator", at_once=True)
 
 
 def test_a_worker_whose_server_is_gone_is_stopped(membership: Membership) -> None:
-    worker = stopped_worker(membership, DesiredState.of(membership.settings), is_gone=True)
+    worker = stopped_worker(membership, membership.settings.desired_state, is_gone=True)
     worker.stop.assert_called_with("the node's own whisper server is gone: starts it anew")
 
 
@@ -56,7 +56,7 @@ def test_a_worker_whose_server_is_gone_is_stopped(membership: Membership) -> Non
 def test_a_worker_that_goes_by_what_is_no_longer_desired_is_stopped(
     membership: Membership, change: dict[str, object], reason: str
 ) -> None:
-    desired = DesiredState.of(membership.settings)
+    desired = membership.settings.desired_state
     membership.settings = membership.settings.model_copy(update=change)
     worker = stopped_worker(membership, desired)
     worker.stop.assert_called_with(reason)
