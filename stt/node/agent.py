@@ -30,13 +30,12 @@ from stt.errors import (
     ServerUnavailable,
     SttError,
 )
-from stt.node.activity import Activity
 from stt.node.credentials import Credentials, CredentialsFile
 from stt.node.handshake import perform_handshake, reconcile_name
 from stt.node.instance_lock import InstanceLock
 from stt.node.run_totals import RunTotals
 from stt.node.socket import CoordinatorSocket
-from stt.node.status import AgentStatus, FleetMonitor
+from stt.node.status import Activity, AgentStatus, FleetMonitor
 from stt.node.supervisor import Supervisor
 from stt.node.whisper_server import Description, WhisperServer, whisper_server
 from stt.remote.client import CoordinatorClient

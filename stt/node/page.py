@@ -16,7 +16,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
-from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
 
 from stt.errors import ConfigError
 from stt.node.agent import NodeAgent
@@ -28,7 +28,6 @@ _ALLOWED_HOSTS = [_HOST, "localhost"]
 _MAX_PORTS = 20
 _SHUTDOWN_SECONDS = 3.0
 _WEB = Path(__file__).with_name("web")
-_FILES = {"/": "index.html", "/node.css": "node.css", "/node.js": "node.js"}
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
@@ -53,8 +52,7 @@ def create_app(node: NodeAgent) -> FastAPI:
         fleet = None if status is None else {name: status.get(name) for name in _FLEET_FIELDS}
         return asdict(node.status()) | {"fleet": fleet}
 
-    for path, name in _FILES.items():
-        app.add_api_route(path, _file(_WEB / name), methods=["GET"])
+    app.mount("/", StaticFiles(directory=_WEB, html=True))
 
     @app.middleware("http")
     async def add_headers(
@@ -66,13 +64,6 @@ def create_app(node: NodeAgent) -> FastAPI:
 
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_ALLOWED_HOSTS, www_redirect=False)
     return app
-
-
-def _file(path: Path) -> Callable[[], Awaitable[FileResponse]]:
-    async def answer() -> FileResponse:
-        return FileResponse(path)
-
-    return answer
 
 
 @contextmanager

@@ -1,24 +1,58 @@
-"""What a node reports to the person at its machine: its own status, and that of the fleet."""
+"""What a node does at the moment, and what its page shows of it and of the fleet."""
 
 import contextlib
 import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import requests
 from pydantic import TypeAdapter, ValidationError
 
 from stt.domain.node import Job
 from stt.errors import SttError
-from stt.node.activity import Phase
+from stt.node.whisper_server import WhisperServer
 from stt.remote.client import CoordinatorClient
+from stt.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
 _MAX_AGE_SECONDS = 5.0
 _TIMEOUT_SECONDS = 5.0
+
+Phase = Literal["connecting", "starting", "working", "paused", "waiting", "stopping"]
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """The phase of a node, why it is in it, and the server and worker that it has meanwhile."""
+
+    phase: Phase
+    detail: str = ""
+    server: WhisperServer | None = None
+    worker: Worker | None = None
+
+    def jobs(self) -> tuple[Job, ...]:
+        return self.worker.jobs() if self.worker else ()
+
+    def check_claims(self) -> None:
+        """Find out at once which claims are lost."""
+        if self.worker is not None:
+            self.worker.check_claims()
+
+    def test(self, timeout_seconds: float) -> str:
+        """Test the whisper server, and return how that went. Raises SttError if it failed."""
+        if self.server is None:
+            raise SttError(f"The node is {self.phase}" + (self.detail and f": {self.detail}"))
+        began = time.monotonic()
+        try:
+            return self.server.test(timeout_seconds)
+        except SttError:
+            jobs = len(self.jobs())
+            if jobs and time.monotonic() - began >= timeout_seconds:
+                return f"At work on {jobs} recording(s): a test has to wait its turn behind them"
+            raise
 
 
 @dataclass(frozen=True, slots=True)

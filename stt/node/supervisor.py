@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from stt.errors import SttError
 from stt.node.whisper_server import WhisperServer
@@ -23,22 +22,13 @@ _CHECK_SECONDS = 0.2
 _SERVER_CHECK_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Assignment:
-    """A running worker, the state that was desired at its start, and the server that it uses."""
-
-    worker: Worker
-    desired: DesiredState
-    server: WhisperServer
-
-
 class Supervisor:
     """Runs between `start()` and `stop()`; `idle_report` makes heartbeats without a worker."""
 
     def __init__(self, membership: Membership, idle_report: Callable[[], ReportMessage]) -> None:
         self._membership = membership
         self._idle_report = idle_report
-        self._assignment: _Assignment | None = None
+        self._supervised: tuple[Worker, DesiredState, WhisperServer] | None = None
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
 
@@ -52,23 +42,24 @@ class Supervisor:
     def supervising(
         self, worker: Worker, desired: DesiredState, server: WhisperServer
     ) -> Iterator[None]:
-        """Stop `worker` if it must not go on, while this is entered."""
-        self._assignment = _Assignment(worker, desired, server)
+        """Stop `worker`, which was started for `desired`, once it must not go on."""
+        self._supervised = worker, desired, server
         try:
             yield
         finally:
-            self._assignment = None
+            self._supervised = None
 
     def _run(self) -> None:
         report_at = check_server_at = 0.0
         while not self._is_over.wait(_CHECK_SECONDS):
-            assignment, now = self._assignment, time.monotonic()
+            supervised, now = self._supervised, time.monotonic()
             try:
-                if assignment is not None:
-                    self._enforce(assignment)
+                if supervised is not None:
+                    worker, desired, server = supervised
+                    self._enforce(worker, desired, server)
                     if now >= check_server_at:
                         check_server_at = now + _SERVER_CHECK_SECONDS
-                        assignment.server.check()
+                        server.check()
                 elif now >= report_at and self._membership.rejection is None:
                     report = self._idle_report()
                     if report.state != "stopping":  # then the worker's last report stands
@@ -79,12 +70,11 @@ class Supervisor:
             except Exception:  # whatever it is, the node must not lose its supervisor
                 logger.exception("supervisor")
 
-    def _enforce(self, assignment: _Assignment) -> None:
-        worker, desired = assignment.worker, assignment.desired
+    def _enforce(self, worker: Worker, desired: DesiredState, server: WhisperServer) -> None:
         now_desired = self._membership.settings.desired_state
         if self._membership.rejection is not None:
             worker.stop("this node was removed from the coordinator", at_once=True)
-        elif assignment.server.is_gone:
+        elif server.is_gone:
             worker.stop("the node's own whisper server is gone: starts it anew")
         elif not now_desired.is_enabled:
             worker.stop("paused by the coordinator")

@@ -101,15 +101,14 @@ class CoordinatorClient:
 
     @contextlib.contextmanager
     def _noting_reachability(self) -> Iterator[None]:
+        is_reached = True
         try:
             yield
         except DatabaseUnavailable:
-            self.is_reached = False
+            is_reached = False
             raise
-        except SttError:
-            self.is_reached = True
-            raise
-        self.is_reached = True
+        finally:
+            self.is_reached = is_reached
 
     def _send(
         self, method: str, path: str, timeout_seconds: float, **arguments: Any

@@ -1,10 +1,8 @@
-"""What the services of all systems share: their interface, their files, and calls of tools."""
+"""What the services of all systems share: a program, a file, and calls of the system's tools."""
 
-import contextlib
 import os
 import subprocess
 import sys
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,39 +31,11 @@ class ServiceState:
     detail: str
 
 
-class Service(ABC):
-    """A service of the user, described by the file at `path`.
-
-    Every method raises SttError with the system's own words if the system refuses.
-    """
+class ServiceFile:
+    """The file that describes a service to the system."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    @abstractmethod
-    def install(self, program: Program) -> None:
-        """Write the file anew and start the service, now and at every login."""
-
-    @abstractmethod
-    def uninstall(self) -> bool:
-        """Stop the service and remove its file; return False if there was none."""
-
-    @abstractmethod
-    def start(self) -> None: ...
-    @abstractmethod
-    def stop(self) -> None: ...
-    @abstractmethod
-    def restart(self) -> None: ...
-    @abstractmethod
-    def state(self) -> ServiceState: ...
-
-    @abstractmethod
-    def log_command(self, lines: int, follow: bool) -> list[str]:
-        """Return the command that shows the service's log."""
-
-    @abstractmethod
-    def advice(self) -> str:
-        """Return what the user should know, or nothing."""
 
     def _check_installed(self) -> None:
         if not self.path.exists():
@@ -86,20 +56,20 @@ def run_tool(*command: str) -> subprocess.CompletedProcess[str]:
     if sys.platform != "darwin":
         # It is missing after `su` and in cron, though the user's systemd runs.
         environment.setdefault("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
-    reason = f"{command[0]} is not there"
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            return subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-                timeout=COMMAND_SECONDS,
-                env=environment,
-            )
-        except subprocess.TimeoutExpired:
-            reason = f"no answer within {COMMAND_SECONDS} s"
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=COMMAND_SECONDS,
+            env=environment,
+        )
+    except FileNotFoundError:
+        reason = f"{command[0]} is not there"
+    except subprocess.TimeoutExpired:
+        reason = f"no answer within {COMMAND_SECONDS} s"
     return subprocess.CompletedProcess(command, 127, stdout="", stderr=reason)
 
 

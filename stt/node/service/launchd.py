@@ -10,7 +10,7 @@ from stt.node.service.base import (
     COMMAND_SECONDS,
     STOP_SECONDS,
     Program,
-    Service,
+    ServiceFile,
     ServiceState,
     output_of,
     run_tool,
@@ -20,7 +20,7 @@ _LABEL = "local.stt-node"
 _CHECK_SECONDS = 0.2
 
 
-class LaunchAgent(Service):
+class LaunchAgent(ServiceFile):
     """An agent of the user with this home and id."""
 
     def __init__(self, home: Path, user_id: int) -> None:

@@ -4,7 +4,14 @@ import getpass
 from pathlib import Path
 
 from stt.errors import ConfigError
-from stt.node.service.base import STOP_SECONDS, Program, Service, ServiceState, output_of, run_tool
+from stt.node.service.base import (
+    STOP_SECONDS,
+    Program,
+    ServiceFile,
+    ServiceState,
+    output_of,
+    run_tool,
+)
 
 _UNIT = "stt-node.service"
 _UNIT_TEXT = """\
@@ -32,19 +39,21 @@ WantedBy=default.target
 """
 
 
-class SystemdUnit(Service):
+class SystemdUnit(ServiceFile):
     """A unit in the folder that is given."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / _UNIT)
 
     def install(self, program: Program) -> None:
+        """Write the unit anew and start it, now and at every login."""
         self._write(unit_text(program))
         _systemctl("daemon-reload")
         _systemctl("enable", _UNIT)
         _systemctl("restart", _UNIT)
 
     def uninstall(self) -> bool:
+        """Stop the unit and remove its file; return False if there was none."""
         if not self.path.exists():
             return False
         _systemctl("disable", "--now", _UNIT)
@@ -77,6 +86,7 @@ class SystemdUnit(Service):
         return [*command, "--follow"] if follow else command
 
     def advice(self) -> str:
+        """Return what the user should know, or nothing."""
         result = run_tool("loginctl", "show-user", getpass.getuser(), "--property=Linger")
         if result.stdout.strip() == "Linger=yes":
             return ""

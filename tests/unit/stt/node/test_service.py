@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from stt.errors import ConfigError, SttError
-from stt.node.service import Program, launchd, service_of_this_machine
+from stt.node.service import Program, Service, launchd, service_of_this_machine
 from stt.node.service.launchd import LaunchAgent, agent_plist
 from stt.node.service.systemd import SystemdUnit, unit_text
 from tests.support.mongo_process import missing
@@ -138,7 +138,8 @@ def test_a_refusal_of_systemd_is_told_in_its_own_words(tools: Path, program: Pro
 
 
 def test_starting_what_was_never_installed_says_how_to_install_it(tmp_path: Path) -> None:
-    for service in (SystemdUnit(tmp_path), LaunchAgent(tmp_path, 501)):
+    services: tuple[Service, ...] = (SystemdUnit(tmp_path), LaunchAgent(tmp_path, 501))
+    for service in services:
         for action in (service.start, service.stop, service.restart):
             with pytest.raises(ConfigError, match="stt node service install"):
                 action()
