@@ -17,6 +17,7 @@ import requests
 from stt.errors import ConfigError, ServerUnavailable, SttError
 from stt.settings import Settings
 from stt.store.database import Database
+from stt.system.http import http_session
 from stt.system.processes import end, free_port
 
 _SERVER_MODULES = ("fastapi", "faster_whisper", "uvicorn")
@@ -100,8 +101,7 @@ class _WhisperServer:
         """Wait for as long as the process runs: the first use of a model downloads it."""
         logger.info("Starting a whisper server")
         log_at = time.monotonic() + _LOG_SECONDS
-        with requests.Session() as session:
-            session.trust_env = False  # a proxy cannot reach loopback addresses
+        with http_session(self.url) as session:
             while not self._is_ready(session):
                 if self._process.poll() is not None:
                     self._reader.join(timeout=1)

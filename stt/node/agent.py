@@ -30,7 +30,7 @@ from stt.errors import (
     ServerUnavailable,
     SttError,
 )
-from stt.node.credentials import Credentials, CredentialsFile
+from stt.node.credentials import CredentialsFile
 from stt.node.handshake import perform_handshake, reconcile_name
 from stt.node.instance_lock import InstanceLock
 from stt.node.run_totals import RunTotals
@@ -73,18 +73,15 @@ def is_persistent(settings: Settings) -> bool:
 
 
 class NodeAgent:
-    """This machine as a node. `run()` it once, from the main thread if signals are to stop it."""
+    """This machine as a node. `run()` it once, from the main thread if signals are to stop it.
 
-    def __init__(
-        self,
-        credentials: Credentials,
-        file: CredentialsFile,
-        settings: Settings,
-        lock: InstanceLock,
-    ) -> None:
-        self._credentials = credentials
-        self._file = file
-        self._lock = lock
+    Raises ConfigError if the machine is not registered.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = CredentialsFile(settings.config_dir)
+        self._credentials = credentials = self._file.load()
+        self.lock = InstanceLock(self._file.folder)
         self._is_persistent = is_persistent(settings)
         self._settings = settings.model_copy(update={"persistent": self._is_persistent})
         # The start time tells runs apart where process ids do not: in a container it is always 1.
@@ -111,7 +108,7 @@ class NodeAgent:
         """Work until there is a reason to stop. Raises the error that ended the run early."""
         self._newest_first = newest_first
         self._connect()
-        reconcile_name(self._membership, self._credentials, self._file, self._lock)
+        reconcile_name(self._membership, self._credentials, self._file, self.lock)
         self._socket.start()
         self._supervisor.start()
         try:
@@ -154,7 +151,7 @@ class NodeAgent:
 
     def record_page(self, url: str) -> None:
         """Record where the node's page is, for `stt node status`."""
-        self._lock.update(page_url=url)
+        self.lock.update(page_url=url)
         logger.info("The node's page: %s", url)
 
     def fleet(self) -> dict[str, Any] | None:
@@ -288,8 +285,6 @@ class NodeAgent:
 @contextmanager
 def registered_node(settings: Settings) -> Iterator[NodeAgent]:
     """Return this machine's node, and keep other processes from being it. Raises ConfigError."""
-    file = CredentialsFile(settings.config_dir)
-    credentials = file.load()
-    lock = InstanceLock(file.folder)
-    with lock.held():
-        yield NodeAgent(credentials, file, settings, lock)
+    node = NodeAgent(settings)
+    with node.lock.held():
+        yield node

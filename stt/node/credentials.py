@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
+from stt.domain.node import clean_name
 from stt.errors import ConfigError
 from stt.system.files import replacement
 from stt.system.net import is_http_url
 
 FILE_NAME = "node.json"
-MAX_NAME_LENGTH = 100
 
 _PRIVATE_ENDINGS = (".local", ".lan", ".home", ".internal", ".home.arpa", ".localdomain", ".ts.net")
 _TAILSCALE = ipaddress.ip_network("100.64.0.0/10")
@@ -128,10 +128,10 @@ def checked_url(url: str) -> str:
 
 def checked_name(name: str) -> str:
     """Return the name without outer blanks. Raises ConfigError if no coordinator accepts it."""
-    name = name.strip()
-    if not (0 < len(name) <= MAX_NAME_LENGTH and name.isprintable()):
-        raise ConfigError(f"A node's name has 1 to {MAX_NAME_LENGTH} printable characters.")
-    return name
+    try:
+        return clean_name(name)
+    except ValueError as error:
+        raise ConfigError(f"The node cannot be called {name!r}: {error}.") from error
 
 
 def is_unprotected(url: str) -> bool:

@@ -43,7 +43,7 @@ class InstanceLock:
     def held(self) -> Iterator[None]:
         """Raises ConfigError if another process is this machine's node already."""
         try:
-            self._lock.acquire(timeout=0)
+            held = self._lock.acquire(timeout=0)
         except Timeout as error:
             pid = self.info().pid
             raise ConfigError(
@@ -52,11 +52,9 @@ class InstanceLock:
             ) from error
         except OSError as error:
             raise ConfigError(f"{self._path.parent} cannot be used: {error.strerror}.") from error
-        try:
+        with held:
             self.update(pid=os.getpid(), page_url=None)
             yield
-        finally:
-            self._lock.release()
 
     def is_held(self) -> bool:
         if not self._path.parent.is_dir():

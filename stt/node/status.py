@@ -14,6 +14,7 @@ from stt.domain.node import Job
 from stt.errors import SttError
 from stt.node.whisper_server import WhisperServer
 from stt.remote.client import CoordinatorClient
+from stt.system.http import http_session
 from stt.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -81,11 +82,12 @@ _AGENT_STATUS = TypeAdapter(AgentStatus)
 
 def fetch_status(page_url: str) -> AgentStatus | None:
     """Return the status that a node's page shows; None if there is no answer that can be read."""
-    with requests.Session() as session:
-        session.trust_env = False  # a proxy cannot reach this machine's own addresses
-        with contextlib.suppress(requests.RequestException, ValidationError):
-            answer = session.get(f"{page_url}/api/state", timeout=_TIMEOUT_SECONDS)
-            return _AGENT_STATUS.validate_json(answer.content)
+    with (
+        contextlib.suppress(requests.RequestException, ValidationError),
+        http_session(page_url) as session,
+    ):
+        answer = session.get(f"{page_url}/api/state", timeout=_TIMEOUT_SECONDS)
+        return _AGENT_STATUS.validate_json(answer.content)
     return None
 
 

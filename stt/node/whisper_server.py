@@ -11,7 +11,7 @@ import requests
 from stt.errors import ServerUnavailable
 from stt.local.stack import local_server
 from stt.settings import Settings
-from stt.system.net import is_loopback
+from stt.system.http import http_session
 from stt.whisper.canary import canary_failure
 from stt.whisper.client import WhisperClient
 
@@ -89,17 +89,14 @@ class WhisperServer:
     def _request_description(self) -> Description | None:
         """Return None unless it is a whisper_server of this project, which alone gives one."""
         url = self._clients[0].url
-        with requests.Session() as session:
-            session.trust_env = not is_loopback(url)
-            if self._key:
-                session.headers["Authorization"] = f"Bearer {self._key}"
-            with contextlib.suppress(requests.RequestException, ValueError, KeyError, TypeError):
-                answer = session.get(
-                    f"{url}/system", timeout=_TIMEOUT_SECONDS, allow_redirects=False
-                )
-                model = answer.json()["model"]
-                device = f"{model['device']}, {model['compute_type']}"
-                return Description(str(model["name"]), device)
+        with (
+            contextlib.suppress(requests.RequestException, ValueError, KeyError, TypeError),
+            http_session(url, self._key) as session,
+        ):
+            answer = session.get(f"{url}/system", timeout=_TIMEOUT_SECONDS, allow_redirects=False)
+            model = answer.json()["model"]
+            device = f"{model['device']}, {model['compute_type']}"
+            return Description(str(model["name"]), device)
         return None
 
 

@@ -30,7 +30,7 @@ from stt.errors import (
     NotFound,
     SttError,
 )
-from stt.system.net import is_loopback
+from stt.system.http import http_session, reason_of
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -50,14 +50,11 @@ class CoordinatorClient:
         self._has_answered = False
         self.is_reached = False
         """Whether a coordinator answered the latest request, even if with a refusal."""
-        self._session = requests.Session()
+        self._session = http_session(self.url, key)
         # All threads would share a cookie; the coordinator sets none that a node needs.
         self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=_MAX_CONNECTIONS))
-        self._session.trust_env = not is_loopback(self.url)
-        if key:
-            self._session.headers["Authorization"] = f"Bearer {key}"
 
     def ask(
         self,
@@ -120,7 +117,7 @@ class CoordinatorClient:
             )
         except (requests.RequestException, HTTPError) as error:
             raise DatabaseUnavailable(
-                f"The coordinator at {self.url} does not answer ({_cause(error)})"
+                f"The coordinator at {self.url} does not answer ({reason_of(error)})"
             ) from error
         self._check(response)
         return response
@@ -168,14 +165,3 @@ def _error_of(response: requests.Response) -> tuple[str | None, str]:
         error = response.json()["error"]
         return str(error["code"]), str(error["message"])[:_MAX_MESSAGE_LENGTH]
     return None, response.text[:100].strip() or response.reason or "nothing more"
-
-
-def _cause(error: Exception) -> str:
-    """Return the innermost reason, without the object addresses that urllib3 prints."""
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    cause: BaseException = error
-    while (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
-    text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return str(text)[:_MAX_MESSAGE_LENGTH]

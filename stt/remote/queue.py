@@ -65,8 +65,7 @@ class RemoteQueue:
         self._ask = membership.ask
         self._rules = ClaimRules.of(membership.settings.rules)
         self._worker = worker
-        self._uses_long_polls = long_poll
-        self._failed_polls = 0
+        self._failed_polls = 0 if long_poll else _MAX_FAILED_POLLS
         self._was_empty = False
         self._slots_alive = 1
         self._claimed: dict[ObjectId, _Claimed] = {}  # by chunk
@@ -87,7 +86,7 @@ class RemoteQueue:
             "newest_first": order.newest_first,
             **_recordings_of(order),
         }
-        if self._uses_long_polls and self._was_empty:
+        if self._was_empty and self._failed_polls < _MAX_FAILED_POLLS:
             answer = self._poll(query)
         else:
             answer = self._ask("GET", "/tasks/pending", query=query)
@@ -198,15 +197,13 @@ class RemoteQueue:
                     "GET", "/tasks/pending", query=waiting, more_seconds=LONG_POLL_SECONDS
                 )
             )
+            self._failed_polls = 0
         except DatabaseUnavailable:
             answer = self._ask("GET", "/tasks/pending", query=query)  # raises if it is away
             self._failed_polls += 1
-            if self._failed_polls >= _MAX_FAILED_POLLS:
-                self._uses_long_polls = False
+            if self._failed_polls == _MAX_FAILED_POLLS:
                 url = self._membership.client.url
                 logger.info("Long polls do not get through to %s: asks every 5 s", url)
-            return answer
-        self._failed_polls = 0
         return answer
 
     def _unless_stopped(self, ask: Callable[[], T]) -> T | None:

@@ -29,7 +29,7 @@ from stt.errors import (
     ServerUnavailable,
     UploadCutOff,
 )
-from stt.system.net import is_loopback
+from stt.system.http import http_session, reason_of
 from stt.whisper.verbose_json import FORMAT_ERRORS, read_transcript
 
 _CONNECT_SECONDS = 10.0
@@ -110,7 +110,7 @@ class WhisperClient:
             ):
                 answer = _read(response, deadline)
         except (requests.RequestException, HTTPError) as error:
-            raise ServerUnavailable(self._message("does not answer", _cause(error))) from error
+            raise ServerUnavailable(self._message("does not answer", error)) from error
         if answer.status in (429, 503):
             raise ServerBusy(f"{self.url} is not ready yet", _retry_after(answer.headers))
         if answer.status >= 500:
@@ -175,10 +175,10 @@ class WhisperClient:
             raise ServerFault(f"{self.url} took longer than a call may take", self.url) from error
         except (requests.RequestException, HTTPError) as error:
             if upload_body.is_sent:
-                raise AnswerCutOff(self._message("broke off its answer", _cause(error))) from error
+                raise AnswerCutOff(self._message("broke off its answer", error)) from error
             if upload_body.is_started:
-                raise UploadCutOff(self._message("broke off the upload", _cause(error))) from error
-            raise ServerUnavailable(self._message("does not answer", _cause(error))) from error
+                raise UploadCutOff(self._message("broke off the upload", error)) from error
+            raise ServerUnavailable(self._message("does not answer", error)) from error
 
     def _session(self) -> requests.Session:
         """Return a session for one call.
@@ -186,12 +186,8 @@ class WhisperClient:
         A connection kept from an earlier call may lead to a process that has died since; the next
         upload would fail on it and be counted as an attempt.
         """
-        session = requests.Session()
-        # A proxy cannot reach this machine's loopback addresses.
-        session.trust_env = not is_loopback(self.url)
+        session = http_session(self.url, self._api_key)
         session.headers["Connection"] = "close"
-        if self._api_key:
-            session.headers["Authorization"] = f"Bearer {self._api_key}"
         return session
 
     def _form(self, upload: Upload) -> list[tuple[str, str]]:
@@ -248,8 +244,9 @@ class WhisperClient:
             pass
         return {"message": self._redact(body)[:200].strip() or "nothing more"}
 
-    def _message(self, event: str, detail: str) -> str:
+    def _message(self, event: str, detail: str | Exception) -> str:
         """Return one line, such as `http://gpu-box:8081 answered 500: out of memory`."""
+        detail = reason_of(detail) if isinstance(detail, Exception) else detail
         return f"{self.url} {event}: {self._redact(detail)[:_MAX_MESSAGE_CHARACTERS]}"
 
     def _redact(self, received: bytes | str) -> str:
@@ -295,9 +292,3 @@ def _retry_after(headers: Mapping[str, str]) -> float:
     if isnan(seconds):
         return _DEFAULT_RETRY_AFTER_SECONDS
     return min(max(seconds, 0.1), _MAX_RETRY_AFTER_SECONDS)
-
-
-def _cause(error: Exception) -> str:
-    """Return the innermost reason, which is the readable one (`Connection refused`)."""
-    reason = getattr(error.args[0], "reason", error.args[0]) if error.args else error
-    return str(reason).rpartition(": ")[2] or type(error).__name__
