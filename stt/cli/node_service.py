@@ -61,21 +61,21 @@ def uninstall_command() -> None:
 @service_app.command("start")
 def start_command() -> None:
     """Start the service."""
-    service_of_this_machine().start()
+    service_of_this_machine().control("start")
     print_line("Started")
 
 
 @service_app.command("stop")
 def stop_command() -> None:
     """Stop the service until the next login; the node finishes what is in flight."""
-    service_of_this_machine().stop()
+    service_of_this_machine().control("stop")
     print_line("Stopped")
 
 
 @service_app.command("restart")
 def restart_command() -> None:
     """Stop the service and start it again."""
-    service_of_this_machine().restart()
+    service_of_this_machine().control("restart")
     print_line("Restarted")
 
 

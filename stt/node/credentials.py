@@ -5,7 +5,6 @@ all: half a name or half a key would lock the machine out.
 """
 
 import contextlib
-import ipaddress
 import json
 import os
 import stat
@@ -24,8 +23,6 @@ from stt.system.net import is_http_url
 
 FILE_NAME = "node.json"
 
-_PRIVATE_ENDINGS = (".local", ".lan", ".home", ".internal", ".home.arpa", ".localdomain", ".ts.net")
-_TAILSCALE = ipaddress.ip_network("100.64.0.0/10")
 _NotBlank = Annotated[str, StringConstraints(pattern=r"\S")]
 
 
@@ -132,20 +129,6 @@ def checked_name(name: str) -> str:
         return clean_name(name)
     except ValueError as error:
         raise ConfigError(f"The node cannot be called {name!r}: {error}.") from error
-
-
-def is_unprotected(url: str) -> bool:
-    """Return whether keys and recordings would cross a public network without TLS."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").rstrip(".")
-    if parts.scheme == "https" or host == "localhost":
-        return False
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return "." in host and not host.endswith(_PRIVATE_ENDINGS)
-    is_in_tailnet = address.version == 4 and address in _TAILSCALE
-    return not (address.is_private or address.is_loopback or is_in_tailnet)
 
 
 def _reason(error: Exception) -> str:

@@ -20,11 +20,11 @@ from stt.node.credentials import (
     CredentialsFile,
     checked_name,
     checked_url,
-    is_unprotected,
 )
 from stt.node.instance_lock import InstanceInfo, InstanceLock
 from stt.node.status import fetch_status
 from stt.remote.client import CoordinatorClient
+from stt.system.net import is_unprotected
 
 logger = logging.getLogger(__name__)
 

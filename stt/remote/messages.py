@@ -4,7 +4,6 @@ Times are aware UTC in ISO 8601, lengths float seconds, ids 24 hexadecimal digit
 send is bounded, so that one broken node cannot fill the database.
 """
 
-from dataclasses import asdict
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -124,11 +123,6 @@ class TranscriptMessage(_Message):
     server: _Name | None = None
     seconds: Seconds | None = None
 
-    @classmethod
-    def of(cls, transcript: Transcript) -> "TranscriptMessage":
-        """Raises ValidationError for one out of bounds."""
-        return cls.model_validate(asdict(transcript))
-
     def to_transcript(self, worker: str) -> Transcript:
         return Transcript(**dict(self), worker=worker)
 
@@ -154,10 +148,6 @@ class ReportMessage(_Message):
     counts: dict[Annotated[str, StringConstraints(pattern="^[a-z_]{1,40}$")], _Count] = Field(
         default={}, max_length=20
     )
-
-    @classmethod
-    def of(cls, worker_id: str, report: WorkerReport) -> "ReportMessage":
-        return cls(worker_id=worker_id, **asdict(report))
 
     def to_report(self) -> WorkerReport:
         return WorkerReport(**self.model_dump(exclude={"worker_id"}))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from dataclasses import asdict
 from typing import Any, NamedTuple, TypeVar
 
 from bson import ObjectId
@@ -129,7 +130,7 @@ class RemoteQueue:
         try:
             completion = Completion(
                 **self._ids_of(claim),
-                transcript=TranscriptMessage.of(transcript),
+                transcript=TranscriptMessage(**asdict(transcript)),
                 duration=claim.chunk.duration,
             )
         except ValidationError as error:
@@ -170,7 +171,7 @@ class RemoteQueue:
 
     def report(self, worker: str, report: WorkerReport) -> None:
         """Send a heartbeat; its answer brings the node's settings."""
-        self._membership.report(ReportMessage.of(worker, report))
+        self._membership.report(ReportMessage(worker_id=worker, **asdict(report)))
 
     def slots_alive(self) -> int:
         """Return how many calls the fleet makes at once, as of the last page."""

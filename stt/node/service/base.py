@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from stt.errors import ConfigError, SttError
 from stt.system.files import replacement
@@ -12,6 +13,8 @@ from stt.system.files import replacement
 STOP_SECONDS = 120
 """What a node gets to finish what is in flight; the rest goes back to the queue."""
 COMMAND_SECONDS = STOP_SECONDS + 30
+
+ServiceCommand = Literal["start", "stop", "restart"]
 
 
 @dataclass(frozen=True, slots=True)

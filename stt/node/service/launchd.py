@@ -10,6 +10,7 @@ from stt.node.service.base import (
     COMMAND_SECONDS,
     STOP_SECONDS,
     Program,
+    ServiceCommand,
     ServiceFile,
     ServiceState,
     output_of,
@@ -33,7 +34,7 @@ class LaunchAgent(ServiceFile):
         self._unload()
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._write(agent_plist(program, self._log).decode())
-        self.start()
+        self.control("start")
 
     def uninstall(self) -> bool:
         if not self.path.exists():
@@ -43,21 +44,15 @@ class LaunchAgent(ServiceFile):
         self._log.unlink(missing_ok=True)
         return True
 
-    def start(self) -> None:
+    def control(self, command: ServiceCommand) -> None:
         self._check_installed()
-        if self._is_loaded():
+        if command != "start":
+            # KeepAlive would undo a plain stop. The next login loads the agent again.
+            self._unload()
+        if command != "stop" and self._is_loaded():
             output_of("launchctl", "kickstart", self._target)
-        else:
+        elif command != "stop":
             output_of("launchctl", "bootstrap", self._domain, str(self.path))
-
-    def stop(self) -> None:
-        # KeepAlive would undo a plain stop; an unloaded agent is back at the next login or start.
-        self._check_installed()
-        self._unload()
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
 
     def state(self) -> ServiceState:
         result = run_tool("launchctl", "print", self._target)

@@ -7,6 +7,7 @@ from stt.errors import ConfigError
 from stt.node.service.base import (
     STOP_SECONDS,
     Program,
+    ServiceCommand,
     ServiceFile,
     ServiceState,
     output_of,
@@ -63,14 +64,9 @@ class SystemdUnit(ServiceFile):
         run_tool("systemctl", "--user", "reset-failed", _UNIT)
         return True
 
-    def start(self) -> None:
-        self._control("start")
-
-    def stop(self) -> None:
-        self._control("stop")
-
-    def restart(self) -> None:
-        self._control("restart")
+    def control(self, command: ServiceCommand) -> None:
+        self._check_installed()
+        _systemctl(command, _UNIT)
 
     def state(self) -> ServiceState:
         shown = _systemctl("show", _UNIT, "--property=ActiveState,SubState,ExecMainStatus")
@@ -91,10 +87,6 @@ class SystemdUnit(ServiceFile):
         if result.stdout.strip() == "Linger=yes":
             return ""
         return "It ends when you log out; to let it go on: loginctl enable-linger"
-
-    def _control(self, command: str) -> None:
-        self._check_installed()
-        _systemctl(command, _UNIT)
 
 
 def unit_text(program: Program) -> str:

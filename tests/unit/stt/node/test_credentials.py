@@ -12,10 +12,10 @@ from stt.node.credentials import (
     CredentialsFile,
     checked_name,
     checked_url,
-    is_unprotected,
 )
 from stt.node.instance_lock import InstanceInfo, InstanceLock
 from stt.settings import Settings
+from stt.system.net import is_unprotected
 
 MINE = Credentials("https://stt.example.org", "m4-3fa2", "a-key", "M4 MacBook Pro – grün")
 

@@ -10,12 +10,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from stt.errors import ConfigError, SttError
 from stt.node.service import Program, Service, launchd, service_of_this_machine
+from stt.node.service.base import ServiceCommand
 from stt.node.service.launchd import LaunchAgent, agent_plist
 from stt.node.service.systemd import SystemdUnit, unit_text
 from tests.support.mongo_process import missing
@@ -140,9 +141,9 @@ def test_a_refusal_of_systemd_is_told_in_its_own_words(tools: Path, program: Pro
 def test_starting_what_was_never_installed_says_how_to_install_it(tmp_path: Path) -> None:
     services: tuple[Service, ...] = (SystemdUnit(tmp_path), LaunchAgent(tmp_path, 501))
     for service in services:
-        for action in (service.start, service.stop, service.restart):
+        for command in get_args(ServiceCommand):
             with pytest.raises(ConfigError, match="stt node service install"):
-                action()
+                service.control(command)
 
 
 def test_a_container_has_no_services_and_is_told_what_to_do_instead(
@@ -213,7 +214,7 @@ def test_an_agent_is_loaded_changed_and_taken_away_again(
         "bootout gui/501/local.stt-node",
         f"bootstrap gui/501 {service.path}",
     ], "loaded anew only when the old one had gone"
-    service.stop()
+    service.control("stop")
     assert service.state().detail == "not loaded"
     assert service.uninstall()
     assert not service.path.exists()
