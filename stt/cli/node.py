@@ -156,7 +156,6 @@ def start_command(
         registered_node(settings) as node,
         page(node, page_port) as url,
     ):
-        node.record_page(url)
         warn_if_unprotected(node.client.url)
         if not no_browser and _has_display():
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()

@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import stt
 from stt.domain.worker_id import WorkerId
@@ -96,10 +95,8 @@ class NodeAgent:
             ),
         )
         self._supervisor = Supervisor(self._membership, self._idle_report)
-        self._socket = CoordinatorSocket(
-            self._membership, credentials.api_key, lambda: self._activity
-        )
-        self._fleet = FleetMonitor(self.client)
+        self._socket = CoordinatorSocket(self._membership, lambda: self._activity)
+        self.fleet = FleetMonitor(self.client)
         self._totals = RunTotals(self._settings)
         self._newest_first = False
         self._activity = Activity("connecting")
@@ -148,15 +145,6 @@ class NodeAgent:
         worker = self._activity.worker
         counts = self._totals.counts(worker.stats if worker else None)
         return counts, worker.in_flight if worker else 0
-
-    def record_page(self, url: str) -> None:
-        """Record where the node's page is, for `stt node status`."""
-        self.lock.update(page_url=url)
-        logger.info("The node's page: %s", url)
-
-    def fleet(self) -> dict[str, Any] | None:
-        """Return the coordinator's `/status`, a few seconds old; None if it does not answer."""
-        return self._fleet.snapshot()
 
     def _connect(self) -> None:
         """Perform the handshake; if persistent, retry until the coordinator answers."""

@@ -48,7 +48,7 @@ def create_app(node: NodeAgent) -> FastAPI:
 
     @app.get("/api/state")
     def state() -> dict[str, Any]:
-        status = node.fleet()  # first: it also finds out whether the coordinator answers
+        status = node.fleet.snapshot()  # first: it also finds out whether the coordinator answers
         fleet = None if status is None else {name: status.get(name) for name in _FLEET_FIELDS}
         return asdict(node.status()) | {"fleet": fleet}
 
@@ -68,9 +68,9 @@ def create_app(node: NodeAgent) -> FastAPI:
 
 @contextmanager
 def page(node: NodeAgent, port: int) -> Iterator[str]:
-    """Serve the page, and return its address, whose port is the first free one from `port` on.
+    """Serve the page, and return its address, which is recorded for `stt node status`.
 
-    Raises ConfigError if none is free.
+    Its port is the first free one from `port` on. Raises ConfigError if none is free.
     """
     with _listen(port) as listener:
         free_port = listener.getsockname()[1]
@@ -89,7 +89,10 @@ def page(node: NodeAgent, port: int) -> Iterator[str]:
         thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)
         thread.start()
         try:
-            yield f"http://{_HOST}:{free_port}"
+            url = f"http://{_HOST}:{free_port}"
+            node.lock.update(page_url=url)
+            logger.info("The node's page: %s", url)
+            yield url
         finally:
             server.should_exit = True
             thread.join(_SHUTDOWN_SECONDS)

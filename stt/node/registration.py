@@ -62,7 +62,8 @@ def register(file: CredentialsFile, url: str, name: str, code: str) -> Credentia
     try:
         # Opened first: the coordinator gives a key once, and it would be lost without a file.
         with file.replacing() as write:
-            request = {"code": code.strip(), "name": name, "platform": _platform()}
+            system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+            request = {"code": code.strip(), "name": name, "platform": system}
             answer = CoordinatorClient(url, None).ask("POST", "/api/nodes/register", body=request)
             try:
                 node, key = answer["node"], str(answer["api_key"])
@@ -171,7 +172,3 @@ def _leave(credentials: Credentials) -> None:
     client = CoordinatorClient(credentials.server_url, credentials.api_key)
     with contextlib.suppress(KeyRejected, NotFound):
         client.ask("DELETE", f"/api/nodes/{credentials.node_id}")
-
-
-def _platform() -> str:
-    return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"

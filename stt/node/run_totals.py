@@ -2,14 +2,13 @@
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stt.settings import Settings
 from stt.worker.stats import Stats
 
 
-@dataclass(frozen=True, slots=True)
-class Remaining:
+class Remaining(NamedTuple):
     """None where there is no limit."""
 
     chunks: int | None
@@ -44,5 +43,5 @@ class RunTotals:
             chunks -= sum(self._counts[outcome] for outcome in ("transcribed", "empty", "error"))
         if minutes is not None:
             minutes -= (time.monotonic() - self._started_at) / 60
-        is_over = (chunks is not None and chunks <= 0) or (minutes is not None and minutes <= 0)
-        return None if is_over else Remaining(chunks, minutes)
+        remaining = Remaining(chunks, minutes)
+        return None if any(left is not None and left <= 0 for left in remaining) else remaining

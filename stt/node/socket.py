@@ -56,13 +56,10 @@ class SocketListener(Protocol):
 class CoordinatorSocket:
     """Keeps the WebSocket open between `start()` and `stop()`."""
 
-    def __init__(
-        self, membership: Membership, api_key: str, listener: Callable[[], SocketListener]
-    ) -> None:
+    def __init__(self, membership: Membership, listener: Callable[[], SocketListener]) -> None:
         scheme, _, rest = membership.client.url.partition("://")
         self._node_id = membership.settings.id
         self._url = f"{'wss' if scheme == 'https' else 'ws'}://{rest}/ws/worker/{self._node_id}"
-        self._api_key = api_key
         self._membership = membership
         self._listener = listener
         self._stop = threading.Event()
@@ -118,7 +115,7 @@ class CoordinatorSocket:
         """Exchange messages until `stop()`. Raises what ended the connection."""
         with connect(
             self._url,
-            additional_headers={"Authorization": f"Bearer {self._api_key}"},
+            additional_headers={"Authorization": f"Bearer {self._membership.client.key}"},
             proxy=None if is_loopback(self._url) else True,
             open_timeout=_OPEN_SECONDS,
             close_timeout=_CLOSE_SECONDS,

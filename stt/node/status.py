@@ -39,7 +39,7 @@ class Activity:
 
     def check_claims(self) -> None:
         """Find out at once which claims are lost."""
-        if self.worker is not None:
+        if self.worker:
             self.worker.check_claims()
 
     def test(self, timeout_seconds: float) -> str:
@@ -104,14 +104,11 @@ class FleetMonitor:
         """Return what `GET /status` answers; None without an answer."""
         with self._lock:
             if time.monotonic() - self._requested_at > _MAX_AGE_SECONDS:
-                self._status = self._request()
+                try:
+                    answer = self._client.ask("GET", "/status", timeout_seconds=_TIMEOUT_SECONDS)
+                    self._status = answer if isinstance(answer, dict) else None
+                except SttError as error:
+                    logger.debug("fleet: %s", error)
+                    self._status = None
                 self._requested_at = time.monotonic()
             return self._status
-
-    def _request(self) -> dict[str, Any] | None:
-        try:
-            status = self._client.ask("GET", "/status", timeout_seconds=_TIMEOUT_SECONDS)
-        except SttError as error:
-            logger.debug("fleet: %s", error)
-            return None
-        return status if isinstance(status, dict) else None

@@ -47,6 +47,7 @@ class CoordinatorClient:
 
     def __init__(self, url: str, key: str | None) -> None:
         self.url = url.rstrip("/")
+        self.key = key
         self._has_answered = False
         self.is_reached = False
         """Whether a coordinator answered the latest request, even if with a refusal."""

@@ -26,9 +26,7 @@ _Name = Annotated[str, StringConstraints(max_length=1_000)]
 class _Message(BaseModel):
     """A message that can be validated from JSON, and from an object with the same attributes."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", from_attributes=True, populate_by_name=True
-    )
+    model_config = ConfigDict(frozen=True, from_attributes=True, populate_by_name=True)
 
 
 class PageMessage(_Message):

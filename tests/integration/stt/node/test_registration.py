@@ -172,7 +172,7 @@ def test_the_socket_brings_settings_tests_and_the_end(
     made, listener = join(coordinator, file), Listener()
     membership = membership_of(made)
     listener.work = (Job(("6903ce2e3006e94c81d59b3f",), "talk.mp3", 30.0, 1.5),)
-    socket = CoordinatorSocket(membership, made.api_key, lambda: listener)
+    socket = CoordinatorSocket(membership, lambda: listener)
     socket.start()
     path = f"/api/nodes/{made.node_id}"
     try:
@@ -201,7 +201,7 @@ def test_a_socket_of_a_removed_node_says_so_at_once(
     made = join(coordinator, file)
     remove(coordinator, made.node_id)
     membership = membership_of(made)
-    socket = CoordinatorSocket(membership, made.api_key, Listener)
+    socket = CoordinatorSocket(membership, Listener)
     socket.start()
     until(lambda: isinstance(membership.rejection, NodeRemoved))
     socket.stop()
@@ -214,7 +214,7 @@ def test_where_no_websocket_passes_the_socket_stays_closed_and_says_it_once(
     caplog.set_level("INFO", "stt")
     with ScriptedServer(always()).running() as plain:
         membership = membership_of(Credentials(plain.url, "n", "key", "n"))
-        socket = CoordinatorSocket(membership, "key", Listener)
+        socket = CoordinatorSocket(membership, Listener)
         socket.start()
         until(lambda: "No live channel" in caplog.text)
         time.sleep(0.1)
