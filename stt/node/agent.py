@@ -72,9 +72,9 @@ def is_persistent(settings: Settings) -> bool:
 
 
 class NodeAgent:
-    """This machine as a node. `run()` it once, from the main thread if signals are to stop it.
+    """The node of this machine; ConfigError if it is not registered.
 
-    Raises ConfigError if the machine is not registered.
+    `run()` it once, from the main thread if signals are to stop it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -83,7 +83,7 @@ class NodeAgent:
         self.lock = InstanceLock(self._file.folder)
         self._is_persistent = is_persistent(settings)
         self._settings = settings.model_copy(update={"persistent": self._is_persistent})
-        # The start time tells runs apart where process ids do not: in a container it is always 1.
+        # Not the process id, which is 1 in every run of a container.
         self._worker_id = WorkerId.of(credentials.node_id, int(time.time()))
         self.client = CoordinatorClient(credentials.server_url, credentials.api_key)
         self._membership = Membership(
@@ -248,7 +248,7 @@ class NodeAgent:
             time.sleep(_CHECK_SECONDS)
 
     def _desired_state(self) -> DesiredState:
-        """Raises NodeRemoved, KeyRejected."""
+        """Return what the coordinator wants. Raises NodeRemoved, KeyRejected."""
         self._membership.check()
         return self._membership.settings.desired_state
 

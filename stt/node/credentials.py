@@ -50,7 +50,7 @@ class CredentialsFile:
         self.path = self.folder / FILE_NAME
 
     def load(self) -> Credentials:
-        """Raises ConfigError also if there is no file: this machine is not registered."""
+        """Return the credentials. Raises ConfigError if the machine is not registered."""
         credentials = self.load_if_any()
         if credentials is None:
             raise ConfigError(
@@ -60,7 +60,7 @@ class CredentialsFile:
         return credentials
 
     def load_if_any(self) -> Credentials | None:
-        """Return None if there is no file."""
+        """Return the credentials, None if there is no file."""
         try:
             text = self.path.read_text(encoding="utf-8")
             mode = self.path.stat().st_mode

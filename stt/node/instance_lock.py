@@ -41,7 +41,7 @@ class InstanceLock:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Raises ConfigError if another process is this machine's node already."""
+        """Hold the lock. Raises ConfigError if another process of this machine does."""
         try:
             held = self._lock.acquire(timeout=0)
         except Timeout as error:

@@ -143,7 +143,7 @@ def warn_if_unprotected(url: str) -> None:
 
 
 def _check_unregistered(file: CredentialsFile) -> None:
-    """Raises ConfigError if this machine is a node already and was not removed since."""
+    """Raise ConfigError if this machine is a node, and its coordinator has not removed it."""
     credentials = file.load_if_any()
     if credentials is None:
         return

@@ -153,7 +153,10 @@ class CoordinatorClient:
 
 
 def read_answer(form: type[M], answer: Any) -> M:
-    """Raises DatabaseUnavailable for an answer of another form: something in between gave it."""
+    """Return the answer as a message. Raises DatabaseUnavailable if it is of another form.
+
+    Such an answer comes from something in between.
+    """
     try:
         return form.model_validate(answer)
     except ValidationError as error:

@@ -17,7 +17,7 @@ Id = IdText
 WorkerId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,99}_[0-9]{1,10}$")
 ]
-"""`NODE_RUN`: the holder of a claim; the number tells the runs of a node apart."""
+"""`NODE_RUN`: the holder of a claim; each run of a node has another number."""
 
 _Count = Annotated[int, Field(ge=0, le=2**31)]
 _Name = Annotated[str, StringConstraints(max_length=1_000)]
