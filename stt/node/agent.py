@@ -51,6 +51,7 @@ _MAX_CONNECT_WAIT_SECONDS = 10.0
 _SERVER_WAIT_SECONDS = 15.0
 _CONFIG_WAIT_SECONDS = 300.0
 _LOG_SECONDS = 60.0
+_START_WAIT_SECONDS = 1.0
 _STOP_FIELDS = frozenset({
     "required_empty_checks", "empty_queue_wait_seconds", "idle_timeout_minutes",
     "server_unreachable_minutes", "max_consecutive_failures", "persistent",
@@ -213,10 +214,11 @@ class NodeAgent:
             self._activity = Activity("working", server=server, worker=worker)
             try:
                 worker.run()
-            except DatabaseUnavailable:
+            except DatabaseUnavailable as error:  # as the worker started
                 if not self._is_persistent:
                     raise
-                time.sleep(1.0)  # the coordinator was away when the worker started
+                worker.stop(str(error))  # so that another one goes on
+                time.sleep(_START_WAIT_SECONDS)
             except SttError:
                 self._membership.check()
                 raise
