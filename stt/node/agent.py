@@ -231,14 +231,12 @@ class NodeAgent:
         return None
 
     def _wait_until_enabled(self) -> DesiredState:
-        is_logged = False
-        while not (desired := self._desired_state()).is_enabled:
-            if not is_logged:
-                is_logged = True
-                self._activity = Activity("paused", "a person has paused it at the coordinator")
-                logger.info("Paused by the coordinator: waits until it is let to work again")
-            time.sleep(_CHECK_SECONDS)
-        if is_logged:
+        desired = self._desired_state()
+        if not desired.is_enabled:
+            self._activity = Activity("paused", "a person has paused it at the coordinator")
+            logger.info("Paused by the coordinator: waits until it is let to work again")
+            while not (desired := self._desired_state()).is_enabled:
+                time.sleep(_CHECK_SECONDS)
             logger.info("The coordinator lets this node work again")
         return desired
 

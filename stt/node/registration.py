@@ -15,12 +15,7 @@ from stt.errors import (
     NotFound,
     SttError,
 )
-from stt.node.credentials import (
-    Credentials,
-    CredentialsFile,
-    checked_name,
-    checked_url,
-)
+from stt.node.credentials import Credentials, CredentialsFile, checked_name, checked_url
 from stt.node.instance_lock import InstanceInfo, InstanceLock
 from stt.node.status import fetch_status
 from stt.remote.client import CoordinatorClient

@@ -14,7 +14,7 @@ STOP_SECONDS = 120
 """What a node gets to finish what is in flight; the rest goes back to the queue."""
 COMMAND_SECONDS = STOP_SECONDS + 30
 
-ServiceCommand = Literal["start", "stop", "restart"]
+Command = Literal["start", "stop", "restart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +34,18 @@ class ServiceState:
     detail: str
 
 
-class ServiceFile:
-    """The file that describes a service to the system."""
+def check_installed(path: Path) -> None:
+    if not path.exists():
+        raise ConfigError("There is no service of the node here: stt node service install")
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
-    def _check_installed(self) -> None:
-        if not self.path.exists():
-            raise ConfigError("There is no service of the node here: stt node service install")
-
-    def _write(self, text: str) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with replacement(self.path) as file:
-                file.write(text)
-        except OSError as error:
-            raise SttError(f"{self.path} cannot be written: {error.strerror}") from error
+def write_file(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacement(path) as file:
+            file.write(text)
+    except OSError as error:
+        raise SttError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def run_tool(*command: str) -> subprocess.CompletedProcess[str]:

@@ -6,34 +6,25 @@ import time
 from pathlib import Path
 
 from stt.errors import SttError
-from stt.node.service.base import (
-    COMMAND_SECONDS,
-    STOP_SECONDS,
-    Program,
-    ServiceCommand,
-    ServiceFile,
-    ServiceState,
-    output_of,
-    run_tool,
-)
+from stt.node.service import base
 
 _LABEL = "local.stt-node"
 _CHECK_SECONDS = 0.2
 
 
-class LaunchAgent(ServiceFile):
+class LaunchAgent:
     """An agent of the user with this home and id."""
 
     def __init__(self, home: Path, user_id: int) -> None:
-        super().__init__(home / "Library" / "LaunchAgents" / f"{_LABEL}.plist")
+        self.path = home / "Library" / "LaunchAgents" / f"{_LABEL}.plist"
         self._log = home / "Library" / "Logs" / "stt-node.log"
         self._domain = f"gui/{user_id}"
         self._target = f"{self._domain}/{_LABEL}"
 
-    def install(self, program: Program) -> None:
+    def install(self, program: base.Program) -> None:
         self._unload()
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._write(agent_plist(program, self._log).decode())
+        base.write_file(self.path, agent_plist(program, self._log).decode())
         self.control("start")
 
     def uninstall(self) -> bool:
@@ -44,25 +35,25 @@ class LaunchAgent(ServiceFile):
         self._log.unlink(missing_ok=True)
         return True
 
-    def control(self, command: ServiceCommand) -> None:
-        self._check_installed()
+    def control(self, command: base.Command) -> None:
+        base.check_installed(self.path)
         if command != "start":
             # KeepAlive would undo a plain stop. The next login loads the agent again.
             self._unload()
         if command != "stop" and self._is_loaded():
-            output_of("launchctl", "kickstart", self._target)
+            base.output_of("launchctl", "kickstart", self._target)
         elif command != "stop":
-            output_of("launchctl", "bootstrap", self._domain, str(self.path))
+            base.output_of("launchctl", "bootstrap", self._domain, str(self.path))
 
-    def state(self) -> ServiceState:
-        result = run_tool("launchctl", "print", self._target)
+    def state(self) -> base.ServiceState:
+        result = base.run_tool("launchctl", "print", self._target)
         found = re.search(r"^\s*state = (.+)$", result.stdout, re.MULTILINE)
         word = found[1].strip() if found and result.returncode == 0 else "not loaded"
         exit_code = re.search(r"^\s*last exit code = (\d+)", result.stdout, re.MULTILINE)
         detail = word
         if word != "running" and exit_code:
             detail += f", exit code {exit_code[1]}"
-        return ServiceState(self.path.exists(), word == "running", detail)
+        return base.ServiceState(self.path.exists(), word == "running", detail)
 
     def log_command(self, lines: int, follow: bool) -> list[str]:
         return ["tail", "-n", str(lines), *(["-F"] if follow else []), str(self._log)]
@@ -71,21 +62,21 @@ class LaunchAgent(ServiceFile):
         return "It runs while you are logged in, and not while the Mac sleeps."
 
     def _is_loaded(self) -> bool:
-        return run_tool("launchctl", "print", self._target).returncode == 0
+        return base.run_tool("launchctl", "print", self._target).returncode == 0
 
     def _unload(self) -> None:
         """Unload the agent and wait for its end: launchd loads none that is still ending."""
         if not self._is_loaded():
             return
-        run_tool("launchctl", "bootout", self._target)  # its code also says "still ending"
-        deadline = time.monotonic() + COMMAND_SECONDS
+        base.run_tool("launchctl", "bootout", self._target)  # its code also says "still ending"
+        deadline = time.monotonic() + base.COMMAND_SECONDS
         while self._is_loaded():
             if time.monotonic() > deadline:
                 raise SttError(f"launchctl bootout {self._target}: the node does not end")
             time.sleep(_CHECK_SECONDS)
 
 
-def agent_plist(program: Program, log: Path) -> bytes:
+def agent_plist(program: base.Program, log: Path) -> bytes:
     """Return the agent's property list, as XML."""
     return plistlib.dumps(
         {
@@ -97,7 +88,7 @@ def agent_plist(program: Program, log: Path) -> bytes:
             "KeepAlive": {"SuccessfulExit": False},
             # launchd knows no final exit codes: a node that was removed starts once a minute.
             "ThrottleInterval": 60,
-            "ExitTimeOut": STOP_SECONDS,
+            "ExitTimeOut": base.STOP_SECONDS,
             "StandardOutPath": str(log),
             "StandardErrorPath": str(log),
         },

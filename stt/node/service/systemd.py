@@ -4,15 +4,7 @@ import getpass
 from pathlib import Path
 
 from stt.errors import ConfigError
-from stt.node.service.base import (
-    STOP_SECONDS,
-    Program,
-    ServiceCommand,
-    ServiceFile,
-    ServiceState,
-    output_of,
-    run_tool,
-)
+from stt.node.service import base
 
 _UNIT = "stt-node.service"
 _UNIT_TEXT = """\
@@ -40,15 +32,15 @@ WantedBy=default.target
 """
 
 
-class SystemdUnit(ServiceFile):
+class SystemdUnit:
     """A unit in the folder that is given."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder / _UNIT)
+        self.path = folder / _UNIT
 
-    def install(self, program: Program) -> None:
+    def install(self, program: base.Program) -> None:
         """Write the unit anew and start it, now and at every login."""
-        self._write(unit_text(program))
+        base.write_file(self.path, unit_text(program))
         _systemctl("daemon-reload")
         _systemctl("enable", _UNIT)
         _systemctl("restart", _UNIT)
@@ -61,21 +53,21 @@ class SystemdUnit(ServiceFile):
         self.path.unlink()
         _systemctl("daemon-reload")
         # Fails where there is nothing to reset.
-        run_tool("systemctl", "--user", "reset-failed", _UNIT)
+        base.run_tool("systemctl", "--user", "reset-failed", _UNIT)
         return True
 
-    def control(self, command: ServiceCommand) -> None:
-        self._check_installed()
+    def control(self, command: base.Command) -> None:
+        base.check_installed(self.path)
         _systemctl(command, _UNIT)
 
-    def state(self) -> ServiceState:
+    def state(self) -> base.ServiceState:
         shown = _systemctl("show", _UNIT, "--property=ActiveState,SubState,ExecMainStatus")
         fields = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
         active = fields.get("ActiveState", "unknown")
         detail = f"{active} ({fields.get('SubState', '?')})"
         if active == "failed":
             detail += f", exit code {fields.get('ExecMainStatus', '?')}"
-        return ServiceState(self.path.exists(), active in ("active", "activating"), detail)
+        return base.ServiceState(self.path.exists(), active in ("active", "activating"), detail)
 
     def log_command(self, lines: int, follow: bool) -> list[str]:
         command = ["journalctl", "--user", "--unit", _UNIT, "--lines", str(lines), "--no-pager"]
@@ -83,13 +75,13 @@ class SystemdUnit(ServiceFile):
 
     def advice(self) -> str:
         """Return what the user should know, or nothing."""
-        result = run_tool("loginctl", "show-user", getpass.getuser(), "--property=Linger")
+        result = base.run_tool("loginctl", "show-user", getpass.getuser(), "--property=Linger")
         if result.stdout.strip() == "Linger=yes":
             return ""
         return "It ends when you log out; to let it go on: loginctl enable-linger"
 
 
-def unit_text(program: Program) -> str:
+def unit_text(program: base.Program) -> str:
     """Return the text of the unit. Raises ConfigError for a path that no unit can hold."""
     executable, *arguments = program.command
     words = (executable, *arguments, str(program.folder))
@@ -101,7 +93,7 @@ def unit_text(program: Program) -> str:
         folder=str(program.folder).replace("%", "%%"),
         environment=_quoted(f"STT_CONFIG_DIR={program.folder}"),
         command=" ".join(map(_quoted, command)),
-        stop_seconds=STOP_SECONDS,
+        stop_seconds=base.STOP_SECONDS,
     )
 
 
@@ -112,4 +104,4 @@ def _quoted(word: str) -> str:
 
 
 def _systemctl(*arguments: str) -> str:
-    return output_of("systemctl", "--user", *arguments)
+    return base.output_of("systemctl", "--user", *arguments)

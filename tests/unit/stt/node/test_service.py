@@ -15,8 +15,8 @@ from typing import Any, get_args
 import pytest
 
 from stt.errors import ConfigError, SttError
-from stt.node.service import Program, Service, launchd, service_of_this_machine
-from stt.node.service.base import ServiceCommand
+from stt.node.service import Program, Service, base, service_of_this_machine
+from stt.node.service.base import Command
 from stt.node.service.launchd import LaunchAgent, agent_plist
 from stt.node.service.systemd import SystemdUnit, unit_text
 from tests.support.mongo_process import missing
@@ -141,7 +141,7 @@ def test_a_refusal_of_systemd_is_told_in_its_own_words(tools: Path, program: Pro
 def test_starting_what_was_never_installed_says_how_to_install_it(tmp_path: Path) -> None:
     services: tuple[Service, ...] = (SystemdUnit(tmp_path), LaunchAgent(tmp_path, 501))
     for service in services:
-        for command in get_args(ServiceCommand):
+        for command in get_args(Command):
             with pytest.raises(ConfigError, match="stt node service install"):
                 service.control(command)
 
@@ -224,6 +224,6 @@ def test_an_agent_that_does_not_end_is_named(
     tools: Path, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Tool(tools, "launchctl", "true")
-    monkeypatch.setattr(launchd, "COMMAND_SECONDS", 0.3)
+    monkeypatch.setattr(base, "COMMAND_SECONDS", 0.3)
     with pytest.raises(SttError, match="does not end"):
         LaunchAgent(tmp_path, 501).install(program)
