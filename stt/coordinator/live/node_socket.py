@@ -33,7 +33,7 @@ from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.options import Options
 from stt.domain.node import Job, NodeTest, clean_text
 from stt.errors import NotFound, SttError
-from stt.remote.messages import Id, NodeSettings
+from stt.remote.messages import NodeSettings
 
 logger = logging.getLogger(__name__)
 
@@ -45,19 +45,11 @@ _WRITE_SECONDS = 1.0
 _REFRESH_SECONDS = 10.0
 
 _Line = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(clean_text)]
-_Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-
-
-class _JobTold(BaseModel):
-    chunk_ids: Annotated[tuple[Id, ...], Field(max_length=1_000)]
-    filename: _Line = ""
-    seconds: _Seconds = 0.0
-    elapsed_seconds: _Seconds = 0.0
 
 
 class _Progress(BaseModel):
     type: Literal["progress"]
-    jobs: Annotated[tuple[_JobTold, ...], Field(max_length=1_000)]
+    jobs: Annotated[tuple[Job, ...], Field(max_length=1_000)]
 
 
 class _Tested(BaseModel):
@@ -81,7 +73,7 @@ class NodeSocket:
         self._watch = watch
         self._node = node
         self._channel = secrets.token_hex(8)
-        self._jobs: tuple[_JobTold, ...] = ()
+        self._jobs: tuple[Job, ...] = ()
         self._jobs_told_at = 0.0
         self._has_news = asyncio.Event()
         self._told: NodeSettings | None = None
@@ -210,10 +202,7 @@ class NodeSocket:
 
     def _current_jobs(self) -> list[Job]:
         since = time.monotonic() - self._jobs_told_at
-        return [
-            Job(job.chunk_ids, job.filename, job.seconds, job.elapsed_seconds + since)
-            for job in self._jobs
-        ]
+        return [job.after(since) for job in self._jobs]
 
     async def _say(self, message: dict[str, Any]) -> None:
         states = (self._socket.client_state, self._socket.application_state)

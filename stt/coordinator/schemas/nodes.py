@@ -3,26 +3,15 @@
 from collections import defaultdict
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from stt.coordinator.context import Coordinator
 from stt.coordinator.store.nodes import Node
 from stt.coordinator.store.options import Options
-from stt.domain.node import NodeState, NodeTest
+from stt.domain.node import Job, NodeState, NodeTest
 from stt.remote.messages import NodeSettings, Rules
 from stt.settings import Settings
 from stt.store.workers import MongoRoster, WorkerStatus
-
-
-class JobOut(BaseModel):
-    """A sequence in work: `seconds` of audio, `elapsed_seconds` since it was begun."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    chunk_ids: list[str]
-    filename: str
-    seconds: float
-    elapsed_seconds: float
 
 
 class NodeTestOut(BaseModel):
@@ -71,7 +60,7 @@ class NodeOut(BaseModel):
     created_at: datetime | None
     seen_at: datetime | None
     state: NodeState
-    jobs: list[JobOut]
+    jobs: tuple[Job, ...]
     workers: list[NodeWorkerOut]
     last_test: LastTestOut | None
 
@@ -136,9 +125,7 @@ def _node_out(
         created_at=node.created_at,
         seen_at=node.seen_at,
         state=state,
-        jobs=[]
-        if state == "offline"
-        else [JobOut.model_validate(job) for job in node.current_jobs(now)],
+        jobs=() if state == "offline" else node.current_jobs(now),
         workers=[_worker_out(member, node) for member in shown],
         last_test=None
         if test is None
