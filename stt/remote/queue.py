@@ -99,7 +99,7 @@ class RemoteQueue:
         return page.to_page()
 
     def claim(self, chunk: Chunk) -> Claim | None:
-        """Pending → processing; return None if another worker was first."""
+        """Claim a chunk (pending → processing); return None if another worker was first."""
         trusted_until = time.monotonic() + self._rules.trusted_seconds
         claim = Claim(ObjectId(), chunk, self._worker, trusted_until)
         request = ClaimRequest(**self._ids_of(claim))
@@ -126,7 +126,7 @@ class RemoteQueue:
         claim.trusted_until = asked_at + self._rules.trusted_seconds
 
     def complete(self, claim: Claim, transcript: Transcript) -> None:
-        """Processing → transcribed. Raise ClaimLost, DatabaseRefused; then nothing is written."""
+        """Write the result, or raise ClaimLost or DatabaseRefused (processing → transcribed)."""
         try:
             completion = Completion(
                 **self._ids_of(claim),
@@ -139,11 +139,11 @@ class RemoteQueue:
         self._end(claim, "/tasks/complete", completion)
 
     def release(self, claim: Claim, *, isolated: bool = False) -> None:
-        """Processing → pending without a failure; `isolated` from now on. Raise ClaimLost."""
+        """Give the chunk back, from now on `isolated` (processing → pending). Raise ClaimLost."""
         self._end(claim, "/tasks/release", Release(**self._ids_of(claim), isolated=isolated))
 
     def fail(self, claim: Claim, kind: str, message: str, *, server: str | None = None) -> None:
-        """Processing → pending after a wait, or → failed. Raise ClaimLost, DatabaseRefused."""
+        """Record a failure (processing → pending or failed). Raise ClaimLost, DatabaseRefused."""
         failure = Failure(
             **self._ids_of(claim),
             kind=kind,

@@ -119,8 +119,8 @@ def test_a_machine_joins_is_updated_and_leaves_without_a_trace(
     assert str(start) in update.stdout, "--as is remembered"
     refused = machine.run(str(start))
     assert refused.returncode == 3
-    told = '"ftp://it\'s a b" is not a URL'
-    assert told in refused.stdout + refused.stderr, "it arrives as it was given"
+    reason = '"ftp://it\'s a b" is not a URL'
+    assert reason in refused.stdout + refused.stderr, "it arrives as it was given"
 
     mine = credentials.parent / ".env"
     mine.write_text("STT_MODEL=base\n")
@@ -128,7 +128,7 @@ def test_a_machine_joins_is_updated_and_leaves_without_a_trace(
     credentials.write_bytes(registered.replace(coordinator.url.encode(), b"http://127.0.0.1:1"))
     refused = machine.install("--uninstall")
     assert refused.returncode == 1
-    assert "nothing is removed yet" in refused.stderr, "the coordinator could not be told"
+    assert "nothing is removed yet" in refused.stderr, "the coordinator did not answer"
     assert machine.files() == before
 
     credentials.write_bytes(registered)

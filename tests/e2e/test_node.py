@@ -58,7 +58,7 @@ class NodeProcess:
         assert text in self.output, self.output
 
     def end(self, number: signal.Signals | None = None) -> int:
-        """Sends the signal, if one is given, and waits for the exit code."""
+        """Send the signal, if one is given, and return the exit code."""
         if number is not None:
             self._process.send_signal(number)
         code = self._process.wait(30)
@@ -81,7 +81,7 @@ class NodeProcess:
 
 @dataclass
 class Machine:
-    """A machine of somebody's: a folder of settings of its own, and no database."""
+    """A machine with a folder of settings of its own, and no database."""
 
     folder: Path
     processes: list[NodeProcess] = field(default_factory=list)
@@ -119,7 +119,7 @@ class Machine:
         return found
 
     def write(self, **fields: str) -> None:
-        """A `node.json` as somebody may write it by hand."""
+        """Write a `node.json` as a person may do it by hand."""
         path = self.folder / "config" / "node.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(0o600)
@@ -209,9 +209,9 @@ def test_a_machine_joins_works_is_tested_and_is_removed(fleet: Fleet, tmp_path: 
         worker = document(fleet.database, chunk)["transcript"]["worker"]
         assert re.fullmatch(rf"{node_id}_\d+", worker)
 
-        told = machine.stt_node("status", "--json")
-        assert told.returncode == 0, told.stdout
-        status = json.loads(told.stdout)
+        shown = machine.stt_node("status", "--json")
+        assert shown.returncode == 0, shown.stdout
+        status = json.loads(shown.stdout)
         assert (status["name"], status["phase"], status["is_running"]) == ("M4", "working", True)
         second = machine.start()
         with contextlib.closing(second):
@@ -351,8 +351,12 @@ def test_the_page_of_a_node_tells_its_own_browser_alone(fleet: Fleet, machine: M
         assert "script-src 'self'" in shown.headers["Content-Security-Policy"]
         assert "<script>" not in shown.text
         state = browser.get(f"{url}/api/state", timeout=10)
-        told = state.json()
-        assert (told["phase"], told["is_reached"], told["fleet"]) == ("connecting", False, None)
+        status = state.json()
+        assert (status["phase"], status["is_reached"], status["fleet"]) == (
+            "connecting",
+            False,
+            None,
+        )
         assert machine.credentials["api_key"] not in state.text + node.output
         rebound = browser.get(f"{url}/api/state", headers={"Host": "evil.example"}, timeout=10)
         assert rebound.status_code == 400

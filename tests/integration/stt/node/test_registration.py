@@ -25,7 +25,7 @@ from tests.support.coordinator_app import CoordinatorThread, running_coordinator
 from tests.support.remote_claims import node_settings
 from tests.support.scripted_server import Answer, ScriptedServer, always
 
-NOBODY = "http://127.0.0.1:9"
+NO_COORDINATOR = "http://127.0.0.1:9"
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_removed_machine_is_told_so_and_may_join_again(
 
 
 def test_leaving_a_coordinator_that_is_away_takes_force(file: CredentialsFile) -> None:
-    file.save(Credentials(NOBODY, "m4-3fa2", "key", "M4"))
+    file.save(Credentials(NO_COORDINATOR, "m4-3fa2", "key", "M4"))
     with pytest.raises(DatabaseUnavailable, match="--force"):
         unregister(file, force=False)
     assert file.path.exists()

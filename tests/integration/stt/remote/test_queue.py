@@ -1,4 +1,4 @@
-"""The queue through a coordinator: what HTTP adds to the claim protocol, and takes nothing from.
+"""The queue through a coordinator: what HTTP adds to the claim protocol.
 
 The protocol itself is tried in test_claims.py, where every test holds for both ways.
 """
@@ -87,7 +87,7 @@ def impostor(answer: Callable[[str], tuple[int, str]]) -> Iterator[tuple[str, li
 def queue_at(
     url: str, rules: ClaimRules, *, key: str = "key", long_poll: bool = False
 ) -> RemoteQueue:
-    """The queue of a node that has not joined there."""
+    """Return the queue of a node that has not joined there."""
     membership = Membership(CoordinatorClient(url, key), node_settings("mac", rules))
     return RemoteQueue(membership, "mac_1", long_poll=long_poll)
 
@@ -259,7 +259,7 @@ class TestWaiting:
         threading.Timer(0.3, member.queue.stop_retrying).start()
         page = member.queue.page(10, Order())
         assert page.chunks == ()
-        assert page.next_due_seconds is not None  # nobody is to call the queue empty
+        assert page.next_due_seconds is not None  # the queue is not to be taken for empty
         assert time.monotonic() - began < LONG_POLL_SECONDS / 2
 
     def test_where_long_polls_are_cut_off_it_asks_as_others_do(self, rules: ClaimRules) -> None:
@@ -316,7 +316,7 @@ class TestWork:
                 f"GET /tasks/next?worker_id={mac.worker} HTTP/1.1\r\nHost: {host}\r\n"
                 f"Authorization: Bearer {mac.key}\r\n\r\n".encode()
             )
-            time.sleep(0.3)  # it has looked once, and rests
+            time.sleep(0.3)  # the coordinator has read the queue once, and waits
         [id_] = add_chunks(database, 1)
         time.sleep(1.2)
         assert document(database, id_)["processing_by"] is None
@@ -368,7 +368,7 @@ class TestWork:
         report = {"worker_id": fast.worker, "state": "working", "slots": 2}
         assert fast.session.post(f"/api/nodes/{fast.id}/heartbeat", json=report).ok
         ids = add_chunks(database, 3)
-        time.sleep(1.1)  # nodes are looked at once a second
+        time.sleep(1.1)  # nodes are read once a second
         assert [c.id for c in fast.queue.page(10, Order()).chunks] == ids
         assert [c.id for c in slow.queue.page(10, Order()).chunks] == ids[2:]
         monkeypatch.setattr(reservations, "_PATIENCE_SECONDS", 0.0)

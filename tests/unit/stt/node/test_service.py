@@ -46,7 +46,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    """A path that nobody should have, and somebody does."""
+    """Make a program whose path holds signs that systemd would interpret."""
     executable = tmp_path / "my venv" / "s%tt$HOME"
     executable.parent.mkdir()
     executable.write_text("#!/bin/sh\n")
@@ -189,7 +189,7 @@ def test_the_agent_of_a_mac_starts_at_login_and_again_after_a_failure(program: P
     assert agent["KeepAlive"] == {"SuccessfulExit": False}
 
 
-# `print` tells whether the agent is loaded; `bootout` takes a moment, as the real one does.
+# `print` shows whether the agent is loaded; `bootout` takes a moment, as the real one does.
 _LAUNCHCTL = """
 case $1 in
     bootstrap) touch loaded ;;

@@ -23,7 +23,7 @@ def membership() -> Membership:
 
 
 def stopped_worker(membership: Membership, desired: DesiredState, *, is_gone: bool = False) -> Mock:
-    """A worker that the supervisor has stopped."""
+    """Return a worker that the supervisor has stopped."""
     worker, supervisor = Mock(Worker), Supervisor(membership, Mock())
     supervisor.start()
     with supervisor.supervising(worker, desired, Mock(WhisperServer, is_gone=is_gone)):
