@@ -2,6 +2,7 @@
 
 import requests
 
+from stt.errors import SttError
 from stt.system.net import is_loopback
 
 
@@ -20,6 +21,12 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     cause: BaseException = error
-    while (inner := cause.__cause__ or cause.__context__) is not None:
+    seen = {cause}  # an exception that was raised twice may be a cause of itself
+    while not getattr(cause, "strerror", None):
+        inner = cause.__cause__ or cause.__context__
+        # An error of ours is one that was being handled when the request was made.
+        if inner is None or inner in seen or isinstance(inner, SttError):
+            break
+        seen.add(inner)
         cause = inner
     return str(getattr(cause, "strerror", None) or str(cause) or type(cause).__name__)
