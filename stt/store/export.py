@@ -37,6 +37,15 @@ _BATCH = 50
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A segment in the recording's time, and the chunk that contains it."""
+
+    chunk_id: ObjectId
+    chunk_start: float
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkSpan:
     """Where a chunk lies in the recording, in seconds; `done_at`: when it was transcribed."""
 
@@ -48,14 +57,9 @@ class ChunkSpan:
     state: str
     format: str | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A segment in the recording's time, and the chunk that contains it."""
-
-    chunk_id: ObjectId
-    chunk_start: float
-    segment: Segment
+    def line(self, segment: Segment) -> Line:
+        """Return a segment of this chunk in the recording's time."""
+        return Line(self.id, self.start, segment.shifted(self.start))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +110,18 @@ class Export:
         self.header = self._read_header()
 
     def cues(self) -> Iterator[Cue]:
-        """Yield the segments and gaps of the whole recording in order."""
-        return _join_gaps(self._read_cues())
+        """Yield the segments of the whole recording in order, and the gaps between them."""
+        gap: Gap | None = None
+        for _, part in self._parts(0, strict=True):
+            if isinstance(part, UntranscribedSpan):
+                gap = Gap(gap.start if gap else part.start, part.end)
+                continue
+            if gap and part:
+                yield gap
+                gap = None
+            yield from (line.segment for line in part)
+        if gap:
+            yield gap
 
     def pieces(self, format_name: str) -> Iterator[str]:
         """Yield the text of the transcript in one of FORMATS."""
@@ -117,24 +131,15 @@ class Export:
         """Return who transcribed the chunks, and how many; the largest number first."""
         fields = ("worker", "model", "server")
         match = {**TRANSCRIBED, "original_id": self._recording.id}
-        group = {
-            "_id": {name: f"$transcript.{name}" for name in fields},
-            "chunks": {"$sum": 1},
-        }
+        key = {name: f"$transcript.{name}" for name in fields}
+        group = {"_id": key, "chunks": {"$sum": 1}}
         with translated():
             rows = list(self._db.chunks.aggregate([{"$match": match}, {"$group": group}]))
-        contributors = [
-            Contributor(
-                chunks=int(row["chunks"]), **{f: read_text(row["_id"].get(f)) for f in fields}
-            )
+        found = (
+            Contributor(chunks=row["chunks"], **{f: read_text(row["_id"].get(f)) for f in fields})
             for row in rows
-        ]
-        return tuple(
-            sorted(
-                contributors,
-                key=lambda contributor: (-contributor.chunks, contributor.worker or ""),
-            )
         )
+        return tuple(sorted(found, key=lambda one: (-one.chunks, one.worker or "")))
 
     def lines(self, first_index: int, count: int) -> Lines:
         """Return at least `count` lines from the chunk `first_index` on, up to the end of a chunk.
@@ -143,29 +148,47 @@ class Export:
         """
         lines: list[Line] = []
         gaps: list[UntranscribedSpan] = []
-        rest = [span for span in self.spans if span.index >= first_index]
-        before = self.spans[: len(self.spans) - len(rest)]
-        end, expected = (before[-1].end if before else 0.0), first_index
-        for at in range(0, len(rest), _BATCH):
-            batch = rest[at : at + _BATCH]
-            documents = self._read_transcripts(batch)
-            for span in batch:
-                if len(lines) >= count:
-                    return Lines(tuple(lines), _merge(gaps), span.index)
-                if self._recording.chunk_count is not None and span.index > expected:
-                    gaps.append(UntranscribedSpan(end, span.start, "missing"))
-                segments, state = _read_segments(span, documents)
-                lines += [Line(span.id, span.start, s.shifted(span.start)) for s in segments]
-                if state != "transcribed":
-                    gaps.append(UntranscribedSpan(span.start, span.end, state))
-                expected, end = span.index + 1, span.end
-        if self.header.is_growing or expected < (self._recording.chunk_count or 0):
-            state = "cutting" if self.header.is_growing else "missing"
-            gaps.append(UntranscribedSpan(end, self._whole_seconds(end), state))
+        for index, part in self._parts(first_index, strict=False):
+            if index is not None and len(lines) >= count:
+                return Lines(tuple(lines), _merge(gaps), index)
+            if isinstance(part, UntranscribedSpan):
+                gaps.append(part)
+            else:
+                lines += part
         return Lines(tuple(lines), _merge(gaps), None)
 
-    def _whole_seconds(self, end: float) -> float:
-        return max(self._recording.duration or 0.0, end + ASSUMED_SECONDS)
+    def _parts(
+        self, first_index: int, *, strict: bool
+    ) -> Iterator[tuple[int | None, list[Line] | UntranscribedSpan]]:
+        """Yield the lines of each chunk, or a span in their place, with the chunk's index.
+
+        The index of what follows the last chunk is None. `strict`: raise SttError for a transcript
+        that cannot be read.
+        """
+        begin = sum(span.index < first_index for span in self.spans)
+        end, expected = (self.spans[begin - 1].end if begin else 0.0), first_index
+        for at in range(begin, len(self.spans), _BATCH):
+            batch = self.spans[at : at + _BATCH]
+            documents = self._read_transcripts(batch)
+            for span in batch:
+                if self._recording.chunk_count is not None and span.index > expected:
+                    yield expected, UntranscribedSpan(end, span.start, "missing")
+                try:
+                    segments = read_transcript(documents.get(span.id, {})).segments
+                except SttError:
+                    if strict:
+                        raise
+                    yield span.index, UntranscribedSpan(span.start, span.end, "unreadable")
+                else:
+                    if span.done_at is None:
+                        yield span.index, UntranscribedSpan(span.start, span.end, span.state)
+                    else:
+                        yield span.index, [span.line(segment) for segment in segments]
+                expected, end = span.index + 1, span.end
+        if self.header.is_growing or expected < (self._recording.chunk_count or 0):
+            whole = max(self._recording.duration or 0.0, end + ASSUMED_SECONDS)
+            state = "cutting" if self.header.is_growing else "missing"
+            yield None, UntranscribedSpan(end, whole, state)
 
     def _read_spans(self) -> Iterator[ChunkSpan]:
         query = {"original_id": self._recording.id}
@@ -198,23 +221,6 @@ class Export:
             is_growing=is_growing,
         )
 
-    def _read_cues(self) -> Iterator[Cue]:
-        expected, end = 0, 0.0
-        for at in range(0, len(self.spans), _BATCH):
-            batch = self.spans[at : at + _BATCH]
-            documents = self._read_transcripts(batch)
-            for span in batch:
-                if self._recording.chunk_count is not None and span.index > expected:
-                    yield Gap(end, span.start)
-                if span.done_at is None:
-                    yield Gap(span.start, span.end)
-                else:
-                    for segment in read_transcript(documents.get(span.id, {})).segments:
-                        yield segment.shifted(span.start)
-                expected, end = span.index + 1, span.end
-        if self.header.is_growing or expected < (self._recording.chunk_count or 0):
-            yield Gap(end, self._whole_seconds(end))
-
     def _read_transcripts(self, batch: Iterable[ChunkSpan]) -> dict[ObjectId, Document]:
         ids = [span.id for span in batch if span.done_at is not None]
         with translated():
@@ -238,18 +244,6 @@ class Export:
         return document is not None and is_being_ingested(document)
 
 
-def _read_segments(
-    span: ChunkSpan, documents: Mapping[ObjectId, Document]
-) -> tuple[tuple[Segment, ...], str]:
-    """Return the segments of a chunk, and its state, "unreadable" included."""
-    if span.done_at is None:
-        return (), span.state
-    try:
-        return read_transcript(documents.get(span.id, {})).segments, "transcribed"
-    except SttError:
-        return (), "unreadable"
-
-
 def _merge(gaps: Iterable[UntranscribedSpan]) -> tuple[UntranscribedSpan, ...]:
     """Join neighbouring gaps of the same state."""
     merged: list[UntranscribedSpan] = []
@@ -264,18 +258,3 @@ def has_chunks(database: Database, recording_id: ObjectId) -> bool:
     """Return whether the queue has chunks of this recording, even if it has no document."""
     with translated():
         return database.chunks.find_one({"original_id": recording_id}, ["_id"]) is not None
-
-
-def _join_gaps(cues: Iterable[Cue]) -> Iterator[Cue]:
-    """Join gaps that follow each other, one per chunk, into one."""
-    gap: Gap | None = None
-    for cue in cues:
-        if isinstance(cue, Gap):
-            gap = Gap(gap.start if gap else cue.start, cue.end)
-            continue
-        if gap:
-            yield gap
-            gap = None
-        yield cue
-    if gap:
-        yield gap

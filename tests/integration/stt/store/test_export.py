@@ -15,7 +15,7 @@ from stt.domain.chunk import Recording
 from stt.domain.transcript import Segment
 from stt.errors import SttError
 from stt.store.database import Database
-from stt.store.export import Export
+from stt.store.export import Export, UntranscribedSpan
 from stt.store.recordings import MongoRecordings
 from stt.transcripts.files import file_name, save
 from stt.transcripts.formats import Gap
@@ -238,3 +238,33 @@ class TestFiles:
         (tmp_path / "file").write_text("")
         with pytest.raises(SttError, match=r"Cannot write .*talk\.txt"):
             save(["text"], tmp_path / "file" / "talk.txt")
+
+
+class TestLines:
+    """Parts of a transcript, each up to the end of a chunk."""
+
+    def test_together_they_have_every_line_and_every_gap_once(
+        self, database: Database, recording_id: ObjectId
+    ) -> None:
+        first, middle, _ = ids_of(database, recording_id)
+        database.chunks.delete_one({"_id": middle})
+        lines, gaps, index = [], [], 0
+        while True:
+            part = export_of(database, recording_id).lines(index, 1)
+            lines += [(line.chunk_id, line.segment.start) for line in part.lines]
+            gaps += part.gaps
+            if part.next_index is None:
+                break
+            index = part.next_index
+        last = ids_of(database, recording_id)[-1]
+        assert lines == [(first, 1.0), (last, 61.0)]
+        assert gaps == [UntranscribedSpan(30.0, 60.0, "missing")]
+
+    def test_a_transcript_that_cannot_be_read_is_a_gap(
+        self, database: Database, recording_id: ObjectId
+    ) -> None:
+        set_fields(database, ids_of(database, recording_id)[1], transcript="nonsense")
+        part = export_of(database, recording_id).lines(0, 100)
+        assert [line.segment.start for line in part.lines] == [1.0, 61.0]
+        assert part.gaps == (UntranscribedSpan(30.0, 60.0, "unreadable"),)
+        assert part.next_index is None
