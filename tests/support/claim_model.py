@@ -121,7 +121,7 @@ class Model:
         return True
 
     def steps_back(self, chunk_id: ObjectId) -> bool:
-        """The second step of a claim: of suspects only one is in work at a time."""
+        """The second step of a claim: of poison candidates one is processed at a time."""
         row = self.rows[chunk_id]
         others = [r for r in self.rows.values() if r is not row]
         if not row.is_poison_candidate or not any(
@@ -161,7 +161,7 @@ class Model:
         """Whether one who asks later must learn that this claim has ended so.
 
         Results and failures must be the claim's own; of a release it matters only that the chunk
-        is as free as it was to be, whoever freed it.
+        is as free as it was to be, whatever freed it.
         """
         row = self.rows.get(claim.chunk.id)
         if row is None or row.claim_id != claim.id or row.is_claimed:
@@ -173,7 +173,7 @@ class Model:
         return row.is_pending and (row.isolated or not isolated)
 
     def meddle(self, meanwhile: Meanwhile, chunk_id: ObjectId, thief_claim: ObjectId) -> None:
-        """What somebody else does to a chunk between a write and its repeat."""
+        """What another program does to a chunk between a write and its repeat."""
         row = self.rows.get(chunk_id)
         if row is None or meanwhile == "nothing":
             return
@@ -218,7 +218,7 @@ class Model:
     def learn(self, documents: dict[ObjectId, Document], began: datetime, ended: datetime) -> None:
         """Takes the times that the server set, which must lie between two readings of its clock."""
         for id_, row in self.rows.items():
-            if row.not_before is STEPPED_BACK:  # under a claim that nobody was told of
+            if row.not_before is STEPPED_BACK:  # under a claim of which no worker got an answer
                 row.claim_id = documents[id_]["claim_id"]
             for name in ("claimed_at", "not_before"):
                 expected = getattr(row, name)

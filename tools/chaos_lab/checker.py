@@ -24,7 +24,7 @@ def check(run: Run) -> Report:
     rules = (*RULES, *NODE_RULES)
     breaches = [breach for story in stories for rule in rules for breach in rule(story)]
     breaches += (
-        Breach("ends", unknown, "nobody put this document there")
+        Breach("ends", unknown, "no ingest made this document")
         for unknown in documents.keys() - run.chunks.keys()
     )
     breaches += _stats_add_up(run, stories)
@@ -128,7 +128,7 @@ def _takeovers(story: Story) -> int:
 
 
 def _was_fenced(story: Story, op: Operation) -> bool:
-    """A write that was refused because somebody else had ended the claim, or taken the chunk."""
+    """A write that was refused because another process had ended the claim, or taken the chunk."""
     hold = story.hold(op.claim)
     if op.kind not in FENCED or op.may_have_happened or hold is None:
         return False

@@ -55,7 +55,7 @@ def one_result(story: Story) -> Iterator[Breach]:
         evidence = "; ".join(_said(story, op) for op in accepted)
         yield story.breach("one-result", f"has {len(accepted)} accepted results: {evidence}")
     if story.is_transcribed and not story.completions():
-        yield story.breach("one-result", f"holds a result of nobody's: {story.final_claim}")
+        yield story.breach("one-result", f"has a result that no worker wrote: {story.final_claim}")
 
 
 def result_of_its_claim(story: Story) -> Iterator[Breach]:

@@ -221,7 +221,7 @@ def _pick_worker(
 
 
 def _pick_holder(lab: Lab, rng: random.Random) -> WorkerSlot | None:
-    """One that has chunks in its hands: the death of an idle worker is nobody's loss."""
+    """Choose a worker that holds chunks: the death of an idle one tests nothing."""
     at_work = [worker for worker in lab.holding() if worker.is_at_work]
     return rng.choice(at_work) if len(at_work) > 1 else None
 

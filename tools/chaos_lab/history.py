@@ -3,7 +3,7 @@
 A log is one file a process, one JSON line an event. `load` pairs the events of a folder into
 operations, each with the interval in which it took effect if it did: not before it was asked, and
 not after it was told. Times are those of CLOCK_MONOTONIC, one clock for all processes of a
-machine, which nobody can set.
+machine, which no program can set.
 """
 
 import json

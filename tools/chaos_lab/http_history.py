@@ -21,7 +21,7 @@ from tools.chaos_lab.history import (
 )
 
 LOST = "claim lost"
-"""The `detail` of what was refused because the claim is somebody else's."""
+"""The `detail` of what was refused because another worker has the claim."""
 
 _NOTHING_DONE = {204, 403, 404, 409, 410, 413, 422}
 

@@ -170,7 +170,7 @@ class Lab:
         return all(worker.is_at_work for worker in self.workers)
 
     def end_rests(self) -> None:
-        """Nobody waits for a chunk's next try: a person in a hurry clears `not_before` by hand.
+        """Clear `not_before` by hand, so that no chunk waits for its next try.
 
         Short rests stay: they keep workers apart that are after the same chunk.
         """

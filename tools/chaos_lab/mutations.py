@@ -1,4 +1,4 @@
-"""Deliberate breaks of the protocol, each such as somebody could have written. Never shipped.
+"""Deliberate errors in the protocol, each of a kind that is easily made. Never shipped.
 
 They show that the checker catches what it is there for: a chaos run with one of them must end in
 breaches. Each replaces one or two names, and fails aloud when a name is gone.

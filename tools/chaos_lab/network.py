@@ -38,7 +38,7 @@ class Machine:
         return ("ip", "netns", "exec", self.namespace)
 
     def pull_cable(self) -> None:
-        """Nothing gets through any more, and nobody is told: packets just vanish."""
+        """Drop all packets, without an error for the sender."""
         _ip("link", "set", self.port_on_bridge, "nomaster")
 
     def plug_in(self) -> None:

@@ -42,7 +42,7 @@ def a_claim_that_was_granted_was_made(story: Story) -> Iterator[Breach]:
             continue
         hold = story.hold(op.claim)
         if hold is None or hold.asked > op.told:
-            yield story.breach("told-claimed", f"{_said(story, op)}, and nobody made that claim")
+            yield story.breach("told-claimed", f"{_said(story, op)}, and no worker made that claim")
         elif hold.worker != op.worker:
             yield story.breach("told-claimed", f"{_said(story, op)}, but it is {hold.worker}'s")
 

@@ -82,7 +82,7 @@ class Proxy:
         return self._run(self._cut_all())
 
     def refuse(self) -> None:
-        """Nobody listens here any more, until `accept`. Open connections go on."""
+        """Refuse new connections until `accept`; keep open ones."""
         self._run(self._close_listener())
 
     def accept(self) -> None:

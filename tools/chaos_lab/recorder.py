@@ -56,7 +56,7 @@ def _asked(name: str, command: Any) -> list[dict[str, Any]]:
     if name == "findAndModify":
         return [{"filter": command["query"], "update": command["update"], **retry}]
     if name == "update":
-        (statement,) = command["updates"]  # nobody here writes in bulk
+        (statement,) = command["updates"]  # our code writes no statements in bulk
         multi = statement.get("multi", False)
         query = dict(statement["q"])
         whose = query.get("processing_by")

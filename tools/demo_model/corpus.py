@@ -234,7 +234,7 @@ class Windows:
         return window
 
     def silence(self, seconds: float) -> Window:
-        """A window in which nobody speaks."""
+        """Return a window without speech."""
         length = round(seconds * SAMPLE_RATE)
         window = Window(np.zeros(length, np.float32), length)
         if self._rng.random() < 0.5:

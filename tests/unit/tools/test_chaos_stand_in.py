@@ -121,7 +121,7 @@ def test_in_a_mood_it_answers_whatever_it_is_sent_with_a_status(
 ) -> None:
     server.turn(mood)
     assert server.post(joined(1)).status_code == status
-    assert server.post(opus_tone(1.5)).status_code == status  # a control sample as well
+    assert server.post(opus_tone(1.5)).status_code == status  # a canary as well
     assert server.turn("good") == {"mood": mood, "met": 2}
     assert server.post(opus_tone(1.5)).json()["text"] == "something else something else"
 
