@@ -1,17 +1,22 @@
 """One upload as it is read: its length, and its samples a block at a time."""
 
 import contextlib
+import logging
 from collections.abc import Generator, Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
 
-from whisper_server import audio
+from stt.media.audio import AudioReader, BadAudio, NoAudioTrack
 from whisper_server.engines.base import SAMPLE_RATE, Samples
 from whisper_server.errors import EngineStopped, InvalidAudio, TooLarge
 
-CLEARLY = 1.01
+MEASURED_SLACK = 1.01
 """Packets may claim a little more than they hold: an encoder's padding is cut off in decoding."""
+
+_FULL_SCALE = np.float32(32_768)
+
+logger = logging.getLogger(__name__)
 
 
 class Recording:
@@ -29,30 +34,32 @@ class Recording:
         self._closed = False
 
     def measure(self) -> float:
-        """Seconds of audio by the packets' own durations, without decoding; 0 if they tell none.
+        """Return the seconds of audio by the packets' own durations; 0 if they have none.
 
-        Raises `InvalidAudio`, or `TooLarge` when it is clearly past the limit. What a header
-        claims counts for nothing: a WAV from a pipe claims 37 hours. An hour of mp3 takes 0.4 s.
+        Decodes nothing: an hour of mp3 takes 0.4 s. What a header claims counts for nothing: a WAV
+        from a pipe claims 37 hours. Raises InvalidAudio, or TooLarge when it is clearly past the
+        limit.
         """
         seconds = 0.0
         for file, name in self._named_files():
-            for length in audio.packet_seconds(file, name, self._param):
-                seconds += length
-                if seconds > self._limit_seconds * CLEARLY + 1:
-                    raise self._too_long()
+            with self._opened(file, name) as reader:
+                for length in reader.packet_seconds():
+                    seconds += length
+                    if seconds > self._limit_seconds * MEASURED_SLACK + 1:
+                        raise self._too_long()
         return seconds
 
     def blocks(self) -> Iterator[Samples]:
-        """Samples as they are decoded, a second or more at a time but for the last; once only.
+        """Return the samples as they are decoded, in blocks of a second or more; once only.
 
-        Raises `InvalidAudio` or `TooLarge`, both naming `param`; `EngineStopped` if the recording
-        is closed midway.
+        Raises InvalidAudio or TooLarge, both naming `param`; EngineStopped if the recording is
+        closed midway.
         """
         self._reading = self._read()
         return self._reading
 
     def close(self) -> None:
-        """Free the decoder now, not whenever the garbage is collected. The files stay open."""
+        """Free the decoder now, not at the next garbage collection. The files stay open."""
         self._closed = True
         # ValueError: another thread is within the generator, which sees that it is closed.
         with contextlib.suppress(ValueError):
@@ -61,30 +68,37 @@ class Recording:
 
     def _read(self) -> Generator[Samples, None, None]:
         limit = int(self._limit_seconds * SAMPLE_RATE)
-        waiting: list[Samples] = []
-        held = total = 0
-        for samples in self._decoded():
-            if self._closed:
-                raise EngineStopped("the recording was closed while it was decoded")
-            waiting.append(samples)
-            held += len(samples)
-            total += len(samples)
-            if total > limit:
-                raise self._too_long()
-            if held >= SAMPLE_RATE:
-                yield np.concatenate(waiting)
-                waiting, held = [], 0
-        if held:
-            yield np.concatenate(waiting)
-
-    def _decoded(self) -> Iterator[Samples]:
+        total = 0
         for file, name in self._named_files():
-            is_heard = False
-            for samples in audio.decoded(file, name, self._param):
-                is_heard = is_heard or len(samples) > 0
-                yield samples
-            if not is_heard:
+            before = total
+            with self._opened(file, name) as reader:
+                for block in reader.blocks():
+                    if self._closed:
+                        raise EngineStopped("the recording was closed while it was decoded")
+                    total += len(block)
+                    if total > limit:
+                        raise self._too_long()
+                    yield block.astype(np.float32) / _FULL_SCALE
+                if reader.lost_seconds:
+                    logger.warning("%.2f s of an upload are broken: silence", reader.lost_seconds)
+            if total == before:
                 raise InvalidAudio(f"{name} holds no audio that can be decoded.", param=self._param)
+
+    @contextlib.contextmanager
+    def _opened(self, file: BinaryIO, name: str) -> Iterator[AudioReader]:
+        """Open one of the files; `name` is what messages call it."""
+        file.seek(0)
+        if not file.read(1):
+            raise InvalidAudio(f"{name} is empty.", param=self._param, code="empty_file")
+        file.seek(0)
+        try:
+            with AudioReader(file) as reader:
+                yield reader
+        except NoAudioTrack as error:
+            raise InvalidAudio(f"{name} has no audio track.", param=self._param) from error
+        except (BadAudio, OSError) as error:
+            message = f"{name} cannot be decoded as audio."
+            raise InvalidAudio(message, param=self._param) from error
 
     def _named_files(self) -> Iterator[tuple[BinaryIO, str]]:
         for position, file in enumerate(self._files):

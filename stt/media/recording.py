@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from stt.errors import BadAudio, RecordingError
-from stt.media.audio import SAMPLE_RATE, AudioReader, Samples
+from stt.media.reader import AudioReader, NoAudioTrack, clock
+from stt.media.samples import SAMPLE_RATE, Samples
 
 EXTENSIONS = frozenset(
     {
@@ -152,9 +153,11 @@ class RecordingFile:
     def _open_reader(self) -> AudioReader:
         try:
             reader = AudioReader(self._file)
+        except NoAudioTrack:
+            raise
         except BadAudio as error:
             # An MP4 keeps its index at its end, so a part of one is not even recognised.
-            if self._bytes_at(4, 4) == b"ftyp" and "no audio track" not in str(error):
+            if self._bytes_at(4, 4) == b"ftyp":
                 raise BadAudio("truncated or damaged: its index (moov) is missing") from error
             raise
         seconds = _trusted_seconds(reader, has_frame_count=False) or 0.0
@@ -167,22 +170,20 @@ class RecordingFile:
 
     def _check_whole(self) -> None:
         reader = self._reader
-        if reader.broke_off:
-            raise BadAudio(f"damaged: it cannot be read past {_clock(reader.end_seconds)}")
-        if reader.heard_seconds == 0 and not reader.lost_seconds:
+        if reader.decoded_seconds == 0 and not reader.lost_seconds:
             raise BadAudio("empty: it holds no samples")
-        if reader.lost_seconds > _MAX_LOST_SHARE * (reader.heard_seconds + reader.lost_seconds):
+        if reader.lost_seconds > _MAX_LOST_SHARE * (reader.decoded_seconds + reader.lost_seconds):
             raise BadAudio(f"damaged: {reader.lost_seconds:.1f} s of it cannot be decoded")
         expected_seconds = _trusted_seconds(reader, self._has_frame_count())
         if expected_seconds is not None:
             slack_seconds = _SLACK_SECONDS + _SLACK_SHARE * expected_seconds
             if reader.end_seconds < expected_seconds - slack_seconds:
                 raise BadAudio(
-                    f"truncated: it ends after {_clock(reader.end_seconds)} "
-                    f"of {_clock(expected_seconds)}"
+                    f"truncated: it ends after {clock(reader.end_seconds)} "
+                    f"of {clock(expected_seconds)}"
                 )
         if self._is_cut_off():
-            raise BadAudio(f"truncated: it breaks off after {_clock(reader.end_seconds)}")
+            raise BadAudio(f"truncated: it breaks off after {clock(reader.end_seconds)}")
         if reader.lost_seconds:
             logger.warning(
                 "%s: %.2f s cannot be decoded; silence stands in", self._name, reader.lost_seconds
@@ -268,9 +269,3 @@ def _is_page_cut(tail: bytes) -> bool:
 def _shown(path: Path) -> str:
     """A name that can be printed and stored, for names of files need not be UTF-8."""
     return os.fsencode(path).decode("utf-8", "replace")
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{rest:04.1f}"

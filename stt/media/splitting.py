@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from stt.media.audio import SAMPLE_RATE, Samples
+from stt.media.samples import SAMPLE_RATE, Samples, joined
 
 _FRAME = SAMPLE_RATE // 100
 """Samples in 10 ms, the grid on which cuts are sought."""
@@ -37,7 +37,7 @@ def pieces(blocks: Iterable[Samples], target_seconds: float) -> Iterator[Samples
     earliest = round(target * _WINDOW_SHARE)
     tail = min(_TAIL, target // 5)
     held = np.zeros(0, np.int16)
-    for block in _gathered(blocks, target // 2):
+    for block in joined(blocks, target // 2):
         held = np.concatenate([held, block])
         # All that a decision looks at must be there, or it would depend on the blocks' sizes.
         while len(held) >= target + max(tail, _MARGIN):
@@ -69,20 +69,6 @@ def quietest(samples: Samples, earliest: int, latest: int) -> int:
     costs = (loudness[low : high + 1] + earliness)[::-1]
     best = high - int(np.argmin(costs))
     return int(np.clip((first + best) * _FRAME, 1, latest))
-
-
-def _gathered(blocks: Iterable[Samples], count: int) -> Iterator[Samples]:
-    """Joins small blocks to at least `count` samples, so that what is held is rarely copied."""
-    waiting: list[Samples] = []
-    length = 0
-    for block in blocks:
-        waiting.append(block)
-        length += len(block)
-        if length >= count:
-            yield np.concatenate(waiting)
-            waiting, length = [], 0
-    if waiting:
-        yield np.concatenate(waiting)
 
 
 def _energy(samples: Samples) -> NDArray[np.float64]:

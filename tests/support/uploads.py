@@ -4,6 +4,7 @@ import functools
 import io
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import BinaryIO
 
 import av
@@ -54,6 +55,25 @@ def film_without_sound() -> io.BytesIO:
         stream.width = stream.height = 32
         picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
         for packet in [*stream.encode(picture), *stream.encode(None)]:
+            output.mux(packet)
+    file.seek(0)
+    return file
+
+
+def with_hole(container: str, codec: str, rate: int, hole_seconds: int) -> io.BytesIO:
+    """Four seconds of tone, a hole in the track's clock, and four seconds more."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=rate, layout="mono")
+        assert isinstance(stream, av.AudioStream)
+        samples = np.full((1, 8 * rate), 9_000, np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
+        frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), 0
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            assert packet.pts is not None
+            assert packet.time_base is not None
+            if packet.pts * packet.time_base >= 4:
+                packet.pts = packet.dts = packet.pts + int(hole_seconds / packet.time_base)
             output.mux(packet)
     file.seek(0)
     return file

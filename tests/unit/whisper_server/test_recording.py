@@ -7,10 +7,19 @@ import time
 import tracemalloc
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.support.uploads import decode, flac_bomb, tone_file, wav_that_claims
-from whisper_server import audio
+from stt.media import reader as reader_module
+from stt.media.audio import AudioReader
+from tests.support.uploads import (
+    decode,
+    film_without_sound,
+    flac_bomb,
+    tone_file,
+    wav_that_claims,
+    with_hole,
+)
 from whisper_server.errors import EngineStopped, InvalidAudio, TooLarge
 from whisper_server.recording import Recording
 
@@ -38,7 +47,7 @@ class TestLength:
         self, container: str, codec: str, rate: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         file = tone_file(20, container, codec, rate)
-        monkeypatch.setattr(audio, "decoded", None)
+        monkeypatch.setattr(AudioReader, "blocks", None)
         assert measure(file) == pytest.approx(20, abs=0.1)
 
     def test_files_add_up(self) -> None:
@@ -52,7 +61,7 @@ class TestLength:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         file = tone_file(20, "flac", "flac", level=0)
-        monkeypatch.setattr(audio, "decoded", None)
+        monkeypatch.setattr(AudioReader, "blocks", None)
         with pytest.raises(TooLarge, match="longer than the 10 seconds") as caught:
             measure(file, limit_seconds=10)
         assert (caught.value.code, caught.value.param) == ("audio_too_long", "file")
@@ -64,7 +73,7 @@ class TestLength:
         assert sum(len(block) for block in recording.blocks()) == 20 * SECOND
 
     def test_measuring_ends_after_many_packets(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(audio, "MAX_MEASURED_PACKETS", 10)
+        monkeypatch.setattr(reader_module, "MAX_MEASURED_PACKETS", 10)
         assert measure(tone_file(20)) < 5
 
     @pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
@@ -87,6 +96,34 @@ class TestReading:
     def test_several_files_follow_each_other(self) -> None:
         samples = decode(tone_file(1.0), tone_file(0.5, rate=48_000))
         assert len(samples) / SECOND == pytest.approx(1.5, abs=0.02)
+
+    def test_samples_are_floats_of_full_scale_one(self) -> None:
+        samples = decode(tone_file(2.0, rate=48_000))
+        assert samples.dtype == np.float32
+        assert np.abs(samples).max() == pytest.approx(0.5, abs=0.01)
+
+    def test_a_film_without_sound_has_no_audio_track(self) -> None:
+        with pytest.raises(InvalidAudio, match="The file has no audio track"):
+            decode(film_without_sound())
+
+    def test_a_header_without_samples_is_no_audio(self) -> None:
+        with pytest.raises(InvalidAudio, match="holds no audio that can be decoded"):
+            decode(io.BytesIO(wav_that_claims(data=b"")))
+
+    @pytest.mark.parametrize("rate", [0, 1, 999, 2_000_000, 2_000_000_000])
+    def test_a_sample_rate_that_would_fill_the_memory_is_refused(self, rate: int) -> None:
+        with pytest.raises(InvalidAudio, match="cannot be decoded"):
+            decode(io.BytesIO(wav_that_claims(rate)), limit_seconds=1e6)
+
+    def test_what_is_no_number_is_silence_and_what_is_too_loud_is_clipped(self) -> None:
+        data = np.array([np.nan, np.inf, -np.inf, 1e30, 0.25] * 5_000, "<f4").tobytes()
+        samples = decode(io.BytesIO(wav_that_claims(bits=32, data=data, form=3)))
+        assert np.isfinite(samples).all()
+        assert np.abs(samples).max() <= 1
+
+    def test_silence_in_place_of_a_hole_counts_for_the_limit(self) -> None:
+        with pytest.raises(TooLarge):
+            decode(with_hole("matroska", "aac", 44_100, hole_seconds=60), limit_seconds=30)
 
     def test_an_empty_file_is_called_empty(self) -> None:
         with pytest.raises(InvalidAudio, match="empty") as caught:
@@ -209,7 +246,7 @@ def test_a_bomb_is_refused_before_it_goes_off() -> None:
 def test_a_bomb_that_hides_its_length_goes_no_further_than_the_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(audio, "MAX_MEASURED_PACKETS", 10)
+    monkeypatch.setattr(reader_module, "MAX_MEASURED_PACKETS", 10)
     bomb = io.BytesIO(flac_bomb(12))
     assert measure(bomb, limit_seconds=3600) < 60
     read = 0

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.mlx_model import mlx_demo_model
 from tests.support.speech import speak
-from whisper_server.audio import decoded
+from tests.support.uploads import decode
 from whisper_server.engines.base import Options, Samples, WindowInput, WindowResult
 from whisper_server.engines.mlx import MlxEngine, fetch, hub_name
 from whisper_server.engines.segments import Split, split_at_stamps
@@ -63,7 +63,7 @@ def crowd(engine: MlxEngine, numbers: Samples, letters: Samples) -> list[WindowR
 def spoken(text: str, folder: Path) -> Samples:
     """With a quarter of a second of silence around, as a window has it."""
     path = speak(text, folder / "speech.wav")
-    samples = np.concatenate(list(decoded(io.BytesIO(path.read_bytes()), path.name, "file")))
+    samples = decode(io.BytesIO(path.read_bytes()))
     return np.pad(samples, 4_000)
 
 
