@@ -14,6 +14,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from stt.media.splitting import quietest
 from whisper_server.engines.base import SAMPLE_RATE, Samples
 
 PIECE_SECONDS = 60
@@ -32,7 +33,6 @@ ROOM_SHARE = 1 / 15
 """How far the last borders can move at least; for less a window more is taken."""
 SPREAD_SHARE = 0.1
 """How far from the even share a border is looked for."""
-FRAME = SAMPLE_RATE // 10
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _pieces(blocks: Iterable[Samples], longest: int) -> Iterator[tuple[int, Samp
         while held > longest:
             samples = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
             search = min(SEARCH_SECONDS * SAMPLE_RATE, longest // 2)
-            cut = _quietest(samples, longest - search, longest)
+            cut = _quietest(samples[:longest], longest - search, longest)
             start, held, waiting = start + cut, held - cut, [samples[:cut], samples[cut:].copy()]
             del samples
             yield start - cut, waiting.pop(0), False  # nothing here holds on to what was given
@@ -214,12 +214,7 @@ def _window(parts: Sequence[_Part]) -> Window:
     return Window(np.concatenate([part.samples for part in parts]), tuple(spans))
 
 
-def _quietest(samples: Samples, start: int, end: int) -> int:
-    """The middle of the quietest 0.1 s; of equals the last, so that little is left over."""
-    count = (end - start) // FRAME
-    if count == 0:
-        return end
-    frames = samples[end - count * FRAME : end].reshape(count, FRAME)
-    loudness = np.square(frames).mean(axis=1)
-    from_the_end = int(np.argmin(loudness[::-1]))
-    return end - from_the_end * FRAME - FRAME // 2
+def _quietest(samples: Samples, earliest: int, latest: int) -> int:
+    # At one scale: in speech almost without pauses the three scales of the cuts at ingest cost a
+    # sixth more wrong words (80 minutes of synthesized speech, the demo model).
+    return quietest(samples, earliest, latest, scales_seconds=(0.1,), earliness_db=0.0)

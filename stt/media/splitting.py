@@ -1,6 +1,6 @@
-"""Cuts a stream of samples into pieces, at the quietest moments near the wanted length."""
+"""Cut samples at the quietest moments near the wanted length."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ _FRAME = SAMPLE_RATE // 100
 """Samples in 10 ms, the grid on which cuts are sought."""
 
 _WINDOW_SHARE = 0.6
-"""A cut lies between this share of the target and the target: Whisper hears 30 s at a time, so a
+"""A cut lies between this share of the target and the target: Whisper decodes 30 s at a time, so a
 piece of 31 s would cost as much as two."""
 
 # How quiet a moment is, is judged by the loudness around it at three scales at once: a gap between
@@ -28,7 +28,7 @@ _TAIL = SAMPLE_RATE
 
 
 def pieces(blocks: Iterable[Samples], target_seconds: float) -> Iterator[Samples]:
-    """Cuts `blocks`, together one recording, into pieces of at most `target_seconds`.
+    """Cut `blocks`, together one recording, into pieces of at most `target_seconds`.
 
     Every sample comes out once, in order. Where a cut falls depends only on what follows the cut
     before it, so cutting can be taken up again at any piece. Holds one piece and one block.
@@ -52,34 +52,42 @@ def pieces(blocks: Iterable[Samples], target_seconds: float) -> Iterator[Samples
         yield held.copy()
 
 
-def quietest(samples: Samples, earliest: int, latest: int) -> int:
-    """The best place for a cut in `earliest..latest` (indexes into `samples`), on a 10 ms grid.
+def quietest(
+    samples: Samples | NDArray[np.float32],
+    earliest: int,
+    latest: int,
+    scales_seconds: Sequence[float] = _SCALES_SECONDS,
+    earliness_db: float = _EARLINESS_DB,
+) -> int:
+    """Return the best place for a cut in `earliest..latest` (indexes), on a 10 ms grid.
 
-    The lower its loudness around, and the later, the better.
+    The lower the loudness around it at all scales, and the later it is, the better.
     """
-    first = max(0, earliest - _MARGIN) // _FRAME
-    last = min(len(samples), latest + _MARGIN) // _FRAME
+    margin = round(max(scales_seconds) * SAMPLE_RATE / 2)
+    first = max(0, earliest - margin) // _FRAME
+    last = min(len(samples), latest + margin) // _FRAME
     energy = _energy(samples[first * _FRAME : last * _FRAME])
-    loudness = np.mean([_decibels(_around(energy, scale)) for scale in _SCALES_SECONDS], axis=0)
+    loudness = np.mean([_decibels(_around(energy, scale)) for scale in scales_seconds], axis=0)
     # Candidate i is the border between frames i - 1 and i.
     low = max(1, -(-earliest // _FRAME) - first)
     high = max(low, min(latest // _FRAME - first, len(loudness) - 1))
-    earliness = np.linspace(_EARLINESS_DB, 0.0, high - low + 1)
+    earliness = np.linspace(earliness_db, 0.0, high - low + 1)
     # Of equals, the last: silence all through is cut at the target.
     costs = (loudness[low : high + 1] + earliness)[::-1]
     best = high - int(np.argmin(costs))
     return int(np.clip((first + best) * _FRAME, 1, latest))
 
 
-def _energy(samples: Samples) -> NDArray[np.float64]:
-    """Mean square of each 10 ms, full scale being 1."""
-    frames = samples.astype(np.float32).reshape(-1, _FRAME) / 32_768
-    energy: NDArray[np.float64] = np.mean(np.square(frames), axis=1, dtype=np.float64)
-    return energy
+def _energy(samples: Samples | NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the mean square of each 10 ms, full scale being 1."""
+    full_scale = 32_768 if samples.dtype == np.int16 else 1
+    frames = samples.reshape(-1, _FRAME)
+    squares: NDArray[np.float64] = np.einsum("ij,ij->i", frames, frames, dtype=np.float64)
+    return squares / (_FRAME * full_scale**2)
 
 
 def _around(energy: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:
-    """Mean energy within `seconds` / 2 of each border between frames, shape (frames + 1,)."""
+    """Return the mean energy within `seconds` / 2 of each border of frames, shape (frames + 1,)."""
     half = max(1, round(seconds * SAMPLE_RATE / _FRAME / 2))
     total = np.concatenate([[0.0], np.cumsum(energy)])
     border = np.arange(len(total))

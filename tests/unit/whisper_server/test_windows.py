@@ -254,4 +254,4 @@ class TestPiecesForSequentialDecoding:
 
     def test_pieces_of_pure_silence_stay_long(self) -> None:
         silence = np.zeros(1600 * SECOND, np.float32)
-        assert len(list(cut_into_pieces(in_blocks(silence, 5)))) == 6
+        assert len(list(cut_into_pieces(in_blocks(silence, 5)))) == 5
