@@ -1,21 +1,28 @@
 """Transcripts as txt, srt, vtt, json and tsv: pure functions from segments to pieces of text.
 
-Every writer streams: it asks `passages` for a fresh iterator as often as it needs a pass, and never
-holds the transcript. A stretch that nobody has transcribed yet is a Gap among the segments, and
-each format says so in a way that is legal there: a line in txt, a cue in srt (which has no
-comments), a NOTE in vtt, a row in tsv, `partial` and `missing_chunks` in json.
+Every writer streams: it asks `cues` for a fresh iterator as often as it needs a pass, and never
+holds the transcript. What is not transcribed yet is a Gap among the segments, and each format
+says so in a way that is legal there: a line in txt, a cue in srt (which has no comments), a NOTE
+in vtt, a row in tsv, `partial` and `missing_chunks` in json.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from math import isfinite
 
 from stt.domain.transcript import Segment
+from stt.transcripts.cues import (
+    VTT_HEADER,
+    CueTimes,
+    clock,
+    milliseconds,
+    one_line,
+    srt_cue,
+    vtt_cue,
+)
 
-_MAX_SECONDS = 1e9
+NOT_TRANSCRIBED = "[not transcribed]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,41 +75,35 @@ def txt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
         yield f"[{header.partial_notice}]\n"
     for cue in cues():
         if isinstance(cue, Gap):
-            start, end = (_clock(_milliseconds(t), ".") for t in (cue.start, cue.end))
+            start, end = (clock(milliseconds(t), ".") for t in (cue.start, cue.end))
             yield f"[not transcribed: {start} to {end}]\n"
-        elif text := _one_line(cue.text):
+        elif text := one_line(cue.text):
             yield f"{text}\n"
 
 
 def srt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
     """SubRip. It has no comments, so a missing stretch is a cue of its own."""
     for number, (start, end, cue) in enumerate(_cues(cues()), start=1):
-        text = "[not transcribed]" if isinstance(cue, Gap) else _lines(cue.text)
-        times = f"{_clock(start, ',')} --> {_clock(end, ',')}"
-        yield f"{number}\n{times}\n{text.replace('-->', '->')}\n\n"
+        yield srt_cue(number, start, end, NOT_TRANSCRIBED if isinstance(cue, Gap) else cue.text)
 
 
 def vtt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
     """WebVTT; what is missing stands in NOTEs, which players do not show."""
-    yield "WEBVTT\n\n"
+    yield VTT_HEADER
     if header.is_partial:
         yield f"NOTE {header.partial_notice}\n\n"
     for start, end, cue in _cues(cues()):
-        since, until = _clock(start, "."), _clock(end, ".")
         if isinstance(cue, Gap):
-            yield f"NOTE not transcribed: {since} to {until}\n\n"
+            yield f"NOTE not transcribed: {clock(start, '.')} to {clock(end, '.')}\n\n"
         else:
-            text = _lines(cue.text)
-            for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-                text = text.replace(character, entity)
-            yield f"{since} --> {until}\n{text}\n\n"
+            yield vtt_cue(start, end, cue.text)
 
 
 def tsv(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
     """Whisper's tab-separated form: start and end in whole milliseconds."""
     yield "start\tend\ttext\n"
     for start, end, cue in _cues(cues()):
-        text = "[not transcribed]" if isinstance(cue, Gap) else _one_line(cue.text)
+        text = NOT_TRANSCRIBED if isinstance(cue, Gap) else one_line(cue.text)
         yield f"{start}\t{end}\t{text}\n"
 
 
@@ -137,46 +138,15 @@ WRITERS: Mapping[str, Writer] = {"txt": txt, "srt": srt, "vtt": vtt, "json": jso
 def _spoken(cues: Iterable[Cue]) -> Iterator[tuple[int, int, str]]:
     for start, end, cue in _cues(cues):
         if isinstance(cue, Segment):
-            yield start, end, _one_line(cue.text)
+            yield start, end, one_line(cue.text)
 
 
 def _cues(cues: Iterable[Cue]) -> Iterator[tuple[int, int, Cue]]:
-    """Start and end in milliseconds, in order of time; segments without text are left out.
-
-    Players ignore a cue that ends when it starts, and WebVTT forbids it as it forbids a start
-    before the last one's: such times, a model's slips, are moved to the nearest that are allowed.
-    """
-    earliest = 0
+    """Yield start and end in milliseconds, in order of time; leave out segments without text."""
+    times = CueTimes()
     for cue in cues:
-        if isinstance(cue, Segment) and not _one_line(cue.text):
-            continue
-        earliest = start = max(_milliseconds(cue.start), earliest)
-        yield start, max(_milliseconds(cue.end), start + 1), cue
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(min(max(seconds, 0.0), _MAX_SECONDS) * 1000) if isfinite(seconds) else 0
-
-
-def _clock(milliseconds: int, point: str) -> str:
-    seconds, thousandths = divmod(max(milliseconds, 0), 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{thousandths:03}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(_without_control_characters(text).split())
-
-
-def _lines(text: str) -> str:
-    """The lines of a cue: a blank one would end it."""
-    lines = _without_control_characters(text).splitlines()
-    return "\n".join(line.strip() for line in lines if line.strip())
-
-
-def _without_control_characters(text: str) -> str:
-    return re.sub(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff]", "", text)
+        if isinstance(cue, Gap) or one_line(cue.text):
+            yield *times.place(cue.start, cue.end), cue
 
 
 def _quoted(value: object) -> str:

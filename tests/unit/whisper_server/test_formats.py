@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from whisper_server.engines.base import Segment, Transcription, Word
-from whisper_server.formats import GrowingText, as_srt, as_text, as_vtt, render
-from whisper_server.forms import AudioForm
+from whisper_server.formats import GrowingText, render
+from whisper_server.forms import AudioForm, ResponseFormat
 
 
 def segment(start: float, end: float, text: str) -> Segment:
@@ -17,45 +17,52 @@ def segment(start: float, end: float, text: str) -> Segment:
 SEGMENTS = (segment(0.0, 1.5, " one two"), segment(3661.0415, 3662.9996, " three"))
 
 
+def whole(segments: Sequence[Segment]) -> Transcription:
+    return Transcription("en", 0.9, (("en", 0.9),), 4000.0, tuple(segments))
+
+
+def in_format(name: str, segments: Sequence[Segment], **fields: object) -> str:
+    form = AudioForm.model_validate({"response_format": name, **fields})
+    return render(whole(segments), form, "transcribe").body.decode()
+
+
 def test_text_is_one_line_with_an_end() -> None:
-    assert as_text(Transcription("en", 1.0, (), 4000.0, SEGMENTS)) == "one two three\n"
+    assert in_format("text", SEGMENTS) == "one two three\n"
 
 
 def test_srt_counts_its_cues_and_writes_commas() -> None:
-    assert as_srt(SEGMENTS) == (
+    assert in_format("srt", SEGMENTS) == (
         "1\n00:00:00,000 --> 00:00:01,500\none two\n\n2\n01:01:01,042 --> 01:01:03,000\nthree\n\n"
     )
 
 
 def test_vtt_has_its_header_and_writes_points() -> None:
-    assert as_vtt(SEGMENTS) == (
+    assert in_format("vtt", SEGMENTS) == (
         "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\none two\n\n"
         "01:01:01.042 --> 01:01:03.000\nthree\n\n"
     )
 
 
 def test_silence_is_an_empty_but_valid_file() -> None:
-    assert as_srt(()) == ""
-    assert as_vtt(()) == "WEBVTT\n\n"
+    assert in_format("srt", ()) == ""
+    assert in_format("vtt", ()) == "WEBVTT\n\n"
 
 
 def test_text_cannot_break_out_of_its_cue() -> None:
-    mean = [segment(0, 1, " a\n\n00:00 --> <b> & c")]
-    assert as_vtt(mean).splitlines()[3] == "a 00:00 -&gt; &lt;b&gt; &amp; c"
-    assert as_srt(mean).splitlines()[2] == "a 00:00 -> <b> & c"
+    mean = [segment(0, 1, " a\n\n00:00 --> <b> & c\x07")]
+    assert in_format("vtt", mean).splitlines()[3] == "a 00:00 --&gt; &lt;b&gt; &amp; c"
+    assert in_format("srt", mean).splitlines()[2] == "a 00:00 -> <b> & c"
 
 
-def whole(segments: Sequence[Segment]) -> Transcription:
-    return Transcription("en", 0.9, (("en", 0.9),), 4000.0, tuple(segments))
-
-
-def in_format(name: str, segments: Sequence[Segment], **fields: object) -> bytes:
-    form = AudioForm.model_validate({"response_format": name, **fields})
-    return render(whole(segments), form, "transcribe").body
+@pytest.mark.parametrize("name", ["srt", "vtt"])
+def test_a_cue_ends_after_it_starts_and_starts_after_the_one_before(name: str) -> None:
+    text = in_format(name, [segment(5, 5, "one"), segment(4, 3, "two"), segment(6, 7, "  ")])
+    assert text.replace(".", ",").count("00:00:05,000 --> 00:00:05,001") == 2
+    assert text.count("-->") == 2
 
 
 def test_json_has_the_text_alone() -> None:
-    assert in_format("json", SEGMENTS) == b'{"text":"one two three"}'
+    assert in_format("json", SEGMENTS) == '{"text":"one two three"}'
 
 
 def test_verbose_json_has_what_was_asked_for() -> None:
@@ -86,12 +93,10 @@ ODD = (
 @pytest.mark.parametrize("at_once", [1, 2, 5])
 @pytest.mark.parametrize("name", ["json", "verbose_json", "text", "srt", "vtt"])
 def test_what_grows_ends_as_the_whole(
-    name: str, at_once: int, segments: tuple[Segment, ...]
+    name: ResponseFormat, at_once: int, segments: tuple[Segment, ...]
 ) -> None:
     growing = GrowingText(name)
     pieces = [growing.add(segments[i : i + at_once]) for i in range(0, len(segments), at_once)]
     pieces.append(growing.end())
-    expected = (
-        whole(segments).text if name not in {"srt", "vtt"} else in_format(name, segments).decode()
-    )
+    expected = whole(segments).text if name not in {"srt", "vtt"} else in_format(name, segments)
     assert "".join(pieces) == expected
