@@ -1,16 +1,16 @@
 """Finds the shape in which this machine decodes fastest, and remembers it for the next start."""
 
 import logging
-import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from stt.transcripts.files import write_whole
 from whisper_server.engines.stopwatch import Stopwatch, ctranslate2_version
 from whisper_server.errors import OutOfMemory, StartError
 from whisper_server.hardware import cards
@@ -169,7 +169,7 @@ def remember(subject: Subject, best: Measured, file: Path | None = None) -> Path
     others = [old for old in _read(file) if old.subject != subject]
     content = _File(shapes=[*others, entry]).model_dump_json(indent=2)
     try:
-        _replace(file, content)
+        write_whole([content], file)
     except OSError as error:
         raise StartError(
             f"The shape cannot be remembered in {file}: {error.strerror or error}. Set "
@@ -179,18 +179,12 @@ def remember(subject: Subject, best: Measured, file: Path | None = None) -> Path
 
 
 def cache_file() -> Path:
-    """In the user's cache folder, as the platform has it."""
+    """Return the file of the measured shapes, in the user's cache folder."""
     try:
-        home = Path.home()
-    except RuntimeError:  # a container may run as a user that nobody knows
-        home = Path(tempfile.gettempdir())
-    if sys.platform == "darwin":
-        folder = home / "Library" / "Caches"
-    elif sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA", home))
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return folder / "stt" / "whisper-shapes.json"
+        folder = platformdirs.user_cache_path("stt", appauthor=False, opinion=False)
+    except RuntimeError:  # a container may run as a user without a home
+        folder = Path(tempfile.gettempdir()) / "stt"
+    return folder / "whisper-shapes.json"
 
 
 def _read(file: Path) -> list[_Remembered]:
@@ -202,19 +196,3 @@ def _read(file: Path) -> list[_Remembered]:
         reason = error.strerror if isinstance(error, OSError) else "it is not what we wrote"
         logger.warning("Ignoring %s (%s): whisper-server calibrate makes it anew", file, reason)
         return []
-
-
-def _replace(file: Path, content: str) -> None:
-    """Beside it, then in its place, so that nobody ever reads half of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=file.parent, prefix=f".{file.name}-", delete=False, encoding="utf-8"
-    ) as draft:
-        try:
-            draft.write(content)
-            draft.flush()
-            os.fsync(draft.fileno())
-            Path(draft.name).replace(file)
-        except BaseException:
-            Path(draft.name).unlink(missing_ok=True)
-            raise

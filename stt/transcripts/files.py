@@ -1,4 +1,4 @@
-"""Transcripts as files: safe names, whatever the database says, and written whole or not at all."""
+"""Transcripts as files: safe names, whatever the database says; written whole or not at all."""
 
 import contextlib
 import os
@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from stt.domain.chunk import Recording
 from stt.errors import SttError
@@ -19,7 +20,7 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
 def file_name(recording: Recording, format_name: str) -> str:
-    """A name for the transcript that is one file in one folder, whatever the database says."""
+    """Return a transcript's file name, without a folder, safe whatever the database says."""
     name = re.split(r"[/\\]", recording.filename)[-1]
     name = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)
     name = _NOT_IN_NAMES.sub("_", name).strip(" .")
@@ -32,7 +33,7 @@ def file_name(recording: Recording, format_name: str) -> str:
 
 
 def file_names(recordings: Sequence[Recording], format_name: str) -> list[str]:
-    """A name for each in one folder; of several that would share a file, all get their ids too."""
+    """Return a name for each in one folder; those that would share a file get their ids too."""
     plain = [file_name(recording, format_name) for recording in recordings]
     count = Counter(map(_folded, plain))
     taken = set(count)
@@ -47,34 +48,44 @@ def file_names(recordings: Sequence[Recording], format_name: str) -> list[str]:
 
 
 def _folded(name: str) -> str:
-    """Equal for names that a file system may take for one: some tell neither case nor accents
-    written as one character or as two apart."""
+    """Return what is equal for names that a file system may take for one.
+
+    Some ignore case, and whether an accent is written as one character or as two.
+    """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def save(pieces: Iterable[str], path: Path) -> None:
-    """Writes a whole file or none: what was there before is replaced at the last moment.
-
-    Raises SttError if the file cannot be written.
-    """
+    """Write a transcript as a whole file or not at all; raises SttError if it cannot be written."""
     path = Path(os.path.realpath(path))  # a link stays a link
     try:
         if path.exists() and not path.is_file():  # a pipe or a device is written, not replaced
-            _write(pieces, path)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Processes of two machines may have one id.
-        unfinished = path.with_name(f".stt-{os.getpid()}-{secrets.token_hex(4)}.part")
-        try:
-            _write(pieces, unfinished)
-            unfinished.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
+            with _opened(path) as file:
+                file.writelines(pieces)
+        else:
+            write_whole(pieces, path)
     except OSError as error:
         raise SttError(f"Cannot write {path}: {error.strerror or error}") from error
 
 
-def _write(pieces: Iterable[str], path: Path) -> None:
-    with path.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
-        file.writelines(pieces)
+def write_whole(pieces: Iterable[str], path: Path) -> None:
+    """Write a file beside `path`, then put it in its place, so that no reader sees half of it.
+
+    Makes the folder if it is not there. Raises OSError; what was at `path` then stays as it is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Processes of two machines may have one id.
+    draft = path.with_name(f".stt-{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        with _opened(draft) as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8", errors="replace", newline="\n")

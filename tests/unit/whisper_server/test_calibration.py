@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
 
 from tests.support.whisper_process import demo_model
 from whisper_server import calibration
@@ -231,12 +233,13 @@ def test_the_file_is_in_the_users_cache_as_the_platform_has_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("platformdirs.PlatformDirs", Unix)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert cache_file() == tmp_path / ".cache" / "stt" / "whisper-shapes.json"
     monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
     assert cache_file() == Path("/elsewhere/stt/whisper-shapes.json")
-    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("platformdirs.PlatformDirs", MacOS)
     assert cache_file() == tmp_path / "Library" / "Caches" / "stt" / "whisper-shapes.json"
 
 
