@@ -12,6 +12,7 @@ import numpy as np
 
 from whisper_server import quality
 from whisper_server.engines.base import (
+    DEFAULT_LANGUAGE,
     SAMPLE_RATE,
     Features,
     Options,
@@ -20,18 +21,15 @@ from whisper_server.engines.base import (
     Transcription,
     WindowInput,
     WindowResult,
-    Word,
 )
+from whisper_server.engines.segments import top_languages
 from whisper_server.errors import EngineStopped
 from whisper_server.recording import Recording
 from whisper_server.scheduler_state import Progress
 from whisper_server.windows import Window
 
-TOP_LANGUAGES = 5
 PROMPT_CHARACTERS = 400
 """What sequential decoding hands from a piece to the next: more than Whisper's 223 tokens hold."""
-NOTHING_SAID_IN = "en"
-"""The language of a recording in which nothing was said and none was given; probability 0."""
 
 _NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
@@ -98,7 +96,7 @@ class TranscriptionTask:
         self._options = options
         self._manner = manner
         self._report = report
-        self._ladder = (options.temperature,) if options.temperature else quality.LADDER
+        self._ladder = quality.ladder_of(options)
         cut = manner.cut if options.vad_filter else manner.cut_everything
         self._pieces = cut(self._counted())
         self._lock = threading.Lock()
@@ -278,7 +276,7 @@ class TranscriptionTask:
         while self._reported in self._heard:
             window, result = self._heard.pop(self._reported)
             self._reported += 1
-            fresh += [_placed(segment, window) for segment in result.segments]
+            fresh += [window.placed(segment) for segment in result.segments]
             if not self._language_is_known() and (result.segments or self._detected is None):
                 self._detected = result
             last = window.spans[-1]
@@ -307,35 +305,12 @@ class TranscriptionTask:
         elif detected is not None:
             probabilities = detected.language_probs or [(detected.language, 1.0)]
         else:
-            probabilities = [(NOTHING_SAID_IN, 0.0)]
-        language = self._options.language or (detected.language if detected else NOTHING_SAID_IN)
+            probabilities = [(DEFAULT_LANGUAGE, 0.0)]
+        language = self._options.language or (detected.language if detected else DEFAULT_LANGUAGE)
         return Transcription(
             language=language,
             language_probability=dict(probabilities).get(language, 0.0),
-            top_language_probs=tuple(probabilities[:TOP_LANGUAGES]),
+            top_language_probs=top_languages(probabilities),
             duration_seconds=self._samples_read / SAMPLE_RATE,
             segments=tuple(self._segments),
         )
-
-
-def _placed(segment: Segment, window: Window) -> Segment:
-    """From the window's clock to the recording's; `seek` counts hundredths of a second."""
-    start, end = _placed_times(segment, window)
-    return replace(
-        segment,
-        start=start,
-        end=end,
-        seek=segment.seek + round(window.spans[0].start / SAMPLE_RATE * 100),
-        words=tuple(_placed_word(word, window) for word in segment.words),
-    )
-
-
-def _placed_word(word: Word, window: Window) -> Word:
-    start, end = _placed_times(word, window)
-    return replace(word, start=start, end=end)
-
-
-def _placed_times(heard: Segment | Word, window: Window) -> tuple[float, float]:
-    """A word of no length at a seam would end before it starts: it ends there instead."""
-    start = round(window.recording_time(heard.start, is_end=False), 3)
-    return start, max(start, round(window.recording_time(heard.end, is_end=True), 3))

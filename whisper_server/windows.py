@@ -10,12 +10,14 @@ heard better than one of 30 s and one of 2 s, and cost the same.
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 
 import numpy as np
 
 from stt.media.splitting import quietest
-from whisper_server.engines.base import SAMPLE_RATE, Samples
+from whisper_server.engines.base import SAMPLE_RATE, Samples, Segment
+from whisper_server.engines.segments import moved
 
 PIECE_SECONDS = 60
 """Voice detection takes some 400 KB for each second of a piece, so 24 MB for one of them."""
@@ -77,6 +79,15 @@ class Window:
         else:
             position += span.length  # a start at the very end of the window
         return (span.start + position) / SAMPLE_RATE
+
+    def placed(self, segment: Segment) -> Segment:
+        """Return a segment of this window on the recording's clock."""
+        return moved(
+            segment,
+            partial(self.recording_time, is_end=False),
+            partial(self.recording_time, is_end=True),
+            seek_seconds=self.spans[0].start / SAMPLE_RATE,
+        )
 
 
 SpeechDetector = Callable[[Samples], list[Span]]

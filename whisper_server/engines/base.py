@@ -1,4 +1,4 @@
-"""What the server asks of an engine, and what it gets back."""
+"""The engine protocol: what the server passes to an engine, and what comes back."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 SAMPLE_RATE = 16_000
+FRAMES_PER_SECOND = 100
+"""Of the spectrogram."""
+DEFAULT_LANGUAGE = "en"
+"""Of a recording without speech when none was given; its probability is 0."""
 
 Samples = npt.NDArray[np.float32]
 """Mono, 16 kHz, between -1 and 1; shape (n,)."""
@@ -21,7 +25,7 @@ ShouldStop = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Options:
-    """How one recording is to be transcribed; None leaves the choice to the model.
+    """How to transcribe one recording; None leaves the choice to the model.
 
     `temperature` 0 stands for Whisper's ladder: windows that fail its quality checks are decoded
     again at rising temperatures. `prompt` and `hotwords` stand before every window.
@@ -65,7 +69,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Transcription:
-    """What was heard; no segments = nothing was said."""
+    """The transcript of a recording; without segments if there is no speech in it."""
 
     language: str
     language_probability: float
@@ -80,9 +84,9 @@ class Transcription:
 
 @dataclass(frozen=True)
 class WindowInput:
-    """One window as it is decoded: `seconds` of it are audio, the rest of `features` is padding.
+    """One window to decode: `seconds` of it are audio, the rest of `features` is padding.
 
-    `options.language` None asks for detection; `temperature` is this attempt's.
+    The language is detected if `options.language` is None; `temperature` is this attempt's.
     """
 
     features: Features
@@ -93,7 +97,7 @@ class WindowInput:
 
 @dataclass(frozen=True)
 class WindowResult:
-    """What was heard in one window; all times are relative to the window's start.
+    """The text of one window; all times are relative to the window's start.
 
     `language_probs` holds (code, probability), the likeliest first, where the language was
     detected, and is empty where it was given. The numbers are those of the whole window, for
@@ -114,37 +118,37 @@ class Engine(Protocol):
 
     @property
     def window_seconds(self) -> float:
-        """The longest window that the model takes; known once it is loaded."""
+        """Return the longest window that the model takes; known once it is loaded."""
 
     def load(self) -> None:
-        """Fetch and load the weights; raises `ModelUnavailable`. Also after `unload`."""
+        """Fetch, load and warm up; raises ModelUnavailable. Also after `unload`."""
 
     def unload(self) -> None:
-        """Give the weights' memory back."""
+        """Free the weights' memory."""
 
     def can_translate(self) -> bool:
-        """Whether the model knows other languages than English."""
+        """Return whether the model is multilingual: others were not trained to translate."""
 
     def knows(self, language: str) -> bool:
-        """Whether the model can be told that this language, a code, is spoken."""
+        """Return whether the model takes this language, a code, as the spoken one."""
 
     def features(self, samples: Samples) -> Features:
-        """The spectrogram of a window of at most `window_seconds`."""
+        """Return the spectrogram of a window of at most `window_seconds`, zeros behind."""
 
     def batch_key(self, window: WindowInput) -> Hashable:
-        """Windows with equal keys may share one call of `decode`."""
+        """Return a key: windows with equal keys may share one call of `decode`."""
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
         """Decode windows of one key together, one result each, in their order.
 
-        Raises `OutOfMemory` when the device has no room for so many, else `EngineFailed`.
+        Raises OutOfMemory when the device has no room for so many, else EngineFailed.
         """
 
     def transcribe(
         self, samples: Samples, options: Options, should_stop: ShouldStop
     ) -> Transcription:
-        """Whisper's sequential long form of one piece, conditioned on what was heard before.
+        """Transcribe one piece in Whisper's sequential long form: windows get the text before.
 
-        Raises `EngineFailed`. `should_stop` is asked now and then, and a yes ends the work with
-        `EngineStopped`.
+        Raises EngineFailed; EngineStopped once `should_stop`, which is called between windows and
+        attempts, returns true.
         """

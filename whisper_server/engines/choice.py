@@ -1,4 +1,4 @@
-"""The engines that a plan asks for, and where their models come from."""
+"""The engines of a plan, and where their models come from."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from whisper_server.presets import EnginePlan
 
 
 def engines_for(model: Model, plan: EnginePlan, download_folder: Path | None) -> Sequence[Engine]:
-    """One for each copy that the plan asks for, not loaded yet."""
+    """Return an engine for each copy of the model that the plan has, not loaded yet."""
     if plan.backend == MLX:
         from whisper_server.engines.mlx import MlxEngine  # not installed everywhere
 
@@ -23,25 +23,25 @@ def engines_for(model: Model, plan: EnginePlan, download_folder: Path | None) ->
 
 
 def folder_of(model: Model, plan: EnginePlan, download_folder: Path | None) -> Path:
-    """Where the model's files are; fetched with the hub's progress bars if they are not here yet.
+    """Return the folder of the model's files; fetch them, with progress bars, if there is none.
 
-    Raises `ModelUnavailable`.
+    Raises ModelUnavailable.
     """
     if model.folder is not None:
         return model.folder
     if plan.backend == MLX:
         from whisper_server.engines import mlx
 
-        return Path(mlx.fetch(model.name, download_folder))
+        return mlx.fetch(model.name, download_folder)
     from whisper_server.engines import faster_whisper
 
     with _progress_bars():
-        return Path(faster_whisper.fetch(model.name, download_folder))
+        return faster_whisper.fetch(model.name, download_folder)
 
 
 @contextmanager
 def _progress_bars() -> Iterator[None]:
-    """faster-whisper hands the hub a class that draws nothing: hand it the hub's own instead."""
+    """Have the hub's client draw its bars: faster-whisper passes it a class that draws nothing."""
     from faster_whisper import utils
     from huggingface_hub.utils.tqdm import tqdm
 

@@ -1,4 +1,4 @@
-"""What stands before a window's text: hotwords and prompt, as tokens."""
+"""The context of a window's text: hotwords and prompt, as tokens."""
 
 from collections.abc import Hashable
 from functools import lru_cache
@@ -8,7 +8,7 @@ from whisper_server.engines.base import Options, WindowInput
 
 
 class Contexts:
-    """Needs the model's tokenizer, but not its weights; `max_length` is that of a whole text."""
+    """Makes contexts with a model's tokenizer; `max_length` is that of a whole text, in tokens."""
 
     def __init__(self, tokenizer: Any, max_length: int) -> None:
         self._tokenizer = tokenizer
@@ -16,24 +16,24 @@ class Contexts:
         self._tokens = lru_cache(maxsize=64)(self._new_tokens)
 
     def batch_key(self, window: WindowInput) -> Hashable:
-        """CTranslate2 has one set of search options a call, and the prompts equally long."""
+        """Return what is one for a call of CTranslate2: search options, length of the prompts."""
         options = window.options
         search = (window.temperature, options.beam_size)
         return options.task, search, options.word_timestamps, len(self.tokens(options))
 
     def tokens(self, options: Options) -> tuple[int, ...]:
-        """Hotwords and prompt, in the half of its places that Whisper leaves to the context.
+        """Return hotwords and prompt, in the half of its places that Whisper has for context.
 
         Of hotwords the first count, of a prompt the last; with both, each may have its half.
         """
         return self._tokens(options.prompt, options.hotwords)
 
     def knows(self, language: str) -> bool:
-        """Whether there is a token for it: a model of before `large-v3` has none for Cantonese."""
+        """Return whether there is a token for it: models before large-v3 have none for yue."""
         return self._tokenizer.token_to_id(f"<|{language}|>") is not None
 
     def fitting(self, hotwords: str | None) -> str | None:
-        """As much of them as leaves room for the text before, in faster-whisper's long form."""
+        """Return as much of them as leaves faster-whisper's long form room for the text before."""
         return self._tokenizer.decode(self._encode(hotwords)[: self._room // 2]) or None
 
     def _new_tokens(self, prompt: str | None, hotwords: str | None) -> tuple[int, ...]:

@@ -1,12 +1,10 @@
-"""The faster-whisper engine: loading, and what the server asks of it.
+"""The faster-whisper engine: loading, and the engine protocol.
 
 With its neighbours here the only module that imports faster_whisper and ctranslate2.
 """
 
 import ctypes
-import logging
-import traceback
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,32 +22,21 @@ from whisper_server.engines.base import (
     Transcription,
     WindowInput,
     WindowResult,
-    Word,
 )
 from whisper_server.engines.contexts import Contexts
-from whisper_server.engines.segments import finite, within
-from whisper_server.errors import (
-    EngineFailed,
-    EngineStopped,
-    ModelUnavailable,
-    OutOfMemory,
-)
+from whisper_server.engines.failures import engine_failure, fetch_model, first_line
+from whisper_server.engines.segments import finite, padded, top_languages, within, word_of
+from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
 from whisper_server.model_names import DEMO, Model
 from whisper_server.presets import EnginePlan
-from whisper_server.quality import LADDER
+from whisper_server.quality import ladder_of
 
 if TYPE_CHECKING:
     from whisper_server.engines.window_decoder import WindowDecoder
 
-TOP_LANGUAGES = 5
-OUT_OF_MEMORY = ("out of memory", "alloc_failed", "bad_alloc", "bad allocation")
-"""How CUDA, cuBLAS and C++ say it, in lower case."""
-
-logger = logging.getLogger(__name__)
-
 
 def cuda_device_count() -> int:
-    """CUDA devices that CTranslate2 can use; 0 also when the driver is missing or broken."""
+    """Return the CUDA devices that CTranslate2 can use; 0 also when the driver is broken."""
     try:
         return int(ctranslate2.get_cuda_device_count())
     except RuntimeError:
@@ -72,7 +59,7 @@ class FasterWhisperEngine:
         self._download_folder = download_folder
         self._whisper: Any = None
         self._decoder: WindowDecoder | None = None
-        # These outlive the weights: windows are made ready while those are on their way back.
+        # These outlive the weights: windows are prepared while the weights are loaded again.
         self._extractor: Any = None
         self._contexts: Contexts | None = None
         self._is_multilingual = False
@@ -82,7 +69,6 @@ class FasterWhisperEngine:
         return float(self._extractor.chunk_length)
 
     def load(self) -> None:
-        """Fetch, load and warm up; raises `ModelUnavailable`. Also after `unload`."""
         from faster_whisper import WhisperModel  # a second of work: not before the port is open
 
         from whisper_server.engines.window_decoder import WindowDecoder
@@ -101,7 +87,7 @@ class FasterWhisperEngine:
             self._contexts = Contexts(whisper.hf_tokenizer, whisper.max_length)
             decoder = WindowDecoder(whisper, self._contexts)
             self._extractor = whisper.feature_extractor
-            # Missing CUDA libraries only show when something is computed: compute something.
+            # Missing CUDA libraries only show when something is computed.
             silence = self.features(np.zeros(SAMPLE_RATE, dtype=np.float32))
             decoder.decode([WindowInput(silence, 1.0, Options(language="en", beam_size=1), 0.0)])
         except Exception as error:  # RuntimeError, ValueError, and bare ones out of Rust
@@ -110,13 +96,12 @@ class FasterWhisperEngine:
         self._whisper, self._decoder = whisper, decoder
 
     def unload(self) -> None:
-        """Calls that are under way keep the weights until they end."""
+        """Free the weights; calls that are under way keep them until they end."""
         # CTranslate2's own `unload_model` keeps a third of it, and more with every round.
         self._whisper = self._decoder = None
         _return_free_memory()
 
     def can_translate(self) -> bool:
-        """Whether the model is multilingual: the English-only ones were not taught the task."""
         return self._is_multilingual
 
     def knows(self, language: str) -> bool:
@@ -125,16 +110,12 @@ class FasterWhisperEngine:
         return self._contexts is not None and self._contexts.knows(language)
 
     def features(self, samples: Samples) -> Features:
-        """Shape (mel bands, 100 frames a second); behind the audio all is zero.
+        """Return the spectrogram, shape (mel bands, 100 frames a second); behind the audio zeros.
 
         faster-whisper pads to 30 seconds, here it is the model's own window: the same for all
-        but models with a shorter one, which hear as well and need less time.
+        but models with a shorter one, which are as accurate then and need less time.
         """
-        spectrogram = self._extractor(samples)[:, :-1]
-        padded = np.zeros((len(spectrogram), self._extractor.nb_max_frames), np.float32)
-        frames = min(spectrogram.shape[1], self._extractor.nb_max_frames)
-        padded[:, :frames] = spectrogram[:, :frames]
-        return padded
+        return padded(self._extractor(samples), self._extractor.nb_max_frames)
 
     def batch_key(self, window: WindowInput) -> Hashable:
         assert self._contexts is not None, "no window comes before the model was loaded once"
@@ -147,12 +128,12 @@ class FasterWhisperEngine:
         try:
             return decoder.decode(windows)
         except Exception as error:
-            raise _translated(error) from error
+            raise engine_failure(error, "faster-whisper") from error
 
     def transcribe(
         self, samples: Samples, options: Options, should_stop: ShouldStop
     ) -> Transcription:
-        """faster-whisper's own long form, each window told what was heard before it."""
+        """Transcribe in faster-whisper's own long form."""
         duration = len(samples) / SAMPLE_RATE
         whisper = self._whisper
         if whisper is None or self._contexts is None:
@@ -167,14 +148,12 @@ class FasterWhisperEngine:
         except EngineStopped:
             raise
         except Exception as error:
-            raise _translated(error) from error
+            raise engine_failure(error, "faster-whisper") from error
         probabilities = info.all_language_probs or [(info.language, info.language_probability)]
         return Transcription(
             language=info.language,
             language_probability=float(info.language_probability),
-            top_language_probs=tuple(
-                (code, float(probability)) for code, probability in probabilities[:TOP_LANGUAGES]
-            ),
+            top_language_probs=top_languages(probabilities),
             duration_seconds=duration,
             segments=segments,
         )
@@ -192,56 +171,36 @@ class FasterWhisperEngine:
             hint = "Its folder may be broken: copy it again, or try another --model."
         return (
             f"Model '{self._model.name}' cannot be loaded on {self._plan.device} as "
-            f"{self._plan.compute_type}: {_first_line(error)}. {hint}"
+            f"{self._plan.compute_type}: {first_line(error)}. {hint}"
         )
 
 
-def fetch(name: str, cache: Path | None = None) -> str:
-    """The folder of a model on the Hugging Face hub, fetched unless it is in the cache already.
+def fetch(name: str, cache: Path | None = None) -> Path:
+    """Return the folder of a model on the Hugging Face hub, fetched unless the cache has it.
 
-    `name` is a size or a hub id. Raises `ModelUnavailable`.
+    `name` is a size or a hub id. Raises ModelUnavailable.
     """
     from faster_whisper import download_model
 
-    download: Callable[..., str] = download_model
-    folder = str(cache) if cache else None
-    try:
-        found = download(name, cache_dir=folder, local_files_only=True)
-        if (Path(found) / "model.bin").exists():  # else an earlier download broke off
-            return found
-    except Exception:  # not in the cache; the hub's client has no common base for that
-        logger.info("Fetching model %s from the Hugging Face hub", name)
-    try:
-        return download(name, cache_dir=folder)
-    except Exception as error:
-        raise ModelUnavailable(
-            f"Model '{name}' is not on this machine and cannot be fetched from the Hugging Face "
-            f"hub ({_first_line(error)}). Check the network and the name, run 'whisper-server "
-            f"download {name}' where there is a network, give a folder with --model FOLDER, or "
-            f"try the small --model {DEMO}."
-        ) from error
+    def download(from_cache: bool) -> Path:
+        cache_dir = str(cache) if cache else None
+        found: str = download_model(name, cache_dir=cache_dir, local_files_only=from_cache)
+        folder = Path(found)
+        if from_cache and not (folder / "model.bin").exists():
+            raise FileNotFoundError("an earlier download broke off")
+        return folder
 
-
-def _translated(error: Exception) -> EngineFailed:
-    """What the scheduler is told of an error.
-
-    The frames behind it hold the encoder's output on the device: let go of it here.
-    """
-    traceback.clear_frames(error.__traceback__)
-    said = str(error).lower()
-    if isinstance(error, MemoryError) or any(sign in said for sign in OUT_OF_MEMORY):
-        return OutOfMemory(f"the device is out of memory: {_first_line(error)}")
-    return EngineFailed(f"faster-whisper failed: {_first_line(error)}")
+    return fetch_model(name, name, download, hint=f"try the small --model {DEMO}, ")
 
 
 def _return_free_memory() -> None:
-    """glibc keeps what was freed, as much as the weights were; other C libraries keep less."""
+    """Return what glibc keeps of freed memory, as much as the weights; others keep less."""
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 class _Temperatures(tuple[float, ...]):
-    """Asks `should_stop` on every step: a window may take six attempts of seconds each."""
+    """Calls `should_stop` at every step: a window may take six attempts of seconds each."""
 
     should_stop: ShouldStop
 
@@ -253,8 +212,8 @@ class _Temperatures(tuple[float, ...]):
 
 
 def _arguments(options: Options, should_stop: ShouldStop) -> dict[str, Any]:
-    """faster-whisper's arguments; a temperature of 0 means the ladder, as OpenAI documents it."""
-    temperatures = _Temperatures((options.temperature,) if options.temperature else LADDER)
+    """Return the options as faster-whisper's arguments."""
+    temperatures = _Temperatures(ladder_of(options))
     temperatures.should_stop = should_stop
     return {
         "task": options.task,
@@ -291,15 +250,8 @@ def _segment(segment: Any, duration: float) -> Segment:
         avg_logprob=finite(segment.avg_logprob),
         compression_ratio=finite(segment.compression_ratio),
         no_speech_prob=finite(segment.no_speech_prob),
-        words=tuple(_word(word, duration) for word in segment.words or ()),
+        words=tuple(
+            word_of(duration, word.start, word.end, word.word, word.probability)
+            for word in segment.words or ()
+        ),
     )
-
-
-def _word(word: Any, duration: float) -> Word:
-    start, end = within(word.start, word.end, duration)
-    return Word(start, end, word.word.strip(), finite(word.probability))
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

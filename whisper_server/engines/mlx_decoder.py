@@ -1,7 +1,7 @@
 """Windows of many recordings in one call of mlx-whisper; the only module that imports mlx.
 
-mlx ties what it computes to the thread that began it: whoever imports this module does so in one
-thread, and calls it in no other.
+mlx ties what it computes to the thread that began it: import this module and call it in one thread
+alone.
 """
 
 from collections.abc import Sequence
@@ -23,19 +23,21 @@ from mlx_whisper.load_models import load_model
 from mlx_whisper.timing import add_word_timestamps, dtw
 from mlx_whisper.tokenizer import get_tokenizer
 
-from whisper_server.engines.base import Options, Segment, WindowInput, WindowResult, Word
-from whisper_server.engines.segments import finite, split_at_stamps, within
+from whisper_server.engines.base import FRAMES_PER_SECOND, Options, WindowInput, WindowResult
+from whisper_server.engines.segments import (
+    MAX_INITIAL_TIMESTAMP_SECONDS,
+    MIN_REST_SECONDS,
+    SAMPLED_CANDIDATES,
+    drafts_of,
+    finite,
+    moved,
+    segment_of,
+    split_at_timestamps,
+    top_languages,
+)
 
-TOP_LANGUAGES = 5
-FRAMES_PER_SECOND = 100
 FRAMES_PER_POSITION = 2
 WHISPER_POSITIONS = 1500
-LATEST_FIRST_STAMP_SECONDS = 1.0
-"""Whisper's `max_initial_timestamp`: the first segment starts within a second."""
-SAMPLED_CANDIDATES = 5
-"""Whisper's `best_of`: of so many sampled texts the likeliest counts."""
-MIN_REST_SECONDS = 0.5
-"""What was left unheard at a window's end is decoded again unless it is as short as a breath."""
 _NOT_STORED = "alignment_heads"
 """Models made without them fall back on the later half of the decoder."""
 
@@ -63,8 +65,8 @@ class MlxDecoder:
         dtw(np.zeros((2, 2), np.float32))  # is compiled at its first call, which takes seconds
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
-        """One result each, in order; the windows share task, language, temperature and prompt."""
-        options, temperature = self._known(windows[0].options), windows[0].temperature
+        """Return a result each; the windows share task, language, temperature and prompt."""
+        options, temperature = self._supported(windows[0].options), windows[0].temperature
         mel = mx.array(np.stack([window.features for window in windows])).astype(self._dtype)
         sound = self._model.encoder(mel)
         detects = options.language is None
@@ -77,8 +79,8 @@ class MlxDecoder:
         mx.clear_cache()  # mlx keeps freed memory for arrays of the same size: batches differ
         return results
 
-    def _known(self, options: Options) -> Options:
-        """A language that the model has no token for is better detected than refused."""
+    def _supported(self, options: Options) -> Options:
+        """Have a language detected that the model has no token for."""
         if not self.is_multilingual:
             return replace(options, language="en")
         is_known = options.language in self.languages
@@ -87,13 +89,10 @@ class MlxDecoder:
     def _language_probs(self, sound: Any) -> list[tuple[tuple[str, float], ...]]:
         _, rows = detect_language(self._model, sound)
         ranked = [sorted(row.items(), key=lambda pair: -pair[1]) for row in rows]
-        return [
-            tuple((code, float(probability)) for code, probability in row[:TOP_LANGUAGES])
-            for row in ranked
-        ]
+        return [top_languages(row) for row in ranked]
 
     def _generate(self, sound: Any, options: Options, temperature: float) -> list[Any]:
-        """A `DecodingResult` for each row of encoded sound."""
+        """Return a `DecodingResult` for each row of encoded sound."""
         # mlx-whisper takes the positions, however many, for 30 seconds.
         stretched = WHISPER_POSITIONS / self._model.dims.n_audio_ctx
         task = DecodingTask(
@@ -103,12 +102,12 @@ class MlxDecoder:
                 language=options.language,
                 temperature=temperature,
                 prompt=self._prompt(options),
-                max_initial_timestamp=LATEST_FIRST_STAMP_SECONDS * stretched,
+                max_initial_timestamp=MAX_INITIAL_TIMESTAMP_SECONDS * stretched,
                 fp16=self._dtype == mx.float16,
             ),
         )
         task.logit_filters.insert(
-            -1, _RisingStamps(task.tokenizer.timestamp_begin, task.sample_begin)
+            -1, _RisingTimestamps(task.tokenizer.timestamp_begin, task.sample_begin)
         )
         copies = SAMPLED_CANDIDATES if temperature > 0 else 1
         found = task.run(mx.repeat(sound, copies, axis=0) if copies > 1 else sound)
@@ -116,7 +115,7 @@ class MlxDecoder:
         return [max(row, key=lambda text: text.avg_logprob) for row in rows]
 
     def _prompt(self, options: Options) -> list[int] | None:
-        """Hotwords, then the end of the prompt, together no longer than mlx-whisper keeps."""
+        """Return hotwords and the end of the prompt, no longer than mlx-whisper keeps."""
         most = self._model.dims.n_text_ctx // 2 - 1
         hotwords = self._tokens(options.hotwords)[: most // 2]
         prompt = self._tokens(options.prompt)[-(most - len(hotwords)) :]
@@ -141,7 +140,7 @@ class MlxDecoder:
         self, window: WindowInput, sound: Any, text: Any, probabilities: tuple[Any, ...]
     ) -> WindowResult:
         tokenizer = self._tokenizer(text.language, window.options.task)
-        split = split_at_stamps(text.tokens, tokenizer.timestamp_begin, window.seconds)
+        split = split_at_timestamps(text.tokens, tokenizer.timestamp_begin, window.seconds)
         result = WindowResult(
             language=text.language,
             language_probs=probabilities,
@@ -151,11 +150,8 @@ class MlxDecoder:
             compression_ratio=finite(text.compression_ratio),
             no_speech_prob=finite(text.no_speech_prob),
         )
-        drafts: list[dict[str, Any]] = [
-            {"seek": 0, "start": part.start, "end": part.end, "tokens": list(part.tokens)}
-            for part in split.slices
-            if part.start < window.seconds  # what is said in the padding is invented
-        ]
+        # What the model writes for the padding behind the audio is invented.
+        drafts = [draft for draft in drafts_of(split) if draft["start"] < window.seconds]
         if window.options.word_timestamps:
             add_word_timestamps(
                 segments=drafts,
@@ -165,16 +161,18 @@ class MlxDecoder:
                 num_frames=max(FRAMES_PER_POSITION, round(window.seconds * FRAMES_PER_SECOND)),
                 last_speech_timestamp=0.0,
             )
-        segments = [_segment(draft, tokenizer, result, window.seconds) for draft in drafts]
+        segments = [
+            segment_of(draft, _text(draft, tokenizer), result, window.seconds) for draft in drafts
+        ]
         result = replace(result, segments=tuple(s for s in segments if s.text.strip()))
-        rest = split.unheard_from
+        rest = split.undecoded_from
         if rest and min(rest, window.seconds - rest) >= MIN_REST_SECONDS:
             later = self.decode([_rest_of(window, rest, result.language)])[0]
             return _joined(result, later, rest)
         return result
 
     def _check_complete(self, folder: Path) -> None:
-        """mlx leaves what a file lacks as it is: random. Raises `ValueError`."""
+        """Raise ValueError if the file lacks weights: mlx leaves them as they are, random."""
         files = (folder / "weights.safetensors", folder / "weights.npz")
         stored = set(mx.load(str(next(file for file in files if file.exists()))))
         expected = {name for name, _ in tree_flatten(self._model.parameters())}
@@ -182,29 +180,29 @@ class MlxDecoder:
             raise ValueError(f"its weights lack {missing[0]} and {len(missing) - 1} more")
 
 
-class _RisingStamps(LogitFilter):  # type: ignore[misc]
-    """Time stamps never fall, and no segment ends where it starts.
+class _RisingTimestamps(LogitFilter):  # type: ignore[misc]
+    """Timestamps never fall, and no segment ends where it starts.
 
-    mlx-whisper has that rule as well, but takes a stamp's place in the text for the stamp.
+    mlx-whisper has that rule as well, but takes a timestamp's place in the text for the timestamp.
     """
 
-    def __init__(self, first_stamp: int, sample_begin: int) -> None:
-        self._first_stamp = first_stamp
+    def __init__(self, first_timestamp: int, sample_begin: int) -> None:
+        self._first_timestamp = first_timestamp
         self._sample_begin = sample_begin
 
     def apply(self, logits: Any, tokens: Any) -> Any:
-        """Logits and the tokens so far, both with a row for each text."""
+        """Return the filtered logits; they and the tokens so far have a row for each text."""
         rows = np.array(tokens)[:, self._sample_begin :]
-        if not (rows >= self._first_stamp).any():
+        if not (rows >= self._first_timestamp).any():
             return logits
         mask = np.zeros(logits.shape, np.float32)
         for row, text in enumerate(rows):
-            stamps = text[text >= self._first_stamp]
-            if len(stamps):
-                closes = text[-1] >= self._first_stamp and (
-                    len(text) > 1 and text[-2] < self._first_stamp
+            timestamps = text[text >= self._first_timestamp]
+            if len(timestamps):
+                closes = text[-1] >= self._first_timestamp and (
+                    len(text) > 1 and text[-2] < self._first_timestamp
                 )
-                mask[row, self._first_stamp : stamps[-1] + (0 if closes else 1)] = -np.inf
+                mask[row, self._first_timestamp : timestamps[-1] + (0 if closes else 1)] = -np.inf
         return logits + mx.array(mask)
 
 
@@ -219,36 +217,18 @@ class _Aligner:
         return self.model.alignment_heads
 
     def forward_with_cross_qk(self, sound: Any, tokens: Any) -> tuple[Any, Any]:
-        """Logits and attention of a text, given whole."""
+        """Return the logits and the attention of a whole text."""
         logits, _, attention = self.model.decoder(tokens, sound)
         return logits, attention
 
 
-def _segment(
-    draft: dict[str, Any], tokenizer: Any, result: WindowResult, seconds: float
-) -> Segment:
-    start, end = within(draft["start"], draft["end"], seconds)
-    return Segment(
-        start=start,
-        end=end,
-        text=tokenizer.decode([token for token in draft["tokens"] if token < tokenizer.eot]),
-        seek=0,
-        tokens=tuple(draft["tokens"]),
-        temperature=result.temperature,
-        avg_logprob=result.avg_logprob,
-        compression_ratio=result.compression_ratio,
-        no_speech_prob=result.no_speech_prob,
-        words=tuple(_word(word, seconds) for word in draft.get("words", ())),
-    )
-
-
-def _word(word: dict[str, Any], seconds: float) -> Word:
-    start, end = within(word["start"], word["end"], seconds)
-    return Word(start, end, word["word"].strip(), finite(word["probability"]))
+def _text(draft: dict[str, Any], tokenizer: Any) -> str:
+    text: str = tokenizer.decode([token for token in draft["tokens"] if token < tokenizer.eot])
+    return text
 
 
 def _rest_of(window: WindowInput, start: float, language: str) -> WindowInput:
-    """What lies behind `start` (seconds), moved to the front; zeros behind, as Whisper pads."""
+    """Return the window from `start` (seconds) on; zeros behind, as Whisper pads."""
     first = round(start * FRAMES_PER_SECOND)
     moved = np.zeros_like(window.features)
     moved[: len(moved) - first] = window.features[first:]
@@ -257,8 +237,12 @@ def _rest_of(window: WindowInput, start: float, language: str) -> WindowInput:
 
 
 def _joined(first: WindowResult, later: WindowResult, start: float) -> WindowResult:
-    """`later` was heard from `start` on; the numbers become those of the whole window."""
-    segments = first.segments + tuple(shifted(segment, start) for segment in later.segments)
+    """Join two results, the later one from `start` on, with the numbers of the whole window."""
+
+    def shifted(seconds: float) -> float:
+        return seconds + start
+
+    segments = first.segments + tuple(moved(one, shifted, shifted) for one in later.segments)
     sizes = [1 + sum(len(s.tokens) for s in part.segments) for part in (first, later)]
     logprobs = (first.avg_logprob, later.avg_logprob)
     numbers = {
@@ -267,13 +251,3 @@ def _joined(first: WindowResult, later: WindowResult, start: float) -> WindowRes
     }
     segments = tuple(replace(segment, **numbers) for segment in segments)
     return replace(first, segments=segments, **numbers)
-
-
-def shifted(segment: Segment, seconds: float) -> Segment:
-    """The same segment, so much later."""
-    words = tuple(
-        replace(word, start=round(word.start + seconds, 3), end=round(word.end + seconds, 3))
-        for word in segment.words
-    )
-    start, end = round(segment.start + seconds, 3), round(segment.end + seconds, 3)
-    return replace(segment, start=start, end=end, words=words)

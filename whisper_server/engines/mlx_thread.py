@@ -13,8 +13,8 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-LAST_CALL_SECONDS = 5.0
-"""How long the end of the process waits for a batch that nobody waits for any more."""
+MAX_EXIT_SECONDS = 5.0
+"""How long the end of the process waits for a batch whose result is not needed any more."""
 
 _T = TypeVar("_T")
 
@@ -24,7 +24,7 @@ _thread: threading.Thread | None = None
 
 
 def in_mlx_thread(function: Callable[..., _T], *arguments: Any) -> _T:
-    """What `function` returns or raises, called in mlx's thread after what others asked before."""
+    """Call `function` in mlx's thread, after the calls before; return or raise what it does."""
     _start()
     outcome: Future[_T] = Future()
 
@@ -42,19 +42,19 @@ def _start() -> None:
     global _thread
     with _starting:
         if _thread is None:
-            _thread = threading.Thread(target=_work, name="mlx", daemon=True)
+            _thread = threading.Thread(target=_run_calls, name="mlx", daemon=True)
             _thread.start()
             atexit.register(_end, _thread)
 
 
-def _work() -> None:
+def _run_calls() -> None:
     while (call := _calls.get()) is not None:
         call()
         del call  # it holds a batch
-    if mlx := sys.modules.get("mlx.core"):  # it may be broken here, which the calls were told
+    if mlx := sys.modules.get("mlx.core"):
         mlx.clear_streams()
 
 
 def _end(thread: threading.Thread) -> None:
     _calls.put(None)
-    thread.join(LAST_CALL_SECONDS)
+    thread.join(MAX_EXIT_SECONDS)

@@ -1,16 +1,29 @@
-"""From Whisper's tokens, text between time stamps, to segments with sound numbers. Pure."""
+"""From Whisper's tokens, text between timestamps, to segments with sound numbers. Pure."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
 
-SECONDS_PER_STAMP = 0.02
-"""The first time stamp token is 0.00, each next one so much later."""
+import numpy as np
+
+from whisper_server.engines.base import FRAMES_PER_SECOND, Features, Segment, WindowResult, Word
+
+TOP_LANGUAGES = 5
+SECONDS_PER_TIMESTAMP = 0.02
+"""The first timestamp token is 0.00, each next one so much later."""
+MAX_INITIAL_TIMESTAMP_SECONDS = 1.0
+"""Whisper's `max_initial_timestamp`: the first segment starts within a second."""
+SAMPLED_CANDIDATES = 5
+"""Whisper's `best_of`: of so many sampled texts the likeliest counts."""
+MIN_REST_SECONDS = 0.5
+"""What is left undecoded at a window's end is decoded again unless it is as short as a breath."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """What was heard between two times, in seconds; `tokens` has the stamps in it."""
+    """The text between two times, in seconds; `tokens` includes the timestamps."""
 
     start: float
     end: float
@@ -19,59 +32,136 @@ class Slice:
 
 @dataclass(frozen=True)
 class Split:
-    """`unheard_from`: the model closed its last segment, opened one there, and left it empty.
+    """A window's slices.
 
-    It does so when the audio ends within a sentence: what follows has to be decoded again.
+    `undecoded_from`: the model closed its last segment, opened one there, and left it empty. It
+    does so when the audio ends within a sentence: what follows has to be decoded again.
     """
 
     slices: tuple[Slice, ...]
-    unheard_from: float | None
+    undecoded_from: float | None
 
 
-def split_at_stamps(tokens: Sequence[int], first_stamp: int, seconds: float) -> Split:
-    """Cuts wherever a stamp follows a stamp; text behind the last one lasts till `seconds`.
+def split_at_timestamps(tokens: Sequence[int], first_timestamp: int, seconds: float) -> Split:
+    """Cut wherever a timestamp follows a timestamp; text behind the last one lasts till `seconds`.
 
     Unlike Whisper's own rule this one keeps an unclosed last segment. Segments that end where
-    they start are left out, as Whisper does: nobody says anything in no time.
+    they start are left out, as Whisper does: no speech takes no time.
     """
-    is_stamp = [token >= first_stamp for token in tokens]
-    borders = [i for i in range(1, len(tokens)) if is_stamp[i - 1] and is_stamp[i]]
+    is_timestamp = [token >= first_timestamp for token in tokens]
+    borders = [i for i in range(1, len(tokens)) if is_timestamp[i - 1] and is_timestamp[i]]
     slices = []
     start = 0.0
     for first, behind in zip([0, *borders], [*borders, len(tokens)], strict=True):
         part = tuple(tokens[first:behind])
-        stamps = [
-            (token - first_stamp) * SECONDS_PER_STAMP for token in part if token >= first_stamp
+        times = [
+            (token - first_timestamp) * SECONDS_PER_TIMESTAMP
+            for token in part
+            if token >= first_timestamp
         ]
-        if part and is_stamp[first]:
-            start = stamps.pop(0)
-        end = stamps[-1] if stamps else max(start, seconds)
-        if any(token < first_stamp for token in part) and (end > start or not stamps):
+        if part and is_timestamp[first]:
+            start = times.pop(0)
+        end = times[-1] if times else max(start, seconds)
+        if any(token < first_timestamp for token in part) and (end > start or not times):
             slices.append(Slice(start, end, part))
         start = end
-    opened_last = len(tokens) >= 2 and is_stamp[-2] and is_stamp[-1]
-    unheard_from = (tokens[-1] - first_stamp) * SECONDS_PER_STAMP if opened_last else None
-    return Split(tuple(slices), unheard_from)
+    undecoded_from = None
+    if len(tokens) >= 2 and is_timestamp[-2] and is_timestamp[-1]:
+        undecoded_from = (tokens[-1] - first_timestamp) * SECONDS_PER_TIMESTAMP
+    return Split(tuple(slices), undecoded_from)
 
 
-def without_broken_tail(tokens: list[int], first_stamp: int) -> list[int]:
-    """Of text that had no room for more: up to where its last, unclosed segment opens.
+def without_broken_tail(tokens: list[int], first_timestamp: int) -> list[int]:
+    """Return text that had no room for more, up to where its last, unclosed segment opens.
 
-    Whole if no segment before that one was closed: hearing it again would break off there again.
+    Whole if no segment before that one was closed: decoding it again would break off there again.
     """
-    if tokens and tokens[-1] < first_stamp:
+    if tokens and tokens[-1] < first_timestamp:
         for end in range(len(tokens) - 1, 1, -1):
-            if min(tokens[end - 2 : end]) > first_stamp:
+            if min(tokens[end - 2 : end]) > first_timestamp:
                 return tokens[:end]
     return tokens
 
 
+def drafts_of(split: Split) -> list[dict[str, Any]]:
+    """Return the slices as the dicts that faster-whisper and mlx-whisper add word times to."""
+    return [
+        {"seek": 0, "start": part.start, "end": part.end, "tokens": list(part.tokens)}
+        for part in split.slices
+    ]
+
+
+def segment_of(
+    draft: dict[str, Any], text: str, result: WindowResult, seconds: float, offset: float = 0.0
+) -> Segment:
+    """Return a draft as a segment of its window of `seconds`; its times count from `offset`."""
+    start, end = within(offset + draft["start"], offset + draft["end"], seconds)
+    return Segment(
+        start=start,
+        end=end,
+        text=text,
+        seek=round(offset * FRAMES_PER_SECOND),
+        tokens=tuple(draft["tokens"]),
+        temperature=result.temperature,
+        avg_logprob=result.avg_logprob,
+        compression_ratio=result.compression_ratio,
+        no_speech_prob=result.no_speech_prob,
+        words=tuple(word_of(seconds, offset=offset, **word) for word in draft.get("words", ())),
+    )
+
+
+def word_of(
+    seconds: float, start: float, end: float, word: str, probability: float, offset: float = 0.0
+) -> Word:
+    """Return a word whose times count from `offset`, within audio of `seconds`."""
+    first, last = within(offset + start, offset + end, seconds)
+    return Word(first, last, word.strip(), finite(probability))
+
+
+def moved(
+    segment: Segment,
+    start: Callable[[float], float],
+    end: Callable[[float], float],
+    seek_seconds: float = 0.0,
+) -> Segment:
+    """Return a segment, and its words, on another clock.
+
+    `start` and `end` translate times. A word of no length may end before it starts on the new
+    clock: it ends where it starts instead. `seek` counts hundredths of a second.
+    """
+
+    def times(part: Segment | Word) -> tuple[float, float]:
+        first = round(start(part.start), 3)
+        return first, max(first, round(end(part.end), 3))
+
+    first, last = times(segment)
+    words = tuple(Word(*times(word), word.text, word.probability) for word in segment.words)
+    seek = segment.seek + round(seek_seconds * FRAMES_PER_SECOND)
+    return replace(segment, start=first, end=last, seek=seek, words=words)
+
+
+def padded(spectrogram: Features, frames: int) -> Features:
+    """Return a spectrogram, shape (mel bands, frames), without its last frame, with zeros behind.
+
+    Whisper's extractors make a frame more than the audio has.
+    """
+    found = np.zeros((len(spectrogram), frames), np.float32)
+    count = min(spectrogram.shape[1] - 1, frames)
+    found[:, :count] = spectrogram[:, :count]
+    return found
+
+
+def top_languages(ranked: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+    """Return the first few of languages that are ranked by probability, as plain numbers."""
+    return tuple((code, float(probability)) for code, probability in islice(ranked, TOP_LANGUAGES))
+
+
 def within(start: float, end: float, seconds: float) -> tuple[float, float]:
-    """Whisper may place an end in the padding behind the audio: bring it back."""
+    """Bring back times from the padding behind the audio, where Whisper may place them."""
     first = min(max(0.0, float(start)), seconds)
     return round(first, 3), round(min(max(first, float(end)), seconds), 3)
 
 
 def finite(number: float) -> float:
-    """JSON knows no NaN; a window without tokens may have one."""
+    """Return the number, 0 for NaN and infinity: a window without tokens may have one."""
     return float(number) if math.isfinite(number) else 0.0

@@ -1,4 +1,4 @@
-"""Silero's voice detector, as faster-whisper brings it along: where somebody speaks."""
+"""Silero's voice detector, as faster-whisper brings it along: the spans of speech."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ PADDING_MS = 400
 
 
 def find_speech(samples: Samples, window_seconds: float) -> list[Span]:
-    """Where somebody speaks: spans in order, apart, none longer than `window_seconds`.
+    """Return the spans of speech, in order, apart, none longer than `window_seconds`.
 
     About 400 times as fast as the recording on one core.
     """
@@ -32,7 +32,7 @@ def find_speech(samples: Samples, window_seconds: float) -> list[Span]:
 
 
 def _spans(found: list[tuple[int, int]], window_seconds: float) -> list[Span]:
-    """Padding may make a span longer than was asked for, by a little: cut it in equal parts."""
+    """Cut the spans that padding made longer than the window in equal parts."""
     longest = int(window_seconds * SAMPLE_RATE)
     spans = []
     for start, end in found:
@@ -40,8 +40,3 @@ def _spans(found: list[tuple[int, int]], window_seconds: float) -> list[Span]:
         cuts = np.linspace(start, end, parts + 1).astype(int).tolist()
         spans += [Span(first, last - first) for first, last in pairwise(cuts)]
     return spans
-
-
-def warm_up() -> None:
-    """Load the detector: half a second that the first request need not wait for."""
-    find_speech(np.zeros(SAMPLE_RATE, np.float32), 30.0)

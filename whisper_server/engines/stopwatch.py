@@ -1,6 +1,6 @@
-"""How fast a shape decodes: windows of equal cost, side by side, straight through CTranslate2.
+"""Time how fast a shape decodes: windows of equal cost, side by side, through CTranslate2 alone.
 
-Noise would end at once on a model that knows speech, and never on another. So the end of the text
+The text of noise may end at once, or never, depending on the model. So the end of the text
 is forbidden, and every window costs `STEPS` steps of beam search, about as many as thirty seconds
 of lively speech.
 """
@@ -14,20 +14,18 @@ from typing import Any
 import ctranslate2
 import numpy as np
 
-from whisper_server.engines.base import Features
-from whisper_server.errors import EngineFailed, ModelUnavailable, OutOfMemory
+from whisper_server.engines.base import FRAMES_PER_SECOND, Features, Options
+from whisper_server.engines.failures import engine_failure
+from whisper_server.errors import ModelUnavailable
 
 STEPS = 100
-BEAM_SIZE = 5
-"""As `Options` has it when a caller does not say otherwise."""
 
-_FRAMES_A_SECOND = 100
 _END_OF_TEXT = "<|endoftext|>"
 _PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>")
 
 
 def ctranslate2_version() -> str:
-    """What was measured with one version need not hold for another."""
+    """Return the version, which what was measured holds for."""
     return str(ctranslate2.__version__)
 
 
@@ -37,7 +35,7 @@ class Stopwatch:
     def __init__(
         self, folder: Path, device: str, index: int, compute_type: str, streams: int, threads: int
     ) -> None:
-        """Raises `ModelUnavailable` when it cannot be loaded so, or is no Whisper."""
+        """Raise ModelUnavailable when it cannot be loaded so, or is no Whisper."""
         self._streams = streams
         try:
             self._model = ctranslate2.models.Whisper(
@@ -49,15 +47,15 @@ class Stopwatch:
                 intra_threads=threads,
             )
             self._end_of_text = _vocabulary(folder).index(_END_OF_TEXT)
-            self._window = _noise(self._model.n_mels, _window_seconds(folder) * _FRAMES_A_SECOND)
+            self._window = _noise(self._model.n_mels, _window_seconds(folder) * FRAMES_PER_SECOND)
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelUnavailable(f"The model in {folder} cannot be timed: {error}") from error
         self._prompt = list(_PROMPT if self._model.is_multilingual else _PROMPT[:1])
 
     def windows_per_second(self, batch_size: int, seconds: float, steps: int = STEPS) -> float:
-        """All streams decode batch after batch for so long, each at least one.
+        """Have all streams decode batch after batch for so long, each at least one.
 
-        Raises `OutOfMemory` when the device has no room for it, else `EngineFailed`.
+        Raises OutOfMemory when the device has no room for it, else EngineFailed.
         """
         self._decode(1, steps=2)  # the first call of a shape allocates
         done = [0] * self._streams
@@ -87,11 +85,11 @@ class Stopwatch:
         finally:
             interrupted.set()
         if failures:
-            raise _translated(failures[0])
+            raise engine_failure(failures[0], "CTranslate2")
         return sum(done) / (time.perf_counter() - begun)
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the model's memory."""
         self._model.unload_model()
 
     def _decode(self, batch_size: int, steps: int) -> None:
@@ -100,7 +98,7 @@ class Stopwatch:
         self._model.generate(
             encoded,
             [self._prompt] * batch_size,
-            beam_size=BEAM_SIZE,
+            beam_size=Options().beam_size,
             max_length=2 * steps,  # half of it is for a prompt
             suppress_blank=False,
             suppress_tokens=[-1, self._end_of_text],
@@ -108,7 +106,7 @@ class Stopwatch:
 
 
 def _vocabulary(folder: Path) -> list[str]:
-    """The tokens by their ids, from either of the forms that CTranslate2 knows."""
+    """Return the tokens by their ids, from either of the forms that CTranslate2 knows."""
     listed = folder / "vocabulary.json"
     if listed.is_file():
         tokens: list[str] = json.loads(listed.read_text())
@@ -117,17 +115,12 @@ def _vocabulary(folder: Path) -> list[str]:
 
 
 def _window_seconds(folder: Path) -> int:
-    """Whisper's thirty, unless the model says otherwise."""
-    config = folder / "preprocessor_config.json"
-    told: dict[str, Any] = json.loads(config.read_text()) if config.is_file() else {}
-    return int(told.get("chunk_length", 30))
+    """Return Whisper's thirty, unless the model's configuration says otherwise."""
+    file = folder / "preprocessor_config.json"
+    config: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    return int(config.get("chunk_length", 30))
 
 
 def _noise(mels: int, frames: int) -> Features:
     values = np.random.default_rng(0).standard_normal((1, mels, frames))
     return values.astype(np.float32)
-
-
-def _translated(error: RuntimeError) -> EngineFailed:
-    kind = OutOfMemory if "out of memory" in str(error).lower() else EngineFailed
-    return kind(str(error))

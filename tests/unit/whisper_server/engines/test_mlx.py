@@ -18,7 +18,7 @@ from tests.support.speech import speak
 from tests.support.uploads import decode
 from whisper_server.engines.base import Options, Samples, WindowInput, WindowResult
 from whisper_server.engines.mlx import MlxEngine, fetch, hub_name
-from whisper_server.engines.segments import Split, split_at_stamps
+from whisper_server.engines.segments import Split, split_at_timestamps
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable, OutOfMemory
 from whisper_server.model_names import DEMO, SIZES, Model, find_model
 from whisper_server.presets import EnginePlan, Shape
@@ -185,13 +185,13 @@ def test_what_was_left_unheard_at_the_end_is_decoded_again(
     """A fake: the demo model does not break off within a sentence, as larger ones do."""
     from whisper_server.engines import mlx_decoder
 
-    def split(tokens: list[int], first_stamp: int, seconds: float) -> Split:
-        found = split_at_stamps(tokens, first_stamp, seconds)
+    def split(tokens: list[int], first_timestamp: int, seconds: float) -> Split:
+        found = split_at_timestamps(tokens, first_timestamp, seconds)
         if seconds < whole:
             return found
         return Split(tuple(part for part in found.slices if part.start < border), border)
 
-    monkeypatch.setattr(mlx_decoder, "split_at_stamps", split)
+    monkeypatch.setattr(mlx_decoder, "split_at_timestamps", split)
     samples = np.concatenate([numbers, np.zeros(16_000, np.float32), letters])
     whole, border = len(samples) / 16_000, len(numbers) / 16_000 + 0.5
     found, *_ = engine.decode([window(engine, samples, WORDS)])

@@ -1,0 +1,57 @@
+"""What goes wrong in the libraries that engines wrap, as errors of this package."""
+
+import logging
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from whisper_server.errors import EngineFailed, ModelUnavailable, OutOfMemory
+
+_OUT_OF_MEMORY = (
+    "out of memory", "outofmemory", "insufficient memory", "alloc_failed", "bad_alloc",
+    "bad allocation", "unable to allocate", "attempting to allocate",
+)  # fmt: skip
+"""How CUDA, cuBLAS, Metal, mlx and C++ say it, in lower case."""
+
+logger = logging.getLogger(__name__)
+
+
+def engine_failure(error: Exception, library: str) -> EngineFailed:
+    """Return the error to raise from a library's one.
+
+    The frames behind it hold a batch on the device: they are cleared here.
+    """
+    traceback.clear_frames(error.__traceback__)
+    message = str(error).lower()
+    if isinstance(error, MemoryError) or any(sign in message for sign in _OUT_OF_MEMORY):
+        return OutOfMemory(f"the device is out of memory: {first_line(error)}")
+    return EngineFailed(f"{library} failed: {first_line(error)}")
+
+
+def fetch_model(
+    name: str, repository: str, download: Callable[[bool], Path], hint: str = ""
+) -> Path:
+    """Return the folder of a model, out of the hub's cache or fetched from the hub.
+
+    `download` takes whether to use the cache alone. Raises ModelUnavailable.
+    """
+    try:
+        return download(True)
+    except Exception:  # not in the cache; the hub's client has no common base for that
+        logger.info("Fetching model %s from the Hugging Face hub", repository)
+    try:
+        return download(False)
+    except Exception as error:
+        shown = f"'{name}'" if name == repository else f"'{name}' ({repository})"
+        raise ModelUnavailable(
+            f"Model {shown} is not on this machine and cannot be fetched from the Hugging Face "
+            f"hub ({first_line(error)}). Check the network and the name, run 'whisper-server "
+            f"download {name}' where there is a network, {hint}or give a folder with "
+            "--model FOLDER."
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message without its full stop, else its class."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
