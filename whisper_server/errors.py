@@ -64,6 +64,7 @@ class ApiError(WhisperServerError):
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
+        self.message = message
         self.param = param
         self.code = code or self.default_code
 

@@ -1,26 +1,30 @@
-"""The JSON that clients get."""
+"""The JSON that clients get: most of it is read off the server's own objects by attribute."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from whisper_server.engines.base import Segment, Task, Transcription, Word
+from whisper_server.engines.base import Segment, Task, Transcription
 from whisper_server.errors import ApiError
 
+Rounded = Annotated[float, AfterValidator(lambda seconds: round(seconds, 3))]
 
-class WordOut(BaseModel):
-    word: str
+
+class FromAttributes(BaseModel):
+    """Reads fields off an object's attributes of the same name, or of the validation alias."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class WordOut(FromAttributes):
+    word: str = Field(validation_alias="text")
     start: float
     end: float
     probability: float
 
-    @classmethod
-    def of(cls, word: Word) -> "WordOut":
-        return cls(word=word.text, start=word.start, end=word.end, probability=word.probability)
 
-
-class SegmentOut(BaseModel):
+class SegmentOut(FromAttributes):
     """A segment as OpenAI sends it; `id` counts from 0."""
 
     id: int
@@ -34,12 +38,6 @@ class SegmentOut(BaseModel):
     compression_ratio: float
     no_speech_prob: float
 
-    @classmethod
-    def of(cls, number: int, segment: Segment) -> "SegmentOut":
-        names = [name for name in cls.model_fields if name not in {"id", "tokens"}]
-        same: dict[str, Any] = {name: getattr(segment, name) for name in names}
-        return cls(id=number, tokens=list(segment.tokens), **same)
-
 
 class TextOut(BaseModel):
     text: str
@@ -51,7 +49,7 @@ class VerboseOut(BaseModel):
     task: Task
     language: str
     language_probability: float
-    duration: float
+    duration: Rounded
     text: str
     segments: list[SegmentOut] | None = None
     words: list[WordOut] | None = None
@@ -60,18 +58,17 @@ class VerboseOut(BaseModel):
     def of(
         cls, task: Task, found: Transcription, *, segments: bool = True, words: bool = False
     ) -> "VerboseOut":
-        out = cls(
+        """Return a transcript with its segments and its words, or without them."""
+        numbered = enumerate(found.segments) if segments else ()
+        return cls(
             task=task,
             language=found.language,
             language_probability=found.language_probability,
-            duration=round(found.duration_seconds, 3),
+            duration=found.duration_seconds,
             text=found.text,
+            segments=[SegmentOut(id=i, **vars(s)) for i, s in numbered] if segments else None,
+            words=[word for s in found.segments for word in _words(s)] if words else None,
         )
-        if segments:
-            out.segments = [SegmentOut.of(i, segment) for i, segment in enumerate(found.segments)]
-        if words:
-            out.words = [WordOut.of(word) for segment in found.segments for word in segment.words]
-        return out
 
 
 class TextDelta(BaseModel):
@@ -94,13 +91,9 @@ class SegmentReady(BaseModel):
 
     @classmethod
     def of(cls, number: int, segment: Segment, *, words: bool) -> "SegmentReady":
-        return cls(
-            id=f"seg_{number}",
-            start=segment.start,
-            end=segment.end,
-            text=segment.text,
-            words=[WordOut.of(word) for word in segment.words] if words else None,
-        )
+        """Return the segment with this number, counted from 0, with its words or without them."""
+        fields = vars(segment) | {"words": _words(segment) if words else None}
+        return cls(id=f"seg_{number}", **fields)
 
 
 class LanguageOut(BaseModel):
@@ -134,26 +127,19 @@ class RecordingOut(BaseModel):
 
     language: str
     top_language_probs: list[tuple[str, float]]
-    duration: float
+    duration: Rounded
     segments: list[RecordingSegmentOut]
 
     @classmethod
     def of(cls, found: Transcription, *, words: bool) -> "RecordingOut":
-        return cls(
-            language=found.language,
-            top_language_probs=list(found.top_language_probs),
-            duration=round(found.duration_seconds, 3),
-            segments=[
-                RecordingSegmentOut(
-                    start=segment.start,
-                    end=segment.end,
-                    text=segment.text.strip(),
-                    avg_logprob=segment.avg_logprob,
-                    no_speech_prob=segment.no_speech_prob,
-                    words=[WordOut.of(word) for word in segment.words] if words else None,
-                )
-                for segment in found.segments
-            ],
+        """Return a transcript with the words of its segments or without them."""
+        segments = [
+            vars(segment)
+            | {"text": segment.text.strip(), "words": _words(segment) if words else None}
+            for segment in found.segments
+        ]
+        return cls.model_validate(
+            vars(found) | {"duration": found.duration_seconds, "segments": segments}
         )
 
 
@@ -170,15 +156,11 @@ class ModelList(BaseModel):
     data: list[ModelOut]
 
 
-class ErrorDetail(BaseModel):
+class ErrorDetail(FromAttributes):
     message: str
     type: str
     param: str | None
     code: str | None
-
-    @classmethod
-    def of(cls, error: ApiError) -> "ErrorDetail":
-        return cls(message=str(error), type=error.type, param=error.param, code=error.code)
 
 
 class ErrorOut(BaseModel):
@@ -188,13 +170,13 @@ class ErrorOut(BaseModel):
 
     @classmethod
     def of(cls, error: ApiError) -> "ErrorOut":
-        return cls(error=ErrorDetail.of(error))
+        return cls(error=ErrorDetail.model_validate(error))
 
 
 JobStatus = Literal["queued", "processing", "done", "failed"]
 
 
-class JobSummary(BaseModel):
+class JobSummary(FromAttributes):
     """A job without its result. `progress` goes from 0 to 1; times are UTC.
 
     `instances` are the copies of the model that have worked on it, as `/system` numbers them.
@@ -206,9 +188,9 @@ class JobSummary(BaseModel):
     task: Task
     response_format: str
     filename: str | None
-    progress: float
-    seconds_done: float
-    seconds_total: float | None
+    progress: Rounded
+    seconds_done: Rounded
+    seconds_total: Rounded | None
     instances: list[int]
     created_at: datetime
     started_at: datetime | None
@@ -246,3 +228,7 @@ class ReadyOut(BaseModel):
     capacity: int
     in_flight: int
     waiting: int
+
+
+def _words(segment: Segment) -> list[WordOut]:
+    return [WordOut.model_validate(word) for word in segment.words]

@@ -12,7 +12,7 @@ from whisper_server.formats import JSON_TYPE, Rendered, render
 from whisper_server.forms import JobForm
 from whisper_server.jobs import Job
 from whisper_server.routes.uploads import receive_upload, require_sense, transcribe
-from whisper_server.schemas import ErrorDetail, JobList, JobOut, JobStatus, JobSummary
+from whisper_server.schemas import JobList, JobOut, JobStatus, JobSummary
 from whisper_server.service import Service
 
 MAX_LISTED = 1000
@@ -53,7 +53,7 @@ def router(service: Service) -> APIRouter:
         await service.jobs.admitted(job)
         location = f"{request.scope.get('root_path', '')}/jobs/{job.id}"
         response = Response(
-            _summary(job).model_dump_json(),
+            JobSummary.model_validate(job).model_dump_json(),
             202,
             headers={"Location": location},
             media_type=JSON_TYPE,
@@ -68,7 +68,7 @@ def router(service: Service) -> APIRouter:
     ) -> Response:
         """Those that are unfinished or still kept, the newest first, without their results."""
         jobs = [job for job in service.jobs.newest_first() if status in (None, job.status)]
-        found = JobList(data=[_summary(job) for job in jobs[:limit]])
+        found = JobList(data=[JobSummary.model_validate(job) for job in jobs[:limit]])
         body = await asyncio.to_thread(found.model_dump_json)  # a thousand take a while
         return Response(body, media_type=JSON_TYPE)
 
@@ -86,7 +86,7 @@ def router(service: Service) -> APIRouter:
         a restart loses them.
         """
         job = service.jobs.find(job_id)
-        body = await asyncio.to_thread(_with_result, _summary(job), job.result)
+        body = await asyncio.to_thread(_with_result, JobSummary.model_validate(job), job.result)
         return Response(body, media_type=JSON_TYPE)
 
     @routes.delete(
@@ -97,24 +97,6 @@ def router(service: Service) -> APIRouter:
         service.jobs.remove(job_id)
 
     return routes
-
-
-def _summary(job: Job) -> JobSummary:
-    return JobSummary(
-        id=job.id,
-        status=job.status,
-        task=job.task,
-        response_format=job.response_format,
-        filename=job.filename,
-        progress=round(job.progress, 3),
-        seconds_done=round(job.seconds_done, 3),
-        seconds_total=job.seconds_total and round(job.seconds_total, 3),
-        instances=list(job.instances),
-        created_at=job.created_at,
-        started_at=job.started_at,
-        finished_at=job.finished_at,
-        error=ErrorDetail.of(job.error) if job.error else None,
-    )
 
 
 def _with_result(summary: JobSummary, rendered: Rendered | None) -> bytes:

@@ -39,7 +39,7 @@ def router(service: Service) -> APIRouter:
         state = service.scheduler.state()
         counts = service.jobs.counts()
         return SystemOut(
-            uptime_seconds=round(time.monotonic() - started, 3),
+            uptime_seconds=time.monotonic() - started,
             model=LoadedModelOut(
                 name=service.model.name,
                 backend=service.plan.backend,
@@ -47,9 +47,9 @@ def router(service: Service) -> APIRouter:
                 compute_type=service.plan.compute_type,
                 is_ready=service.ready,
             ),
-            shape=ShapeOut.of(service.plan),
-            instances=[InstanceOut.of(instance) for instance in state.instances],
-            queue=QueueOut.of(state),
+            shape=ShapeOut.model_validate(service.plan.shape),
+            instances=[InstanceOut.model_validate(instance) for instance in state.instances],
+            queue=QueueOut.model_validate(state),
             jobs={status: counts[status] for status in get_args(JobStatus)},
             batch_fill=state.batch_fill,
             speed=state.speed,
@@ -57,7 +57,7 @@ def router(service: Service) -> APIRouter:
             memory=MemoryOut(
                 process_bytes=hardware.process_bytes(),
                 machine_bytes=hardware.total_bytes(),
-                cards=[CardOut.of(card) for card in cards],
+                cards=[CardOut.model_validate(card) for card in cards],
             ),
             versions=versions,
         )
