@@ -44,8 +44,8 @@ def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI
         lifespan=lifespan,
     )
     app.add_middleware(UploadLimit, max_bytes=service.settings.max_upload_bytes)
-    app.add_middleware(RequestCount, meter=service.meter)
-    app.state.meter = service.meter
+    app.add_middleware(RequestCount, metrics=service.metrics)
+    app.state.metrics = service.metrics
     key = service.settings.api_key
     guard = [Depends(require_key(key))] if key else []
     keyed = api_docs.errors(401) if key else api_docs.errors()
@@ -69,7 +69,7 @@ def _with_examples(plain: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def error_response(request: Request, error: ApiError) -> JSONResponse:
     """OpenAI's error object, counted by its code."""
     if error.code:  # a client that has left has none
-        request.app.state.meter.error(error.code)
+        request.app.state.metrics.error(error.code)
     return JSONResponse(
         ErrorOut.of(error).model_dump(), status_code=error.status, headers=error.headers
     )
@@ -89,7 +89,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     elif error.status_code == 405:
         message = f"{request.method} is not for {request.url.path}."
         code, headers = "method_not_allowed", {"Allow": _allowed_methods(request)}
-    request.app.state.meter.error(code)
+    request.app.state.metrics.error(code)
     detail = ErrorDetail(message=message, type="invalid_request_error", param=None, code=code)
     return JSONResponse(
         ErrorOut(error=detail).model_dump(), status_code=error.status_code, headers=headers

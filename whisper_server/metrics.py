@@ -1,8 +1,9 @@
-"""What the server counts and times, in Prometheus' form (https://prometheus.io/docs/concepts)."""
+"""Metrics of the server, for Prometheus (https://prometheus.io/docs/concepts)."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Literal
 
 from prometheus_client import (
@@ -31,7 +32,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 CLIENT_GONE = 499
 """The status of a request whose caller hung up before there was an answer."""
 NO_ROUTE = "none"
-"""The route of a request for a path that does not exist; its path would be one more label each."""
+"""The route of a request for a path that does not exist: a label for each path would add up."""
 
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _REQUEST_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
@@ -44,94 +45,87 @@ class Metrics:
     """One registry for one server, so that tests may start several in a process."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)  # Linux alone has something for it
-        self._requests = Counter(
+        registry = self._registry = CollectorRegistry()
+        ProcessCollector(registry=registry)  # Linux alone has something for it
+        counter, histogram = (
+            partial(Counter, registry=registry),
+            partial(Histogram, registry=registry),
+        )
+        self._requests = counter(
             "whisper_requests",
             "Answers by route and status; 499: the caller hung up first",
             ["route", "status"],
-            registry=self._registry,
         )
-        self._request_seconds = Histogram(
+        self._request_seconds = histogram(
             "whisper_request_seconds",
             "From a request's first byte to the end of its answer",
             ["route"],
             buckets=_REQUEST_SECONDS,
-            registry=self._registry,
         )
-        self._audio_seconds = Counter(
-            "whisper_audio_seconds",
-            "Seconds of recordings that were transcribed whole",
-            registry=self._registry,
+        self._audio_seconds = counter(
+            "whisper_audio_seconds", "Seconds of recordings that were transcribed whole"
         )
-        self._real_time_factor = Histogram(
+        self._real_time_factor = histogram(
             "whisper_real_time_factor",
             "Of each recording: seconds from its admission to its result, by its own seconds",
             buckets=_REAL_TIME_FACTORS,
-            registry=self._registry,
         )
-        self._errors = Counter(
-            "whisper_errors", "Errors by their code", ["kind"], registry=self._registry
-        )
+        self._errors = counter("whisper_errors", "Errors by their code", ["kind"])
         self._stages = Summary(
             "whisper_stage_seconds",
             "Time by stage: prepare (a step of a recording), queue (a window waits), decode "
             "(a batch)",
             ["stage"],
-            registry=self._registry,
+            registry=registry,
         )
-        self._batches = Histogram(
-            "whisper_batch_windows",
-            "Windows that were decoded together",
-            buckets=_BATCHES,
-            registry=self._registry,
+        self._batches = histogram(
+            "whisper_batch_windows", "Windows that were decoded together", buckets=_BATCHES
         )
-        self._decoded_seconds = Counter(
+        self._decoded_seconds = counter(
             "whisper_decoded_audio_seconds",
             "Seconds of audio in the windows that were decoded, repeated attempts included",
-            registry=self._registry,
         )
 
     def watch(self, state: Callable[[], SchedulerState]) -> None:
-        """Show the line and the copies of the model as they are whenever somebody looks."""
+        """Export the state, as `state` returns it at each scrape."""
         self._registry.register(_StateCollector(state))
 
     def request_ended(self, route: str, status: int, seconds: float) -> None:
-        """An answer has left (or its client has: 499)."""
+        """Count a request; status 499 if its client left before the answer."""
         self._requests.labels(route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
 
     def recording_done(self, audio_seconds: float, seconds: float) -> None:
-        """A recording was transcribed whole; `seconds` from its admission to its result."""
+        """Count a recording that was transcribed whole, `seconds` after its admission."""
         self._audio_seconds.inc(audio_seconds)
         if audio_seconds > 0:
             self._real_time_factor.observe(seconds / audio_seconds)
 
     def error(self, kind: str) -> None:
-        """`kind` is an error's `code`, like queue_full or invalid_audio."""
+        """Count an error by its `code`, like queue_full or invalid_audio."""
         self._errors.labels(kind).inc()
 
     def stage(self, name: Stage, seconds: float) -> None:
-        """Time that one window, or one piece, took in a stage."""
+        """Count the time of one window, or one piece, in a stage."""
         self._stages.labels(name).observe(seconds)
 
     def batch(self, size: int, audio_seconds: float, seconds: float) -> None:
-        """One call of an engine's `decode`."""
+        """Count a call of an engine's `decode`."""
         self._batches.observe(size)
         self._decoded_seconds.inc(audio_seconds)
         self.stage("decode", seconds)
 
     def text(self) -> bytes:
-        """Everything, as Prometheus reads it; its type is `CONTENT_TYPE`."""
+        """Return everything in Prometheus' text format; its type is `CONTENT_TYPE`."""
         return generate_latest(self._registry)
 
 
 class RequestCount:
     """ASGI middleware: counts each answer under its route's template, never under its path."""
 
-    def __init__(self, app: ASGIApp, meter: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
-        self._meter = meter
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -139,21 +133,21 @@ class RequestCount:
             return
         started, status = time.monotonic(), CLIENT_GONE
 
-        async def send_and_look(message: Message) -> None:
+        async def counting_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, send_and_look)
+            await self._app(scope, receive, counting_send)
         finally:
             route = getattr(scope.get("route"), "path", NO_ROUTE)
-            self._meter.request_ended(route, status, time.monotonic() - started)
+            self._metrics.request_ended(route, status, time.monotonic() - started)
 
 
 class _StateCollector(Collector):
-    """Asks the scheduler when Prometheus asks us."""
+    """Reads the scheduler's state at each scrape."""
 
     def __init__(self, state: Callable[[], SchedulerState]) -> None:
         self._state = state

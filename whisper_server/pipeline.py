@@ -46,7 +46,7 @@ class Pipeline:
         self,
         engines: Sequence[Engine],
         plan: EnginePlan,
-        meter: Metrics,
+        metrics: Metrics,
         find_speech: FindSpeech,
         *,
         sequential: bool,
@@ -55,7 +55,7 @@ class Pipeline:
     ) -> None:
         self._shape = plan.shape
         self._most_at_once = 1 if sequential else plan.shape.batch_size
-        self._meter = meter
+        self._metrics = metrics
         self._find_speech = find_speech
         self._sequential = sequential
         self._batch_window_seconds = batch_window_seconds
@@ -174,7 +174,7 @@ class Pipeline:
             except Exception as error:
                 work.fail(error)
                 ready = []
-            self._meter.stage("prepare", time.monotonic() - started)
+            self._metrics.stage("prepare", time.monotonic() - started)
             self._queue.push(ready)
         self._queue.wake()  # nothing more may be coming
         if work.is_prepared:
@@ -199,7 +199,7 @@ class Pipeline:
     def _decode(self, instance: ModelInstance, batch: list[QueuedWindow]) -> None:
         started = time.monotonic()
         for queued in batch:
-            self._meter.stage("queue", started - queued.queued_at)
+            self._metrics.stage("queue", started - queued.queued_at)
         try:
             results = self._results(instance, batch)
         except OutOfMemory as error:
@@ -247,7 +247,7 @@ class Pipeline:
 
     def _account(self, instance: ModelInstance, batch: list[QueuedWindow], seconds: float) -> None:
         audio_seconds = sum(queued.input.seconds for queued in batch)
-        self._meter.batch(len(batch), audio_seconds, seconds)
+        self._metrics.batch(len(batch), audio_seconds, seconds)
         with self._lock:
             self._fill.add(len(batch), instance.batch_size)
             self._pace.add(audio_seconds, seconds)

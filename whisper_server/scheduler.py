@@ -48,15 +48,15 @@ class Scheduler:
         engines: Sequence[Engine],
         plan: EnginePlan,
         limits: Limits,
-        meter: Metrics,
+        metrics: Metrics,
         find_speech: FindSpeech | None = None,
     ) -> None:
         self._limits = limits
-        self._meter = meter
+        self._metrics = metrics
         self._pipeline = Pipeline(
             engines,
             plan,
-            meter,
+            metrics,
             find_speech or _silero,
             sequential=limits.sequential,
             batch_window_seconds=limits.batch_window_seconds,
@@ -182,7 +182,7 @@ class Scheduler:
             raise RequestTimeout(
                 f"This transcription was given {limit:g} seconds (REQUEST_TIMEOUT) and is not done."
             ) from None
-        self._meter.recording_done(found.duration_seconds, time.monotonic() - started)
+        self._metrics.recording_done(found.duration_seconds, time.monotonic() - started)
         return found
 
     def _require_room_for(self, seconds: float) -> None:

@@ -46,9 +46,9 @@ def serve(settings: Settings) -> int:
     plan = _plan(settings, machine)
     model = find_model(plan.model)
     engines = engines_for(model, plan, settings.model_dir)
-    meter = Metrics()
-    scheduler = Scheduler(engines, plan, _limits(settings, plan), meter)
-    return _run(Service(settings, model, plan, engines, scheduler, meter), machine)
+    metrics = Metrics()
+    scheduler = Scheduler(engines, plan, _limits(settings, plan), metrics)
+    return _run(Service(settings, model, plan, engines, scheduler, metrics), machine)
 
 
 def _plan(settings: Settings, machine: Machine) -> EnginePlan:

@@ -30,7 +30,7 @@ class Service:
     plan: EnginePlan
     engines: Sequence[Engine]
     scheduler: Scheduler
-    meter: Metrics
+    metrics: Metrics
     ready: bool = False
     failure: ModelUnavailable | None = field(default=None)
     jobs: Jobs = field(init=False)
@@ -40,7 +40,7 @@ class Service:
         self.jobs = Jobs(settings.job_keep_seconds, settings.job_keep_count, self._count_error)
 
     def _count_error(self, error: ApiError) -> None:
-        self.meter.error(error.code or error.type)
+        self.metrics.error(error.code or error.type)
 
     @property
     def engine(self) -> Engine:

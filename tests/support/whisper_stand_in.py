@@ -141,10 +141,10 @@ def running(
         engine.may_load.set()
     variables = {"MAX_QUEUE": 2, "WHISPER_MODEL": "base"} | variables
     settings = Settings(_env_file=None, **variables)  # type: ignore[call-arg, arg-type]
-    plan, meter = stand_in_plan(worker_count=settings.worker_count or 1), Metrics()
+    plan, metrics = stand_in_plan(worker_count=settings.worker_count or 1), Metrics()
     limits = Limits(worker_count=plan.worker_count, max_waiting=settings.max_queue)
-    scheduler = Scheduler([engine], plan, limits, meter, everything)
-    service = Service(settings, Model("base"), plan, [engine], scheduler, meter)
+    scheduler = Scheduler([engine], plan, limits, metrics, everything)
+    service = Service(settings, Model("base"), plan, [engine], scheduler, metrics)
     load_failed = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as sock:
         app = create_app(service, on_load_failure=load_failed.set)

@@ -69,7 +69,7 @@ async def _answer(service: Service, request: Request, task: Task) -> Response:
                     gone = hang_up(request)
                     return await transcribe(service, files, options, "file", gone, on_progress)
 
-            response: Response = await stream_transcript(work, form, service.meter)
+            response: Response = await stream_transcript(work, form, service.metrics)
         else:
             found = await transcribe(service, files, options, "file", hang_up(request))
             rendered = await asyncio.to_thread(render, found, form, task)

@@ -28,7 +28,7 @@ _running: set[asyncio.Task[Transcription]] = set()
 """The event loop itself does not keep its tasks alive."""
 
 
-async def stream_transcript(work: Work, form: AudioForm, meter: Metrics) -> StreamingResponse:
+async def stream_transcript(work: Work, form: AudioForm, metrics: Metrics) -> StreamingResponse:
     """An answer that grows with the transcript.
 
     It begins with the first segment, so what `work` raises before that is raised here, and gets
@@ -55,7 +55,7 @@ async def stream_transcript(work: Work, form: AudioForm, meter: Metrics) -> Stre
     if first is None:
         await task
     return StreamingResponse(
-        _events(first, updates, task, Script(form), meter),
+        _events(first, updates, task, Script(form), metrics),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -114,7 +114,7 @@ async def _events(
     updates: Updates,
     task: asyncio.Task[Transcription],
     script: Script,
-    meter: Metrics,
+    metrics: Metrics,
 ) -> AsyncIterator[str]:
     segments = first
     while segments is not None:
@@ -124,7 +124,7 @@ async def _events(
         found = await task
     except ApiError as error:
         if error.code:
-            meter.error(error.code)
+            metrics.error(error.code)
         yield _event(ErrorOut.of(error))
     else:
         yield script.end(found)

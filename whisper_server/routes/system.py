@@ -28,7 +28,7 @@ _LIBRARIES = ("ctranslate2", "faster-whisper", "mlx", "mlx-whisper", "fastapi", 
 def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["Health"])
     started = time.monotonic()
-    service.meter.watch(service.scheduler.state)
+    service.metrics.watch(service.scheduler.state)
     versions = {"stt": __version__, "python": platform.python_version()} | _installed()
 
     @routes.get("/system", summary="Look at the whole server")
@@ -70,7 +70,7 @@ def router(service: Service) -> APIRouter:
     )
     async def metrics() -> Response:
         """What was counted and timed since the start, for Prometheus."""
-        return Response(service.meter.text(), media_type=CONTENT_TYPE)
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
     return routes
 

@@ -21,11 +21,11 @@ STATE = SchedulerState(
 )
 
 
-def told(meter: Metrics) -> dict[str, float]:
+def told(metrics: Metrics) -> dict[str, float]:
     """By name and labels: `name{label=value}`."""
 
     def samples() -> Iterator[tuple[str, float]]:
-        for family in text_string_to_metric_families(meter.text().decode()):
+        for family in text_string_to_metric_families(metrics.text().decode()):
             for sample in family.samples:
                 labels = ",".join(
                     f"{name}={value}" for name, value in sorted(sample.labels.items())
@@ -36,10 +36,10 @@ def told(meter: Metrics) -> dict[str, float]:
 
 
 def test_answers_are_counted_by_route_and_status() -> None:
-    meter = Metrics()
+    metrics = Metrics()
     for status in (200, 200, 503):
-        meter.request_ended("/v1/audio/transcriptions", status, 0.3)
-    found = told(meter)
+        metrics.request_ended("/v1/audio/transcriptions", status, 0.3)
+    found = told(metrics)
     assert found["whisper_requests_total{route=/v1/audio/transcriptions,status=200}"] == 2
     assert found["whisper_requests_total{route=/v1/audio/transcriptions,status=503}"] == 1
     assert found["whisper_request_seconds_sum{route=/v1/audio/transcriptions}"] == pytest.approx(
@@ -48,26 +48,26 @@ def test_answers_are_counted_by_route_and_status() -> None:
 
 
 def test_recordings_add_up_to_seconds_of_audio_and_a_real_time_factor() -> None:
-    meter = Metrics()
-    meter.recording_done(60.0, 3.0)
-    meter.recording_done(30.0, 30.0)
-    found = told(meter)
+    metrics = Metrics()
+    metrics.recording_done(60.0, 3.0)
+    metrics.recording_done(30.0, 30.0)
+    found = told(metrics)
     assert found["whisper_audio_seconds_total"] == 90
     assert found["whisper_real_time_factor_sum"] == pytest.approx(1.05)
     assert found["whisper_real_time_factor_bucket{le=0.05}"] == 1
 
 
 def test_a_recording_without_length_has_no_real_time_factor() -> None:
-    meter = Metrics()
-    meter.recording_done(0.0, 3.0)
-    assert told(meter)["whisper_real_time_factor_count"] == 0
+    metrics = Metrics()
+    metrics.recording_done(0.0, 3.0)
+    assert told(metrics)["whisper_real_time_factor_count"] == 0
 
 
 def test_batches_are_counted_by_size_and_their_time_is_that_of_decoding() -> None:
-    meter = Metrics()
-    meter.batch(1, 20.0, 0.5)
-    meter.batch(16, 400.0, 1.5)
-    found = told(meter)
+    metrics = Metrics()
+    metrics.batch(1, 20.0, 0.5)
+    metrics.batch(16, 400.0, 1.5)
+    found = told(metrics)
     assert found["whisper_batch_windows_bucket{le=1.0}"] == 1
     assert found["whisper_batch_windows_bucket{le=16.0}"] == 2
     assert found["whisper_batch_windows_sum"] == 17
@@ -77,20 +77,20 @@ def test_batches_are_counted_by_size_and_their_time_is_that_of_decoding() -> Non
 
 
 def test_time_is_told_by_stage_and_errors_by_kind() -> None:
-    meter = Metrics()
-    meter.stage("prepare", 0.25)
-    meter.stage("queue", 4.0)
-    meter.error("queue_full")
-    found = told(meter)
+    metrics = Metrics()
+    metrics.stage("prepare", 0.25)
+    metrics.stage("queue", 4.0)
+    metrics.error("queue_full")
+    found = told(metrics)
     assert found["whisper_stage_seconds_sum{stage=prepare}"] == 0.25
     assert found["whisper_stage_seconds_sum{stage=queue}"] == 4.0
     assert found["whisper_errors_total{kind=queue_full}"] == 1
 
 
 def test_the_line_is_shown_as_it_is_when_somebody_looks() -> None:
-    meter = Metrics()
-    meter.watch(lambda: STATE)
-    found = told(meter)
+    metrics = Metrics()
+    metrics.watch(lambda: STATE)
+    found = told(metrics)
     assert found["whisper_queue_audio_seconds"] == 61.5
     assert found["whisper_queue_windows"] == 7
     assert found["whisper_requests_in_work"] == 3
@@ -105,9 +105,9 @@ def test_the_memory_of_the_process_is_told_on_every_platform(
     monkeypatch: pytest.MonkeyPatch, platform: str
 ) -> None:
     monkeypatch.setattr("sys.platform", platform)
-    meter = Metrics()
-    meter.watch(lambda: STATE)
-    families = list(text_string_to_metric_families(meter.text().decode()))
+    metrics = Metrics()
+    metrics.watch(lambda: STATE)
+    families = list(text_string_to_metric_families(metrics.text().decode()))
     memory = [one for one in families if one.name == "process_resident_memory_bytes"]
     assert all(one.samples[0].value > 10_000_000 for one in memory)
     assert memory
@@ -120,15 +120,15 @@ def test_two_servers_in_a_process_do_not_share_a_count() -> None:
 
 
 def test_threads_lose_no_count() -> None:
-    meter = Metrics()
+    metrics = Metrics()
 
     def work() -> None:
         for _ in range(200):
-            meter.batch(2, 1.0, 0.1)
+            metrics.batch(2, 1.0, 0.1)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert told(meter)["whisper_batch_windows_count"] == 1600
+    assert told(metrics)["whisper_batch_windows_count"] == 1600
