@@ -1,4 +1,4 @@
-"""The queue in which the windows of all recordings meet, and what of it makes a batch."""
+"""The queue of all recordings' windows, and which of them make a batch."""
 
 import threading
 import time
@@ -12,12 +12,12 @@ from whisper_server.transcription_task import QueuedWindow, TranscriptionTask
 class WindowQueue:
     """Takes turns between recordings, so that a long one does not keep a short one waiting.
 
-    `more_is_coming` tells whether it is worth while to wait for company. Thread-safe.
+    `more_is_coming` returns whether waiting may fill a batch. Thread-safe.
     """
 
     def __init__(self, more_is_coming: Callable[[], bool]) -> None:
         self._more_is_coming = more_is_coming
-        self._lines: dict[TranscriptionTask, deque[QueuedWindow]] = {}
+        self._queues: dict[TranscriptionTask, deque[QueuedWindow]] = {}
         self._changed = threading.Condition()
         self._closed = False
 
@@ -26,78 +26,80 @@ class WindowQueue:
             return self._count()
 
     def push(self, windows: Iterable[QueuedWindow]) -> None:
-        """Behind the other windows of their recordings."""
+        """Queue windows behind the others of their recordings."""
         with self._changed:
             for queued in windows:
-                self._lines.setdefault(queued.work, deque()).append(queued)
+                self._queues.setdefault(queued.task, deque()).append(queued)
             self._changed.notify_all()
 
     def push_back(self, windows: Iterable[QueuedWindow]) -> None:
-        """In front of the other windows of their recordings, to be decoded once more."""
+        """Queue windows in front of the others of their recordings, to be decoded once more."""
         with self._changed:
             for queued in reversed(list(windows)):
-                self._lines.setdefault(queued.work, deque()).appendleft(queued)
+                self._queues.setdefault(queued.task, deque()).appendleft(queued)
             self._changed.notify_all()
 
-    def drop(self, work: TranscriptionTask) -> None:
-        """Forget the windows of a recording that nobody waits for any more."""
+    def drop(self, task: TranscriptionTask) -> None:
+        """Forget the windows of a recording."""
         with self._changed:
-            self._lines.pop(work, None)
+            self._queues.pop(task, None)
 
-    def take(self, most: Callable[[], int], patience_seconds: float) -> list[QueuedWindow]:
-        """A batch of up to `most()` windows of one key; waits for the first, and for the others
-        until the oldest has waited `patience_seconds`. An empty list: the queue is closed."""
+    def take(self, max_windows: Callable[[], int], timeout_seconds: float) -> list[QueuedWindow]:
+        """Wait for a batch of up to `max_windows()` windows of one key.
+
+        Waits for the first, and for the others until the oldest has waited `timeout_seconds`.
+        Returns an empty list when the queue is closed.
+        """
         with self._changed:
             while True:
-                while not self._lines and not self._closed:
+                while not self._queues and not self._closed:
                     self._changed.wait()
                 if self._closed:
                     return []
-                left = self._patience_left(most(), patience_seconds)
+                left = self._seconds_left(max_windows(), timeout_seconds)
                 if left <= 0:
-                    return self._pick(most())
+                    return self._pick(max_windows())
                 self._changed.wait(left)
 
     def wake(self) -> None:
-        """Nothing more may be coming: look again."""
+        """Have those that wait check again whether more is coming."""
         with self._changed:
             self._changed.notify_all()
 
     def close(self) -> None:
         with self._changed:
             self._closed = True
-            self._lines.clear()
+            self._queues.clear()
             self._changed.notify_all()
 
     def _count(self) -> int:
-        return sum(len(line) for line in self._lines.values())
+        return sum(map(len, self._queues.values()))
 
-    def _patience_left(self, most: int, patience_seconds: float) -> float:
-        if self._count() >= most or not self._more_is_coming():
+    def _seconds_left(self, max_windows: int, timeout_seconds: float) -> float:
+        if self._count() >= max_windows or not self._more_is_coming():
             return 0.0
-        oldest = min(line[0].queued_at for line in self._lines.values())
-        return oldest + patience_seconds - time.monotonic()
+        oldest = min(queue[0].queued_at for queue in self._queues.values())
+        return oldest + timeout_seconds - time.monotonic()
 
-    def _pick(self, most: int) -> list[QueuedWindow]:
-        """One window of each recording in turn, then a second one of each, until it is full.
+    def _pick(self, max_windows: int) -> list[QueuedWindow]:
+        """Take one window of each recording in turn, then a second of each, until it is full.
 
-        Whoever got a place goes to the end of the line of recordings.
+        A recording that got a place goes behind the others.
         """
-        first = next(iter(self._lines.values()))[0]
+        first = next(iter(self._queues.values()))[0]
         batch = [first]
         if not first.alone:
-            runs = [_run_of(first.key, line) for line in self._lines.values()]
+            runs = [_run_of(first.key, queue) for queue in self._queues.values()]
             rounds = chain.from_iterable(zip_longest(*runs))
-            batch = list(islice((queued for queued in rounds if queued is not None), most))
+            batch = list(islice((queued for queued in rounds if queued is not None), max_windows))
         for queued in batch:
-            self._lines[queued.work].popleft()
-        for work in dict.fromkeys(queued.work for queued in batch):
-            line = self._lines.pop(work)
-            if line:
-                self._lines[work] = line
+            self._queues[queued.task].popleft()
+        for task in dict.fromkeys(queued.task for queued in batch):
+            if queue := self._queues.pop(task):
+                self._queues[task] = queue
         return batch
 
 
-def _run_of(key: Hashable, line: Iterable[QueuedWindow]) -> Iterator[QueuedWindow]:
-    """The windows at the head of a line that may share a batch of this key."""
-    return takewhile(lambda queued: not queued.alone and queued.key == key, line)
+def _run_of(key: Hashable, queue: Iterable[QueuedWindow]) -> Iterator[QueuedWindow]:
+    """Return the windows at the head of a queue that may share a batch of this key."""
+    return takewhile(lambda queued: not queued.alone and queued.key == key, queue)

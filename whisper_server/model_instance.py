@@ -1,4 +1,4 @@
-"""One copy of the model at work: loads on demand, decodes batches, unloads when idle."""
+"""One copy of the model: it loads on demand, decodes batches, and unloads when idle."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ from whisper_server.scheduler_state import InstanceState, InstanceStatus
 
 logger = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class ModelInstance:
@@ -35,12 +35,12 @@ class ModelInstance:
         self._busy_seconds = 0.0
 
     def begin(self) -> None:
-        """The engine is loaded."""
+        """Take note that the engine is loaded."""
         self._loaded, self._loading = True, False
         self._idle_since = time.monotonic()
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
-        """As the engine's; raises `OutOfMemory` after it has halved the batch size for good."""
+        """Decode as the engine does; raise OutOfMemory after halving the batch size for good."""
         audio_seconds = sum(window.seconds for window in windows)
         try:
             return self._run(lambda: self.engine.decode(windows), len(windows), audio_seconds)
@@ -49,7 +49,7 @@ class ModelInstance:
             raise
 
     def transcribe(self, piece: WindowInput, should_stop: ShouldStop) -> WindowResult:
-        """One piece in Whisper's sequential form; `piece.features` are its samples."""
+        """Transcribe a piece in Whisper's sequential form; `piece.features` are its samples."""
         found = self._run(
             lambda: self.engine.transcribe(piece.features, piece.options, should_stop),
             1,
@@ -66,7 +66,7 @@ class ModelInstance:
         )
 
     def unload_if_idle(self, idle_seconds: float) -> None:
-        """Give the memory back if nothing was decoded for so long."""
+        """Free the weights if nothing was decoded for `idle_seconds`."""
         with self._lock:
             idle = time.monotonic() - self._idle_since
             if self._loaded and not self._users and idle >= idle_seconds:
@@ -86,18 +86,18 @@ class ModelInstance:
             busy_seconds=self._busy_seconds,
         )
 
-    def _run(self, work: Callable[[], Answer], windows: int, audio_seconds: float) -> Answer:
-        """Run `work` on the loaded model, and count it."""
+    def _run(self, call: Callable[[], Result], windows: int, audio_seconds: float) -> Result:
+        """Run `call` on the loaded model, and count it."""
         with self._in_use():
             started = time.monotonic()
-            answer = work()
+            result = call()
             taken = time.monotonic() - started
         with self._lock:
             self._batches += 1
             self._windows += windows
             self._audio_seconds += audio_seconds
             self._busy_seconds += taken
-        return answer
+        return result
 
     def _status(self) -> InstanceStatus:
         if self._loading:

@@ -22,46 +22,41 @@ from whisper_server.errors import (
 from whisper_server.metrics import Metrics
 from whisper_server.model_instance import ModelInstance
 from whisper_server.presets import EnginePlan
-from whisper_server.scheduler_state import InstanceState
+from whisper_server.scheduler_state import InstanceState, Limits
 from whisper_server.transcription_task import PreparationConfig, QueuedWindow, TranscriptionTask
 from whisper_server.windows import Span, cut_into_pieces, cut_into_windows
 
 FindSpeech = Callable[[Samples, float], list[Span]]
-"""Where somebody speaks in a piece, and the longest span there may be, in seconds."""
+"""Returns the spans of speech in a piece, none longer than the given seconds."""
 
 WINDOWS_AHEAD = 2
 """Windows that are queued or decoded, for each place in a batch: enough that the decoders find the
 next ones ready. The recordings that have more to come share them; so many are for each at least."""
 PREPARING_THREADS = 8
 RELOAD_RETRY_SECONDS = 30
-LOOKS_PER_IDLE_PERIOD = 4
+CHECKS_PER_IDLE_PERIOD = 4
 
 logger = logging.getLogger(__name__)
 
 
 class Pipeline:
-    """`begin` a work, wait for its `result`. Thread-safe."""
+    """`begin` a task, wait for its `result`. Thread-safe."""
 
     def __init__(
         self,
         engines: Sequence[Engine],
         plan: EnginePlan,
+        limits: Limits,
         metrics: Metrics,
         find_speech: FindSpeech,
-        *,
-        sequential: bool,
-        batch_window_seconds: float,
-        idle_unload_seconds: float,
     ) -> None:
         self._shape = plan.shape
-        self._most_at_once = 1 if sequential else plan.shape.batch_size
+        self._max_batch = 1 if limits.sequential else plan.shape.batch_size
         self._metrics = metrics
         self._find_speech = find_speech
-        self._sequential = sequential
-        self._batch_window_seconds = batch_window_seconds
-        self._idle_unload_seconds = idle_unload_seconds
+        self._limits = limits
         self._instances = [
-            ModelInstance(number, engine, device, self._most_at_once)
+            ModelInstance(number, engine, device, self._max_batch)
             for number, (engine, device) in enumerate(zip(engines, plan.devices, strict=True))
         ]
         self._streams = len(self._instances) * plan.shape.streams
@@ -82,11 +77,11 @@ class Pipeline:
             instance.begin()
             for stream in range(self._shape.streams):
                 self._start_thread(partial(self._decode_forever, instance), f"decode-{stream}")
-        if self._idle_unload_seconds:
+        if self._limits.idle_unload_seconds:
             self._start_thread(self._unload_forever, "unload")
 
     def close(self) -> None:
-        """No batch is begun any more."""
+        """Begin no batch any more."""
         self._closed.set()
         self._queue.close()
         self._pool.shutdown(wait=False)
@@ -114,87 +109,93 @@ class Pipeline:
     def instances(self) -> tuple[InstanceState, ...]:
         return tuple(instance.state() for instance in self._instances)
 
-    def manner(self) -> PreparationConfig:
-        """How this pipeline wants its recordings cut."""
+    def config(self) -> PreparationConfig:
+        """Return how this pipeline wants its recordings cut."""
         engine = self._instances[0].engine
         length = engine.window_seconds
-        cut = partial(cut_into_windows, window_seconds=length)
+
+        def find_speech(samples: Samples) -> list[Span]:
+            return self._find_speech(samples, length)
+
+        cut = cut_everything = cut_into_pieces
+        if not self._limits.sequential:
+            cut, cut_everything = (
+                partial(cut_into_windows, window_seconds=length, find_speech=find)
+                for find in (find_speech, None)
+            )
         return PreparationConfig(
-            cut=cut_into_pieces
-            if self._sequential
-            else partial(cut, find_speech=lambda samples: self._find_speech(samples, length)),
-            cut_everything=cut_into_pieces if self._sequential else partial(cut, find_speech=None),
+            cut=cut,
+            cut_everything=cut_everything,
             features=engine.features,
             batch_key=engine.batch_key,
             ahead=self._ahead,
-            sequential=self._sequential,
+            sequential=self._limits.sequential,
         )
 
-    def measure(self, work: TranscriptionTask) -> Future[None]:
-        """Find out the length of the work's recording; raises RuntimeError when closed."""
-        return self._pool.submit(work.measure)
+    def measure(self, task: TranscriptionTask) -> Future[None]:
+        """Find out the length of the task's recording; raises RuntimeError when closed."""
+        return self._pool.submit(task.measure)
 
-    def begin(self, work: TranscriptionTask) -> None:
-        """Take the work on; it is at an end when its `result` is there, or it is dropped."""
+    def begin(self, task: TranscriptionTask) -> None:
+        """Take the task on, until its `result` is set or it is dropped."""
         with self._lock:
-            self._unprepared.add(work)
-        self._go_on(work)
+            self._unprepared.add(task)
+        self._prepare(task)
 
-    def drop(self, work: TranscriptionTask) -> None:
-        """Forget the windows of a work that nobody waits for any more."""
-        self._leave_share(work)
-        self._queue.drop(work)
+    def drop(self, task: TranscriptionTask) -> None:
+        """Forget the windows of a task."""
+        self._leave_share(task)
+        self._queue.drop(task)
 
     def _ahead(self) -> int:
-        """Of one recording: memory must not grow with the requests times the places."""
-        windows = WINDOWS_AHEAD * self._streams * self._most_at_once
+        """Return the share of one recording: memory must not grow with requests times places."""
+        windows = WINDOWS_AHEAD * self._streams * self._max_batch
         return max(WINDOWS_AHEAD, math.ceil(windows / max(1, len(self._unprepared))))
 
-    def _leave_share(self, work: TranscriptionTask) -> None:
+    def _leave_share(self, task: TranscriptionTask) -> None:
         with self._lock:
-            self._unprepared.discard(work)
+            self._unprepared.discard(task)
 
-    def _go_on(self, work: TranscriptionTask) -> None:
-        """Have a thread take the work's next step, if there is one to take."""
-        if not work.claims_step():
+    def _prepare(self, task: TranscriptionTask) -> None:
+        """Have a thread take the task's next step, if there is one to take."""
+        if not task.begin_step():
             return
         try:
-            self._pool.submit(self._step, work)
-        except RuntimeError:  # the pool is shut down: everybody is told so
-            work.forgo_step()
+            self._pool.submit(self._step, task)
+        except RuntimeError:  # the pool is shut down, and so every request fails
+            task.end_step()
 
     def _start_thread(self, target: Callable[[], None], name: str) -> None:
         threading.Thread(target=target, name=name, daemon=True).start()
 
-    def _step(self, work: TranscriptionTask) -> None:
+    def _step(self, task: TranscriptionTask) -> None:
         with self._preparing:
             started = time.monotonic()
             try:
-                ready = work.step()
+                ready = task.step()
             except Exception as error:
-                work.fail(error)
+                task.fail(error)
                 ready = []
             self._metrics.stage("prepare", time.monotonic() - started)
             self._queue.push(ready)
         self._queue.wake()  # nothing more may be coming
-        if work.is_prepared:
-            self._leave_share(work)
-        if work.is_over:
-            self.drop(work)
-        self._go_on(work)
+        if task.is_prepared:
+            self._leave_share(task)
+        if task.is_over:
+            self.drop(task)
+        self._prepare(task)
 
     def _decode_forever(self, instance: ModelInstance) -> None:
-        patience = self._batch_window_seconds
-        while batch := self._queue.take(lambda: instance.batch_size, patience):
-            live = [queued for queued in batch if not queued.work.is_over]
+        timeout = self._limits.batch_window_seconds
+        while batch := self._queue.take(lambda: instance.batch_size, timeout):
+            live = [queued for queued in batch if not queued.task.is_over]
             if live:
                 with self._decoding:
                     try:
                         self._decode(instance, live)
-                    except Exception as error:  # nobody would miss the thread
+                    except Exception as error:  # the thread must go on
                         logger.exception("A decoding thread failed in an unforeseen way")
-                        for queued in live:
-                            queued.work.fail(EngineFailed(f"the engine failed: {error}"))
+                        _fail(live, EngineFailed(f"the engine failed: {error}"))
 
     def _decode(self, instance: ModelInstance, batch: list[QueuedWindow]) -> None:
         started = time.monotonic()
@@ -203,45 +204,42 @@ class Pipeline:
         try:
             results = self._results(instance, batch)
         except OutOfMemory as error:
-            self._try_again(batch, error, alone=False)
+            self._requeue(batch, error, alone=False)
         except ModelUnavailable as error:  # it was unloaded, and cannot be had back
-            away = Unavailable(str(error), RELOAD_RETRY_SECONDS, code="model_unavailable")
-            for queued in batch:
-                queued.work.fail(away)
+            _fail(batch, Unavailable(str(error), RELOAD_RETRY_SECONDS, code="model_unavailable"))
         except EngineStopped as error:
-            for queued in batch:
-                queued.work.fail(error)
+            _fail(batch, error)
         except Exception as error:
-            self._try_again(batch, error, alone=True)
+            self._requeue(batch, error, alone=True)
         else:
             self._account(instance, batch, time.monotonic() - started)
             for queued, result in zip(batch, results, strict=True):
                 self._deliver(instance, queued, result)
 
     def _results(self, instance: ModelInstance, batch: list[QueuedWindow]) -> list[WindowResult]:
-        if self._sequential:
+        if self._limits.sequential:
             (queued,) = batch
-            return [instance.transcribe(queued.input, lambda: queued.work.is_over)]
+            return [instance.transcribe(queued.input, lambda: queued.task.is_over)]
         return instance.decode([queued.input for queued in batch])
 
-    def _try_again(self, batch: list[QueuedWindow], error: Exception, *, alone: bool) -> None:
-        """In smaller batches, or each by itself, so that no recording fails for another's sake."""
+    def _requeue(self, batch: list[QueuedWindow], error: Exception, *, alone: bool) -> None:
+        """Try again in smaller batches, or each alone, so that no recording fails for another."""
         if len(batch) > 1:
-            self._queue.push_back([queued.once_more(alone=alone) for queued in batch])
+            self._queue.push_back([queued.requeued(alone=alone) for queued in batch])
             return
         if not isinstance(error, EngineFailed):
             logger.error("A transcription failed in an unforeseen way", exc_info=error)
             error = EngineFailed(f"the engine failed: {error}")
-        batch[0].work.fail(error)
+        _fail(batch, error)
 
     def _deliver(self, instance: ModelInstance, queued: QueuedWindow, result: WindowResult) -> None:
         try:
-            temperature = queued.work.deliver(queued, result, instance.id)
+            temperature = queued.task.deliver(queued, result, instance.id)
         except Exception as error:
-            queued.work.fail(error)
+            queued.task.fail(error)
             return
         if temperature is None:
-            self._go_on(queued.work)
+            self._prepare(queued.task)
         else:
             self._queue.push_back([queued.at_temperature(temperature, result)])
 
@@ -253,13 +251,19 @@ class Pipeline:
             self._pace.add(audio_seconds, seconds)
 
     def _unload_forever(self) -> None:
-        while not self._closed.wait(self._idle_unload_seconds / LOOKS_PER_IDLE_PERIOD):
+        idle_seconds = self._limits.idle_unload_seconds
+        while not self._closed.wait(idle_seconds / CHECKS_PER_IDLE_PERIOD):
             for instance in self._instances:
-                instance.unload_if_idle(self._idle_unload_seconds)
+                instance.unload_if_idle(idle_seconds)
+
+
+def _fail(batch: Sequence[QueuedWindow], error: Exception) -> None:
+    for queued in batch:
+        queued.task.fail(error)
 
 
 class _Gauge:
-    """How many threads are inside of it."""
+    """Counts the threads that are inside of it."""
 
     def __init__(self) -> None:
         self.value = 0
@@ -275,7 +279,7 @@ class _Gauge:
 
 
 class _Average:
-    """The ratio of two sums that slowly forget."""
+    """The ratio of two sums in which what is older counts less."""
 
     MEMORY = 0.98
 

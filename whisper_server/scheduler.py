@@ -1,4 +1,4 @@
-"""Admission: a bounded line in front of the pipeline, for the routes, in the event loop."""
+"""Admission: a bounded queue in front of the pipeline, for the routes, in the event loop."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from whisper_server.engines.base import Engine, Options, Samples, Transcription
@@ -15,7 +14,7 @@ from whisper_server.metrics import Metrics
 from whisper_server.pipeline import FindSpeech, Pipeline
 from whisper_server.presets import EnginePlan
 from whisper_server.recording import Recording
-from whisper_server.scheduler_state import Progress, SchedulerState
+from whisper_server.scheduler_state import Limits, Progress, SchedulerState
 from whisper_server.transcription_task import TranscriptionTask
 from whisper_server.windows import Span
 
@@ -24,20 +23,6 @@ OnProgress = Callable[[Progress], None]
 MAX_RETRY_SECONDS = 300
 SPEED_AT_FIRST = 10.0
 """What `Retry-After` takes for the speed, in seconds of audio a second, until it is measured."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """`worker_count` requests are in work at once, `max_waiting` more may wait, and no more than
-    `max_waiting_seconds` of audio in all; 0 turns the timeout and the unloading off."""
-
-    worker_count: int
-    max_waiting: int
-    max_waiting_seconds: float = math.inf
-    batch_window_seconds: float = 0.0
-    request_timeout_seconds: float = 0.0
-    idle_unload_seconds: float = 0.0
-    sequential: bool = False
 
 
 class Scheduler:
@@ -53,17 +38,9 @@ class Scheduler:
     ) -> None:
         self._limits = limits
         self._metrics = metrics
-        self._pipeline = Pipeline(
-            engines,
-            plan,
-            metrics,
-            find_speech or _silero,
-            sequential=limits.sequential,
-            batch_window_seconds=limits.batch_window_seconds,
-            idle_unload_seconds=limits.idle_unload_seconds,
-        )
+        self._pipeline = Pipeline(engines, plan, limits, metrics, find_speech or _silero)
         self._turns = asyncio.Semaphore(limits.worker_count)
-        self._works: set[TranscriptionTask] = set()
+        self._tasks: set[TranscriptionTask] = set()
         self._admitted = 0
         self._in_work = 0
         self._closing = asyncio.Event()
@@ -92,11 +69,11 @@ class Scheduler:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """A place in the line, taken before the upload is read; raises `Unavailable`."""
+        """Hold a place in the queue, taken before the upload is read; raises Unavailable."""
         if self._closing.is_set():
             raise ShuttingDown
         if self._admitted >= self._limits.worker_count + self._limits.max_waiting:
-            raise self._line_is_full(f"{self._admitted} requests are in work or waiting")
+            raise self._queue_is_full(f"{self._admitted} requests are in work or waiting")
         self._require_room_for(0.0)
         self._admitted += 1
         try:
@@ -111,37 +88,37 @@ class Scheduler:
         gone: Coroutine[Any, Any, None],
         on_progress: OnProgress | None = None,
     ) -> Transcription:
-        """Transcribe a recording, batched with whatever else is asked for.
+        """Transcribe a recording, in batches shared with the other requests.
 
-        `gone` returns when nobody waits any more: what waits is then dropped, what is being
-        decoded is forgotten. `on_progress` is called in the event loop. When this ends, no thread
-        reads the recording any more. Raises what reading and decoding raise, `ClientGone`,
-        `RequestTimeout` or `Unavailable`.
+        `gone` returns when the client has left: what waits is then dropped, the result of what is
+        being decoded is ignored. `on_progress` is called in the event loop. When this ends, no
+        thread reads the recording any more. Raises what reading and decoding raise, ClientGone,
+        RequestTimeout or Unavailable.
         """
-        work = TranscriptionTask(
-            recording, options, self._pipeline.manner(), _in_this_loop(on_progress)
+        task = TranscriptionTask(
+            recording, options, self._pipeline.config(), _in_this_loop(on_progress)
         )
-        serving = asyncio.ensure_future(self._serve(work))
-        watches = [asyncio.ensure_future(gone), asyncio.ensure_future(self._cut_short.wait())]
+        serving = asyncio.ensure_future(self._serve(task))
+        events = [asyncio.ensure_future(gone), asyncio.ensure_future(self._cut_short.wait())]
         try:
-            await asyncio.wait([serving, *watches], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([serving, *events], return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
                 return serving.result()
             if self._cut_short.is_set():
                 raise ShuttingDown
             raise ClientGone("the client hung up")
         finally:
-            work.result.cancel()
-            self._pipeline.drop(work)
-            for future in (serving, *watches):
+            task.result.cancel()
+            self._pipeline.drop(task)
+            for future in (serving, *events):
                 future.cancel()
             await asyncio.gather(serving, return_exceptions=True)
-            if work.is_read:
-                await asyncio.to_thread(work.wait_for_step)
-            work.let_go()
+            if task.is_being_read:
+                await asyncio.to_thread(task.wait_for_step)
+            task.release()
 
     async def close(self, grace_seconds: float) -> None:
-        """Take nothing new, give what runs `grace_seconds`, then stop it; what waits is dropped."""
+        """Take nothing new, stop what runs after `grace_seconds`; what waits is dropped."""
         self._closing.set()
         deadline = time.monotonic() + grace_seconds
         while self._in_work and time.monotonic() < deadline:
@@ -149,35 +126,35 @@ class Scheduler:
         self._cut_short.set()
         self._pipeline.close()
 
-    async def _serve(self, work: TranscriptionTask) -> Transcription:
+    async def _serve(self, task: TranscriptionTask) -> Transcription:
         try:
-            measuring = self._pipeline.measure(work)
+            measuring = self._pipeline.measure(task)
         except RuntimeError as error:  # the pipeline is closed
             raise ShuttingDown from error
         await asyncio.wrap_future(measuring)
-        self._require_room_for(work.total_seconds)
-        self._works.add(work)
-        work.announce(is_begun=False)
+        self._require_room_for(task.total_seconds)
+        self._tasks.add(task)
+        task.announce(is_begun=False)
         try:
             async with self._turns:
                 if self._closing.is_set():
                     raise ShuttingDown
                 self._in_work += 1
                 try:
-                    return await self._transcribe(work)
+                    return await self._transcribe(task)
                 finally:
                     self._in_work -= 1
         finally:
-            self._works.discard(work)
+            self._tasks.discard(task)
 
-    async def _transcribe(self, work: TranscriptionTask) -> Transcription:
+    async def _transcribe(self, task: TranscriptionTask) -> Transcription:
         started = time.monotonic()
         limit = self._limits.request_timeout_seconds
-        work.announce(is_begun=True)
-        self._pipeline.begin(work)
+        task.announce(is_begun=True)
+        self._pipeline.begin(task)
         try:
             async with asyncio.timeout(limit or None):
-                found = await asyncio.wrap_future(work.result)
+                found = await asyncio.wrap_future(task.result)
         except TimeoutError:
             raise RequestTimeout(
                 f"This transcription was given {limit:g} seconds (REQUEST_TIMEOUT) and is not done."
@@ -186,29 +163,29 @@ class Scheduler:
         return found
 
     def _require_room_for(self, seconds: float) -> None:
-        """Raises `Unavailable`, but never when nobody else is there: any length is taken then."""
+        """Raise Unavailable, but never when the queue is empty: any length is taken then."""
         waiting = self._waiting_seconds()
         if waiting and waiting + seconds > self._limits.max_waiting_seconds:
-            raise self._line_is_full(f"{waiting:.0f} seconds of audio are in work or waiting")
+            raise self._queue_is_full(f"{waiting:.0f} seconds of audio are in work or waiting")
 
     def _waiting_seconds(self) -> float:
-        return sum(work.remaining_seconds for work in self._works)
+        return sum(task.remaining_seconds for task in self._tasks)
 
-    def _line_is_full(self, why: str) -> Unavailable:
-        """With the time after which the next of those in the line will be done, on average."""
+    def _queue_is_full(self, why: str) -> Unavailable:
+        """Return the error, with the seconds until the next request is done, on average."""
         speed = self._pipeline.speed or SPEED_AT_FIRST
-        seconds = self._waiting_seconds() / speed / max(1, len(self._works))
+        seconds = self._waiting_seconds() / speed / max(1, len(self._tasks))
         retry_after = min(MAX_RETRY_SECONDS, max(1, math.ceil(seconds)))
         return Unavailable(f"{why}: come back later.", retry_after, code="queue_full")
 
 
 def _in_this_loop(on_progress: OnProgress | None) -> OnProgress:
-    """To be called from any thread."""
+    """Return a function to call from any thread, which calls `on_progress` in this loop."""
     loop = asyncio.get_running_loop()
 
     def report(progress: Progress) -> None:
         if on_progress is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(on_progress, progress)
 
     return report

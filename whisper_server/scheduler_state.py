@@ -1,5 +1,6 @@
-"""What the scheduler tells of itself and of the work it does."""
+"""The scheduler's limits, its state, and the progress of what it works on."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,13 +9,30 @@ from whisper_server.engines.base import Segment
 InstanceStatus = Literal["loading", "idle", "busy", "unloaded"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the scheduler takes at once, and for how long.
+
+    `worker_count` requests are in work at once, `max_waiting` more may wait, and no more than
+    `max_waiting_seconds` of audio in all; 0 turns the timeout and the unloading off.
+    """
+
+    worker_count: int
+    max_waiting: int
+    max_waiting_seconds: float = math.inf
+    batch_window_seconds: float = 0.0
+    request_timeout_seconds: float = 0.0
+    idle_unload_seconds: float = 0.0
+    sequential: bool = False
+
+
 @dataclass(frozen=True)
 class Progress:
     """Of one recording: `segments` are those that have become ready, in order, since last time.
 
     `seconds_done` of the recording are transcribed without a gap from its start; `seconds_total`
     is 0 while unknown. `instances` have worked on it so far. The first progress of all says that
-    it has its place in the line, the second (`is_begun`) that its turn has come.
+    it has its place in the queue, the second (`is_begun`) that its turn has come.
     """
 
     seconds_done: float

@@ -25,7 +25,8 @@ from whisper_server.hardware import number_cards_as_nvidia_smi, this_machine
 from whisper_server.metrics import Metrics
 from whisper_server.model_names import MLX, find_model
 from whisper_server.presets import EnginePlan, Machine, plan_engine
-from whisper_server.scheduler import Limits, Scheduler
+from whisper_server.scheduler import Scheduler
+from whisper_server.scheduler_state import Limits
 from whisper_server.service import Service
 from whisper_server.settings import Settings
 

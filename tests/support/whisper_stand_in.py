@@ -26,7 +26,8 @@ from whisper_server.engines.base import (
 from whisper_server.metrics import Metrics
 from whisper_server.model_names import Model
 from whisper_server.presets import EnginePlan, Shape
-from whisper_server.scheduler import Limits, Scheduler
+from whisper_server.scheduler import Scheduler
+from whisper_server.scheduler_state import Limits
 from whisper_server.service import Service
 from whisper_server.settings import Settings
 from whisper_server.windows import Span

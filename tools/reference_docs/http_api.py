@@ -20,7 +20,8 @@ from whisper_server.engines.choice import engines_for
 from whisper_server.metrics import Metrics
 from whisper_server.model_names import DEMO, find_model
 from whisper_server.presets import Machine, plan_engine
-from whisper_server.scheduler import Limits, Scheduler
+from whisper_server.scheduler import Scheduler
+from whisper_server.scheduler_state import Limits
 from whisper_server.service import Service
 
 Route = tuple[str, str, Mapping[str, Any]]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from whisper_server.engines.base import (
-    DEFAULT_LANGUAGE,
     FRAMES_PER_SECOND,
     SAMPLE_RATE,
     Features,
@@ -24,7 +23,7 @@ from whisper_server.engines.base import (
 )
 from whisper_server.engines.failures import engine_failure, fetch_model, first_line
 from whisper_server.engines.mlx_thread import in_mlx_thread
-from whisper_server.engines.segments import padded
+from whisper_server.engines.segments import padded, transcription
 from whisper_server.engines.silero import find_speech
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
 from whisper_server.model_names import DEMO, FASTER_WHISPER, MLX_HUB_OWNER, Model, is_mlx_folder
@@ -175,16 +174,9 @@ class MlxEngine:
             if result.temperature > MAX_PROMPT_TEMPERATURE:
                 prompt = None
             current = replace(current, language=language, prompt=prompt)
-        known = [result for result in results if result.segments] or results
-        probabilities = known[0].language_probs if known else ()
-        language = known[0].language if known else options.language or DEFAULT_LANGUAGE
-        return Transcription(
-            language=language,
-            language_probability=dict(probabilities).get(language, 1.0 if known else 0.0),
-            top_language_probs=probabilities,
-            duration_seconds=len(samples) / SAMPLE_RATE,
-            segments=tuple(segments),
-        )
+        first = next((result for result in results if result.segments), None)
+        detected = first or next(iter(results), None)
+        return transcription(options.language, detected, len(samples) / SAMPLE_RATE, segments)
 
     def _windows(self, samples: Samples, options: Options) -> Iterator[Window]:
         def detect(piece: Samples) -> list[Span]:

@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from whisper_server.engines.base import FRAMES_PER_SECOND, Features, Segment, WindowResult, Word
+from whisper_server.engines.base import (
+    DEFAULT_LANGUAGE,
+    FRAMES_PER_SECOND,
+    Features,
+    Segment,
+    Transcription,
+    WindowResult,
+    Word,
+)
 
 TOP_LANGUAGES = 5
 SECONDS_PER_TIMESTAMP = 0.02
@@ -138,6 +146,33 @@ def moved(
     words = tuple(Word(*times(word), word.text, word.probability) for word in segment.words)
     seek = segment.seek + round(seek_seconds * FRAMES_PER_SECOND)
     return replace(segment, start=first, end=last, seek=seek, words=words)
+
+
+def transcription(
+    language: str | None,
+    detected: WindowResult | None,
+    seconds: float,
+    segments: Iterable[Segment],
+) -> Transcription:
+    """Return the transcript of a recording in the given language, else in the detected one.
+
+    `detected` is the first window with speech, else the first; None if there was no window.
+    """
+    if language is not None:
+        probabilities: tuple[tuple[str, float], ...] = ((language, 1.0),)
+    elif detected is not None:
+        language = detected.language
+        probabilities = detected.language_probs or ((language, 1.0),)
+    else:
+        language = DEFAULT_LANGUAGE
+        probabilities = ((language, 0.0),)
+    return Transcription(
+        language=language,
+        language_probability=dict(probabilities).get(language, 0.0),
+        top_language_probs=top_languages(probabilities),
+        duration_seconds=seconds,
+        segments=tuple(segments),
+    )
 
 
 def padded(spectrogram: Features, frames: int) -> Features:

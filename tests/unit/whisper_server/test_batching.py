@@ -24,8 +24,8 @@ class Caller:
 def windows_of(caller: Caller, count: int, key: Hashable = "key") -> list[QueuedWindow]:
     window = Window(SAMPLES, (Span(0, 1),))
     entry = WindowInput(SAMPLES, 1.0, Options(), 0.0)
-    work = cast(TranscriptionTask, caller)
-    return [QueuedWindow(work, position, window, entry, key) for position in range(count)]
+    task = cast(TranscriptionTask, caller)
+    return [QueuedWindow(task, position, window, entry, key) for position in range(count)]
 
 
 def queue_with(
@@ -38,7 +38,7 @@ def queue_with(
 
 
 def taken(queue: WindowQueue, most: int) -> list[QueuedWindow]:
-    return queue.take(lambda: most, patience_seconds=0.0)
+    return queue.take(lambda: most, timeout_seconds=0.0)
 
 
 def test_every_free_place_is_filled_from_whoever_waits() -> None:
@@ -85,7 +85,7 @@ def test_a_window_that_failed_travels_alone_and_goes_first() -> None:
     first, second, third = windows_of(caller, 3)
     queue = queue_with([first, second, third])
     assert taken(queue, 2) == [first, second]
-    again = first.once_more(alone=True)
+    again = first.requeued(alone=True)
     queue.push_back([again])
     assert taken(queue, 8) == [again]
     assert taken(queue, 8) == [third]
@@ -94,7 +94,7 @@ def test_a_window_that_failed_travels_alone_and_goes_first() -> None:
 def test_a_dropped_recording_leaves_the_others_alone() -> None:
     gone, stays = windows_of(Caller(), 5), windows_of(Caller(), 1)
     queue = queue_with(gone, stays)
-    queue.drop(gone[0].work)
+    queue.drop(gone[0].task)
     assert len(queue) == 1
     assert taken(queue, 8) == stays
 

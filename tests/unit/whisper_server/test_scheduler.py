@@ -34,8 +34,8 @@ from whisper_server.errors import (
 from whisper_server.metrics import Metrics
 from whisper_server.quality import LADDER
 from whisper_server.recording import Recording
-from whisper_server.scheduler import Limits, Scheduler
-from whisper_server.scheduler_state import Progress
+from whisper_server.scheduler import Scheduler
+from whisper_server.scheduler_state import Limits, Progress
 
 ENGLISH = Options(language="en")
 SHORT = 1.0

@@ -13,21 +13,21 @@ from whisper_server.windows import cut_into_windows
 CUT = partial(cut_into_windows, window_seconds=30.0, find_speech=None)
 
 
-def work_on(file: io.BytesIO, ahead: int = 4) -> TranscriptionTask:
-    manner = PreparationConfig(
+def task_of(file: io.BytesIO, ahead: int = 4) -> TranscriptionTask:
+    config = PreparationConfig(
         CUT, CUT, lambda samples: samples, lambda window: None, lambda: ahead, False
     )
     recording = Recording([file], 36_000, "file")
-    return TranscriptionTask(recording, Options(language="en"), manner, lambda progress: None)
+    return TranscriptionTask(recording, Options(language="en"), config, lambda progress: None)
 
 
 class Interrupted(threading.Event):
-    """Lets another thread try to claim a step just when the last one is said to be over."""
+    """Lets another thread try to begin a step just when the last one ends."""
 
-    def __init__(self, work: TranscriptionTask) -> None:
+    def __init__(self, task: TranscriptionTask) -> None:
         super().__init__()
-        self._work = work
-        self.other = threading.Thread(target=work.claims_step)
+        self._task = task
+        self.other = threading.Thread(target=task.begin_step)
 
     def set(self) -> None:
         self.other.start()
@@ -35,41 +35,41 @@ class Interrupted(threading.Event):
         super().set()
 
 
-def test_a_step_that_is_claimed_as_another_ends_keeps_the_files_open() -> None:
-    work = work_on(io.BytesIO(wav(120.0)))
-    assert work.claims_step()
-    work._no_step_runs = event = Interrupted(work)
-    work.forgo_step()
+def test_a_step_that_begins_as_another_ends_keeps_the_files_open() -> None:
+    task = task_of(io.BytesIO(wav(120.0)))
+    assert task.begin_step()
+    task._no_step_runs = event = Interrupted(task)
+    task.end_step()
     event.other.join(5)
-    assert work.is_read
+    assert task.is_being_read
 
 
-def test_a_recording_that_nobody_waits_for_is_not_read_any_more() -> None:
+def test_a_cancelled_recording_is_not_read_any_more() -> None:
     file = io.BytesIO(wav(120.0))
-    work = work_on(file)
-    assert work.claims_step()
-    work.result.cancel()
+    task = task_of(file)
+    assert task.begin_step()
+    task.result.cancel()
     file.close()
-    work.measure()
-    assert work.step() == []
-    assert (work.total_seconds, work.is_read) == (0.0, False)
+    task.measure()
+    assert task.step() == []
+    assert (task.total_seconds, task.is_being_read) == (0.0, False)
 
 
 def test_a_step_whose_room_was_given_to_others_prepares_nothing() -> None:
     room = [4]
-    manner = PreparationConfig(
+    config = PreparationConfig(
         CUT, CUT, lambda samples: samples, lambda w: None, lambda: room[0], False
     )
     recording = Recording([io.BytesIO(wav(600.0))], 36_000, "file")
-    work = TranscriptionTask(recording, Options(language="en"), manner, lambda progress: None)
+    task = TranscriptionTask(recording, Options(language="en"), config, lambda progress: None)
     first: list[QueuedWindow] = []
     while len(first) < 3:
-        assert work.claims_step()
-        first += work.step()
-    assert work.claims_step()
+        assert task.begin_step()
+        first += task.step()
+    assert task.begin_step()
     room[0] = 1
-    assert work.step() == []
+    assert task.step() == []
     room[0] = 4
-    assert work.claims_step()
-    positions = [queued.position for queued in [*first, *work.step()]]
+    assert task.begin_step()
+    positions = [queued.position for queued in [*first, *task.step()]]
     assert positions == list(range(len(positions)))
