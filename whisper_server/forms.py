@@ -1,6 +1,7 @@
-"""The form fields that clients send, checked, and what they ask of the engine."""
+"""The form fields that clients send, checked, as options of the engine."""
 
 from abc import abstractmethod
+from dataclasses import fields
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -35,16 +36,15 @@ def _not_streaming(wanted: bool) -> bool:
 
 
 class UploadForm(BaseModel):
-    """What every upload takes beside its files. Unknown fields are ignored; an empty
-    field counts as not sent.
+    """The fields of every upload. Unknown ones are ignored; an empty one counts as not sent.
 
-    `unheeded` are the fields of OpenAI's form that no Whisper can honour: they are accepted, and
-    the answer carries a `Warning`.
+    `ignored_fields` of OpenAI's form, which no Whisper can honour, are accepted; the response has
+    a `Warning` for each.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    unheeded: ClassVar[tuple[str, ...]] = (
+    ignored_fields: ClassVar[tuple[str, ...]] = (
         "chunking_strategy", "include", "keywords", "languages", "known_speaker_names",
         "known_speaker_references",
     )  # fmt: skip
@@ -71,25 +71,17 @@ class UploadForm(BaseModel):
     )
 
     def options(self, task: Task) -> Options:
-        """What the engine is asked to do."""
-        return Options(
-            task=task,
-            language=self.language,
-            prompt=self.prompt,
-            temperature=self.temperature,
-            word_timestamps=self.wants_words(),
-            hotwords=self.hotwords,
-            beam_size=self.beam_size,
-            vad_filter=self.vad_filter,
-        )
+        """Return the engine's options."""
+        same = self.model_dump(include={field.name for field in fields(Options)} - {"task"})
+        return Options(**same | {"task": task, "word_timestamps": self.wants_words()})
 
     @abstractmethod
     def wants_words(self) -> bool:
-        """Whether each word's times are asked for."""
+        """Return whether the response has each word's times."""
 
 
 class AudioForm(UploadForm):
-    """What `/v1/audio/transcriptions` and `/translations` take beside the file."""
+    """The fields of `/v1/audio/transcriptions` and `/translations` beside the file."""
 
     response_format: Annotated[ResponseFormat, BeforeValidator(_without_speakers)] = Field(
         "json", description="verbose_json has segments with their times and Whisper's figures."
@@ -115,7 +107,7 @@ class AudioForm(UploadForm):
 
 
 class JobForm(AudioForm):
-    """What `/jobs` takes beside the file."""
+    """The fields of `/jobs` beside the file."""
 
     task: Task = "transcribe"
     stream: Annotated[bool, AfterValidator(_not_streaming)] = Field(
@@ -124,7 +116,7 @@ class JobForm(AudioForm):
 
 
 class RecordingForm(UploadForm):
-    """What `/transcribe` takes beside the files."""
+    """The fields of `/transcribe` beside the files."""
 
     word_timestamps: bool = Field(False, description="Whether segments have `words`.")
 

@@ -6,6 +6,7 @@ With its neighbours here the only module that imports faster_whisper and ctransl
 import ctypes
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from whisper_server.engines.base import (
 )
 from whisper_server.engines.contexts import Contexts
 from whisper_server.engines.failures import engine_failure, fetch_model, first_line
-from whisper_server.engines.segments import finite, padded, top_languages, within, word_of
+from whisper_server.engines.segments import padded, segment_of, top_languages
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
 from whisper_server.model_names import DEMO, Model
 from whisper_server.presets import EnginePlan
@@ -215,43 +216,18 @@ def _arguments(options: Options, should_stop: ShouldStop) -> dict[str, Any]:
     """Return the options as faster-whisper's arguments."""
     temperatures = _Temperatures(ladder_of(options))
     temperatures.should_stop = should_stop
-    return {
-        "task": options.task,
-        "language": options.language,
-        "initial_prompt": options.prompt,
-        "temperature": temperatures,
-        "word_timestamps": options.word_timestamps,
-        "beam_size": options.beam_size,
-        "vad_filter": options.vad_filter,
-        "condition_on_previous_text": True,
-    }
+    arguments = asdict(options) | {"temperature": temperatures, "condition_on_previous_text": True}
+    return arguments | {"initial_prompt": arguments.pop("prompt")}
 
 
 def _collect(found: Iterable[Any], duration: float, should_stop: ShouldStop) -> tuple[Segment, ...]:
     """Run the lazy generator: each step of it decodes a window."""
     segments = []
-    for segment in found:
+    for found_segment in found:
         if should_stop():
             raise EngineStopped("stopped while transcribing")
-        if segment.text.strip():
-            segments.append(_segment(segment, duration))
+        if found_segment.text.strip():
+            draft = asdict(found_segment)
+            segment = segment_of(draft, found_segment.text, found_segment, duration)
+            segments.append(replace(segment, seek=int(found_segment.seek)))
     return tuple(segments)
-
-
-def _segment(segment: Any, duration: float) -> Segment:
-    start, end = within(segment.start, segment.end, duration)
-    return Segment(
-        start=start,
-        end=end,
-        text=segment.text,
-        seek=int(segment.seek),
-        tokens=tuple(segment.tokens),
-        temperature=float(segment.temperature or 0.0),
-        avg_logprob=finite(segment.avg_logprob),
-        compression_ratio=finite(segment.compression_ratio),
-        no_speech_prob=finite(segment.no_speech_prob),
-        words=tuple(
-            word_of(duration, word.start, word.end, word.word, word.probability)
-            for word in segment.words or ()
-        ),
-    )

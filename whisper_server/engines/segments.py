@@ -100,30 +100,32 @@ def drafts_of(split: Split) -> list[dict[str, Any]]:
 
 
 def segment_of(
-    draft: dict[str, Any], text: str, result: WindowResult, seconds: float, offset: float = 0.0
+    draft: dict[str, Any], text: str, numbers: Any, seconds: float, offset: float = 0.0
 ) -> Segment:
-    """Return a draft as a segment of its window of `seconds`; its times count from `offset`."""
-    start, end = within(offset + draft["start"], offset + draft["end"], seconds)
+    """Return a draft as a segment of audio of `seconds`; its times count from `offset`.
+
+    `numbers` is the result whose numbers the segment repeats.
+    """
+
+    def times(part: dict[str, Any]) -> tuple[float, float]:
+        return within(offset + part["start"], offset + part["end"], seconds)
+
+    start, end = times(draft)
     return Segment(
         start=start,
         end=end,
         text=text,
         seek=round(offset * FRAMES_PER_SECOND),
         tokens=tuple(draft["tokens"]),
-        temperature=result.temperature,
-        avg_logprob=result.avg_logprob,
-        compression_ratio=result.compression_ratio,
-        no_speech_prob=result.no_speech_prob,
-        words=tuple(word_of(seconds, offset=offset, **word) for word in draft.get("words", ())),
+        temperature=float(numbers.temperature or 0.0),
+        avg_logprob=finite(numbers.avg_logprob),
+        compression_ratio=finite(numbers.compression_ratio),
+        no_speech_prob=finite(numbers.no_speech_prob),
+        words=tuple(
+            Word(*times(word), word["word"].strip(), finite(word["probability"]))
+            for word in draft.get("words") or ()
+        ),
     )
-
-
-def word_of(
-    seconds: float, start: float, end: float, word: str, probability: float, offset: float = 0.0
-) -> Word:
-    """Return a word whose times count from `offset`, within audio of `seconds`."""
-    first, last = within(offset + start, offset + end, seconds)
-    return Word(first, last, word.strip(), finite(probability))
 
 
 def moved(

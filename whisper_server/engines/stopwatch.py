@@ -8,6 +8,7 @@ of lively speech.
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -58,35 +59,25 @@ class Stopwatch:
         Raises OutOfMemory when the device has no room for it, else EngineFailed.
         """
         self._decode(1, steps=2)  # the first call of a shape allocates
-        done = [0] * self._streams
-        failures: list[RuntimeError] = []
         interrupted = threading.Event()
         begun = time.perf_counter()
 
-        def is_over() -> bool:
-            return interrupted.is_set() or time.perf_counter() > begun + seconds
+        def decode_batches(_: int) -> int:
+            done = 0
+            while not done or not (interrupted.is_set() or time.perf_counter() > begun + seconds):
+                self._decode(batch_size, steps)
+                done += batch_size
+            return done
 
-        def work(stream: int) -> None:
-            try:
-                while not done[stream] or not is_over():
-                    self._decode(batch_size, steps)
-                    done[stream] += batch_size
-            except RuntimeError as error:
-                failures.append(error)
-
-        threads = [
-            threading.Thread(target=work, args=(i,), daemon=True) for i in range(self._streams)
-        ]
+        pool = ThreadPoolExecutor(self._streams)
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            done = sum(pool.map(decode_batches, range(self._streams)))
+        except RuntimeError as error:
+            raise engine_failure(error, "CTranslate2") from error
         finally:
             interrupted.set()
-        if failures:
-            raise engine_failure(failures[0], "CTranslate2")
-        return sum(done) / (time.perf_counter() - begun)
+            pool.shutdown(wait=False)
+        return done / (time.perf_counter() - begun)
 
     def close(self) -> None:
         """Free the model's memory."""

@@ -65,7 +65,7 @@ class Upload:
     def warn_in(self, response: Response) -> None:
         """A `Warning` (RFC 7234, section 5.5) for each field that was sent in vain."""
         sent = {name.partition("[")[0] for name, value in self.form.multi_items() if value}
-        for name in UploadForm.unheeded:
+        for name in UploadForm.ignored_fields:
             if name in sent:
                 text = f"'{name}' was ignored: no Whisper model can do what it asks for"
                 response.headers.append("Warning", f'299 - "{text}"')
