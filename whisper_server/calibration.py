@@ -1,4 +1,4 @@
-"""Finds the shape in which this machine decodes fastest, and remembers it for the next start."""
+"""The shape in which this machine decodes fastest: measured, and remembered for later starts."""
 
 import logging
 import tempfile
@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from stt.transcripts.files import write_whole
 from whisper_server.engines.stopwatch import Stopwatch, ctranslate2_version
@@ -26,7 +26,7 @@ LOST_CAUSE = 0.8
 TOO_LONG = 5.0
 """Nor is one that would take so many times the share that a candidate has of the whole time."""
 WORTH_A_CHANGE = 1.05
-"""What is no faster than that is within the noise: then the smaller batch is better company."""
+"""What is no faster than that is within the noise: then the smaller batch is better."""
 
 CALIBRATED = "calibrated on this machine"
 
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Subject:
-    """What a measured shape holds for; anything else is another machine, or another model."""
+    """What a measured shape holds for: a model, and the machine as far as it matters."""
 
     model: str
     device: str
@@ -46,7 +46,7 @@ class Subject:
 
     @classmethod
     def of(cls, plan: EnginePlan, machine: Machine) -> "Subject":
-        """A model in a folder goes by its path: names of folders are not unique."""
+        """Return the subject; a model in a folder goes by its path: names are not unique."""
         found = find_model(plan.model)
         is_cuda = plan.device == "cuda"
         names = [card.name for card in cards()] if is_cuda else []
@@ -72,8 +72,6 @@ class Measured:
 class _Remembered(BaseModel):
     """A shape as the file has it, with what it holds for."""
 
-    model_config = ConfigDict(extra="ignore")
-
     subject: Subject
     streams: int = Field(ge=1, le=256)
     threads: int = Field(ge=1, le=256)
@@ -86,7 +84,7 @@ class _File(BaseModel):
 
 
 def candidates(machine: Machine, device: str, preset: Shape) -> list[Shape]:
-    """The shapes to try, batches ascending, the preset's streams and threads among them.
+    """Return the shapes to try, batches ascending, the preset's streams and threads among them.
 
     On a CPU streams × threads is all cores, for fewer leave some idle.
     """
@@ -94,10 +92,7 @@ def candidates(machine: Machine, device: str, preset: Shape) -> list[Shape]:
         pairs = {(n, preset.threads) for n in CARD_STREAMS}
     else:
         cores = machine.cores
-        pairs, batches = (
-            {(n, cores // n) for n in range(1, cores + 1) if not cores % n},
-            CPU_BATCHES,
-        )
+        pairs = {(n, cores // n) for n in range(1, cores + 1) if not cores % n}
     pairs.add((preset.streams, preset.threads))
     batches = CARD_BATCHES if device == "cuda" else CPU_BATCHES
     return [Shape(*pair, batch, CALIBRATED) for pair in sorted(pairs) for batch in batches]
@@ -110,10 +105,10 @@ def measure(
     seconds: float,
     on_step: Callable[[Shape], None] = lambda _: None,
 ) -> Iterator[Measured]:
-    """The speed of each of `shapes`; about `seconds` in all, more if a window takes long.
+    """Yield the speed of each of `shapes`; about `seconds` in all, more if a window takes long.
 
     `on_step` is called before each. Leaves out batches that are larger than a lost cause. Raises
-    `ModelUnavailable`, `EngineFailed`.
+    ModelUnavailable, EngineFailed.
     """
     part = seconds / len(shapes)
     for (streams, threads), group in groupby(shapes, lambda shape: (shape.streams, shape.threads)):
@@ -138,7 +133,7 @@ def measure(
 
 
 def best_of(measured: Sequence[Measured]) -> Measured:
-    """The fastest; of those that are as good as equal, the one with the smallest batches."""
+    """Return the fastest; of those that are almost equal, the one with the smallest batches."""
     rated = [(found.windows_per_second or 0.0, found) for found in measured]
     fastest = max(rate for rate, _ in rated)
     if not fastest:
@@ -148,7 +143,7 @@ def best_of(measured: Sequence[Measured]) -> Measured:
 
 
 def remembered(subject: Subject, file: Path | None = None) -> Shape | None:
-    """The shape that was measured for it; a file that cannot be read counts as none."""
+    """Return the shape that was measured; a file that cannot be read counts as none."""
     for entry in _read(file or cache_file()):
         if entry.subject == subject:
             return Shape(entry.streams, entry.threads, entry.batch_size, CALIBRATED)
@@ -156,16 +151,10 @@ def remembered(subject: Subject, file: Path | None = None) -> Shape | None:
 
 
 def remember(subject: Subject, best: Measured, file: Path | None = None) -> Path:
-    """Write it down, whole or not at all; raises `StartError` when the disk does not take it."""
+    """Add it to the file, whole or not at all; raises StartError if it cannot be written."""
     file = file or cache_file()
-    shape = best.shape
-    entry = _Remembered(
-        subject=subject,
-        streams=shape.streams,
-        threads=shape.threads,
-        batch_size=shape.batch_size,
-        windows_per_second=best.windows_per_second or 0.0,
-    )
+    shape, rate = best.shape, best.windows_per_second or 0.0
+    entry = _Remembered(subject=subject, windows_per_second=rate, **vars(shape))
     others = [old for old in _read(file) if old.subject != subject]
     content = _File(shapes=[*others, entry]).model_dump_json(indent=2)
     try:

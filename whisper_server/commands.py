@@ -1,4 +1,4 @@
-"""What `whisper-server` does besides serving: calibrate, download. The only importer of rich."""
+"""The commands calibrate and download of `whisper-server`. Only this module imports rich."""
 
 import logging
 import os
@@ -22,28 +22,23 @@ from whisper_server.engines.faster_whisper import cuda_device_count
 from whisper_server.errors import StartError
 from whisper_server.hardware import number_cards_as_nvidia_smi, this_machine
 from whisper_server.model_names import MLX, find_model
-from whisper_server.presets import EnginePlan, Shape, plan_engine
-from whisper_server.settings import Settings
+from whisper_server.presets import SHAPE_SETTINGS, EnginePlan, Shape, plan_engine
+from whisper_server.settings import Settings, variable_of
 
 EXIT_INTERRUPTED = 130
 
-_SHAPE_SETTINGS = {
-    "streams": "STREAMS",
-    "cpu_threads": "CPU_THREADS",
-    "batch_size": "BATCH_SIZE",
-    "model_instances": "MODEL_INSTANCES",
-}
+_OVERRULING = (*SHAPE_SETTINGS, "model_instances")
 
 
 def calibrate(settings: Settings, seconds: float) -> int:
     """Measure the shapes that suit this machine, show them, remember the best.
 
-    Returns the exit code; raises `StartError`.
+    Returns the exit code; raises StartError.
     """
     logging.basicConfig(format="%(message)s")
     number_cards_as_nvidia_smi()
     machine = this_machine(cuda_device_count())
-    left_open = settings.model_copy(update=dict.fromkeys(_SHAPE_SETTINGS))
+    left_open = settings.model_copy(update=dict.fromkeys(_OVERRULING))
     plan = plan_engine(left_open, machine)
     if plan.backend == MLX:
         raise StartError(
@@ -68,16 +63,16 @@ def calibrate(settings: Settings, seconds: float) -> int:
     file = remember(Subject.of(plan, machine), best)
     for line in (_verdict(measured, best, plan.shape), f"Remembered in {file} for the next start."):
         screen.print(line, soft_wrap=True, highlight=False)
-    overruled = [name for field, name in _SHAPE_SETTINGS.items() if getattr(settings, field)]
-    if overruled:
-        screen.print(f"But {', '.join(overruled)} is set, which wins over it.", soft_wrap=True)
+    overruling = [variable_of(name) for name in _OVERRULING if getattr(settings, name)]
+    if overruling:
+        screen.print(f"But {', '.join(overruling)} is set, which wins over it.", soft_wrap=True)
     return 0
 
 
 def download(settings: Settings) -> int:
-    """Fetch the model that the settings name and print where it is.
+    """Fetch the model that the settings name and print its folder.
 
-    Returns the exit code; raises `StartError`.
+    Returns the exit code; raises StartError.
     """
     # A model may be fetched on a machine that lacks the card it is for.
     elsewhere = {"gpu_devices": None, "device": "metal" if settings.device == "metal" else "auto"}
@@ -92,21 +87,15 @@ def download(settings: Settings) -> int:
 def _measured(
     plan: EnginePlan, folder: Path, shapes: list[Shape], seconds: float
 ) -> list[Measured]:
-    """With a bar on a terminal, without one elsewhere."""
+    """Measure the shapes, with a bar on a terminal, without one elsewhere."""
     screen = Console(stderr=True)
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("", total=len(shapes))
-        return list(
-            measure(
-                folder,
-                plan,
-                shapes,
-                seconds,
-                lambda shape: bar.update(
-                    task, completed=shapes.index(shape), description=str(shape)
-                ),
-            )
-        )
+
+        def show(shape: Shape) -> None:
+            bar.update(task, completed=shapes.index(shape), description=str(shape))
+
+        return list(measure(folder, plan, shapes, seconds, show))
 
 
 def _table(measured: list[Measured], best: Measured) -> Table:
@@ -115,24 +104,17 @@ def _table(measured: list[Measured], best: Measured) -> Table:
         column.justify = "right"
     for found in measured:
         shape, rate = found.shape, found.windows_per_second
-        table.add_row(
-            str(shape.streams),
-            str(shape.threads),
-            str(shape.batch_size),
-            "no room" if rate is None else f"{rate:.2f}",
-            "fastest" if found is best else "",
-        )
+        speed = "no room" if rate is None else f"{rate:.2f}"
+        numbers = map(str, (shape.streams, shape.threads, shape.batch_size))
+        table.add_row(*numbers, speed, "fastest" if found is best else "")
     return table
 
 
 def _verdict(measured: list[Measured], best: Measured, preset: Shape) -> str:
-    def rate_of(shape: Shape) -> float | None:
-        """Shapes are equal whatever the reason that they were chosen for."""
-        same = (found for found in measured if str(found.shape) == str(shape))
-        return next((found.windows_per_second for found in same), None)
-
+    # Shapes are equal whatever the reason that they were chosen for.
+    rates = {str(found.shape): found.windows_per_second for found in reversed(measured)}
     if str(best.shape) == str(preset):
         return f"Fastest: {best.shape}, as the preset has it."
-    before, now = rate_of(preset), best.windows_per_second
+    before, now = rates.get(str(preset)), best.windows_per_second
     gain = f", {now / before:.2f} times the preset ({preset})" if now and before else ""
     return f"Fastest: {best.shape}{gain}."

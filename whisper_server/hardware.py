@@ -1,4 +1,4 @@
-"""What this machine has: cores, memory, CUDA cards, Apple's GPU."""
+"""This machine: cores, memory, CUDA cards, Apple's GPU."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ import psutil
 
 from whisper_server.presets import Machine
 
-_ASK_SECONDS = 10
+_TIMEOUT_SECONDS = 10
 _MIB = 1024 * 1024
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Of this process's own control group, as a container sees it."""
@@ -29,7 +29,7 @@ class Card:
 
 
 def this_machine(cuda_devices: int) -> Machine:
-    """The facts for `plan_engine`; the cards are asked only where there are any."""
+    """Return the facts for `plan_engine`; cards are looked up only where there are any."""
     found = cards() if cuda_devices else ()
     return Machine(
         cores=usable_cores(),
@@ -41,12 +41,12 @@ def this_machine(cuda_devices: int) -> Machine:
 
 
 def number_cards_as_nvidia_smi() -> None:
-    """CUDA numbers the fastest card first unless told otherwise; before its first use."""
+    """Have CUDA, before its first use, not number the fastest card first."""
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, which in a container can be fewer than there are."""
+    """Return the cores that this process may use: in a container, fewer than there are."""
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0)) or 1
@@ -58,7 +58,7 @@ def usable_cores() -> int:
 
 
 def parse_quota(text: str) -> int | None:
-    """Whole cores in `cpu.max` of a control group, `microseconds period`; None without a limit.
+    """Return the whole cores of a `cpu.max`, `microseconds period`; None without a limit.
 
     https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
     """
@@ -69,40 +69,33 @@ def parse_quota(text: str) -> int | None:
 
 
 def process_bytes() -> int:
-    """Memory that this process holds, not counting a card's."""
+    """Return the memory that this process holds, not counting a card's."""
     return int(psutil.Process().memory_info().rss)
 
 
 def total_bytes() -> int:
-    """Memory of this machine."""
+    """Return the memory of this machine."""
     return int(psutil.virtual_memory().total)
 
 
 def cards() -> tuple[Card, ...]:
-    """The cards that this process may use; empty when `nvidia-smi` cannot be asked."""
-    command = [
-        "nvidia-smi",
-        "--query-gpu=name,memory.total,memory.used",
-        "--format=csv,noheader,nounits",
-    ]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").strip()
+    """Return the cards that this process may use; none when `nvidia-smi` fails."""
+    query = ["--query-gpu=name,memory.total,memory.used", "--format=csv,noheader,nounits"]
+    if visible := os.environ.get("CUDA_VISIBLE_DEVICES", "").strip():
+        query.append(f"--id={visible}")
     try:
-        answer = subprocess.run(
-            [*command, f"--id={visible}"] if visible else command,
-            capture_output=True,
-            text=True,
-            timeout=_ASK_SECONDS,
-            check=True,
+        output = subprocess.check_output(
+            ["nvidia-smi", *query], text=True, timeout=_TIMEOUT_SECONDS
         )
     except (OSError, subprocess.SubprocessError):
         return ()
-    return parse_cards(answer.stdout)
+    return parse_cards(output)
 
 
-def parse_cards(answer: str) -> tuple[Card, ...]:
-    """The lines of `nvidia-smi`'s answer, `name, MiB, MiB`; none when one of them is odd."""
+def parse_cards(output: str) -> tuple[Card, ...]:
+    """Return the cards of `nvidia-smi`'s lines, `name, MiB, MiB`; none when one line is odd."""
     found = []
-    for index, line in enumerate(answer.strip().splitlines()):
+    for index, line in enumerate(output.strip().splitlines()):
         name, *numbers = (cell.strip() for cell in line.rsplit(",", 2))
         if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
             return ()

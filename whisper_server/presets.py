@@ -1,11 +1,11 @@
-"""Which model, engine, device and shape suit a machine, when the settings leave it open."""
+"""The model, engine, device and shape that suit a machine, where the settings leave them open."""
 
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 
 from whisper_server.errors import StartError
 from whisper_server.model_names import DEMO, FASTER_WHISPER, MLX, backend_of
-from whisper_server.settings import ALL_CARDS, Settings
+from whisper_server.settings import ALL_CARDS, Settings, variable_of
 
 ROOMY_CARD_BYTES = 7_500_000_000
 """A card sold as 8 GB reports a little less than 8e9 bytes once the driver took its share."""
@@ -23,11 +23,12 @@ MLX_BATCH = 8
 
 MIN_WORKERS, MAX_WORKERS = 16, 64
 MIN_CALLS = 4
+SHAPE_SETTINGS = ("streams", "cpu_threads", "batch_size")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The facts that a choice rests on; `cuda_memory_bytes` is None when it cannot be asked.
+    """The facts that a choice rests on; `cuda_memory_bytes` is None when it is not known.
 
     `has_metal`: Apple silicon. `has_mlx`: the library is installed.
     """
@@ -73,14 +74,14 @@ class EnginePlan:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """A name for the place of each copy: cuda:0, cuda:1, cpu, metal."""
+        """The device of each copy: cuda:0, cuda:1, cpu, metal."""
         if self.device == "cuda":
             return tuple(f"cuda:{index}" for index in self.device_indices)
         return (self.device,) * len(self.device_indices)
 
     @property
     def useful_calls(self) -> int:
-        """So many callers keep it full: with more, each of them just waits longer."""
+        """The callers at once that keep it full: with more, each just waits longer."""
         return min(self.worker_count, max(MIN_CALLS, 2 * self.places))
 
     @property
@@ -99,21 +100,20 @@ class EnginePlan:
 def plan_engine(
     settings: Settings, machine: Machine, calibrated: Shape | None = None
 ) -> EnginePlan:
-    """Fill in what `settings` leave open. The facts come in with `machine`, and in the files of
-    the model that the settings name.
+    """Return the plan for what `settings` leave open.
 
-    `calibrated` holds for one copy of the model, and as a whole: a part of it that is set
-    otherwise puts all of it out of use. Raises `StartError` when the settings contradict each
-    other or name a card that is not there.
+    The facts are those of `machine`, and of the files of the model that the settings name.
+    `calibrated` holds for one copy of the model, and as a whole: if a part of it is set, none of
+    it is used. Raises StartError when the settings contradict each other or name a card that is
+    not there.
     """
     backend = _backend(settings, machine)
     device = _device(settings, machine, backend)
     roomy = (machine.cuda_memory_bytes or 0) >= ROOMY_CARD_BYTES
     model, compute_type = _model(device, backend, roomy)
     indices = _device_indices(settings, machine, device)
-    preset = _preset(settings, machine.cores // len(indices), device, backend, roomy)
-    calibration_holds = _calibration_holds(settings, device, len(indices))
-    shape = calibrated if calibrated and calibration_holds else _shape(settings, preset)
+    shape = calibrated if _calibration_holds(settings, device, len(indices)) else None
+    shape = shape or _shape(settings, machine.cores // len(indices), device, backend, roomy)
     plan = EnginePlan(
         model=settings.model or model,
         backend=backend,
@@ -129,19 +129,19 @@ def plan_engine(
 
 
 def _backend(settings: Settings, machine: Machine) -> str:
-    """The engine that is asked for, else the one of the model's files, else the machine's."""
-    wanted = MLX if settings.device == "metal" else None
+    """Return the engine that is set, else the one of the model's files, else the machine's."""
+    chosen = MLX if settings.device == "metal" else None
     if settings.backend != "auto":
-        wanted = settings.backend
-    demanded = backend_of(settings.model) if settings.model else None
-    if wanted and demanded and wanted != demanded:
+        chosen = settings.backend
+    required = backend_of(settings.model) if settings.model else None
+    if chosen and required and chosen != required:
         raise StartError(
-            f"The model '{settings.model}' is for {demanded}, not for {wanted}: "
+            f"The model '{settings.model}' is for {required}, not for {chosen}: "
             f"choose another --model, or leave --backend and --device out."
         )
     fits_mlx = settings.device == "auto" and settings.compute_type in {None, *MLX_COMPUTE_TYPES}
     own = MLX if machine.has_metal and machine.has_mlx and fits_mlx else FASTER_WHISPER
-    backend = wanted or demanded or own
+    backend = chosen or required or own
     if backend == MLX and not machine.has_mlx:
         raise StartError(
             "The mlx engine is not installed: pip install 'stt-fleet[server,mlx]' on a Mac with "
@@ -174,7 +174,7 @@ def _device(settings: Settings, machine: Machine, backend: str) -> str:
 
 
 def _model(device: str, backend: str, roomy: bool) -> tuple[str, str]:
-    """The preset's model and compute type."""
+    """Return the preset's model and compute type."""
     if device == "metal":
         return "large-v3-turbo", "float16"
     if device == "cuda":
@@ -183,20 +183,20 @@ def _model(device: str, backend: str, roomy: bool) -> tuple[str, str]:
 
 
 def _device_indices(settings: Settings, machine: Machine, device: str) -> tuple[int, ...]:
-    """One for each copy; more copies than cards share them in turn."""
+    """Return a card for each copy; more copies than cards share them in turn."""
     if device != "cuda":
         return (0,) * (settings.model_instances or 1)
     cards = _cards(settings.gpu_devices, machine.cuda_devices)
     return tuple(islice(cycle(cards), settings.model_instances or len(cards)))
 
 
-def _cards(wanted: str | None, count: int) -> tuple[int, ...]:
-    """The first card when nothing is said: the others may have another use."""
-    if wanted is None:
+def _cards(gpu_devices: str | None, count: int) -> tuple[int, ...]:
+    """Return the cards to use, the first alone by default: the others may have another use."""
+    if gpu_devices is None:
         return (0,)
-    if wanted == ALL_CARDS:
+    if gpu_devices == ALL_CARDS:
         return tuple(range(count))
-    cards = tuple(dict.fromkeys(int(number) for number in wanted.split(",")))
+    cards = tuple(dict.fromkeys(int(number) for number in gpu_devices.split(",")))
     missing = [str(card) for card in cards if card >= count]
     if missing:
         raise StartError(
@@ -207,28 +207,24 @@ def _cards(wanted: str | None, count: int) -> tuple[int, ...]:
 
 
 def _calibration_holds(settings: Settings, device: str, copies: int) -> bool:
-    """It was measured with one copy on all cores, or with one on a card."""
-    chosen = (settings.streams, settings.cpu_threads, settings.batch_size)
-    return chosen == (None, None, None) and (device == "cuda" or copies == 1)
+    """Return whether it was measured so: with one copy on all cores, or with one on a card."""
+    is_open = all(getattr(settings, name) is None for name in SHAPE_SETTINGS)
+    return is_open and (device == "cuda" or copies == 1)
 
 
-def _shape(settings: Settings, preset: Shape) -> Shape:
-    """The preset, with what is set laid over it."""
-    chosen = {
-        "STREAMS": settings.streams,
-        "CPU_THREADS": settings.cpu_threads,
-        "BATCH_SIZE": settings.batch_size,
-    }
-    named = [name for name, value in chosen.items() if value is not None]
-    if not named:
+def _shape(settings: Settings, cores: int, device: str, backend: str, roomy: bool) -> Shape:
+    """Return the preset, with what is set laid over it."""
+    preset = _preset(settings, cores, device, backend, roomy)
+    chosen = [variable_of(name) for name in SHAPE_SETTINGS if getattr(settings, name) is not None]
+    if not chosen:
         return preset
-    rest = "" if len(named) == len(chosen) else f", the rest {preset.reason}"
-    reason = f"{', '.join(named)} set{rest}"
+    rest = "" if len(chosen) == len(SHAPE_SETTINGS) else f", the rest {preset.reason}"
+    reason = f"{', '.join(chosen)} set{rest}"
     return replace(preset, batch_size=settings.batch_size or preset.batch_size, reason=reason)
 
 
 def _preset(settings: Settings, cores: int, device: str, backend: str, roomy: bool) -> Shape:
-    """Streams and threads that share out a copy's `cores`, around what is set of them.
+    """Return streams and threads that share out a copy's `cores`, around what is set of them.
 
     A CPU decodes single windows side by side faster than batches of them: a batch waits for its
     longest text, and decoding hardly gains from more threads. A card wants large batches, and mlx

@@ -34,13 +34,13 @@ EXIT_INTERRUPTED = 130
 GRACE_SECONDS = 3.0
 """How long a transcription may go on after SIGTERM or Ctrl-C."""
 KEEP_ALIVE_SECONDS = 75
-"""Longer than a worker's pause between two calls, or its next call would meet a closing door."""
+"""Longer than a worker's pause between two calls, whose connection would be closed else."""
 
 logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> int:
-    """Serve until told to stop; returns the exit code, raises `StartError`."""
+    """Serve until a signal comes; returns the exit code, raises StartError."""
     _configure_logging()
     number_cards_as_nvidia_smi()
     machine = this_machine(cuda_device_count())
@@ -53,7 +53,7 @@ def serve(settings: Settings) -> int:
 
 
 def _plan(settings: Settings, machine: Machine) -> EnginePlan:
-    """With the shape of a calibration where there is one."""
+    """Return the plan, with the shape of a calibration where there is one."""
     plan = plan_engine(settings, machine)
     if plan.backend == MLX:
         return plan
@@ -72,8 +72,8 @@ def _limits(settings: Settings, plan: EnginePlan) -> Limits:
     )
 
 
-def _say_what_is_loading(plan: EnginePlan, machine: Machine) -> None:
-    """And what of this machine stays idle."""
+def _log_plan(plan: EnginePlan, machine: Machine) -> None:
+    """Log what is loading, and what of this machine stays idle."""
     logger.info("Loading %s", plan)
     if plan.device == "cuda" and machine.cuda_devices > len(set(plan.device_indices)):
         logger.info("This machine has %d cards: GPU_DEVICES=all uses them", machine.cuda_devices)
@@ -85,7 +85,7 @@ def _run(service: Service, machine: Machine) -> int:
     with _listening_socket(service.settings.host, service.settings.port) as sock:
         server = _Server(service)
         logger.info("Listening on %s", _url(sock))
-        _say_what_is_loading(service.plan, machine)
+        _log_plan(service.plan, machine)
         server.run(sockets=[sock])
     if service.failure:
         raise service.failure
@@ -118,7 +118,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn does it, without raising the signal once more at the end."""
+        """Handle signals as uvicorn does, without raising the signal once more at the end."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.handle_exit)
         yield
@@ -134,32 +134,29 @@ class _Server(uvicorn.Server):
 
 
 def _leave_without_waiting(code: int) -> None:
-    """A thread deep in native code cannot be asked to stop: do not wait for it."""
+    """End the process: a thread deep in native code cannot be stopped."""
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:
-    """Bound here, before the model loads, so that a taken port is one clear line."""
+    """Bind here, before the model loads, so that a taken port is one clear line."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise StartError(f"Cannot listen on {host}: {error.strerror or error}.") from error
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # :: takes IPv4 as well
     try:
-        sock.bind(address)
-        sock.listen(2048)
+        return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
     except OSError as error:
-        sock.close()
         if error.errno == errno.EADDRINUSE:
             raise StartError(
                 f"Port {port} on {host} is in use by another program: stop that one, or choose "
                 "another port with --port (0 takes a free one)."
             ) from error
-        raise StartError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
-    return sock
+        reason = os.strerror(error.errno or 0)
+        raise StartError(f"Cannot listen on {host}:{port}: {reason}.") from error
 
 
 def _url(sock: socket.socket) -> str:
@@ -173,9 +170,6 @@ def _configure_logging() -> None:
     config["formatters"]["access"]["fmt"] = (
         '%(asctime)s %(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s'
     )
-    config["loggers"]["whisper_server"] = {
-        "handlers": ["default"],
-        "level": "INFO",
-        "propagate": False,
-    }
+    own = {"handlers": ["default"], "level": "INFO", "propagate": False}
+    config["loggers"]["whisper_server"] = own
     logging.config.dictConfig(config)
