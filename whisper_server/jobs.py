@@ -1,4 +1,4 @@
-"""Transcriptions that are asked for now and fetched later; kept in memory, for a while.
+"""Transcriptions that are requested now and fetched later; kept in memory, for a while.
 
 queued ──▶ processing ──▶ done | failed ──▶ forgotten: after a time, beyond a count, or by DELETE
 """
@@ -20,7 +20,7 @@ from whisper_server.scheduler_state import Progress
 from whisper_server.schemas import JobStatus
 
 ID_BYTES = 16
-"""An id is hard to guess: who has the key may have it from another user of the server."""
+"""An id is hard to guess: the users of a server may share its key."""
 
 CLOSING_SECONDS = 2.0
 
@@ -54,7 +54,7 @@ class Job:
 
     @property
     def progress(self) -> float:
-        """From 0 to 1; 1 only when it is done."""
+        """The share that is done, from 0 to 1; 1 only when it is done."""
         if self.status == "done":
             return 1.0
         return min(0.999, self.seconds_done / self.seconds_total) if self.seconds_total else 0.0
@@ -70,40 +70,39 @@ class Job:
         self.instances = progress.instances
 
     def end(self) -> None:
-        """Nothing works on it any more."""
+        """Take note that no thread works on it any more."""
         self._is_settled.set()
         self.started_at = self.started_at or _now()
         self.finished_at = _now()
 
     async def admitted(self) -> None:
-        """Returns once it has a place in the line, or has failed."""
+        """Return once it has a place in the queue, or has failed."""
         await self._is_settled.wait()
 
     def forget(self) -> None:
-        """Whatever still works on it may stop."""
+        """Have what still works on it stop."""
         self._forgotten.set()
 
     async def forgotten(self) -> None:
-        """Returns when nobody wants its result any more."""
+        """Return when its result is not needed any more."""
         await self._forgotten.wait()
 
 
 Work = Callable[[Job], Coroutine[Any, Any, Rendered]]
 
 
-def _nothing(error: ApiError) -> None:
-    pass
-
-
 class Jobs:
-    """Used from one event loop. A finished job goes after `keep_seconds`, or as the oldest one
-    when more than `keep_count` are there; how many are unfinished, the scheduler's line bounds."""
+    """The jobs of a server. Used from one event loop.
+
+    A finished job goes after `keep_seconds`, or as the oldest one when there are more than
+    `keep_count`; the scheduler's queue limits the unfinished ones.
+    """
 
     def __init__(
         self,
         keep_seconds: float,
         keep_count: int,
-        on_failure: Callable[[ApiError], None] = _nothing,
+        on_failure: Callable[[ApiError], object] = lambda error: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keep_seconds = keep_seconds
@@ -116,7 +115,7 @@ class Jobs:
         self._running: dict[asyncio.Task[None], Job] = {}
 
     def start(self, job: Job, work: Work) -> None:
-        """Begin `work`, which raises `ApiError` only and ends soon once the job is forgotten."""
+        """Begin `work`, which raises ApiError only and ends soon once the job is forgotten."""
         self._drop_old()
         self._jobs[job.id] = job
         task = asyncio.create_task(self._run(job, work))
@@ -124,14 +123,14 @@ class Jobs:
         task.add_done_callback(self._running.pop)
 
     async def admitted(self, job: Job) -> None:
-        """Returns once the job has a place in the line; else forgets it, and raises why not."""
+        """Return once the job has a place in the queue; else forget it, and raise why not."""
         await job.admitted()
         if job.error and not job.was_admitted:
             self._forget(job.id)
             raise job.error
 
     def find(self, job_id: str) -> Job:
-        """Raises `UnknownJob`."""
+        """Return a job; raises UnknownJob."""
         self._drop_old()
         job = self._jobs.get(job_id)
         if job is None:
@@ -148,18 +147,18 @@ class Jobs:
         return reversed(self._jobs.values())
 
     def counts(self) -> Counter[JobStatus]:
-        """How many there are by status."""
+        """Return how many there are by status."""
         self._drop_old()
         return Counter(job.status for job in self._jobs.values())
 
     def remove(self, job_id: str) -> None:
-        """Stop it if it is unfinished, and forget it; raises `UnknownJob`."""
+        """Stop it if it is unfinished, and forget it; raises UnknownJob."""
         job = self.find(job_id)
         job.forget()
         self._forget(job_id)
 
     async def close(self) -> None:
-        """Stop what is unfinished; returns when no upload is held any more, or soon."""
+        """Stop what is unfinished; return when no upload is held any more, or soon."""
         if unfinished := len(self._jobs) - len(self._finished):
             logger.warning("%d unfinished job(s) are lost", unfinished)
         for job in self._running.values():
@@ -189,7 +188,7 @@ class Jobs:
         self._on_failure(error)
 
     def _drop_old(self) -> None:
-        """`_finished` is in the order of ending, so the oldest come first."""
+        """Forget the oldest, which come first: `_finished` is in the order of ending."""
         surplus = len(self._finished) - self._keep_count
         too_old = self._clock() - self._keep_seconds
         for number, (job_id, ended_at) in enumerate(list(self._finished.items())):

@@ -1,4 +1,4 @@
-"""Is the process alive, is the model ready; neither waits behind a transcription."""
+"""Whether the process is alive and the model ready; neither waits behind a transcription."""
 
 import secrets
 
@@ -15,16 +15,16 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/health", summary="Is the process alive?")
     async def health() -> HealthOut:
-        """Alive; says nothing of the model."""
+        """Return that it is alive; the model may still be loading."""
         return HealthOut(version=__version__)
 
     @routes.get("/ready", summary="Is the model loaded, and for how many calls?")
     async def ready() -> ReadyOut:
-        """The model is loaded, else 503 with Retry-After. `capacity` = calls at once that keep it
-        full; more are taken, and share its time.
+        """Return 200 once the model is loaded, else 503 with Retry-After.
 
-        `instance` changes when the server is started anew: a client whose call broke off can tell
-        whether the server died of it.
+        `capacity` calls at once keep it full; more are taken, and share its time. `instance`
+        changes when the server is started anew: so a client whose call broke off knows whether the
+        server died of it.
         """
         service.require_ready()
         state = service.scheduler.state()

@@ -11,7 +11,7 @@ from whisper_server import api_docs
 from whisper_server.formats import JSON_TYPE, Rendered, render
 from whisper_server.forms import JobForm
 from whisper_server.jobs import Job
-from whisper_server.routes.uploads import receive_upload, require_sense, transcribe
+from whisper_server.routes.uploads import receive_upload
 from whisper_server.schemas import JobList, JobOut, JobStatus, JobSummary
 from whisper_server.service import Service
 
@@ -30,23 +30,21 @@ def router(service: Service) -> APIRouter:
         openapi_extra=api_docs.form(JobForm, "file", several=False),
     )
     async def start(request: Request) -> Response:
-        """Returns once the file is uploaded and has its place in the line; `Location` says where to
-        look for the result.
+        """Return once the file is uploaded and queued; `Location` is the path of the job.
 
-        A job waits in the same line as every other request, and holds its place until it ends.
+        A job waits in the same queue as every other request, and holds its place until it ends.
         """
         async with AsyncExitStack() as held:
-            upload = await held.enter_async_context(receive_upload(service, request, most_files=1))
-            form = upload.fields(JobForm)
-            require_sense(service, form, form.task)
-            files, options = upload.files("file"), form.options(form.task)
-            job = Job(form.task, form.response_format, files[0].filename)
+            receiving = receive_upload(service, request, JobForm, "file")
+            upload = await held.enter_async_context(receiving)
+            form = upload.form
+            options, filename = upload.options(form.task), upload.files()[0].filename
+            job = Job(form.task, form.response_format, filename)
             held_by_job = held.pop_all()
 
             async def work(job: Job) -> Rendered:
                 async with held_by_job:
-                    gone = job.forgotten()
-                    found = await transcribe(service, files, options, "file", gone, job.advance)
+                    found = await upload.transcribe(options, job.advance, until=job.forgotten)
                 return await asyncio.to_thread(render, found, form, form.task)
 
             service.jobs.start(job, work)
@@ -66,7 +64,7 @@ def router(service: Service) -> APIRouter:
         status: Annotated[JobStatus | None, Query(description="Only those in this state.")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="At most so many.")] = 100,
     ) -> Response:
-        """Those that are unfinished or still kept, the newest first, without their results."""
+        """Return the unfinished and the kept ones, the newest first, without their results."""
         jobs = [job for job in service.jobs.newest_first() if status in (None, job.status)]
         found = JobList(data=[JobSummary.model_validate(job) for job in jobs[:limit]])
         body = await asyncio.to_thread(found.model_dump_json)  # a thousand take a while
@@ -74,13 +72,15 @@ def router(service: Service) -> APIRouter:
 
     @routes.get(
         "/{job_id}",
-        summary="Look at a job",
+        summary="Show a job",
         response_model=JobOut,
         responses=api_docs.job_responses(),
     )
     async def look(job_id: str) -> Response:
-        """Its state, and its `result` once it is done: what the transcription endpoint would have
-        answered, as an object in the JSON formats, else as a string.
+        """Return its state, and its `result` once it is done.
+
+        That is what the transcription endpoint would have answered, as an object in the JSON
+        formats, else as a string.
 
         Results are kept for `JOB_KEEP_SECONDS`, the last `JOB_KEEP_COUNT` of them, and in memory:
         a restart loses them.
@@ -93,14 +93,14 @@ def router(service: Service) -> APIRouter:
         "/{job_id}", summary="Forget a job", status_code=204, responses=api_docs.errors(404)
     )
     async def remove(job_id: str) -> None:
-        """An unfinished one is stopped."""
+        """Forget it; stop it if it is unfinished."""
         service.jobs.remove(job_id)
 
     return routes
 
 
 def _with_result(summary: JobSummary, rendered: Rendered | None) -> bytes:
-    """`JobOut`, without parsing a JSON result of megabytes to write it out again."""
+    """Return a `JobOut`, without parsing a JSON result of megabytes to write it out again."""
     result = b"null"
     if rendered is not None:
         result = rendered.body

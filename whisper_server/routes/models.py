@@ -1,4 +1,4 @@
-"""Which model is loaded, and which could be."""
+"""The model that is loaded, and those that could be."""
 
 import time
 
@@ -15,39 +15,27 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/v1/models", tags=["OpenAI"])
     started_at = int(time.time())
 
-    def loaded() -> ModelOut:
-        return ModelOut(
-            id=service.model.name,
-            created=started_at,
-            owned_by="local" if service.model.folder else _owner(service.model.name),
-            loaded=service.ready,
-        )
+    def described(name: str, *, is_local: bool, loaded: bool) -> ModelOut:
+        owner, slash, _ = name.partition("/")
+        owner = "local" if is_local else owner if slash else "openai"
+        return ModelOut(id=name, created=started_at, owned_by=owner, loaded=loaded)
+
+    def own() -> ModelOut:
+        is_local = service.model.folder is not None
+        return described(service.model.name, is_local=is_local, loaded=service.ready)
 
     @routes.get("", summary="List the models")
     async def models() -> ModelList:
-        """The model of this server, then those that it could be started with (`--model`)."""
-        others = [
-            ModelOut(
-                id=name,
-                created=started_at,
-                owned_by="local" if name == DEMO else _owner(name),
-                loaded=False,
-            )
-            for name in (DEMO, *SIZES)
-            if name != service.model.name
-        ]
-        return ModelList(data=[loaded(), *others])
+        """Return the model of this server, then those that it could be started with (`--model`)."""
+        others = [name for name in (DEMO, *SIZES) if name != service.model.name]
+        listed = [described(name, is_local=name == DEMO, loaded=False) for name in others]
+        return ModelList(data=[own(), *listed])
 
-    @routes.get("/{name:path}", summary="Look at a model", responses=api_docs.errors(404))
+    @routes.get("/{name:path}", summary="Show a model", responses=api_docs.errors(404))
     async def model(name: str) -> ModelOut:
-        """The loaded model, by its name or as `whisper-1`."""
+        """Return the loaded model, by its name or as `whisper-1`."""
         if not service.model.answers_to(name):
             raise UnknownModel(f"The model '{name}' is not loaded.", param="model")
-        return loaded()
+        return own()
 
     return routes
-
-
-def _owner(name: str) -> str:
-    owner, slash, _ = name.partition("/")
-    return owner if slash else "openai"

@@ -10,13 +10,7 @@ from whisper_server.engines.base import Task, Transcription
 from whisper_server.formats import render
 from whisper_server.forms import AudioForm
 from whisper_server.routes.streaming import stream_transcript
-from whisper_server.routes.uploads import (
-    OnProgress,
-    hang_up,
-    receive_upload,
-    require_sense,
-    transcribe,
-)
+from whisper_server.routes.uploads import OnProgress, receive_upload
 from whisper_server.service import Service
 
 
@@ -31,7 +25,7 @@ def router(service: Service) -> APIRouter:
         openapi_extra=api_docs.form(AudioForm, "file", several=False),
     )
     async def transcriptions(request: Request) -> Response:
-        """What is said in one file, in the language that it is said in.
+        """Return what is said in one file, in the language that it is said in.
 
         `verbose_json` brings segments (and words, when asked for), the language as a code and
         its probability. `temperature` 0 stands for Whisper's own ladder of temperatures.
@@ -49,7 +43,7 @@ def router(service: Service) -> APIRouter:
         openapi_extra=api_docs.form(AudioForm, "file", several=False),
     )
     async def translations(request: Request) -> Response:
-        """What is said in one file, in English; `language` in `verbose_json` is the spoken one."""
+        """Return it in English; `language` in `verbose_json` is the spoken one."""
         return await _answer(service, request, "translate")
 
     return routes
@@ -57,21 +51,19 @@ def router(service: Service) -> APIRouter:
 
 async def _answer(service: Service, request: Request, task: Task) -> Response:
     async with AsyncExitStack() as held:
-        upload = await held.enter_async_context(receive_upload(service, request, most_files=1))
-        form = upload.fields(AudioForm)
-        require_sense(service, form, task)
-        files, options = upload.files("file"), form.options(task)
+        receiving = receive_upload(service, request, AudioForm, "file")
+        upload = await held.enter_async_context(receiving)
+        form, options = upload.form, upload.options(task)
         if form.stream:
             held_by_stream = held.pop_all()
 
             async def work(on_progress: OnProgress) -> Transcription:
                 async with held_by_stream:
-                    gone = hang_up(request)
-                    return await transcribe(service, files, options, "file", gone, on_progress)
+                    return await upload.transcribe(options, on_progress)
 
             response: Response = await stream_transcript(work, form, service.metrics)
         else:
-            found = await transcribe(service, files, options, "file", hang_up(request))
+            found = await upload.transcribe(options)
             rendered = await asyncio.to_thread(render, found, form, task)
             response = Response(rendered.body, media_type=rendered.media_type)
     upload.warn_in(response)

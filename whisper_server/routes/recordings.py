@@ -8,7 +8,7 @@ from whisper_server import api_docs
 from whisper_server.engines.base import Transcription
 from whisper_server.formats import JSON_TYPE, as_json
 from whisper_server.forms import RecordingForm
-from whisper_server.routes.uploads import hang_up, receive_upload, require_sense, transcribe
+from whisper_server.routes.uploads import receive_upload
 from whisper_server.schemas import RecordingOut
 from whisper_server.service import Service
 
@@ -31,12 +31,9 @@ def router(service: Service) -> APIRouter:
         Times are seconds from the start of the first file. `top_language_probs` holds up to five
         pairs of language code and probability, the likeliest first.
         """
-        async with receive_upload(service, request, MAX_FILES) as upload:
-            form = upload.fields(RecordingForm)
-            require_sense(service, form, "transcribe")
-            files, options = upload.files("files"), form.options("transcribe")
-            found = await transcribe(service, files, options, "files", hang_up(request))
-        body = await asyncio.to_thread(_body, found, form)
+        async with receive_upload(service, request, RecordingForm, "files", MAX_FILES) as upload:
+            found = await upload.transcribe(upload.options("transcribe"))
+        body = await asyncio.to_thread(_body, found, upload.form)
         response = Response(body, media_type=JSON_TYPE)
         upload.warn_in(response)
         return response

@@ -1,5 +1,7 @@
-"""Transcripts as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
-in OpenAI's form."""
+"""Transcripts as server-sent events in OpenAI's form.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -29,11 +31,11 @@ _running: set[asyncio.Task[Transcription]] = set()
 
 
 async def stream_transcript(work: Work, form: AudioForm, metrics: Metrics) -> StreamingResponse:
-    """An answer that grows with the transcript.
+    """Return a response that grows with the tranevents.
 
     It begins with the first segment, so what `work` raises before that is raised here, and gets
-    a status of its own; but at the latest after `KEEP_ALIVE_SECONDS`, since a client that waits in
-    a long line must see that somebody is there. `work` itself notices when its client leaves.
+    a status of its own; but at the latest after `KEEP_ALIVE_SECONDS`, since a client in a long
+    queue must see that the server is alive. `work` itself notices when its client leaves.
     """
     queue: asyncio.Queue[Sequence[Segment] | None] = asyncio.Queue()
 
@@ -44,7 +46,7 @@ async def stream_transcript(work: Work, form: AudioForm, metrics: Metrics) -> St
     def end(task: asyncio.Task[Transcription]) -> None:
         _running.discard(task)
         if not task.cancelled():
-            task.exception()  # seen, even when the client has left and nobody asks for it
+            task.exception()  # retrieved, though the client may have left
         queue.put_nowait(None)
 
     task = asyncio.create_task(work(report))
@@ -55,14 +57,14 @@ async def stream_transcript(work: Work, form: AudioForm, metrics: Metrics) -> St
     if first is None:
         await task
     return StreamingResponse(
-        _events(first, updates, task, Script(form), metrics),
+        _events(first, updates, task, TranscriptEvents(form), metrics),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-class Script:
-    """Which events are sent, as segments become ready."""
+class TranscriptEvents:
+    """Turns segments, as they become ready, into the events to send."""
 
     def __init__(self, form: AudioForm) -> None:
         self._form = form
@@ -71,7 +73,7 @@ class Script:
         self._sent = 0
 
     def add(self, segments: Sequence[Segment]) -> str:
-        """The events for these segments; empty when there are none."""
+        """Return the events for these segments; empty when there are none."""
         events = ""
         if self._form.is_verbose() and self._form.wants_segments():
             for number, segment in enumerate(segments, self._sent):
@@ -81,7 +83,7 @@ class Script:
         return events + self._delta(self._text.add(segments))
 
     def end(self, found: Transcription) -> str:
-        """The events that are still missing."""
+        """Return the events that are still missing."""
         events = self.add(found.segments[self._sent :]) + self._delta(self._text.end())
         done = TextDone(text=self._whole, languages=[LanguageOut(code=found.language)])
         if self._form.is_verbose():
@@ -96,7 +98,7 @@ class Script:
 
 
 async def _updates(queue: asyncio.Queue[Sequence[Segment] | None]) -> Updates:
-    """Segments as they become ready, none when there were none for a while, until None comes."""
+    """Yield segments as they become ready, none after `KEEP_ALIVE_SECONDS` without, until None."""
     while True:
         segments: Sequence[Segment] | None = ()
         try:
@@ -113,12 +115,12 @@ async def _events(
     first: Sequence[Segment] | None,
     updates: Updates,
     task: asyncio.Task[Transcription],
-    script: Script,
+    events: TranscriptEvents,
     metrics: Metrics,
 ) -> AsyncIterator[str]:
     segments = first
     while segments is not None:
-        yield script.add(segments) or STILL_AT_WORK
+        yield events.add(segments) or STILL_AT_WORK
         segments = await anext(updates, None)
     try:
         found = await task
@@ -127,10 +129,10 @@ async def _events(
             metrics.error(error.code)
         yield _event(ErrorOut.of(error))
     else:
-        yield script.end(found)
+        yield events.end(found)
 
 
 def _event(model: BaseModel) -> str:
-    """JSON has no line break outside of its strings, and in them it is escaped."""
+    """Return one event: its JSON has no line break, for in strings it is escaped."""
     text = model.model_dump_json() if isinstance(model, ErrorOut) else as_json(model)
     return f"data: {text}\n\n"

@@ -1,4 +1,4 @@
-"""What the server is made of and what it does; neither page waits behind a transcription."""
+"""The state and the metrics of the server; neither waits behind a transcription."""
 
 import asyncio
 import platform
@@ -31,9 +31,9 @@ def router(service: Service) -> APIRouter:
     service.metrics.watch(service.scheduler.state)
     versions = {"stt": __version__, "python": platform.python_version()} | _installed()
 
-    @routes.get("/system", summary="Look at the whole server")
+    @routes.get("/system", summary="Show the whole server")
     async def system() -> SystemOut:
-        """The model and its copies, the line in front of them, jobs, speed, memory, versions."""
+        """Return the model and its copies, their queue, jobs, speed, memory, versions."""
         has_cards = service.plan.device == "cuda"
         cards = await asyncio.to_thread(hardware.cards) if has_cards else ()
         state = service.scheduler.state()
@@ -69,7 +69,7 @@ def router(service: Service) -> APIRouter:
         responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text form"}},
     )
     async def metrics() -> Response:
-        """What was counted and timed since the start, for Prometheus."""
+        """Return what was counted and timed since the start."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
     return routes

@@ -2,10 +2,10 @@
 
 import errno
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
@@ -39,32 +39,87 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Upload:
-    """A form that was read whole; large files lie on disk."""
+class Upload(Generic[Form]):
+    """A form that was read whole; large files lie on disk. Its methods raise ApiError only."""
 
-    form: FormData
+    service: Service
+    request: Request
+    data: FormData
+    form: Form
+    file_field: str
 
-    def fields(self, model: type[Form]) -> Form:
-        """The text fields as `model`; raises `InvalidRequest` that names the wrong one."""
-        try:
-            return model.model_validate(_field_values(self.form, model))
-        except ValidationError as error:
-            raise _invalid_field(error) from None
+    def options(self, task: Task) -> Options:
+        """Return the engine's options, unless this server could not do that with any file."""
+        model, engine, form = self.service.model, self.service.engine, self.form
+        if form.model is not None and not model.answers_to(form.model):
+            raise UnknownModel(
+                f"The model '{form.model}' is not loaded; this server has '{model.name}'.",
+                param="model",
+            )
+        if task == "translate" and not engine.can_translate():
+            raise InvalidRequest(
+                f"The model '{model.name}' knows English only and cannot translate.",
+                param="model",
+                code="unsupported_task",
+            )
+        if form.language is not None and not engine.knows(form.language):
+            raise InvalidRequest(
+                f"The model '{model.name}' does not know '{form.language}': leave the language "
+                "out to have it detected.",
+                param="language",
+                code="unsupported_language",
+            )
+        if isinstance(form, AudioForm) and form.wants_words() and not form.is_verbose():
+            raise InvalidRequest(
+                "Word timestamps need response_format=verbose_json.",
+                param="timestamp_granularities[]",
+            )
+        return form.options(task)
 
-    def files(self, name: str) -> list[UploadFile]:
-        """The files of one field, in order, at least one; raises `InvalidRequest`."""
-        files = [value for value in self.form.getlist(name) if isinstance(value, UploadFile)]
+    def files(self) -> list[UploadFile]:
+        """Return the files, in order, at least one."""
+        sent = self.data.getlist(self.file_field)
+        files = [value for value in sent if isinstance(value, UploadFile)]
         if not files:
             raise InvalidRequest(
-                f"No file was sent: upload the audio as multipart/form-data field '{name}'.",
-                param=name,
+                "No file was sent: upload the audio as multipart/form-data field "
+                f"'{self.file_field}'.",
+                param=self.file_field,
                 code="missing_file",
             )
         return files
 
+    async def transcribe(
+        self,
+        options: Options,
+        on_progress: OnProgress | None = None,
+        until: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> Transcription:
+        """Transcribe the files as one recording; they are read until this ends, no longer.
+
+        Ends early when `until` returns, by default when the client has left. What fails in the
+        server is logged.
+        """
+        files = [file.file for file in self.files()]
+        recording = Recording(files, self.service.settings.max_audio_seconds, self.file_field)
+        gone = until() if until else self._client_left()
+        try:
+            return await self.service.scheduler.run(recording, options, gone, on_progress)
+        except ApiError:
+            raise
+        except Exception as error:
+            logger.exception("A transcription failed")
+            raise ServerFault("The transcription failed; the server's log says why.") from error
+        finally:
+            recording.close()
+
+    async def _client_left(self) -> None:
+        while (await self.request.receive())["type"] != "http.disconnect":
+            pass
+
     def warn_in(self, response: Response) -> None:
-        """A `Warning` (RFC 7234, section 5.5) for each field that was sent in vain."""
-        sent = {name.partition("[")[0] for name, value in self.form.multi_items() if value}
+        """Add a `Warning` (RFC 7234, section 5.5) for each field that was ignored."""
+        sent = {name.partition("[")[0] for name, value in self.data.multi_items() if value}
         for name in UploadForm.ignored_fields:
             if name in sent:
                 text = f"'{name}' was ignored: no Whisper model can do what it asks for"
@@ -73,81 +128,26 @@ class Upload:
 
 @asynccontextmanager
 async def receive_upload(
-    service: Service, request: Request, most_files: int
-) -> AsyncIterator[Upload]:
-    """Take a place in the line, then read the body; both are given up when the context ends."""
-    with service.place():
-        form = await _read_form(request, most_files)
-        try:
-            yield Upload(form)
-        finally:
-            await form.close()
+    service: Service, request: Request, model: type[Form], file_field: str, max_files: int = 1
+) -> AsyncIterator[Upload[Form]]:
+    """Take a place in the queue, then read the body; both are given up when the context ends.
 
-
-async def transcribe(
-    service: Service,
-    files: Sequence[UploadFile],
-    options: Options,
-    param: str,
-    gone: Coroutine[Any, Any, None],
-    on_progress: OnProgress | None = None,
-) -> Transcription:
-    """Raises `ApiError` only: what is wrong in here is told to the log.
-
-    `gone` returns when nobody waits any more. The files are read until this ends, no longer.
+    Raises InvalidRequest that names the field that is wrong.
     """
-    limit_seconds = service.settings.max_audio_seconds
-    recording = Recording([file.file for file in files], limit_seconds, param)
-    try:
-        return await service.scheduler.run(recording, options, gone, on_progress)
-    except ApiError:
-        raise
-    except Exception as error:
-        logger.exception("A transcription failed")
-        raise ServerFault("The transcription failed; the server's log says why.") from error
-    finally:
-        recording.close()
+    with service.place():
+        data = await _read_form(request, max_files)
+        try:
+            yield Upload(service, request, data, _validated(data, model), file_field)
+        finally:
+            await data.close()
 
 
-def require_sense(service: Service, form: UploadForm, task: Task) -> None:
-    """Raises `UnknownModel` or `InvalidRequest` for what this server cannot do with any file."""
-    if form.model is not None and not service.model.answers_to(form.model):
-        raise UnknownModel(
-            f"The model '{form.model}' is not loaded; this server has '{service.model.name}'.",
-            param="model",
-        )
-    if task == "translate" and not service.engine.can_translate():
-        raise InvalidRequest(
-            f"The model '{service.model.name}' knows English only and cannot translate.",
-            param="model",
-            code="unsupported_task",
-        )
-    if form.language is not None and not service.engine.knows(form.language):
-        raise InvalidRequest(
-            f"The model '{service.model.name}' does not know '{form.language}': leave the language "
-            "out to have it detected.",
-            param="language",
-            code="unsupported_language",
-        )
-    if isinstance(form, AudioForm) and form.wants_words() and not form.is_verbose():
-        raise InvalidRequest(
-            "Word timestamps need response_format=verbose_json.",
-            param="timestamp_granularities[]",
-        )
-
-
-async def hang_up(request: Request) -> None:
-    """Returns when the client is gone; to be awaited once the body was read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _read_form(request: Request, most_files: int) -> FormData:
+async def _read_form(request: Request, max_files: int) -> FormData:
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
         return FormData()  # anything else could hold no file: do not read it
     try:
-        return await request.form(max_files=most_files)
+        return await request.form(max_files=max_files)
     except ClientDisconnect as error:
         raise ClientGone("the client hung up while uploading") from error
     except OSError as error:
@@ -168,22 +168,24 @@ async def _read_form(request: Request, most_files: int) -> FormData:
         ) from error
 
 
-def _field_values(form: FormData, model: type[BaseModel]) -> dict[str, Any]:
-    """Lists for the fields called `name[]` (the brackets may be left out), else the last value."""
+def _field_values(data: FormData, model: type[BaseModel]) -> dict[str, Any]:
+    """Return lists for the fields called `name[]`, or `name` in their place; else last values."""
     values: dict[str, Any] = {}
     for field_name, field in model.model_fields.items():
         name = field.alias or field_name
-        sent = [value for value in form.getlist(name) if isinstance(value, str) and value]
-        if name.endswith("[]"):
-            bare = form.getlist(field_name)
-            sent += [value for value in bare if isinstance(value, str) and value]
-        if sent:
-            values[name] = sent if name.endswith("[]") else sent[-1]
+        is_list = name.endswith("[]")
+        sent = [*data.getlist(name), *(data.getlist(field_name) if is_list else ())]
+        texts = [value for value in sent if isinstance(value, str) and value]
+        if texts:
+            values[name] = texts if is_list else texts[-1]
     return values
 
 
-def _invalid_field(error: ValidationError) -> InvalidRequest:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    name = str(first["loc"][0])
-    reason = first["msg"].removeprefix("Value error, ")
-    return InvalidRequest(f"Invalid '{name}': {reason}", param=name)
+def _validated(data: FormData, model: type[Form]) -> Form:
+    try:
+        return model.model_validate(_field_values(data, model))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        name = str(first["loc"][0])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InvalidRequest(f"Invalid '{name}': {reason}", param=name) from None
