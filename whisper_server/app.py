@@ -1,4 +1,4 @@
-"""Puts the application together: routes, key, upload limit, and error → status."""
+"""The ASGI application: routes, key, upload limit, and error → status."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,13 +17,13 @@ from whisper_server.auth import require_key
 from whisper_server.errors import ApiError, InvalidRequest, ServerFault
 from whisper_server.metrics import RequestCount
 from whisper_server.routes import health, jobs, models, openai, recordings, system
-from whisper_server.schemas import ErrorDetail, ErrorOut
+from whisper_server.schemas import ErrorOut
 from whisper_server.service import Service
 from whisper_server.upload_limit import UploadLimit
 
 
 def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI:
-    """The ASGI application; its start-up begins to load the model and returns at once."""
+    """Return the application; its start-up begins to load the model and returns at once."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -53,7 +53,7 @@ def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI
         app.include_router(module.router(service), dependencies=guard, responses=keyed)
     app.include_router(health.router(service), responses=api_docs.errors())
     app.openapi = partial(_with_examples, app.openapi)  # type: ignore[method-assign]
-    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(ApiError, _error_response)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(Exception, _unforeseen_error)
@@ -66,38 +66,31 @@ def _with_examples(plain: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return schema
 
 
-def error_response(request: Request, error: ApiError) -> JSONResponse:
-    """OpenAI's error object, counted by its code."""
+async def _error_response(request: Request, error: Exception) -> JSONResponse:
+    """Return OpenAI's error object, counted by its code."""
+    assert isinstance(error, ApiError)
     if error.code:  # a client that has left has none
         request.app.state.metrics.error(error.code)
-    return JSONResponse(
-        ErrorOut.of(error).model_dump(), status_code=error.status, headers=error.headers
-    )
-
-
-async def _api_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ApiError)
-    return error_response(request, error)
+    content = ErrorOut.of(error).model_dump()
+    return JSONResponse(content, status_code=error.status, headers=error.headers)
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
-    """404, 405 and what Starlette finds wrong with a form."""
+    """Answer 404, 405 and what Starlette finds wrong with a form."""
     assert isinstance(error, HTTPException)
-    message, code, headers = str(error.detail), "invalid_request", error.headers
+    message, code, headers = str(error.detail), "invalid_request", error.headers or {}
     if error.status_code == 404:
         message, code = f"There is nothing at {request.url.path}.", "not_found"
     elif error.status_code == 405:
         message = f"{request.method} is not for {request.url.path}."
         code, headers = "method_not_allowed", {"Allow": _allowed_methods(request)}
-    request.app.state.metrics.error(code)
-    detail = ErrorDetail(message=message, type="invalid_request_error", param=None, code=code)
-    return JSONResponse(
-        ErrorOut(error=detail).model_dump(), status_code=error.status_code, headers=headers
-    )
+    found = InvalidRequest(message, code=code)
+    found.status, found.headers = error.status_code, headers
+    return await _error_response(request, found)
 
 
 def _allowed_methods(request: Request) -> str:
-    """Those of all routes with this path: Starlette names the first one's alone."""
+    """Return those of all routes with this path: Starlette names the first one's alone."""
     return ", ".join(
         method
         for method in ("DELETE", "GET", "HEAD", "POST")
@@ -112,9 +105,11 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = str(first["loc"][-1])
-    return error_response(request, InvalidRequest(f"Invalid '{name}': {first['msg']}", param=name))
+    found = InvalidRequest(f"Invalid '{name}': {first['msg']}", param=name)
+    return await _error_response(request, found)
 
 
 async def _unforeseen_error(request: Request, _: Exception) -> JSONResponse:
-    """The traceback goes to the log: Starlette raises the error on, and uvicorn logs it."""
-    return error_response(request, ServerFault("The server failed; its log says why."))
+    """Answer 500; Starlette raises the error on, and uvicorn logs the traceback."""
+    found = ServerFault("The server failed; its log says why.")
+    return await _error_response(request, found)

@@ -1,10 +1,10 @@
-"""Every error of the package, classed by who has to act on it.
+"""Every error of the package, by who has to act on it.
 
 WhisperServerError           a sentence for the person
 ├── StartError               the operator: the server cannot start or go on (exit 3)
 │   └── ModelUnavailable     the model cannot be found, fetched or loaded
 ├── EngineError              a transcription did not come to its end
-│   ├── EngineStopped        because it was told to stop
+│   ├── EngineStopped        because it was cancelled
 │   └── EngineFailed         because the engine broke: the log knows why (500)
 │       └── OutOfMemory      because the device has no room for so large a batch
 └── ApiError                 the client: becomes OpenAI's error object
@@ -15,13 +15,14 @@ WhisperServerError           a sentence for the person
     ├── UnknownJob           never there, forgotten, or of an earlier start (404)
     ├── UploadStalled        the rest of the upload does not come (408)
     ├── TooLarge             more bytes, or more seconds, than the server takes (413)
-    ├── ClientGone           nobody is left to read an answer (499, never seen)
+    ├── ClientGone           the client has left (499, never sent)
     ├── ServerFault          (500)
     ├── RequestTimeout       it took longer than the operator allows (504)
     └── Unavailable          try again after `retry_after_seconds` (503)
         └── ShuttingDown     at another server, or once this one is back
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -56,21 +57,18 @@ class OutOfMemory(EngineFailed):
 
 
 class ApiError(WhisperServerError):
-    """What a client is told: a status and OpenAI's `{message, type, param, code}`."""
+    """An error response: a status and OpenAI's `{message, type, param, code}`."""
 
-    status: ClassVar[int] = 500
-    type: ClassVar[str] = "invalid_request_error"
+    status = 500
+    type = "invalid_request_error"
     default_code: ClassVar[str | None] = None
+    headers: Mapping[str, str] = {}
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.code = code or self.default_code
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {}
 
 
 class InvalidRequest(ApiError):
@@ -85,10 +83,7 @@ class InvalidAudio(InvalidRequest):
 class WrongKey(ApiError):
     status = 401
     default_code = "invalid_api_key"
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"WWW-Authenticate": "Bearer"}
+    headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
 
 
 class UnknownModel(ApiError):
@@ -128,7 +123,7 @@ class RequestTimeout(ApiError):
 
 
 class Unavailable(ApiError):
-    """The request is fine, the moment is not."""
+    """The request is right, but the server cannot take it now."""
 
     status = 503
     type = "server_error"
@@ -136,11 +131,7 @@ class Unavailable(ApiError):
 
     def __init__(self, message: str, retry_after_seconds: int, *, code: str | None = None) -> None:
         super().__init__(message, code=code)
-        self.retry_after_seconds = retry_after_seconds
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self.retry_after_seconds)}
+        self.headers = {"Retry-After": str(retry_after_seconds)}
 
 
 class ShuttingDown(Unavailable):

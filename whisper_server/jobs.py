@@ -49,8 +49,10 @@ class Job:
     result: Rendered | None = None
     error: ApiError | None = None
     was_admitted: bool = False
-    _is_settled: asyncio.Event = field(default_factory=asyncio.Event)
-    _forgotten: asyncio.Event = field(default_factory=asyncio.Event)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it has a place in the queue, or has failed."""
+    forgotten: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once its result is not needed any more: what still works on it may stop."""
 
     @property
     def progress(self) -> float:
@@ -62,7 +64,7 @@ class Job:
     def advance(self, progress: Progress) -> None:
         """Take note of how far its transcription is."""
         self.was_admitted = True
-        self._is_settled.set()
+        self.settled.set()
         if progress.is_begun and self.started_at is None:
             self.status, self.started_at = "processing", _now()
         self.seconds_done = progress.seconds_done
@@ -71,21 +73,9 @@ class Job:
 
     def end(self) -> None:
         """Take note that no thread works on it any more."""
-        self._is_settled.set()
+        self.settled.set()
         self.started_at = self.started_at or _now()
         self.finished_at = _now()
-
-    async def admitted(self) -> None:
-        """Return once it has a place in the queue, or has failed."""
-        await self._is_settled.wait()
-
-    def forget(self) -> None:
-        """Have what still works on it stop."""
-        self._forgotten.set()
-
-    async def forgotten(self) -> None:
-        """Return when its result is not needed any more."""
-        await self._forgotten.wait()
 
 
 Work = Callable[[Job], Coroutine[Any, Any, Rendered]]
@@ -124,7 +114,7 @@ class Jobs:
 
     async def admitted(self, job: Job) -> None:
         """Return once the job has a place in the queue; else forget it, and raise why not."""
-        await job.admitted()
+        await job.settled.wait()
         if job.error and not job.was_admitted:
             self._forget(job.id)
             raise job.error
@@ -154,7 +144,7 @@ class Jobs:
     def remove(self, job_id: str) -> None:
         """Stop it if it is unfinished, and forget it; raises UnknownJob."""
         job = self.find(job_id)
-        job.forget()
+        job.forgotten.set()
         self._forget(job_id)
 
     async def close(self) -> None:
@@ -162,7 +152,7 @@ class Jobs:
         if unfinished := len(self._jobs) - len(self._finished):
             logger.warning("%d unfinished job(s) are lost", unfinished)
         for job in self._running.values():
-            job.forget()
+            job.forgotten.set()
         if self._running:
             await asyncio.wait(self._running, timeout=CLOSING_SECONDS)
 

@@ -22,7 +22,7 @@ from whisper_server.errors import (
 from whisper_server.metrics import Metrics
 from whisper_server.model_instance import ModelInstance
 from whisper_server.presets import EnginePlan
-from whisper_server.scheduler_state import InstanceState, Limits
+from whisper_server.scheduler_state import Limits, SchedulerState
 from whisper_server.transcription_task import PreparationConfig, QueuedWindow, TranscriptionTask
 from whisper_server.windows import Span, cut_into_pieces, cut_into_windows
 
@@ -92,22 +92,23 @@ class Pipeline:
         return self._preparing.value + self._decoding.value
 
     @property
-    def queued_windows(self) -> int:
-        return len(self._queue)
-
-    @property
-    def batch_fill(self) -> float | None:
-        """The share of a batch's places that were taken lately; None before the first batch."""
-        return self._fill.ratio
-
-    @property
     def speed(self) -> float | None:
         """Seconds of audio that all streams together do in a second, as measured lately."""
         pace = self._pace.ratio
         return None if pace is None else pace * self._streams
 
-    def instances(self) -> tuple[InstanceState, ...]:
-        return tuple(instance.state() for instance in self._instances)
+    def state(self, in_work: int, waiting: int, waiting_audio_seconds: float) -> SchedulerState:
+        """Return the state of the scheduler with these requests."""
+        return SchedulerState(
+            capacity=self._limits.worker_count,
+            in_work=in_work,
+            waiting=waiting,
+            waiting_audio_seconds=waiting_audio_seconds,
+            queued_windows=len(self._queue),
+            batch_fill=self._fill.ratio,
+            speed=self.speed,
+            instances=tuple(instance.state() for instance in self._instances),
+        )
 
     def config(self) -> PreparationConfig:
         """Return how this pipeline wants its recordings cut."""

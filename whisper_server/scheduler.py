@@ -56,15 +56,10 @@ class Scheduler:
         return self._pipeline.busy
 
     def state(self) -> SchedulerState:
-        return SchedulerState(
-            capacity=self._limits.worker_count,
+        return self._pipeline.state(
             in_work=self._in_work,
             waiting=max(0, self._admitted - self._in_work),
             waiting_audio_seconds=self._waiting_seconds(),
-            queued_windows=self._pipeline.queued_windows,
-            batch_fill=self._pipeline.batch_fill,
-            speed=self._pipeline.speed,
-            instances=self._pipeline.instances(),
         )
 
     @contextmanager
@@ -85,7 +80,7 @@ class Scheduler:
         self,
         recording: Recording,
         options: Options,
-        gone: Coroutine[Any, Any, None],
+        gone: Coroutine[Any, Any, object],
         on_progress: OnProgress | None = None,
     ) -> Transcription:
         """Transcribe a recording, in batches shared with the other requests.

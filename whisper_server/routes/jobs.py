@@ -44,7 +44,7 @@ def router(service: Service) -> APIRouter:
 
             async def work(job: Job) -> Rendered:
                 async with held_by_job:
-                    found = await upload.transcribe(options, job.advance, until=job.forgotten)
+                    found = await upload.transcribe(options, job.advance, until=job.forgotten.wait)
                 return await asyncio.to_thread(render, found, form, form.task)
 
             service.jobs.start(job, work)

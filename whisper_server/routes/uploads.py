@@ -93,7 +93,7 @@ class Upload(Generic[Form]):
         self,
         options: Options,
         on_progress: OnProgress | None = None,
-        until: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        until: Callable[[], Coroutine[Any, Any, object]] | None = None,
     ) -> Transcription:
         """Transcribe the files as one recording; they are read until this ends, no longer.
 

@@ -38,7 +38,7 @@ async def succeed(job: Job) -> Rendered:
 
 
 async def until_forgotten(job: Job) -> Rendered:
-    await job.forgotten()
+    await job.forgotten.wait()
     return RESULT
 
 
@@ -119,7 +119,7 @@ def test_a_removed_job_is_told_to_stop_and_leaves_no_trace() -> None:
         jobs, job, ended = Jobs(60, 10), new_job(), asyncio.Event()
 
         async def work(job: Job) -> Rendered:
-            await job.forgotten()
+            await job.forgotten.wait()
             ended.set()
             return RESULT
 
