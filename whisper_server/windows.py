@@ -1,17 +1,17 @@
-"""Cuts a recording into the windows that a model decodes, and maps their times back. Pure.
+"""Cut a recording into the windows that a model decodes, and map their times back. Pure.
 
 A recording of hours is never in memory at once. It is cut into pieces, at a quiet moment each;
-the speech of a piece is copied out, and the piece goes. What speech is waiting fills windows: a
-full one leaves, the rest waits for the next piece's speech, so that a border between two pieces
-costs no half-empty window. At the end the last windows share what is left evenly: two of 16 s are
-heard better than one of 30 s and one of 2 s, and cost the same.
+the speech of a piece is copied out, and the piece is freed. The speech that is waiting fills
+windows: a full one leaves, the rest waits for the next piece's speech, so that a border between
+two pieces costs no half-empty window. At the end the last windows share what is left evenly: two
+of 16 s are more accurate than one of 30 s and one of 2 s, and cost the same.
 """
 
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 
 import numpy as np
 
@@ -34,12 +34,12 @@ HELD_SHARE = 1.25
 ROOM_SHARE = 1 / 15
 """How far the last borders can move at least; for less a window more is taken."""
 SPREAD_SHARE = 0.1
-"""How far from the even share a border is looked for."""
+"""How far from the even share a border may be."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of the recording, in samples from its start."""
+    """A part of the recording, in samples from its start."""
 
     start: int
     length: int
@@ -51,7 +51,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Window:
-    """What the model hears at once: the `spans` of the recording, one behind the other."""
+    """What the model decodes at once: the `spans` of the recording, one behind the other."""
 
     samples: Samples
     spans: tuple[Span, ...]
@@ -62,11 +62,11 @@ class Window:
 
     @property
     def _length(self) -> int:
-        """By the spans: who needs no samples any more may have let go of them."""
+        """In samples, by the spans: the samples themselves may have been freed."""
         return sum(span.length for span in self.spans)
 
     def recording_time(self, seconds: float, *, is_end: bool) -> float:
-        """A time within the window → the time in the recording, both in seconds.
+        """Return the time in the recording of a time within the window, both in seconds.
 
         At a seam between two spans, an end belongs to the earlier one, a start to the later.
         Times before the window's start or after its end are taken for these.
@@ -91,46 +91,107 @@ class Window:
 
 
 SpeechDetector = Callable[[Samples], list[Span]]
-"""Where somebody speaks in a piece; spans in order, none over another."""
+"""Returns the spans of speech in a piece, in order, none over another."""
 
 
 def cut_into_windows(
     blocks: Iterable[Samples], window_seconds: float, find_speech: SpeechDetector | None
 ) -> Generator[list[Window], None, None]:
-    """The windows of a recording that arrives in `blocks`, a list for each piece of it.
+    """Yield the windows of a recording that arrives in `blocks`, a list for each piece of it.
 
     Without `find_speech` everything counts as speech. Holds one piece at a time in memory. A list
     may be empty: the piece was silent, or what it holds fills no window yet.
     """
-    longest = int(window_seconds * SAMPLE_RATE)
-    waiting: list[_Part] = []
+    waiting = _WaitingSpeech(int(window_seconds * SAMPLE_RATE))
     for start, piece, is_last in _pieces(blocks, PIECE_SECONDS * SAMPLE_RATE):
-        speech = [Span(0, len(piece))] if find_speech is None else find_speech(piece)
-        waiting += _parts(piece, start, speech)
-        del piece  # it may be long until somebody asks for the next one
-        yield _take_windows(waiting, longest, everything=is_last)
+        waiting.add(piece, start, find_speech(piece) if find_speech else [Span(0, len(piece))])
+        del piece  # it may be long until the next one is cut
+        yield waiting.take(everything=is_last)
 
 
 def cut_into_pieces(blocks: Iterable[Samples]) -> Generator[list[Window], None, None]:
-    """The same for sequential decoding: each piece, minutes long, is one window."""
+    """Yield the same for sequential decoding: each piece, minutes long, is one window."""
     for start, piece, _ in _pieces(blocks, MAX_PIECE_SECONDS * SAMPLE_RATE):
         yield [Window(piece, (Span(start, len(piece)),))]
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Speech that waits for its window: samples of their own, and where they began."""
+class _WaitingSpeech:
+    """Speech that waits for its window: copies of the samples, and their spans.
 
-    start: int
-    samples: Samples
+    A window takes at most `longest` samples.
+    """
 
-    @property
-    def length(self) -> int:
-        return len(self.samples)
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._samples: Samples = np.zeros(0, np.float32)
+        self._spans: list[Span] = []
+
+    def add(self, piece: Samples, offset: int, speech: Sequence[Span]) -> None:
+        """Add the speech of a piece; a short gap goes with the speech before it."""
+        parts = [self._samples]
+        for span, following in zip_longest(speech, speech[1:]):
+            end = span.end
+            if following and following.start - end <= KEPT_GAP_SECONDS * SAMPLE_RATE:
+                end = following.start
+            if span.start < end:
+                parts.append(piece[span.start : end])
+                self._spans.append(Span(offset + span.start, end - span.start))
+        self._samples = np.concatenate(parts)
+
+    def take(self, *, everything: bool) -> list[Window]:
+        """Return the windows that can leave."""
+        least = 0 if everything else self._longest * HELD_SHARE
+        taken = []
+        while len(self._samples) > least:
+            taken.append(self._first(self._even_border() if everything else self._full_border()))
+        return taken
+
+    def _full_border(self) -> int:
+        """Return where a full window ends when more than a window of speech waits behind it."""
+        return self._border(math.ceil(self._longest * FULL_SHARE), self._longest, self._longest)
+
+    def _even_border(self) -> int:
+        """Return where the next window ends when all goes into as few windows as can be."""
+        longest, length = self._longest, len(self._samples)
+        if length <= longest:
+            return length
+        # n windows with room to move their borders in hold n * (longest - room) + room.
+        room = int(longest * ROOM_SHARE)
+        count = -(-(length - room) // (longest - room))
+        needed = length - (count - 1) * (longest - room) - room
+        goal = length // count
+        spread = int(longest * SPREAD_SHARE)
+        return self._border(max(needed, goal - spread, 1), goal, min(longest, goal + spread))
+
+    def _border(self, low: int, goal: int, high: int) -> int:
+        """Return the pause nearest to `goal`, else the quietest place, in `low..high`.
+
+        A detected pause goes first: with noise or music behind the voice, it is not a quiet place.
+        """
+        ends = accumulate(span.length for span in self._spans)
+        pauses = [end for end in ends if low <= end <= high]
+        if pauses:
+            return min(pauses, key=lambda end: abs(end - goal))
+        return _quietest(self._samples, low, high)
+
+    def _first(self, count: int) -> Window:
+        """Take the first `count` samples out."""
+        samples, self._samples = self._samples[:count].copy(), self._samples[count:].copy()
+        spans: list[Span] = []
+        while count:
+            span = self._spans.pop(0)
+            if span.length > count:
+                self._spans.insert(0, Span(span.start + count, span.length - count))
+                span = Span(span.start, count)
+            count -= span.length
+            if spans and spans[-1].end == span.start:
+                span = Span(spans[-1].start, spans.pop().length + span.length)
+            spans.append(span)
+        return Window(samples, tuple(spans))
 
 
 def _pieces(blocks: Iterable[Samples], longest: int) -> Iterator[tuple[int, Samples, bool]]:
-    """(start, samples, whether it is the last); the same ones however the blocks are chopped."""
+    """Yield (start, samples, whether it is the last), the same ones however long the blocks are."""
     start = held = 0
     waiting: list[Samples] = []
     for block in blocks:
@@ -145,84 +206,6 @@ def _pieces(blocks: Iterable[Samples], longest: int) -> Iterator[tuple[int, Samp
             yield start - cut, waiting.pop(0), False  # nothing here holds on to what was given
     if held:
         yield start, np.concatenate(waiting), True
-
-
-def _parts(piece: Samples, offset: int, speech: Sequence[Span]) -> Iterator[_Part]:
-    """Copies of the speech; a short gap goes with what was said before it."""
-    for position, span in enumerate(speech):
-        end = span.end
-        if position + 1 < len(speech):
-            following = speech[position + 1].start
-            if following - end <= KEPT_GAP_SECONDS * SAMPLE_RATE:
-                end = following
-        if span.start < end:
-            yield _Part(offset + span.start, piece[span.start : end].copy())
-
-
-def _take_windows(waiting: list[_Part], longest: int, *, everything: bool) -> list[Window]:
-    """The windows that can leave, out of `waiting`, which keeps the rest."""
-    taken = []
-    border = _even_border if everything else _full_border
-    least = 0 if everything else longest * HELD_SHARE
-    while sum(part.length for part in waiting) > least:
-        parts, waiting[:] = _split(waiting, border(waiting, longest))
-        taken.append(_window(parts))
-    return taken
-
-
-def _full_border(parts: Sequence[_Part], longest: int) -> int:
-    """Where a full window ends when more speech waits behind it than a window's worth."""
-    return _border(parts, math.ceil(longest * FULL_SHARE), longest, longest)
-
-
-def _even_border(parts: Sequence[_Part], longest: int) -> int:
-    """Where the next window ends when all that is left goes into as few windows as can be."""
-    length = sum(part.length for part in parts)
-    if length <= longest:
-        return length
-    # n windows with room to move their borders in hold n * (longest - room) + room.
-    room = int(longest * ROOM_SHARE)
-    count = -(-(length - room) // (longest - room))
-    needed = length - (count - 1) * (longest - room) - room
-    goal = length // count
-    spread = int(longest * SPREAD_SHARE)
-    return _border(parts, max(needed, goal - spread, 1), goal, min(longest, goal + spread))
-
-
-def _border(parts: Sequence[_Part], low: int, goal: int, high: int) -> int:
-    """The pause nearest to `goal`, else the quietest place, in `low..high`.
-
-    A detected pause goes first: with noise or music behind the voice, it is not a quiet place.
-    """
-    pauses = [end for end in accumulate(part.length for part in parts) if low <= end <= high]
-    if pauses:
-        return min(pauses, key=lambda end: abs(end - goal))
-    return _quietest(np.concatenate([part.samples for part in parts]), low, high)
-
-
-def _split(parts: Sequence[_Part], position: int) -> tuple[list[_Part], list[_Part]]:
-    """The parts before and behind a `position` in all their samples, one of them cut in two."""
-    before: list[_Part] = []
-    for index, part in enumerate(parts):
-        if position < part.length:
-            if position == 0:
-                return before, list(parts[index:])
-            before.append(_Part(part.start, part.samples[:position]))
-            rest = _Part(part.start + position, part.samples[position:].copy())
-            return before, [rest, *parts[index + 1 :]]
-        before.append(part)
-        position -= part.length
-    return before, []
-
-
-def _window(parts: Sequence[_Part]) -> Window:
-    spans: list[Span] = []
-    for part in parts:
-        if spans and spans[-1].end == part.start:
-            spans[-1] = Span(spans[-1].start, spans[-1].length + part.length)
-        else:
-            spans.append(Span(part.start, part.length))
-    return Window(np.concatenate([part.samples for part in parts]), tuple(spans))
 
 
 def _quietest(samples: Samples, earliest: int, latest: int) -> int:
