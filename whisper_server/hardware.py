@@ -20,7 +20,7 @@ _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 @dataclass(frozen=True)
 class Card:
-    """A CUDA card; `index` counts those that this process may use, memory is in bytes."""
+    """A CUDA card, of those that this process may use; other programs' use of it counts too."""
 
     index: int
     name: str

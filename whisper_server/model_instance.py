@@ -82,8 +82,8 @@ class ModelInstance:
             batch_size=self.batch_size,
             batches=self._batches,
             windows=self._windows,
-            audio_seconds=self._audio_seconds,
-            busy_seconds=self._busy_seconds,
+            audio_seconds=round(self._audio_seconds, 3),
+            busy_seconds=round(self._busy_seconds, 3),
         )
 
     def _run(self, call: Callable[[], Result], windows: int, audio_seconds: float) -> Result:

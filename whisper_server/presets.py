@@ -44,7 +44,7 @@ class Machine:
 class Shape:
     """How a copy of the model is kept busy: `streams` batches side by side, with `threads` each.
 
-    `reason` says where it comes from, for the log and `/system`.
+    `reason` is where it comes from: settings, a calibration or a preset.
     """
 
     streams: int

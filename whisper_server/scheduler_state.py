@@ -44,7 +44,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class InstanceState:
-    """One copy of the model. `busy_seconds` counts each of its streams' decoding."""
+    """One copy of the model.
+
+    `batch_size` is smaller than the shape's after the device ran out of memory; `busy_seconds`
+    adds up its streams' decoding.
+    """
 
     id: int
     device: str

@@ -2,7 +2,9 @@
 
 from pydantic import BaseModel, Field
 
-from whisper_server.scheduler_state import InstanceStatus
+from whisper_server.hardware import Card
+from whisper_server.presets import Shape
+from whisper_server.scheduler_state import InstanceState
 from whisper_server.schemas import FromAttributes, JobStatus, Rounded
 
 
@@ -14,32 +16,6 @@ class LoadedModelOut(BaseModel):
     device: str
     compute_type: str
     is_ready: bool
-
-
-class ShapeOut(FromAttributes):
-    """`streams` batches side by side on each copy, `threads` each, up to `batch_size` windows."""
-
-    streams: int
-    threads: int
-    batch_size: int
-    reason: str = Field(description="Where it comes from: settings, a calibration or a preset.")
-
-
-class InstanceOut(FromAttributes):
-    """One copy of the model.
-
-    `batch_size` is smaller than the shape's after the device ran out of memory; `busy_seconds`
-    adds up its streams.
-    """
-
-    id: int
-    device: str
-    status: InstanceStatus
-    batch_size: int
-    batches: int
-    windows: int
-    audio_seconds: Rounded
-    busy_seconds: Rounded
 
 
 class QueueOut(FromAttributes):
@@ -56,21 +32,12 @@ class QueueOut(FromAttributes):
     windows: int = Field(validation_alias="queued_windows")
 
 
-class CardOut(FromAttributes):
-    """A CUDA card; what other programs use of it counts too."""
-
-    index: int
-    name: str
-    memory_bytes: int
-    used_bytes: int
-
-
 class MemoryOut(BaseModel):
     """`process_bytes` of the machine's `machine_bytes`, which Apple's GPU shares."""
 
     process_bytes: int
     machine_bytes: int
-    cards: list[CardOut]
+    cards: tuple[Card, ...]
 
 
 class SystemOut(BaseModel):
@@ -82,8 +49,8 @@ class SystemOut(BaseModel):
 
     uptime_seconds: Rounded
     model: LoadedModelOut
-    shape: ShapeOut
-    instances: list[InstanceOut]
+    shape: Shape
+    instances: tuple[InstanceState, ...]
     queue: QueueOut
     jobs: dict[JobStatus, int]
     batch_fill: float | None

@@ -12,15 +12,7 @@ from whisper_server import __version__, hardware
 from whisper_server.metrics import CONTENT_TYPE
 from whisper_server.schemas import JobStatus
 from whisper_server.service import Service
-from whisper_server.system_schemas import (
-    CardOut,
-    InstanceOut,
-    LoadedModelOut,
-    MemoryOut,
-    QueueOut,
-    ShapeOut,
-    SystemOut,
-)
+from whisper_server.system_schemas import LoadedModelOut, MemoryOut, QueueOut, SystemOut
 
 _LIBRARIES = ("ctranslate2", "faster-whisper", "mlx", "mlx-whisper", "fastapi", "av", "numpy")
 
@@ -47,8 +39,8 @@ def router(service: Service) -> APIRouter:
                 compute_type=service.plan.compute_type,
                 is_ready=service.ready,
             ),
-            shape=ShapeOut.model_validate(service.plan.shape),
-            instances=[InstanceOut.model_validate(instance) for instance in state.instances],
+            shape=service.plan.shape,
+            instances=state.instances,
             queue=QueueOut.model_validate(state),
             jobs={status: counts[status] for status in get_args(JobStatus)},
             batch_fill=state.batch_fill,
@@ -57,7 +49,7 @@ def router(service: Service) -> APIRouter:
             memory=MemoryOut(
                 process_bytes=hardware.process_bytes(),
                 machine_bytes=hardware.total_bytes(),
-                cards=[CardOut.model_validate(card) for card in cards],
+                cards=cards,
             ),
             versions=versions,
         )
