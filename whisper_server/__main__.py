@@ -59,7 +59,7 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command, without one the server until it is told to stop; returns the exit code."""
+    """Run a command, without one the server until a signal comes; return the exit code."""
     parser = _parser()
     given = vars(parser.parse_args(arguments))
     command, seconds = given.pop("command"), given.pop("seconds", CALIBRATE_SECONDS)
@@ -97,7 +97,7 @@ def _check_installed() -> None:
 
 
 def _one_thread_for_numpy() -> None:
-    """More make its spectrograms no faster: they spin, and take the cores from the decoders."""
+    """Limit its threads: more make no spectrogram faster, and take cores from the decoders."""
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
@@ -156,8 +156,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
-    """A flag for each. What is not given leaves no trace, so that no command hides a flag that
-    stands before it."""
+    """Add a flag for each, without a default: no command may hide a flag that stands before it."""
     for name in names:
         field = Settings.model_fields[name]
         shown = "" if field.default is None else f", default {field.default}"
@@ -184,7 +183,7 @@ def _calibrate_seconds(text: str) -> float:
 def _report_settings(
     parser: argparse.ArgumentParser, error: ValidationError, flags: dict[str, Any]
 ) -> int:
-    """A wrong flag is a usage error, a wrong variable a configuration error."""
+    """Report a wrong flag as a usage error, a wrong variable as a configuration error."""
     first = error.errors(include_url=False, include_input=False)[0]
     variable = str(first["loc"][0])
     flag = next((name for name in flags if variable_of(name) == variable), None)

@@ -112,7 +112,7 @@ def form(model: type[BaseModel], file_field: str, *, several: bool) -> dict[str,
 
 
 def _fillable(field: dict[str, Any]) -> dict[str, Any]:
-    """A form has no null: a field is left out instead, or empty."""
+    """Return a form's field without null: a form leaves the field out instead, or empty."""
     kinds = [kind for kind in field.get("anyOf", []) if kind != {"type": "null"}]
     rest = {name: value for name, value in field.items() if name not in {"anyOf", "title"}}
     if kinds and rest.get("default", ...) is None:

@@ -11,11 +11,11 @@ from pydantic import SecretStr
 from whisper_server.errors import WrongKey
 
 _BEARER = HTTPBearer(auto_error=False, description="The server's `API_KEY`.")
-"""Only tells the OpenAPI page that a key is wanted: it cannot read keys beyond ASCII."""
+"""For the OpenAPI page alone: it cannot read keys beyond ASCII."""
 
 
 def key_matches(authorization: str | None, key: SecretStr) -> bool:
-    """Whether an `Authorization` header, as Starlette decodes it (Latin-1), carries `key`."""
+    """Return whether an `Authorization` header, as Starlette decodes it (Latin-1), has `key`."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer":
         return False
@@ -24,7 +24,7 @@ def key_matches(authorization: str | None, key: SecretStr) -> bool:
 
 
 def require_key(key: SecretStr) -> Callable[..., Awaitable[None]]:
-    """A dependency that raises `WrongKey` before a byte of the body is read."""
+    """Return a dependency that raises WrongKey before a byte of the body is read."""
 
     async def check(
         request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]

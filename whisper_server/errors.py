@@ -27,7 +27,7 @@ from typing import ClassVar
 
 
 class WhisperServerError(Exception):
-    """Base of all errors of the package; `str()` of it is one clear line for the person."""
+    """Base of all errors of the package; `str()` of it is one clear line."""
 
 
 class StartError(WhisperServerError):

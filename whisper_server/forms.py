@@ -31,7 +31,7 @@ def _without_speakers(response_format: object) -> object:
 
 def _not_streaming(wanted: bool) -> bool:
     if wanted:
-        raise ValueError("a job does not stream: ask for it with GET /jobs/{id}")
+        raise ValueError("a job does not stream: fetch it with GET /jobs/{id}")
     return wanted
 
 
@@ -66,9 +66,7 @@ class UploadForm(BaseModel):
     beam_size: int = Field(
         5, ge=1, le=MAX_BEAM, description="Hypotheses side by side; 1 is fastest."
     )
-    vad_filter: bool = Field(
-        True, description="Whether to leave out what is no speech before the model listens."
-    )
+    vad_filter: bool = Field(True, description="Whether to leave out what is no speech.")
 
     def options(self, task: Task) -> Options:
         """Return the engine's options."""
@@ -111,7 +109,7 @@ class JobForm(AudioForm):
 
     task: Task = "transcribe"
     stream: Annotated[bool, AfterValidator(_not_streaming)] = Field(
-        False, description="Only false: a job is asked for later."
+        False, description="Only false: a job is fetched later."
     )
 
 

@@ -1,4 +1,4 @@
-"""This machine: cores, memory, CUDA cards, Apple's GPU."""
+"""The hardware here: cores, memory, CUDA cards, Apple's GPU."""
 
 import os
 import platform

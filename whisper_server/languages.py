@@ -33,7 +33,7 @@ _CODES = {name: code for code, name in LANGUAGES.items()} | _OTHER_NAMES
 
 
 def language_code(text: str) -> str | None:
-    """`en` of `en`, `EN`, `en-GB`, `English`; None when it is no language that Whisper knows."""
+    """Return `en` for `en`, `EN`, `en-GB` or `English`; None for what Whisper does not know."""
     word = text.strip().lower().replace("_", "-")
     if word in LANGUAGES:
         return word

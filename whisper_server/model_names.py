@@ -1,4 +1,4 @@
-"""The names of models, and what a name stands for."""
+"""The names of models, and the files that a name stands for."""
 
 import re
 from dataclasses import dataclass
@@ -33,8 +33,7 @@ MLX_HUB_OWNER = "mlx-community"
 
 @dataclass(frozen=True)
 class Model:
-    """`name` is what clients see; `folder` is set when the model is already on this machine,
-    otherwise `name` is a size or a hub id to be fetched."""
+    """A model by the name that clients see; without a `folder` a size or hub id to be fetched."""
 
     name: str
     folder: Path | None = None
@@ -44,14 +43,14 @@ class Model:
         return self.name == DEMO
 
     def answers_to(self, name: str) -> bool:
-        """Whether a client that asks for `name` means this model."""
+        """Return whether `name` in a request means this model."""
         return ALIASES.get(name, name) == self.name or name == OPENAI_NAME
 
 
 def find_model(wanted: str) -> Model:
-    """The model that a setting names.
+    """Return the model that a setting names.
 
-    Raises `ModelUnavailable` when there is no such name or the folder is not a model.
+    Raises ModelUnavailable when there is no such name or the folder is not a model.
     """
     if wanted == DEMO:
         return Model(DEMO, _checked(DEMO_FOLDER))
@@ -71,7 +70,7 @@ def find_model(wanted: str) -> Model:
 
 
 def backend_of(wanted: str) -> str | None:
-    """The engine that the files of a model are for; None when they do not say."""
+    """Return the engine that the files of a model are for; None when they do not say."""
     if wanted == DEMO:
         return FASTER_WHISPER
     folder = Path(wanted).expanduser()
@@ -83,7 +82,7 @@ def backend_of(wanted: str) -> str | None:
 
 
 def is_mlx_folder(folder: Path) -> bool:
-    """Whether it holds a model as mlx-whisper reads it."""
+    """Return whether the folder holds a model as mlx-whisper reads it."""
     has_weights = any((folder / name).is_file() for name in _MLX_WEIGHTS)
     return has_weights and (folder / "config.json").is_file()
 

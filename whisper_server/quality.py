@@ -48,5 +48,5 @@ def _repeats(attempt: WindowResult) -> bool:
 
 
 def _is_silence(attempt: WindowResult) -> bool:
-    """A likely text counts, however likely it is that there is no speech."""
+    """Return whether there is no speech; a likely text counts, whatever `no_speech_prob` is."""
     return attempt.no_speech_prob > MAX_NO_SPEECH and attempt.avg_logprob < MIN_AVG_LOGPROB

@@ -112,7 +112,7 @@ class TextDone(BaseModel):
 
 
 class RecordingSegmentOut(BaseModel):
-    """Times over the joined recording; `words` only when asked for."""
+    """A segment; its times are those of the joined recording."""
 
     start: float
     end: float

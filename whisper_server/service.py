@@ -23,7 +23,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Service:
-    """`failure` is set when the model could not be loaded: the process then ends."""
+    """One model and what serves it.
+
+    `failure` is set when the model could not be loaded: the process then ends.
+    """
 
     settings: Settings
     model: Model
@@ -48,20 +51,20 @@ class Service:
         return self.engines[0]
 
     def load_in_background(self, on_failure: Callable[[], None]) -> None:
-        """A daemon thread, so that a download in progress never keeps the process alive."""
+        """Load in a daemon thread: a download in progress must not keep the process alive."""
         threading.Thread(
             target=self._load, args=(on_failure,), name="load-model", daemon=True
         ).start()
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """A place in the line; raises `Unavailable` while the model loads or the line is full."""
+        """Hold a place in the queue; raise Unavailable while the model loads or it is full."""
         self.require_ready()
         with self.scheduler.place():
             yield
 
     def require_ready(self) -> None:
-        """Raises `Unavailable` while the model loads."""
+        """Raise Unavailable while the model loads."""
         if not self.ready:
             raise Unavailable(
                 f"The model '{self.model.name}' is still loading.",
@@ -75,19 +78,15 @@ class Service:
             for engine in self.engines:
                 engine.load()
             self.scheduler.start()
-        except ModelUnavailable as error:
+        except Exception as error:
+            if not isinstance(error, ModelUnavailable):
+                logger.exception("Loading the model failed in an unforeseen way")
+                error = ModelUnavailable(f"Model '{self.model.name}' cannot be loaded: {error}")
             self.failure = error
             on_failure()
             return
-        except Exception as error:
-            logger.exception("Loading the model failed in an unforeseen way")
-            self.failure = ModelUnavailable(f"Model '{self.model.name}' cannot be loaded: {error}")
-            on_failure()
-            return
         self.ready = True
-        self._say_what_is_loaded(time.monotonic() - started)
-
-    def _say_what_is_loaded(self, seconds: float) -> None:
+        seconds = time.monotonic() - started
         logger.info("Model %s is loaded after %.1f s", self.model.name, seconds)
         if self.model.is_demo:
             logger.warning(

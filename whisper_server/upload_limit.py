@@ -1,4 +1,4 @@
-"""ASGI middleware that counts the bytes of a request as they arrive and stops at a limit."""
+"""ASGI middleware that stops a request at a limit of bytes."""
 
 import asyncio
 
@@ -7,14 +7,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from whisper_server.errors import ShuttingDown, TooLarge, UploadStalled
 
 STALL_SECONDS = 60.0
-"""A client that vanished without a word would else hold its place in the line for ever."""
+"""A client that vanished would hold its place in the queue for ever else."""
 
 
 class UploadLimit:
-    """Raises `TooLarge` out of `receive()`, so a lying or missing Content-Length is no way round;
-    and `UploadStalled` when nothing arrives for `STALL_SECONDS`.
+    """Raises TooLarge out of `receive()`, whatever Content-Length says.
 
-    It sits inside of Starlette's exception handling, which turns the errors into a 413 or 408.
+    Raises UploadStalled when nothing arrives for `STALL_SECONDS`. Both are raised inside of
+    Starlette's exception handling, which turns them into a 413 or 408.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -31,9 +31,9 @@ class UploadLimit:
             nonlocal received, complete
             if _announced(scope) > self.max_bytes:
                 raise self._too_large()
-            if complete:  # what comes next is that the client hangs up
+            if complete:  # the next message is that the client has left
                 return await receive()
-            message = await _soon(receive)
+            message = await _received(receive)
             complete = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self.max_bytes:
@@ -47,7 +47,7 @@ class UploadLimit:
         return TooLarge(f"The request is larger than the {megabytes} MiB that this server takes.")
 
 
-async def _soon(receive: Receive) -> Message:
+async def _received(receive: Receive) -> Message:
     try:
         async with asyncio.timeout(STALL_SECONDS):
             return await receive()

@@ -24,14 +24,14 @@ from stt.media.samples import (
 )
 
 MAX_ALLOCATION_BYTES = 128 << 20
-"""FFmpeg takes as much memory at once as a header asks for, up to 2 GB, and a WAV file of 3 KB can
-ask for that. The index of a day of m4a takes 90 MB."""
+"""FFmpeg allocates as much at once as a header claims, up to 2 GB, and a WAV file of 3 KB can claim
+that. The index of a day of m4a takes 90 MB."""
 MAX_PACKET_SECONDS = 10
 """A packet that claims to last longer stands before a hole in the track's clock."""
 MAX_MEASURED_PACKETS = 1_000_000
 """Seven hours of mp3, and no more than a few seconds of work."""
 MAX_EMPTY_PACKETS = 10_000
-"""Minutes of packets that give no sound; a file may hold millions, or name the same ones again."""
+"""Minutes of packets without sound; a file may hold millions, or name the same ones again."""
 
 # Playlists are "audio" to FFmpeg too; with no protocol allowed they cannot make it open the files
 # and addresses that they name.
@@ -60,7 +60,7 @@ class NoAudioTrack(BadAudio):
     """The file is a known container, with other tracks only."""
 
 
-class AudioReader:
+class AudioReader(contextlib.AbstractContextManager["AudioReader"]):
     """The first audio track of an open file, as blocks of samples in constant memory.
 
     Every method raises BadAudio for what is wrong with the content; errors of the file itself
@@ -245,9 +245,6 @@ class AudioReader:
 
     def close(self) -> None:
         self._container.close()
-
-    def __enter__(self) -> "AudioReader":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

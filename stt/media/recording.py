@@ -1,4 +1,4 @@
-"""One recording, read from start to end in constant memory, or refused with one clear line."""
+"""A recording, read from start to end in constant memory, or refused with one clear line."""
 
 import hashlib
 import logging
@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -45,11 +45,10 @@ logger = logging.getLogger(__name__)
 
 
 def find_recordings(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files as they are named, and all recordings inside folders, in the order of their names.
+    """Yield files as they are named, and all recordings inside folders, in the order of names.
 
     Hidden files and folders are passed over unless they are named. A path that is not there, or a
-    folder that cannot be listed, is handed on: `Recording` says what is wrong with it, and the
-    others go on.
+    folder that cannot be listed, is passed on: `RecordingFile` says what is wrong with it.
     """
     for path in paths:
         if path.is_dir():
@@ -75,9 +74,9 @@ def _recordings_in(folder: Path) -> Iterator[Path]:
 
 
 def shown_name(name: str) -> str:
-    """A name as it can be stored and printed: text, whatever it was meant to do elsewhere.
+    """Return a name as it can be stored and printed.
 
-    Paths, markup and marks for the direction of writing stay as they are. What has no form is
+    Paths, markup and marks for the direction of writing stay as they are. What cannot be shown is
     replaced, and a name of more than 500 characters is cut.
     """
     shown = _NOT_SHOWN.sub("\N{REPLACEMENT CHARACTER}", name).strip()
@@ -86,10 +85,10 @@ def shown_name(name: str) -> str:
     return shown or "(no name)"
 
 
-class RecordingFile:
+class RecordingFile(AbstractContextManager["RecordingFile"]):
     """An open recording. Use as a context manager.
 
-    `filename` is the name to show, the file's own if not given. Every method raises RecordingError,
+    `filename` is the name to show, the file's own by default. Every method raises RecordingError,
     whose one line names the file: it does not exist, is a folder, cannot be read, is empty, not
     audio, without an audio track, truncated, damaged, or longer than MAX_HOURS.
     """
@@ -99,27 +98,24 @@ class RecordingFile:
         self.filename = shown_name(_shown(Path(path.name)) if filename is None else filename)
         """The file's name, without its folder."""
         self._name = _shown(path) if filename is None else self.filename
-        with self._translated():
+        with self._translated(), ExitStack() as closing:
             status = path.stat()
             if stat.S_ISDIR(status.st_mode):
                 next(path.iterdir(), None)  # the folder may be here because it cannot be listed
                 raise BadAudio("a folder, not a recording")
             if not stat.S_ISREG(status.st_mode):
                 raise BadAudio("not a regular file")
-            self._file = path.open("rb")
-            try:
-                if status.st_size == 0:
-                    raise BadAudio("empty: 0 bytes")
-                self.bytes = status.st_size
-                self._modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
-                self._reader = self._open_reader()
-            except BaseException:
-                self._file.close()
-                raise
+            self._file = closing.enter_context(path.open("rb"))
+            if status.st_size == 0:
+                raise BadAudio("empty: 0 bytes")
+            self.bytes = status.st_size
+            self._modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
+            self._reader = self._open_reader()
+            closing.pop_all()
 
     @property
     def declared_seconds(self) -> float | None:
-        """How long it says it is; may be FFmpeg's estimate, good enough for a progress bar."""
+        """The length by its header; may be FFmpeg's estimate, good enough for a progress bar."""
         return self._reader.track_seconds or self._reader.file_seconds
 
     @property
@@ -135,12 +131,12 @@ class RecordingFile:
         return tagged.astimezone(UTC) if is_plausible else self._modified_at
 
     def sha256(self) -> str:
-        """Hash of the whole file, in hex."""
+        """Return the hash of the whole file, in hex."""
         with self._translated(), self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def blocks(self) -> Iterator[Samples]:
-        """All of its samples in order; only after the last one is it known to be whole."""
+        """Yield its samples in order; only after the last one it is known to be whole."""
         count = 0
         with self._translated():
             for block in self._reader.blocks():
@@ -192,7 +188,7 @@ class RecordingFile:
             logger.info("%s: silence fills holes of %.2f s", self._name, reader.hole_seconds)
 
     def _has_frame_count(self) -> bool:
-        """True if an MP3 says how long it is; for others, FFmpeg guesses from the file's size."""
+        """Return whether an MP3 says how long it is; for others, FFmpeg guesses by the size."""
         first_byte = self._reader.first_byte
         if self._reader.format != "mp3" or not first_byte:
             return False
@@ -202,7 +198,7 @@ class RecordingFile:
         return b"Xing" in head or b"Info" in head
 
     def _is_cut_off(self) -> bool:
-        """True if the container's own sizes reach past the end of the file."""
+        """Return whether the container's own sizes reach past the end of the file."""
         if self._reader.format == "wav" and self._bytes_at(0, 4) == b"RIFF":
             size = int.from_bytes(self._bytes_at(4, 4), "little")
             return size < _RIFF_PLACEHOLDER and size + 8 - self.bytes > 1
@@ -211,7 +207,7 @@ class RecordingFile:
         return False
 
     def _bytes_at(self, position: int, count: int = -1) -> bytes:
-        """Reads beside the decoder, and leaves the file where the decoder had it."""
+        """Read beside the decoder, and leave the file where the decoder had it."""
         return os.pread(self._file.fileno(), count if count >= 0 else self.bytes, position)
 
     @contextmanager
@@ -230,15 +226,12 @@ class RecordingFile:
         self._reader.close()
         self._file.close()
 
-    def __enter__(self) -> "RecordingFile":
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def _trusted_seconds(reader: AudioReader, has_frame_count: bool) -> float | None:
-    """The length that the container vouches for; None where it is an estimate, or of other tracks.
+    """Return the length by the container; None where it is an estimate, or of other tracks.
 
     WAV is missing here because FFmpeg fits the length to the file; `_is_cut_off` sees to it.
     """
@@ -257,7 +250,7 @@ def _trusted_seconds(reader: AudioReader, has_frame_count: bool) -> float | None
 
 
 def _is_page_cut(tail: bytes) -> bool:
-    """True if the last Ogg page of a file's tail is longer than what is there (RFC 3533, 6)."""
+    """Return whether the last Ogg page of a tail is longer than what is there (RFC 3533, 6)."""
     page = tail[max(0, tail.rfind(b"OggS")) :]
     if not page.startswith(b"OggS"):
         return False
@@ -267,5 +260,5 @@ def _is_page_cut(tail: bytes) -> bool:
 
 
 def _shown(path: Path) -> str:
-    """A name that can be printed and stored, for names of files need not be UTF-8."""
+    """Return a name that can be printed and stored: names of files need not be UTF-8."""
     return os.fsencode(path).decode("utf-8", "replace")

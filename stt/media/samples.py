@@ -55,7 +55,7 @@ def require_sample_rate(rate: int) -> None:
 
 
 class Resampler:
-    """Turns frames of one form into samples: exactly as many as the frames' duration asks for.
+    """Turns frames of one form into samples: exactly as many as the frames last.
 
     By way of 16 bits, as faster-whisper does it: channels are mixed without clipping, and no NaN
     of a floating-point file reaches the model. Every method raises BadAudio if FFmpeg fails.

@@ -1,7 +1,7 @@
 """Transcripts as txt, srt, vtt, json and tsv: pure functions from segments to pieces of text.
 
-Every writer streams: it asks `cues` for a fresh iterator as often as it needs a pass, and never
-holds the transcript. What is not transcribed yet is a Gap among the segments, and each format
+Every writer streams: it calls `cues` for a fresh iterator for each pass, and never holds the
+transcript. What is not transcribed yet is a Gap among the segments, and each format
 says so in a way that is legal there: a line in txt, a cue in srt (which has no comments), a NOTE
 in vtt, a row in tsv, `partial` and `missing_chunks` in json.
 """
@@ -27,7 +27,7 @@ NOT_TRANSCRIBED = "[not transcribed]"
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch of the recording without a transcript, in seconds from the recording's start."""
+    """A part of the recording without a transcript, in seconds from the recording's start."""
 
     start: float
     end: float
@@ -54,7 +54,7 @@ class TranscriptHeader:
 
     @property
     def partial_notice(self) -> str:
-        """One line for people: what is missing of a partial transcript."""
+        """One line that says what is missing of a partial transcript."""
         reasons = []
         if self.missing_chunks:
             count, listed = len(self.missing_chunks), _ranges(self.missing_chunks)
@@ -70,7 +70,7 @@ Writer = Callable[[TranscriptHeader, Cues], Iterator[str]]
 
 
 def txt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
-    """One line a segment, as Whisper writes it; missing stretches in square brackets."""
+    """Write a line for each segment, as Whisper does; what is missing in square brackets."""
     if header.is_partial:
         yield f"[{header.partial_notice}]\n"
     for cue in cues():
@@ -82,13 +82,13 @@ def txt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
 
 
 def srt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
-    """SubRip. It has no comments, so a missing stretch is a cue of its own."""
+    """Write SubRip. It has no comments, so what is missing is a cue of its own."""
     for number, (start, end, cue) in enumerate(_cues(cues()), start=1):
         yield srt_cue(number, start, end, NOT_TRANSCRIBED if isinstance(cue, Gap) else cue.text)
 
 
 def vtt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
-    """WebVTT; what is missing stands in NOTEs, which players do not show."""
+    """Write WebVTT; what is missing stands in NOTEs, which players do not show."""
     yield VTT_HEADER
     if header.is_partial:
         yield f"NOTE {header.partial_notice}\n\n"
@@ -100,7 +100,7 @@ def vtt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
 
 
 def tsv(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
-    """Whisper's tab-separated form: start and end in whole milliseconds."""
+    """Write Whisper's tab-separated form: start and end in whole milliseconds."""
     yield "start\tend\ttext\n"
     for start, end, cue in _cues(cues()):
         text = NOT_TRANSCRIBED if isinstance(cue, Gap) else one_line(cue.text)
@@ -108,7 +108,7 @@ def tsv(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
 
 
 def json_(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
-    """One object, in two passes: first its `segments`, then `full_text`.
+    """Write one object, in two passes: first its `segments`, then `full_text`.
 
     `partial: true` and `missing_chunks` follow at the end, for a partial transcript only.
     """
@@ -154,7 +154,7 @@ def _quoted(value: object) -> str:
 
 
 def _ranges(indexes: Iterable[int]) -> str:
-    """`0, 4-6, 9`, shortened where there are many."""
+    """Return the indexes as `0, 4-6, 9`, shortened where there are many."""
     runs: list[list[int]] = []
     for index in sorted(indexes):
         if runs and index == runs[-1][-1] + 1:
