@@ -21,11 +21,11 @@ CPU_BATCHES: tuple[int, ...] = (1, 2, 4, 8, 16)
 CARD_BATCHES: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
 CARD_STREAMS = (1, 2)
 
-LOST_CAUSE = 0.8
-"""A larger batch is not tried once one is so much slower than the best of its streams."""
-TOO_LONG = 5.0
-"""Nor is one that would take so many times the share that a candidate has of the whole time."""
-WORTH_A_CHANGE = 1.05
+MIN_SPEED_SHARE = 0.8
+"""A larger batch is not tried once one is slower than this share of the best of its streams."""
+MAX_BATCH_SHARE = 5.0
+"""Nor is one that would take more than so many times a candidate's share of the whole time."""
+NOISE = 1.05
 """What is no faster than that is within the noise: then the smaller batch is better."""
 
 CALIBRATED = "calibrated on this machine"
@@ -107,8 +107,8 @@ def measure(
 ) -> Iterator[Measured]:
     """Yield the speed of each of `shapes`; about `seconds` in all, more if a window takes long.
 
-    `on_step` is called before each. Leaves out batches that are larger than a lost cause. Raises
-    ModelUnavailable, EngineFailed.
+    `on_step` is called before each. Leaves out batches that are larger than one that was slow.
+    Raises ModelUnavailable, EngineFailed.
     """
     part = seconds / len(shapes)
     for (streams, threads), group in groupby(shapes, lambda shape: (shape.streams, shape.threads)):
@@ -117,7 +117,7 @@ def measure(
         )
         best = rate = 0.0
         for shape in group:
-            if rate and streams * shape.batch_size / rate > TOO_LONG * part:
+            if rate and streams * shape.batch_size / rate > MAX_BATCH_SHARE * part:
                 break
             on_step(shape)
             try:
@@ -127,7 +127,7 @@ def measure(
                 break
             yield Measured(shape, rate)
             best = max(best, rate)
-            if rate < LOST_CAUSE * best:
+            if rate < MIN_SPEED_SHARE * best:
                 break
         watch.close()
 
@@ -138,7 +138,7 @@ def best_of(measured: Sequence[Measured]) -> Measured:
     fastest = max(rate for rate, _ in rated)
     if not fastest:
         raise StartError("No shape could be measured: the device has no room for a single window.")
-    equal = [found for rate, found in rated if rate * WORTH_A_CHANGE >= fastest]
+    equal = [found for rate, found in rated if rate * NOISE >= fastest]
     return min(equal, key=lambda found: (found.shape.batch_size, found.shape.streams))
 
 

@@ -61,8 +61,8 @@ class GrowingText:
         self._format = response_format
         self._times = CueTimes()
         self._cue_count = 0
-        self._has_begun = False
-        self._held_back = ""
+        self._text = ""
+        self._sent = 0
 
     def add(self, segments: Sequence[Segment]) -> str:
         """Return what `segments` add; empty when they add nothing yet."""
@@ -86,10 +86,8 @@ class GrowingText:
         return (VTT_HEADER if self._cue_count == 1 else "") + vtt_cue(start, end, text)
 
     def _more_text(self, text: str) -> str:
-        """Hold back white space until more comes: the whole text has none at either end."""
-        text = self._held_back + text
-        text = text if self._has_begun else text.lstrip()
-        ready = text.rstrip()
-        self._held_back = text[len(ready) :]
-        self._has_begun = self._has_begun or bool(ready)
-        return ready
+        """Return what `text` adds: the whole has no white space at either end."""
+        self._text += text
+        ready = self._text.strip()
+        sent, self._sent = self._sent, len(ready)
+        return ready[sent:]

@@ -4,7 +4,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
@@ -24,7 +24,7 @@ from whisper_server.model_instance import ModelInstance
 from whisper_server.presets import EnginePlan
 from whisper_server.scheduler_state import Limits, SchedulerState
 from whisper_server.transcription_task import PreparationConfig, QueuedWindow, TranscriptionTask
-from whisper_server.windows import Span, cut_into_pieces, cut_into_windows
+from whisper_server.windows import Span, Window, cut_into_pieces, cut_into_windows
 
 FindSpeech = Callable[[Samples, float], list[Span]]
 """Returns the spans of speech in a piece, none longer than the given seconds."""
@@ -111,26 +111,10 @@ class Pipeline:
         )
 
     def config(self) -> PreparationConfig:
-        """Return how this pipeline wants its recordings cut."""
+        """Return how this pipeline wants its recordings cut and prepared."""
         engine = self._instances[0].engine
-        length = engine.window_seconds
-
-        def find_speech(samples: Samples) -> list[Span]:
-            return self._find_speech(samples, length)
-
-        cut = cut_everything = cut_into_pieces
-        if not self._limits.sequential:
-            cut, cut_everything = (
-                partial(cut_into_windows, window_seconds=length, find_speech=find)
-                for find in (find_speech, None)
-            )
         return PreparationConfig(
-            cut=cut,
-            cut_everything=cut_everything,
-            features=engine.features,
-            batch_key=engine.batch_key,
-            ahead=self._ahead,
-            sequential=self._limits.sequential,
+            self._cut, engine.features, engine.batch_key, self._ahead, self._limits.sequential
         )
 
     def measure(self, task: TranscriptionTask) -> Future[None]:
@@ -147,6 +131,18 @@ class Pipeline:
         """Forget the windows of a task."""
         self._leave_share(task)
         self._queue.drop(task)
+
+    def _cut(
+        self, blocks: Iterable[Samples], vad_filter: bool
+    ) -> Generator[list[Window], None, None]:
+        if self._limits.sequential:
+            return cut_into_pieces(blocks)
+        seconds = self._instances[0].engine.window_seconds
+
+        def find_speech(samples: Samples) -> list[Span]:
+            return self._find_speech(samples, seconds)
+
+        return cut_into_windows(blocks, seconds, find_speech if vad_filter else None)
 
     def _ahead(self) -> int:
         """Return the share of one recording: memory must not grow with requests times places."""

@@ -14,7 +14,7 @@ Rounded = Annotated[float, AfterValidator(lambda seconds: round(seconds, 3))]
 class FromAttributes(BaseModel):
     """Reads fields off an object's attributes of the same name, or of the validation alias."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, populate_by_name=True)
 
 
 class WordOut(FromAttributes):
@@ -111,36 +111,33 @@ class TextDone(BaseModel):
     duration: float | None = None
 
 
-class RecordingSegmentOut(BaseModel):
+class RecordingSegmentOut(FromAttributes):
     """A segment; its times are those of the joined recording."""
 
     start: float
     end: float
-    text: str
+    text: Annotated[str, AfterValidator(str.strip)]
     avg_logprob: float
     no_speech_prob: float
     words: list[WordOut] | None = None
 
 
-class RecordingOut(BaseModel):
+class RecordingOut(FromAttributes):
     """`top_language_probs`: up to five pairs of code and probability, the likeliest first."""
 
     language: str
     top_language_probs: list[tuple[str, float]]
-    duration: Rounded
+    duration: Rounded = Field(validation_alias="duration_seconds")
     segments: list[RecordingSegmentOut]
 
     @classmethod
     def of(cls, found: Transcription, *, words: bool) -> "RecordingOut":
         """Return a transcript with the words of its segments or without them."""
-        segments = [
-            vars(segment)
-            | {"text": segment.text.strip(), "words": _words(segment) if words else None}
-            for segment in found.segments
-        ]
-        return cls.model_validate(
-            vars(found) | {"duration": found.duration_seconds, "segments": segments}
-        )
+        out = cls.model_validate(found)
+        if not words:
+            for segment in out.segments:
+                segment.words = None
+        return out
 
 
 class ModelOut(BaseModel):

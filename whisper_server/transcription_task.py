@@ -32,7 +32,8 @@ PROMPT_CHARACTERS = 400
 
 _NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
-Cut = Callable[[Iterable[Samples]], Generator[list[Window], None, None]]
+Cut = Callable[[Iterable[Samples], bool], Generator[list[Window], None, None]]
+"""Cuts blocks into lists of windows; the flag is whether to leave out what is no speech."""
 Report = Callable[[Progress], None]
 
 
@@ -72,7 +73,6 @@ class PreparationConfig:
     """
 
     cut: Cut
-    cut_everything: Cut
     features: Callable[[Samples], Features]
     batch_key: Callable[[WindowInput], Hashable]
     ahead: Callable[[], int]
@@ -96,8 +96,7 @@ class TranscriptionTask:
         self._config = config
         self._report = report
         self._ladder = quality.ladder_of(options)
-        cut = config.cut if options.vad_filter else config.cut_everything
-        self._pieces = cut(self._blocks())
+        self._pieces = config.cut(self._blocks(), options.vad_filter)
         self._lock = threading.Lock()
         self._no_step_runs = threading.Event()
         self._no_step_runs.set()

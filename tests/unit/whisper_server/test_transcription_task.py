@@ -2,20 +2,22 @@
 
 import io
 import threading
-from functools import partial
+from collections.abc import Generator, Iterable
 
 from tests.support.whisper_stand_in import wav
-from whisper_server.engines.base import Options
+from whisper_server.engines.base import Options, Samples
 from whisper_server.recording import Recording
 from whisper_server.transcription_task import PreparationConfig, QueuedWindow, TranscriptionTask
-from whisper_server.windows import cut_into_windows
+from whisper_server.windows import Window, cut_into_windows
 
-CUT = partial(cut_into_windows, window_seconds=30.0, find_speech=None)
+
+def cut(blocks: Iterable[Samples], _: bool) -> Generator[list[Window], None, None]:
+    return cut_into_windows(blocks, 30.0, None)
 
 
 def task_of(file: io.BytesIO, ahead: int = 4) -> TranscriptionTask:
     config = PreparationConfig(
-        CUT, CUT, lambda samples: samples, lambda window: None, lambda: ahead, False
+        cut, lambda samples: samples, lambda window: None, lambda: ahead, False
     )
     recording = Recording([file], 36_000, "file")
     return TranscriptionTask(recording, Options(language="en"), config, lambda progress: None)
@@ -57,9 +59,7 @@ def test_a_cancelled_recording_is_not_read_any_more() -> None:
 
 def test_a_step_whose_room_was_given_to_others_prepares_nothing() -> None:
     room = [4]
-    config = PreparationConfig(
-        CUT, CUT, lambda samples: samples, lambda w: None, lambda: room[0], False
-    )
+    config = PreparationConfig(cut, lambda samples: samples, lambda w: None, lambda: room[0], False)
     recording = Recording([io.BytesIO(wav(600.0))], 36_000, "file")
     task = TranscriptionTask(recording, Options(language="en"), config, lambda progress: None)
     first: list[QueuedWindow] = []
