@@ -24,20 +24,20 @@ KEEP_ALIVE_SECONDS = 15.0
 STILL_AT_WORK = ": still at work\n\n"
 
 Work = Callable[[OnProgress], Coroutine[Any, Any, Transcription]]
-Updates = AsyncIterator[Sequence[Segment]]
+Updates = asyncio.Queue[Sequence[Segment] | None]
 
 _running: set[asyncio.Task[Transcription]] = set()
 """The event loop itself does not keep its tasks alive."""
 
 
 async def stream_transcript(work: Work, form: AudioForm, metrics: Metrics) -> StreamingResponse:
-    """Return a response that grows with the tranevents.
+    """Return a response that grows with the transcript.
 
     It begins with the first segment, so what `work` raises before that is raised here, and gets
     a status of its own; but at the latest after `KEEP_ALIVE_SECONDS`, since a client in a long
     queue must see that the server is alive. `work` itself notices when its client leaves.
     """
-    queue: asyncio.Queue[Sequence[Segment] | None] = asyncio.Queue()
+    queue: Updates = asyncio.Queue()
 
     def report(progress: Progress) -> None:
         if progress.segments:
@@ -52,12 +52,11 @@ async def stream_transcript(work: Work, form: AudioForm, metrics: Metrics) -> St
     task = asyncio.create_task(work(report))
     _running.add(task)
     task.add_done_callback(end)
-    updates = _updates(queue)
-    first = await anext(updates, None)
+    first = await _next_segments(queue)
     if first is None:
         await task
     return StreamingResponse(
-        _events(first, updates, task, TranscriptEvents(form), metrics),
+        _events(first, queue, task, TranscriptEvents(form), metrics),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -97,31 +96,25 @@ class TranscriptEvents:
         return _event(TextDelta(delta=text)) if text else ""
 
 
-async def _updates(queue: asyncio.Queue[Sequence[Segment] | None]) -> Updates:
-    """Yield segments as they become ready, none after `KEEP_ALIVE_SECONDS` without, until None."""
-    while True:
-        segments: Sequence[Segment] | None = ()
-        try:
-            async with asyncio.timeout(KEEP_ALIVE_SECONDS):
-                segments = await queue.get()
-        except TimeoutError:
-            pass
-        if segments is None:
-            return
-        yield segments
+async def _next_segments(queue: Updates) -> Sequence[Segment] | None:
+    """Return what has become ready: nothing after `KEEP_ALIVE_SECONDS`, None at the end."""
+    try:
+        async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+            return await queue.get()
+    except TimeoutError:
+        return ()
 
 
 async def _events(
-    first: Sequence[Segment] | None,
-    updates: Updates,
+    segments: Sequence[Segment] | None,
+    queue: Updates,
     task: asyncio.Task[Transcription],
     events: TranscriptEvents,
     metrics: Metrics,
 ) -> AsyncIterator[str]:
-    segments = first
     while segments is not None:
         yield events.add(segments) or STILL_AT_WORK
-        segments = await anext(updates, None)
+        segments = await _next_segments(queue)
     try:
         found = await task
     except ApiError as error:
