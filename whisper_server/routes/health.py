@@ -15,7 +15,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/health", summary="Is the process alive?")
     async def health() -> HealthOut:
-        """Return that it is alive; the model may still be loading."""
+        """Return 200 while the process is alive; the model may still be loading."""
         return HealthOut(version=__version__)
 
     @routes.get("/ready", summary="Is the model loaded, and for how many calls?")

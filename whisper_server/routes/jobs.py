@@ -93,7 +93,7 @@ def router(service: Service) -> APIRouter:
         "/{job_id}", summary="Forget a job", status_code=204, responses=api_docs.errors(404)
     )
     async def remove(job_id: str) -> None:
-        """Forget it; stop it if it is unfinished."""
+        """Stop it if it is unfinished."""
         service.jobs.remove(job_id)
 
     return routes

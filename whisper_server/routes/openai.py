@@ -43,7 +43,7 @@ def router(service: Service) -> APIRouter:
         openapi_extra=api_docs.form(AudioForm, "file", several=False),
     )
     async def translations(request: Request) -> Response:
-        """Return it in English; `language` in `verbose_json` is the spoken one."""
+        """Return what is said in English; `language` in `verbose_json` is the spoken one."""
         return await _answer(service, request, "translate")
 
     return routes
