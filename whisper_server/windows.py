@@ -8,14 +8,14 @@ of 16 s are more accurate than one of 30 s and one of 2 s, and cost the same.
 """
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, zip_longest
 
 import numpy as np
 
-from stt.media.splitting import quietest
+from stt.media.splitting import WINDOWS, cut, quietest
 from whisper_server.engines.base import SAMPLE_RATE, Samples, Segment
 from whisper_server.engines.segments import moved
 
@@ -23,8 +23,8 @@ PIECE_SECONDS = 60
 """Voice detection takes some 400 KB for each second of a piece, so 24 MB for one of them."""
 MAX_PIECE_SECONDS = 320
 """In sequential decoding: a little more than the five minutes that a worker sends at once."""
-SEARCH_SECONDS = 20
-"""A piece ends within so many seconds before its longest possible end."""
+SEARCH = 20 * SAMPLE_RATE
+"""A piece ends within so many samples before its longest possible end."""
 KEPT_GAP_SECONDS = 1.0
 """A pause up to this length stays in the window, as the speakers made it."""
 FULL_SHARE = 0.8
@@ -103,7 +103,8 @@ def cut_into_windows(
     may be empty: the piece was silent, or what it holds fills no window yet.
     """
     waiting = _WaitingSpeech(int(window_seconds * SAMPLE_RATE))
-    for start, piece, is_last in _pieces(blocks, PIECE_SECONDS * SAMPLE_RATE):
+    longest = PIECE_SECONDS * SAMPLE_RATE
+    for start, piece, is_last in cut(blocks, longest - SEARCH, longest, WINDOWS):
         waiting.add(piece, start, find_speech(piece) if find_speech else [Span(0, len(piece))])
         del piece  # it may be long until the next one is cut
         yield waiting.take(everything=is_last)
@@ -111,7 +112,8 @@ def cut_into_windows(
 
 def cut_into_pieces(blocks: Iterable[Samples]) -> Generator[list[Window], None, None]:
     """Yield the same for sequential decoding: each piece, minutes long, is one window."""
-    for start, piece, _ in _pieces(blocks, MAX_PIECE_SECONDS * SAMPLE_RATE):
+    longest = MAX_PIECE_SECONDS * SAMPLE_RATE
+    for start, piece, _ in cut(blocks, longest - SEARCH, longest, WINDOWS):
         yield [Window(piece, (Span(start, len(piece)),))]
 
 
@@ -172,7 +174,7 @@ class _WaitingSpeech:
         pauses = [end for end in ends if low <= end <= high]
         if pauses:
             return min(pauses, key=lambda end: abs(end - goal))
-        return _quietest(self._samples, low, high)
+        return quietest(self._samples, low, high, WINDOWS)
 
     def _first(self, count: int) -> Window:
         """Take the first `count` samples out."""
@@ -188,27 +190,3 @@ class _WaitingSpeech:
                 span = Span(spans[-1].start, spans.pop().length + span.length)
             spans.append(span)
         return Window(samples, tuple(spans))
-
-
-def _pieces(blocks: Iterable[Samples], longest: int) -> Iterator[tuple[int, Samples, bool]]:
-    """Yield (start, samples, whether it is the last), the same ones however long the blocks are."""
-    start = held = 0
-    waiting: list[Samples] = []
-    for block in blocks:
-        waiting.append(block)
-        held += len(block)
-        while held > longest:
-            samples = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
-            search = min(SEARCH_SECONDS * SAMPLE_RATE, longest // 2)
-            cut = _quietest(samples[:longest], longest - search, longest)
-            start, held, waiting = start + cut, held - cut, [samples[:cut], samples[cut:].copy()]
-            del samples
-            yield start - cut, waiting.pop(0), False  # nothing here holds on to what was given
-    if held:
-        yield start, np.concatenate(waiting), True
-
-
-def _quietest(samples: Samples, earliest: int, latest: int) -> int:
-    # At one scale: in speech almost without pauses the three scales of the cuts at ingest cost a
-    # sixth more wrong words (80 minutes of synthesized speech, the demo model).
-    return quietest(samples, earliest, latest, scales_seconds=(0.1,), earliness_db=0.0)
