@@ -16,7 +16,6 @@ from mlx_whisper.decoding import (
     DecodingOptions,
     DecodingTask,
     LogitFilter,
-    compression_ratio,
     detect_language,
 )
 from mlx_whisper.load_models import load_model
@@ -24,14 +23,11 @@ from mlx_whisper.timing import add_word_timestamps, dtw
 from mlx_whisper.tokenizer import get_tokenizer
 
 from whisper_server.engines.base import FRAMES_PER_SECOND, Options, WindowInput, WindowResult
+from whisper_server.engines.rows import DecodedRow, Row, decode_to_end
 from whisper_server.engines.segments import (
     MAX_INITIAL_TIMESTAMP_SECONDS,
-    MIN_REST_SECONDS,
     SAMPLED_CANDIDATES,
     drafts_of,
-    finite,
-    moved,
-    segment_of,
     split_at_timestamps,
     top_languages,
 )
@@ -66,25 +62,31 @@ class MlxDecoder:
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
         """Return a result each; the windows share task, language, temperature and prompt."""
-        options, temperature = self._supported(windows[0].options), windows[0].temperature
-        mel = mx.array(np.stack([window.features for window in windows])).astype(self._dtype)
+        language = self._supported(windows[0].options.language)
+        rows = [Row(position, window, 0.0, language) for position, window in enumerate(windows)]
+        return decode_to_end(rows, self._decode)
+
+    def _decode(self, rows: Sequence[Row]) -> list[DecodedRow]:
+        if len({row.language for row in rows}) > 1:  # rests of windows whose language was detected
+            return [decoded for row in rows for decoded in self._decode([row])]
+        language, window = rows[0].language, rows[0].window
+        mel = mx.array(np.stack([row.features(axis=0) for row in rows])).astype(self._dtype)
         sound = self._model.encoder(mel)
-        detects = options.language is None
-        probabilities = self._language_probs(sound) if detects else [()] * len(windows)
-        texts = self._generate(sound, options, temperature)
-        results = [
-            self._result(window, row, text, found)
-            for window, row, text, found in zip(windows, sound, texts, probabilities, strict=True)
+        probabilities = [()] * len(rows) if language else self._language_probs(sound)
+        texts = self._generate(
+            sound, replace(window.options, language=language), window.temperature
+        )
+        decoded = [
+            self._read(*parts) for parts in zip(rows, sound, texts, probabilities, strict=True)
         ]
         mx.clear_cache()  # mlx keeps freed memory for arrays of the same size: batches differ
-        return results
+        return decoded
 
-    def _supported(self, options: Options) -> Options:
-        """Have a language detected that the model has no token for."""
+    def _supported(self, language: str | None) -> str | None:
+        """Return None, which is to detect it, for a language that the model has no token for."""
         if not self.is_multilingual:
-            return replace(options, language="en")
-        is_known = options.language in self.languages
-        return options if is_known else replace(options, language=None)
+            return "en"
+        return language if language in self.languages else None
 
     def _language_probs(self, sound: Any) -> list[tuple[tuple[str, float], ...]]:
         _, rows = detect_language(self._model, sound)
@@ -136,40 +138,34 @@ class MlxDecoder:
             task=task,
         )
 
-    def _result(
-        self, window: WindowInput, sound: Any, text: Any, probabilities: tuple[Any, ...]
-    ) -> WindowResult:
-        tokenizer = self._tokenizer(text.language, window.options.task)
-        split = split_at_timestamps(text.tokens, tokenizer.timestamp_begin, window.seconds)
-        result = WindowResult(
-            language=text.language,
-            language_probs=probabilities,
-            segments=(),
-            temperature=window.temperature,
-            avg_logprob=finite(text.avg_logprob),
-            compression_ratio=finite(text.compression_ratio),
-            no_speech_prob=finite(text.no_speech_prob),
-        )
+    def _read(
+        self, row: Row, sound: Any, text: Any, probabilities: tuple[tuple[str, float], ...]
+    ) -> DecodedRow:
+        tokenizer = self._tokenizer(text.language, row.window.options.task)
+        split = split_at_timestamps(text.tokens, tokenizer.timestamp_begin, row.seconds)
         # What the model writes for the padding behind the audio is invented.
-        drafts = [draft for draft in drafts_of(split) if draft["start"] < window.seconds]
-        if window.options.word_timestamps:
+        drafts = [draft for draft in drafts_of(split) if draft["start"] < row.seconds]
+        if row.window.options.word_timestamps:
             add_word_timestamps(
                 segments=drafts,
                 model=_Aligner(self._model),
                 tokenizer=tokenizer,
                 mel=sound,
-                num_frames=max(FRAMES_PER_POSITION, round(window.seconds * FRAMES_PER_SECOND)),
+                num_frames=max(FRAMES_PER_POSITION, round(row.seconds * FRAMES_PER_SECOND)),
                 last_speech_timestamp=0.0,
             )
-        segments = [
-            segment_of(draft, _text(draft, tokenizer), result, window.seconds) for draft in drafts
-        ]
-        result = replace(result, segments=tuple(s for s in segments if s.text.strip()))
-        rest = split.undecoded_from
-        if rest and min(rest, window.seconds - rest) >= MIN_REST_SECONDS:
-            later = self.decode([_rest_of(window, rest, result.language)])[0]
-            return _joined(result, later, rest)
-        return result
+        return DecodedRow(
+            row=row,
+            language=text.language,
+            language_probs=probabilities,
+            tokenizer=tokenizer,
+            drafts=drafts,
+            undecoded_from=split.undecoded_from,
+            token_count=len(text.tokens),
+            logprob=text.avg_logprob * (len(text.tokens) + 1),
+            no_speech_prob=text.no_speech_prob,
+            text=text.text,
+        )
 
     def _check_complete(self, folder: Path) -> None:
         """Raise ValueError if the file lacks weights: mlx leaves them as they are, random."""
@@ -220,34 +216,3 @@ class _Aligner:
         """Return the logits and the attention of a whole text."""
         logits, _, attention = self.model.decoder(tokens, sound)
         return logits, attention
-
-
-def _text(draft: dict[str, Any], tokenizer: Any) -> str:
-    text: str = tokenizer.decode([token for token in draft["tokens"] if token < tokenizer.eot])
-    return text
-
-
-def _rest_of(window: WindowInput, start: float, language: str) -> WindowInput:
-    """Return the window from `start` (seconds) on; zeros behind, as Whisper pads."""
-    first = round(start * FRAMES_PER_SECOND)
-    moved = np.zeros_like(window.features)
-    moved[: len(moved) - first] = window.features[first:]
-    options = replace(window.options, language=language)
-    return replace(window, features=moved, seconds=window.seconds - start, options=options)
-
-
-def _joined(first: WindowResult, later: WindowResult, start: float) -> WindowResult:
-    """Join two results, the later one from `start` on, with the numbers of the whole window."""
-
-    def shifted(seconds: float) -> float:
-        return seconds + start
-
-    segments = first.segments + tuple(moved(one, shifted, shifted) for one in later.segments)
-    sizes = [1 + sum(len(s.tokens) for s in part.segments) for part in (first, later)]
-    logprobs = (first.avg_logprob, later.avg_logprob)
-    numbers = {
-        "avg_logprob": float(np.average(logprobs, weights=sizes)),
-        "compression_ratio": compression_ratio("".join(s.text for s in segments).strip()),
-    }
-    segments = tuple(replace(segment, **numbers) for segment in segments)
-    return replace(first, segments=segments, **numbers)

@@ -25,8 +25,6 @@ MAX_INITIAL_TIMESTAMP_SECONDS = 1.0
 """Whisper's `max_initial_timestamp`: the first segment starts within a second."""
 SAMPLED_CANDIDATES = 5
 """Whisper's `best_of`: of so many sampled texts the likeliest counts."""
-MIN_REST_SECONDS = 0.5
-"""What is left undecoded at a window's end is decoded again unless it is as short as a breath."""
 
 
 @dataclass(frozen=True)

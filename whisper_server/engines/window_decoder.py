@@ -5,7 +5,7 @@ each row of a batch has its own language and prompt, and its text does not depen
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -13,78 +13,24 @@ import numpy as np
 from ctranslate2 import StorageView
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
+from faster_whisper.transcribe import get_suppressed_tokens
 
-from whisper_server.engines.base import FRAMES_PER_SECOND, Features, WindowInput, WindowResult
+from whisper_server.engines.base import FRAMES_PER_SECOND, WindowInput, WindowResult
 from whisper_server.engines.contexts import Contexts
+from whisper_server.engines.rows import DecodedRow, Row, decode_to_end
 from whisper_server.engines.segments import (
     MAX_INITIAL_TIMESTAMP_SECONDS,
-    MIN_REST_SECONDS,
     SAMPLED_CANDIDATES,
     SECONDS_PER_TIMESTAMP,
     drafts_of,
     finite,
-    segment_of,
     split_at_timestamps,
     top_languages,
     without_broken_tail,
 )
 
-MAX_CALLS = 5
-"""For one window, so that a model that takes tiny steps comes to an end."""
 OPENING_MARKS = "\"'“¿([{-"
 CLOSING_MARKS = "\"'.。,，!！?？:：”)]}、"
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A row of a batch: the window at `position`, or its rest from `start` (seconds) on."""
-
-    position: int
-    window: WindowInput
-    start: float
-    language: str | None
-
-    @property
-    def seconds(self) -> float:
-        return self.window.seconds - self.start
-
-    def features(self) -> Features:
-        """Return those of the window, moved to the front, with zeros behind as Whisper pads."""
-        first = round(self.start * FRAMES_PER_SECOND)
-        if not first:
-            return self.window.features
-        moved = np.zeros_like(self.window.features)
-        moved[:, : moved.shape[1] - first] = self.window.features[:, first:]
-        return moved
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """What one row became; `drafts` are dicts as faster-whisper makes and changes them."""
-
-    row: _Row
-    tokenizer: Tokenizer
-    language_probs: tuple[tuple[str, float], ...]
-    drafts: list[dict[str, Any]]
-    undecoded_from: float | None
-    token_count: int
-    logprob: float
-    no_speech_prob: float
-    text: str
-
-    @property
-    def text_tokens(self) -> list[int]:
-        return [t for draft in self.drafts for t in draft["tokens"] if t < self.tokenizer.eot]
-
-    @property
-    def rest(self) -> _Row | None:
-        """What is left to decode, unless it is too short."""
-        if not self.undecoded_from:
-            return None
-        start = self.row.start + self.undecoded_from
-        rest = replace(self.row, start=start, language=self.tokenizer.language_code)
-        return rest if rest.seconds >= MIN_REST_SECONDS else None
 
 
 class WindowDecoder:
@@ -100,22 +46,15 @@ class WindowDecoder:
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
         """Return a result each, in order. Windows not decoded to their end take more calls."""
-        parts: list[list[_Decoded]] = [[] for _ in windows]
         rows = [
-            _Row(position, window, 0.0, self._known(window.options.language))
+            Row(position, window, 0.0, self._known(window.options.language))
             for position, window in enumerate(windows)
         ]
-        for _ in range(MAX_CALLS):
-            decoded = self._decode(rows)
-            for one in decoded:
-                parts[one.row.position].append(one)
-            rows = [rest for one in decoded if (rest := one.rest)]
-            if not rows:
-                break
-        return [_result(of_window) for of_window in parts]
+        return decode_to_end(rows, self._decode)
 
-    def _decode(self, rows: Sequence[_Row]) -> list[_Decoded]:
-        encoded = self._model.encode(StorageView.from_array(np.stack([r.features() for r in rows])))
+    def _decode(self, rows: Sequence[Row]) -> list[DecodedRow]:
+        features = np.stack([row.features(axis=1) for row in rows])
+        encoded = self._model.encode(StorageView.from_array(features))
         window = rows[0].window  # for what the rows have in common, see `batch_key`
         probs = self._language_probs(encoded, rows)
         tokenizers = [
@@ -150,7 +89,7 @@ class WindowDecoder:
         return decoded
 
     def _language_probs(
-        self, encoded: StorageView, rows: Sequence[_Row]
+        self, encoded: StorageView, rows: Sequence[Row]
     ) -> list[tuple[tuple[str, float], ...]]:
         """Return the likeliest languages of each row whose language is not known, else nothing."""
         if all(row.language for row in rows):
@@ -162,7 +101,7 @@ class WindowDecoder:
             for row, found in zip(rows, self._model.detect_language(encoded), strict=True)
         ]
 
-    def _place_words(self, encoded: StorageView, decoded: Sequence[_Decoded]) -> None:
+    def _place_words(self, encoded: StorageView, decoded: Sequence[DecodedRow]) -> None:
         """Give each draft its `words`, and the times that follow from them.
 
         CTranslate2 aligns rows of one language at a time; the others are blank meanwhile.
@@ -219,48 +158,25 @@ def _search(window: WindowInput) -> dict[str, Any]:
 
 
 def _read(
-    row: _Row,
+    row: Row,
     tokenizer: Tokenizer,
     language_probs: tuple[tuple[str, float], ...],
     generated: Any,
     max_tokens: int,
-) -> _Decoded:
+) -> DecodedRow:
     tokens = all_tokens = [int(token) for token in generated.sequences_ids[0]]
     if len(all_tokens) >= max_tokens:
         tokens = without_broken_tail(all_tokens, tokenizer.timestamp_begin)
     split = split_at_timestamps(tokens, tokenizer.timestamp_begin, row.seconds)
-    return _Decoded(
+    return DecodedRow(
         row=row,
-        tokenizer=tokenizer,
+        language=tokenizer.language_code,
         language_probs=language_probs,
+        tokenizer=tokenizer,
         drafts=drafts_of(split),
         undecoded_from=split.undecoded_from,
         token_count=len(all_tokens),
         logprob=finite(generated.scores[0]) * len(all_tokens),
-        no_speech_prob=finite(generated.no_speech_prob),
+        no_speech_prob=generated.no_speech_prob,
         text=tokenizer.decode(tokens),
     )
-
-
-def _result(parts: Sequence[_Decoded]) -> WindowResult:
-    """Join the parts of one window; its average is over all their tokens and ends."""
-    first = parts[0]
-    window = first.row.window
-    result = WindowResult(
-        language=first.tokenizer.language_code,
-        language_probs=first.language_probs,
-        segments=(),
-        temperature=window.temperature,
-        avg_logprob=sum(p.logprob for p in parts) / sum(p.token_count + 1 for p in parts),
-        compression_ratio=get_compression_ratio("".join(p.text for p in parts).strip()),
-        no_speech_prob=first.no_speech_prob,
-    )
-    segments = [
-        segment_of(
-            draft, part.tokenizer.decode(draft["tokens"]), result, window.seconds, part.row.start
-        )
-        for part in parts
-        for draft in part.drafts
-        if part.row.start + draft["start"] < window.seconds  # there is no speech in the padding
-    ]
-    return replace(result, segments=tuple(s for s in segments if s.text.strip()))
