@@ -9,15 +9,13 @@ of 16 s are more accurate than one of 30 s and one of 2 s, and cost the same.
 
 import math
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import accumulate, zip_longest
 
 import numpy as np
 
 from stt.media.splitting import WINDOWS, cut, quietest
-from whisper_server.engines.base import SAMPLE_RATE, Samples, Segment
-from whisper_server.engines.segments import moved
+from whisper_server.engines.base import FRAMES_PER_SECOND, SAMPLE_RATE, Samples, Segment, Word
 
 PIECE_SECONDS = 60
 """Voice detection takes some 400 KB for each second of a piece, so 24 MB for one of them."""
@@ -81,13 +79,19 @@ class Window:
         return (span.start + position) / SAMPLE_RATE
 
     def placed(self, segment: Segment) -> Segment:
-        """Return a segment of this window on the recording's clock."""
-        return moved(
-            segment,
-            partial(self.recording_time, is_end=False),
-            partial(self.recording_time, is_end=True),
-            seek_seconds=self.spans[0].start / SAMPLE_RATE,
-        )
+        """Return a segment of this window, and its words, on the recording's clock.
+
+        A word of no length at a seam would end before it starts: it ends there instead.
+        """
+
+        def times(part: Segment | Word) -> tuple[float, float]:
+            start = round(self.recording_time(part.start, is_end=False), 3)
+            return start, max(start, round(self.recording_time(part.end, is_end=True), 3))
+
+        start, end = times(segment)
+        words = tuple(Word(*times(word), word.text, word.probability) for word in segment.words)
+        seek = segment.seek + round(self.spans[0].start / SAMPLE_RATE * FRAMES_PER_SECOND)
+        return replace(segment, start=start, end=end, seek=seek, words=words)
 
 
 SpeechDetector = Callable[[Samples], list[Span]]

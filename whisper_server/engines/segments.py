@@ -1,8 +1,8 @@
 """From Whisper's tokens, text between timestamps, to segments with sound numbers. Pure."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -124,28 +124,6 @@ def segment_of(
             for word in draft.get("words") or ()
         ),
     )
-
-
-def moved(
-    segment: Segment,
-    start: Callable[[float], float],
-    end: Callable[[float], float],
-    seek_seconds: float = 0.0,
-) -> Segment:
-    """Return a segment, and its words, on another clock.
-
-    `start` and `end` translate times. A word of no length may end before it starts on the new
-    clock: it ends where it starts instead. `seek` counts hundredths of a second.
-    """
-
-    def times(part: Segment | Word) -> tuple[float, float]:
-        first = round(start(part.start), 3)
-        return first, max(first, round(end(part.end), 3))
-
-    first, last = times(segment)
-    words = tuple(Word(*times(word), word.text, word.probability) for word in segment.words)
-    seek = segment.seek + round(seek_seconds * FRAMES_PER_SECOND)
-    return replace(segment, start=first, end=last, seek=seek, words=words)
 
 
 def transcription(
