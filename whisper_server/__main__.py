@@ -10,14 +10,13 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ValidationError
 
 from whisper_server import __version__
-from whisper_server.errors import StartError
+from whisper_server.errors import EXIT_INTERRUPTED, StartError
 from whisper_server.model_names import find_model
 from whisper_server.settings import Settings, load_settings, variable_of
 
 _MODULES = ("fastapi", "faster_whisper", "uvicorn")
 
 EXIT_CONFIGURATION = 3
-EXIT_INTERRUPTED = 130
 
 CALIBRATE_SECONDS = 60
 MIN_CALIBRATION, MAX_CALIBRATION = 1, 3600

@@ -19,13 +19,11 @@ from whisper_server.calibration import (
 )
 from whisper_server.engines.choice import folder_of
 from whisper_server.engines.faster_whisper import cuda_device_count
-from whisper_server.errors import StartError
+from whisper_server.errors import EXIT_INTERRUPTED, StartError
 from whisper_server.hardware import number_cards_as_nvidia_smi, this_machine
 from whisper_server.model_names import MLX, find_model
 from whisper_server.presets import SHAPE_SETTINGS, EnginePlan, Shape, plan_engine
 from whisper_server.settings import Settings, variable_of
-
-EXIT_INTERRUPTED = 130
 
 _OVERRULING = (*SHAPE_SETTINGS, "model_instances")
 

@@ -25,6 +25,8 @@ WhisperServerError           a sentence for the person
 from collections.abc import Mapping
 from typing import ClassVar
 
+EXIT_INTERRUPTED = 130
+
 
 class WhisperServerError(Exception):
     """Base of all errors of the package; `str()` of it is one clear line."""

@@ -85,7 +85,7 @@ def cards() -> tuple[Card, ...]:
         query.append(f"--id={visible}")
     try:
         output = subprocess.check_output(
-            ["nvidia-smi", *query], text=True, timeout=_TIMEOUT_SECONDS
+            ["nvidia-smi", *query], stderr=subprocess.DEVNULL, text=True, timeout=_TIMEOUT_SECONDS
         )
     except (OSError, subprocess.SubprocessError):
         return ()

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 from whisper_server.engines.base import Engine, ShouldStop, WindowInput, WindowResult
@@ -50,19 +51,13 @@ class ModelInstance:
 
     def transcribe(self, piece: WindowInput, should_stop: ShouldStop) -> WindowResult:
         """Transcribe a piece in Whisper's sequential form; `piece.features` are its samples."""
-        found = self._run(
-            lambda: self.engine.transcribe(piece.features, piece.options, should_stop),
-            1,
-            piece.seconds,
-        )
+        call = partial(self.engine.transcribe, piece.features, piece.options, should_stop)
+        found = self._run(call, 1, piece.seconds)
         return WindowResult(
             language=found.language,
             language_probs=found.top_language_probs,
             segments=found.segments,
             temperature=piece.temperature,
-            avg_logprob=0.0,
-            compression_ratio=0.0,
-            no_speech_prob=0.0,
         )
 
     def unload_if_idle(self, idle_seconds: float) -> None:

@@ -20,7 +20,7 @@ from whisper_server.app import create_app
 from whisper_server.calibration import Subject, remembered
 from whisper_server.engines.choice import engines_for
 from whisper_server.engines.faster_whisper import cuda_device_count
-from whisper_server.errors import StartError
+from whisper_server.errors import EXIT_INTERRUPTED, StartError
 from whisper_server.hardware import number_cards_as_nvidia_smi, this_machine
 from whisper_server.metrics import Metrics
 from whisper_server.model_names import MLX, find_model
@@ -30,7 +30,6 @@ from whisper_server.scheduler_state import Limits
 from whisper_server.service import Service
 from whisper_server.settings import Settings
 
-EXIT_INTERRUPTED = 130
 GRACE_SECONDS = 3.0
 """How long a transcription may go on after SIGTERM or Ctrl-C."""
 KEEP_ALIVE_SECONDS = 75

@@ -101,16 +101,16 @@ class WindowResult:
 
     `language_probs` holds (code, probability), the likeliest first, where the language was
     detected, and is empty where it was given. The numbers are those of the whole window, for
-    Whisper's quality checks; its segments repeat them.
+    Whisper's quality checks; its segments repeat them. Sequential decoding has none.
     """
 
     language: str
     language_probs: tuple[tuple[str, float], ...]
     segments: tuple[Segment, ...]
     temperature: float
-    avg_logprob: float
-    compression_ratio: float
-    no_speech_prob: float
+    avg_logprob: float = 0.0
+    compression_ratio: float = 0.0
+    no_speech_prob: float = 0.0
 
 
 class Engine(Protocol):
