@@ -33,7 +33,7 @@ def server() -> Iterator[WhisperProcess]:
         yield process
 
 
-def heard(server: WhisperProcess, file: Path, **fields: Any) -> dict[str, Any]:
+def transcribed(server: WhisperProcess, file: Path, **fields: Any) -> dict[str, Any]:
     data = {"response_format": "verbose_json", "timestamp_granularities[]": ["segment", "word"]}
     with file.open("rb") as opened:
         response = requests.post(
@@ -67,10 +67,12 @@ def batch_sizes(server: WhisperProcess) -> tuple[float, float]:
 def test_what_is_heard_does_not_depend_on_who_else_is_there(server: WhisperProcess) -> None:
     """Token for token, with times and probabilities: the arithmetic treats each row of a batch by
     itself."""
-    alone = {file: heard(server, file) for file in RECORDINGS}
+    alone = {file: transcribed(server, file) for file in RECORDINGS}
     windows, batches = batch_sizes(server)
     with ThreadPoolExecutor(CALLERS) as pool:
-        crowd = list(pool.map(lambda file: (file, heard(server, file)), RECORDINGS + SHORT_ONES))
+        crowd = list(
+            pool.map(lambda file: (file, transcribed(server, file)), RECORDINGS + SHORT_ONES)
+        )
     windows, batches = (
         now - before for now, before in zip(batch_sizes(server), (windows, batches), strict=True)
     )
@@ -87,7 +89,7 @@ def test_eight_callers_are_served_when_one_of_them_is_killed(
         speak(". ".join([text] * 4), tmp_path / f"{number}.wav")
         for number, text in enumerate(words * 2)
     ]
-    alone = [heard(server, file) for file in files]
+    alone = [transcribed(server, file) for file in files]
     diary = next(file for file in RECORDINGS if file.stem == "voice-diary")
     upload = (
         "import requests, sys; requests.post(sys.argv[1], files={'file': open(sys.argv[2], 'rb')})"
@@ -96,7 +98,7 @@ def test_eight_callers_are_served_when_one_of_them_is_killed(
         victim = subprocess.Popen(
             [sys.executable, "-c", upload, server.url + TRANSCRIPTIONS, str(diary)]
         )
-        calls = [pool.submit(heard, server, file) for file in files[1:]]
+        calls = [pool.submit(transcribed, server, file) for file in files[1:]]
         wait_for_work(server)
         victim.send_signal(signal.SIGKILL)
         victim.wait()

@@ -28,10 +28,10 @@ def test_a_server_with_mlx_hears_what_was_said(tmp_path: Path) -> None:
         exit_code = server.wait(20)
         log = server.log
     assert answer.status_code == 200, log
-    heard = answer.json()
+    body = answer.json()
     said = (SAMPLES / "spelling.txt").read_text()
-    assert jiwer.wer(said, heard["text"]) <= 0.05
-    assert heard["language"] == "en"
-    assert len(heard["words"]) == len(heard["text"].split())
+    assert jiwer.wer(said, body["text"]) <= 0.05
+    assert body["language"] == "en"
+    assert len(body["words"]) == len(body["text"].split())
     assert "mlx" in log
     assert exit_code == 0, log

@@ -35,7 +35,7 @@ Cue = tuple[float, float, str]
 
 
 @dataclass(frozen=True)
-class Heard:
+class Transcripts:
     """What `stt transcribe` printed of one recording, by format; and where its words truly are."""
 
     printed: dict[str, str]
@@ -94,7 +94,7 @@ def _installed() -> None:
 
 
 @pytest.fixture(scope="module")
-def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
+def transcripts(tmp_path_factory: pytest.TempPathFactory) -> Transcripts:
     folder = tmp_path_factory.mktemp("true_words")
     talk = folder / "talk.wav"
     times = record(talk)
@@ -104,7 +104,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
         for name in FORMATS:
             model = ("--model", demo_model()) if not runs else ()
             runs[name] = transcribe(folder, talk, "--format", name, *model)
-    return Heard(
+    return Transcripts(
         {name: run.stdout for name, run in runs.items()},
         {name: run.stderr for name, run in runs.items()},
         times,
@@ -142,27 +142,31 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z']+", text.lower())
 
 
-def test_the_words_are_right_as_text(heard: Heard) -> None:
-    assert words(heard.printed["txt"]) == words(f"{FIRST} {SECOND}")
-    assert words(json.loads(heard.printed["json"])["full_text"]) == words(f"{FIRST} {SECOND}")
+def test_the_words_are_right_as_text(transcripts: Transcripts) -> None:
+    assert words(transcripts.printed["txt"]) == words(f"{FIRST} {SECOND}")
+    assert words(json.loads(transcripts.printed["json"])["full_text"]) == words(f"{FIRST} {SECOND}")
 
 
 @pytest.mark.parametrize("name", TIMED)
-def test_words_and_times_are_right_in_every_format_that_has_times(heard: Heard, name: str) -> None:
-    cues = TIMED[name](heard.printed[name])
+def test_words_and_times_are_right_in_every_format_that_has_times(
+    transcripts: Transcripts, name: str
+) -> None:
+    cues = TIMED[name](transcripts.printed[name])
     said = [words(text) for _, _, text in cues]
     assert list(chain(*said)) == words(f"{FIRST} {SECOND}")
     counts = np.cumsum([len(part) for part in said]).tolist()
     assert len(words(FIRST)) in counts, f"a cue reaches over the pause: {cues}"
     last_of_first = counts.index(len(words(FIRST)))
     sentences = cues[: last_of_first + 1], cues[last_of_first + 1 :]
-    for sentence, (begin, end) in zip(sentences, heard.times, strict=True):
+    for sentence, (begin, end) in zip(sentences, transcripts.times, strict=True):
         assert sentence[0][0] == pytest.approx(begin, abs=TOLERANCE_SECONDS)
         assert sentence[-1][1] == pytest.approx(end, abs=TOLERANCE_SECONDS)
 
 
-def test_only_the_first_format_costs_a_transcription(heard: Heard) -> None:
-    started = [name for name in FORMATS if "Starting a whisper server" in heard.messages[name]]
+def test_only_the_first_format_costs_a_transcription(transcripts: Transcripts) -> None:
+    started = [
+        name for name in FORMATS if "Starting a whisper server" in transcripts.messages[name]
+    ]
     assert started == ["txt"]
 
 

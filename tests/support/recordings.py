@@ -32,11 +32,11 @@ def babble(seconds: float, seed: int = 0) -> Samples:
     return np.asarray(voice * np.where(is_word, 9_000, 30), dtype=np.int16)
 
 
-def best_lag(heard: Samples, said: Samples, most: int = 500) -> int:
-    """By how many samples `heard` is late against `said`, judged by half a second."""
+def best_lag(decoded: Samples, said: Samples, most: int = 500) -> int:
+    """By how many samples `decoded` is late against `said`, judged by half a second."""
     first, last = SAMPLE_RATE, SAMPLE_RATE * 3 // 2
     scores = np.correlate(
-        heard[first - most : last + most].astype(float), said[first:last].astype(float)
+        decoded[first - most : last + most].astype(float), said[first:last].astype(float)
     )
     return int(np.argmax(scores)) - most
 

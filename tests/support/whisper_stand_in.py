@@ -1,4 +1,4 @@
-"""The server around an engine that only counts, for tests of everything but the hearing."""
+"""The server around an engine that only counts, for tests of everything but the text."""
 
 import contextlib
 import socket
@@ -37,7 +37,7 @@ TRANSCRIPTIONS = "/v1/audio/transcriptions"
 
 @dataclass
 class StandInEngine:
-    """Hears how long each window is; waits for `go`; breaks where a test wants it to.
+    """Transcribes each window as its length; waits for `go`; fails where a test wants it to.
 
     `failure` is raised by every call, `refuses` decides by the windows of a call what to raise.
     `verdicts` are the average log probabilities of a window's attempts, the last one for ever.
@@ -85,17 +85,19 @@ class StandInEngine:
         if error:
             raise error
         self.go.wait(10)
-        return [self._heard(window) for window in windows]
+        return [self._result(window) for window in windows]
 
     def transcribe(
         self, samples: Samples, options: Options, should_stop: ShouldStop
     ) -> Transcription:
         seconds = len(samples) / SAMPLE_RATE
         entry = WindowInput(samples, seconds, options, options.temperature)
-        (heard,) = self.decode([entry])
-        return Transcription(heard.language, 1.0, ((heard.language, 1.0),), seconds, heard.segments)
+        (result,) = self.decode([entry])
+        return Transcription(
+            result.language, 1.0, ((result.language, 1.0),), seconds, result.segments
+        )
 
-    def _heard(self, window: WindowInput) -> WindowResult:
+    def _result(self, window: WindowInput) -> WindowResult:
         language = window.options.language or "en"
         probabilities = () if window.options.language else ((language, 1.0),)
         tries = sum(1 for batch in self.batches for other in batch if _same(other, window))

@@ -29,11 +29,11 @@ def windows_of(caller: Caller, count: int, key: Hashable = "key") -> list[Queued
 
 
 def queue_with(
-    *lines: list[QueuedWindow], more_is_coming: Callable[[], bool] = lambda: False
+    *queues: list[QueuedWindow], more_is_coming: Callable[[], bool] = lambda: False
 ) -> WindowQueue:
     queue = WindowQueue(more_is_coming)
-    for line in lines:
-        queue.push(line)
+    for one in queues:
+        queue.push(one)
     return queue
 
 
@@ -41,7 +41,7 @@ def taken(queue: WindowQueue, most: int) -> list[QueuedWindow]:
     return queue.take(lambda: most, timeout_seconds=0.0)
 
 
-def test_every_free_place_is_filled_from_whoever_waits() -> None:
+def test_every_free_place_is_filled_from_all_that_wait() -> None:
     long, short, other = (windows_of(Caller(), count) for count in (10, 1, 2))
     batch = taken(queue_with(long, short, other), most=6)
     assert batch == [long[0], short[0], other[0], long[1], other[1], long[2]]
@@ -61,7 +61,7 @@ def test_recordings_take_turns_one_window_each() -> None:
     one, two, three = (windows_of(Caller(), 3) for _ in range(3))
     queue = queue_with(one, two, three)
     order = [taken(queue, 1)[0] for _ in range(9)]
-    assert order == [line[position] for position in range(3) for line in (one, two, three)]
+    assert order == [each[position] for position in range(3) for each in (one, two, three)]
 
 
 def test_only_windows_of_one_key_share_a_batch() -> None:
@@ -110,7 +110,7 @@ def test_a_batch_waits_for_company_while_some_is_being_prepared() -> None:
         assert batch.result(5) == early + late
 
 
-def test_it_does_not_wait_when_nobody_is_coming_or_patience_is_at_its_end() -> None:
+def test_it_does_not_wait_when_nothing_is_coming_or_the_timeout_is_over() -> None:
     alone = windows_of(Caller(), 1)
     assert queue_with(alone).take(lambda: 8, 30.0) == alone
     waiting = queue_with(windows_of(Caller(), 1), more_is_coming=lambda: True)
@@ -119,7 +119,7 @@ def test_it_does_not_wait_when_nobody_is_coming_or_patience_is_at_its_end() -> N
     assert 0.05 < time.monotonic() - started < 5
 
 
-def test_who_waits_learns_that_nobody_is_coming_any_more() -> None:
+def test_a_waiting_batch_goes_when_nothing_is_coming_any_more() -> None:
     coming = threading.Event()
     coming.set()
     alone = windows_of(Caller(), 1)
@@ -131,7 +131,7 @@ def test_who_waits_learns_that_nobody_is_coming_any_more() -> None:
         assert batch.result(5) == alone
 
 
-def test_closing_sends_everybody_home() -> None:
+def test_closing_ends_every_wait() -> None:
     queue = queue_with()
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(queue.take, lambda: 2, 0.0) for _ in range(2)]

@@ -190,7 +190,7 @@ def hand_in(server: Running, **more: Any) -> str:
     return path
 
 
-def look(server: Running, path: str) -> dict[str, Any]:
+def get_json(server: Running, path: str) -> dict[str, Any]:
     response = requests.get(server.url + path, timeout=20)
     assert response.status_code == 200, response.text
     body: dict[str, Any] = response.json()
@@ -198,8 +198,8 @@ def look(server: Running, path: str) -> dict[str, Any]:
 
 
 def ended(server: Running, path: str) -> dict[str, Any]:
-    until(lambda: look(server, path)["status"] in {"done", "failed"})
-    return look(server, path)
+    until(lambda: get_json(server, path)["status"] in {"done", "failed"})
+    return get_json(server, path)
 
 
 @pytest.mark.parametrize("response_format", ["json", "verbose_json", "text", "srt", "vtt"])
@@ -223,10 +223,10 @@ def test_a_job_may_translate(server: Running) -> None:
 
 
 def test_a_file_that_gets_no_place_in_the_line_makes_no_job(server: Running) -> None:
-    before = look(server, "/jobs")["data"]
+    before = get_json(server, "/jobs")["data"]
     response = server.post("/jobs", files={"file": ("a.wav", b"no audio" * 100)})
     assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_audio")
-    assert look(server, "/jobs")["data"] == before
+    assert get_json(server, "/jobs")["data"] == before
 
 
 def test_what_is_wrong_with_the_request_is_told_at_once(server: Running) -> None:
@@ -237,13 +237,13 @@ def test_what_is_wrong_with_the_request_is_told_at_once(server: Running) -> None
 def test_the_list_has_the_newest_first_and_can_be_narrowed(server: Running) -> None:
     for _ in range(3):
         ended(server, hand_in(server))
-    body = look(server, "/jobs?limit=2&status=done")
+    body = get_json(server, "/jobs?limit=2&status=done")
     assert body["object"] == "list"
     created = [job["created_at"] for job in body["data"]]
     assert len(created) == 2
     assert created == sorted(created, reverse=True)
     assert "result" not in body["data"][0]
-    assert not look(server, "/jobs?status=queued")["data"]
+    assert not get_json(server, "/jobs?status=queued")["data"]
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "status=lost"])
@@ -277,7 +277,7 @@ def spooled_files() -> int:
     return sum("(deleted)" in str(link.readlink()) for link in links if link.is_symlink())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_deleted_job_gives_its_place_and_its_upload_back() -> None:
     engine = StandInEngine()
     with running(engine, loaded=False, MAX_QUEUE=1) as server:
@@ -311,8 +311,8 @@ def test_a_job_is_processing_with_progress_while_it_is_worked_on() -> None:
     engine.refuses = all_but_the_first_wait
     with running(engine) as server:
         path = hand_in(server, files={"file": ("a.wav", wav(100.0))})
-        until(lambda: look(server, path)["progress"] > 0)
-        job = look(server, path)
+        until(lambda: get_json(server, path)["progress"] > 0)
+        job = get_json(server, path)
         assert (job["status"], job["progress"] < 1) == ("processing", True)
         assert (job["seconds_total"], job["finished_at"], job["result"]) == (100.0, None, None)
         may_go_on.set()

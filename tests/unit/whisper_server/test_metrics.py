@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""What Prometheus gets."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ STATE = SchedulerState(
 )
 
 
-def told(metrics: Metrics) -> dict[str, float]:
+def exported(metrics: Metrics) -> dict[str, float]:
     """By name and labels: `name{label=value}`."""
 
     def samples() -> Iterator[tuple[str, float]]:
@@ -39,7 +39,7 @@ def test_answers_are_counted_by_route_and_status() -> None:
     metrics = Metrics()
     for status in (200, 200, 503):
         metrics.request_ended("/v1/audio/transcriptions", status, 0.3)
-    found = told(metrics)
+    found = exported(metrics)
     assert found["whisper_requests_total{route=/v1/audio/transcriptions,status=200}"] == 2
     assert found["whisper_requests_total{route=/v1/audio/transcriptions,status=503}"] == 1
     assert found["whisper_request_seconds_sum{route=/v1/audio/transcriptions}"] == pytest.approx(
@@ -51,7 +51,7 @@ def test_recordings_add_up_to_seconds_of_audio_and_a_real_time_factor() -> None:
     metrics = Metrics()
     metrics.recording_done(60.0, 3.0)
     metrics.recording_done(30.0, 30.0)
-    found = told(metrics)
+    found = exported(metrics)
     assert found["whisper_audio_seconds_total"] == 90
     assert found["whisper_real_time_factor_sum"] == pytest.approx(1.05)
     assert found["whisper_real_time_factor_bucket{le=0.05}"] == 1
@@ -60,14 +60,14 @@ def test_recordings_add_up_to_seconds_of_audio_and_a_real_time_factor() -> None:
 def test_a_recording_without_length_has_no_real_time_factor() -> None:
     metrics = Metrics()
     metrics.recording_done(0.0, 3.0)
-    assert told(metrics)["whisper_real_time_factor_count"] == 0
+    assert exported(metrics)["whisper_real_time_factor_count"] == 0
 
 
 def test_batches_are_counted_by_size_and_their_time_is_that_of_decoding() -> None:
     metrics = Metrics()
     metrics.batch(1, 20.0, 0.5)
     metrics.batch(16, 400.0, 1.5)
-    found = told(metrics)
+    found = exported(metrics)
     assert found["whisper_batch_windows_bucket{le=1.0}"] == 1
     assert found["whisper_batch_windows_bucket{le=16.0}"] == 2
     assert found["whisper_batch_windows_sum"] == 17
@@ -81,7 +81,7 @@ def test_time_is_told_by_stage_and_errors_by_kind() -> None:
     metrics.stage("prepare", 0.25)
     metrics.stage("queue", 4.0)
     metrics.error("queue_full")
-    found = told(metrics)
+    found = exported(metrics)
     assert found["whisper_stage_seconds_sum{stage=prepare}"] == 0.25
     assert found["whisper_stage_seconds_sum{stage=queue}"] == 4.0
     assert found["whisper_errors_total{kind=queue_full}"] == 1
@@ -90,7 +90,7 @@ def test_time_is_told_by_stage_and_errors_by_kind() -> None:
 def test_the_line_is_shown_as_it_is_when_somebody_looks() -> None:
     metrics = Metrics()
     metrics.watch(lambda: STATE)
-    found = told(metrics)
+    found = exported(metrics)
     assert found["whisper_queue_audio_seconds"] == 61.5
     assert found["whisper_queue_windows"] == 7
     assert found["whisper_requests_in_work"] == 3
@@ -116,7 +116,7 @@ def test_the_memory_of_the_process_is_told_on_every_platform(
 def test_two_servers_in_a_process_do_not_share_a_count() -> None:
     one, other = Metrics(), Metrics()
     one.error("queue_full")
-    assert "whisper_errors_total{kind=queue_full}" not in told(other)
+    assert "whisper_errors_total{kind=queue_full}" not in exported(other)
 
 
 def test_threads_lose_no_count() -> None:
@@ -131,4 +131,4 @@ def test_threads_lose_no_count() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert told(metrics)["whisper_batch_windows_count"] == 1600
+    assert exported(metrics)["whisper_batch_windows_count"] == 1600

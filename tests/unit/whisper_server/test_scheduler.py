@@ -385,16 +385,16 @@ def test_recordings_share_what_is_prepared_ahead() -> None:
 def test_progress_comes_in_order_and_adds_up() -> None:
     async def scenario() -> None:
         async with bench(streams=4) as it:
-            told: list[Progress] = []
-            found = await it.run(100.0, on_progress=told.append)
+            reports: list[Progress] = []
+            found = await it.run(100.0, on_progress=reports.append)
             await asyncio.sleep(0)
-            segments = [segment for progress in told for segment in progress.segments]
+            segments = [segment for progress in reports for segment in progress.segments]
             assert segments == list(found.segments)
-            assert [one.is_begun for one in told[:2]] == [False, True]
-            steps = [one.seconds_done for one in told[2:]]
+            assert [one.is_begun for one in reports[:2]] == [False, True]
+            steps = [one.seconds_done for one in reports[2:]]
             assert steps == sorted(set(steps))
-            assert told[-1].seconds_done == told[-1].seconds_total == 100.0
-            assert told[-1].instances == (0,)
+            assert reports[-1].seconds_done == reports[-1].seconds_total == 100.0
+            assert reports[-1].instances == (0,)
 
     played(scenario)
 

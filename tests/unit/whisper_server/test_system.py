@@ -35,19 +35,19 @@ def counts(server: Running, name: str) -> dict[str, float]:
 
 def test_the_system_page_tells_model_shape_and_why() -> None:
     with running() as server:
-        told = get(server, "/system").json()
-    assert told["model"] == {
+        body = get(server, "/system").json()
+    assert body["model"] == {
         "name": "base",
         "backend": "faster-whisper",
         "device": "cpu",
         "compute_type": "int8",
         "is_ready": True,
     }
-    assert told["shape"] == {"streams": 1, "threads": 1, "batch_size": 1, "reason": "of a test"}
-    assert told["jobs"] == {"queued": 0, "processing": 0, "done": 0, "failed": 0}
-    assert told["memory"]["process_bytes"] > 10_000_000
-    assert told["memory"]["machine_bytes"] > told["memory"]["process_bytes"]
-    assert {"stt", "python", "ctranslate2", "faster-whisper"} <= set(told["versions"])
+    assert body["shape"] == {"streams": 1, "threads": 1, "batch_size": 1, "reason": "of a test"}
+    assert body["jobs"] == {"queued": 0, "processing": 0, "done": 0, "failed": 0}
+    assert body["memory"]["process_bytes"] > 10_000_000
+    assert body["memory"]["machine_bytes"] > body["memory"]["process_bytes"]
+    assert {"stt", "python", "ctranslate2", "faster-whisper"} <= set(body["versions"])
 
 
 def test_the_system_page_follows_the_work() -> None:
@@ -80,8 +80,8 @@ def test_the_system_page_follows_the_work() -> None:
 def test_the_system_page_answers_while_the_model_loads() -> None:
     with running(loaded=False) as server:
         assert get(server, "/ready").status_code == 503
-        told = get(server, "/system").json()
-    assert told["model"]["is_ready"] is False
+        body = get(server, "/system").json()
+    assert body["model"]["is_ready"] is False
 
 
 def test_the_system_page_shows_the_memory_of_the_cards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,9 +106,9 @@ def test_with_a_key_only_its_owners_see_what_the_server_does(path: str) -> None:
 def test_health_and_readiness_are_open_to_all() -> None:
     with running(API_KEY="secret") as server:
         assert get(server, "/health").json()["status"] == "ok"
-        told = get(server, "/ready").json()
-    assert told["instance"]
-    assert {"model", "device", "compute_type", "capacity", "in_flight", "waiting"} <= set(told)
+        body = get(server, "/ready").json()
+    assert body["instance"]
+    assert {"model", "device", "compute_type", "capacity", "in_flight", "waiting"} <= set(body)
 
 
 def test_answers_are_counted_under_the_template_of_their_route() -> None:

@@ -34,7 +34,7 @@ def in_blocks(samples: Samples, seconds: float) -> Iterator[Samples]:
 
 
 def speech_at(*stretches: tuple[float, float]) -> windows.SpeechDetector:
-    """A detector for `counting` recordings: somebody speaks from … to … seconds."""
+    """A detector for `counting` recordings: speech is from … to … seconds."""
 
     def find(piece: Samples) -> list[Span]:
         first, end = int(piece[0]), int(piece[-1]) + 1
@@ -192,23 +192,23 @@ def test_windows_hold_the_speech_and_nothing_but_it_and_short_pauses(
 ) -> None:
     samples = counting(tenths / 10)
     found = cut(samples, speech_at(*said), window_seconds)
-    heard = np.zeros(len(samples), int)
+    covered = np.zeros(len(samples), int)
     for window in found:
         assert 0 < len(window.samples) <= window_seconds * SECOND
         assert len(window.samples) == sum(span.length for span in window.spans)
         expected = [samples[span.start : span.end] for span in window.spans]
         np.testing.assert_array_equal(window.samples, np.concatenate(expected))
         for span in window.spans:
-            heard[span.start : span.end] += 1
-    assert heard.max(initial=0) <= 1
+            covered[span.start : span.end] += 1
+    assert covered.max(initial=0) <= 1
     speech = np.zeros(len(samples), int)
     for start, end in said:
         speech[round(start * SECOND) : round(end * SECOND)] = 1
-    assert (heard >= speech).all()
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], heard - speech, [0]])))
+    assert (covered >= speech).all()
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], covered - speech, [0]])))
     assert all(b - a <= windows.KEPT_GAP_SECONDS * SECOND for a, b in edges.reshape(-1, 2))
     fullest = window_seconds * windows.FULL_SHARE
-    assert len(found) <= math.ceil(heard.sum() / SECOND / fullest)
+    assert len(found) <= math.ceil(covered.sum() / SECOND / fullest)
 
 
 @settings(max_examples=30, deadline=None)

@@ -25,8 +25,8 @@ class TestOpus:
 
     def test_what_comes_back_sounds_like_what_went_in(self) -> None:
         said = babble(4).astype(float)
-        heard = decode(encode_opus(babble(4))).astype(float)
-        assert np.corrcoef(said, heard)[0, 1] > 0.8
+        decoded = decode(encode_opus(babble(4))).astype(float)
+        assert np.corrcoef(said, decoded)[0, 1] > 0.8
 
     def test_the_length_is_in_the_file_for_other_decoders_too(self) -> None:
         """At Opus' own 48 kHz, where no resampler can hide a wrong pre-skip or end trim."""
@@ -78,23 +78,23 @@ class TestDecode:
     def test_other_programs_chunks_may_have_any_format(
         self, extension: str, tmp_path: Path
     ) -> None:
-        heard = decode(write_recording(tmp_path / f"chunk.{extension}").read_bytes())
-        assert heard.dtype == np.int16
-        assert len(heard) == pytest.approx(3 * SAMPLE_RATE, abs=0.06 * SAMPLE_RATE)
-        assert abs(best_lag(heard, babble(3))) <= 8
-        assert np.abs(heard).max() > 1_000
+        decoded = decode(write_recording(tmp_path / f"chunk.{extension}").read_bytes())
+        assert decoded.dtype == np.int16
+        assert len(decoded) == pytest.approx(3 * SAMPLE_RATE, abs=0.06 * SAMPLE_RATE)
+        assert abs(best_lag(decoded, babble(3))) <= 8
+        assert np.abs(decoded).max() > 1_000
 
     @pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 96_000])
     def test_every_sample_rate_gives_the_full_length(self, rate: int) -> None:
-        heard = decode(wav(np.zeros(rate + 1, np.int16), rate))
-        assert len(heard) == round((rate + 1) * SAMPLE_RATE / rate)
+        decoded = decode(wav(np.zeros(rate + 1, np.int16), rate))
+        assert len(decoded) == round((rate + 1) * SAMPLE_RATE / rate)
 
     @pytest.mark.parametrize("channels", [2, 3, 6, 12])
     def test_channels_are_mixed_to_one(self, channels: int) -> None:
         tone = np.full(SAMPLE_RATE, 1_000, np.int16)
-        heard = decode(wav(np.repeat(tone, channels), SAMPLE_RATE, channels))
-        assert len(heard) == SAMPLE_RATE
-        assert heard[100:-100].mean() > 100
+        decoded = decode(wav(np.repeat(tone, channels), SAMPLE_RATE, channels))
+        assert len(decoded) == SAMPLE_RATE
+        assert decoded[100:-100].mean() > 100
 
     @pytest.mark.parametrize(
         "data",
@@ -132,9 +132,9 @@ class TestDecode:
             decode(playlist.encode())
 
     def test_the_result_can_be_changed_in_place(self) -> None:
-        heard = decode(encode_flac(babble(1)))
-        heard[0] = 7
-        assert heard[0] == 7
+        decoded = decode(encode_flac(babble(1)))
+        decoded[0] = 7
+        assert decoded[0] == 7
 
 
 def wav(samples: audio.Samples, rate: int, channels: int = 1) -> bytes:

@@ -45,9 +45,9 @@ def cut_short(path: Path, share: float) -> Path:
 class TestReading:
     @pytest.mark.parametrize("extension", CODECS)
     def test_every_format_is_read_whole(self, extension: str, tmp_path: Path) -> None:
-        heard = read(write_recording(tmp_path / f"talk.{extension}", 6.0))
-        assert len(heard) == pytest.approx(6 * SAMPLE_RATE, abs=0.06 * SAMPLE_RATE)
-        assert abs(best_lag(heard, babble(6))) <= 8
+        decoded = read(write_recording(tmp_path / f"talk.{extension}", 6.0))
+        assert len(decoded) == pytest.approx(6 * SAMPLE_RATE, abs=0.06 * SAMPLE_RATE)
+        assert abs(best_lag(decoded, babble(6))) <= 8
 
     def test_samples_in_our_own_form_come_out_untouched(self, tmp_path: Path) -> None:
         said = babble(7.3)
