@@ -30,7 +30,7 @@ _STATUSES: dict[int, tuple[str, tuple[str, ...]]] = {
     404: ("There is no such thing", ("unknown_model", "unknown_job")),
     413: ("More bytes, or more seconds of audio, than this server takes", ("too_large",)),
     500: ("Something broke in here", ("broken",)),
-    503: ("Try again after Retry-After seconds", ("full_line", "loading")),
+    503: ("Try again after Retry-After seconds", ("full_queue", "loading")),
     504: ("It took longer than the operator allows", ("too_slow",)),
 }
 
