@@ -2,25 +2,27 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 
 @contextlib.contextmanager
-def replacement(path: Path) -> Iterator[IO[str]]:
-    """Open a new file, for its owner alone, that replaces `path` unless the block raises.
+def replacement(path: Path, mode: int = 0o600) -> Iterator[IO[str]]:
+    """Open a new file that replaces `path` unless the block raises; `mode` is as in `os.open`.
 
     Raises OSError, before the block if the folder cannot be written.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # of mode 0600
-    draft = Path(name)
+    # Processes of two machines may have one id.
+    draft = path.with_name(f".stt-{os.getpid()}-{secrets.token_hex(4)}.part")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)

@@ -1,17 +1,15 @@
 """Transcripts as files: safe names, whatever the database says; written whole or not at all."""
 
-import contextlib
 import os
 import re
-import secrets
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from stt.domain.chunk import Recording
 from stt.errors import SttError
+from stt.system.files import replacement
 
 _MAX_STEM_BYTES = 200
 # Control characters, line ends, what turns the direction of writing, and what Windows forbids.
@@ -60,7 +58,7 @@ def save(pieces: Iterable[str], path: Path) -> None:
     path = Path(os.path.realpath(path))  # a link stays a link
     try:
         if path.exists() and not path.is_file():  # a pipe or a device is written, not replaced
-            with _opened(path) as file:
+            with path.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
                 file.writelines(pieces)
         else:
             write_whole(pieces, path)
@@ -69,23 +67,7 @@ def save(pieces: Iterable[str], path: Path) -> None:
 
 
 def write_whole(pieces: Iterable[str], path: Path) -> None:
-    """Write a file beside `path`, then put it in its place, so that no reader sees half of it.
-
-    Makes the folder if it is not there. Raises OSError; what was at `path` then stays as it is.
-    """
+    """Write a whole file or none, and its folder; raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Processes of two machines may have one id.
-    draft = path.with_name(f".stt-{os.getpid()}-{secrets.token_hex(4)}.part")
-    try:
-        with _opened(draft) as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-
-
-def _opened(path: Path) -> TextIO:
-    return path.open("w", encoding="utf-8", errors="replace", newline="\n")
+    with replacement(path, mode=0o666) as file:
+        file.writelines(pieces)
