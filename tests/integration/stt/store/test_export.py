@@ -248,7 +248,9 @@ class TestLines:
     ) -> None:
         first, middle, _ = ids_of(database, recording_id)
         database.chunks.delete_one({"_id": middle})
-        lines, gaps, index = [], [], 0
+        lines: list[tuple[ObjectId, float]] = []
+        gaps: list[UntranscribedSpan] = []
+        index = 0
         while True:
             part = export_of(database, recording_id).lines(index, 1)
             lines += [(line.chunk_id, line.segment.start) for line in part.lines]
