@@ -11,12 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from stt import __version__
-from stt.coordinator import openapi as api_docs
-from stt.coordinator.answers import refusals
+from stt.coordinator import openapi
 from stt.coordinator.context import Coordinator
 from stt.coordinator.errors import ApiError, error_body, error_response
 from stt.coordinator.lease_reaper import LeaseReaper
-from stt.coordinator.metrics import Metrics, RequestCount
+from stt.coordinator.metrics import RequestCount
 from stt.coordinator.middleware.access_log import AccessLog
 from stt.coordinator.middleware.authentication import OPEN, Authentication
 from stt.coordinator.middleware.body_limit import BodyLimit
@@ -32,18 +31,18 @@ from stt.coordinator.routes import (
     pages,
     quarantine,
     recordings,
-    results,
     search,
     status,
     tasks,
+    transcripts,
     uploads,
 )
 from stt.errors import SttError
 
 _UNKEYED = (health, login)
 _KEYED = (
-    tasks, chunks, results, status, quarantine, nodes, uploads, recordings, search, options, live,
-    pages,
+    tasks, chunks, status, quarantine, nodes, uploads, recordings, transcripts, search, options,
+    live, pages,
 )  # fmt: skip
 _HTTP_CODES = {
     400: "bad_request",
@@ -64,33 +63,33 @@ def create_app(coordinator: Coordinator) -> FastAPI:
         coordinator.closing.set()
 
     # The page and what it needs come from this machine: it may be far from any network. It has a
-    # route of its own in api_docs.py, since its one inline script needs leave to run.
+    # route of its own in openapi.py, since its one inline script needs leave to run.
     app = FastAPIOffline(
         docs_url=None,
         redoc_url=None,
         static_url="/docs-files",
         title="stt coordinator",
-        summary=api_docs.SUMMARY,
-        description=api_docs.DESCRIPTION,
+        summary=openapi.SUMMARY,
+        description=openapi.DESCRIPTION,
         version=__version__,
         lifespan=lifespan,
     )
     app.state.coordinator = coordinator
     app.state.database_look = health.DatabaseMonitor(coordinator.database)
-    app.state.meter = Metrics()
     for module in _UNKEYED:
-        app.include_router(module.router, responses=refusals(400, 422))
+        app.include_router(module.router, responses=openapi.error_responses(400, 422))
+    keyed_errors = openapi.error_responses(400, 401, 403, 410, 422, 429, 503)
     for module in _KEYED:
-        app.include_router(module.router, responses=refusals(400, 401, 403, 410, 422, 429, 503))
-    app.include_router(api_docs.router)
-    api_docs.describe_access(app, OPEN)
+        app.include_router(module.router, responses=keyed_errors)
+    app.include_router(openapi.router)
+    openapi.describe_access(app, OPEN)
     # The last one stands in front of the others.
     app.add_middleware(BodyLimit)
     app.add_middleware(Authentication, authenticator=coordinator.authenticator)
     app.add_middleware(Shutdown, closing=coordinator.closing)
     app.add_middleware(AccessLog)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(RequestCount, meter=app.state.meter)
+    app.add_middleware(RequestCount, metrics=coordinator.metrics)
     app.add_exception_handler(ApiError, _known_error)
     app.add_exception_handler(SttError, _known_error)
     app.add_exception_handler(HTTPException, _http_error)

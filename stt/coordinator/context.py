@@ -12,12 +12,14 @@ from stt.coordinator.authenticator import Authenticator
 from stt.coordinator.authenticator import Person as Person
 from stt.coordinator.authenticator import Principal as Principal
 from stt.coordinator.errors import Forbidden
+from stt.coordinator.metrics import Metrics
 from stt.coordinator.reservations import Reservations
 from stt.coordinator.store.listing import PendingMonitor
 from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.options import Options, StoredOptions
 from stt.coordinator.store.sessions import Sessions
 from stt.coordinator.store.status import QueueMonitor
+from stt.domain.worker_id import WorkerId
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.search import Search
@@ -37,8 +39,9 @@ class Coordinator:
     registry: NodeRegistry
     authenticator: Authenticator
     pending: PendingMonitor
-    watch: QueueMonitor
+    queue_monitor: QueueMonitor
     search: Search
+    metrics: Metrics = field(default_factory=Metrics)
     reservations: Reservations = field(default_factory=Reservations)
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -53,7 +56,7 @@ class Coordinator:
             registry=registry,
             authenticator=Authenticator(settings, Sessions(database), registry),
             pending=PendingMonitor(database),
-            watch=QueueMonitor(database, settings, stored_options, registry),
+            queue_monitor=QueueMonitor(database, settings, stored_options, registry),
             search=Search(database, in_background=True),
         )
 
@@ -113,7 +116,7 @@ PEOPLE_ONLY = Depends(_person)
 
 def check_worker(principal: Principal, worker_id: str) -> None:
     """Raises Forbidden if a node speaks for a worker that is not its own (`NODE_RUN`)."""
-    if isinstance(principal, Node) and worker_id.rpartition("_")[0] != principal.id:
+    if isinstance(principal, Node) and WorkerId(worker_id).owner != principal.id:
         raise Forbidden(f"Node {principal.id} may not speak for worker {worker_id}.")
 
 

@@ -1,4 +1,4 @@
-"""Which pending chunks a node is shown, and a whole sequence claimed for one that asks for work."""
+"""Which pending chunks a caller is shown, and whole sequences claimed for nodes."""
 
 import contextlib
 import random
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from stt.coordinator.context import Coordinator, Principal
+from stt.coordinator.context import Coordinator, Principal, check_worker
 from stt.coordinator.store.nodes import Node
 from stt.domain.chunk import ChunkRun, chunk_runs
 from stt.domain.claim import Claim, ClaimRules, Order, Page
@@ -17,25 +17,34 @@ from stt.store.claim_queries import chunks_held_under
 from stt.store.claims import MongoClaims
 from stt.store.workers import MongoRoster
 
-_OFF_SECONDS = 5.0
+_CLOSED_SECONDS = 5.0
 _RESERVED_SECONDS = 2.0
-_TRIES = 3
-_PAGE = 100
-_LOOK_SECONDS = 1.0
-_NEAR_THE_FRONT = 4
+_MAX_TRIES = 3
+_PAGE_CHUNKS = 100
+_NODES_MAX_AGE_SECONDS = 1.0
+_CANDIDATES = 4
+"""Sequences at the front of the queue that one is drawn from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatcher:
-    """The queue as one asker is shown it. Raises DatabaseUnavailable."""
+    """The queue as one caller is shown it; its methods raise DatabaseUnavailable.
+
+    Raises Forbidden if a node names another one's worker.
+    """
 
     coordinator: Coordinator
     principal: Principal
-    worker: str
+    worker_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.worker_id is not None:
+            check_worker(self.principal, self.worker_id)
 
     def claims(self) -> MongoClaims:
-        """On the asker's behalf: it asks again itself, so nothing is waited for here."""
-        claims = MongoClaims(self.coordinator.database, self.worker, rules_of(self.coordinator))
+        """Return the worker's claims; they do not retry, since the caller does that itself."""
+        rules = ClaimRules.of(self.coordinator.settings)
+        claims = MongoClaims(self.coordinator.database, self.worker_id or "", rules)
         claims.stop_retrying()
         return claims
 
@@ -46,17 +55,18 @@ class Dispatcher:
             return True
         return self.principal.is_enabled and self.coordinator.options.distributed
 
-    def page(self, limit: int, order: Order, *, is_again: bool = False) -> Page:
-        """Pending chunks in claim order; none for a node that is to get no work.
+    def page(self, limit: int, order: Order, *, is_repeat: bool = False) -> Page:
+        """Return pending chunks in claim order; none for a node that is to get no work.
 
-        Who looks `is_again` shares one look with all who wait here: their number costs nothing.
+        With `is_repeat`, for a caller that has been waiting, the queue is read only if the check
+        that all waiting callers share has found a pending chunk: their number costs nothing.
 
-        While work is scarce, the first chunks are left to nodes of a higher priority that have
-        nothing to do, for as long as it may take one to come for them.
+        While work is scarce, the first chunks are reserved for idle nodes of a higher priority,
+        for as long as one may take to ask for them.
         """
         if not self.is_open:
-            return Page((), is_last=True, next_due_seconds=_OFF_SECONDS)
-        if is_again and not self.coordinator.pending.is_any():
+            return Page((), is_last=True, next_due_seconds=_CLOSED_SECONDS)
+        if is_repeat and not self.coordinator.pending.is_any():
             return Page((), is_last=True)
         reserved = self._reserved()
         page = self.claims().page(limit + reserved, order)
@@ -68,49 +78,43 @@ class Dispatcher:
             return Page((), is_last=True, next_due_seconds=_RESERVED_SECONDS)
         return Page(chunks, page.is_last, page.next_due_seconds)
 
-    def take(self, claim_id: ObjectId, limit: int, *, is_again: bool = False) -> list[Claim]:
-        """A sequence of at most `limit` chunks, claimed under one id; the same one if asked again.
+    def take(self, claim_id: ObjectId, limit: int, *, is_repeat: bool = False) -> list[Claim]:
+        """Claim a sequence of at most `limit` chunks under one id; empty if there is none now.
 
-        Empty if nothing is to be had right now.
+        The same id again returns what is held under it.
         """
-        claims = self.claims()
-        known = (
-            () if is_again else chunks_held_under(self.coordinator.database, self.worker, claim_id)
-        )
+        claims, database = self.claims(), self.coordinator.database
+        known = [] if is_repeat else chunks_held_under(database, self.worker_id or "", claim_id)
         if known:
-            until = time.monotonic()
-            return [Claim(claim_id, chunk, self.worker, until) for chunk in known]
-        for _ in range(_TRIES):
-            page = self.page(_PAGE, Order(), is_again=is_again)
+            now = time.monotonic()
+            return [Claim(claim_id, chunk, self.worker_id or "", now) for chunk in known]
+        for _ in range(_MAX_TRIES):
+            page = self.page(_PAGE_CHUNKS, Order(), is_repeat=is_repeat)
             if not page.chunks:
                 return []
-            settings = self.coordinator.settings
             share = limit
             if page.is_last:
                 slots = MongoRoster(self.coordinator.database).slots_alive()
                 share = min(limit, max(1, len(page.chunks) // slots))
-            dealt = chunk_runs(page.chunks, settings.sequence_seconds, share)
-            # Not all at the same one: those who ask at once would all miss but one.
-            if taken := _claimed(claims, random.choice(dealt[:_NEAR_THE_FRONT]), claim_id):
+            found = chunk_runs(page.chunks, self.coordinator.settings.sequence_seconds, share)
+            # At random: of callers that all try the same one at once, all but one would fail.
+            if taken := _claim_all(claims, random.choice(found[:_CANDIDATES]), claim_id):
                 return taken
         return []
 
     def _reserved(self) -> int:
         if not isinstance(self.principal, Node):
             return 0
-        look = self.coordinator.registry.look(max_age_seconds=_LOOK_SECONDS)
+        snapshot = self.coordinator.registry.snapshot(_NODES_MAX_AGE_SECONDS)
         offline_seconds = self.coordinator.options.offline_seconds
-        return reserved_slots(self.principal, look.nodes.values(), look.at, offline_seconds)
+        return reserved_slots(self.principal, snapshot.nodes.values(), snapshot.at, offline_seconds)
 
 
-def rules_of(coordinator: Coordinator) -> ClaimRules:
-    """The numbers of the protocol, as this coordinator's settings have them."""
-    settings = coordinator.settings
-    return ClaimRules.of(settings)
+def _claim_all(claims: MongoClaims, run: ChunkRun, claim_id: ObjectId) -> list[Claim]:
+    """Claim in order, up to the first chunk that another worker has.
 
-
-def _claimed(claims: MongoClaims, run: ChunkRun, claim_id: ObjectId) -> list[Claim]:
-    """Claims in order up to the first that is not to be had; one that failed before stays alone."""
+    A chunk that failed before is claimed alone.
+    """
     taken: list[Claim] = []
     for chunk in run:
         claim = claims.claim(chunk, claim_id)

@@ -16,7 +16,6 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stt.coordinator.store.status import QueueMonitor, QueueNow
@@ -57,19 +56,19 @@ class Metrics:
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def text(self, watch: QueueMonitor) -> bytes:
+    def text(self, queue_monitor: QueueMonitor) -> bytes:
         """Everything; its type is `CONTENT_TYPE`. Without the queue while the database is away."""
         queue = CollectorRegistry()
-        queue.register(_QueueCollector(watch))
+        queue.register(_QueueCollector(queue_monitor))
         return generate_latest(self._registry) + generate_latest(queue)
 
 
 class RequestCount:
     """ASGI middleware: counts each answer under its route's template, never under its path."""
 
-    def __init__(self, app: ASGIApp, meter: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
-        self._meter = meter
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,24 +76,18 @@ class RequestCount:
             return
         began_at, status = time.monotonic(), _CLIENT_GONE
 
-        async def send_and_look(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, send_and_look)
+            await self._app(scope, receive, send_and_note)
         finally:
             route = getattr(scope.get("route"), "path", _NO_ROUTE)
             seconds = time.monotonic() - began_at
-            self._meter.request_ended(route, _method(scope), status, seconds)
-
-
-def meter_of(connection: HTTPConnection) -> Metrics:
-    """The one of this application."""
-    meter: Metrics = connection.app.state.meter
-    return meter
+            self._metrics.request_ended(route, _method(scope), status, seconds)
 
 
 def _method(scope: Scope) -> str:
@@ -107,8 +100,8 @@ def _method(scope: Scope) -> str:
 class _QueueCollector(Collector):
     """Asks the watch when Prometheus asks us."""
 
-    def __init__(self, watch: QueueMonitor) -> None:
-        self._watch = watch
+    def __init__(self, queue_monitor: QueueMonitor) -> None:
+        self._queue_monitor = queue_monitor
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: to find the names out would take a look."""
@@ -116,7 +109,7 @@ class _QueueCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
-            now = self._watch.now()
+            now = self._queue_monitor.now()
         except DatabaseUnavailable:
             yield GaugeMetricFamily("stt_database_up", "1 if the database answers", value=0)
             return

@@ -1,4 +1,4 @@
-"""The API page, and what it says beyond what the code says by itself."""
+"""The OpenAPI schema and its page: what they say beyond what FastAPI takes from the code."""
 
 import base64
 import hashlib
@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
 
 from stt.coordinator.middleware.security_headers import CONTENT_SECURITY_POLICY
 
@@ -28,15 +29,48 @@ curl -H "Authorization: Bearer $STT_COORDINATOR_KEY" -F file=@talk.mp3 http://lo
 sentence for a person. Times are UTC in ISO 8601, lengths seconds, ids 24 hexadecimal digits.
 """
 
-_PAGE = {"defaultModelsExpandDepth": -1}
-"""Swagger UI's own settings (swagger.io/docs/open-source-tools/swagger-ui/usage/configuration)."""
+_ERROR_MEANINGS = {
+    400: "The request cannot be understood.",
+    401: "No key, or a wrong one.",
+    403: "The key is right, but not for this.",
+    404: "There is no such thing.",
+    408: "Nothing has arrived for too long.",
+    409: "Not as things are: the claim is lost, or the state is another one.",
+    410: "This node was removed.",
+    413: "Too large.",
+    416: "No such range.",
+    422: "Something in it is not valid.",
+    429: "Too many failures from there: wait.",
+    503: "The database is away: ask again.",
+    507: "The disk is full.",
+}
+_SWAGGER_UI = {"defaultModelsExpandDepth": -1}
+"""See https://swagger.io/docs/open-source-tools/swagger-ui/usage/configuration."""
 
 router = APIRouter(include_in_schema=False)
 
 
+class ErrorDetail(BaseModel):
+    """`code` for programs, `message` for people."""
+
+    code: str
+    message: str
+
+
+class ErrorOut(BaseModel):
+    """The body of every error."""
+
+    error: ErrorDetail
+
+
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that may answer with these errors."""
+    return {s: {"model": ErrorOut, "description": _ERROR_MEANINGS[s]} for s in statuses}
+
+
 @router.get("/docs")
 async def api_page(request: Request) -> HTMLResponse:
-    """Swagger UI; its one inline script is allowed by its hash."""
+    """Serve Swagger UI; its one inline script is allowed by its hash."""
     app: FastAPI = request.app
     page = get_swagger_ui_html(
         openapi_url=str(app.openapi_url),
@@ -44,19 +78,21 @@ async def api_page(request: Request) -> HTMLResponse:
         swagger_js_url="/docs-files/swagger-ui-bundle.js",
         swagger_css_url="/docs-files/swagger-ui.css",
         swagger_favicon_url="/docs-files/favicon.png",
-        swagger_ui_parameters=_PAGE,
+        swagger_ui_parameters=_SWAGGER_UI,
     )
     scripts = re.findall(r"<script>(.*?)</script>", bytes(page.body).decode(), re.DOTALL)
-    leave = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    hashes = " ".join(f"'sha256-{_base64_sha256(script)}'" for script in scripts)
     page.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.replace(
-        "script-src 'self'", f"script-src 'self' {leave}"
+        "script-src 'self'", f"script-src 'self' {hashes}"
     )
     return page
 
 
 def describe_access(app: FastAPI, open_addresses: Collection[tuple[str, str]]) -> None:
-    """Tells the schema what it cannot see: which addresses want a key, and that a refusal is JSON
-    where the answer itself is none."""
+    """Add to the schema which addresses want a key.
+
+    Also declare errors as JSON where the successful response has another type.
+    """
     plain = app.openapi
 
     def with_access() -> dict[str, Any]:
@@ -69,13 +105,13 @@ def describe_access(app: FastAPI, open_addresses: Collection[tuple[str, str]]) -
             for method, operation in operations.items():
                 if (method.upper(), path) in open_addresses:
                     operation["security"] = []
-                for status, answer in operation["responses"].items():
-                    if status >= "400" and len(content := answer.get("content", {})) == 1:
-                        answer["content"] = {"application/json": content.popitem()[1]}
+                for status, response in operation["responses"].items():
+                    if status >= "400" and len(content := response.get("content", {})) == 1:
+                        response["content"] = {"application/json": content.popitem()[1]}
         return schema
 
     app.openapi = with_access  # type: ignore[method-assign]
 
 
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+def _base64_sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -22,7 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from stt.coordinator.context import Coordinator, coordinator_of
-from stt.coordinator.schemas.nodes import nodes_out
+from stt.coordinator.schemas.nodes import describe_nodes
 from stt.coordinator.schemas.status import StatusOut
 from stt.coordinator.schemas.uploads import UploadOut
 from stt.coordinator.store.uploads import UploadLog
@@ -130,14 +130,14 @@ class Dashboard:
     def _look(self) -> Iterator[tuple[str, Callable[[], str], object]]:
         """Type, text and what of it counts as a change."""
         coordinator = self._coordinator
-        status = StatusOut.of(coordinator.watch.now())
+        status = StatusOut.model_validate(coordinator.queue_monitor.now())
         essence = status.model_dump(exclude=_PASSING_OF_STATUS)
         yield "status", lambda: _json("status", **_plain(status)), essence
-        nodes = nodes_out(coordinator)
+        nodes = describe_nodes(coordinator, coordinator.registry.snapshot())
         essences = [node.model_dump(exclude=_PASSING_OF_NODE) for node in nodes]
         yield "nodes", lambda: _json("nodes", nodes=[_plain(node) for node in nodes]), essences
-        uploads = [UploadOut.of(record) for record in UploadLog(coordinator.database).latest()]
-        shown = [_plain(upload) for upload in uploads]
+        uploads = UploadLog(coordinator.database).latest()
+        shown = [_plain(UploadOut.model_validate(record)) for record in uploads]
         yield "uploads", lambda: _json("uploads", uploads=shown), shown
 
 

@@ -100,7 +100,7 @@ class NodeMonitor:
             await asyncio.sleep(max(0.0, _LOOK_SECONDS - (time.monotonic() - began_at)))
 
     def _look(self, chunk_ids: Collection[str]) -> Seen:
-        nodes = self._coordinator.registry.look()
+        nodes = self._coordinator.registry.snapshot()
         options = self._coordinator.options
         held = MongoRoster(self._coordinator.database).holders() if chunk_ids else {}
         return Seen(nodes, options, {id_: held.get(id_) for id_ in chunk_ids})

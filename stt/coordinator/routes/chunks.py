@@ -6,9 +6,9 @@ from typing import Annotated
 from bson import ObjectId
 from fastapi import APIRouter, Header, Path, Response
 
-from stt.coordinator.answers import refusals
 from stt.coordinator.context import CurrentPrincipal, InCoordinator
 from stt.coordinator.errors import Missing
+from stt.coordinator.openapi import error_responses
 from stt.coordinator.store.listing import format_of
 from stt.coordinator.store.nodes import Node
 from stt.domain.chunk import Chunk
@@ -16,7 +16,7 @@ from stt.errors import BadAudio, ClaimLost
 from stt.store.claim_queries import is_held_by
 from stt.store.recordings import MongoRecordings
 
-router = APIRouter(tags=["chunks"], responses=refusals(401, 404, 409, 410, 422, 503))
+router = APIRouter(tags=["chunks"], responses=error_responses(404, 409))
 
 # Whatever else a chunk says it is, a browser is to take it for bytes.
 _MEDIA_TYPES = {
@@ -34,7 +34,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
     responses={
         200: {"content": {"audio/*": {}}, "description": "All of it."},
         206: {"content": {"audio/*": {}}, "description": "The range that was asked for."},
-        **refusals(416),
+        **error_responses(416),
     },
 )
 def audio(

@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from typing import Literal
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
 
 from stt import __version__
+from stt.coordinator.schemas.status import HealthOut
 from stt.errors import SttError
 from stt.store.database import Database
 
@@ -17,14 +16,6 @@ router = APIRouter(tags=["system"])
 
 _PATIENCE_SECONDS = 2.0
 _CACHED_SECONDS = 1.0
-
-
-class HealthOut(BaseModel):
-    """`degraded`: this process is well, and waits for its database."""
-
-    status: Literal["ok", "degraded"]
-    database: bool
-    version: str
 
 
 class DatabaseMonitor:

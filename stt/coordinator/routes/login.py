@@ -5,23 +5,18 @@ from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
-from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from stt import __version__
-from stt.coordinator.answers import refusals
 from stt.coordinator.authenticator import address_of
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.errors import Forbidden, Unauthorized, Unprocessable
 from stt.coordinator.middleware.authentication import COOKIE, LOGIN_PAGE, login_page, session_of
+from stt.coordinator.openapi import error_responses
+from stt.coordinator.schemas.status import SessionOut
 from stt.coordinator.store.sessions import SESSION_DAYS
 
 router = APIRouter(tags=["login"])
-
-
-class SessionOut(BaseModel):
-    version: str
-
 
 _KEY_SCHEMA = {
     "type": "object",
@@ -50,8 +45,11 @@ async def login_form() -> FileResponse:
     status_code=204,
     responses={
         303: {"description": "The session has begun"},
-        **refusals(403, 429, 503),
-        401: {**refusals(401)[401], "content": {"text/html": {}}},  # the page again, for a form
+        **error_responses(403, 429, 503),
+        401: {
+            **error_responses(401)[401],
+            "content": {"text/html": {}},  # for a form, the page again
+        },
     },
     openapi_extra=_BODY,
 )
@@ -84,7 +82,7 @@ async def log_in(request: Request, coordinator: InCoordinator) -> Response:
     summary="Ends the session of this cookie",
     status_code=204,
     dependencies=[PEOPLE_ONLY],
-    responses=refusals(401, 403, 503),
+    responses=error_responses(401, 403, 503),
 )
 def log_out(request: Request, coordinator: InCoordinator) -> Response:
     token = session_of(request)
@@ -99,7 +97,7 @@ def log_out(request: Request, coordinator: InCoordinator) -> Response:
     "/api/session",
     summary="Whether this session lives, and the version",
     dependencies=[PEOPLE_ONLY],
-    responses=refusals(401, 403, 503),
+    responses=error_responses(401, 403, 503),
 )
 async def session() -> SessionOut:
     return SessionOut(version=__version__)

@@ -1,48 +1,24 @@
-"""What the queue and the fleet look like now, for people, for nodes and for Prometheus."""
+"""The queue and the fleet as they are now, for people, for nodes and for Prometheus."""
 
-from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, ConfigDict
 
-from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
-from stt.coordinator.metrics import CONTENT_TYPE, meter_of
-from stt.coordinator.schemas.status import StatusOut, WorkerOut
+from stt.coordinator.metrics import CONTENT_TYPE
+from stt.coordinator.schemas.status import StatusOut, ThroughputOut, WorkerList, WorkerOut
 from stt.store.workers import MongoRoster
 
-router = APIRouter(tags=["status"], responses=refusals(503))
+router = APIRouter(tags=["status"])
 
 _MAX_HISTORY_HOURS = 168
-
-
-class BucketOut(BaseModel):
-    """An hour by the clock, from `at` on; `failed` chunks went into quarantine."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    at: datetime
-    chunks: int
-    audio_seconds: float
-    failed: int
-
-
-class ThroughputOut(BaseModel):
-    """Oldest first; the last hour is not over yet."""
-
-    buckets: list[BucketOut]
-
-
-class WorkersOut(BaseModel):
-    workers: list[WorkerOut]
 
 
 @router.get("/status", summary="The queue now")
 @router.get("/api/queue/status", summary="The queue now, as /status")
 def status(coordinator: InCoordinator) -> StatusOut:
-    return StatusOut.of(coordinator.watch.now())
+    return StatusOut.model_validate(coordinator.queue_monitor.now())
 
 
 @router.get(
@@ -53,22 +29,16 @@ def status(coordinator: InCoordinator) -> StatusOut:
 def throughput(
     coordinator: InCoordinator, hours: Annotated[int, Query(ge=1, le=_MAX_HISTORY_HOURS)] = 24
 ) -> ThroughputOut:
-    found = coordinator.watch.throughput(hours)
-    return ThroughputOut(
-        buckets=[BucketOut.model_validate(hourly_throughput) for hourly_throughput in found]
-    )
+    return ThroughputOut(buckets=coordinator.queue_monitor.throughput(hours))
 
 
 @router.get(
     "/api/workers", summary="Who is at work, or was in the last day", dependencies=[PEOPLE_ONLY]
 )
-def workers(coordinator: InCoordinator) -> WorkersOut:
-    nodes = coordinator.registry.look().nodes
-    found = []
-    for member in MongoRoster(coordinator.database).members():
-        owner = member.id.rpartition("_")[0]
-        found.append(WorkerOut.of(member, owner if owner in nodes else None))
-    return WorkersOut(workers=found)
+def workers(coordinator: InCoordinator) -> WorkerList:
+    node_ids = coordinator.registry.snapshot().nodes
+    found = MongoRoster(coordinator.database).members()
+    return WorkerList(workers=[WorkerOut.of(worker, node_ids) for worker in found])
 
 
 @router.get(
@@ -77,6 +47,6 @@ def workers(coordinator: InCoordinator) -> WorkersOut:
     response_class=PlainTextResponse,
     dependencies=[PEOPLE_ONLY],
 )
-def metrics(request: Request, coordinator: InCoordinator) -> PlainTextResponse:
-    text = meter_of(request).text(coordinator.watch)
+def metrics(coordinator: InCoordinator) -> PlainTextResponse:
+    text = coordinator.metrics.text(coordinator.queue_monitor)
     return PlainTextResponse(text, media_type=CONTENT_TYPE)

@@ -4,17 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from bson import ObjectId
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from stt.coordinator.answers import refusals
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
-from stt.coordinator.schemas.uploads import UploadOut, UploadsOut
+from stt.coordinator.openapi import error_responses
+from stt.coordinator.schemas.base import HexId
+from stt.coordinator.schemas.uploads import UploadList
 from stt.coordinator.store.uploads import UploadLog
 from stt.coordinator.uploads.form import UploadFormReader, UploadLimits
 from stt.coordinator.uploads.processor import UploadProcessor
-from stt.remote.messages import Id
 from stt.store.ingest import IngestOptions
 
 
@@ -34,7 +33,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 router = APIRouter(
     tags=["uploads"],
     dependencies=[PEOPLE_ONLY],
-    responses=refusals(401, 403, 422, 503),
     lifespan=_lifespan,
 )
 
@@ -74,9 +72,8 @@ _FORM: dict[str, Any] = {
 @router.post(
     "/upload",
     status_code=202,
-    response_model=UploadsOut,
     summary="Send recordings",
-    responses=refusals(400, 408, 410, 413, 507),
+    responses=error_responses(400, 408, 410, 413, 507),
     openapi_extra=_FORM,
 )
 async def upload(
@@ -86,7 +83,7 @@ async def upload(
     prompt: Prompt = None,
     priority: Priority = None,
     model: Model = None,
-) -> UploadsOut:
+) -> UploadList:
     """One file or several, in any field. What is to hold for a file stands before it, as fields or
     in the address. They are cut into chunks in the background: `/api/uploads` tells how far it is.
     The same file twice is found.
@@ -99,16 +96,15 @@ async def upload(
         "model": model,
     }
     limits = await run_in_threadpool(_limits, coordinator)
-    reception = UploadFormReader(request.app.state.processor, limits, fields)
-    await reception.read(request)
-    return UploadsOut(uploads=[UploadOut.of(record) for record in reception.uploads])
+    reader = UploadFormReader(request.app.state.processor, limits, fields)
+    await reader.read(request)
+    return UploadList.model_validate({"uploads": reader.uploads})
 
 
 @router.get("/api/uploads", summary="The latest hundred uploads")
-def uploads(coordinator: InCoordinator) -> UploadsOut:
+def uploads(coordinator: InCoordinator) -> UploadList:
     """The newest first; one that has ended is forgotten after a week."""
-    found = UploadLog(coordinator.database).latest()
-    return UploadsOut(uploads=[UploadOut.of(record) for record in found])
+    return UploadList.model_validate({"uploads": UploadLog(coordinator.database).latest()})
 
 
 @router.delete(
@@ -116,12 +112,12 @@ def uploads(coordinator: InCoordinator) -> UploadsOut:
     status_code=204,
     response_class=Response,
     summary="Cancel or forget an upload",
-    responses=refusals(404),
+    responses=error_responses(404),
 )
-def forget_upload(coordinator: InCoordinator, upload_id: Id) -> None:
+def forget_upload(coordinator: InCoordinator, upload_id: HexId) -> None:
     """One that is being received or cut is broken off, and its half removed; one that has ended
     is taken off the list, and its recording stays."""
-    UploadLog(coordinator.database).cancel(ObjectId(upload_id))
+    UploadLog(coordinator.database).cancel(upload_id)
 
 
 def _limits(coordinator: Coordinator) -> UploadLimits:

@@ -1,1 +1,1 @@
-"""The JSON that the routes answer with."""
+"""The JSON that routes take and answer with, apart from the messages of `stt.remote.messages`."""

@@ -1,55 +1,33 @@
-"""Nodes as the coordinator tells of them: to people, and to each node about itself."""
+"""Nodes: as people see them, and what a node is sent about itself."""
 
 from collections import defaultdict
+from dataclasses import asdict
 from datetime import datetime
+from typing import Annotated, Self
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from stt.coordinator.context import Coordinator
-from stt.coordinator.store.nodes import Node
+from stt.coordinator.schemas.base import Schema
+from stt.coordinator.schemas.status import WorkerOut
+from stt.coordinator.store.nodes import Node, NodesSnapshot
 from stt.coordinator.store.options import Options
-from stt.domain.node import Job, NodeState, NodeTest
+from stt.domain.node import Job, NodeState, NodeTest, clean_name, clean_text
+from stt.domain.worker_id import WorkerId
 from stt.remote.messages import NodeSettings, Rules
+from stt.remote.messages import WorkerId as NodeWorkerId
 from stt.settings import Settings
 from stt.store.workers import MongoRoster, WorkerStatus
 
-
-class NodeTestOut(BaseModel):
-    """`milliseconds` from the question to the node's answer; None without an answer."""
-
-    ok: bool
-    milliseconds: float | None
-    detail: str
-
-    @classmethod
-    def of(cls, test: NodeTest) -> "NodeTestOut":
-        return cls(ok=test.ok, milliseconds=test.milliseconds, detail=test.detail)
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(clean_name)]
+_Platform = Annotated[str, StringConstraints(max_length=200), AfterValidator(clean_text)]
 
 
-class LastTestOut(NodeTestOut):
-    """`at`: when it ended."""
+class NodeOut(Schema):
+    """A node. A higher `priority` is served first while work is scarce.
 
-    at: datetime | None
-
-
-class NodeWorkerOut(BaseModel):
-    """A process that works for a node; `chunks` are in work, `age_seconds` since its heartbeat."""
-
-    id: str
-    host: str
-    server: str
-    state: str
-    slots: int
-    chunks: list[str]
-    counts: dict[str, int]
-    age_seconds: float
-    is_alive: bool
-    node_id: str
-
-
-class NodeOut(BaseModel):
-    """A node. Higher `priority` is served first while work is scarce; `model`: null for its own
-    choice; `seen_at`: its last heartbeat."""
+    `model`: null for its own choice. `seen_at`: its last heartbeat.
+    """
 
     id: str
     name: str
@@ -60,38 +38,108 @@ class NodeOut(BaseModel):
     created_at: datetime | None
     seen_at: datetime | None
     state: NodeState
-    jobs: tuple[Job, ...]
-    workers: list[NodeWorkerOut]
-    last_test: LastTestOut | None
+    jobs: list[Job]
+    workers: list[WorkerOut]
+    last_test: NodeTest | None
+
+    @classmethod
+    def of(
+        cls, node: Node, workers: list[WorkerStatus], now: datetime, offline_seconds: float
+    ) -> Self:
+        state = node.state(now, offline_seconds)
+        # A node that is started often leaves many stopped workers: the latest one is enough.
+        shown = [worker for worker in workers if worker.is_alive] or workers[:1]
+        computed = {
+            "state": state,
+            "jobs": () if state == "offline" else node.current_jobs(now),
+            "workers": [WorkerOut.of(worker, {node.id}) for worker in shown],
+        }
+        return cls.model_validate(asdict(node) | computed)
 
 
-def nodes_out(coordinator: Coordinator, max_age_seconds: float = 0.0) -> list[NodeOut]:
-    """All nodes, as they were at most `max_age_seconds` ago. Raises DatabaseUnavailable."""
-    look = coordinator.registry.look(max_age_seconds)
-    if not look.nodes:
-        return []
+class NodeList(BaseModel):
+    """All nodes, in the order in which they joined."""
+
+    nodes: list[NodeOut]
+
+
+class NodeTestResult(Schema):
+    """`milliseconds` from the request to the node's answer; null without an answer."""
+
+    ok: bool
+    milliseconds: float | None
+    detail: str
+
+
+class NodeRegistration(BaseModel):
+    """A machine that has a join code; `platform`: its system, in its own words."""
+
+    code: Annotated[str, StringConstraints(max_length=100)]
+    name: _Name
+    platform: _Platform = ""
+
+
+class NodeCredentials(BaseModel):
+    """A node that has joined; `api_key` cannot be read again."""
+
+    node: NodeSettings
+    api_key: str
+
+
+class NewNode(BaseModel):
+    """A node that a person adds by hand."""
+
+    name: _Name
+
+
+class AddedNode(BaseModel):
+    """`api_key` belongs into the node's own settings, and cannot be read again."""
+
+    node: NodeOut
+    api_key: str
+
+
+class NodeChange(BaseModel):
+    """Fields left out stay as they are; `model: null` leaves the choice to the node."""
+
+    name: _Name | None = None
+    priority: Annotated[int, Field(ge=-1_000, le=1_000)] | None = None
+    model: _Name | None = None
+    is_enabled: bool | None = None
+
+
+class WorkerStart(BaseModel):
+    """The worker that a node has just started; the chunks of its others become pending."""
+
+    worker_id: NodeWorkerId
+
+
+class ReleasedCount(BaseModel):
+    """How many chunks are pending again."""
+
+    released: int
+
+
+def describe_nodes(coordinator: Coordinator, snapshot: NodesSnapshot) -> list[NodeOut]:
+    """Describe all nodes of a snapshot. Raises DatabaseUnavailable."""
     workers: dict[str, list[WorkerStatus]] = defaultdict(list)
-    for member in MongoRoster(coordinator.database).members():
-        workers[member.id.rpartition("_")[0]].append(member)
+    for worker in MongoRoster(coordinator.database).members() if snapshot.nodes else ():
+        workers[WorkerId(worker.id).owner].append(worker)
     offline_seconds = coordinator.options.offline_seconds
     return [
-        _node_out(node, workers[node.id], look.at, offline_seconds) for node in look.nodes.values()
+        NodeOut.of(node, workers[node.id], snapshot.at, offline_seconds)
+        for node in snapshot.nodes.values()
     ]
 
 
-def node_out(coordinator: Coordinator, node: Node) -> NodeOut:
-    """One node as it is now. Raises DatabaseUnavailable."""
-    workers = [
-        member
-        for member in MongoRoster(coordinator.database).members()
-        if member.id.rpartition("_")[0] == node.id
-    ]
+def describe_node(coordinator: Coordinator, node: Node) -> NodeOut:
+    """Describe one node as it is now. Raises DatabaseUnavailable."""
     now = coordinator.database.server_time()
-    return _node_out(node, workers, now, coordinator.options.offline_seconds)
+    return describe_nodes(coordinator, NodesSnapshot(now, {node.id: node}))[0]
 
 
 def node_settings(node: Node, settings: Settings, options: Options) -> NodeSettings:
-    """What a node is told about itself."""
+    """Return what a node is sent about itself."""
     return NodeSettings(
         id=node.id,
         name=node.name,
@@ -105,47 +153,4 @@ def node_settings(node: Node, settings: Settings, options: Options) -> NodeSetti
             chunk_timeout_seconds=options.chunk_timeout_seconds,
             heartbeat_seconds=options.heartbeat_seconds,
         ),
-    )
-
-
-def _node_out(
-    node: Node, workers: list[WorkerStatus], now: datetime, offline_seconds: float
-) -> NodeOut:
-    state = node.state(now, offline_seconds)
-    # A node that is started often leaves many behind it: the last one is enough to look at.
-    shown = [member for member in workers if member.is_alive] or workers[:1]
-    test = node.last_test
-    return NodeOut(
-        id=node.id,
-        name=node.name,
-        platform=node.platform,
-        priority=node.priority,
-        model=node.model,
-        is_enabled=node.is_enabled,
-        created_at=node.created_at,
-        seen_at=node.seen_at,
-        state=state,
-        jobs=() if state == "offline" else node.current_jobs(now),
-        workers=[_worker_out(member, node) for member in shown],
-        last_test=None
-        if test is None
-        else LastTestOut(
-            at=test.at, ok=test.ok, milliseconds=test.milliseconds, detail=test.detail
-        ),
-    )
-
-
-def _worker_out(member: WorkerStatus, node: Node) -> NodeWorkerOut:
-    report = member.report
-    return NodeWorkerOut(
-        id=member.id,
-        host=report.host,
-        server=report.server,
-        state=report.state,
-        slots=report.slots,
-        chunks=list(report.chunks),
-        counts=dict(report.counts),
-        age_seconds=member.age_seconds,
-        is_alive=member.is_alive,
-        node_id=node.id,
     )

@@ -1,108 +1,108 @@
-"""The queue and the workers as the coordinator tells of them."""
+"""The queue, the workers and this process as they are now."""
 
+from collections.abc import Container
 from datetime import datetime
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel
 
-from stt.coordinator.store.status import QueueNow
+from stt.coordinator.schemas.base import ChunkCounts, ForeignId, Schema, merging
+from stt.coordinator.store.full_count import HourlyThroughput
+from stt.coordinator.store.status import NodeCounts
+from stt.domain.worker_id import WorkerId
 from stt.store.workers import WorkerStatus
 
+# Rounded, so that pages are sent little while little happens.
+_Whole = Annotated[float, AfterValidator(round)]
+_Tenths = Annotated[float, AfterValidator(lambda value: round(value, 1))]
+_Hundredths = Annotated[float, AfterValidator(lambda value: round(value, 2))]
 
-class _Out(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
 
+class QueueCounts(ChunkCounts):
+    """Chunks by state, and all of them."""
 
-class CountsOut(_Out):
-    """Chunks by state."""
-
-    pending: int
-    processing: int
-    transcribed: int
-    failed: int
     total: int
 
 
-class RateOut(_Out):
+class FleetRate(Schema):
     """Speed of the whole fleet over the last `window_seconds`."""
 
-    chunks_per_minute: float
-    audio_seconds_per_second: float
-    window_seconds: float
+    chunks_per_minute: _Tenths
+    audio_seconds_per_second: _Hundredths
+    window_seconds: _Whole
 
 
-class NodeCountsOut(_Out):
-    """Nodes by state."""
-
-    online: int
-    busy: int
-    offline: int
-
-
-class StatusOut(_Out):
+class StatusOut(Schema):
     """The queue at `at`, the database server's time.
 
-    `empty` of the transcribed chunks said nothing, `resting` of the pending ones wait after a
+    `empty` of the transcribed chunks have no words, `resting` of the pending ones wait after a
     failure, `stale` of the claims have outlived their lease. `eta_seconds`: null while nothing
-    moves. `errors_last_hour`: chunks that had one. `uploads_open`: on their way, or being cut.
+    moves. `errors_last_hour`: chunks that had one. `uploads_open`: being received or cut.
     """
 
     at: datetime
-    counts: CountsOut
+    counts: QueueCounts
     empty: int
     resting: int
     stale: int
-    audio_seconds_done: float
-    audio_seconds_total: float
-    rate: RateOut
-    eta_seconds: float | None
-    nodes: NodeCountsOut
+    audio_seconds_done: _Tenths
+    audio_seconds_total: _Tenths
+    rate: FleetRate
+    eta_seconds: _Whole | None
+    nodes: NodeCounts
     workers_alive: int
     errors_last_hour: int
     uploads_open: int
 
-    @classmethod
-    def of(cls, now: QueueNow) -> "StatusOut":
-        """Rounded to what anybody reads, so that little is told anew while little happens."""
-        out = cls.model_validate(now)
-        out.audio_seconds_done = round(out.audio_seconds_done, 1)
-        out.audio_seconds_total = round(out.audio_seconds_total, 1)
-        out.rate.chunks_per_minute = round(out.rate.chunks_per_minute, 1)
-        out.rate.audio_seconds_per_second = round(out.rate.audio_seconds_per_second, 2)
-        out.rate.window_seconds = round(out.rate.window_seconds)
-        if out.eta_seconds is not None:
-            out.eta_seconds = round(out.eta_seconds)
-        return out
+
+class ThroughputOut(BaseModel):
+    """Oldest first; the last hour is not over yet."""
+
+    buckets: tuple[HourlyThroughput, ...]
 
 
-class WorkerOut(_Out):
+class WorkerOut(Schema):
     """A process that works, or did within the last day; `age_seconds` since its last heartbeat.
 
-    `chunks` are in work. `node_id`: of the node that it is of; null for a worker at the database.
+    `chunks` are in work. `node_id`: null for a worker that reaches the database itself.
     """
+
+    model_config = merging("report")
 
     id: str
     host: str
     server: str
     state: str
     slots: int
-    chunks: list[str]
+    chunks: list[ForeignId]
     counts: dict[str, int]
-    age_seconds: float
+    age_seconds: _Tenths
     is_alive: bool
-    node_id: str | None
+    node_id: str | None = None
 
     @classmethod
-    def of(cls, member: WorkerStatus, node_id: str | None) -> "WorkerOut":
-        report = member.report
-        return cls(
-            id=member.id,
-            host=report.host,
-            server=report.server,
-            state=report.state,
-            slots=report.slots,
-            chunks=[str(chunk) for chunk in report.chunks],
-            counts=dict(report.counts),
-            age_seconds=round(member.age_seconds, 1),
-            is_alive=member.is_alive,
-            node_id=node_id,
-        )
+    def of(cls, worker: WorkerStatus, node_ids: Container[str]) -> Self:
+        """Describe a worker; `node_ids` are those of all nodes."""
+        out, owner = cls.model_validate(worker), WorkerId(worker.id).owner
+        out.node_id = owner if owner in node_ids else None
+        return out
+
+
+class WorkerList(BaseModel):
+    """The most recently active first."""
+
+    workers: list[WorkerOut]
+
+
+class HealthOut(BaseModel):
+    """`degraded`: this process works, and waits for its database."""
+
+    status: Literal["ok", "degraded"]
+    database: bool
+    version: str
+
+
+class SessionOut(BaseModel):
+    """The coordinator that the session belongs to."""
+
+    version: str

@@ -1,4 +1,4 @@
-"""The queue chunk by chunk, for people who look through it: read only, a page at a time."""
+"""The queue chunk by chunk, for people: read only, a page at a time."""
 
 import threading
 import time
@@ -9,16 +9,17 @@ from typing import Any
 
 from bson import ObjectId
 
+from stt.domain.chunk import Chunk, RecordedError
 from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, translated
-from stt.store.documents import read_chunk, read_count
+from stt.store.documents import read_chunk, read_count, read_recording
 
 _FIELDS = [
     "original_id", "index", "offset", "duration", "format", "processing_by", "claimed_at",
     "attempts", "expirations", "priority", "not_before", "transcribed_at", "failed_at",
     "transcript.segments.text", "errors",
 ]  # fmt: skip
-_TEXT_SHOWN = 200
+_MAX_TEXT = 200
 _WATCH_SECONDS = 0.9
 
 # A document that lacks a field matches None too.
@@ -31,36 +32,18 @@ _STATES: Mapping[str, Document] = {
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedError:
-    """One entry of a chunk's `errors`."""
+class ListedChunk:
+    """A chunk with what people see of it.
 
-    kind: str
-    message: str
-    worker: str
-    server: str | None
-    at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkRow:
-    """A chunk as people see it; `text` is the beginning of what was heard, None without a result.
-
-    `offset` and `duration` in seconds; `error` is the last one.
+    `text`: the beginning of its transcript, None without one. `error`: the last one.
     """
 
-    id: str
-    source_id: str | None
+    chunk: Chunk
     filename: str
-    index: int
-    offset: float | None
-    duration: float | None
     state: str
     worker: str | None
     claimed_at: datetime | None
-    attempts: int
-    expirations: int
     priority: int
-    not_before: datetime | None
     transcribed_at: datetime | None
     failed_at: datetime | None
     error: RecordedError | None
@@ -104,31 +87,29 @@ def list_chunks(
     database: Database,
     *,
     state: str | None,
-    source_id: ObjectId | None,
+    recording_id: ObjectId | None,
     after: ObjectId | None,
     limit: int,
-) -> list[ChunkRow]:
-    """Up to `limit` chunks in the order of their ids, those behind `after`.
+) -> list[ListedChunk]:
+    """Return up to `limit` chunks in the order of their ids, beginning behind `after`.
 
     Raises DatabaseUnavailable.
     """
     query: Document = dict(_STATES[state]) if state else {}
-    if source_id is not None:
-        query["original_id"] = source_id
+    if recording_id is not None:
+        query["original_id"] = recording_id
     if after is not None:
         query["_id"] = {"$gt": after}
     with translated():
         found = list(database.chunks.find(query, _FIELDS).sort("_id", 1).limit(limit))
-        ids = list(
-            {d.get("original_id") for d in found if isinstance(d.get("original_id"), ObjectId)}
-        )
-        named = database.recordings.find({"_id": {"$in": ids}}, ["filename"])
-        names = {document["_id"]: str(document.get("filename") or "") for document in named}
+        ids = {id_ for chunk in found if isinstance(id_ := chunk.get("original_id"), ObjectId)}
+        recordings = database.recordings.find({"_id": {"$in": list(ids)}}, ["filename"])
+        names = {one["_id"]: read_recording(one).filename for one in recordings}
     return [_listed(document, names) for document in found]
 
 
 def format_of(database: Database, chunk_id: ObjectId) -> str | None:
-    """The format of a chunk's audio, None if its document does not say. Raises NotFound."""
+    """Return the format of a chunk's audio, None if its document has none. Raises NotFound."""
     with translated():
         document = database.chunks.find_one({"_id": chunk_id}, ["format", "original_id", "index"])
     if document is None:
@@ -137,7 +118,7 @@ def format_of(database: Database, chunk_id: ObjectId) -> str | None:
 
 
 def state_of(document: Document) -> str:
-    """The state that a chunk's fields mean."""
+    """Return the state that a chunk's fields mean."""
     if document.get("transcribed_at") is not None:
         return "transcribed"
     if document.get("failed_at") is not None:
@@ -145,23 +126,16 @@ def state_of(document: Document) -> str:
     return "pending" if document.get("processing_by") is None else "processing"
 
 
-def _listed(document: Document, names: Mapping[Any, str]) -> ChunkRow:
+def _listed(document: Document, names: Mapping[Any, str]) -> ListedChunk:
     chunk = read_chunk(document)
     worker = document.get("processing_by")
-    return ChunkRow(
-        id=str(chunk.id),
-        source_id=None if chunk.recording_id is None else str(chunk.recording_id),
-        filename=names.get(chunk.recording_id) or str(chunk.recording_id or ""),
-        index=chunk.index,
-        offset=chunk.offset,
-        duration=chunk.duration,
+    return ListedChunk(
+        chunk=chunk,
+        filename=names.get(chunk.recording_id, str(chunk.recording_id or "")),
         state=state_of(document),
         worker=None if worker is None else str(worker),
         claimed_at=_time(document.get("claimed_at")),
-        attempts=chunk.attempts,
-        expirations=chunk.expirations,
         priority=read_count(document.get("priority")),
-        not_before=chunk.not_before,
         transcribed_at=_time(document.get("transcribed_at")),
         failed_at=_time(document.get("failed_at")),
         error=_last_error(document.get("errors")),
@@ -189,7 +163,7 @@ def _text(document: Document) -> str | None:
     segments = transcript.get("segments") if isinstance(transcript, Mapping) else None
     listed = segments if isinstance(segments, list) else []
     texts = (str(s.get("text") or "") for s in listed if isinstance(s, Mapping))
-    return " ".join(texts)[:_TEXT_SHOWN]
+    return " ".join(texts)[:_MAX_TEXT]
 
 
 def _time(value: Any) -> datetime | None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
@@ -23,7 +23,7 @@ from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_list, read_number, read_text, read_time
 
-__all__ = ["JoinCode", "Node", "NodeChange", "NodeRegistry", "NodesSnapshot"]
+__all__ = ["JoinCode", "Node", "NodeRegistry", "NodesSnapshot"]
 
 # Neither I, L, O, U nor 0, 1: nobody mistakes one for another, or reads a word.
 _CODE_SIGNS = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
@@ -46,15 +46,6 @@ class NodesSnapshot:
 
     at: datetime
     nodes: Mapping[str, Node]
-
-
-class NodeChange(TypedDict, total=False):
-    """What is to become of a node; what is not named stays."""
-
-    name: str
-    priority: int
-    model: str | None
-    is_enabled: bool
 
 
 class NodeRegistry:
@@ -90,9 +81,9 @@ class NodeRegistry:
 
     def all(self) -> list[Node]:
         """Those that were not removed, in the order in which they joined."""
-        return list(self.look().nodes.values())
+        return list(self.snapshot().nodes.values())
 
-    def look(self, max_age_seconds: float = 0.0) -> NodesSnapshot:
+    def snapshot(self, max_age_seconds: float = 0.0) -> NodesSnapshot:
         """All nodes at one moment, which may be that of an earlier look of this process.
 
         Callers who come at once share a look, and what it fails of: so with a second of age it is
@@ -172,10 +163,10 @@ class NodeRegistry:
             raise KeyRejected("This join code is wrong, or no longer valid.")
         return self.add(name, platform)
 
-    def change(self, node_id: str, change: NodeChange) -> Node:
-        """Raises NotFound."""
-        if change:
-            self._update(node_id, {"$set": dict(change)})
+    def change(self, node_id: str, fields: Mapping[str, object]) -> Node:
+        """Set `name`, `priority`, `model` or `is_enabled`. Raises NotFound."""
+        if fields:
+            self._update(node_id, {"$set": dict(fields)})
         return self.get(node_id)
 
     def remove(self, node_id: str) -> None:
@@ -184,7 +175,7 @@ class NodeRegistry:
         if not self._update(node_id, {"$currentDate": {"removed_at": True}, "$unset": gone}):
             raise _unknown(node_id)
 
-    def heard_of(self, node_id: str, report: WorkerReport) -> None:
+    def record_heartbeat(self, node_id: str, report: WorkerReport) -> None:
         """A heartbeat. Raises NodeRemoved."""
         told = {"state": report.state, "slots": report.slots, "chunks": len(report.chunks)}
         update = {"$set": {"report": told}, "$currentDate": {"seen_at": True}}
@@ -204,7 +195,7 @@ class NodeRegistry:
             query = {"_id": node_id, "jobs_from": channel}
             self._db.nodes.update_one(query, {"$unset": gone})
 
-    def ask_for_test(self, node_id: str) -> None:
+    def request_test(self, node_id: str) -> None:
         """Has the node tested over its channel, wherever that ends. Raises NotFound.
 
         Who asks while a test is under way waits for the same one.

@@ -97,7 +97,7 @@ class QueueMonitor:
                 self._throughputs[hours] = look
         return look.get()
 
-    def changed(self) -> None:
+    def invalidate(self) -> None:
         """Somebody has changed the queue by hand: everything is to be counted anew."""
         self._hours.clear()
         self._full_count.invalidate()
@@ -130,7 +130,7 @@ class QueueMonitor:
         )
 
     def _node_counts(self) -> NodeCounts:
-        look = self._registry.look()
+        look = self._registry.snapshot()
         offline_seconds = self._options.current().offline_seconds
         states = Counter(node.state(look.at, offline_seconds) for node in look.nodes.values())
         return NodeCounts(states["online"], states["busy"], states["offline"])

@@ -74,7 +74,7 @@ def test_a_page_hears_all_at_once_and_then_what_changes(coordinator: Coordinator
         assert first == {"status", "nodes", "uploads"}
         database = coordinator.coordinator.database
         add_chunks(database, 3)
-        coordinator.coordinator.watch.changed()
+        coordinator.coordinator.queue_monitor.invalidate()
         assert next_of(socket, "status")["counts"]["pending"] == 3
         node_id, _ = coordinator.join("Laptop <b>")
         assert node_id in [node["id"] for node in next_of(socket, "nodes")["nodes"]]
@@ -125,7 +125,7 @@ def test_a_database_that_is_away_is_told_once_and_all_is_told_anew_when_it_is_ba
 ) -> None:
     with opened(coordinator) as socket:
         next_of(socket, "uploads")
-        watch = coordinator.coordinator.watch
+        watch = coordinator.coordinator.queue_monitor
         with monkeypatch.context() as away:
 
             def nothing() -> None:

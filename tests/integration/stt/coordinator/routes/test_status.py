@@ -42,7 +42,7 @@ def queue(coordinator: CoordinatorThread) -> Database:
     database = coordinator.coordinator.database
     for collection in (database.chunks, database.recordings, database.workers, database.nodes):
         collection.delete_many({})
-    coordinator.coordinator.watch.changed()
+    coordinator.coordinator.queue_monitor.invalidate()
     return database
 
 
@@ -54,7 +54,7 @@ def person(coordinator: CoordinatorThread) -> Iterator[KeyedSession]:
 
 def seen(coordinator: CoordinatorThread, person: KeyedSession) -> dict[str, Any]:
     """The status of a look that begins now."""
-    coordinator.coordinator.watch.changed()
+    coordinator.coordinator.queue_monitor.invalidate()
     answer = person.get("/status")
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -94,7 +94,7 @@ class TestStatus:
     ) -> None:
         add_chunks(queue, 2)
         assert seen(coordinator, person)["counts"]["pending"] == 2
-        watch = coordinator.coordinator.watch
+        watch = coordinator.coordinator.queue_monitor
         add_chunks(queue, 3)
         add_chunks(queue, 1, transcribed_at=queue.server_time(), transcript=SAID)
         watch._now.invalidate()
@@ -108,7 +108,7 @@ class TestStatus:
         done = add_chunks(queue, 3, transcribed_at=queue.server_time(), transcript=SAID)
         assert seen(coordinator, person)["counts"]["total"] == 5
         queue.chunks.delete_many({"_id": {"$in": done}})
-        coordinator.coordinator.watch._now.invalidate()
+        coordinator.coordinator.queue_monitor._now.invalidate()
         counts = person.get("/status").json()["counts"]
         assert (counts["pending"], counts["transcribed"], counts["total"]) == (2, 0, 2)
 
@@ -141,7 +141,7 @@ class TestThroughput:
         add_chunks(queue, 3, transcribed_at=now - timedelta(hours=5))
         add_chunks(queue, 1, failed_at=now - timedelta(hours=5))
         add_chunks(queue, 9, transcribed_at=now - timedelta(hours=30))
-        coordinator.coordinator.watch._throughputs.clear()
+        coordinator.coordinator.queue_monitor._throughputs.clear()
         buckets = person.get("/api/queue/throughput").json()["buckets"]
         assert len(buckets) == 24
         times = [datetime.fromisoformat(bucket["at"]) for bucket in buckets]
@@ -174,7 +174,7 @@ class TestMetrics:
     ) -> None:
         add_chunks(queue, 4)
         add_chunks(queue, 1, transcribed_at=queue.server_time(), transcript=SAID)
-        coordinator.coordinator.watch.changed()
+        coordinator.coordinator.queue_monitor.invalidate()
         person.get("/tasks?limit=1&cursor=nonsense")
         answer = person.get("/metrics")
         assert answer.headers["content-type"].startswith("text/plain")

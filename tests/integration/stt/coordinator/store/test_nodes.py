@@ -123,7 +123,7 @@ def test_a_node_that_nobody_knows_cannot_be_changed_or_removed(registry: NodeReg
     for act in (
         registry.get,
         registry.remove,
-        registry.ask_for_test,
+        registry.request_test,
         lambda node_id: registry.change(node_id, {"name": "x"}),
     ):
         with pytest.raises(NotFound, match="no node nobody"):
@@ -136,7 +136,7 @@ def test_a_node_that_was_removed_is_told_so(registry: NodeRegistry) -> None:
     with pytest.raises(NodeRemoved, match="removed"):
         registry.by_key(key)
     with pytest.raises(NodeRemoved, match="removed"):
-        registry.heard_of(node.id, REPORT)
+        registry.record_heartbeat(node.id, REPORT)
     with pytest.raises(NotFound):
         registry.get(node.id)
     with pytest.raises(NotFound):
@@ -152,11 +152,11 @@ def test_the_name_of_a_node_outlives_it(registry: NodeRegistry) -> None:
 
 def test_a_heartbeat_brings_a_node_online(registry: NodeRegistry, database: Database) -> None:
     node, _ = registry.add("one")
-    registry.heard_of(node.id, replace(REPORT, chunks=()))
+    registry.record_heartbeat(node.id, replace(REPORT, chunks=()))
     heard_of = registry.get(node.id)
     assert (heard_of.slots, heard_of.worker_state, heard_of.reported_chunks) == (4, "working", 0)
     assert heard_of.state(database.server_time(), 60) == "online"
-    registry.heard_of(node.id, REPORT)
+    registry.record_heartbeat(node.id, REPORT)
     assert registry.get(node.id).state(database.server_time(), 60) == "busy"
 
 
@@ -178,7 +178,7 @@ def test_jobs_come_back_as_they_were_told(registry: NodeRegistry) -> None:
 
 def test_a_test_has_one_end(registry: NodeRegistry, database: Database) -> None:
     node, _ = registry.add("one")
-    registry.ask_for_test(node.id)
+    registry.request_test(node.id)
     asked = registry.get(node.id).test_to_put(database.server_time())
     assert asked is not None
     registry.end_test(node.id, asked, NodeTest(True, "well", 12.5))
@@ -192,9 +192,9 @@ def test_a_test_has_one_end(registry: NodeRegistry, database: Database) -> None:
 
 def test_who_asks_for_a_test_under_way_waits_for_the_same(registry: NodeRegistry) -> None:
     node, _ = registry.add("one")
-    registry.ask_for_test(node.id)
+    registry.request_test(node.id)
     first = registry.get(node.id).asked_test
-    registry.ask_for_test(node.id)
+    registry.request_test(node.id)
     assert registry.get(node.id).asked_test == first
 
 
@@ -202,11 +202,11 @@ def test_a_test_that_nobody_waits_for_any_more_is_asked_anew(
     registry: NodeRegistry, database: Database
 ) -> None:
     node, _ = registry.add("one")
-    registry.ask_for_test(node.id)
+    registry.request_test(node.id)
     first = registry.get(node.id).asked_test
     then = database.server_time() - timedelta(seconds=TEST_SECONDS)
     database.nodes.update_one({"_id": node.id}, {"$set": {"test.asked_at": then}})
-    registry.ask_for_test(node.id)
+    registry.request_test(node.id)
     second = registry.get(node.id).asked_test
     assert first is not None
     assert second is not None
@@ -226,7 +226,7 @@ def test_callers_at_one_moment_share_a_look(
 
     monkeypatch.setattr(registry, "_read_all", counted)
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda _: registry.look(max_age_seconds=60), range(40)))
+        found = list(threads.map(lambda _: registry.snapshot(max_age_seconds=60), range(40)))
     assert len(looks) == 1
     assert all(look is found[0] for look in found)
 
@@ -243,7 +243,7 @@ def test_callers_at_one_moment_wait_only_once_for_a_database_that_is_away(
 
     monkeypatch.setattr(registry, "_read_all", fail)
     with ThreadPoolExecutor(8) as threads:
-        asked = [threads.submit(registry.look) for _ in range(8)]
+        asked = [threads.submit(registry.snapshot) for _ in range(8)]
         errors = [future.exception() for future in asked]
     assert len(looks) <= 2
     assert [type(error) for error in errors] == [DatabaseUnavailable] * 8
@@ -252,7 +252,7 @@ def test_callers_at_one_moment_wait_only_once_for_a_database_that_is_away(
 
 
 def test_a_look_without_an_age_sees_what_was_just_written(registry: NodeRegistry) -> None:
-    registry.look(max_age_seconds=60)
+    registry.snapshot(max_age_seconds=60)
     node, _ = registry.add("one")
-    assert list(registry.look(max_age_seconds=60).nodes) == []
-    assert list(registry.look().nodes) == [node.id]
+    assert list(registry.snapshot(max_age_seconds=60).nodes) == []
+    assert list(registry.snapshot().nodes) == [node.id]

@@ -1,0 +1,130 @@
+"""Transcripts: page by page for a player, and as files."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
+from stt.coordinator.errors import Unprocessable
+from stt.coordinator.openapi import error_responses
+from stt.coordinator.schemas.base import HexId
+from stt.coordinator.schemas.recordings import (
+    ContributorOut,
+    LineOut,
+    RecordingChunk,
+    RecordingChunks,
+    TranscriptOut,
+)
+from stt.coordinator.store.nodes import NodeRegistry
+from stt.errors import DatabaseUnavailable, SttError
+from stt.store.export import Export
+from stt.store.recordings import MongoRecordings
+from stt.transcripts.files import file_name
+
+router = APIRouter(dependencies=[PEOPLE_ONLY], responses=error_responses(404))
+
+_BLOCK_CHARACTERS = 64 * 1024
+_MEDIA_TYPES = {
+    "json": "application/json",
+    "txt": "text/plain; charset=utf-8",
+    "srt": "application/x-subrip; charset=utf-8",
+    "vtt": "text/vtt; charset=utf-8",
+    "tsv": "text/tab-separated-values; charset=utf-8",
+}
+
+
+@router.get(
+    "/api/recordings/{source_id}/transcript", tags=["recordings"], summary="The transcript, paged"
+)
+def transcript(
+    coordinator: InCoordinator,
+    source_id: HexId,
+    cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,9}$")] = None,
+    limit: Annotated[int, Query(ge=1, le=5_000)] = 500,
+) -> TranscriptOut:
+    """At least `limit` lines, up to the end of a chunk."""
+    database = coordinator.database
+    export = Export(database, MongoRecordings(database).get(source_id))
+    part = export.lines(int(cursor or 0), limit)
+    contributors = export.contributors() if cursor is None else ()
+    names = NodeRegistry(database).names() if contributors else {}
+    return TranscriptOut(
+        lines=[LineOut.model_validate(line) for line in part.lines],
+        gaps=list(part.gaps),
+        is_partial=export.header.is_partial,
+        made_by=[ContributorOut.of(contributor, names) for contributor in contributors],
+        cursor=None if part.next_index is None else str(part.next_index),
+    )
+
+
+@router.get(
+    "/api/recordings/{source_id}/chunks", tags=["recordings"], summary="Its chunks, for a player"
+)
+def recording_chunks(coordinator: InCoordinator, source_id: HexId) -> RecordingChunks:
+    """All of them, in order."""
+    database = coordinator.database
+    export = Export(database, MongoRecordings(database).get(source_id))
+    return RecordingChunks(chunks=[RecordingChunk.of(span) for span in export.spans])
+
+
+@router.get(
+    "/results/{source_id}",
+    tags=["results"],
+    summary="The transcript of a recording",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "The transcript; `X-Transcript-Partial` says whether any is missing.",
+            "content": {media_type: {} for media_type in _MEDIA_TYPES.values()},
+        },
+    },
+)
+def result(
+    coordinator: InCoordinator,
+    source_id: HexId,
+    format_name: Annotated[
+        Literal["json", "txt", "srt", "vtt", "tsv"], Query(alias="format")
+    ] = "txt",
+    download: Annotated[bool, Query(description="To be saved rather than shown.")] = False,
+) -> StreamingResponse:
+    """A partial one says so in its own format, and in the header."""
+    recording = MongoRecordings(coordinator.database).get(source_id)
+    export = Export(coordinator.database, recording)
+    blocks = _blocks(export.pieces(format_name))
+    try:
+        first = next(blocks, b"")  # an unreadable transcript must show before the 200 is sent
+    except DatabaseUnavailable:
+        raise
+    except SttError as error:
+        raise Unprocessable(str(error)) from error
+    name = file_name(recording, format_name)
+    headers = {
+        "X-Transcript-Partial": "true" if export.header.is_partial else "false",
+        "Content-Disposition": _disposition(name, "attachment" if download else "inline"),
+    }
+    return StreamingResponse(
+        chain([first], blocks), headers=headers, media_type=_MEDIA_TYPES[format_name]
+    )
+
+
+def _blocks(pieces: Iterable[str]) -> Iterator[bytes]:
+    """Join pieces to larger blocks: sending each one costs a switch of threads."""
+    waiting: list[str] = []
+    length = 0
+    for piece in pieces:
+        waiting.append(piece)
+        length += len(piece)
+        if length >= _BLOCK_CHARACTERS:
+            yield "".join(waiting).encode("utf-8", "replace")
+            waiting, length = [], 0
+    yield "".join(waiting).encode("utf-8", "replace")
+
+
+def _disposition(name: str, kind: str) -> str:
+    """Return a Content-Disposition with an ASCII file name and the real one (RFC 6266)."""
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in name)
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,0 +1,84 @@
+"""What the models of this package share: validation from domain objects, ids, chunk counts."""
+
+import re
+from typing import Annotated, Literal
+
+from bson import ObjectId
+from pydantic import (
+    AliasChoices,
+    AliasGenerator,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetPydanticSchema,
+    WithJsonSchema,
+)
+from pydantic_core import core_schema
+
+_HEX_ID = "^[0-9a-f]{24}$"
+_EXTENSION = re.compile("[A-Za-z0-9]{1,20}")
+
+
+class Schema(BaseModel):
+    """A model that `model_validate` fills from the attributes of a domain object."""
+
+    model_config = ConfigDict(
+        from_attributes=True, json_schema_serialization_defaults_required=True
+    )
+
+
+def merging(attribute: str) -> ConfigDict:
+    """Let a schema take its fields from an object, or else from the object's `attribute`."""
+    return ConfigDict(
+        alias_generator=AliasGenerator(
+            validation_alias=lambda name: AliasChoices(name, AliasPath(attribute, name))
+        )
+    )
+
+
+def _hex_id_schema(*_: object) -> core_schema.CoreSchema:
+    return core_schema.no_info_before_validator_function(
+        lambda id_: str(id_) if isinstance(id_, ObjectId) else id_,
+        core_schema.no_info_after_validator_function(
+            ObjectId, core_schema.str_schema(pattern=_HEX_ID)
+        ),
+        serialization=core_schema.to_string_ser_schema(),
+    )
+
+
+HexId = Annotated[
+    ObjectId,
+    GetPydanticSchema(_hex_id_schema),
+    WithJsonSchema({"type": "string", "pattern": _HEX_ID}),
+]
+"""An ObjectId, in JSON, paths and queries 24 hexadecimal digits."""
+
+ForeignId = Annotated[str, BeforeValidator(lambda id_: id_ if id_ is None else str(id_))]
+"""An id that another program may have chosen: an ObjectId or anything else, as text."""
+
+
+def extension_of(format_: str | None) -> str:
+    """Return the file extension of a chunk's audio; "bin" for an unknown format."""
+    return format_ if format_ and _EXTENSION.fullmatch(format_) else "bin"
+
+
+class ChunkCounts(Schema):
+    """Chunks by state."""
+
+    pending: int = 0
+    processing: int = 0
+    transcribed: int = 0
+    failed: int = 0
+
+
+class ChunkCount(BaseModel):
+    """How many chunks a request changed."""
+
+    chunks: int
+
+
+class Acknowledgement(BaseModel):
+    """The change was made, by this request or by an earlier identical one."""
+
+    ok: Literal[True] = True

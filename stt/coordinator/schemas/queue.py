@@ -1,0 +1,81 @@
+"""The chunks of the queue, and changes to them."""
+
+from datetime import datetime
+
+from pydantic import AliasPath, BaseModel, Field
+
+from stt.coordinator.schemas.base import ForeignId, HexId, Schema, merging
+from stt.domain.chunk import RecordedError
+
+
+class _ChunkFields(Schema):
+    model_config = merging("chunk")
+
+    id: ForeignId
+    source_id: ForeignId | None = Field(validation_alias=AliasPath("chunk", "recording_id"))
+    filename: str
+    index: int
+    offset: float | None
+    duration: float | None
+    attempts: int
+    expirations: int
+    failed_at: datetime | None
+
+
+class ChunkRow(_ChunkFields):
+    """A chunk of the queue; `offset` and `duration` in seconds.
+
+    `text`: the beginning of its transcript, null without one. `error`: the last one.
+    """
+
+    state: str
+    worker: str | None
+    claimed_at: datetime | None
+    priority: int
+    not_before: datetime | None
+    transcribed_at: datetime | None
+    error: RecordedError | None
+    text: str | None
+
+
+class ChunkList(BaseModel):
+    """`cursor` for the next page, null at the end."""
+
+    tasks: list[ChunkRow]
+    cursor: str | None
+
+
+class QuarantinedChunk(_ChunkFields):
+    """A chunk that is not tried any more; `offset` and `duration` in seconds.
+
+    `attempts` ended in a failure, `expirations` with a worker that vanished; `errors` oldest first.
+    """
+
+    format: str | None
+    errors: list[RecordedError]
+
+
+class QuarantineList(BaseModel):
+    """The latest failures first; `cursor` for the next page, null at the end."""
+
+    chunks: list[QuarantinedChunk]
+    cursor: str | None
+    total: int
+
+
+class RetryRequest(BaseModel):
+    """Without a `source_id` all chunks in quarantine are meant."""
+
+    source_id: HexId | None = None
+
+
+class PendingCount(BaseModel):
+    """How many chunks are pending, including those that wait after a failure."""
+
+    pending: int
+
+
+class LeaseRenewal(BaseModel):
+    """The length of the lease, which begins anew."""
+
+    lease_seconds: float

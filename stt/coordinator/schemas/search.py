@@ -1,0 +1,23 @@
+"""Hits of a search."""
+
+from pydantic import Field
+
+from stt.coordinator.schemas.base import ForeignId, Schema
+
+
+class HitOut(Schema):
+    """A segment with a word in it; `start` and `end` in seconds of the recording."""
+
+    source_id: ForeignId | None = Field(validation_alias="recording_id")
+    filename: str
+    chunk_id: ForeignId
+    start: float
+    end: float
+    text: str
+
+
+class HitList(Schema):
+    """Hits in the order of the recordings; `cursor` for the next page, null at the end."""
+
+    hits: list[HitOut]
+    cursor: str | None
