@@ -75,7 +75,6 @@ def create_app(coordinator: Coordinator) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.coordinator = coordinator
-    app.state.database_look = health.DatabaseMonitor(coordinator.database)
     for module in _UNKEYED:
         app.include_router(module.router, responses=openapi.error_responses(400, 422))
     keyed_errors = openapi.error_responses(400, 401, 403, 410, 422, 429, 503)

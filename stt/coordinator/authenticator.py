@@ -2,7 +2,6 @@
 
 import hmac
 import math
-import time
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -11,6 +10,7 @@ from starlette.requests import HTTPConnection
 from stt.coordinator.errors import TooMany, Unauthorized
 from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.sessions import Door, Sessions, sha256
+from stt.coordinator.store.single_flight import SingleFlight
 from stt.settings import Settings
 
 _KEY_HASH_SECONDS = 2.0
@@ -34,7 +34,7 @@ class Authenticator:
         self._public_url = settings.public_url
         self._access = access
         self._registry = registry
-        self._stored: tuple[float, str | None] = (float("-inf"), None)
+        self._stored_hash = SingleFlight(access.key_hash, keep_seconds=_KEY_HASH_SECONDS)
 
     def is_fixed_key(self, key: str) -> bool:
         """True for the people's key where no database is needed to know it."""
@@ -108,11 +108,7 @@ class Authenticator:
     def _key_hash(self) -> str | None:
         if self._fixed_hash is not None:
             return self._fixed_hash
-        read_at, found = self._stored
-        if time.monotonic() - read_at > _KEY_HASH_SECONDS:
-            found = self._access.key_hash()
-            self._stored = (time.monotonic(), found)
-        return found
+        return self._stored_hash.get()
 
 
 def address_of(connection: HTTPConnection) -> str:

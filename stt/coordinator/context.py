@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -14,10 +15,11 @@ from stt.coordinator.authenticator import Principal as Principal
 from stt.coordinator.errors import Forbidden
 from stt.coordinator.metrics import Metrics
 from stt.coordinator.reservations import Reservations
-from stt.coordinator.store.listing import PendingMonitor
+from stt.coordinator.store.listing import has_pending
 from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.options import Options, StoredOptions
 from stt.coordinator.store.sessions import Sessions
+from stt.coordinator.store.single_flight import SingleFlight
 from stt.coordinator.store.status import QueueMonitor
 from stt.domain.worker_id import WorkerId
 from stt.settings import Settings
@@ -38,7 +40,8 @@ class Coordinator:
     stored_options: StoredOptions
     registry: NodeRegistry
     authenticator: Authenticator
-    pending: PendingMonitor
+    has_pending: SingleFlight[bool]
+    server_time: SingleFlight[datetime]
     queue_monitor: QueueMonitor
     search: Search
     metrics: Metrics = field(default_factory=Metrics)
@@ -55,7 +58,8 @@ class Coordinator:
             stored_options=stored_options,
             registry=registry,
             authenticator=Authenticator(settings, Sessions(database), registry),
-            pending=PendingMonitor(database),
+            has_pending=SingleFlight(lambda: has_pending(database), keep_seconds=0.9),
+            server_time=SingleFlight(database.server_time),
             queue_monitor=QueueMonitor(database, settings, stored_options, registry),
             search=Search(database, in_background=True),
         )

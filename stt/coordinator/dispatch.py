@@ -66,7 +66,7 @@ class Dispatcher:
         """
         if not self.is_open:
             return Page((), is_last=True, next_due_seconds=_CLOSED_SECONDS)
-        if is_repeat and not self.coordinator.pending.is_any():
+        if is_repeat and not self.coordinator.has_pending.get():
             return Page((), is_last=True)
         reserved = self._reserved()
         page = self.claims().page(limit + reserved, order)

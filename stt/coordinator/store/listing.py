@@ -1,7 +1,5 @@
 """The queue chunk by chunk, for people: read only, a page at a time."""
 
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from stt.domain.chunk import Chunk, RecordedError
-from stt.errors import DatabaseUnavailable, NotFound
+from stt.errors import NotFound
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_chunk, read_count, read_recording
 
@@ -20,7 +18,6 @@ _FIELDS = [
     "transcript.segments.text", "errors",
 ]  # fmt: skip
 _MAX_TEXT = 200
-_WATCH_SECONDS = 0.9
 
 # A document that lacks a field matches None too.
 _STATES: Mapping[str, Document] = {
@@ -50,37 +47,13 @@ class ListedChunk:
     text: str | None
 
 
-class PendingMonitor:
-    """Whether any chunk is pending, if only at rest: one look for all who wait for work here.
+def has_pending(database: Database) -> bool:
+    """Return whether any chunk is pending, even one that waits after a failure.
 
-    Raises DatabaseUnavailable. Safe between threads.
+    Raises DatabaseUnavailable.
     """
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
-        self._lock = threading.Lock()
-        self._looked_at = float("-inf")  # on time.monotonic()
-        self._found: bool | DatabaseUnavailable = False
-
-    def is_any(self) -> bool:
-        """As of less than a second ago. Who comes during a look shares what becomes of it: a
-        database that is away keeps them all waiting once, not one after the other."""
-        oldest = time.monotonic() - _WATCH_SECONDS
-        with self._lock:
-            if self._looked_at <= oldest:
-                self._found = self._look()
-                self._looked_at = time.monotonic()
-            found = self._found
-        if isinstance(found, DatabaseUnavailable):
-            raise DatabaseUnavailable(str(found)) from found
-        return found
-
-    def _look(self) -> bool | DatabaseUnavailable:
-        try:
-            with translated():
-                return self._db.chunks.find_one(_STATES["pending"], ["_id"]) is not None
-        except DatabaseUnavailable as error:
-            return error
+    with translated():
+        return database.chunks.find_one(_STATES["pending"], ["_id"]) is not None
 
 
 def list_chunks(

@@ -2,8 +2,6 @@
 
 import hashlib
 import secrets
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -11,6 +9,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
+from stt.coordinator.store.single_flight import SingleFlight
 from stt.domain.claim import WorkerReport
 from stt.domain.node import (
     AskedTest,
@@ -19,7 +18,7 @@ from stt.domain.node import (
     NodeTest,
     new_node_id,
 )
-from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
+from stt.errors import KeyRejected, NodeRemoved, NotFound
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_list, read_number, read_text, read_time
 
@@ -58,8 +57,7 @@ class NodeRegistry:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._lock = threading.Lock()
-        self._last_look: tuple[float, NodesSnapshot | DatabaseUnavailable | None] = (0.0, None)
+        self._snapshots = SingleFlight(lambda: self._read_all())
 
     def by_key(self, key: str) -> Node | None:
         """The node that has this key. Raises NodeRemoved if it was removed."""
@@ -84,24 +82,11 @@ class NodeRegistry:
         return list(self.snapshot().nodes.values())
 
     def snapshot(self, max_age_seconds: float = 0.0) -> NodesSnapshot:
-        """All nodes at one moment, which may be that of an earlier look of this process.
+        """Return all nodes as they were at most so long before this call.
 
-        Callers who come at once share a look, and what it fails of: so with a second of age it is
-        cheap for any number, and a database that is away keeps them all waiting only once.
+        Concurrent callers share one read of the database, or its failure.
         """
-        oldest = time.monotonic() - max_age_seconds
-        with self._lock:
-            looked_at, found = self._last_look
-            if looked_at < oldest or found is None:
-                looked_at = time.monotonic()
-                try:
-                    found = self._read_all()
-                except DatabaseUnavailable as error:
-                    found = error
-                self._last_look = looked_at, found
-        if isinstance(found, DatabaseUnavailable):
-            raise DatabaseUnavailable(str(found)) from found
-        return found
+        return self._snapshots.get(max_age_seconds=max_age_seconds)
 
     def names(self) -> dict[str, str]:
         """The name of every node by its id, of those too that were removed."""

@@ -4,8 +4,6 @@ The environment wins over the database, and that over the default. Which environ
 matter of the coordinator that is asked.
 """
 
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -14,11 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import TypeAdapter, ValidationError
 from pymongo.errors import DuplicateKeyError
 
+from stt.coordinator.store.single_flight import SingleFlight
 from stt.errors import ConfigError
 from stt.settings import Settings
 from stt.store.database import Database, translated
-
-_CACHED_SECONDS = 1.0
 
 Value = bool | int | float | str | None
 
@@ -93,9 +90,7 @@ class StoredOptions:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._db = database
         self._settings = settings
-        self._lock = threading.Lock()
-        self._read_at = float("-inf")
-        self._stored: Mapping[str, Value] = {}
+        self._stored = SingleFlight(self._read)
 
     def current(self) -> Options:
         """As they are now."""
@@ -103,7 +98,7 @@ class StoredOptions:
 
     def all(self) -> list[Option]:
         """Each with where its value comes from, in their own order."""
-        stored = self._read()
+        stored = self._stored.get()
         return [self._option(field.name, stored) for field in fields(Options)]
 
     def change(self, values: Mapping[str, Value]) -> list[Option]:
@@ -124,8 +119,7 @@ class StoredOptions:
         with translated():
             for name, value in values.items():
                 self._store(name, value)
-        with self._lock:
-            self._read_at = float("-inf")
+        self._stored.invalidate()
         return self.all()
 
     def _option(self, name: str, stored: Mapping[str, Value]) -> Option:
@@ -159,9 +153,6 @@ class StoredOptions:
 
     def _read(self) -> Mapping[str, Value]:
         """The stored values that are valid: what somebody wrote by hand may not be."""
-        with self._lock:
-            if time.monotonic() - self._read_at < _CACHED_SECONDS:
-                return self._stored
         names = [field.name for field in fields(Options)]
         with translated(), self._db.options.find({"_id": {"$in": names}}) as cursor:
             found = {document["_id"]: document.get("value") for document in cursor}
@@ -171,8 +162,6 @@ class StoredOptions:
                 valid[name] = _check(name, value)
             except ConfigError:
                 continue
-        with self._lock:
-            self._read_at, self._stored = time.monotonic(), valid
         return valid
 
 

@@ -1,9 +1,11 @@
-"""A value that many ask for and that takes a while to find: one search at a time for all."""
+"""A value that takes a while to compute: one computation at a time for all callers."""
 
+import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 from stt.errors import DatabaseUnavailable, SttError
@@ -12,80 +14,98 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_FIRST_WAIT_SECONDS = 30.0
+_KEEP_FAILURE_SECONDS = 1.0
+_FIRST_TIMEOUT_SECONDS = 30.0
+
+
+class _Flight(Generic[T]):
+    """One computation; times are on `time.monotonic()`, and `due_at` is set at its end."""
+
+    def __init__(self) -> None:
+        self.began_at = time.monotonic()
+        self.due_at = 0.0
+        self.future: Future[T] = Future()
 
 
 class SingleFlight(Generic[T]):
-    """Finds a value when somebody asks, at most once in `rest_seconds`, and hands it to everybody.
+    """Computes a value when it is asked for, and shares it, or the failure, between all callers.
 
-    After a search that took long it rests `rest_factor` times as long: so looking costs at most
-    one part in `rest_factor + 1` of what it looks at. Searches never overlap. Safe between threads.
+    It is kept for `keep_seconds`, or for `rest_factor` times as long as the computation took if
+    that is longer: so computing takes at most one part in `rest_factor + 1` of the time. A failure
+    is kept for a second at most. Computations never overlap. Safe between threads.
     """
 
     def __init__(
-        self, find: Callable[[], T], *, rest_seconds: float = 1.0, rest_factor: float = 9.0
+        self, compute: Callable[[], T], *, keep_seconds: float = 1.0, rest_factor: float = 0.0
     ) -> None:
-        self._find = find
-        self._rest_seconds = rest_seconds
+        self._compute = compute
+        self._keep_seconds = keep_seconds
         self._rest_factor = rest_factor
-        self._changed = threading.Condition()
-        self._is_searching = False
-        self._is_invalid = True  # by what was done since the last search began
-        self._due_at = float("-inf")  # on time.monotonic()
-        self._searches_ended = 0
-        self._found: T | None = None
-        self._error: Exception | None = None
+        self._lock = threading.Lock()
+        self._valid_since = float("-inf")
+        self._latest: _Flight[T] | None = None
+        self._previous: _Flight[T] | None = None
 
-    def get(self, patience_seconds: float = 1.0) -> T:
-        """The value, new if it can be had within `patience_seconds`, else the last one.
+    def get(
+        self, *, max_age_seconds: float | None = None, timeout_seconds: float | None = None
+    ) -> T:
+        """Return the value, or raise what its computation raised.
 
-        The first one is waited for. Raises what the last search raised, and DatabaseUnavailable
-        if the first takes very long.
+        `max_age_seconds`: in place of the time for which it is kept, how long before this call
+        the computation may have begun. `timeout_seconds`: return the previous result if a new one
+        takes longer; the first one is awaited for 30 seconds, then DatabaseUnavailable is raised.
         """
-        with self._changed:
-            if self._is_due() and not self._is_searching:
-                self._begin_search()
-            if self._is_searching:
-                known = self._searches_ended
-                patience = patience_seconds if known else _FIRST_WAIT_SECONDS
-                self._changed.wait_for(lambda: self._searches_ended > known, patience)
-            if self._error is not None:
-                raise self._error
-            if self._found is None:
-                raise DatabaseUnavailable("The queue is still being counted: ask again in a while.")
-            return self._found
+        oldest = self._valid_since
+        if max_age_seconds is not None:
+            oldest = max(oldest, time.monotonic() - max_age_seconds)
+        while True:
+            flight, previous = self._flight(oldest, is_age_given=max_age_seconds is not None)
+            timeout = timeout_seconds
+            if timeout is not None and previous is None:
+                timeout = max(timeout, _FIRST_TIMEOUT_SECONDS)
+            if not wait([flight.future], timeout).done:
+                if previous is None:
+                    raise DatabaseUnavailable("The database takes long: ask again in a while.")
+                return previous.future.result()
+            if flight.began_at >= oldest:
+                return flight.future.result()
+
+    async def get_async(self, timeout_seconds: float) -> T:
+        """Return the value without a thread that waits for it. Raises TimeoutError."""
+        flight, _ = self._flight(self._valid_since, is_age_given=False)
+        async with asyncio.timeout(timeout_seconds):
+            return await asyncio.shield(asyncio.wrap_future(flight.future))
 
     def invalidate(self) -> None:
-        """What was found so far is no longer true: whoever asks next has it searched anew."""
-        with self._changed:
-            self._is_invalid = True
+        """Compute anew for all who ask from now on."""
+        self._valid_since = time.monotonic()
 
-    def _is_due(self) -> bool:
-        return self._is_invalid or time.monotonic() >= self._due_at
+    def _flight(self, oldest: float, *, is_age_given: bool) -> tuple[_Flight[T], _Flight[T] | None]:
+        """Return the running or kept computation, else a new one; and the one before it."""
+        with self._lock:
+            latest = self._latest
+            if latest is not None and latest.future.done():
+                is_kept = is_age_given or time.monotonic() < latest.due_at
+                if not is_kept or latest.began_at < oldest:
+                    self._previous, latest = latest, None
+            if latest is None:
+                latest = self._latest = _Flight()
+                # A daemon: callers may give up waiting, and the process's end waits for none.
+                threading.Thread(
+                    target=self._run, args=(latest,), name="single flight", daemon=True
+                ).start()
+            return latest, self._previous
 
-    def _begin_search(self) -> None:
-        self._is_searching, self._is_invalid = True, False
-        # A thread of its own: who asks may give up waiting, and a server that ends waits for none.
-        threading.Thread(target=self._search, name="look", daemon=True).start()
-
-    def _search(self) -> None:
-        began_at = time.monotonic()
-        found: T | None = None
-        error: Exception | None = None
+    def _run(self, flight: _Flight[T]) -> None:
         try:
-            found = self._find()
-        except SttError as reason:
-            error = reason
-        except Exception as reason:
-            logger.exception("a look at the database failed")
-            error = reason
-        ended_at = time.monotonic()
-        rest = max(self._rest_seconds, self._rest_factor * (ended_at - began_at))
-        with self._changed:
-            self._is_searching = False
-            self._found = self._found if found is None else found
-            self._error = error
-            # One that failed, however long it took, may succeed in a moment.
-            self._due_at = ended_at + (rest if error is None else self._rest_seconds)
-            self._searches_ended += 1
-            self._changed.notify_all()
+            value = self._compute()
+        except Exception as error:
+            if not isinstance(error, SttError):
+                logger.exception("a value shared by callers could not be computed")
+            flight.due_at = time.monotonic() + min(self._keep_seconds, _KEEP_FAILURE_SECONDS)
+            flight.future.set_exception(error)
+        else:
+            ended_at = time.monotonic()
+            rest_seconds = self._rest_factor * (ended_at - flight.began_at)
+            flight.due_at = ended_at + max(self._keep_seconds, rest_seconds)
+            flight.future.set_result(value)

@@ -24,6 +24,7 @@ from stt.store.status import Rate, StateCounts, eta_seconds, recent_rate
 from stt.store.workers import MongoRoster
 
 _SETTLED_SECONDS = 600.0
+_TIMEOUT_SECONDS = 1.0
 _LATE = timedelta(minutes=1)  # a write that took long carries a time of the hour before
 
 
@@ -75,27 +76,29 @@ class QueueMonitor:
         self._lease_seconds = settings.lease_seconds
         self._options = stored_options
         self._registry = registry
-        # CountDelta is read while the next census is still under way.
+        # Together at most about a seventh of the database's time.
         self._full_count = SingleFlight(
-            lambda: take_full_count(database), rest_seconds=2.0, rest_factor=19.0
+            lambda: take_full_count(database), keep_seconds=2.0, rest_factor=19.0
         )
-        self._now = SingleFlight(self._look)
+        self._now = SingleFlight(self._read_now, rest_factor=9.0)
         self._lock = threading.Lock()
         self._throughputs: dict[int, SingleFlight[tuple[HourlyThroughput, ...]]] = {}
-        self._hours: dict[datetime, _ReadHour] = {}
+        # With the time, on time.monotonic(), when it is read again.
+        self._hours: dict[datetime, tuple[HourlyThroughput, float]] = {}
 
     def now(self) -> QueueNow:
         """As of a second ago, or longer where the queue is so large that a look takes long."""
-        return self._now.get()
+        return self._now.get(timeout_seconds=_TIMEOUT_SECONDS)
 
     def throughput(self, hours: int) -> tuple[HourlyThroughput, ...]:
         """So many hours by the clock, oldest first; the last one is not over yet."""
         with self._lock:
-            look = self._throughputs.get(hours)
-            if look is None:
-                look = SingleFlight(lambda: self._read_hours(hours), rest_seconds=5.0)
-                self._throughputs[hours] = look
-        return look.get()
+            shared = self._throughputs.get(hours)
+            if shared is None:
+                shared = self._throughputs[hours] = SingleFlight(
+                    lambda: self._read_hours(hours), keep_seconds=5.0, rest_factor=9.0
+                )
+        return shared.get(timeout_seconds=_TIMEOUT_SECONDS)
 
     def invalidate(self) -> None:
         """Somebody has changed the queue by hand: everything is to be counted anew."""
@@ -103,12 +106,12 @@ class QueueMonitor:
         self._full_count.invalidate()
         self._now.invalidate()
 
-    def _look(self) -> QueueNow:
-        full_count = self._full_count.get()
+    def _read_now(self) -> QueueNow:
+        full_count = self._full_count.get(timeout_seconds=_TIMEOUT_SECONDS)
         delta = count_delta(full_count, self._db, self._lease_seconds)
         if delta.documents < full_count.documents:  # some were deleted: who knows which
             self._full_count.invalidate()
-            full_count = self._full_count.get()
+            full_count = self._full_count.get(timeout_seconds=_TIMEOUT_SECONDS)
             delta = count_delta(full_count, self._db, self._lease_seconds)
         counts = counts_of(full_count, delta)
         rate = recent_rate(self._db, delta.at)
@@ -141,20 +144,13 @@ class QueueMonitor:
 
     def _hour(self, begin: datetime, now: datetime) -> HourlyThroughput:
         """An hour that is over hardly ever changes."""
-        known = self._hours.get(begin)
-        if known is None or time.monotonic() >= known.due_at:
+        hour, due_at = self._hours.get(begin, (None, 0.0))
+        if hour is None or time.monotonic() >= due_at:
             is_over = now - begin > timedelta(hours=1) + _LATE
             due_at = time.monotonic() + (_SETTLED_SECONDS if is_over else 0.0)
-            known = self._hours[begin] = _ReadHour(hourly_throughput(self._db, begin), due_at)
-        return known.hourly_throughput
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadHour:
-    """`due_at`, on time.monotonic(), it is read again."""
-
-    hourly_throughput: HourlyThroughput
-    due_at: float
+            hour = hourly_throughput(self._db, begin)
+            self._hours[begin] = hour, due_at
+        return hour
 
 
 def counts_of(full_count: FullCount, delta: CountDelta) -> StateCounts:

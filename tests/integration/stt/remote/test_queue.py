@@ -19,7 +19,8 @@ import requests
 from bson import ObjectId
 
 from stt.coordinator import reservations as reservations
-from stt.coordinator.store.listing import PendingMonitor
+from stt.coordinator.store.listing import has_pending
+from stt.coordinator.store.single_flight import SingleFlight
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Order
 from stt.domain.transcript import Segment, Transcript, Word
@@ -301,9 +302,9 @@ class TestWork:
     def test_those_who_wait_find_a_database_that_is_away_together(self) -> None:
         url = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300&directConnection=true"
         with Database(url, "gone") as gone, ThreadPoolExecutor(20) as pool:
-            watch = PendingMonitor(gone)
+            shared = SingleFlight(lambda: has_pending(gone))
             began = time.monotonic()
-            errors = [one.exception() for one in [pool.submit(watch.is_any) for _ in range(20)]]
+            errors = [one.exception() for one in [pool.submit(shared.get) for _ in range(20)]]
         assert {type(error) for error in errors} == {DatabaseUnavailable}
         assert time.monotonic() - began < 3  # one after the other they would take six
 

@@ -1,7 +1,5 @@
 """What the coordinator tells of the queue, and mending it by hand, over HTTP."""
 
-import threading
-import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,10 +9,8 @@ import pymongo
 import pytest
 from bson import ObjectId
 
-from stt.coordinator.store.single_flight import SingleFlight
 from stt.coordinator.store.status import hours_until
 from stt.domain.claim import WorkerReport
-from stt.errors import DatabaseUnavailable
 from stt.store.database import Database
 from stt.store.workers import MongoRoster
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
@@ -306,87 +302,3 @@ class TestByHand:
         with coordinator.node(key) as node:
             assert node.post(f"/api/queue/{chunk_id}/retry").status_code == 403
             assert node.post("/api/queue/retry").status_code == 403
-
-
-class TestSharedLook:
-    def test_many_who_ask_at_once_share_one_search(self) -> None:
-        searches: list[int] = []
-
-        def find() -> int:
-            searches.append(1)
-            time.sleep(0.1)
-            return len(searches)
-
-        look = SingleFlight(find)
-        found: list[int] = []
-        threads = [threading.Thread(target=lambda: found.append(look.get())) for _ in range(20)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert (found, len(searches)) == ([1] * 20, 1)
-
-    def test_who_does_not_want_to_wait_gets_the_last_value(self) -> None:
-        may_end = threading.Event()
-        may_end.set()
-        values = iter(range(10))
-
-        def find() -> int:
-            may_end.wait(10)
-            return next(values)
-
-        look = SingleFlight(find)
-        assert look.get() == 0
-        may_end.clear()
-        look.invalidate()
-        assert look.get(patience_seconds=0.01) == 0
-        may_end.set()
-        assert look.get(patience_seconds=10) == 1
-
-    def test_what_changed_during_a_search_is_searched_again(self) -> None:
-        truth, found = ["old"], threading.Event()
-
-        def find() -> str:
-            value = truth[0]
-            found.set()
-            time.sleep(0.05)
-            return value
-
-        look = SingleFlight(find)
-        thread = threading.Thread(target=look.get)
-        thread.start()
-        found.wait(10)
-        truth[0] = "new"
-        look.invalidate()
-        thread.join()
-        assert look.get() == "new"
-
-    def test_a_failure_is_told_and_does_not_last(self) -> None:
-        outcomes: list[Exception | str] = [DatabaseUnavailable("away"), "back"]
-
-        def find() -> str:
-            outcome = outcomes.pop(0)
-            if isinstance(outcome, Exception):
-                raise outcome
-            return outcome
-
-        look = SingleFlight(find, rest_seconds=0.01)
-        with pytest.raises(DatabaseUnavailable, match="away"):
-            look.get()
-        time.sleep(0.02)
-        assert look.get() == "back"
-
-    def test_it_rests_in_proportion_to_what_a_search_took(self) -> None:
-        searches: list[float] = []
-
-        def find() -> int:
-            searches.append(time.monotonic())
-            time.sleep(0.05)
-            return len(searches)
-
-        look = SingleFlight(find, rest_seconds=0.0, rest_factor=9.0)
-        deadline = time.monotonic() + 0.7
-        while time.monotonic() < deadline:
-            look.get()
-            time.sleep(0.005)
-        assert 1 <= len(searches) <= 2
