@@ -18,7 +18,6 @@ from stt.coordinator.reservations import Reservations
 from stt.coordinator.store.listing import has_pending
 from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.options import Options, StoredOptions
-from stt.coordinator.store.sessions import Sessions
 from stt.coordinator.store.single_flight import SingleFlight
 from stt.coordinator.store.status import QueueMonitor
 from stt.domain.worker_id import WorkerId
@@ -57,7 +56,7 @@ class Coordinator:
             settings=settings,
             stored_options=stored_options,
             registry=registry,
-            authenticator=Authenticator(settings, Sessions(database), registry),
+            authenticator=Authenticator(database, settings, registry),
             has_pending=SingleFlight(lambda: has_pending(database), keep_seconds=0.9),
             server_time=SingleFlight(database.server_time),
             queue_monitor=QueueMonitor(database, settings, stored_options, registry),

@@ -38,7 +38,6 @@ from stt.coordinator.schemas.nodes import (
 )
 from stt.coordinator.store.nodes import JoinCode, Node
 from stt.domain.node import TEST_SECONDS, NodeTest
-from stt.errors import KeyRejected
 from stt.remote.messages import NodeSettings, ReportMessage
 from stt.store import claims
 from stt.store.workers import MongoRoster
@@ -73,13 +72,8 @@ def revoke_join_codes(coordinator: InCoordinator) -> None:
 def register(
     request: Request, coordinator: InCoordinator, machine: NodeRegistration
 ) -> NodeCredentials:
-    authenticator, address = coordinator.authenticator, address_of(request)
-    authenticator.check_open("join", address)
-    try:
+    with coordinator.authenticator.throttled("join", address_of(request)):
         node, key = coordinator.registry.register(machine.code, machine.name, machine.platform)
-    except KeyRejected as error:
-        authenticator.refuse("join", address, str(error))
-    authenticator.forgive("join", address)
     return NodeCredentials(node=_settings(coordinator, node), api_key=key)
 
 

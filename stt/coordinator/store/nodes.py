@@ -1,6 +1,5 @@
 """The nodes that have joined by a coordinator, and the codes with which others may join."""
 
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
+from stt.coordinator.store.sessions import new_secret, sha256
 from stt.coordinator.store.single_flight import SingleFlight
 from stt.domain.claim import WorkerReport
 from stt.domain.node import (
@@ -62,7 +62,7 @@ class NodeRegistry:
     def by_key(self, key: str) -> Node | None:
         """The node that has this key. Raises NodeRemoved if it was removed."""
         with translated():
-            document = self._db.nodes.find_one({"key_sha256": _sha256(key)})
+            document = self._db.nodes.find_one({"key_sha256": sha256(key)})
         if document is None:
             return None
         if document.get("removed_at") is not None:
@@ -99,7 +99,7 @@ class NodeRegistry:
 
         Two nodes may have one name: their ids differ.
         """
-        key = secrets.token_urlsafe(32)
+        key = new_secret()
         fields = {
             "name": name,
             "platform": platform,
@@ -109,7 +109,7 @@ class NodeRegistry:
             "created_at": self._db.server_time(),
             "seen_at": None,
             "removed_at": None,
-            "key_sha256": _sha256(key),
+            "key_sha256": sha256(key),
         }
         for _ in range(_TRIES_FOR_ID):
             document = {"_id": new_node_id(name), **fields}
@@ -227,13 +227,9 @@ def _unknown(node_id: str) -> NotFound:
     return NotFound(f"There is no node {node_id[:100]}.")
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-
-
 def _code_sha256(code: str) -> str:
     """However a person types it: small letters, with or without the strokes and spaces."""
-    return _sha256("".join(sign for sign in code.upper() if sign.isalnum()))
+    return sha256("".join(sign for sign in code.upper() if sign.isalnum()))
 
 
 def read_node(document: Mapping[str, Any]) -> Node:

@@ -12,6 +12,7 @@ from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from stt.coordinator.store.login_throttle import LoginThrottle
 from stt.coordinator.store.sessions import Sessions, sha256
 from stt.store.database import Database
 from tests.support.coordinator_app import (
@@ -158,29 +159,31 @@ def test_wrong_logins_slow_down_even_the_right_key(coordinator: CoordinatorThrea
 
 
 def test_the_wait_doubles_up_to_a_minute(database: Database) -> None:
-    access, waits = Sessions(database), []
+    throttle, waits = LoginThrottle(database), []
     for _ in range(14):
-        waits.append(round(access.refuse("key", "10.0.0.1")))
+        waits.append(round(throttle.record_failure("key", "10.0.0.1")))
         database.refusals.update_many({}, {"$set": {"at": datetime.now(UTC) - timedelta(hours=1)}})
     assert waits == [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
-    access.forgive("key", "10.0.0.1")
-    assert access.refuse("key", "10.0.0.1") == 0
+    throttle.reset("key", "10.0.0.1")
+    assert throttle.record_failure("key", "10.0.0.1") == 0
 
 
-def test_a_try_at_a_shut_door_is_not_counted(database: Database) -> None:
-    access = Sessions(database)
+def test_a_try_during_the_wait_is_not_counted(database: Database) -> None:
+    throttle = LoginThrottle(database)
     for _ in range(20):
-        access.refuse("join", "10.0.0.1")
-    assert 0 < access.seconds_shut("join", "10.0.0.1") <= 1
+        throttle.record_failure("join", "10.0.0.1")
+    assert 0 < throttle.seconds_until_allowed("join", "10.0.0.1") <= 1
 
 
-def test_one_address_slows_no_other_and_one_door_no_other(database: Database) -> None:
-    access = Sessions(database)
+def test_one_address_slows_no_other_and_one_scope_no_other(database: Database) -> None:
+    throttle = LoginThrottle(database)
     for _ in range(5):
-        access.refuse("key", "2001:db8::1")
-    assert access.seconds_shut("key", "2001:db8::ffff") > 0  # the same network of one customer
-    assert access.seconds_shut("key", "2001:db8:0:1::1") == 0
-    assert access.seconds_shut("login", "2001:db8::1") == 0
+        throttle.record_failure("key", "2001:db8::1")
+    assert (
+        throttle.seconds_until_allowed("key", "2001:db8::ffff") > 0
+    )  # the same network of one customer
+    assert throttle.seconds_until_allowed("key", "2001:db8:0:1::1") == 0
+    assert throttle.seconds_until_allowed("login", "2001:db8::1") == 0
 
 
 def test_no_key_is_in_the_log(
@@ -218,10 +221,10 @@ def test_a_node_that_was_removed_is_told_so(coordinator: CoordinatorThread) -> N
 
 
 def test_a_made_key_is_stored_as_its_hash_and_made_once(database: Database, tmp_path: Path) -> None:
-    access = Sessions(database)
-    key = access.make_key()
+    sessions = Sessions(database)
+    key = sessions.make_key()
     assert key is not None
-    assert access.make_key() is None
+    assert sessions.make_key() is None
     assert key not in str(list(database.options.find()))
     with (
         running_coordinator(database, tmp_path, coordinator_key=None) as running,
@@ -231,15 +234,15 @@ def test_a_made_key_is_stored_as_its_hash_and_made_once(database: Database, tmp_
 
 
 def test_a_new_key_ends_the_old_one_and_every_session(database: Database) -> None:
-    access = Sessions(database)
-    old = access.make_key()
+    sessions = Sessions(database)
+    old = sessions.make_key()
     assert old is not None
-    token = access.begin_session(sha256(old))
-    assert access.has_session(token, sha256(old))
-    new = access.make_key(anew=True)
+    token = sessions.begin_session(sha256(old))
+    assert sessions.has_session(token, sha256(old))
+    new = sessions.make_key(anew=True)
     assert new is not None
-    assert access.key_hash() == sha256(new)
-    assert not access.has_session(token, sha256(new))
+    assert sessions.key_hash() == sha256(new)
+    assert not sessions.has_session(token, sha256(new))
 
 
 def test_without_any_key_nobody_comes_in(database: Database, tmp_path: Path) -> None:
