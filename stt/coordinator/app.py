@@ -15,6 +15,8 @@ from stt.coordinator import openapi
 from stt.coordinator.context import Coordinator
 from stt.coordinator.errors import ApiError, error_body, error_response
 from stt.coordinator.lease_reaper import LeaseReaper
+from stt.coordinator.live.dashboard import Dashboard
+from stt.coordinator.live.node_monitor import NodeMonitor
 from stt.coordinator.metrics import RequestCount
 from stt.coordinator.middleware.access_log import AccessLog
 from stt.coordinator.middleware.authentication import OPEN, Authentication
@@ -75,6 +77,8 @@ def create_app(coordinator: Coordinator) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.coordinator = coordinator
+    app.state.dashboard = Dashboard(coordinator)
+    app.state.node_monitor = NodeMonitor(coordinator)
     for module in _UNKEYED:
         app.include_router(module.router, responses=openapi.error_responses(400, 422))
     keyed_errors = openapi.error_responses(400, 401, 403, 410, 422, 429, 503)

@@ -1,17 +1,16 @@
-"""A node's own WebSocket: it hears of settings, tests, lost claims and its end, and tells its work.
+"""A node's own WebSocket: settings, tests, lost claims and removal to it, its progress from it.
 
 ```
 coordinator → node   {"type": "settings", …NodeSettings}       at the start, and when they change
-                     {"type": "test", "id"}                    a person wants to know: answer it
-                     {"type": "cancel", "chunk_ids": […]}      these are no longer yours
+                     {"type": "test", "id"}                    a person tests the node: answer it
+                     {"type": "cancel", "chunk_ids": […]}      these are no longer the node's
                      {"type": "removed"}, then close 4410
 node → coordinator   {"type": "progress", "jobs": [{"chunk_ids", "filename", "seconds",
                                                     "elapsed_seconds"}]}       all of its jobs
                      {"type": "tested", "id", "ok", "milliseconds", "detail"}
 ```
 
-What goes by it is a comfort: a node that cannot keep one open works all the same, by its heartbeat
-and the fence.
+A node that cannot keep one open works all the same, by its heartbeat and the fence.
 """
 
 import asyncio
@@ -21,77 +20,88 @@ import secrets
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from stt.coordinator.live.node_monitor import NodeMonitor, Seen
-from stt.coordinator.store.nodes import Node, NodeRegistry
+from stt.coordinator.context import Coordinator
+from stt.coordinator.live.node_monitor import FleetSnapshot, NodeMonitor
+from stt.coordinator.schemas.nodes import node_settings
+from stt.coordinator.store.nodes import Node
 from stt.coordinator.store.options import Options
 from stt.domain.node import Job, NodeTest, clean_text
+from stt.domain.worker_id import WorkerId
 from stt.errors import NotFound, SttError
-from stt.remote.messages import NodeSettings
+from stt.remote.messages import Id, NodeSettings
 
 logger = logging.getLogger(__name__)
 
+# Codes of closing (RFC 6455, and 4000 to 4999 for applications).
 REMOVED = 4410
-_NOT_UNDERSTOOD = 1008
+_POLICY_VIOLATION = 1008
 _TOO_LARGE = 1009
+
 _MAX_MESSAGE = 1024 * 1024
 _WRITE_SECONDS = 1.0
 _REFRESH_SECONDS = 10.0
 
 _Line = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(clean_text)]
+_Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+class _Job(BaseModel):
+    chunk_ids: Annotated[tuple[Id, ...], Field(max_length=1_000)]
+    filename: _Line = ""
+    seconds: _Seconds = 0.0
+    elapsed_seconds: _Seconds = 0.0
 
 
 class _Progress(BaseModel):
-    type: Literal["progress"]
-    jobs: Annotated[tuple[Job, ...], Field(max_length=1_000)]
+    jobs: Annotated[tuple[_Job, ...], Field(max_length=1_000)]
 
 
-class _Tested(BaseModel):
-    """How long it took is measured here, from the question on, and not believed."""
+class _TestAnswer(BaseModel):
+    """The answer's own time is not used: it is measured here, from the test's sending."""
 
-    type: Literal["tested"]
     id: Annotated[str, StringConstraints(max_length=100)]
     ok: bool
     detail: _Line = ""
 
 
 class NodeSocket:
-    """One open channel of one node. `serve()` it until it ends; the socket is accepted already."""
+    """One open WebSocket of one node, accepted already. `serve()` it until it ends."""
 
     def __init__(
-        self, socket: WebSocket, registry: NodeRegistry, watch: NodeMonitor, node: Node
+        self, socket: WebSocket, coordinator: Coordinator, monitor: NodeMonitor, node: Node
     ) -> None:
         self.chunk_ids: frozenset[str] = frozenset()
         self._socket = socket
-        self._registry = registry
-        self._watch = watch
+        self._coordinator = coordinator
+        self._registry = coordinator.registry
+        self._monitor = monitor
         self._node = node
-        self._channel = secrets.token_hex(8)
+        self._id = secrets.token_hex(8)
         self._jobs: tuple[Job, ...] = ()
-        self._jobs_told_at = 0.0
-        self._has_news = asyncio.Event()
-        self._told: NodeSettings | None = None
-        self._put_tests: dict[str, float] = {}
+        self._jobs_at: float | None = None  # on time.monotonic()
+        self._jobs_changed = asyncio.Event()
+        self._sent_settings: NodeSettings | None = None
+        self._sent_tests: dict[str, float] = {}  # when, on time.monotonic()
         self._cancelled: frozenset[str] = frozenset()
 
     async def serve(self) -> None:
-        """Until the node hangs up, is removed, or says what cannot be understood."""
-        async with self._watch.watching(self):
+        """Return once the node disconnects, is removed, or sends an invalid message."""
+        async with self._monitor.subscription_of(self):
             try:
-                await _first_to_end(self._listen(), self._talk(), self._keep_jobs())
+                await _run_until_one_ends(self._receive(), self._send_changes(), self._store_jobs())
             finally:
                 with suppress(SttError):
-                    await run_in_threadpool(
-                        self._registry.forget_jobs, self._node.id, self._channel
-                    )
+                    await run_in_threadpool(self._registry.forget_jobs, self._node.id, self._id)
 
-    async def _listen(self) -> None:
+    async def _receive(self) -> None:
         while True:
             received = await self._socket.receive()
             if received["type"] == "websocket.disconnect":
@@ -101,119 +111,116 @@ class NodeSocket:
                 await self._socket.close(_TOO_LARGE, "the message is too large")
                 return
             try:
-                await self._hear(text)
+                await self._handle(text)
             except ValueError as error:
                 logger.warning("node %s: %s", self._node.id, _reason(error))
-                await self._socket.close(_NOT_UNDERSTOOD, _reason(error))
+                await self._socket.close(_POLICY_VIOLATION, _reason(error))
                 return
 
-    async def _hear(self, text: str) -> None:
-        """Raises ValueError. What it has no name for, a later version may have meant well."""
+    async def _handle(self, text: str) -> None:
+        """Raises ValueError. Messages of unknown types, of a later version, are ignored."""
         message = from_json(text)
         kind = message.get("type") if isinstance(message, dict) else None
         if kind == "progress":
-            self._jobs = _Progress.model_validate(message).jobs
-            self._jobs_told_at = time.monotonic()
-            self.chunk_ids = frozenset(id_ for job in self._jobs for id_ in job.chunk_ids)
-            self._has_news.set()
+            jobs = _Progress.model_validate(message).jobs
+            self._jobs = tuple(Job(**job.model_dump()) for job in jobs)
+            self._jobs_at = time.monotonic()
+            self.chunk_ids = frozenset(id_ for job in jobs for id_ in job.chunk_ids)
+            self._jobs_changed.set()
         elif kind == "tested":
-            await self._end_test(_Tested.model_validate(message))
+            await self._end_test(_TestAnswer.model_validate(message))
 
-    async def _end_test(self, tested: _Tested) -> None:
-        put_at = self._put_tests.pop(tested.id, None)
-        if put_at is None:
+    async def _end_test(self, answer: _TestAnswer) -> None:
+        sent_at = self._sent_tests.pop(answer.id, None)
+        if sent_at is None:
             return
-        milliseconds = round((time.monotonic() - put_at) * 1_000, 1)
-        result = NodeTest(tested.ok, tested.detail, milliseconds)
-        with suppress(SttError):  # then it ends without an answer
-            await run_in_threadpool(self._registry.end_test, self._node.id, tested.id, result)
+        milliseconds = round((time.monotonic() - sent_at) * 1_000, 1)
+        result = NodeTest(answer.ok, answer.detail, milliseconds)
+        with suppress(SttError):  # then the test ends without an answer
+            await run_in_threadpool(self._registry.end_test, self._node.id, answer.id, result)
 
-    async def _talk(self) -> None:
-        with suppress(SttError):  # then the next look will tell
-            options = await run_in_threadpool(self._watch.options)
-            await self._tell_settings(self._node, options)
+    async def _send_changes(self) -> None:
+        with suppress(SttError):  # then the next snapshot has them
+            options = await run_in_threadpool(lambda: self._coordinator.options)
+            await self._send_settings(self._node, options)
         while True:
-            seen = await self._watch.next()
-            node = seen.nodes.nodes.get(self._node.id)
+            snapshot = await self._monitor.next()
+            node = snapshot.nodes.nodes.get(self._node.id)
             if node is None:
                 if await self._is_removed():
-                    await self._say({"type": "removed"})
+                    await self._send({"type": "removed"})
                     await self._socket.close(REMOVED, "this node was removed")
                     return
                 continue
-            await self._tell_settings(node, seen.options)
-            test_id = node.test_to_put(seen.nodes.at)
-            if test_id is not None and test_id not in self._put_tests:
-                self._put_tests = {test_id: time.monotonic()}
-                await self._say({"type": "test", "id": test_id})
-            await self._cancel(seen)
+            await self._send_settings(node, snapshot.options)
+            test_id = node.test_to_put(snapshot.nodes.at)
+            if test_id is not None and test_id not in self._sent_tests:
+                self._sent_tests = {test_id: time.monotonic()}
+                await self._send({"type": "test", "id": test_id})
+            await self._send_lost_claims(snapshot)
 
-    async def _tell_settings(self, node: Node, options: Options) -> None:
-        settings = self._watch.settings(node, options)
-        if settings != self._told:
-            await self._say({"type": "settings", **settings.model_dump(mode="json")})
-            self._told = settings
+    async def _send_settings(self, node: Node, options: Options) -> None:
+        settings = node_settings(node, self._coordinator.settings, options)
+        if settings != self._sent_settings:
+            await self._send({"type": "settings", **settings.model_dump(mode="json")})
+            self._sent_settings = settings
 
     async def _is_removed(self) -> bool:
-        """Asked anew: it may have joined after the look."""
+        """Read again: it may have joined after the snapshot."""
         try:
             await run_in_threadpool(self._registry.get, self._node.id)
-        except NotFound:
-            return True
-        except SttError:
-            return False
+        except SttError as error:
+            return isinstance(error, NotFound)
         return False
 
-    async def _cancel(self, seen: Seen) -> None:
-        looked_for = self.chunk_ids & seen.holders.keys()
-        if not looked_for:
+    async def _send_lost_claims(self, snapshot: FleetSnapshot) -> None:
+        checked = self.chunk_ids & snapshot.holders.keys()
+        if not checked:
             return
-        mine = f"{self._node.id}_"
-        lost = {id_ for id_ in looked_for if not (seen.holders[id_] or "").startswith(mine)}
-        if delta := lost - self._cancelled:
-            await self._say({"type": "cancel", "chunk_ids": sorted(delta)})
+        lost = {
+            id_ for id_ in checked if WorkerId(snapshot.holders[id_] or "").owner != self._node.id
+        }
+        if new := lost - self._cancelled:
+            await self._send({"type": "cancel", "chunk_ids": sorted(new)})
         self._cancelled = frozenset(lost)
 
-    async def _keep_jobs(self) -> None:
-        """Writes what the node is at into its document, for the pages: when it changes, and now
-        and then, so that it does not grow old; what a node tells more often costs no write."""
-        written: frozenset[str] | None = None
-        written_at = 0.0
+    async def _store_jobs(self) -> None:
+        """Write the node's jobs into its document, for the pages.
+
+        At once when chunks change, and every ten seconds, so that pages take them for current;
+        what a node sends more often costs no write.
+        """
+        stored: frozenset[str] | None = None
+        stored_at = 0.0
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_REFRESH_SECONDS):
-                    await self._has_news.wait()
-            self._has_news.clear()
-            if not self._jobs_told_at:
+                await asyncio.wait_for(self._jobs_changed.wait(), _REFRESH_SECONDS)
+            self._jobs_changed.clear()
+            if self._jobs_at is None:
                 continue
-            is_old = bool(self._jobs) and time.monotonic() - written_at > _REFRESH_SECONDS
-            if self.chunk_ids != written or is_old:
-                chunk_ids, jobs = self.chunk_ids, self._current_jobs()
+            is_old = bool(self._jobs) and time.monotonic() - stored_at > _REFRESH_SECONDS
+            if self.chunk_ids != stored or is_old:
+                chunk_ids, age = self.chunk_ids, time.monotonic() - self._jobs_at
+                jobs = [replace(j, elapsed_seconds=j.elapsed_seconds + age) for j in self._jobs]
                 try:
-                    await run_in_threadpool(
-                        self._registry.set_jobs, self._node.id, self._channel, jobs
-                    )
+                    await run_in_threadpool(self._registry.set_jobs, self._node.id, self._id, jobs)
                 except SttError as error:
                     logger.debug("node %s: %s", self._node.id, error)
-                    self._has_news.set()
+                    self._jobs_changed.set()
                 else:
-                    written, written_at = chunk_ids, time.monotonic()
+                    stored, stored_at = chunk_ids, time.monotonic()
             await asyncio.sleep(_WRITE_SECONDS)
 
-    def _current_jobs(self) -> list[Job]:
-        since = time.monotonic() - self._jobs_told_at
-        return [job.after(since) for job in self._jobs]
-
-    async def _say(self, message: dict[str, Any]) -> None:
+    async def _send(self, message: dict[str, Any]) -> None:
         states = (self._socket.client_state, self._socket.application_state)
         if states != (WebSocketState.CONNECTED, WebSocketState.CONNECTED):
             raise WebSocketDisconnect
         await self._socket.send_text(json.dumps(message, ensure_ascii=False))
 
 
-async def _first_to_end(*works: Coroutine[Any, Any, None]) -> None:
-    """Runs them side by side until one ends, and ends the others with it."""
-    tasks = [asyncio.create_task(work) for work in works]
+async def _run_until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines side by side, and cancel the others when one ends."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -226,7 +233,7 @@ async def _first_to_end(*works: Coroutine[Any, Any, None]) -> None:
 
 
 def _reason(error: ValueError) -> str:
-    """Short enough for a close frame, which holds 123 bytes, and without the node's own words."""
+    """Return what is wrong without the node's own words, in the 123 bytes of a close frame."""
     if isinstance(error, ValidationError):
         fault = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, fault["loc"]))

@@ -1,4 +1,4 @@
-"""The pages' WebSocket: what `live/dashboard.py` sends, until the session ends."""
+"""The pages' WebSocket: sends what `live/dashboard.py` has, until the session ends."""
 
 import asyncio
 import time
@@ -9,17 +9,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from stt.coordinator.context import Person, coordinator_of, is_still_authorized, principal_of
-from stt.coordinator.live.dashboard import Dashboard, dashboard_of
+from stt.coordinator.live.dashboard import Dashboard
 from stt.errors import SttError
 
 router = APIRouter(tags=["live"])
 
+# Codes of closing (RFC 6455, and 4000 to 4999 for applications).
 SESSION_OVER = 4401
 _GOING_AWAY = 1001
-_NOT_FOR_YOU = 1008
-_TOO_SLOW = 1013
-_LOOK_SECONDS = 1.0
-_WELCOME_SECONDS = 5.0
+_POLICY_VIOLATION = 1008
+_TRY_AGAIN_LATER = 1013
+
+_CHECK_SECONDS = 1.0
+_AUTHORIZATION_SECONDS = 5.0
 _SEND_SECONDS = 10.0
 
 
@@ -27,54 +29,56 @@ _SEND_SECONDS = 10.0
 async def live(socket: WebSocket) -> None:
     """Live state for the pages; for people."""
     if not isinstance(principal_of(socket), Person):
-        await socket.close(_NOT_FOR_YOU)  # before it is accepted: 403
+        await socket.close(_POLICY_VIOLATION)  # before it is accepted: 403
         return
     await socket.accept()
-    gone = asyncio.create_task(_until_gone(socket))
-    dashboard = dashboard_of(socket)
+    disconnection = asyncio.create_task(_wait_until_disconnected(socket))
+    dashboard: Dashboard = socket.app.state.dashboard
     try:
-        async with dashboard.watching():
-            code = await _serve(socket, dashboard, gone)
+        async with dashboard.subscription():
+            code = await _serve(socket, dashboard, disconnection)
         if code is not None:
-            await asyncio.wait_for(socket.close(code), _LOOK_SECONDS)
+            await asyncio.wait_for(socket.close(code), _CHECK_SECONDS)
     except (WebSocketDisconnect, TimeoutError, RuntimeError, OSError):
-        return  # it went while something was sent
+        return  # the client disconnected during a send
     finally:
-        gone.cancel()
+        disconnection.cancel()
         with suppress(asyncio.CancelledError):
-            await gone
+            await disconnection
 
 
-async def _serve(socket: WebSocket, dashboard: Dashboard, gone: "asyncio.Task[None]") -> int | None:
-    """Tells all there is to tell; the code to close with, None if the other side has gone."""
-    heard, checked_at = 0, time.monotonic()
-    while not gone.done():
-        for message in dashboard.since(heard):
+async def _serve(
+    socket: WebSocket, dashboard: Dashboard, disconnection: "asyncio.Task[None]"
+) -> int | None:
+    """Send all messages; return the code to close with, None if the client disconnected."""
+    number, checked_at = 0, time.monotonic()
+    while not disconnection.done():
+        for message in dashboard.messages_after(number):
             try:
                 await asyncio.wait_for(socket.send_text(message.text), _SEND_SECONDS)
             except TimeoutError:
-                return _TOO_SLOW
-            heard = message.number
+                return _TRY_AGAIN_LATER
+            number = message.number
         if coordinator_of(socket).closing.is_set():
             return _GOING_AWAY
-        if time.monotonic() - checked_at >= _WELCOME_SECONDS:
+        if time.monotonic() - checked_at >= _AUTHORIZATION_SECONDS:
             checked_at = time.monotonic()
             if not await _is_authorized(socket):
                 return SESSION_OVER
-        await dashboard.wait(_LOOK_SECONDS)
+        await dashboard.wait(_CHECK_SECONDS)
     return None
 
 
 async def _is_authorized(socket: WebSocket) -> bool:
-    """True too while nobody can know."""
+    """Return True also while the database does not answer."""
     try:
         return await run_in_threadpool(is_still_authorized, socket)
     except SttError:
         return True
 
 
-async def _until_gone(socket: WebSocket) -> None:
-    """Pages say nothing; whatever comes is dropped."""
+async def _wait_until_disconnected(socket: WebSocket) -> None:
+    """Drop what pages send: they have nothing to say."""
     with suppress(WebSocketDisconnect, RuntimeError):
         while (await socket.receive())["type"] != "websocket.disconnect":
             pass

@@ -18,7 +18,7 @@ from stt.coordinator.context import (
     principal_of,
 )
 from stt.coordinator.errors import Forbidden, Unprocessable
-from stt.coordinator.live.node_monitor import watch_of
+from stt.coordinator.live.node_monitor import NodeMonitor
 from stt.coordinator.live.node_socket import NodeSocket
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.nodes import (
@@ -186,8 +186,8 @@ async def node_socket(socket: WebSocket, node_id: str) -> None:
         await socket.close(_POLICY_VIOLATION, str(error))  # before it is accepted: 403
         return
     await socket.accept()
-    registry = coordinator_of(socket).registry
-    await NodeSocket(socket, registry, watch_of(socket), node).serve()
+    monitor: NodeMonitor = socket.app.state.node_monitor
+    await NodeSocket(socket, coordinator_of(socket), monitor, node).serve()
 
 
 def _itself(principal: Principal, node_id: str) -> Node:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pymongo
 import pytest
+from pydantic import BaseModel
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -38,8 +39,8 @@ def coordinator(
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dashboard, "_LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(live, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(dashboard.Dashboard, "interval_seconds", 0.05)
+    monkeypatch.setattr(live, "_CHECK_SECONDS", 0.05)
 
 
 def opened(coordinator: CoordinatorThread, key: str = PEOPLES_KEY) -> ClientConnection:
@@ -100,24 +101,24 @@ def test_a_quiet_queue_is_told_of_every_now_and_then(
         assert json.loads(socket.recv(SOON_SECONDS))["type"] == "status"
 
 
-def test_many_pages_cost_one_look(
+def test_many_pages_cost_one_poll(
     coordinator: CoordinatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[float] = []
-    look = dashboard.Dashboard._look
+    reads: list[float] = []
+    read = dashboard.Dashboard._read
 
     def counted(self: dashboard.Dashboard) -> Any:
-        looks.append(time.monotonic())
-        return look(self)
+        reads.append(time.monotonic())
+        return read(self)
 
-    monkeypatch.setattr(dashboard.Dashboard, "_look", counted)
-    monkeypatch.setattr(dashboard, "_LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(dashboard.Dashboard, "_read", counted)
+    monkeypatch.setattr(dashboard.Dashboard, "interval_seconds", 0.5)
     began_at = time.monotonic()
     with ExitStack() as stack:
         sockets = [stack.enter_context(opened(coordinator)) for _ in range(30)]
         for socket in sockets:
             next_of(socket, "uploads")
-        assert len(looks) <= 2 + (time.monotonic() - began_at) / 0.5
+        assert len(reads) <= 2 + (time.monotonic() - began_at) / 0.5
 
 
 def test_a_database_that_is_away_is_told_once_and_all_is_told_anew_when_it_is_back(
@@ -142,7 +143,7 @@ def test_a_database_that_is_away_is_told_once_and_all_is_told_anew_when_it_is_ba
 def test_it_ends_with_the_session(
     coordinator: CoordinatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_WELCOME_SECONDS", 0.1)
+    monkeypatch.setattr(live, "_AUTHORIZATION_SECONDS", 0.1)
     with coordinator.stranger() as browser:
         assert browser.post("/login", json={"key": PEOPLES_KEY}).status_code == 204
         cookie = f"stt_session={browser.cookies['stt_session']}"
@@ -176,7 +177,7 @@ def test_nobody_else_may_listen(
     assert refused.value.response.status_code == status
 
 
-def test_looking_ends_with_the_last_page(coordinator: CoordinatorThread) -> None:
+def test_polling_ends_with_the_last_page(coordinator: CoordinatorThread) -> None:
     with opened(coordinator) as socket:
         next_of(socket, "status")
         seen: dashboard.Dashboard = coordinator.app.state.dashboard
@@ -190,20 +191,22 @@ def test_looking_ends_with_the_last_page(coordinator: CoordinatorThread) -> None
 def test_a_page_that_does_not_read_is_dropped_and_the_others_are_not(
     coordinator: CoordinatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def flood(self: dashboard.Dashboard) -> Any:
-        text = json.dumps({"type": "status", "filler": "x" * 900_000})
-        yield "status", text, time.monotonic()
+    class Flood(BaseModel):
+        filler: str = "x" * 900_000
 
-    monkeypatch.setattr(dashboard.Dashboard, "_look", flood)
+    def flood(self: dashboard.Dashboard) -> Any:
+        yield "status", Flood(), time.monotonic()
+
+    monkeypatch.setattr(dashboard.Dashboard, "_read", flood)
     monkeypatch.setattr(live, "_SEND_SECONDS", 0.3)
     with opened(coordinator) as slow, opened(coordinator) as quick:
         seen: dashboard.Dashboard = coordinator.app.state.dashboard
         deadline = time.monotonic() + 3 * SOON_SECONDS
-        while seen._watchers == 2 and time.monotonic() < deadline:
+        while seen._subscribers == 2 and time.monotonic() < deadline:
             next_of(quick, "status")
-        assert seen._watchers == 1
+        assert seen._subscribers == 1
         next_of(quick, "status")
-        assert end_of(slow) in (1006, live._TOO_SLOW)
+        assert end_of(slow) in (1006, live._TRY_AGAIN_LATER)
 
 
 def test_whatever_a_page_says_is_passed_over(coordinator: CoordinatorThread) -> None:

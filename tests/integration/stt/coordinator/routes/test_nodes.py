@@ -463,7 +463,7 @@ def test_what_a_node_is_at_is_shown_while_its_channel_is_open(
 def test_a_node_hears_which_of_its_claims_are_lost(
     node: TheNode, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stt.coordinator.live.node_monitor._LOOKS_PER_CLAIMS_LOOK", 1)
+    monkeypatch.setattr("stt.coordinator.live.node_monitor._POLLS_PER_CLAIMS_CHECK", 1)
     kept, lost, taken = add_chunks(fleet.database, 3)
     deleted = ObjectId()
     node.claims(kept)
