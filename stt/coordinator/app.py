@@ -17,7 +17,6 @@ from stt.coordinator.errors import ApiError, error_body, error_response
 from stt.coordinator.lease_reaper import LeaseReaper
 from stt.coordinator.live.dashboard import Dashboard
 from stt.coordinator.live.node_monitor import NodeMonitor
-from stt.coordinator.metrics import RequestCount
 from stt.coordinator.middleware.access_log import AccessLog
 from stt.coordinator.middleware.authentication import OPEN, Authentication
 from stt.coordinator.middleware.body_limit import BodyLimit
@@ -90,9 +89,8 @@ def create_app(coordinator: Coordinator) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(Authentication, authenticator=coordinator.authenticator)
     app.add_middleware(Shutdown, closing=coordinator.closing)
-    app.add_middleware(AccessLog)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(RequestCount, metrics=coordinator.metrics)
+    app.add_middleware(AccessLog, metrics=coordinator.metrics)
     app.add_exception_handler(ApiError, _known_error)
     app.add_exception_handler(SttError, _known_error)
     app.add_exception_handler(HTTPException, _http_error)

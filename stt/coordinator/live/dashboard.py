@@ -21,7 +21,6 @@ from starlette.concurrency import run_in_threadpool
 from stt.coordinator.context import Coordinator
 from stt.coordinator.live.polling import PollingMonitor
 from stt.coordinator.schemas.nodes import NodeList, describe_nodes
-from stt.coordinator.schemas.status import StatusOut
 from stt.coordinator.schemas.uploads import UploadList
 from stt.coordinator.store.uploads import UploadLog
 
@@ -87,7 +86,7 @@ class Dashboard(PollingMonitor):
     def _read(self) -> Iterator[tuple[str, BaseModel, object]]:
         """Yield the type and content of each message, and what of it counts as a change."""
         coordinator = self._coordinator
-        status = StatusOut.model_validate(coordinator.queue_monitor.now())
+        status = coordinator.queue_monitor.now()
         yield "status", status, status.model_dump(exclude=_VOLATILE_OF_STATUS)
         nodes = NodeList(nodes=describe_nodes(coordinator, coordinator.registry.snapshot()))
         yield "nodes", nodes, nodes.model_dump(exclude=_VOLATILE_OF_NODES)

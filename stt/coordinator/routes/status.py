@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.metrics import CONTENT_TYPE
-from stt.coordinator.schemas.status import StatusOut, ThroughputOut, WorkerList, WorkerOut
+from stt.coordinator.schemas.status import QueueSnapshot, ThroughputOut, WorkerList, WorkerOut
 from stt.store.workers import MongoRoster
 
 router = APIRouter(tags=["status"])
@@ -17,8 +17,8 @@ _MAX_HISTORY_HOURS = 168
 
 @router.get("/status", summary="The queue now")
 @router.get("/api/queue/status", summary="The queue now, as /status")
-def status(coordinator: InCoordinator) -> StatusOut:
-    return StatusOut.model_validate(coordinator.queue_monitor.now())
+def status(coordinator: InCoordinator) -> QueueSnapshot:
+    return coordinator.queue_monitor.now()
 
 
 @router.get(

@@ -4,18 +4,17 @@ from collections.abc import Container
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import BaseModel, PlainSerializer
 
 from stt.coordinator.schemas.base import ChunkCounts, ForeignId, Schema, merging
 from stt.coordinator.store.full_count import HourlyThroughput
-from stt.coordinator.store.status import NodeCounts
 from stt.domain.worker_id import WorkerId
 from stt.store.workers import WorkerStatus
 
-# Rounded, so that pages are sent little while little happens.
-_Whole = Annotated[float, AfterValidator(round)]
-_Tenths = Annotated[float, AfterValidator(lambda value: round(value, 1))]
-_Hundredths = Annotated[float, AfterValidator(lambda value: round(value, 2))]
+# Rounded in JSON, so that pages are sent little while little happens.
+_Whole = Annotated[float, PlainSerializer(round, return_type=float)]
+_Tenths = Annotated[float, PlainSerializer(lambda value: round(value, 1), return_type=float)]
+_Hundredths = Annotated[float, PlainSerializer(lambda value: round(value, 2), return_type=float)]
 
 
 class QueueCounts(ChunkCounts):
@@ -32,8 +31,16 @@ class FleetRate(Schema):
     window_seconds: _Whole
 
 
-class StatusOut(Schema):
-    """The queue at `at`, the database server's time.
+class NodeCounts(Schema):
+    """Nodes by state."""
+
+    online: int = 0
+    busy: int = 0
+    offline: int = 0
+
+
+class QueueSnapshot(Schema):
+    """The queue at `at`, the database server's time; lengths in seconds.
 
     `empty` of the transcribed chunks have no words, `resting` of the pending ones wait after a
     failure, `stale` of the claims have outlived their lease. `eta_seconds`: null while nothing

@@ -21,20 +21,20 @@ SAID = {"segments": [{"start": 0.0, "end": 1.0, "text": "word"}]}
 SILENT: dict[str, Any] = {"segments": []}
 
 
-def census_and_news(database: Database) -> tuple[FullCount, CountDelta]:
+def full_count_and_delta(database: Database) -> tuple[FullCount, CountDelta]:
     full_count = take_full_count(database)
     return full_count, count_delta(full_count, database, LEASE_SECONDS)
 
 
 def test_an_empty_queue_has_nothing(database: Database) -> None:
-    full_count, delta = census_and_news(database)
+    full_count, delta = full_count_and_delta(database)
     assert (
-        full_count.chunks,
-        full_count.transcribed,
-        full_count.audio_seconds,
+        full_count.open.chunks,
+        full_count.done.chunks,
+        full_count.open.audio_seconds,
         full_count.documents,
     ) == (0,) * 4
-    assert (delta.transcribed, delta.failed, delta.processing, delta.documents) == (0,) * 4
+    assert (delta.done.chunks, delta.failed, delta.processing, delta.documents) == (0,) * 4
 
 
 def test_both_count_as_the_whole_status_does(database: Database) -> None:
@@ -52,30 +52,32 @@ def test_both_count_as_the_whole_status_does(database: Database) -> None:
     # By hand, or by a worker of old: what is done is done, whatever else is written there.
     add_chunks(database, 1, transcribed_at=now - minute, failed_at=now, processing_by="alice_1")
     whole = queue_status(database, LEASE_SECONDS)
-    full_count, delta = census_and_news(database)
-    assert full_count.chunks == whole.counts.total == 22
-    assert full_count.transcribed == whole.counts.transcribed
+    full_count, delta = full_count_and_delta(database)
+    assert full_count.done.chunks + full_count.open.chunks == whole.counts.total == 22
+    assert full_count.done.chunks == whole.counts.transcribed
     assert (delta.processing, delta.failed) == (whole.counts.processing, whole.counts.failed)
-    assert (full_count.empty, full_count.resting, delta.stale) == (
+    assert (full_count.done.empty, full_count.open.resting, delta.stale) == (
         whole.empty,
         whole.resting,
         whole.stale,
     )
-    assert (full_count.audio_seconds, full_count.audio_seconds_done) == (22 * 30.0, 9 * 30.0)
+    assert (full_count.done.audio_seconds, full_count.open.audio_seconds) == (9 * 30.0, 13 * 30.0)
 
 
-def test_what_happens_after_a_census_is_news_and_not_counted_twice(database: Database) -> None:
+def test_what_happens_after_a_full_count_is_in_the_delta_and_not_counted_twice(
+    database: Database,
+) -> None:
     add_chunks(database, 2, transcribed_at=database.server_time(), transcript=SAID)
     full_count = take_full_count(database)
     later = full_count.at + timedelta(milliseconds=1)
     add_chunks(database, 3, transcribed_at=later, transcript=SILENT)
     add_chunks(database, 1)
     delta = count_delta(full_count, database, LEASE_SECONDS)
-    assert (delta.transcribed, delta.empty, delta.audio_seconds_done) == (3, 3, 90.0)
+    assert (delta.done.chunks, delta.done.empty, delta.done.audio_seconds) == (3, 3, 90.0)
     assert delta.documents - full_count.documents == 4
     assert (
-        take_full_count(database).transcribed
-        + count_delta(take_full_count(database), database, LEASE_SECONDS).transcribed
+        take_full_count(database).done.chunks
+        + count_delta(take_full_count(database), database, LEASE_SECONDS).done.chunks
         == 5
     )
 
@@ -98,9 +100,9 @@ def test_chunks_with_an_error_in_the_last_hour_are_counted_whatever_became_of_th
 @pytest.mark.parametrize("duration", [None, "long", float("nan"), float("inf"), -5.0])
 def test_a_length_that_is_none_does_not_spoil_the_sum(database: Database, duration: Any) -> None:
     add_chunks(database, 1, duration=duration, transcribed_at=database.server_time())
-    full_count, delta = census_and_news(database)
-    total = full_count.audio_seconds_done + delta.audio_seconds_done
-    assert (total, full_count.transcribed + delta.transcribed) == (0.0, 1)
+    full_count, delta = full_count_and_delta(database)
+    total = full_count.done.audio_seconds + delta.done.audio_seconds
+    assert (total, full_count.done.chunks + delta.done.chunks) == (0.0, 1)
 
 
 def test_odd_documents_are_survived(database: Database) -> None:
@@ -110,7 +112,7 @@ def test_odd_documents_are_survived(database: Database) -> None:
     add_chunks(database, 1, processing_by=17, claimed_at="yesterday")
     database.chunks.insert_one({"data": b"x"})
     full_count = take_full_count(database)
-    assert full_count.chunks == 4
+    assert full_count.done.chunks + full_count.open.chunks == 4
 
 
 def test_an_hour_has_what_was_done_and_what_failed_in_it(database: Database) -> None:
