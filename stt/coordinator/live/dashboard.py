@@ -90,8 +90,7 @@ class Dashboard(PollingMonitor):
         yield "status", status, status.model_dump(exclude=_VOLATILE_OF_STATUS)
         nodes = NodeList(nodes=describe_nodes(coordinator, coordinator.registry.snapshot()))
         yield "nodes", nodes, nodes.model_dump(exclude=_VOLATILE_OF_NODES)
-        records = UploadLog(coordinator.database).latest()
-        uploads = UploadList.model_validate({"uploads": records})
+        uploads = UploadList(uploads=UploadLog(coordinator.database).latest())
         yield "uploads", uploads, uploads.model_dump()
 
     def _update(self, kind: str, model: BaseModel | None, essence: object) -> None:
@@ -100,7 +99,7 @@ class Dashboard(PollingMonitor):
         if known is not None and known.essence == essence and not is_due:
             return
         self._number += 1
-        content = {} if model is None else model.model_dump(mode="json")
+        content = {} if model is None else model.model_dump(mode="json", by_alias=True)
         text = json.dumps({"type": kind, **content}, ensure_ascii=False)
         self._messages[kind] = Message(self._number, text, essence, now)
         self._publish()

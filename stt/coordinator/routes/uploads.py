@@ -1,4 +1,4 @@
-"""Recordings that people send, and what becomes of them until they are in the queue."""
+"""Uploads of recordings, and their progress until they are in the queue."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.base import HexId
 from stt.coordinator.schemas.uploads import UploadList
 from stt.coordinator.store.uploads import UploadLog
-from stt.coordinator.uploads.form import UploadFormReader, UploadLimits
+from stt.coordinator.uploads.form import MAX_FILES, UploadFormReader, UploadLimits
 from stt.coordinator.uploads.processor import UploadProcessor
 from stt.store.ingest import IngestOptions
 
@@ -43,29 +43,12 @@ Prompt = Annotated[
 Priority = Annotated[int | None, Query(ge=-(10**9), le=10**9, description="Higher goes first.")]
 Model = Annotated[str | None, Query(max_length=200, description="Model to transcribe with.")]
 
+_TYPES = {"language": "string", "prompt": "string", "priority": "integer", "model": "string"}
+_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": MAX_FILES}
 _FORM: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "language": {"type": "string"},
-                        "prompt": {"type": "string"},
-                        "priority": {"type": "integer"},
-                        "model": {"type": "string"},
-                        "file": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "maxItems": 100,
-                        },
-                    },
-                    "required": ["file"],
-                }
-            }
-        },
-    }
+    "type": "object",
+    "properties": {name: {"type": type_} for name, type_ in _TYPES.items()} | {"file": _FILES},
+    "required": ["file"],
 }
 
 
@@ -74,7 +57,9 @@ _FORM: dict[str, Any] = {
     status_code=202,
     summary="Send recordings",
     responses=error_responses(400, 408, 410, 413, 507),
-    openapi_extra=_FORM,
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
+    },
 )
 async def upload(
     request: Request,
@@ -89,22 +74,17 @@ async def upload(
     The same file twice is found.
 
     Each file is its own: those that came whole before an error are taken."""
-    fields = {
-        "language": language,
-        "prompt": prompt,
-        "priority": None if priority is None else str(priority),
-        "model": model,
-    }
+    fields = {"language": language, "prompt": prompt, "priority": priority, "model": model}
     limits = await run_in_threadpool(_limits, coordinator)
     reader = UploadFormReader(request.app.state.processor, limits, fields)
     await reader.read(request)
-    return UploadList.model_validate({"uploads": reader.uploads})
+    return UploadList(uploads=reader.uploads)
 
 
 @router.get("/api/uploads", summary="The latest hundred uploads")
 def uploads(coordinator: InCoordinator) -> UploadList:
     """The newest first; one that has ended is forgotten after a week."""
-    return UploadList.model_validate({"uploads": UploadLog(coordinator.database).latest()})
+    return UploadList(uploads=UploadLog(coordinator.database).latest())
 
 
 @router.delete(

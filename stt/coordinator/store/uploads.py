@@ -1,54 +1,57 @@
-"""What became of each upload, for the person who watches and for a coordinator that starts again.
+"""Uploads and their states, for people and for a coordinator that starts again.
 
     receiving ──▶ waiting ──▶ cutting ──▶ done | already there
         │            │           │
         └────────────┴───────────┴──────▶ failed, or cancelled by a person
 
 A record names the spool folder that its file lies in, so no coordinator touches another machine's.
-A record that has ended is forgotten after a week; one that is open never is.
+A record that has ended is removed after a week; one that is open never is.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bson import ObjectId
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from stt.coordinator.schemas.base import HexId
 from stt.errors import NotFound
 from stt.store.database import Database, Document, translated
-from stt.store.documents import read_count
 
 State = Literal["receiving", "waiting", "cutting", "done", "already there", "failed"]
 
 _OPEN = ("receiving", "waiting", "cutting")
-_CANCELLED = "cancelled"  # hidden from people; whoever has its file removes it
-_STATES = (*_OPEN, "done", "already there", "failed")
+_CANCELLED = "cancelled"  # hidden from people; the process that has the file removes it
 _SHOWN = 100
 
 
-@dataclass(frozen=True, slots=True)
-class UploadRecord:
-    """One upload. `bytes` is how many are expected, exact once all are there; times are UTC.
+class UploadRecord(BaseModel):
+    """An upload. `bytes`: the expected size while it is received, then the real one.
 
-    `options` are those of its ingest, as a person gave them. `tries`: how many processes have
-    begun to cut it since it last got on.
+    `cut_seconds` of the recording have been cut, of `total_seconds` if its file says its length.
+    `error`: one sentence, once it has failed.
     """
 
-    id: ObjectId
-    filename: str
-    bytes: int
-    received_bytes: int
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
+
+    id: HexId = Field(validation_alias="_id")
+    filename: str = ""
+    bytes: int = 0
+    received_bytes: int = 0
     state: State
     cut_seconds: float = 0.0
     total_seconds: float | None = None
-    recording_id: ObjectId | None = None
+    recording_id: HexId | None = Field(default=None, alias="source_id")
     error: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    sha256: str | None = None
-    tries: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    sha256: str | None = Field(default=None, exclude=True)
+    tries: int = Field(default=0, exclude=True)
+    """How many processes have begun to cut it since it last made progress."""
+    options: Mapping[str, Any] = Field(default={}, exclude=True)
+    """Those of its ingest."""
 
     @property
     def is_open(self) -> bool:
@@ -58,8 +61,8 @@ class UploadRecord:
 class UploadLog:
     """Reads and writes the `uploads` collection. Raises DatabaseUnavailable; safe between threads.
 
-    Every change says whether the upload was still open: False means that it was cancelled, or that
-    somebody else has ended it.
+    Changes return whether the upload was still open: False means that it was cancelled, or that
+    another process has ended it.
     """
 
     def __init__(self, database: Database) -> None:
@@ -68,7 +71,7 @@ class UploadLog:
     def begin(
         self, upload_id: ObjectId, spool: str, filename: str, size: int, options: Mapping[str, Any]
     ) -> None:
-        """Notes an upload of `size` bytes, as far as is known, that is now being received."""
+        """Record an upload of about `size` bytes that is being received."""
         fields = {
             "spool": spool,
             "filename": filename,
@@ -93,7 +96,7 @@ class UploadLog:
         return self._change(upload_id, whole)
 
     def cutting(self, upload_id: ObjectId, tries: int) -> bool:
-        """waiting → cutting, or cutting taken up again."""
+        """waiting → cutting, or cutting continued."""
         return self._change(upload_id, {"state": "cutting", "tries": tries})
 
     def cut(
@@ -118,10 +121,7 @@ class UploadLog:
         return self._change(upload_id, {"state": "failed", "error": reason}, is_end=True)
 
     def cancel(self, upload_id: ObjectId) -> None:
-        """Forgets an upload that has ended, and has one that is open broken off.
-
-        Raises NotFound if there is none.
-        """
+        """Forget an upload that has ended, or have an open one broken off. Raises NotFound."""
         with translated():
             if self._change(upload_id, {"state": _CANCELLED}, is_end=True):
                 return
@@ -130,39 +130,39 @@ class UploadLog:
                 raise NotFound(f"There is no upload {upload_id}.")
 
     def cancel_all_of(self, sha256: str) -> None:
-        """Has every open upload of this file broken off."""
+        """Have every open upload of this file broken off."""
         query = {"sha256": sha256, "state": {"$in": list(_OPEN)}}
         update = {"$set": {"state": _CANCELLED}, "$currentDate": {"ended_at": True}}
         with translated():
             self._db.uploads.update_many(query, update)
 
     def forget(self, upload_id: ObjectId) -> None:
-        """Drops the record of a cancelled upload whose file is gone."""
+        """Remove the record of a cancelled upload whose file is gone."""
         with translated():
             self._db.uploads.delete_one({"_id": upload_id, "state": _CANCELLED})
 
     def get(self, upload_id: ObjectId) -> UploadRecord | None:
-        """None too if it was cancelled."""
+        """Return None also if it was cancelled."""
         with translated():
             document = self._db.uploads.find_one({"_id": upload_id})
-        return _record(document) if document else None
+        return next(_records([document] if document else []), None)
 
     def is_known(self, upload_id: ObjectId) -> bool:
-        """True as long as there is any record of it, a cancelled one too."""
+        """Return whether there is any record of it, a cancelled one too."""
         with translated():
             return self._db.uploads.find_one({"_id": upload_id}, ["_id"]) is not None
 
     def latest(self) -> list[UploadRecord]:
-        """The latest hundred, the newest first."""
+        """Return the latest hundred, the newest first."""
         with translated():
-            found = self._db.uploads.find({"state": {"$in": list(_STATES)}}).sort("_id", -1)
-            return _records(list(found.limit(_SHOWN)))
+            found = self._db.uploads.find({"state": {"$in": get_args(State)}}).sort("_id", -1)
+            return list(_records(found.limit(_SHOWN)))
 
     def open_in(self, spool: str) -> list[UploadRecord]:
-        """Open uploads whose files lie in this spool folder, oldest first."""
+        """Return the open uploads whose files lie in this spool folder, oldest first."""
         query = {"spool": spool, "state": {"$in": list(_OPEN)}}
         with translated():
-            return _records(list(self._db.uploads.find(query).sort("_id", 1)))
+            return list(_records(self._db.uploads.find(query).sort("_id", 1)))
 
     def count_open(self) -> int:
         with translated():
@@ -176,28 +176,8 @@ class UploadLog:
         return changed.matched_count > 0
 
 
-def _records(documents: Sequence[Document]) -> list[UploadRecord]:
-    return [record for document in documents if (record := _record(document))]
-
-
-def _record(document: Document) -> UploadRecord | None:
-    state = document.get("state")
-    if state not in _STATES or not isinstance(document["_id"], ObjectId):
-        return None
-    total_seconds, options = document.get("total_seconds"), document.get("options")
-    return UploadRecord(
-        id=document["_id"],
-        filename=str(document.get("filename") or ""),
-        bytes=read_count(document.get("bytes")),
-        received_bytes=read_count(document.get("received_bytes")),
-        state=state,
-        cut_seconds=float(document.get("cut_seconds") or 0.0),
-        total_seconds=None if total_seconds is None else float(total_seconds),
-        recording_id=document.get("source_id"),
-        error=document.get("error"),
-        created_at=document.get("created_at"),
-        updated_at=document.get("updated_at"),
-        sha256=document.get("sha256"),
-        tries=read_count(document.get("tries")),
-        options=options if isinstance(options, Mapping) else {},
-    )
+def _records(documents: Iterable[Document]) -> Iterator[UploadRecord]:
+    """Read the documents that are visible uploads."""
+    for document in documents:
+        with suppress(ValidationError):
+            yield UploadRecord.model_validate(document)

@@ -1,36 +1,33 @@
-"""One `POST /upload`: a form is read as it arrives, and each file in it becomes an upload.
+"""One `POST /upload`: the form is read as it arrives, and each file in it becomes an upload.
 
-Every file is its own: those that were whole before something went wrong stay, and are cut.
+Files are independent: those that were whole before an error stay, and are cut.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from stt.coordinator.errors import ApiError, BadRequest, Stalled, TooLarge, Unprocessable
 from stt.coordinator.store.uploads import UploadRecord
-from stt.coordinator.uploads.multipart import (
-    Data,
-    Event,
-    Field,
-    FileBegins,
-    FileEnds,
-    MultipartStream,
-)
-from stt.coordinator.uploads.processor import BROKE_OFF, IncomingFile, UploadProcessor
+from stt.coordinator.uploads.incoming import BROKE_OFF, IncomingFile
+from stt.coordinator.uploads.multipart import Event, Field, FileEnd, FileStart, MultipartStream
+from stt.coordinator.uploads.processor import UploadProcessor
 from stt.store.ingest import IngestOptions
 
+FIELDS = ("language", "prompt", "priority", "model")
 MAX_FILES = 100
 
 _STALL_SECONDS = 60.0
 _MAX_SECONDS = 12 * 3_600.0
-_WRITTEN_TOGETHER = 1024 * 1024
-# A client that is refused in the middle often reads no answer before it has sent all.
+_WRITE_BYTES = 1024 * 1024
+# Many clients do not read the response to an upload before they have sent all of it.
 _DRAIN_SECONDS = 10.0
 _DRAIN_BYTES = 256 * 1024 * 1024
 _MAX_PRIORITY = 10**9
@@ -38,25 +35,26 @@ _MAX_PRIORITY = 10**9
 
 @dataclass(frozen=True, slots=True)
 class UploadLimits:
-    """What the coordinator's options say of uploads."""
+    """The largest file, and the options of uploads where the form does not give them."""
 
     max_bytes: int
     defaults: IngestOptions
 
 
 class UploadFormReader:
-    """Reads one form. Raises BadRequest, TooLarge, Stalled, OutOfSpace, Gone, Unprocessable for a
-    wish that is none, ConfigError for one that cannot be, and DatabaseUnavailable."""
+    """Reads one form into `uploads`; `fields` are those of FIELDS that the address gives.
+
+    Raises BadRequest, TooLarge, Stalled, OutOfSpace, Gone, Unprocessable or ConfigError for an
+    invalid field, and DatabaseUnavailable.
+    """
 
     def __init__(
-        self, processor: UploadProcessor, limits: UploadLimits, fields: Mapping[str, str | None]
+        self, processor: UploadProcessor, limits: UploadLimits, fields: Mapping[str, object]
     ) -> None:
         self.uploads: list[UploadRecord] = []
-        """Those that have arrived."""
         self._processor = processor
         self._limits = limits
-        self._fields = {name: value for name, value in fields.items() if value}
-        self._options = self._wanted_options()
+        self._options = _with_fields(limits.defaults, fields)
         self._incoming: IncomingFile | None = None
         self._files = 0
         self._buffer = bytearray()
@@ -71,17 +69,17 @@ class UploadFormReader:
             raise TooLarge("The request is larger than all that may be sent at once.")
         blocks = _blocks(request)
         try:
-            await run_in_threadpool(self._processor.check_room, 0)
+            await run_in_threadpool(self._processor.spool.check_room, 0)
             async for block in blocks:
                 self._read_bytes += len(block)
                 for event in form.feed(block):
-                    await self._take(event)
+                    await self._handle(event)
             if not form.is_whole:
                 raise BadRequest("The form broke off before its end.")
             if not self._files:
                 raise BadRequest("There is no file in the form.")
         except ClientDisconnect:
-            raise BadRequest("The connection broke off.") from None  # nobody reads it
+            raise BadRequest("The connection broke off.") from None
         except ApiError as error:
             await self._break_off(str(error))
             if not isinstance(error, Stalled):
@@ -90,32 +88,34 @@ class UploadFormReader:
         finally:
             await self._break_off(BROKE_OFF)
 
-    async def _take(self, event: Event) -> None:
+    async def _handle(self, event: Event) -> None:
         match event:
             case Field(name, value):
-                if name in ("language", "prompt", "priority", "model") and value:
-                    self._fields[name] = value
-                    self._options = self._wanted_options()
-            case FileBegins(filename):
+                self._options = _with_fields(self._options, {name: value})
+            case FileStart(filename):
                 self._files += 1
                 if self._files > MAX_FILES:
                     raise TooLarge(f"More than {MAX_FILES} files at once are not taken.")
-                self._incoming = await run_in_threadpool(
-                    self._processor.receive,
+                begin = partial(
+                    IncomingFile,
+                    self._processor.log,
+                    self._processor.spool,
                     filename,
-                    max(0, self._announced_bytes - self._read_bytes),
-                    self._limits.max_bytes,
                     self._options,
+                    expected_bytes=max(0, self._announced_bytes - self._read_bytes),
+                    max_bytes=self._limits.max_bytes,
                 )
-            case Data(data):
+                self._incoming = await run_in_threadpool(begin)
+            case bytes(data):
                 self._buffer += data
-                if len(self._buffer) >= _WRITTEN_TOGETHER:
+                if len(self._buffer) >= _WRITE_BYTES:
                     await self._write()
-            case FileEnds():
+            case FileEnd():
                 await self._write()
                 assert self._incoming is not None
                 self.uploads.append(await run_in_threadpool(self._incoming.finish))
                 self._incoming = None
+                self._processor.notify()
 
     async def _write(self) -> None:
         assert self._incoming is not None
@@ -128,7 +128,7 @@ class UploadFormReader:
             await run_in_threadpool(incoming.break_off, reason)
 
     async def _drain(self, blocks: AsyncIterator[bytes]) -> None:
-        """Reads on for a while, and drops it, so that the refusal is read."""
+        """Read on for a while, and drop it, so that the client reads the error."""
         left = self._announced_bytes - self._read_bytes
         if left > _DRAIN_BYTES:
             return
@@ -140,19 +140,29 @@ class UploadFormReader:
                     if drained > _DRAIN_BYTES:
                         return
 
-    def _wanted_options(self) -> IngestOptions:
-        defaults, fields = self._limits.defaults, self._fields
-        return IngestOptions(
-            language=fields.get("language") or defaults.language,
-            prompt=fields.get("prompt") or defaults.prompt,
-            priority=_priority(fields["priority"]) if "priority" in fields else defaults.priority,
-            chunk_seconds=defaults.chunk_seconds,
-            model=fields.get("model") or defaults.model,
-        )
+
+def _with_fields(options: IngestOptions, fields: Mapping[str, object]) -> IngestOptions:
+    """Replace what the form gives. Raises Unprocessable, ConfigError."""
+    given: dict[str, Any] = {
+        name: value for name, value in fields.items() if name in FIELDS and value not in ("", None)
+    }
+    if "priority" in given:
+        given["priority"] = _priority(given["priority"])
+    return replace(options, **given)
+
+
+def _priority(value: str | int) -> int:
+    try:
+        priority = int(value)
+    except ValueError:
+        raise Unprocessable("priority: a whole number is wanted.") from None
+    if abs(priority) > _MAX_PRIORITY:
+        raise Unprocessable(f"priority: at most {_MAX_PRIORITY}.")
+    return priority
 
 
 async def _blocks(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises ClientDisconnect, and Stalled when nothing comes for long."""
+    """Yield the body as it comes. Raises ClientDisconnect, Stalled if nothing comes for long."""
     stream = request.stream()
     deadline = time.monotonic() + _MAX_SECONDS
     while time.monotonic() < deadline:
@@ -165,13 +175,3 @@ async def _blocks(request: Request) -> AsyncIterator[bytes]:
             raise Stalled(f"Nothing of it has arrived for {_STALL_SECONDS:g} seconds.") from None
         yield block
     raise Stalled(f"It has not arrived in {_MAX_SECONDS / 3_600:g} hours.")
-
-
-def _priority(text: str) -> int:
-    try:
-        priority = int(text)
-    except ValueError:
-        raise Unprocessable("priority: a whole number is wanted.") from None
-    if abs(priority) > _MAX_PRIORITY:
-        raise Unprocessable(f"priority: at most {_MAX_PRIORITY}.")
-    return priority

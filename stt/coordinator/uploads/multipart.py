@@ -1,4 +1,4 @@
-"""A multipart form, read as it arrives: nothing of it is ever held but a field's few characters.
+"""A multipart form, parsed as it arrives: no more than one field is ever held in memory.
 
 The form is RFC 7578's, with the names of files as browsers write them (HTML, "multipart/form-data
 encoding algorithm"): UTF-8, with `"` and line ends as %22, %0D and %0A.
@@ -25,31 +25,25 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class FileBegins:
-    """From here on, Data belongs to this file."""
+class FileStart:
+    """The data that follows belongs to this file."""
 
     filename: str
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
-    """The next bytes of a file."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FileEnds:
+class FileEnd:
     """The file is whole."""
 
 
-Event = Field | FileBegins | Data | FileEnds
+Event = Field | FileStart | bytes | FileEnd
+"""What the form contains; bytes are the next data of a file."""
 
 
 class MultipartStream:
-    """Feed it the body; it tells what is in there, in order.
+    """Turns the body of a form, fed block by block, into events in the form's order.
 
-    Raises BadRequest for what is no such form, TooLarge for fields without measure.
+    Raises BadRequest for what is no such form, TooLarge for too many or too large fields.
     """
 
     def __init__(self, content_type: str) -> None:
@@ -60,8 +54,8 @@ class MultipartStream:
         self.is_whole = False
         """True once the form's own end has come."""
         self._events: list[Event] = []
-        self._headers: dict[bytes, bytes] = {}
         self._header_name, self._header_value = b"", b""
+        self._disposition = b""
         self._field_name: str | None = None  # None while in a file
         self._is_skipped = False
         self._value = bytearray()
@@ -69,14 +63,13 @@ class MultipartStream:
         self._parser = MultipartParser(
             boundary,
             {
-                "on_part_begin": self._part_begins,
-                "on_header_field": self._header_field,
-                "on_header_value": self._header_value_comes,
-                "on_header_end": self._header_ends,
-                "on_headers_finished": self._headers_end,
-                "on_part_data": self._part_data,
-                "on_part_end": self._part_ends,
-                "on_end": self._form_ends,
+                "on_header_field": self._on_header_name,
+                "on_header_value": self._on_header_value,
+                "on_header_end": self._on_header_end,
+                "on_headers_finished": self._on_part_start,
+                "on_part_data": self._on_part_data,
+                "on_part_end": self._on_part_end,
+                "on_end": self._on_end,
             },
             max_header_size=16_384,
         )
@@ -89,52 +82,51 @@ class MultipartStream:
         events, self._events = self._events, []
         return events
 
-    def _part_begins(self) -> None:
-        self._headers = {}
-        self._value = bytearray()
-
-    def _header_field(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_name(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
 
-    def _header_value_comes(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._header_value += data[start:end]
 
-    def _header_ends(self) -> None:
-        self._headers[self._header_name.lower()] = self._header_value
+    def _on_header_end(self) -> None:
+        if self._header_name.lower() == b"content-disposition":
+            self._disposition = self._header_value
         self._header_name, self._header_value = b"", b""
 
-    def _headers_end(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+    def _on_part_start(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._disposition = b""
         filename = options.get(b"filename")
         self._field_name, self._is_skipped = None, False
         if filename is None:
             self._field_name = _text(options.get(b"name", b""))
+            self._value = bytearray()
             self._fields += 1
             if self._fields > _MAX_FIELDS:
                 raise TooLarge(f"The form has more than {_MAX_FIELDS} fields.")
-        elif not filename:  # a form's file input that nobody put anything in
+        elif not filename:  # an empty file input of a browser's form
             self._is_skipped = True
         else:
             name = _text(filename)
             for escaped, character in _ESCAPED.items():
                 name = name.replace(escaped, character)
-            self._events.append(FileBegins(name))
+            self._events.append(FileStart(name))
 
-    def _part_data(self, data: bytes, start: int, end: int) -> None:
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._field_name is not None:
             self._value += data[start:end]
             if len(self._value) > _MAX_FIELD_BYTES:
                 raise TooLarge(f"A field of the form has more than {_MAX_FIELD_BYTES} bytes.")
         elif not self._is_skipped:
-            self._events.append(Data(data[start:end]))
+            self._events.append(data[start:end])
 
-    def _part_ends(self) -> None:
+    def _on_part_end(self) -> None:
         if self._field_name is not None:
             self._events.append(Field(self._field_name, _text(bytes(self._value))))
         elif not self._is_skipped:
-            self._events.append(FileEnds())
+            self._events.append(FileEnd())
 
-    def _form_ends(self) -> None:
+    def _on_end(self) -> None:
         self.is_whole = True
 
 

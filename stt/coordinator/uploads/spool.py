@@ -18,6 +18,8 @@ from stt.errors import ConfigError
 
 _ID_FILE = ".id"
 _WEEK_SECONDS = 7 * 86_400
+_RESERVE_BYTES = 256 * 1024 * 1024
+"""Kept free on the spool's disk: the database may be on it too, and a full one breaks that."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -35,7 +37,7 @@ class SpoolFile:
 
     @property
     def is_forgotten(self) -> bool:
-        """True if nobody has written to it for a week."""
+        """True if it was not written to for a week."""
         try:
             return time.time() - self.path.stat().st_mtime > _WEEK_SECONDS
         except FileNotFoundError:
@@ -46,7 +48,7 @@ class SpoolFile:
         self._file.write(data)
 
     def flush(self) -> None:
-        """Returns once it would outlast a power cut."""
+        """Return once the file would survive a power cut."""
         assert self._file is not None
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -56,8 +58,7 @@ class SpoolFile:
         self.close()
 
     def close(self) -> None:
-        """Ends the lock, too. What is still to be written fails quietly: whoever calls has given
-        up the file, or has flushed it."""
+        """End the lock. What is not flushed may be lost without an error."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
@@ -69,8 +70,9 @@ class Spool:
     Raises ConfigError if the folder cannot be used.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, reserve_bytes: int = _RESERVE_BYTES) -> None:
         self.folder = folder
+        self.reserve_bytes = reserve_bytes
         try:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
@@ -80,6 +82,13 @@ class Spool:
             reason = error.strerror or error
             raise ConfigError(f"Uploads cannot be stored in {folder}: {reason}") from error
 
+    def check_room(self, expected_bytes: int) -> None:
+        """Raises OutOfSpace if the disk has no room for so much."""
+        if self.free_bytes() < expected_bytes + self.reserve_bytes:
+            raise OutOfSpace(
+                "The coordinator's disk is nearly full: make room, then send it again."
+            )
+
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.folder).free
 
@@ -88,7 +97,7 @@ class Spool:
         return {ObjectId(name) for name in names if ObjectId.is_valid(name)}
 
     def create(self) -> SpoolFile:
-        """A new file, locked, for a new upload."""
+        """Return a new file, locked, for a new upload."""
         while True:
             upload_id = ObjectId()
             path = self._path(upload_id)
@@ -96,29 +105,29 @@ class Spool:
             fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file.fileno()).st_nlink:
                 return SpoolFile(upload_id, path, file)
-            file.close()  # somebody took it for a stray before it was locked
+            file.close()  # another process removed it as a stray before it was locked
 
     @contextmanager
     def hold(self, upload_id: ObjectId) -> Iterator[SpoolFile | None]:
-        """The file, locked meanwhile; None if somebody else holds it. It may be missing."""
+        """Lock a file, which may be missing; None if another process holds it."""
         path = self._path(upload_id)
         try:
             file = path.open("rb")
         except FileNotFoundError:
             yield SpoolFile(upload_id, path, None)
             return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            yield None
-            return
         with file:
-            yield SpoolFile(upload_id, path, file)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held = None
+            else:
+                held = SpoolFile(upload_id, path, file)
+            yield held
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turns what the disk refuses into OutOfSpace."""
+        """Turn errors of the disk into OutOfSpace."""
         try:
             yield
         except OSError as error:
@@ -132,7 +141,7 @@ class Spool:
 
 
 def _read_id(folder: Path) -> str:
-    """The id of the folder; the first who asks makes it, and of two at once one wins."""
+    """Return the folder's id; the first process makes it, and of two at once one wins."""
     path = folder / _ID_FILE
     with suppress(FileNotFoundError):
         return path.read_text().strip()

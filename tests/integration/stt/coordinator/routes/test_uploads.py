@@ -20,9 +20,9 @@ import pytest
 from bson import ObjectId
 
 from stt.coordinator.store.uploads import UploadLog
-from stt.coordinator.uploads import form as reception
-from stt.coordinator.uploads import processor as intake_module
-from stt.coordinator.uploads.processor import BROKE_OFF, UploadProcessor
+from stt.coordinator.uploads import form, incoming, processor
+from stt.coordinator.uploads.incoming import BROKE_OFF
+from stt.coordinator.uploads.processor import UploadProcessor
 from stt.media.audio import decode
 from stt.store.chunk_writer import ChunkWriter
 from stt.store.database import Database
@@ -64,7 +64,7 @@ def site(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     folder = tmp_path_factory.mktemp("data")
     name = f"stt_test_{ObjectId()}"
     with pytest.MonkeyPatch.context() as patch, Database(mongo_url, name) as database:
-        patch.setattr(intake_module, "_LOOK_SECONDS", 0.2)
+        patch.setattr(processor, "_POLL_SECONDS", 0.2)
         database.ensure_indexes()
         with running_coordinator(database, folder) as coordinator:
             site = Site(database, coordinator, folder / "uploads")
@@ -316,7 +316,7 @@ class TestWhatIsRefused:
     def test_too_many_files_at_once_are_refused(
         self, person: KeyedSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reception, "MAX_FILES", 2)
+        monkeypatch.setattr(form, "MAX_FILES", 2)
         files = [("file", (f"{n}.wav", b"x")) for n in range(3)]
         answer = person.post("/upload", files=files)
         assert answer.status_code == 413
@@ -331,7 +331,7 @@ class TestWhatIsRefused:
     def test_a_disk_that_is_nearly_full_refuses_before_anything_is_sent(
         self, site: Site, person: KeyedSession, talk: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(site.processor, "reserve_bytes", 2**62)
+        monkeypatch.setattr(site.processor.spool, "reserve_bytes", 2**62)
         answer = person.post("/upload", files={"file": ("talk.wav", talk)})
         assert answer.status_code == 507
         assert answer.json()["error"]["code"] == "out_of_space"
@@ -396,7 +396,7 @@ class TestWhatBreaksOff:
     def test_a_client_that_falls_silent_is_told_so(
         self, site: Site, person: KeyedSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reception, "_STALL_SECONDS", 0.3)
+        monkeypatch.setattr(form, "_STALL_SECONDS", 0.3)
         with half_sent(site) as connection:
             answer = http.client.HTTPResponse(connection)
             answer.begin()
@@ -408,7 +408,7 @@ class TestWhatBreaksOff:
     def test_an_upload_that_is_being_received_can_be_cancelled(
         self, site: Site, person: KeyedSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(intake_module, "_PROGRESS_SECONDS", 0.0)
+        monkeypatch.setattr(incoming, "_PROGRESS_SECONDS", 0.0)
         with half_sent(site) as connection:
             wait_for(lambda: person.get("/api/uploads").json()["uploads"])
             [upload] = person.get("/api/uploads").json()["uploads"]
@@ -421,7 +421,7 @@ class TestWhatBreaksOff:
     def test_progress_of_what_is_received_can_be_watched(
         self, site: Site, person: KeyedSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(intake_module, "_PROGRESS_SECONDS", 0.0)
+        monkeypatch.setattr(incoming, "_PROGRESS_SECONDS", 0.0)
         with half_sent(site, size=8_000_000):
             upload = wait_for(
                 lambda: [
@@ -446,7 +446,7 @@ class TestWhatBreaksOff:
 
         store = ChunkWriter.add
         monkeypatch.setattr(ChunkWriter, "add", in_parts)
-        monkeypatch.setattr(intake_module, "_PROGRESS_SECONDS", 0.0)
+        monkeypatch.setattr(processor, "_PROGRESS_SECONDS", 0.0)
         long = write_wav(tmp_path / "long.wav", babble(14)).read_bytes()
         with option(person, "chunk_seconds", 1):
             [upload] = send(person, ("long.wav", long))

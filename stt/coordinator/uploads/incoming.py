@@ -1,0 +1,102 @@
+"""A file that is being received, from its first byte to the spool."""
+
+import hashlib
+import logging
+import time
+from dataclasses import asdict
+
+from stt.coordinator.errors import Gone, TooLarge
+from stt.coordinator.store.uploads import UploadLog, UploadRecord
+from stt.coordinator.uploads.spool import Spool
+from stt.errors import DatabaseUnavailable, SttError
+from stt.media.recording import shown_name
+from stt.store.ingest import IngestOptions
+
+BROKE_OFF = "It broke off; send it again."
+
+_PROGRESS_SECONDS = 1.0
+_OUTAGE_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class IncomingFile:
+    """A new upload of about `expected_bytes`; end it with `finish` or `break_off`.
+
+    One call at a time. Raises OutOfSpace, and DatabaseUnavailable at its begin and its end;
+    `write` and `finish` raise TooLarge, and Gone if a person cancelled the upload.
+    """
+
+    def __init__(
+        self,
+        log: UploadLog,
+        spool: Spool,
+        filename: str,
+        options: IngestOptions,
+        *,
+        expected_bytes: int,
+        max_bytes: int,
+    ) -> None:
+        spool.check_room(min(expected_bytes, max_bytes))
+        self._log = log
+        self._spool = spool
+        self._filename = shown_name(filename)
+        self._max_bytes = max_bytes
+        self._sha256 = hashlib.sha256()
+        self._received_bytes = 0
+        self._logged_at = time.monotonic()
+        with spool.translated():
+            self._file = spool.create()
+        self.id = self._file.id
+        try:
+            log.begin(self.id, spool.id, self._filename, expected_bytes, asdict(options))
+        except BaseException:
+            self._file.remove()
+            raise
+
+    def write(self, data: bytes | bytearray) -> None:
+        self._received_bytes += len(data)
+        if self._received_bytes > self._max_bytes:
+            megabytes = self._max_bytes // 1024**2
+            raise TooLarge(
+                f"{self._filename} is larger than {megabytes} MB, the most that is taken."
+            )
+        self._spool.check_room(len(data))
+        with self._spool.translated():
+            self._file.write(data)
+        self._sha256.update(data)
+        if time.monotonic() - self._logged_at >= _PROGRESS_SECONDS:
+            self._log_progress()
+
+    def finish(self) -> UploadRecord:
+        """Hand the whole file over to the processor."""
+        with self._spool.translated():
+            self._file.flush()
+        is_open = self._log.arrived(self.id, self._received_bytes, self._sha256.hexdigest())
+        record = self._log.get(self.id) if is_open else None
+        if record is None:
+            raise _cancelled()
+        self._file.close()
+        return record
+
+    def break_off(self, reason: str) -> None:
+        """Remove what has come; raises nothing."""
+        try:
+            self._file.remove()
+            self._log.failed(self.id, reason)
+            self._log.forget(self.id)
+        except (OSError, SttError) as error:  # the processor clears it away later
+            logger.warning("Upload %s broke off: %s", self.id, error)
+
+    def _log_progress(self) -> None:
+        self._logged_at = time.monotonic()
+        try:
+            if not self._log.received(self.id, self._received_bytes):
+                raise _cancelled()
+        except DatabaseUnavailable as error:  # not needed before the end
+            logger.warning("Upload %s goes on: %s", self.id, error)
+            self._logged_at += _OUTAGE_SECONDS
+
+
+def _cancelled() -> Gone:
+    return Gone("The upload was cancelled.")
