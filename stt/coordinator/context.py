@@ -1,10 +1,9 @@
-"""What every request is given: the database, the settings, and who asks."""
+"""What every request is given: the coordinator's parts, and its sender."""
 
 import threading
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -30,8 +29,8 @@ from stt.store.search import Search
 class Coordinator:
     """The parts of one coordinator process; safe between threads.
 
-    `gate` knows who asks. `closing` is set once the process is about to end: whoever waits for
-    something on behalf of a client looks at it every second or so.
+    `closing` is set once the process is about to end: what waits on behalf of a client checks it
+    every second or so.
     """
 
     database: Database
@@ -65,29 +64,8 @@ class Coordinator:
 
     @property
     def options(self) -> Options:
-        """The options as they are now: from the environment, the database, or by default."""
+        """The options as they are now. Raises DatabaseUnavailable."""
         return self.stored_options.current()
-
-
-def coordinator_of(connection: HTTPConnection) -> Coordinator:
-    found: Coordinator = connection.app.state.coordinator
-    return found
-
-
-def principal_of(connection: HTTPConnection) -> Principal:
-    state: Mapping[str, Any] = connection.scope["state"]
-    found: Principal = state["principal"]
-    return found
-
-
-def is_still_authorized(connection: HTTPConnection) -> bool:
-    """False once the session or the key that opened this connection is over.
-
-    For WebSockets, which outlive their opening. Waits for the database, and may raise
-    DatabaseUnavailable.
-    """
-    is_authorized: Callable[[], bool] = connection.scope["state"]["is_welcome"]
-    return is_authorized()
 
 
 # Dependencies are async: each plain one would wait for a thread of the pool, and those may all
@@ -95,35 +73,37 @@ def is_still_authorized(connection: HTTPConnection) -> bool:
 
 
 async def _coordinator(connection: HTTPConnection) -> Coordinator:
-    return coordinator_of(connection)
+    found: Coordinator = connection.app.state.coordinator
+    return found
 
 
 async def _principal(connection: HTTPConnection) -> Principal:
-    return principal_of(connection)
-
-
-async def _person(connection: HTTPConnection) -> Person:
-    principal = principal_of(connection)
-    if not isinstance(principal, Person):
-        raise Forbidden("This is for people: a node's key does not open it.")
-    return principal
+    found: Principal = connection.scope["state"]["principal"]
+    return found
 
 
 InCoordinator = Annotated[Coordinator, Depends(_coordinator)]
 CurrentPrincipal = Annotated[Principal, Depends(_principal)]
-"""A person or a node; the route decides what which of them may do."""
+"""A person or a node; the route decides what each of them may do."""
+
+
+async def _person(principal: CurrentPrincipal) -> Person:
+    if not isinstance(principal, Person):
+        raise Forbidden("This is for people: a node's key does not open it.")
+    return principal
+
 
 PEOPLE_ONLY = Depends(_person)
 """For `APIRouter(dependencies=[PEOPLE_ONLY])`: 403 for a node."""
 
 
 def check_worker(principal: Principal, worker_id: str) -> None:
-    """Raises Forbidden if a node speaks for a worker that is not its own (`NODE_RUN`)."""
+    """Raises Forbidden if a node names a worker that is not its own."""
     if isinstance(principal, Node) and WorkerId(worker_id).owner != principal.id:
         raise Forbidden(f"Node {principal.id} may not speak for worker {worker_id}.")
 
 
 def check_node(principal: Principal, node_id: str) -> None:
-    """Raises Forbidden if a node asks about another one."""
+    """Raises Forbidden if a node names another one."""
     if isinstance(principal, Node) and principal.id != node_id:
         raise Forbidden(f"Node {principal.id} may not speak for node {node_id}.")

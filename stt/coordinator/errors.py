@@ -1,12 +1,11 @@
-"""What the coordinator refuses, as statuses: one body for all, `{"error": {"code", "message"}}`.
+"""Errors as HTTP statuses, with one body for all: `{"error": {"code", "message"}}`.
 
 ApiError
-├── BadRequest    400   ├── Unauthorized  401   ├── Forbidden  403   ├── Missing  404
-├── Conflict      409   ├── Gone          410   ├── TooLarge   413   ├── TooMany  429
-├── OutOfSpace    507   ├── Stalled       408   └── Unprocessable 422
+├── BadRequest    400   ├── Unauthorized  401   ├── Forbidden  403   ├── Stalled       408
+├── Conflict      409   ├── Gone          410   ├── TooLarge   413   ├── Unprocessable 422
+├── TooMany       429   └── OutOfSpace    507
 
-Errors of the floors below become statuses too: ClaimLost 409, NotFound 404, NodeRemoved 410,
-DatabaseUnavailable 503, DatabaseRefused and RecordingError 422.
+Errors of the layers below have their statuses in `_STATUSES`.
 """
 
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from fastapi.responses import JSONResponse
 from stt.coordinator.store.options import OptionLocked
 from stt.errors import (
     Ambiguous,
+    BadAudio,
     ClaimLost,
     ConfigError,
     DatabaseRefused,
@@ -26,10 +26,12 @@ from stt.errors import (
     RecordingError,
     SttError,
 )
+from stt.store.search import SearchTooSlow
+from stt.store.search_query import BadQuery
 
 
 class ApiError(Exception):
-    """A sentence for whoever asked, and the status that goes with it."""
+    """A sentence for the caller, and the status that goes with it."""
 
     status: ClassVar[int] = 500
     code: str = "error"
@@ -48,7 +50,7 @@ class BadRequest(ApiError):
 
 
 class Unauthorized(ApiError):
-    """Says which kind of key is wanted."""
+    """Names the kind of key that is needed."""
 
     status, code = 401, "unauthorized"
 
@@ -60,8 +62,8 @@ class Forbidden(ApiError):
     status, code = 403, "forbidden"
 
 
-class Missing(ApiError):
-    status, code = 404, "not_found"
+class Stalled(ApiError):
+    status, code = 408, "stalled"
 
 
 class Conflict(ApiError):
@@ -86,35 +88,32 @@ class TooMany(ApiError):
     status, code = 429, "too_many"
 
 
-class Stalled(ApiError):
-    status, code = 408, "stalled"
-
-
 class OutOfSpace(ApiError):
     status, code = 507, "out_of_space"
 
 
-_OF_FLOORS: tuple[tuple[type[SttError], int, str], ...] = (
-    (ClaimLost, 409, "claim_lost"),
-    (Ambiguous, 409, "ambiguous"),
-    (NotFound, 404, "not_found"),
-    (NodeRemoved, 410, "node_removed"),
-    (DatabaseUnavailable, 503, "database_away"),
-    (DatabaseRefused, 422, "database_refused"),
-    (RecordingError, 422, "recording"),
-    (OptionLocked, 409, "locked"),
-    (ConfigError, 422, "configuration"),
+_STATUSES: tuple[tuple[type[SttError], int, str, Mapping[str, str]], ...] = (
+    (ClaimLost, 409, "claim_lost", {}),
+    (Ambiguous, 409, "ambiguous", {}),
+    (NotFound, 404, "not_found", {}),
+    (BadAudio, 404, "not_found", {}),
+    (NodeRemoved, 410, "node_removed", {}),
+    (SearchTooSlow, 503, "too_slow", {}),
+    (DatabaseUnavailable, 503, "database_away", {"Retry-After": "2"}),
+    (DatabaseRefused, 422, "database_refused", {}),
+    (RecordingError, 422, "recording", {}),
+    (OptionLocked, 409, "locked", {}),
+    (ConfigError, 422, "configuration", {}),
+    (BadQuery, 422, "unprocessable", {}),
 )
-_RETRY_AFTER_SECONDS = "2"
 
 
 def error_response(error: ApiError | SttError) -> JSONResponse:
-    """An error as its answer."""
+    """Return the response for an error."""
     if isinstance(error, ApiError):
         return error_body(error.status, error.code, str(error), error.headers)
-    for kind, status, code in _OF_FLOORS:
+    for kind, status, code, headers in _STATUSES:
         if isinstance(error, kind):
-            headers = {"Retry-After": _RETRY_AFTER_SECONDS} if status == 503 else None
             return error_body(status, code, str(error), headers)
     return error_body(500, "error", str(error))
 
@@ -122,6 +121,6 @@ def error_response(error: ApiError | SttError) -> JSONResponse:
 def error_body(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """The one form that every error has."""
+    """Return the one form that every error has."""
     content = {"error": {"code": code, "message": message}}
     return JSONResponse(content, status_code=status, headers=headers)

@@ -66,7 +66,7 @@ class Authentication:
                 await refusal(scope, receive, send)
                 return
             state = scope.setdefault("state", {})
-            state["principal"], state["is_welcome"] = principal, is_authorized
+            state["principal"], state["is_authorized"] = principal, is_authorized
         await self._app(scope, receive, send)
 
     async def _authenticate(

@@ -7,12 +7,11 @@ from bson import ObjectId
 from fastapi import APIRouter, Header, Path, Response
 
 from stt.coordinator.context import CurrentPrincipal, InCoordinator
-from stt.coordinator.errors import Missing
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.store.listing import format_of
 from stt.coordinator.store.nodes import Node
 from stt.domain.chunk import Chunk
-from stt.errors import BadAudio, ClaimLost
+from stt.errors import ClaimLost
 from stt.store.claim_queries import is_held_by
 from stt.store.recordings import MongoRecordings
 
@@ -48,10 +47,7 @@ def audio(
     format_ = format_of(coordinator.database, chunk_id)
     if isinstance(principal, Node) and not is_held_by(coordinator.database, chunk_id, principal.id):
         raise ClaimLost(f"Node {principal.id} holds no claim on chunk {chunk_id}")
-    try:
-        data = MongoRecordings(coordinator.database).audio(Chunk(chunk_id, None, 0))
-    except BadAudio as error:
-        raise Missing(str(error)) from error
+    data = MongoRecordings(coordinator.database).audio(Chunk(chunk_id, None, 0))
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from stt.coordinator.context import Person, coordinator_of, is_still_authorized, principal_of
+from stt.coordinator.context import Coordinator, CurrentPrincipal, InCoordinator, Person
 from stt.coordinator.live.dashboard import Dashboard
 from stt.errors import SttError
 
@@ -26,9 +27,9 @@ _SEND_SECONDS = 10.0
 
 
 @router.websocket("/ws/dashboard")
-async def live(socket: WebSocket) -> None:
+async def live(socket: WebSocket, coordinator: InCoordinator, principal: CurrentPrincipal) -> None:
     """Live state for the pages; for people."""
-    if not isinstance(principal_of(socket), Person):
+    if not isinstance(principal, Person):
         await socket.close(_POLICY_VIOLATION)  # before it is accepted: 403
         return
     await socket.accept()
@@ -36,7 +37,7 @@ async def live(socket: WebSocket) -> None:
     dashboard: Dashboard = socket.app.state.dashboard
     try:
         async with dashboard.subscription():
-            code = await _serve(socket, dashboard, disconnection)
+            code = await _serve(socket, coordinator, dashboard, disconnection)
         if code is not None:
             await asyncio.wait_for(socket.close(code), _CHECK_SECONDS)
     except (WebSocketDisconnect, TimeoutError, RuntimeError, OSError):
@@ -48,7 +49,10 @@ async def live(socket: WebSocket) -> None:
 
 
 async def _serve(
-    socket: WebSocket, dashboard: Dashboard, disconnection: "asyncio.Task[None]"
+    socket: WebSocket,
+    coordinator: Coordinator,
+    dashboard: Dashboard,
+    disconnection: "asyncio.Task[None]",
 ) -> int | None:
     """Send all messages; return the code to close with, None if the client disconnected."""
     number, checked_at = 0, time.monotonic()
@@ -59,7 +63,7 @@ async def _serve(
             except TimeoutError:
                 return _TRY_AGAIN_LATER
             number = message.number
-        if coordinator_of(socket).closing.is_set():
+        if coordinator.closing.is_set():
             return _GOING_AWAY
         if time.monotonic() - checked_at >= _AUTHORIZATION_SECONDS:
             checked_at = time.monotonic()
@@ -70,9 +74,10 @@ async def _serve(
 
 
 async def _is_authorized(socket: WebSocket) -> bool:
-    """Return True also while the database does not answer."""
+    """Check the key or session again; True also while the database does not answer."""
+    is_authorized: Callable[[], bool] = socket.scope["state"]["is_authorized"]
     try:
-        return await run_in_threadpool(is_still_authorized, socket)
+        return await run_in_threadpool(is_authorized)
     except SttError:
         return True
 

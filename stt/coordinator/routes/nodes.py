@@ -14,8 +14,6 @@ from stt.coordinator.context import (
     InCoordinator,
     check_node,
     check_worker,
-    coordinator_of,
-    principal_of,
 )
 from stt.coordinator.errors import Forbidden, Unprocessable
 from stt.coordinator.live.node_monitor import NodeMonitor
@@ -178,16 +176,18 @@ async def test(coordinator: InCoordinator, node_id: str) -> NodeTestResult:
 
 
 @router.websocket("/ws/worker/{node_id}")
-async def node_socket(socket: WebSocket, node_id: str) -> None:
+async def node_socket(
+    socket: WebSocket, coordinator: InCoordinator, principal: CurrentPrincipal, node_id: str
+) -> None:
     """A node's own WebSocket; see live/node_socket.py."""
     try:
-        node = _itself(principal_of(socket), node_id)
+        node = _itself(principal, node_id)
     except Forbidden as error:
         await socket.close(_POLICY_VIOLATION, str(error))  # before it is accepted: 403
         return
     await socket.accept()
     monitor: NodeMonitor = socket.app.state.node_monitor
-    await NodeSocket(socket, coordinator_of(socket), monitor, node).serve()
+    await NodeSocket(socket, coordinator, monitor, node).serve()
 
 
 def _itself(principal: Principal, node_id: str) -> Node:

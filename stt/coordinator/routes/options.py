@@ -13,7 +13,7 @@ router = APIRouter(tags=["options"], dependencies=[PEOPLE_ONLY])
 
 @router.get("/api/options", summary="All options")
 def options(coordinator: InCoordinator) -> OptionList:
-    return OptionList.model_validate({"options": coordinator.stored_options.all()})
+    return OptionList(options=coordinator.stored_options.all())
 
 
 @router.patch(
@@ -24,4 +24,4 @@ def options(coordinator: InCoordinator) -> OptionList:
 def change_options(
     changes: Annotated[dict[str, OptionValue], Body(max_length=50)], coordinator: InCoordinator
 ) -> OptionList:
-    return OptionList.model_validate({"options": coordinator.stored_options.change(changes)})
+    return OptionList(options=coordinator.stored_options.change(changes))

@@ -5,20 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
-from stt.coordinator.errors import ApiError, Unprocessable
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.base import HexId
 from stt.coordinator.schemas.search import HitList
-from stt.store.search import SearchTooSlow
-from stt.store.search_query import MAX_QUERY_CHARACTERS, BadQuery, SearchQuery
+from stt.store.search_query import MAX_QUERY_CHARACTERS, SearchQuery
 
 router = APIRouter(tags=["search"], dependencies=[PEOPLE_ONLY], responses=error_responses(404))
 
 _TIMEOUT_SECONDS = 15.0
-
-
-class TooSlow(ApiError):
-    status, code = 503, "too_slow"
 
 
 @router.get("/api/search", summary="The places where words were said")
@@ -31,16 +25,11 @@ def search(
 ) -> HitList:
     """Every word must occur in one chunk of some 30 seconds, whole and in any case; accents count.
     `word*` stands for all words that begin so."""
-    try:
-        page = coordinator.search.find(
-            SearchQuery(q),
-            limit=limit,
-            cursor=cursor,
-            recording_id=source_id,
-            timeout_seconds=_TIMEOUT_SECONDS,
-        )
-    except BadQuery as error:
-        raise Unprocessable(str(error)) from error
-    except SearchTooSlow as error:
-        raise TooSlow(str(error)) from error
+    page = coordinator.search.find(
+        SearchQuery(q),
+        limit=limit,
+        cursor=cursor,
+        recording_id=source_id,
+        timeout_seconds=_TIMEOUT_SECONDS,
+    )
     return HitList.model_validate(page)

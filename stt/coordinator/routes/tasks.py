@@ -13,7 +13,7 @@ from stt.coordinator.context import PEOPLE_ONLY, Coordinator, CurrentPrincipal, 
 from stt.coordinator.dispatch import Dispatcher
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.base import Acknowledgement, HexId, extension_of
-from stt.coordinator.schemas.queue import ChunkList, ChunkRow, LeaseRenewal, PendingCount
+from stt.coordinator.schemas.queue import ChunkList, LeaseRenewal, PendingCount
 from stt.coordinator.store.listing import list_chunks
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
@@ -56,10 +56,7 @@ def tasks(
     found = list_chunks(
         coordinator.database, state=state, recording_id=source, after=cursor, limit=limit
     )
-    return ChunkList(
-        tasks=[ChunkRow.model_validate(chunk) for chunk in found],
-        cursor=str(found[-1].chunk.id) if len(found) == limit else None,
-    )
+    return ChunkList(tasks=found, cursor=found[-1].id if len(found) == limit else None)
 
 
 @router.get(

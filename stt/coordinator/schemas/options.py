@@ -1,11 +1,10 @@
 """Options of the whole fleet."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from stt.coordinator.schemas.base import Schema
-from stt.coordinator.store.options import Value
+from stt.coordinator.store.options import Option
 
 OptionValue = (
     bool
@@ -16,21 +15,7 @@ OptionValue = (
 )
 
 
-class OptionOut(Schema):
-    """An option; `variable` locks it where the coordinator's environment has it."""
-
-    name: str
-    value: Value
-    default: Value
-    source: Literal["environment", "database", "default"]
-    is_locked: bool
-    variable: str
-    kind: Literal["bool", "int", "float", "text"]
-    unit: str | None
-    help: str
-
-
-class OptionList(Schema):
+class OptionList(BaseModel):
     """All options."""
 
-    options: list[OptionOut]
+    options: list[Option]

@@ -2,17 +2,17 @@
 
 from datetime import datetime
 
-from pydantic import AliasPath, BaseModel, Field
+from pydantic import AliasChoices, AliasPath, BaseModel, Field
 
 from stt.coordinator.schemas.base import ForeignId, HexId, Schema, merging
 from stt.domain.chunk import RecordedError
 
 
 class _ChunkFields(Schema):
-    model_config = merging("chunk")
-
     id: ForeignId
-    source_id: ForeignId | None = Field(validation_alias=AliasPath("chunk", "recording_id"))
+    source_id: ForeignId | None = Field(
+        validation_alias=AliasChoices("recording_id", AliasPath("chunk", "recording_id"))
+    )
     filename: str
     index: int
     offset: float | None
@@ -50,6 +50,8 @@ class QuarantinedChunk(_ChunkFields):
 
     `attempts` ended in a failure, `expirations` with a worker that vanished; `errors` oldest first.
     """
+
+    model_config = merging("chunk")
 
     format: str | None
     errors: list[RecordedError]

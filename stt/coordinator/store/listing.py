@@ -1,13 +1,14 @@
 """The queue chunk by chunk, for people: read only, a page at a time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 
-from stt.domain.chunk import Chunk, RecordedError
+from stt.coordinator.schemas.queue import ChunkRow
+from stt.domain.chunk import RecordedError
 from stt.errors import NotFound
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_chunk, read_count, read_recording
@@ -28,25 +29,6 @@ _STATES: Mapping[str, Document] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ListedChunk:
-    """A chunk with what people see of it.
-
-    `text`: the beginning of its transcript, None without one. `error`: the last one.
-    """
-
-    chunk: Chunk
-    filename: str
-    state: str
-    worker: str | None
-    claimed_at: datetime | None
-    priority: int
-    transcribed_at: datetime | None
-    failed_at: datetime | None
-    error: RecordedError | None
-    text: str | None
-
-
 def has_pending(database: Database) -> bool:
     """Return whether any chunk is pending, even one that waits after a failure.
 
@@ -63,7 +45,7 @@ def list_chunks(
     recording_id: ObjectId | None,
     after: ObjectId | None,
     limit: int,
-) -> list[ListedChunk]:
+) -> list[ChunkRow]:
     """Return up to `limit` chunks in the order of their ids, beginning behind `after`.
 
     Raises DatabaseUnavailable.
@@ -99,21 +81,21 @@ def state_of(document: Document) -> str:
     return "pending" if document.get("processing_by") is None else "processing"
 
 
-def _listed(document: Document, names: Mapping[Any, str]) -> ListedChunk:
+def _listed(document: Document, names: Mapping[Any, str]) -> ChunkRow:
     chunk = read_chunk(document)
     worker = document.get("processing_by")
-    return ListedChunk(
-        chunk=chunk,
-        filename=names.get(chunk.recording_id, str(chunk.recording_id or "")),
-        state=state_of(document),
-        worker=None if worker is None else str(worker),
-        claimed_at=_time(document.get("claimed_at")),
-        priority=read_count(document.get("priority")),
-        transcribed_at=_time(document.get("transcribed_at")),
-        failed_at=_time(document.get("failed_at")),
-        error=_last_error(document.get("errors")),
-        text=_text(document),
-    )
+    computed = {
+        "filename": names.get(chunk.recording_id, str(chunk.recording_id or "")),
+        "state": state_of(document),
+        "worker": None if worker is None else str(worker),
+        "claimed_at": _time(document.get("claimed_at")),
+        "priority": read_count(document.get("priority")),
+        "transcribed_at": _time(document.get("transcribed_at")),
+        "failed_at": _time(document.get("failed_at")),
+        "error": _last_error(document.get("errors")),
+        "text": _text(document),
+    }
+    return ChunkRow.model_validate(asdict(chunk) | computed)
 
 
 def _last_error(errors: Any) -> RecordedError | None:

@@ -41,7 +41,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One of them as a person sees it. `variable` is its name in the environment."""
+    """An option as people see it.
+
+    `variable` is its name in the environment; a value from there locks it.
+    """
 
     name: str
     value: Value
@@ -51,11 +54,7 @@ class Option:
     kind: Literal["bool", "int", "float", "text"]
     unit: str | None
     help: str
-
-    @property
-    def is_locked(self) -> bool:
-        """True if the environment sets it, so that nothing else can."""
-        return self.source == "environment"
+    is_locked: bool
 
 
 class OptionLocked(ConfigError):
@@ -133,7 +132,8 @@ class StoredOptions:
         unit, text = _TEXTS[name]
         kind = next((kind for python, kind in _KINDS if field.annotation is python), "text")
         variable = str(field.validation_alias or name).upper()
-        return Option(name, value, default, source, variable, kind, unit, text)  # type: ignore[arg-type]
+        is_locked = source == "environment"
+        return Option(name, value, default, source, variable, kind, unit, text, is_locked)  # type: ignore[arg-type]
 
     def _check_together(self, now: Mapping[str, Value], values: Mapping[str, Value]) -> None:
         defaults = asdict(Options())
