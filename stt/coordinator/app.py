@@ -1,4 +1,4 @@
-"""Puts the application together: who may come in, routes, and error → status."""
+"""The application: routes, middleware, and statuses for errors."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -55,7 +55,7 @@ _HTTP_CODES = {
 
 
 def create_app(coordinator: Coordinator) -> FastAPI:
-    """The ASGI application."""
+    """Return the ASGI application."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -63,8 +63,8 @@ def create_app(coordinator: Coordinator) -> FastAPI:
             yield
         coordinator.closing.set()
 
-    # The page and what it needs come from this machine: it may be far from any network. It has a
-    # route of its own in openapi.py, since its one inline script needs leave to run.
+    # The API page's files come from this machine: it may be far from any network. The page has a
+    # route of its own in openapi.py, since its one inline script must be allowed.
     app = FastAPIOffline(
         docs_url=None,
         redoc_url=None,
@@ -85,7 +85,7 @@ def create_app(coordinator: Coordinator) -> FastAPI:
         app.include_router(module.router, responses=keyed_errors)
     app.include_router(openapi.router)
     openapi.describe_access(app, OPEN)
-    # The last one stands in front of the others.
+    # The last one added is the outermost.
     app.add_middleware(BodyLimit)
     app.add_middleware(Authentication, authenticator=coordinator.authenticator)
     app.add_middleware(Shutdown, closing=coordinator.closing)
@@ -95,7 +95,7 @@ def create_app(coordinator: Coordinator) -> FastAPI:
     app.add_exception_handler(SttError, _known_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(Exception, _unforeseen_error)
+    app.add_exception_handler(Exception, _unexpected_error)
     return app
 
 
@@ -105,7 +105,7 @@ async def _known_error(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
-    """404, 405 and what Starlette finds wrong with a request."""
+    """Answer 404, 405 and Starlette's own errors."""
     assert isinstance(error, HTTPException)
     message, headers = str(error.detail), error.headers
     if error.status_code == 404 and message == "Not Found":
@@ -118,7 +118,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _allowed_methods(request: Request) -> str:
-    """Those of all routes with this path: Starlette names the first one's alone."""
+    """Return those of all routes with this path: Starlette names the first route's alone."""
     return ", ".join(
         method
         for method in ("DELETE", "GET", "HEAD", "PATCH", "POST")
@@ -130,7 +130,7 @@ def _allowed_methods(request: Request) -> str:
 
 
 async def _validation_error(_: Request, error: Exception) -> JSONResponse:
-    """Names what is wrong, and never repeats a value: it may be a key."""
+    """Say what is wrong, and never repeat a value: it may be a key."""
     assert isinstance(error, RequestValidationError)
     errors = "; ".join(
         f"{'.'.join(map(str, fault['loc'][1:])) or fault['loc'][0]}: {fault['msg']}"
@@ -139,11 +139,8 @@ async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     return error_body(422, "invalid", errors[:1_000] or "The request is not valid.")
 
 
-async def _unforeseen_error(request: Request, _: Exception) -> JSONResponse:
-    """The traceback goes to the log: Starlette raises the error on, and uvicorn logs it.
-
-    Starlette answers this one outside of all middleware.
-    """
+async def _unexpected_error(request: Request, _: Exception) -> JSONResponse:
+    """Answer outside of all middleware; Starlette raises the error on, and uvicorn logs it."""
     request_id = request.scope.get("state", {}).get("request_id", "")
     message = f"The coordinator failed; its log says why, at request {request_id}."
     headers = {**HEADERS, "Cache-Control": "no-store", "X-Request-ID": request_id}

@@ -1,4 +1,4 @@
-"""For how long chunks have been left to better nodes: one that does not take them has no use."""
+"""Since when chunks have been reserved for nodes of a higher priority."""
 
 import threading
 import time
@@ -9,17 +9,17 @@ from bson import ObjectId
 
 from stt.domain.claim import Page
 
-_PATIENCE_SECONDS = 30.0
-_FORGOTTEN_SECONDS = 60.0
-"""Longer than a node's pause between two looks."""
+_MAX_RESERVED_SECONDS = 30.0
+_FORGET_SECONDS = 60.0
+"""Longer than a node's pause between two requests for work."""
 
 
 @dataclass(slots=True)
-class _Held:
-    """On `time.monotonic()`."""
+class _Reservation:
+    """Times on `time.monotonic()`."""
 
     since: float
-    seen_at: float
+    renewed_at: float
 
 
 class Reservations:
@@ -27,14 +27,21 @@ class Reservations:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[ObjectId, _Held] = {}
+        self._reserved: dict[ObjectId, _Reservation] = {}
 
-    def overdue(self, page: Page, reserved: int) -> Set[ObjectId]:
-        """Those of the first `reserved` chunks that have been left to others for long enough."""
+    def overdue(self, page: Page, count: int) -> Set[ObjectId]:
+        """Reserve the page's first `count` chunks; return those that were reserved for too long."""
         now = time.monotonic()
         with self._lock:
-            known = self._held.items()
-            self._held = {i: h for i, h in known if now - h.seen_at < _FORGOTTEN_SECONDS}
-            for chunk in page.chunks[:reserved]:
-                self._held.setdefault(chunk.id, _Held(now, now)).seen_at = now
-            return {i for i, h in self._held.items() if now - h.since >= _PATIENCE_SECONDS}
+            self._reserved = {
+                id_: reservation
+                for id_, reservation in self._reserved.items()
+                if now - reservation.renewed_at < _FORGET_SECONDS
+            }
+            for chunk in page.chunks[:count]:
+                self._reserved.setdefault(chunk.id, _Reservation(now, now)).renewed_at = now
+            return {
+                id_
+                for id_, reservation in self._reserved.items()
+                if now - reservation.since >= _MAX_RESERVED_SECONDS
+            }

@@ -1,4 +1,4 @@
-"""Runs the application in uvicorn: the port, the signals, the exit code."""
+"""The application in uvicorn: its port, its signals, its exit code."""
 
 import contextlib
 import errno
@@ -17,22 +17,22 @@ from stt.errors import ConfigError
 
 EXIT_INTERRUPTED = 130
 _GRACE_SECONDS = 3
-"""How long a request may go on after SIGTERM or Ctrl-C; long-polls and sockets end at once."""
+"""How long a request may go on after SIGTERM or Ctrl-C; long polls and sockets end at once."""
 _KEEP_ALIVE_SECONDS = 75
-"""Longer than a node's pause between two requests, or its next would meet a closing door."""
+"""Longer than a node's pause between two requests, which would meet a closing connection."""
 _MAX_SOCKET_MESSAGE = 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
 
 def serve(coordinator: Coordinator, sock: socket.socket) -> int:
-    """Serves at this socket until told to stop; returns the exit code."""
-    _send_faults_to(logging.getLogger("stt"))
+    """Serve at this socket until a signal; return the exit code."""
+    _log_errors_with(logging.getLogger("stt"))
     server = _Server(coordinator)
     logger.info("Listening on %s", _url(sock))
     if coordinator.settings.public_url is not None:
         logger.info("Its address for others: %s", coordinator.settings.public_url)
-    if not _is_loopback(sock):
+    if not ipaddress.ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback:
         logger.warning(
             "Others can reach this address, and it speaks plain HTTP: on a network that is not"
             " yours alone, keys and recordings can be read on the way. Put a proxy with TLS in"
@@ -43,7 +43,7 @@ def serve(coordinator: Coordinator, sock: socket.socket) -> int:
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Bound before all else, so that a taken port is one clear line. Raises ConfigError."""
+    """Bind before all else, so that a taken port is one clear line. Raises ConfigError."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -66,13 +66,13 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 def uvicorn_config(coordinator: Coordinator) -> uvicorn.Config:
-    """The application, and how uvicorn is to run it."""
+    """Return the application, and how uvicorn runs it."""
     proxies = coordinator.settings.trusted_proxies
     return uvicorn.Config(
         create_app(coordinator),
         log_config=None,
         access_log=False,  # access_log.py writes its own, without query strings
-        http="h11",  # httptools, where that is installed, sets no bound to headers
+        http="h11",  # httptools, where that is installed, does not limit headers
         server_header=False,
         proxy_headers=proxies is not None,
         forwarded_allow_ips=proxies or "",
@@ -83,7 +83,7 @@ def uvicorn_config(coordinator: Coordinator) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, but a signal also wakes who waits on behalf of a client, and is not raised again."""
+    """Uvicorn, but a signal also ends what waits for clients, and is not raised again."""
 
     def __init__(self, coordinator: Coordinator) -> None:
         super().__init__(uvicorn_config(coordinator))
@@ -106,21 +106,13 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _send_faults_to(ours: logging.Logger) -> None:
-    """Uvicorn's warnings, and the tracebacks of what failed, go where our own lines go."""
+def _log_errors_with(ours: logging.Logger) -> None:
+    """Send uvicorn's warnings and tracebacks where our own log goes."""
     errors = logging.getLogger("uvicorn.error")
     errors.handlers, errors.propagate = ours.handlers, False
-    errors.setLevel(logging.WARNING)  # below it says whole addresses, with what may be secret
-    errors.addFilter(_is_fault)
-
-
-def _is_fault(record: logging.LogRecord) -> bool:
-    """False for what uvicorn says of every WebSocket that was refused, as if that were wrong."""
-    return "without completing handshake" not in record.msg
-
-
-def _is_loopback(sock: socket.socket) -> bool:
-    return ipaddress.ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
+    errors.setLevel(logging.WARNING)  # lower levels log whole addresses, with their secrets
+    # Uvicorn warns of every WebSocket that was refused.
+    errors.addFilter(lambda record: "without completing handshake" not in record.msg)
 
 
 def _url(sock: socket.socket) -> str:

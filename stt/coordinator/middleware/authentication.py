@@ -1,18 +1,18 @@
-"""Who may come in: stands before every route and every WebSocket, and lets nobody in by default.
+"""Authentication before every route and every WebSocket; a new route needs a key by default.
 
 ```
-request ─▶ open to everybody? (health, login page, joining) ─────────────────────▶ route
+request ─▶ open without a key? (health, login page, joining) ────────────────────▶ route
    │ no
    ├─ Authorization: Bearer KEY, X-API-Key: KEY ─▶ the people's key? ─ Person ───▶ route
    │                                          └──▶ a node's key? ───── Node ─────▶ route
    │                                                └─ removed: 410 · wrong: 401, from the fifth 429
-   ├─ cookie stt_session ─▶ does it live? is a change asked from our own page? ──▶ route
-   │                         └─ no: 401          └─ no: 403
+   ├─ cookie stt_session ─▶ valid? is a change sent by our own page? ────────────▶ route
+   │                         └─ no: 401  └─ no: 403
    └─ nothing: 401
 ```
 
-What each may do is for the routes to say (context.py); here it is only found out who asks.
-Secrets are compared in constant time, or looked up by their hash, and never logged.
+The routes decide what each may do (context.py); here only the sender is found. Secrets are compared
+in constant time, or found by their hash, and never logged.
 """
 
 from collections.abc import Callable
@@ -38,14 +38,16 @@ OPEN = frozenset({
     ("GET", "/login"), ("POST", "/login"),
     ("POST", "/api/nodes/register"),
 })  # fmt: skip
-"""What needs no key; beside it only the login page's own files. A join code opens the last one."""
+"""What needs no key, beside the login page's own files. The last one needs a join code."""
 _LOGIN_FILES = "/login/"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Authentication:
-    """ASGI middleware: `scope["state"]` of what passes has its `principal`, and `is_welcome`,
-    a call that tells whether it would still be let in."""
+    """ASGI middleware: puts `principal` and `is_authorized` into `scope["state"]`.
+
+    `is_authorized()` checks again whether the key or session is valid; it may read the database.
+    """
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
         self._app = app
@@ -57,13 +59,7 @@ class Authentication:
             try:
                 principal, is_authorized = await self._authenticate(connection)
             except (ApiError, SttError) as error:
-                refusal: Response = error_response(error)
-                if _is_navigation(connection):
-                    if isinstance(error, Unauthorized):
-                        refusal = login_page(error)
-                    elif refusal.status_code == 503:
-                        refusal = away_page(refusal)
-                await refusal(scope, receive, send)
+                await _refusal(connection, error)(scope, receive, send)
                 return
             state = scope.setdefault("state", {})
             state["principal"], state["is_authorized"] = principal, is_authorized
@@ -78,32 +74,25 @@ class Authentication:
             if authenticator.is_fixed_key(key):
                 return Person(), is_authorized
             principal = await run_in_threadpool(authenticator.by_key, key, address_of(connection))
-            # A node's own socket looks after its node.
+            # A node's own socket checks by itself whether the node was removed.
             return principal, is_authorized if isinstance(principal, Person) else lambda: True
         if token is not None:
             person = await run_in_threadpool(authenticator.authenticate_session, token)
-            if not (_only_reads(connection) or authenticator.is_own_page(connection)):
+            scope = connection.scope
+            only_reads = scope["type"] == "http" and scope["method"] in _SAFE_METHODS
+            if not (only_reads or authenticator.is_own_page(connection)):
                 raise Forbidden("Another site's page asked for this.", code="csrf")
             return person, partial(authenticator.has_session, token)
         raise Unauthorized("A key is needed: Authorization: Bearer KEY.")
 
 
-def login_page(refusal: Unauthorized) -> HTMLResponse:
-    """What a browser is shown in place of the page that it wanted."""
-    return HTMLResponse(LOGIN_PAGE.read_text(), status_code=refusal.status, headers=refusal.headers)
-
-
-def away_page(refusal: Response) -> HTMLResponse:
-    """What a browser is shown while nobody can look up its session; it asks again by itself."""
-    return HTMLResponse(
-        AWAY_PAGE.read_text(),
-        status_code=refusal.status_code,
-        headers={"Retry-After": refusal.headers["retry-after"]},
-    )
+def login_page(error: Unauthorized) -> HTMLResponse:
+    """Return what a browser shows in place of a page that needs a session."""
+    return HTMLResponse(LOGIN_PAGE.read_text(), status_code=error.status, headers=error.headers)
 
 
 def key_of(connection: HTTPConnection) -> str | None:
-    """The key that a program sends along."""
+    """Return the key that a program sends along."""
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
@@ -111,8 +100,21 @@ def key_of(connection: HTTPConnection) -> str | None:
 
 
 def session_of(connection: HTTPConnection) -> str | None:
-    """The token of a browser's session."""
+    """Return the token of a browser's session."""
     return connection.cookies.get(COOKIE) or None
+
+
+def _refusal(connection: HTTPConnection, error: ApiError | SttError) -> Response:
+    """Return an error as JSON, or for a browser that opens a page as a page."""
+    response = error_response(error)
+    if not _is_navigation(connection):
+        return response
+    if isinstance(error, Unauthorized):
+        return login_page(error)
+    if response.status_code == 503:  # this page reloads by itself
+        headers = {"Retry-After": response.headers["retry-after"]}
+        return HTMLResponse(AWAY_PAGE.read_text(), status_code=503, headers=headers)
+    return response
 
 
 def _is_open(scope: Scope) -> bool:
@@ -122,13 +124,8 @@ def _is_open(scope: Scope) -> bool:
     return (method, path) in OPEN or (method in ("GET", "HEAD") and path.startswith(_LOGIN_FILES))
 
 
-def _only_reads(connection: HTTPConnection) -> bool:
-    scope = connection.scope
-    return scope["type"] == "http" and scope["method"] in _SAFE_METHODS
-
-
 def _is_navigation(connection: HTTPConnection) -> bool:
-    """A browser that wants to show a page, and not a script or a program."""
+    """Return whether a browser opens a page, rather than a script or a program."""
     scope = connection.scope
     return (
         scope["type"] == "http"

@@ -1,21 +1,22 @@
-"""Bounds what is read into memory: every body but an upload, which goes to disk and has its own
-limits."""
+"""A limit to what is read into memory; uploads go to disk and have their own limits."""
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BYTES = 1024 * 1024
-MAX_BYTES_OF_TRANSCRIPT = 8 * 1024 * 1024
-"""The words of ten hours. While a body is parsed nobody else is served, and one that was made for
-it takes some 50 ms a megabyte: so no more is taken than is needed."""
-MAX_BYTES_OF_STRANGERS = 64 * 1024
+MAX_TRANSCRIPT_BYTES = 8 * 1024 * 1024
+"""The words of ten hours. Parsing blocks all other requests, and a body made for that takes some
+50 ms a megabyte: so no more is allowed than is needed."""
+MAX_UNAUTHENTICATED_BYTES = 64 * 1024
 _STREAMED = ("/upload",)
 _WITH_TRANSCRIPT = ("/tasks/complete",)
 
 
 class BodyLimit:
-    """ASGI middleware. Raises out of `receive()`, so a lying or missing Content-Length is no way
-    round; an HTTPException, since FastAPI takes any other for a body that cannot be parsed."""
+    """ASGI middleware. Raises out of `receive()`, whatever Content-Length says.
+
+    It raises an HTTPException, since FastAPI takes any other for a body that cannot be parsed.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,8 +42,8 @@ class BodyLimit:
 
 def _limit(scope: Scope) -> int:
     if "principal" not in scope["state"]:
-        return MAX_BYTES_OF_STRANGERS
-    return MAX_BYTES_OF_TRANSCRIPT if scope["path"] in _WITH_TRANSCRIPT else MAX_BYTES
+        return MAX_UNAUTHENTICATED_BYTES
+    return MAX_TRANSCRIPT_BYTES if scope["path"] in _WITH_TRANSCRIPT else MAX_BYTES
 
 
 def _announced(scope: Scope) -> int:

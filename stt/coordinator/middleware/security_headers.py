@@ -1,4 +1,4 @@
-"""What every answer says to browsers: run nothing but our own files, show us in no frame."""
+"""Headers of every response: browsers run our own files only, and show us in no frame."""
 
 import secrets
 
@@ -26,7 +26,7 @@ _FILES = ("/static/", "/login/", "/docs-files/")
 
 
 class SecurityHeaders:
-    """ASGI middleware, the outermost of ours. A route may have set a header of these itself.
+    """ASGI middleware; leaves a header as it is if the route has set it.
 
     Also gives each request an id, in `scope["state"]["request_id"]` and `X-Request-ID`.
     """
@@ -40,7 +40,7 @@ class SecurityHeaders:
             return
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
-        # What the pages are made of may be kept, if the browser asks each time whether it is new.
+        # The pages' files may be stored, if the browser checks each time for a new version.
         caching = "no-cache" if scope["path"].startswith(_FILES) else "no-store"
 
         async def send_with_headers(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""The audio of single chunks: for the node that holds a claim on one, and for people's players."""
+"""The audio of single chunks, for the node that has a claim on one and for people's players."""
 
 import re
 from typing import Annotated
@@ -17,7 +17,7 @@ from stt.store.recordings import MongoRecordings
 
 router = APIRouter(tags=["chunks"], responses=error_responses(404, 409))
 
-# Whatever else a chunk says it is, a browser is to take it for bytes.
+# Any other format is sent as plain bytes, which a browser does not interpret.
 _MEDIA_TYPES = {
     "opus": "audio/ogg", "ogg": "audio/ogg", "oga": "audio/ogg", "mp3": "audio/mpeg",
     "wav": "audio/wav", "flac": "audio/flac", "m4a": "audio/mp4", "mp4": "audio/mp4",
@@ -42,7 +42,7 @@ def audio(
     filename: Annotated[str, Path(pattern=r"^[0-9a-f]{24}\.[A-Za-z0-9]{1,20}$")],
     range_: Annotated[str | None, Header(alias="Range")] = None,
 ) -> Response:
-    """Ranges as RFC 9110 has them, one at a time; a node reads only what it has a claim on."""
+    """One range at a time (RFC 9110); a node reads only what it has a claim on."""
     chunk_id = ObjectId(filename.partition(".")[0])
     format_ = format_of(coordinator.database, chunk_id)
     if isinstance(principal, Node) and not is_held_by(coordinator.database, chunk_id, principal.id):
@@ -65,9 +65,9 @@ def audio(
 
 
 def _span(range_: str | None, size: int) -> tuple[int, int] | None:
-    """First and last byte, in that order unless there are none; None for the whole.
+    """Return the first and last byte, the last before the first if there are none.
 
-    What is no single range of bytes is passed over, as RFC 9110 says.
+    None for the whole: a header that is no single range of bytes is ignored (RFC 9110).
     """
     match = _RANGE.fullmatch(range_.strip()) if range_ else None
     if match is None or match[0] == "bytes=-":

@@ -1,4 +1,4 @@
-"""Coming in with the people's key and leaving again: the cookie of a browser's session."""
+"""Sessions of browsers: a cookie in exchange for the people's key."""
 
 import json
 from urllib.parse import parse_qs
@@ -18,20 +18,13 @@ from stt.coordinator.store.sessions import SESSION_DAYS
 
 router = APIRouter(tags=["login"])
 
-_KEY_SCHEMA = {
+_FORM_TYPE = "application/x-www-form-urlencoded"
+_KEY = {
     "type": "object",
     "required": ["key"],
     "properties": {"key": {"type": "string", "format": "password"}},
 }
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": _KEY_SCHEMA},
-            "application/x-www-form-urlencoded": {"schema": _KEY_SCHEMA},
-        },
-    }
-}
+_BODY = {"application/json": {"schema": _KEY}, _FORM_TYPE: {"schema": _KEY}}
 
 
 @router.get("/login", summary="The login page", response_class=FileResponse)
@@ -46,26 +39,25 @@ async def login_form() -> FileResponse:
     responses={
         303: {"description": "The session has begun"},
         **error_responses(403, 429, 503),
-        401: {
-            **error_responses(401)[401],
-            "content": {"text/html": {}},  # for a form, the page again
-        },
+        # For a form, the page again.
+        401: {**error_responses(401)[401], "content": {"text/html": {}}},
     },
-    openapi_extra=_BODY,
+    openapi_extra={"requestBody": {"required": True, "content": _BODY}},
 )
 async def log_in(request: Request, coordinator: InCoordinator) -> Response:
     authenticator = coordinator.authenticator
     if "origin" in request.headers and not authenticator.is_own_page(request):
         raise Forbidden("Another site's page asked for this.", code="csrf")
-    is_form, key = await _key_in(request)
+    is_form = request.headers.get("content-type", "").startswith(_FORM_TYPE)
+    key = _key_in(await request.body(), is_form=is_form)
     try:
         token = await run_in_threadpool(authenticator.log_in, key, address_of(request))
     except Unauthorized as error:
-        if is_form:  # a browser without scripts sees the page again
+        if is_form:  # a browser without scripts shows the page again
             return login_page(error)
         raise
-    answer = RedirectResponse("/", status_code=303) if is_form else Response(status_code=204)
-    answer.set_cookie(
+    response = RedirectResponse("/", status_code=303) if is_form else Response(status_code=204)
+    response.set_cookie(
         COOKIE,
         token,
         max_age=SESSION_DAYS * 86_400,
@@ -74,7 +66,7 @@ async def log_in(request: Request, coordinator: InCoordinator) -> Response:
         httponly=True,
         samesite="strict",
     )
-    return answer
+    return response
 
 
 @router.post(
@@ -88,9 +80,9 @@ def log_out(request: Request, coordinator: InCoordinator) -> Response:
     token = session_of(request)
     if token is not None:
         coordinator.authenticator.log_out(token)
-    answer = Response(status_code=204)
-    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
-    return answer
+    response = Response(status_code=204)
+    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    return response
 
 
 @router.get(
@@ -103,18 +95,13 @@ async def session() -> SessionOut:
     return SessionOut(version=__version__)
 
 
-async def _key_in(request: Request) -> tuple[bool, str]:
-    """Whether a form was sent, and the key in it. Raises Unprocessable."""
-    body = await request.body()
-    is_form = request.headers.get("content-type", "").startswith(
-        "application/x-www-form-urlencoded"
-    )
+def _key_in(body: bytes, *, is_form: bool) -> str:
+    """Return the key in a form or in JSON. Raises Unprocessable."""
     try:
         text = body.decode()
-        found = parse_qs(text, strict_parsing=True) if is_form else json.loads(text)
-        key = found["key"][0] if is_form else found["key"]
+        key = parse_qs(text, strict_parsing=True)["key"][0] if is_form else json.loads(text)["key"]
     except (ValueError, KeyError, TypeError, RecursionError):
         key = None
     if not isinstance(key, str):
         raise Unprocessable('The key is missing: send {"key": "..."} or a form with it.')
-    return is_form, key.strip()
+    return key.strip()

@@ -1,7 +1,7 @@
-"""The pages: one shell for all of them, and the files that it is made of.
+"""The pages: one shell for all of them, and its files.
 
-The shell looks at its own address and draws the page that belongs there; everything that it shows
-comes from the API. Only the files under `/login/` are open to everybody.
+The shell draws the page that belongs to its address; everything that it shows comes from the API.
+Only the files under `/login/` need no session.
 """
 
 from pathlib import Path

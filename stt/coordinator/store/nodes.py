@@ -11,29 +11,24 @@ from pymongo.errors import DuplicateKeyError
 from stt.coordinator.store.sessions import new_secret, sha256
 from stt.coordinator.store.single_flight import SingleFlight
 from stt.domain.claim import WorkerReport
-from stt.domain.node import (
-    AskedTest,
-    Job,
-    Node,
-    NodeTest,
-    new_node_id,
-)
-from stt.errors import KeyRejected, NodeRemoved, NotFound
+from stt.domain.node import AskedTest, Job, Node, NodeTest, new_node_id
+from stt.errors import KeyRejected, NodeRemoved, NotFound, SttError
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_list, read_number, read_text, read_time
 
 __all__ = ["JoinCode", "Node", "NodeRegistry", "NodesSnapshot"]
 
-# Neither I, L, O, U nor 0, 1: nobody mistakes one for another, or reads a word.
+# Neither I, L, O, U nor 0, 1, which people mistake for others; no words can arise.
 _CODE_SIGNS = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 _CODE_GROUPS, _GROUP_LENGTH = 3, 4  # 12 of 30 signs: 58 bits
-_TRIES_FOR_ID = 20
+_MAX_ID_TRIES = 20
 _REMOVED = "This node was removed at the coordinator. To join again, register it anew."
+_NO_JOBS = {"jobs": "", "jobs_at": "", "jobs_from": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class JoinCode:
-    """A word that lets machines join until `expires_at`; nobody can read it again later."""
+    """Any number of machines may join with it until `expires_at`; it cannot be read again."""
 
     code: str
     expires_at: datetime
@@ -41,7 +36,7 @@ class JoinCode:
 
 @dataclass(frozen=True, slots=True)
 class NodesSnapshot:
-    """All nodes by their ids, as they were when the database's clock said `at`."""
+    """All nodes by their ids, in the order in which they joined, as of the database's time `at`."""
 
     at: datetime
     nodes: Mapping[str, Node]
@@ -50,9 +45,9 @@ class NodesSnapshot:
 class NodeRegistry:
     """Reads and writes the `nodes` and `join_codes` collections. Raises DatabaseUnavailable.
 
-    Keys and codes are there as SHA-256 alone: both are random, so nobody can guess them from it,
-    and a look-up by it takes a time that tells nothing of them. A node that was removed stays as
-    a document with `removed_at`, so that it can be told. Safe between threads.
+    Keys and codes are stored as SHA-256 alone: they are random, so they cannot be guessed from it,
+    and the time of a look-up by it reveals nothing. The document of a removed node stays, with
+    `removed_at`, so that the node gets a clear answer. Safe between threads.
     """
 
     def __init__(self, database: Database) -> None:
@@ -60,7 +55,7 @@ class NodeRegistry:
         self._snapshots = SingleFlight(lambda: self._read_all())
 
     def by_key(self, key: str) -> Node | None:
-        """The node that has this key. Raises NodeRemoved if it was removed."""
+        """Return the node that has this key. Raises NodeRemoved if it was removed."""
         with translated():
             document = self._db.nodes.find_one({"key_sha256": sha256(key)})
         if document is None:
@@ -70,16 +65,12 @@ class NodeRegistry:
         return read_node(document)
 
     def get(self, node_id: str) -> Node:
-        """Raises NotFound, also for one that was removed."""
+        """Raises NotFound, also for a node that was removed."""
         with translated():
             document = self._db.nodes.find_one(_present(node_id))
         if document is None:
             raise _unknown(node_id)
         return read_node(document)
-
-    def all(self) -> list[Node]:
-        """Those that were not removed, in the order in which they joined."""
-        return list(self.snapshot().nodes.values())
 
     def snapshot(self, max_age_seconds: float = 0.0) -> NodesSnapshot:
         """Return all nodes as they were at most so long before this call.
@@ -89,16 +80,13 @@ class NodeRegistry:
         return self._snapshots.get(max_age_seconds=max_age_seconds)
 
     def names(self) -> dict[str, str]:
-        """The name of every node by its id, of those too that were removed."""
+        """Return the name of every node by its id, also of removed ones."""
         with translated():
             found = list(self._db.nodes.find({}, ["name"]))
         return {str(document["_id"]): read_node(document).name for document in found}
 
     def add(self, name: str, platform: str = "") -> tuple[Node, str]:
-        """A new node and its key, which nobody can read again later. `name` as `clean_name` has it.
-
-        Two nodes may have one name: their ids differ.
-        """
+        """Return a new node and its key, which cannot be read again; names need not be unique."""
         key = new_secret()
         fields = {
             "name": name,
@@ -111,7 +99,7 @@ class NodeRegistry:
             "removed_at": None,
             "key_sha256": sha256(key),
         }
-        for _ in range(_TRIES_FOR_ID):
+        for _ in range(_MAX_ID_TRIES):
             document = {"_id": new_node_id(name), **fields}
             try:
                 with translated():
@@ -123,11 +111,8 @@ class NodeRegistry:
         raise NotFound(f"No free id for another node called {name!r}: take another name.")
 
     def new_join_code(self, minutes: float) -> JoinCode:
-        """A code with which any number of machines may join for so long."""
-        groups = [
-            "".join(secrets.choice(_CODE_SIGNS) for _ in range(_GROUP_LENGTH))
-            for _ in range(_CODE_GROUPS)
-        ]
+        signs = [secrets.choice(_CODE_SIGNS) for _ in range(_CODE_GROUPS * _GROUP_LENGTH)]
+        groups = ("".join(signs[group::_CODE_GROUPS]) for group in range(_CODE_GROUPS))
         code = "-".join(groups)
         expires_at = self._db.server_time() + timedelta(minutes=minutes)
         with translated():
@@ -139,10 +124,10 @@ class NodeRegistry:
             self._db.join_codes.delete_many({})
 
     def register(self, code: str, name: str, platform: str) -> tuple[Node, str]:
-        """`add` for who has a join code. Raises KeyRejected if it is wrong, or was valid once."""
+        """Add a node that has a join code. Raises KeyRejected if that is wrong or expired."""
         with translated():
             found = self._db.join_codes.find_one({"_id": _code_sha256(code)})
-        # Read here too: the database sweeps only now and then.
+        # The database removes expired codes only now and then.
         expires_at = None if found is None else found.get("expires_at")
         if not isinstance(expires_at, datetime) or expires_at <= self._db.server_time():
             raise KeyRejected("This join code is wrong, or no longer valid.")
@@ -151,72 +136,67 @@ class NodeRegistry:
     def change(self, node_id: str, fields: Mapping[str, object]) -> Node:
         """Set `name`, `priority`, `model` or `is_enabled`. Raises NotFound."""
         if fields:
-            self._update(node_id, {"$set": dict(fields)})
+            self._update(node_id, {"$set": dict(fields)}, _unknown(node_id))
         return self.get(node_id)
 
     def remove(self, node_id: str) -> None:
-        """From now on `by_key` raises NodeRemoved for it. Raises NotFound."""
-        gone = {"jobs": "", "jobs_at": "", "jobs_from": "", "test": ""}
-        if not self._update(node_id, {"$currentDate": {"removed_at": True}, "$unset": gone}):
-            raise _unknown(node_id)
+        """Make `by_key` raise NodeRemoved for it. Raises NotFound."""
+        unset = {**_NO_JOBS, "test": ""}
+        update = {"$currentDate": {"removed_at": True}, "$unset": unset}
+        self._update(node_id, update, _unknown(node_id))
 
     def record_heartbeat(self, node_id: str, report: WorkerReport) -> None:
-        """A heartbeat. Raises NodeRemoved."""
-        told = {"state": report.state, "slots": report.slots, "chunks": len(report.chunks)}
-        update = {"$set": {"report": told}, "$currentDate": {"seen_at": True}}
-        if not self._update(node_id, update):
-            raise NodeRemoved(_REMOVED)
+        """Raises NodeRemoved."""
+        fields = {"state": report.state, "slots": report.slots, "chunks": len(report.chunks)}
+        update = {"$set": {"report": fields}, "$currentDate": {"seen_at": True}}
+        self._update(node_id, update, NodeRemoved(_REMOVED))
 
-    def set_jobs(self, node_id: str, channel: str, jobs: Sequence[Job]) -> None:
-        """What the node is at, as it told over this channel of its own."""
-        told = [asdict(job) | {"chunk_ids": list(job.chunk_ids)} for job in jobs]
-        fields = {"jobs": told, "jobs_from": channel}
+    def set_jobs(self, node_id: str, socket_id: str, jobs: Sequence[Job]) -> None:
+        """Store what the node has in work, as it reported over this WebSocket of its own."""
+        documents = [asdict(job) | {"chunk_ids": list(job.chunk_ids)} for job in jobs]
+        fields = {"jobs": documents, "jobs_from": socket_id}
         self._update(node_id, {"$set": fields, "$currentDate": {"jobs_at": True}})
 
-    def forget_jobs(self, node_id: str, channel: str) -> None:
-        """The channel is closed; what a newer one has told stays."""
-        gone = {"jobs": "", "jobs_at": "", "jobs_from": ""}
+    def forget_jobs(self, node_id: str, socket_id: str) -> None:
+        """Remove the jobs that were reported over this WebSocket, now closed."""
         with translated():
-            query = {"_id": node_id, "jobs_from": channel}
-            self._db.nodes.update_one(query, {"$unset": gone})
+            query = {"_id": node_id, "jobs_from": socket_id}
+            self._db.nodes.update_one(query, {"$unset": _NO_JOBS})
 
     def request_test(self, node_id: str) -> None:
-        """Has the node tested over its channel, wherever that ends. Raises NotFound.
+        """Have the node tested over its WebSocket, wherever that ends. Raises NotFound.
 
-        Who asks while a test is under way waits for the same one.
+        A test that is under way serves this request too.
         """
-        node = self.get(node_id)
-        if node.test_to_put(self._db.server_time()) is None:
-            update = {
-                "$set": {"test.id": secrets.token_hex(8)},
-                "$currentDate": {"test.asked_at": True},
-            }
-            if not self._update(node_id, update):
-                raise _unknown(node_id)
+        if self.get(node_id).test_to_put(self._db.server_time()) is None:
+            fields = {"test.id": secrets.token_hex(8)}
+            update = {"$set": fields, "$currentDate": {"test.asked_at": True}}
+            self._update(node_id, update, _unknown(node_id))
 
     def end_test(self, node_id: str, test_id: str, result: NodeTest) -> None:
-        """The first end of a test holds; `at` becomes the database's time."""
-        told = {"ok": result.ok, "detail": result.detail, "milliseconds": result.milliseconds}
+        """Store a test's first result, with the database's time as `at`."""
+        fields = {"ok": result.ok, "detail": result.detail, "milliseconds": result.milliseconds}
         update = {
-            "$set": {f"last_test.{name}": value for name, value in told.items()},
+            "$set": {f"last_test.{name}": value for name, value in fields.items()},
             "$currentDate": {"last_test.at": True},
             "$unset": {"test": ""},
         }
         with translated():
             self._db.nodes.update_one({**_present(node_id), "test.id": test_id}, update)
 
-    def _update(self, node_id: str, update: Document) -> bool:
+    def _update(self, node_id: str, update: Document, error: SttError | None = None) -> None:
+        """Update a node; raise `error` if there is none, or if it was removed."""
         with translated():
-            return self._db.nodes.update_one(_present(node_id), update).matched_count > 0
+            updated = self._db.nodes.update_one(_present(node_id), update)
+        if error is not None and not updated.matched_count:
+            raise error
 
     def _read_all(self) -> NodesSnapshot:
         now = self._db.server_time()
+        order = [("created_at", 1), ("_id", 1)]
         with translated():
-            found = list(
-                self._db.nodes.find({"removed_at": None}).sort([("created_at", 1), ("_id", 1)])
-            )
-        nodes = map(read_node, found)
-        return NodesSnapshot(now, {node.id: node for node in nodes})
+            nodes = map(read_node, self._db.nodes.find({"removed_at": None}).sort(order))
+            return NodesSnapshot(now, {node.id: node for node in nodes})
 
 
 def _present(node_id: str) -> Document:
@@ -228,7 +208,7 @@ def _unknown(node_id: str) -> NotFound:
 
 
 def _code_sha256(code: str) -> str:
-    """However a person types it: small letters, with or without the strokes and spaces."""
+    """Hash a code in any case, with or without its hyphens and spaces."""
     return sha256("".join(sign for sign in code.upper() if sign.isalnum()))
 
 

@@ -18,7 +18,7 @@ import pytest
 import requests
 from bson import ObjectId
 
-from stt.coordinator import reservations as reservations
+from stt.coordinator import reservations
 from stt.coordinator.store.listing import has_pending
 from stt.coordinator.store.single_flight import SingleFlight
 from stt.domain.chunk import Chunk
@@ -372,7 +372,7 @@ class TestWork:
         time.sleep(1.1)  # nodes are read once a second
         assert [c.id for c in fast.queue.page(10, Order()).chunks] == ids
         assert [c.id for c in slow.queue.page(10, Order()).chunks] == ids[2:]
-        monkeypatch.setattr(reservations, "_PATIENCE_SECONDS", 0.0)
+        monkeypatch.setattr(reservations, "_MAX_RESERVED_SECONDS", 0.0)
         assert [c.id for c in slow.queue.page(10, Order()).chunks] == ids
 
     def test_the_same_worker_does_the_same_work_through_a_coordinator(
