@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 from bson import ObjectId
 from fastapi import APIRouter, Query, Request, Response
@@ -30,6 +30,7 @@ from stt.remote.messages import (
     WorkerId,
 )
 from stt.store.recordings import MongoRecordings
+from stt.store.states import State
 from stt.store.workers import MongoRoster
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ RecordingIds = Annotated[list[HexId] | None, Query(alias="source", max_length=1_
 @router.get("", dependencies=[PEOPLE_ONLY], summary="The queue, page by page")
 def tasks(
     coordinator: InCoordinator,
-    state: Literal["pending", "processing", "transcribed", "failed"] | None = None,
+    state: State | None = None,
     source: HexId | None = None,
     cursor: HexId | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,

@@ -10,7 +10,7 @@ full count (a transcript taken back) shows with the next one.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any
 
@@ -18,14 +18,13 @@ import pymongo
 
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count
+from stt.store.states import ANY_TEXT, ANY_TIME, FAILED, PROCESSING
 
 FULL_COUNT_TIMEOUT_SECONDS = 300.0
 """An embedded database reads some ten thousand chunks a second, a large one a million."""
 
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
-# Names of workers are text: so the index on them finds the claimed chunks without the others.
-_IN_WORK: Document = {"transcribed_at": None, "failed_at": None, "processing_by": {"$gt": ""}}
-_FAILED: Document = {"transcribed_at": None, "failed_at": {"$gte": _EVER}}
+_IN_WORK: Document = {**PROCESSING, "processing_by": ANY_TEXT}
+_FAILED: Document = {**FAILED, "failed_at": ANY_TIME}
 
 # As an expression: null and missing come before every other value.
 _IS_SILENT = {
@@ -88,7 +87,7 @@ def take_full_count(database: Database) -> FullCount:
         documents = database.chunks.estimated_document_count()
         return FullCount(
             at=at,
-            done=_totals(database, {"transcribed_at": {"$gte": _EVER, "$lt": at}}, at),
+            done=_totals(database, {"transcribed_at": {**ANY_TIME, "$lt": at}}, at),
             open=_totals(database, {"transcribed_at": None}, at),
             with_errors=_count_with_errors(database, at - timedelta(hours=1)),
             documents=documents,
