@@ -60,12 +60,6 @@ class Authenticator:
             raise self._failure("key", address, "This key is wrong.")
         return found
 
-    def authenticate_session(self, token: str) -> Principal:
-        """Return the owner of a session. Raises Unauthorized."""
-        if not self.has_session(token):
-            raise Unauthorized("This session is over: log in again.")
-        return Person()
-
     def has_session(self, token: str) -> bool:
         key_hash = self._key_hash()
         return key_hash is not None and self._sessions.has_session(token, key_hash)

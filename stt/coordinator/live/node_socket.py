@@ -43,9 +43,7 @@ logger = logging.getLogger(__name__)
 # Codes of closing (RFC 6455, and 4000 to 4999 for applications).
 REMOVED = 4410
 _POLICY_VIOLATION = 1008
-_TOO_LARGE = 1009
 
-_MAX_MESSAGE = 1024 * 1024
 _WRITE_SECONDS = 1.0
 _REFRESH_SECONDS = 10.0
 
@@ -106,12 +104,8 @@ class NodeSocket:
             received = await self._socket.receive()
             if received["type"] == "websocket.disconnect":
                 return
-            text = received.get("text") or ""
-            if len(text) > _MAX_MESSAGE:
-                await self._socket.close(_TOO_LARGE, "the message is too large")
-                return
             try:
-                await self._handle(text)
+                await self._handle(received.get("text") or "")
             except ValueError as error:
                 logger.warning("node %s: %s", self._node.id, _reason(error))
                 await self._socket.close(_POLICY_VIOLATION, _reason(error))

@@ -77,12 +77,13 @@ class Authentication:
             # A node's own socket checks by itself whether the node was removed.
             return principal, is_authorized if isinstance(principal, Person) else lambda: True
         if token is not None:
-            person = await run_in_threadpool(authenticator.authenticate_session, token)
+            if not await run_in_threadpool(authenticator.has_session, token):
+                raise Unauthorized("This session is over: log in again.")
             scope = connection.scope
             only_reads = scope["type"] == "http" and scope["method"] in _SAFE_METHODS
             if not (only_reads or authenticator.is_own_page(connection)):
                 raise Forbidden("Another site's page asked for this.", code="csrf")
-            return person, partial(authenticator.has_session, token)
+            return Person(), partial(authenticator.has_session, token)
         raise Unauthorized("A key is needed: Authorization: Bearer KEY.")
 
 

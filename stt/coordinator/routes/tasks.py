@@ -17,18 +17,7 @@ from stt.coordinator.schemas.queue import ChunkList, LeaseRenewal, PendingCount
 from stt.coordinator.store.listing import list_chunks
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
-from stt.remote.messages import (
-    ClaimRequest,
-    Completion,
-    Failure,
-    Held,
-    OptionsMessage,
-    PageMessage,
-    Release,
-    TaskMessage,
-    TasksMessage,
-    WorkerId,
-)
+from stt.remote import messages
 from stt.store.recordings import MongoRecordings
 from stt.store.states import State
 from stt.store.workers import MongoRoster
@@ -63,21 +52,21 @@ def tasks(
 @router.get(
     "/next",
     summary="Claims a sequence for a worker, or waits for one",
-    response_model=TasksMessage,
+    response_model=messages.TasksMessage,
     responses={204: {"description": "Nothing is pending."}},
 )
 async def next_tasks(
     request: Request,
     coordinator: InCoordinator,
     principal: CurrentPrincipal,
-    worker_id: WorkerId,
+    worker_id: messages.WorkerId,
     wait: Wait = _MAX_WAIT_SECONDS,
     claim_id: Annotated[
         HexId | None,
         Query(description="Made by the caller: the same again returns the same claims again."),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-) -> Response | TasksMessage:
+) -> Response | messages.TasksMessage:
     dispatcher = Dispatcher(coordinator, principal, worker_id)
     new_claim_id = claim_id or ObjectId()
 
@@ -96,12 +85,12 @@ async def pending(
     request: Request,
     coordinator: InCoordinator,
     principal: CurrentPrincipal,
-    worker_id: WorkerId,
+    worker_id: messages.WorkerId,
     limit: Annotated[int, Query(ge=1, le=200_000)] = 500,
     newest_first: bool = False,
     source: RecordingIds = None,
     wait: Wait = 0.0,
-) -> PageMessage:
+) -> messages.PageMessage:
     dispatcher = Dispatcher(coordinator, principal, worker_id)
     order = Order(newest_first, tuple(source or ()))
     page = Page((), is_last=True)
@@ -113,7 +102,7 @@ async def pending(
 
     await _poll(request, coordinator, read, wait)
     slots_alive = await run_in_threadpool(MongoRoster(coordinator.database).slots_alive)
-    return PageMessage.of(page, slots_alive)
+    return messages.PageMessage.of(page, slots_alive)
 
 
 @router.get("/count", summary="How many chunks are pending")
@@ -130,12 +119,12 @@ def count(
 @router.post(
     "/claim",
     summary="Claims one chunk",
-    response_model=TasksMessage,
+    response_model=messages.TasksMessage,
     responses={204: {"description": "Another worker was first."}},
 )
 def claim(
-    coordinator: InCoordinator, principal: CurrentPrincipal, request: ClaimRequest
-) -> Response | TasksMessage:
+    coordinator: InCoordinator, principal: CurrentPrincipal, request: messages.ClaimRequest
+) -> Response | messages.TasksMessage:
     dispatcher = Dispatcher(coordinator, principal, request.worker_id)
     chunk = Chunk(ObjectId(request.chunk_id), None, 0)
     claimed = dispatcher.is_open and dispatcher.claims().claim(chunk, ObjectId(request.claim_id))
@@ -145,14 +134,16 @@ def claim(
 
 
 @router.post("/renew", summary="Starts the lease anew", responses=error_responses(409))
-def renew(coordinator: InCoordinator, principal: CurrentPrincipal, held: Held) -> LeaseRenewal:
+def renew(
+    coordinator: InCoordinator, principal: CurrentPrincipal, held: messages.Held
+) -> LeaseRenewal:
     Dispatcher(coordinator, principal, held.worker_id).claims().renew(_claim(held))
     return LeaseRenewal(lease_seconds=coordinator.settings.lease_seconds)
 
 
 @router.post("/complete", summary="Writes the result", responses=error_responses(409, 413))
 def complete(
-    coordinator: InCoordinator, principal: CurrentPrincipal, done: Completion
+    coordinator: InCoordinator, principal: CurrentPrincipal, done: messages.Completion
 ) -> Acknowledgement:
     claims = Dispatcher(coordinator, principal, done.worker_id).claims()
     transcript = done.transcript.to_transcript(done.worker_id)
@@ -164,7 +155,7 @@ def complete(
     "/release", summary="Gives the chunk back, nobody's fault", responses=error_responses(409)
 )
 def release(
-    coordinator: InCoordinator, principal: CurrentPrincipal, held: Release
+    coordinator: InCoordinator, principal: CurrentPrincipal, held: messages.Release
 ) -> Acknowledgement:
     claims = Dispatcher(coordinator, principal, held.worker_id).claims()
     claims.release(_claim(held), isolated=held.isolated)
@@ -173,7 +164,7 @@ def release(
 
 @router.post("/fail", summary="Counts a failure of the chunk", responses=error_responses(409))
 def fail(
-    coordinator: InCoordinator, principal: CurrentPrincipal, failure: Failure
+    coordinator: InCoordinator, principal: CurrentPrincipal, failure: messages.Failure
 ) -> Acknowledgement:
     claims = Dispatcher(coordinator, principal, failure.worker_id).claims()
     claim = _claim(failure, attempts=failure.attempts)
@@ -204,7 +195,7 @@ async def _poll(
     return found
 
 
-def _claim(held: Held, *, attempts: int = 0, duration: float | None = None) -> Claim:
+def _claim(held: messages.Held, *, attempts: int = 0, duration: float | None = None) -> Claim:
     """Return what the fence needs.
 
     Not trusted, so that the database is asked once: the worker itself retries.
@@ -213,15 +204,17 @@ def _claim(held: Held, *, attempts: int = 0, duration: float | None = None) -> C
     return Claim(ObjectId(held.claim_id), chunk, held.worker_id, trusted_until=0.0)
 
 
-def _tasks_message(coordinator: Coordinator, worker_id: str, claims: list[Claim]) -> TasksMessage:
+def _tasks_message(
+    coordinator: Coordinator, worker_id: str, claims: list[Claim]
+) -> messages.TasksMessage:
     recording = MongoRecordings(coordinator.database).of(claims[0].chunk)
-    return TasksMessage(
+    return messages.TasksMessage(
         worker_id=worker_id,
         claim_id=claims[0].id,
         lease_seconds=coordinator.settings.lease_seconds,
-        options=OptionsMessage.of(recording),
+        options=messages.OptionsMessage.of(recording),
         tasks=tuple(
-            TaskMessage(
+            messages.TaskMessage(
                 chunk=claim.chunk,
                 audio=f"/chunks/{claim.chunk.id}.{extension_of(claim.chunk.format)}",
             )

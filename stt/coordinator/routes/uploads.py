@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.base import HexId
-from stt.coordinator.schemas.uploads import UploadList
+from stt.coordinator.schemas.uploads import UploadFields, UploadList
 from stt.coordinator.store.uploads import UploadLog
 from stt.coordinator.uploads.form import MAX_FILES, UploadFormReader, UploadLimits
 from stt.coordinator.uploads.processor import UploadProcessor
@@ -36,13 +36,6 @@ router = APIRouter(
     lifespan=_lifespan,
 )
 
-Language = Annotated[str | None, Query(max_length=50, description="Spoken language, such as `en`.")]
-Prompt = Annotated[
-    str | None, Query(max_length=10_000, description="Names and words that will come up.")
-]
-Priority = Annotated[int | None, Query(ge=-(10**9), le=10**9, description="Higher goes first.")]
-Model = Annotated[str | None, Query(max_length=200, description="Model to transcribe with.")]
-
 _TYPES = {"language": "string", "prompt": "string", "priority": "integer", "model": "string"}
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": MAX_FILES}
 _FORM: dict[str, Any] = {
@@ -64,17 +57,13 @@ _FORM: dict[str, Any] = {
 async def upload(
     request: Request,
     coordinator: InCoordinator,
-    language: Language = None,
-    prompt: Prompt = None,
-    priority: Priority = None,
-    model: Model = None,
+    fields: Annotated[UploadFields, Query()],
 ) -> UploadList:
     """One file or several, in any field. What is to hold for a file stands before it, as fields or
     in the address. They are cut into chunks in the background: `/api/uploads` tells how far it is.
     The same file twice is found.
 
     Each file is its own: those that came whole before an error are taken."""
-    fields = {"language": language, "prompt": prompt, "priority": priority, "model": model}
     limits = await run_in_threadpool(_limits, coordinator)
     reader = UploadFormReader(request.app.state.processor, limits, fields)
     await reader.read(request)

@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     GetPydanticSchema,
     WithJsonSchema,
 )
@@ -56,6 +57,9 @@ HexId = Annotated[
 
 ForeignId = Annotated[str, BeforeValidator(lambda id_: id_ if id_ is None else str(id_))]
 """An id that another program may have chosen: an ObjectId or anything else, as text."""
+
+
+Priority = Annotated[int, Field(ge=-(10**9), le=10**9)]
 
 
 def extension_of(format_: str | None) -> str:

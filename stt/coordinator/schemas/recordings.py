@@ -6,11 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field
 
-from stt.coordinator.schemas.base import ChunkCounts, HexId, Schema, extension_of, merging
+from stt.coordinator.schemas.base import ChunkCounts, HexId, Priority, Schema, extension_of, merging
 from stt.domain.worker_id import WorkerId
 from stt.store.export import ChunkSpan, Contributor, UntranscribedSpan
-
-_MAX_PRIORITY = 10**9
 
 Text = Annotated[str, Field(max_length=10_000)]
 
@@ -48,7 +46,7 @@ class RecordingList(Schema):
 class RecordingChange(BaseModel):
     """Fields left out stay as they are; null resets one to its default."""
 
-    priority: Annotated[int, Field(ge=-_MAX_PRIORITY, le=_MAX_PRIORITY)] = 0
+    priority: Priority = 0
     language: Text | None = None
     prompt: Text | None = None
     model: Text | None = None

@@ -1,10 +1,9 @@
 """How long clients that tried wrong keys have to wait before they may try again."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address
-from typing import Any, Literal
+from typing import Literal
 
 from pymongo.errors import DuplicateKeyError
 
@@ -32,10 +31,12 @@ class LoginThrottle:
     def seconds_until_allowed(self, scope: Scope, address: str) -> float:
         """Return the seconds until this address may try again; 0 if it may now."""
         with translated():
-            document = self._db.refusals.find_one({"_id": _id(scope, address)})
-        if document is None or read_count(document.get("count")) <= _FREE_FAILURES:
+            document = self._db.refusals.find_one({"_id": _id(scope, address)}) or {}
+        at, excess = document.get("at"), read_count(document.get("count")) - _FREE_FAILURES
+        if excess <= 0 or not isinstance(at, datetime):
             return 0.0
-        return _seconds_left(document, self._db.server_time())
+        wait_seconds = min(_MAX_WAIT_SECONDS, 2.0 ** min(excess - 1, 30))
+        return max(0.0, wait_seconds - (self._db.server_time() - at).total_seconds())
 
     def record_failure(self, scope: Scope, address: str) -> float:
         """Count a failure and return the seconds until the next try is allowed.
@@ -66,11 +67,3 @@ def _id(scope: Scope, address: str) -> str:
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
         parsed = IPv6Address(int(parsed) >> 64 << 64)
     return f"{scope} {parsed}"
-
-
-def _seconds_left(document: Mapping[str, Any], now: datetime) -> float:
-    at, doublings = document.get("at"), read_count(document.get("count")) - _FREE_FAILURES - 1
-    if not isinstance(at, datetime):
-        return 0.0
-    wait_seconds = min(_MAX_WAIT_SECONDS, 2.0 ** min(doublings, 30))
-    return max(0.0, wait_seconds - (now - at).total_seconds())

@@ -5,23 +5,23 @@ Files are independent: those that were whole before an error stay, and are cut.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from stt.coordinator.errors import ApiError, BadRequest, Stalled, TooLarge, Unprocessable
+from stt.coordinator.schemas.uploads import UploadFields
 from stt.coordinator.store.uploads import UploadRecord
 from stt.coordinator.uploads.incoming import BROKE_OFF, IncomingFile
 from stt.coordinator.uploads.multipart import Event, Field, FileEnd, FileStart, MultipartStream
 from stt.coordinator.uploads.processor import UploadProcessor
 from stt.store.ingest import IngestOptions
 
-FIELDS = ("language", "prompt", "priority", "model")
 MAX_FILES = 100
 
 _STALL_SECONDS = 60.0
@@ -30,7 +30,6 @@ _WRITE_BYTES = 1024 * 1024
 # Many clients do not read the response to an upload before they have sent all of it.
 _DRAIN_SECONDS = 10.0
 _DRAIN_BYTES = 256 * 1024 * 1024
-_MAX_PRIORITY = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +41,14 @@ class UploadLimits:
 
 
 class UploadFormReader:
-    """Reads one form into `uploads`; `fields` are those of FIELDS that the address gives.
+    """Reads one form into `uploads`; `fields` are those in the address.
 
     Raises BadRequest, TooLarge, Stalled, OutOfSpace, Gone, Unprocessable or ConfigError for an
     invalid field, and DatabaseUnavailable.
     """
 
     def __init__(
-        self, processor: UploadProcessor, limits: UploadLimits, fields: Mapping[str, object]
+        self, processor: UploadProcessor, limits: UploadLimits, fields: UploadFields
     ) -> None:
         self.uploads: list[UploadRecord] = []
         self._processor = processor
@@ -91,7 +90,8 @@ class UploadFormReader:
     async def _handle(self, event: Event) -> None:
         match event:
             case Field(name, value):
-                self._options = _with_fields(self._options, {name: value})
+                if value and name in UploadFields.model_fields:
+                    self._options = _with_fields(self._options, _field(name, value))
             case FileStart(filename):
                 self._files += 1
                 if self._files > MAX_FILES:
@@ -141,24 +141,18 @@ class UploadFormReader:
                         return
 
 
-def _with_fields(options: IngestOptions, fields: Mapping[str, object]) -> IngestOptions:
-    """Replace what the form gives. Raises Unprocessable, ConfigError."""
-    given: dict[str, Any] = {
-        name: value for name, value in fields.items() if name in FIELDS and value not in ("", None)
-    }
-    if "priority" in given:
-        given["priority"] = _priority(given["priority"])
-    return replace(options, **given)
-
-
-def _priority(value: str | int) -> int:
+def _field(name: str, value: str) -> UploadFields:
+    """Raises Unprocessable."""
     try:
-        priority = int(value)
-    except ValueError:
-        raise Unprocessable("priority: a whole number is wanted.") from None
-    if abs(priority) > _MAX_PRIORITY:
-        raise Unprocessable(f"priority: at most {_MAX_PRIORITY}.")
-    return priority
+        return UploadFields.model_validate({name: value})
+    except ValidationError as error:
+        raise Unprocessable(f"{name}: {error.errors()[0]['msg']}") from error
+
+
+def _with_fields(options: IngestOptions, fields: UploadFields) -> IngestOptions:
+    """Replace what the fields give. Raises ConfigError."""
+    given = fields.model_dump(exclude_none=True)
+    return replace(options, **{name: value for name, value in given.items() if value != ""})
 
 
 async def _blocks(request: Request) -> AsyncIterator[bytes]:
