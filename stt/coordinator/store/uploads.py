@@ -23,6 +23,7 @@ from stt.store.database import Database, Document, translated
 State = Literal["receiving", "waiting", "cutting", "done", "already there", "failed"]
 
 _OPEN = ("receiving", "waiting", "cutting")
+_IS_OPEN: Document = {"state": {"$in": list(_OPEN)}}
 _CANCELLED = "cancelled"  # hidden from people; the process that has the file removes it
 _SHOWN = 100
 
@@ -80,61 +81,38 @@ class UploadLog:
             "state": "receiving",
             "options": dict(options),
         }
+        update = {"$set": fields, "$currentDate": {"created_at": True, "updated_at": True}}
         with translated():
-            self._db.uploads.update_one(
-                {"_id": upload_id},
-                {"$set": fields, "$currentDate": {"created_at": True, "updated_at": True}},
-                upsert=True,
+            self._db.uploads.update_one({"_id": upload_id}, update, upsert=True)
+
+    def update(self, upload_id: ObjectId, **fields: object) -> bool:
+        """Set fields of an open upload, such as its progress or its next state."""
+        dates = {"updated_at": True}
+        if "state" in fields and fields["state"] not in _OPEN:
+            dates["ended_at"] = True
+        with translated():
+            updated = self._db.uploads.update_one(
+                {"_id": upload_id, **_IS_OPEN}, {"$set": fields, "$currentDate": dates}
             )
+        return updated.matched_count > 0
 
-    def received(self, upload_id: ObjectId, received_bytes: int) -> bool:
-        return self._change(upload_id, {"received_bytes": received_bytes})
-
-    def arrived(self, upload_id: ObjectId, size: int, sha256: str) -> bool:
-        """receiving → waiting: the file is whole."""
-        whole = {"bytes": size, "received_bytes": size, "sha256": sha256, "state": "waiting"}
-        return self._change(upload_id, whole)
-
-    def cutting(self, upload_id: ObjectId, tries: int) -> bool:
-        """waiting → cutting, or cutting continued."""
-        return self._change(upload_id, {"state": "cutting", "tries": tries})
-
-    def cut(
-        self, upload_id: ObjectId, cut_seconds: float, total_seconds: float | None, tries: int
-    ) -> bool:
-        progress = {"cut_seconds": cut_seconds, "total_seconds": total_seconds, "tries": tries}
-        return self._change(upload_id, progress)
-
-    def done(
-        self, upload_id: ObjectId, recording_id: ObjectId, seconds: float | None, *, is_known: bool
-    ) -> bool:
-        """→ done, or → already there if the recording, of `seconds`, `is_known` from before."""
-        whole = {
-            "state": "already there" if is_known else "done",
-            "source_id": recording_id,
-            "cut_seconds": seconds or 0.0,
-            "total_seconds": seconds,
-        }
-        return self._change(upload_id, whole, is_end=True)
-
-    def failed(self, upload_id: ObjectId, reason: str) -> bool:
-        return self._change(upload_id, {"state": "failed", "error": reason}, is_end=True)
+    def fail(self, upload_id: ObjectId, reason: str) -> bool:
+        return self.update(upload_id, state="failed", error=reason)
 
     def cancel(self, upload_id: ObjectId) -> None:
         """Forget an upload that has ended, or have an open one broken off. Raises NotFound."""
+        if self.update(upload_id, state=_CANCELLED):
+            return
         with translated():
-            if self._change(upload_id, {"state": _CANCELLED}, is_end=True):
-                return
             ended = {"_id": upload_id, "state": {"$ne": _CANCELLED}}
             if not self._db.uploads.delete_one(ended).deleted_count:
                 raise NotFound(f"There is no upload {upload_id}.")
 
     def cancel_all_of(self, sha256: str) -> None:
         """Have every open upload of this file broken off."""
-        query = {"sha256": sha256, "state": {"$in": list(_OPEN)}}
         update = {"$set": {"state": _CANCELLED}, "$currentDate": {"ended_at": True}}
         with translated():
-            self._db.uploads.update_many(query, update)
+            self._db.uploads.update_many({"sha256": sha256, **_IS_OPEN}, update)
 
     def forget(self, upload_id: ObjectId) -> None:
         """Remove the record of a cancelled upload whose file is gone."""
@@ -160,20 +138,14 @@ class UploadLog:
 
     def open_in(self, spool: str) -> list[UploadRecord]:
         """Return the open uploads whose files lie in this spool folder, oldest first."""
-        query = {"spool": spool, "state": {"$in": list(_OPEN)}}
         with translated():
-            return list(_records(self._db.uploads.find(query).sort("_id", 1)))
+            return list(
+                _records(self._db.uploads.find({"spool": spool, **_IS_OPEN}).sort("_id", 1))
+            )
 
     def count_open(self) -> int:
         with translated():
-            return self._db.uploads.count_documents({"state": {"$in": list(_OPEN)}})
-
-    def _change(self, upload_id: ObjectId, fields: Document, *, is_end: bool = False) -> bool:
-        now = {"updated_at": True} | ({"ended_at": True} if is_end else {})
-        query = {"_id": upload_id, "state": {"$in": list(_OPEN)}}
-        with translated():
-            changed = self._db.uploads.update_one(query, {"$set": fields, "$currentDate": now})
-        return changed.matched_count > 0
+            return self._db.uploads.count_documents(_IS_OPEN)
 
 
 def _records(documents: Iterable[Document]) -> Iterator[UploadRecord]:

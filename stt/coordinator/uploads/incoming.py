@@ -72,7 +72,13 @@ class IncomingFile:
         """Hand the whole file over to the processor."""
         with self._spool.translated():
             self._file.flush()
-        is_open = self._log.arrived(self.id, self._received_bytes, self._sha256.hexdigest())
+        is_open = self._log.update(
+            self.id,
+            state="waiting",
+            bytes=self._received_bytes,
+            received_bytes=self._received_bytes,
+            sha256=self._sha256.hexdigest(),
+        )
         record = self._log.get(self.id) if is_open else None
         if record is None:
             raise _cancelled()
@@ -83,7 +89,7 @@ class IncomingFile:
         """Remove what has come; raises nothing."""
         try:
             self._file.remove()
-            self._log.failed(self.id, reason)
+            self._log.fail(self.id, reason)
             self._log.forget(self.id)
         except (OSError, SttError) as error:  # the processor clears it away later
             logger.warning("Upload %s broke off: %s", self.id, error)
@@ -91,7 +97,7 @@ class IncomingFile:
     def _log_progress(self) -> None:
         self._logged_at = time.monotonic()
         try:
-            if not self._log.received(self.id, self._received_bytes):
+            if not self._log.update(self.id, received_bytes=self._received_bytes):
                 raise _cancelled()
         except DatabaseUnavailable as error:  # not needed before the end
             logger.warning("Upload %s goes on: %s", self.id, error)

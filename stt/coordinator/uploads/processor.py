@@ -94,7 +94,7 @@ class UploadProcessor:
         if record.state == "receiving" or not file.exists:
             if record.is_open:
                 logger.warning("Upload %s (%s) broke off", record.id, record.filename)
-                self.log.failed(record.id, BROKE_OFF)
+                self.log.fail(record.id, BROKE_OFF)
             file.remove()
             return False
         sha256 = record.sha256 or ""
@@ -107,7 +107,7 @@ class UploadProcessor:
             self._cut(record, file)
         except _Stopped:
             logger.info("Upload %s (%s) is left to the next start", record.id, record.filename)
-            self.log.cutting(record.id, tries=0)
+            self.log.update(record.id, state="cutting", tries=0)
         finally:
             with self._lock:
                 self._in_work.discard(sha256)
@@ -117,8 +117,8 @@ class UploadProcessor:
         tries = record.tries + (record.id not in self._begun)
         self._begun.add(record.id)
         if tries > _MAX_TRIES:
-            self.log.failed(record.id, f"The coordinator ended {record.tries} times over it.")
-        elif self.log.cutting(record.id, tries):
+            self.log.fail(record.id, f"The coordinator ended {record.tries} times over it.")
+        elif self.log.update(record.id, state="cutting", tries=tries):
             try:
                 options = IngestOptions(**record.options)
                 progress = self._progress(record, tries)
@@ -126,13 +126,19 @@ class UploadProcessor:
             except (DatabaseUnavailable, _Stopped):
                 raise
             except SttError as error:
-                self.log.failed(record.id, str(error))
+                self.log.fail(record.id, str(error))
             except Exception as error:
                 logger.exception("upload %s (%s)", record.id, record.filename)
-                self.log.failed(record.id, f"It could not be cut: {type(error).__name__}.")
+                self.log.fail(record.id, f"It could not be cut: {type(error).__name__}.")
             else:
                 recording, is_known = ingested.recording, ingested.status == "already there"
-                self.log.done(record.id, recording.id, recording.duration, is_known=is_known)
+                self.log.update(
+                    record.id,
+                    state="already there" if is_known else "done",
+                    source_id=recording.id,
+                    cut_seconds=recording.duration or 0.0,
+                    total_seconds=recording.duration,
+                )
                 logger.info("Upload %s (%s): %s", record.id, record.filename, ingested.status)
         file.remove()
         self.log.forget(record.id)
@@ -150,8 +156,13 @@ class UploadProcessor:
             if time.monotonic() - logged_at < _PROGRESS_SECONDS:
                 return
             logged_at = time.monotonic()
-            tries_without_progress = tries if done_seconds == first_seconds else 0
-            if not self.log.cut(record.id, done_seconds, total_seconds, tries_without_progress):
+            is_open = self.log.update(
+                record.id,
+                cut_seconds=done_seconds,
+                total_seconds=total_seconds,
+                tries=tries if done_seconds == first_seconds else 0,
+            )
+            if not is_open:
                 raise RecordingError(f"{record.filename}: cancelled")
 
         return progress
