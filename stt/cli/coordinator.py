@@ -69,7 +69,7 @@ def coordinator_command(
     ):
         if settings.coordinator_key is None:
             _use_stored_key(Sessions(database), new_key=new_key)
-        code = serve(Coordinator.at(database, settings), sock)
+        code = serve(Coordinator(database, settings), sock)
     if code:
         raise typer.Exit(code)
 

@@ -1,8 +1,6 @@
 """What every request is given: the coordinator's parts, and its sender."""
 
 import threading
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends
@@ -25,7 +23,6 @@ from stt.store.database import Database
 from stt.store.search import Search
 
 
-@dataclass(frozen=True, slots=True)
 class Coordinator:
     """The parts of one coordinator process; safe between threads.
 
@@ -33,34 +30,19 @@ class Coordinator:
     every second or so.
     """
 
-    database: Database
-    settings: Settings
-    stored_options: StoredOptions
-    registry: NodeRegistry
-    authenticator: Authenticator
-    has_pending: SingleFlight[bool]
-    server_time: SingleFlight[datetime]
-    queue_monitor: QueueMonitor
-    search: Search
-    metrics: Metrics = field(default_factory=Metrics)
-    reservations: Reservations = field(default_factory=Reservations)
-    closing: threading.Event = field(default_factory=threading.Event)
-
-    @classmethod
-    def at(cls, database: Database, settings: Settings) -> "Coordinator":
-        registry = NodeRegistry(database)
-        stored_options = StoredOptions(database, settings)
-        return cls(
-            database=database,
-            settings=settings,
-            stored_options=stored_options,
-            registry=registry,
-            authenticator=Authenticator(database, settings, registry),
-            has_pending=SingleFlight(lambda: has_pending(database), keep_seconds=0.9),
-            server_time=SingleFlight(database.server_time),
-            queue_monitor=QueueMonitor(database, settings, stored_options, registry),
-            search=Search(database, in_background=True),
-        )
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
+        self.settings = settings
+        self.stored_options = StoredOptions(database, settings)
+        self.registry = NodeRegistry(database)
+        self.authenticator = Authenticator(database, settings, self.registry)
+        self.has_pending = SingleFlight(lambda: has_pending(database), keep_seconds=0.9)
+        self.server_time = SingleFlight(database.server_time)
+        self.queue_monitor = QueueMonitor(database, settings, self.stored_options, self.registry)
+        self.search = Search(database, in_background=True)
+        self.metrics = Metrics()
+        self.reservations = Reservations()
+        self.closing = threading.Event()
 
     @property
     def options(self) -> Options:

@@ -109,7 +109,7 @@ def running_coordinator(
 
     `with running_coordinator(database, tmp_path, lease_seconds=2) as coordinator:`
     """
-    coordinator = Coordinator.at(database, settings_for(data_dir, **changed))
+    coordinator = Coordinator(database, settings_for(data_dir, **changed))
     thread = CoordinatorThread(coordinator, port)
     thread.start()
     try:

@@ -85,7 +85,6 @@ class NodeSocket:
         self._id = secrets.token_hex(8)
         self._jobs: tuple[Job, ...] = ()
         self._jobs_at: float | None = None  # on time.monotonic()
-        self._jobs_changed = asyncio.Event()
         self._sent_settings: NodeSettings | None = None
         self._sent_tests: dict[str, float] = {}  # when, on time.monotonic()
         self._cancelled: frozenset[str] = frozenset()
@@ -120,7 +119,6 @@ class NodeSocket:
             self._jobs = tuple(Job(**job.model_dump()) for job in jobs)
             self._jobs_at = time.monotonic()
             self.chunk_ids = frozenset(id_ for job in jobs for id_ in job.chunk_ids)
-            self._jobs_changed.set()
         elif kind == "tested":
             await self._end_test(_TestAnswer.model_validate(message))
 
@@ -181,29 +179,24 @@ class NodeSocket:
     async def _store_jobs(self) -> None:
         """Write the node's jobs into its document, for the pages.
 
-        At once when chunks change, and every ten seconds, so that pages take them for current;
-        what a node sends more often costs no write.
+        When chunks change, and every ten seconds, so that pages take them for current; what a
+        node sends more often costs no write.
         """
         stored: frozenset[str] | None = None
         stored_at = 0.0
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._jobs_changed.wait(), _REFRESH_SECONDS)
-            self._jobs_changed.clear()
-            if self._jobs_at is None:
-                continue
-            is_old = bool(self._jobs) and time.monotonic() - stored_at > _REFRESH_SECONDS
-            if self.chunk_ids != stored or is_old:
-                chunk_ids, age = self.chunk_ids, time.monotonic() - self._jobs_at
-                jobs = [replace(j, elapsed_seconds=j.elapsed_seconds + age) for j in self._jobs]
-                try:
-                    await run_in_threadpool(self._registry.set_jobs, self._node.id, self._id, jobs)
-                except SttError as error:
-                    logger.debug("node %s: %s", self._node.id, error)
-                    self._jobs_changed.set()
-                else:
-                    stored, stored_at = chunk_ids, time.monotonic()
             await asyncio.sleep(_WRITE_SECONDS)
+            is_old = bool(self._jobs) and time.monotonic() - stored_at > _REFRESH_SECONDS
+            if self._jobs_at is None or not (self.chunk_ids != stored or is_old):
+                continue
+            chunk_ids, age = self.chunk_ids, time.monotonic() - self._jobs_at
+            jobs = [replace(j, elapsed_seconds=j.elapsed_seconds + age) for j in self._jobs]
+            try:
+                await run_in_threadpool(self._registry.set_jobs, self._node.id, self._id, jobs)
+            except SttError as error:
+                logger.debug("node %s: %s", self._node.id, error)
+            else:
+                stored, stored_at = chunk_ids, time.monotonic()
 
     async def _send(self, message: dict[str, Any]) -> None:
         states = (self._socket.client_state, self._socket.application_state)

@@ -74,9 +74,7 @@ def _span(range_: str | None, size: int) -> tuple[int, int] | None:
         return None
     first, last = match[1][:20], match[2][:20]
     if not first:
-        length = min(int(last), size)
-        return (size - length, size - 1) if length else (1, 0)
+        return max(0, size - int(last)), size - 1
     if last and int(last) < int(first):
         return None
-    end = min(int(last), size - 1) if last else size - 1
-    return (int(first), end) if int(first) < size else (1, 0)
+    return int(first), min(int(last or size), size - 1)

@@ -1,6 +1,7 @@
 """Transcripts: page by page for a player, and as files."""
 
 from collections.abc import Iterable, Iterator
+from io import StringIO
 from itertools import chain
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -113,15 +114,13 @@ def result(
 
 def _blocks(pieces: Iterable[str]) -> Iterator[bytes]:
     """Join pieces to larger blocks: sending each one costs a switch of threads."""
-    waiting: list[str] = []
-    length = 0
+    block = StringIO()
     for piece in pieces:
-        waiting.append(piece)
-        length += len(piece)
-        if length >= _BLOCK_CHARACTERS:
-            yield "".join(waiting).encode("utf-8", "replace")
-            waiting, length = [], 0
-    yield "".join(waiting).encode("utf-8", "replace")
+        block.write(piece)
+        if block.tell() >= _BLOCK_CHARACTERS:
+            yield block.getvalue().encode("utf-8", "replace")
+            block = StringIO()
+    yield block.getvalue().encode("utf-8", "replace")
 
 
 def _disposition(name: str, kind: str) -> str:

@@ -11,13 +11,11 @@ full count (a transcript taken back) shows with the next one.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import isfinite
-from typing import Any
 
 import pymongo
 
 from stt.store.database import Database, Document, translated
-from stt.store.documents import read_count
+from stt.store.documents import read_count, read_positive, read_time
 from stt.store.states import ANY_TEXT, ANY_TIME, FAILED, PROCESSING
 
 FULL_COUNT_TIMEOUT_SECONDS = 300.0
@@ -106,7 +104,7 @@ def count_delta(full_count: FullCount, database: Database, lease_seconds: float)
             done=_totals(database, {"transcribed_at": {"$gte": full_count.at}}, now),
             documents=database.chunks.estimated_document_count(),
             processing=len(claims),
-            stale=sum(_is_older(claim.get("claimed_at"), oldest) for claim in claims),
+            stale=sum(not (at := read_time(c.get("claimed_at"))) or at < oldest for c in claims),
         )
 
 
@@ -132,7 +130,7 @@ def _totals(database: Database, query: Document, now: datetime) -> Totals:
     row: Document = next(iter(rows), {})
     return Totals(
         chunks=read_count(row.get("chunks")),
-        audio_seconds=_seconds(row.get("audio")),
+        audio_seconds=read_positive(row.get("audio")) or 0.0,
         empty=read_count(row.get("empty")),
         resting=read_count(row.get("resting")),
     )
@@ -143,13 +141,3 @@ def _count_with_errors(database: Database, since: datetime) -> int:
     recent = {"errors.at": {"$gte": since}}
     without = database.chunks.count_documents({"transcribed_at": None, **recent})
     return without + database.chunks.count_documents({"transcribed_at": {"$gte": since}, **recent})
-
-
-def _is_older(claimed_at: Any, oldest: datetime) -> bool:
-    return not isinstance(claimed_at, datetime) or claimed_at < oldest
-
-
-def _seconds(value: Any) -> float:
-    """Return a sum of lengths, some of which another program may have garbled."""
-    is_number = isinstance(value, (int, float)) and isfinite(value)
-    return max(float(value), 0.0) if is_number else 0.0

@@ -1,9 +1,9 @@
 """What the queue and the fleet look like now, read once in this process for all callers."""
 
-import threading
 import time
 from collections import Counter
 from datetime import datetime, timedelta
+from functools import cache, partial
 
 from stt.coordinator.schemas.status import FleetRate, NodeCounts, QueueCounts, QueueSnapshot
 from stt.coordinator.store.full_count import (
@@ -50,8 +50,11 @@ class QueueMonitor:
             lambda: take_full_count(database), keep_seconds=2.0, rest_factor=19.0
         )
         self._now = SingleFlight(self._read_now, rest_factor=9.0)
-        self._lock = threading.Lock()
-        self._throughputs: dict[int, SingleFlight[tuple[HourlyThroughput, ...]]] = {}
+        self._throughputs = cache(
+            lambda hours: SingleFlight(
+                partial(self._read_hours, hours), keep_seconds=5.0, rest_factor=9.0
+            )
+        )
         # With the time, on time.monotonic(), when it is read again.
         self._hours: dict[datetime, tuple[HourlyThroughput, float]] = {}
 
@@ -61,13 +64,7 @@ class QueueMonitor:
 
     def throughput(self, hours: int) -> tuple[HourlyThroughput, ...]:
         """Return so many hours by the clock, oldest first; the last one is not over yet."""
-        with self._lock:
-            shared = self._throughputs.get(hours)
-            if shared is None:
-                shared = self._throughputs[hours] = SingleFlight(
-                    lambda: self._read_hours(hours), keep_seconds=5.0, rest_factor=9.0
-                )
-        return shared.get(timeout_seconds=_TIMEOUT_SECONDS)
+        return self._throughputs(hours).get(timeout_seconds=_TIMEOUT_SECONDS)
 
     def invalidate(self) -> None:
         """Count everything anew: a person has changed the queue."""

@@ -13,7 +13,7 @@ from tests.support.whisper_stand_in import running
 
 def test_components_of_the_coordinator_are_not_called_after_modules(tmp_path: Path) -> None:
     with Database("mongodb://127.0.0.1:1", "unused") as database:
-        app = create_app(Coordinator.at(database, settings_for(tmp_path)))
+        app = create_app(Coordinator(database, settings_for(tmp_path)))
     assert names_of_modules(app.openapi()) == []
 
 

@@ -137,7 +137,7 @@ class TestThroughput:
         add_chunks(queue, 3, transcribed_at=now - timedelta(hours=5))
         add_chunks(queue, 1, failed_at=now - timedelta(hours=5))
         add_chunks(queue, 9, transcribed_at=now - timedelta(hours=30))
-        coordinator.coordinator.queue_monitor._throughputs.clear()
+        coordinator.coordinator.queue_monitor._throughputs.cache_clear()
         buckets = person.get("/api/queue/throughput").json()["buckets"]
         assert len(buckets) == 24
         times = [datetime.fromisoformat(bucket["at"]) for bucket in buckets]
