@@ -18,7 +18,6 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
@@ -30,6 +29,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from stt.coordinator.context import Coordinator
 from stt.coordinator.live.node_monitor import FleetSnapshot, NodeMonitor
+from stt.coordinator.live.polling import run_until_one_ends
 from stt.coordinator.schemas.nodes import node_settings
 from stt.coordinator.store.nodes import Node
 from stt.coordinator.store.options import Options
@@ -93,7 +93,7 @@ class NodeSocket:
         """Return once the node disconnects, is removed, or sends an invalid message."""
         async with self._monitor.subscription_of(self):
             try:
-                await _run_until_one_ends(self._receive(), self._send_changes(), self._store_jobs())
+                await run_until_one_ends(self._receive(), self._send_changes(), self._store_jobs())
             finally:
                 with suppress(SttError):
                     await run_in_threadpool(self._registry.forget_jobs, self._node.id, self._id)
@@ -203,20 +203,6 @@ class NodeSocket:
         if states != (WebSocketState.CONNECTED, WebSocketState.CONNECTED):
             raise WebSocketDisconnect
         await self._socket.send_text(json.dumps(message, ensure_ascii=False))
-
-
-async def _run_until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines side by side, and cancel the others when one ends."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-    for outcome in ended:
-        if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
-            raise outcome
 
 
 def _reason(error: ValueError) -> str:

@@ -1,11 +1,14 @@
-"""A task that reads the database every second while anyone subscribes to what it finds."""
+"""What WebSockets share: one poll a second of the database for all, and tasks that end together."""
 
 import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from starlette.websockets import WebSocketDisconnect
 
 from stt.errors import SttError
 
@@ -70,3 +73,20 @@ class PollingMonitor(ABC):
             else:
                 is_failing = False
             await asyncio.sleep(max(0.0, self.interval_seconds - (time.monotonic() - began_at)))
+
+
+async def run_until_one_ends(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines side by side, and cancel the others when one ends.
+
+    Raises what one of them raises, except for WebSocketDisconnect.
+    """
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in ended:
+        if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
+            raise outcome

@@ -1,16 +1,18 @@
 """The pages' WebSocket: sends what `live/dashboard.py` has, until the session ends."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
-from stt.coordinator.context import Coordinator, CurrentPrincipal, InCoordinator, Person
+from stt.coordinator.context import CurrentPrincipal, InCoordinator, Person
 from stt.coordinator.live.dashboard import Dashboard
+from stt.coordinator.live.polling import run_until_one_ends
 from stt.errors import SttError
 
 router = APIRouter(tags=["live"])
@@ -33,44 +35,43 @@ async def live(socket: WebSocket, coordinator: InCoordinator, principal: Current
         await socket.close(_POLICY_VIOLATION)  # before it is accepted: 403
         return
     await socket.accept()
-    disconnection = asyncio.create_task(_wait_until_disconnected(socket))
     dashboard: Dashboard = socket.app.state.dashboard
-    try:
+    # The client may disconnect during a send.
+    with suppress(TimeoutError, RuntimeError, OSError):
         async with dashboard.subscription():
-            code = await _serve(socket, coordinator, dashboard, disconnection)
-        if code is not None:
-            await asyncio.wait_for(socket.close(code), _CHECK_SECONDS)
-    except (WebSocketDisconnect, TimeoutError, RuntimeError, OSError):
-        return  # the client disconnected during a send
-    finally:
-        disconnection.cancel()
-        with suppress(asyncio.CancelledError):
-            await disconnection
+            await run_until_one_ends(
+                _receive(socket), _send(socket, dashboard, coordinator.closing)
+            )
 
 
-async def _serve(
-    socket: WebSocket,
-    coordinator: Coordinator,
-    dashboard: Dashboard,
-    disconnection: "asyncio.Task[None]",
-) -> int | None:
-    """Send all messages; return the code to close with, None if the client disconnected."""
+async def _receive(socket: WebSocket) -> None:
+    """Drop what pages send: they have nothing to say."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _send(socket: WebSocket, dashboard: Dashboard, closing: threading.Event) -> None:
+    code = await _send_messages(socket, dashboard, closing)
+    await asyncio.wait_for(socket.close(code), _CHECK_SECONDS)
+
+
+async def _send_messages(socket: WebSocket, dashboard: Dashboard, closing: threading.Event) -> int:
+    """Send all messages until something ends that; return the code to close with."""
     number, checked_at = 0, time.monotonic()
-    while not disconnection.done():
+    while True:
         for message in dashboard.messages_after(number):
             try:
                 await asyncio.wait_for(socket.send_text(message.text), _SEND_SECONDS)
             except TimeoutError:
                 return _TRY_AGAIN_LATER
             number = message.number
-        if coordinator.closing.is_set():
+        if closing.is_set():
             return _GOING_AWAY
         if time.monotonic() - checked_at >= _AUTHORIZATION_SECONDS:
             checked_at = time.monotonic()
             if not await _is_authorized(socket):
                 return SESSION_OVER
         await dashboard.wait(_CHECK_SECONDS)
-    return None
 
 
 async def _is_authorized(socket: WebSocket) -> bool:
@@ -80,10 +81,3 @@ async def _is_authorized(socket: WebSocket) -> bool:
         return await run_in_threadpool(is_authorized)
     except SttError:
         return True
-
-
-async def _wait_until_disconnected(socket: WebSocket) -> None:
-    """Drop what pages send: they have nothing to say."""
-    with suppress(WebSocketDisconnect, RuntimeError):
-        while (await socket.receive())["type"] != "websocket.disconnect":
-            pass

@@ -12,9 +12,8 @@ from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.base import HexId
 from stt.coordinator.schemas.uploads import UploadFields, UploadList
 from stt.coordinator.store.uploads import UploadLog
-from stt.coordinator.uploads.form import MAX_FILES, UploadFormReader, UploadLimits
+from stt.coordinator.uploads.form import MAX_FILES, UploadFormReader
 from stt.coordinator.uploads.processor import UploadProcessor
-from stt.store.ingest import IngestOptions
 
 
 @asynccontextmanager
@@ -59,20 +58,20 @@ async def upload(
     coordinator: InCoordinator,
     fields: Annotated[UploadFields, Query()],
 ) -> UploadList:
-    """One file or several, in any field. What is to hold for a file stands before it, as fields or
-    in the address. They are cut into chunks in the background: `/api/uploads` tells how far it is.
-    The same file twice is found.
+    """One file or several, in any field; what is given before a file, as fields or in the address,
+    applies to it. They are cut into chunks in the background: see `/api/uploads` for the progress.
+    The same file again is found, not stored twice.
 
-    Each file is its own: those that came whole before an error are taken."""
-    limits = await run_in_threadpool(_limits, coordinator)
-    reader = UploadFormReader(request.app.state.processor, limits, fields)
+    Files are independent: those that were whole before an error are taken."""
+    options = await run_in_threadpool(lambda: coordinator.options)
+    reader = UploadFormReader(request.app.state.processor, options, fields)
     await reader.read(request)
     return UploadList(uploads=reader.uploads)
 
 
 @router.get("/api/uploads", summary="The latest hundred uploads")
 def uploads(coordinator: InCoordinator) -> UploadList:
-    """The newest first; one that has ended is forgotten after a week."""
+    """The newest first; one that has ended is removed from the list after a week."""
     return UploadList(uploads=UploadLog(coordinator.database).latest())
 
 
@@ -84,19 +83,6 @@ def uploads(coordinator: InCoordinator) -> UploadList:
     responses=error_responses(404),
 )
 def forget_upload(coordinator: InCoordinator, upload_id: HexId) -> None:
-    """One that is being received or cut is broken off, and its half removed; one that has ended
-    is taken off the list, and its recording stays."""
+    """One that is being received or cut is broken off, and what is there of it removed; one that
+    has ended is taken off the list, and its recording stays."""
     UploadLog(coordinator.database).cancel(upload_id)
-
-
-def _limits(coordinator: Coordinator) -> UploadLimits:
-    options = coordinator.options
-    return UploadLimits(
-        max_bytes=options.max_upload_mb * 1024 * 1024,
-        defaults=IngestOptions(
-            language=options.default_language,
-            priority=options.default_priority,
-            chunk_seconds=options.chunk_seconds,
-            model=options.default_model,
-        ),
-    )

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from pydantic import ValidationError
@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from stt.coordinator.errors import ApiError, BadRequest, Stalled, TooLarge, Unprocessable
 from stt.coordinator.schemas.uploads import UploadFields
+from stt.coordinator.store.options import Options
 from stt.coordinator.store.uploads import UploadRecord
 from stt.coordinator.uploads.incoming import BROKE_OFF, IncomingFile
 from stt.coordinator.uploads.multipart import Event, Field, FileEnd, FileStart, MultipartStream
@@ -32,28 +33,24 @@ _DRAIN_SECONDS = 10.0
 _DRAIN_BYTES = 256 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class UploadLimits:
-    """The largest file, and the options of uploads where the form does not give them."""
-
-    max_bytes: int
-    defaults: IngestOptions
-
-
 class UploadFormReader:
-    """Reads one form into `uploads`; `fields` are those in the address.
+    """Reads one form into `uploads`; `fields`, those in the address, go before `defaults`.
 
     Raises BadRequest, TooLarge, Stalled, OutOfSpace, Gone, Unprocessable or ConfigError for an
     invalid field, and DatabaseUnavailable.
     """
 
-    def __init__(
-        self, processor: UploadProcessor, limits: UploadLimits, fields: UploadFields
-    ) -> None:
+    def __init__(self, processor: UploadProcessor, defaults: Options, fields: UploadFields) -> None:
         self.uploads: list[UploadRecord] = []
         self._processor = processor
-        self._limits = limits
-        self._options = _with_fields(limits.defaults, fields)
+        self._max_bytes = defaults.max_upload_mb * 1024 * 1024
+        self._options = IngestOptions(
+            language=defaults.default_language,
+            priority=defaults.default_priority,
+            chunk_seconds=defaults.chunk_seconds,
+            model=defaults.default_model,
+        )
+        self._take_fields(fields)
         self._incoming: IncomingFile | None = None
         self._files = 0
         self._buffer = bytearray()
@@ -64,7 +61,7 @@ class UploadFormReader:
         length = request.headers.get("content-length", "")
         self._announced_bytes = int(length) if length.isdigit() else 0
         form = MultipartStream(request.headers.get("content-type", ""))
-        if self._announced_bytes > MAX_FILES * self._limits.max_bytes:
+        if self._announced_bytes > MAX_FILES * self._max_bytes:
             raise TooLarge("The request is larger than all that may be sent at once.")
         blocks = _blocks(request)
         try:
@@ -91,7 +88,7 @@ class UploadFormReader:
         match event:
             case Field(name, value):
                 if value and name in UploadFields.model_fields:
-                    self._options = _with_fields(self._options, _field(name, value))
+                    self._take_fields(_field(name, value))
             case FileStart(filename):
                 self._files += 1
                 if self._files > MAX_FILES:
@@ -103,7 +100,7 @@ class UploadFormReader:
                     filename,
                     self._options,
                     expected_bytes=max(0, self._announced_bytes - self._read_bytes),
-                    max_bytes=self._limits.max_bytes,
+                    max_bytes=self._max_bytes,
                 )
                 self._incoming = await run_in_threadpool(begin)
             case bytes(data):
@@ -117,6 +114,12 @@ class UploadFormReader:
                 self._incoming = None
                 self._processor.notify()
 
+    def _take_fields(self, fields: UploadFields) -> None:
+        """Use these for the files that follow. Raises ConfigError."""
+        given = fields.model_dump(exclude_none=True)
+        given = {name: value for name, value in given.items() if value != ""}
+        self._options = replace(self._options, **given)
+
     async def _write(self) -> None:
         assert self._incoming is not None
         data, self._buffer = self._buffer, bytearray()
@@ -129,15 +132,14 @@ class UploadFormReader:
 
     async def _drain(self, blocks: AsyncIterator[bytes]) -> None:
         """Read on for a while, and drop it, so that the client reads the error."""
-        left = self._announced_bytes - self._read_bytes
-        if left > _DRAIN_BYTES:
+        left = _DRAIN_BYTES
+        if self._announced_bytes - self._read_bytes > left:
             return
-        drained = 0
         with suppress(TimeoutError, ClientDisconnect, ApiError):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 async for block in blocks:
-                    drained += len(block)
-                    if drained > _DRAIN_BYTES:
+                    left -= len(block)
+                    if left < 0:
                         return
 
 
@@ -147,12 +149,6 @@ def _field(name: str, value: str) -> UploadFields:
         return UploadFields.model_validate({name: value})
     except ValidationError as error:
         raise Unprocessable(f"{name}: {error.errors()[0]['msg']}") from error
-
-
-def _with_fields(options: IngestOptions, fields: UploadFields) -> IngestOptions:
-    """Replace what the fields give. Raises ConfigError."""
-    given = fields.model_dump(exclude_none=True)
-    return replace(options, **{name: value for name, value in given.items() if value != ""})
 
 
 async def _blocks(request: Request) -> AsyncIterator[bytes]:
