@@ -80,12 +80,12 @@ PEOPLE_ONLY = Depends(_person)
 
 
 def check_worker(principal: Principal, worker_id: str) -> None:
-    """Raises Forbidden if a node names a worker that is not its own."""
+    """Raise Forbidden if a node names a worker that is not its own."""
     if isinstance(principal, Node) and WorkerId(worker_id).owner != principal.id:
         raise Forbidden(f"Node {principal.id} may not speak for worker {worker_id}.")
 
 
 def check_node(principal: Principal, node_id: str) -> None:
-    """Raises Forbidden if a node names another one."""
+    """Raise Forbidden if a node names another one."""
     if isinstance(principal, Node) and principal.id != node_id:
         raise Forbidden(f"Node {principal.id} may not speak for node {node_id}.")

@@ -101,7 +101,7 @@ def _queue_metrics(queue: QueueSnapshot) -> Iterator[Metric]:
         ("claims_stale", "Claims that have outlived their lease", queue.stale),
         ("chunks_per_minute", "Chunks done lately in a minute", queue.rate.chunks_per_minute),
         ("speed", "Seconds of audio lately done in a second", queue.rate.audio_seconds_per_second),
-        ("workers_alive", "Workers heard of lately", queue.workers_alive),
+        ("workers_alive", "Workers with a recent heartbeat", queue.workers_alive),
         ("errors_last_hour", "Chunks with an error in the last hour", queue.errors_last_hour),
         ("uploads_open", "Uploads on their way, or being cut", queue.uploads_open),
     ):

@@ -40,7 +40,7 @@ _VOLATILE_OF_NODES: Any = {
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`number` grows with every message, of whatever type; `essence` tells changes apart."""
+    """`number` grows with every message, of whatever type; `essence` is what a change is seen by."""
 
     number: int
     text: str

@@ -111,7 +111,7 @@ class NodeSocket:
                 return
 
     async def _handle(self, text: str) -> None:
-        """Raises ValueError. Messages of unknown types, of a later version, are ignored."""
+        """Raise ValueError. Messages of unknown types, of a later version, are ignored."""
         message = from_json(text)
         kind = message.get("type") if isinstance(message, dict) else None
         if kind == "progress":

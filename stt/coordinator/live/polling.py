@@ -31,7 +31,7 @@ class PollingMonitor(ABC):
         """Read, and publish what has changed."""
 
     def _begin_outage(self) -> None:  # noqa: B027  not every monitor has something to do
-        """Called once when polls begin to fail."""
+        """Do what is due once when polls begin to fail."""
 
     @asynccontextmanager
     async def subscription(self) -> AsyncIterator[None]:

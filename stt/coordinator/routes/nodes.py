@@ -154,7 +154,7 @@ async def test(coordinator: InCoordinator, node_id: str) -> schemas.NodeTestResu
 async def node_socket(
     socket: WebSocket, coordinator: InCoordinator, principal: CurrentPrincipal, node_id: str
 ) -> None:
-    """A node's own WebSocket; see live/node_socket.py."""
+    """Serve a node's own WebSocket; see live/node_socket.py."""
     try:
         node = _node_itself(principal, node_id)
     except Forbidden as error:

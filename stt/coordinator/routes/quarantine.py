@@ -77,7 +77,7 @@ def release(chunk_id: HexId, coordinator: InCoordinator) -> Acknowledgement:
 def _acknowledge(
     coordinator: Coordinator, chunk_id: ObjectId, count: int, state: str
 ) -> Acknowledgement:
-    """Raises NotFound, or Conflict for a chunk whose state does not allow the change."""
+    """Raise NotFound, or Conflict for a chunk whose state does not allow the change."""
     if not count:
         format_of(coordinator.database, chunk_id)  # raises NotFound
         raise Conflict(f"Chunk {chunk_id} {state}.")

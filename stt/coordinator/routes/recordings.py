@@ -35,7 +35,7 @@ def recordings(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     sort: Literal["new", "old"] = "new",
 ) -> RecordingList:
-    """The newest first, unless `sort=old`."""
+    """List the newest first, unless `sort=old`."""
     request = ListRequest(search, state, cursor, limit, oldest_first=sort == "old")
     return RecordingList.model_validate(MongoRecordings(coordinator.database).page(request))
 
@@ -52,7 +52,7 @@ def recording(coordinator: InCoordinator, source_id: HexId) -> RecordingOut:
 def change_recording(
     coordinator: InCoordinator, source_id: HexId, change: RecordingChange
 ) -> RecordingOut:
-    """Applies to the chunks that are not transcribed yet."""
+    """Change the chunks that are not transcribed yet."""
     _change(coordinator.database, source_id, change)
     return recording(coordinator, source_id)
 
@@ -79,7 +79,7 @@ def transcribe_again(
     responses=error_responses(404),
 )
 def remove_recording(coordinator: InCoordinator, source_id: HexId) -> None:
-    """Removes its chunks, audio and transcripts too, even while workers have claims on them."""
+    """Remove its chunks, audio and transcripts too, even while workers have claims on them."""
     recordings = MongoRecordings(coordinator.database)
     stored = recordings.details(source_id)
     if stored.is_ingesting and stored.sha256 is not None:

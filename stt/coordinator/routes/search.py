@@ -23,8 +23,11 @@ def search(
     limit: Annotated[int, Query(ge=1, le=200)] = 30,
     source_id: HexId | None = None,
 ) -> HitList:
-    """Every word must occur in one chunk of some 30 seconds, whole and in any case; accents count.
-    `word*` stands for all words that begin so."""
+    """Find chunks, of some 30 seconds, that contain every word.
+
+    Words are found whole and in any case; accents count. `word*` stands for all words that begin
+    so.
+    """
     page = coordinator.search.find(
         SearchQuery(q),
         limit=limit,

@@ -75,9 +75,7 @@ async def next_tasks(
         return taken or None
 
     claims = await _poll(request, coordinator, take, wait)
-    if claims is None:
-        return Response(status_code=204)
-    return await run_in_threadpool(_tasks_message, coordinator, worker_id, claims)
+    return await run_in_threadpool(_tasks_response, coordinator, worker_id, claims or [])
 
 
 @router.get("/pending", summary="Pending chunks in claim order, read only")
@@ -128,9 +126,7 @@ def claim(
     dispatcher = Dispatcher(coordinator, principal, request.worker_id)
     chunk = Chunk(ObjectId(request.chunk_id), None, 0)
     claimed = dispatcher.is_open and dispatcher.claims().claim(chunk, ObjectId(request.claim_id))
-    if not claimed:
-        return Response(status_code=204)
-    return _tasks_message(coordinator, request.worker_id, [claimed])
+    return _tasks_response(coordinator, request.worker_id, [claimed] if claimed else [])
 
 
 @router.post("/renew", summary="Starts the lease anew", responses=error_responses(409))
@@ -152,7 +148,9 @@ def complete(
 
 
 @router.post(
-    "/release", summary="Gives the chunk back, nobody's fault", responses=error_responses(409)
+    "/release",
+    summary="Gives the chunk back, uncharged",
+    responses=error_responses(409),
 )
 def release(
     coordinator: InCoordinator, principal: CurrentPrincipal, held: messages.Release
@@ -204,9 +202,11 @@ def _claim(held: messages.Held, *, attempts: int = 0, duration: float | None = N
     return Claim(ObjectId(held.claim_id), chunk, held.worker_id, trusted_until=0.0)
 
 
-def _tasks_message(
+def _tasks_response(
     coordinator: Coordinator, worker_id: str, claims: list[Claim]
-) -> messages.TasksMessage:
+) -> Response | messages.TasksMessage:
+    if not claims:
+        return Response(status_code=204)
     recording = MongoRecordings(coordinator.database).of(claims[0].chunk)
     return messages.TasksMessage(
         worker_id=worker_id,

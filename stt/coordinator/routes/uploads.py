@@ -58,11 +58,12 @@ async def upload(
     coordinator: InCoordinator,
     fields: Annotated[UploadFields, Query()],
 ) -> UploadList:
-    """One file or several, in any field; what is given before a file, as fields or in the address,
-    applies to it. They are cut into chunks in the background: see `/api/uploads` for the progress.
-    The same file again is found, not stored twice.
+    """Receive one file or several, in any form field, and cut them into chunks in the background.
 
-    Files are independent: those that were whole before an error are taken."""
+    What is given before a file, as fields or in the address, applies to it. `/api/uploads` has the
+    progress. The same file again is found, not stored twice. Files are independent: those that
+    were whole before an error are taken.
+    """
     options = await run_in_threadpool(lambda: coordinator.options)
     reader = UploadFormReader(request.app.state.processor, options, fields)
     await reader.read(request)
@@ -71,7 +72,7 @@ async def upload(
 
 @router.get("/api/uploads", summary="The latest hundred uploads")
 def uploads(coordinator: InCoordinator) -> UploadList:
-    """The newest first; one that has ended is removed from the list after a week."""
+    """List the newest first; one that has ended is removed after a week."""
     return UploadList(uploads=UploadLog(coordinator.database).latest())
 
 
@@ -83,6 +84,8 @@ def uploads(coordinator: InCoordinator) -> UploadList:
     responses=error_responses(404),
 )
 def forget_upload(coordinator: InCoordinator, upload_id: HexId) -> None:
-    """One that is being received or cut is broken off, and what is there of it removed; one that
-    has ended is taken off the list, and its recording stays."""
+    """Break off an upload that is being received or cut, and remove what is there of it.
+
+    One that has ended is taken off the list, and its recording stays.
+    """
     UploadLog(coordinator.database).cancel(upload_id)

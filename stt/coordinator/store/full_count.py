@@ -79,7 +79,7 @@ class HourlyThroughput:
 
 
 def take_full_count(database: Database) -> FullCount:
-    """Raises DatabaseUnavailable, also if it takes longer than FULL_COUNT_TIMEOUT_SECONDS."""
+    """Raise DatabaseUnavailable, also if it takes longer than FULL_COUNT_TIMEOUT_SECONDS."""
     at = database.server_time()
     with translated(), pymongo.timeout(FULL_COUNT_TIMEOUT_SECONDS):
         documents = database.chunks.estimated_document_count()
@@ -93,7 +93,7 @@ def take_full_count(database: Database) -> FullCount:
 
 
 def count_delta(full_count: FullCount, database: Database, lease_seconds: float) -> CountDelta:
-    """Raises DatabaseUnavailable."""
+    """Raise DatabaseUnavailable."""
     now = database.server_time()
     oldest = now - timedelta(seconds=lease_seconds)
     with translated():

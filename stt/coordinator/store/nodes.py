@@ -46,7 +46,7 @@ class NodeRegistry:
     """Reads and writes the `nodes` and `join_codes` collections. Raises DatabaseUnavailable.
 
     Keys and codes are stored as SHA-256 alone: they are random, so they cannot be guessed from it,
-    and the time of a look-up by it reveals nothing. The document of a removed node stays, with
+    and the time that finding one takes reveals nothing. The document of a removed node stays, with
     `removed_at`, so that the node gets a clear answer. Safe between threads.
     """
 
@@ -65,7 +65,7 @@ class NodeRegistry:
         return read_node(document)
 
     def get(self, node_id: str) -> Node:
-        """Raises NotFound, also for a node that was removed."""
+        """Raise NotFound, also for a node that was removed."""
         with translated():
             document = self._db.nodes.find_one(_present(node_id))
         if document is None:
@@ -146,7 +146,7 @@ class NodeRegistry:
         self._update(node_id, update, _unknown(node_id))
 
     def record_heartbeat(self, node_id: str, report: WorkerReport) -> None:
-        """Raises NodeRemoved."""
+        """Raise NodeRemoved."""
         fields = {"state": report.state, "slots": report.slots, "chunks": len(report.chunks)}
         update = {"$set": {"report": fields}, "$currentDate": {"seen_at": True}}
         self._update(node_id, update, NodeRemoved(_REMOVED))

@@ -1,7 +1,7 @@
-"""What a person may set for the whole fleet on the coordinator's page.
+"""Options of the whole fleet, which people set on the coordinator's page.
 
-The environment wins over the database, and that over the default. Which environment that is, is a
-matter of the coordinator that is asked.
+The environment goes before the database, and that before the default. The environment is that of
+the coordinator that answers.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ Value = bool | int | float | str | None
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of the coordinator; times in seconds.
+    """Options of the fleet; times in seconds.
 
     `distributed`: nodes get work; without it only workers at the database do.
     """
@@ -83,7 +83,7 @@ _KINDS: tuple[tuple[type, Literal["bool", "int", "float"]], ...] = (
 class StoredOptions:
     """Reads and writes the `options` collection. Safe between threads.
 
-    Raises DatabaseUnavailable. What it has read serves for a second.
+    Raises DatabaseUnavailable. Values that were read are kept for a second.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -92,19 +92,19 @@ class StoredOptions:
         self._stored = SingleFlight(self._read)
 
     def current(self) -> Options:
-        """As they are now."""
+        """Return the values as they are now."""
         return Options(**{option.name: option.value for option in self.all()})  # type: ignore[arg-type]
 
     def all(self) -> list[Option]:
-        """Each with where its value comes from, in their own order."""
+        """Return each with the source of its value, in the order of `Options`."""
         stored = self._stored.get()
         return [self._option(field.name, stored) for field in fields(Options)]
 
     def change(self, values: Mapping[str, Value]) -> list[Option]:
-        """Stores these values, None as "back to the default"; all or none of them are valid.
+        """Store these values, None as "back to the default"; none at all if one is invalid.
 
-        Raises ConfigError for a name that is none or a value out of range, OptionLocked for one
-        that the environment sets.
+        Raises ConfigError for an unknown name or a value out of range, OptionLocked for one that
+        the environment sets.
         """
         known = {option.name: option for option in self.all()}
         for name, value in values.items():
@@ -152,7 +152,7 @@ class StoredOptions:
             self._db.options.update_one({"_id": name}, change)
 
     def _read(self) -> Mapping[str, Value]:
-        """The stored values that are valid: what somebody wrote by hand may not be."""
+        """Return the stored values that are valid: one written by hand may not be."""
         names = [field.name for field in fields(Options)]
         with translated(), self._db.options.find({"_id": {"$in": names}}) as cursor:
             found = {document["_id"]: document.get("value") for document in cursor}
@@ -166,7 +166,7 @@ class StoredOptions:
 
 
 def _check(name: str, value: Any) -> Value:
-    """The value in its own type. Raises ConfigError."""
+    """Return the value in its own type. Raises ConfigError."""
     try:
         checked: Value = _limits(name).validate_python(value, strict=True)
     except ValidationError as error:
@@ -176,7 +176,7 @@ def _check(name: str, value: Any) -> Value:
 
 @cache
 def _limits(name: str) -> TypeAdapter[Any]:
-    """Those of the setting: there they are written once."""
+    """Return the limits of the setting."""
     field = Settings.model_fields[name]
     kind: Any = field.annotation
     return TypeAdapter(Annotated[kind, *field.metadata] if field.metadata else kind)

@@ -1,4 +1,4 @@
-"""What the queue and the fleet look like now, read once in this process for all callers."""
+"""The numbers of the queue and the fleet, read once in this process for all callers."""
 
 import time
 from collections import Counter

@@ -144,7 +144,7 @@ class UploadFormReader:
 
 
 def _field(name: str, value: str) -> UploadFields:
-    """Raises Unprocessable."""
+    """Raise Unprocessable."""
     try:
         return UploadFields.model_validate({name: value})
     except ValidationError as error:

@@ -77,13 +77,13 @@ class Spool:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
             self.id = _read_id(folder)
-            """Tells this folder from those of other machines."""
+            """Differs from the ids of other machines' folders."""
         except OSError as error:
             reason = error.strerror or error
             raise ConfigError(f"Uploads cannot be stored in {folder}: {reason}") from error
 
     def check_room(self, expected_bytes: int) -> None:
-        """Raises OutOfSpace if the disk has no room for so much."""
+        """Raise OutOfSpace if the disk has no room for so much."""
         if self.free_bytes() < expected_bytes + self.reserve_bytes:
             raise OutOfSpace(
                 "The coordinator's disk is nearly full: make room, then send it again."
