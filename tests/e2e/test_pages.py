@@ -337,13 +337,13 @@ def test_every_page_fits_a_phone_and_begins_with_a_way_past_the_menu(page: Page)
 
 
 def test_nothing_but_the_files_of_the_pages_is_served(house: House) -> None:
-    with house.coordinator.person() as person, KeyedSession(house.url, None) as stranger:
+    with house.coordinator.person() as person, KeyedSession(house.url, None) as anonymous:
         assert person.get("/static/app.js").status_code == 200
         for path in ("../routes/pages.py", "%2e%2e/app.py", "..%2fapp.py", "pages", "none.js", ""):
             assert person.get(f"/static/{path}").status_code == 404
-            assert stranger.get(f"/login/{path}").status_code in (401, 404)
-        assert stranger.get("/login/login.css").status_code == 200
-        assert stranger.get("/static/app.js").status_code == 401
+            assert anonymous.get(f"/login/{path}").status_code in (401, 404)
+        assert anonymous.get("/login/login.css").status_code == 200
+        assert anonymous.get("/static/app.js").status_code == 401
 
 
 def uploaded(house: House) -> dict[str, object]:

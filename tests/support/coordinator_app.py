@@ -1,4 +1,4 @@
-"""A coordinator for the tests: the real application in uvicorn, on a free port of this machine."""
+"""A coordinator for tests: the real application in uvicorn, on a free port of this machine."""
 
 import contextlib
 import socket
@@ -54,19 +54,19 @@ class CoordinatorThread:
         self._socket.close()
 
     def person(self) -> "KeyedSession":
-        """Speaks with the people's key: `person().get("/status")`."""
+        """Send the people's key: `person().get("/status")`."""
         return KeyedSession(self.url, PEOPLES_KEY)
 
     def node(self, key: str) -> "KeyedSession":
-        """Speaks with a node's key."""
+        """Send a node's key."""
         return KeyedSession(self.url, key)
 
-    def stranger(self) -> "KeyedSession":
-        """Speaks with no key."""
+    def anonymous(self) -> "KeyedSession":
+        """Send no key."""
         return KeyedSession(self.url, None)
 
     def join(self, name: str = "a node") -> tuple[str, str]:
-        """A new node's id and key, added by hand."""
+        """Add a node by hand; return its id and key."""
         with self.person() as person:
             answer = person.post("/api/nodes", json={"name": name})
         answer.raise_for_status()
@@ -92,7 +92,7 @@ class KeyedSession(requests.Session):
 
 
 def settings_for(data_dir: Path, **changed: object) -> Settings:
-    """Settings of a coordinator, by the names of their fields."""
+    """Return settings of a coordinator; `changed` by the names of their fields."""
     given: dict[str, object] = {
         "coordinator_key": SecretStr(PEOPLES_KEY),
         "data_dir": data_dir,
@@ -105,7 +105,7 @@ def settings_for(data_dir: Path, **changed: object) -> Settings:
 def running_coordinator(
     database: Database, data_dir: Path, *, port: int = 0, **changed: object
 ) -> Iterator[CoordinatorThread]:
-    """With the people's key PEOPLES_KEY; `changed` are settings by the names of their fields.
+    """Run one with the people's key PEOPLES_KEY; `changed` are settings by their fields' names.
 
     `with running_coordinator(database, tmp_path, lease_seconds=2) as coordinator:`
     """

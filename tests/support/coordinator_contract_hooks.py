@@ -1,4 +1,4 @@
-"""Read by schemathesis: no request of its waits for work, and many speak of what is there.
+"""Hooks for schemathesis: no request waits for work, and many name things that exist.
 
 CONTRACT_IDS, in JSON, says which recording, chunk and node there are.
 """
@@ -21,7 +21,7 @@ schemathesis.openapi.format("binary", strategies.just(wav(1.0)) | strategies.bin
 def before_call(
     context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]
 ) -> None:
-    """A long-poll is answered as well when it waits for nothing."""
+    """Make long polls answer at once."""
     if case.path in ("/tasks/next", "/tasks/pending"):
         case.query = {**(case.query or {}), "wait": 0}
     known = json.loads(os.environ.get(IDS, "{}"))

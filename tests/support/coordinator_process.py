@@ -59,7 +59,7 @@ class CoordinatorProcess:
         self._process.send_signal(number)
 
     def wait(self, timeout_seconds: float = 20.0) -> int:
-        """The exit code; raises `subprocess.TimeoutExpired`."""
+        """Return the exit code. Raises `subprocess.TimeoutExpired`."""
         code = self._process.wait(timeout_seconds)
         self._reader.join(5)
         return code
@@ -88,7 +88,7 @@ class CoordinatorProcess:
 def running_process(
     mongo_url: str, database_name: str, folder: Path, *flags: str, **environment: str
 ) -> Iterator[CoordinatorProcess]:
-    """A coordinator that is ready, with the people's key PEOPLES_KEY unless told otherwise."""
+    """Run one until it is ready, with the people's key PEOPLES_KEY unless another is given."""
     given = {
         "MONGO_URL": mongo_url,
         "DATABASE_NAME": database_name,
@@ -104,7 +104,7 @@ def running_process(
 
 
 def _environment() -> dict[str, str]:
-    """Without the settings of the person running the tests."""
+    """Leave out the settings of the person who runs the tests."""
     ours = ("STT_", "MONGO_URL", "DATABASE_NAME", "NODE_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"PYTHONUNBUFFERED": "1"}

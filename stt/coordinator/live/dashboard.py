@@ -40,7 +40,7 @@ _VOLATILE_OF_NODES: Any = {
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`number` grows with every message, of whatever type; `essence` is what a change is seen by."""
+    """`number` grows with every message, of whatever type; `essence` differs after a change."""
 
     number: int
     text: str

@@ -89,11 +89,12 @@ class SingleFlight(Generic[T]):
                 if not is_kept or latest.began_at < oldest:
                     self._previous, latest = latest, None
             if latest is None:
-                latest = self._latest = _Flight()
+                latest = _Flight()
                 # A daemon: callers may give up waiting, and the process's end waits for none.
                 threading.Thread(
                     target=self._run, args=(latest,), name="single flight", daemon=True
                 ).start()
+                self._latest = latest
             return latest, self._previous
 
     def _run(self, flight: _Flight[T]) -> None:

@@ -1,4 +1,4 @@
-"""The pages' WebSocket: live state, one look for all, and an end with the session."""
+"""The pages' WebSocket: live state, one poll for all, and an end with the session."""
 
 import json
 import time
@@ -53,7 +53,7 @@ def opened(coordinator: CoordinatorThread, key: str = PEOPLES_KEY) -> ClientConn
 
 
 def next_of(socket: ClientConnection, kind: str) -> dict[str, Any]:
-    """The next message of this type; others are passed over."""
+    """Return the next message of this type; drop others."""
     deadline = time.monotonic() + SOON_SECONDS
     while True:
         message: dict[str, Any] = json.loads(socket.recv(deadline - time.monotonic()))
@@ -62,7 +62,7 @@ def next_of(socket: ClientConnection, kind: str) -> dict[str, Any]:
 
 
 def end_of(socket: ClientConnection) -> int | None:
-    """Hears everything out; the code that it was closed with."""
+    """Receive everything; return the code that the socket was closed with."""
     with suppress(ConnectionClosed):
         while True:
             socket.recv(SOON_SECONDS)
@@ -90,12 +90,12 @@ def test_a_quiet_queue_is_told_of_every_now_and_then(
     coordinator: CoordinatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(coordinator) as socket:
-        heard = 0
+        received = 0
         with suppress(TimeoutError):
-            while heard < 10:  # what earlier tests have left may still be counted
+            while received < 10:  # what earlier tests have left may still be counted
                 socket.recv(1.0)
-                heard += 1
-        assert 3 <= heard < 10
+                received += 1
+        assert 3 <= received < 10
         monkeypatch.setattr(dashboard, "_REPEAT_SECONDS", 0.1)
         assert next_of(socket, "status")["counts"]["total"] >= 0
         assert json.loads(socket.recv(SOON_SECONDS))["type"] == "status"
@@ -144,7 +144,7 @@ def test_it_ends_with_the_session(
     coordinator: CoordinatorThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "_AUTHORIZATION_SECONDS", 0.1)
-    with coordinator.stranger() as browser:
+    with coordinator.anonymous() as browser:
         assert browser.post("/login", json={"key": PEOPLES_KEY}).status_code == 204
         cookie = f"stt_session={browser.cookies['stt_session']}"
         headers = {"Cookie": cookie, "Origin": coordinator.url}
@@ -157,7 +157,7 @@ def test_it_ends_with_the_session(
 
 
 def test_another_sites_page_cannot_listen(coordinator: CoordinatorThread) -> None:
-    with coordinator.stranger() as browser:
+    with coordinator.anonymous() as browser:
         browser.post("/login", json={"key": PEOPLES_KEY})
         cookie = f"stt_session={browser.cookies['stt_session']}"
     headers = {"Cookie": cookie, "Origin": "https://evil.example"}

@@ -66,7 +66,7 @@ def status_of_socket(running: CoordinatorThread, path: str, **headers: str) -> i
 
 
 def logged_in(running: CoordinatorThread) -> KeyedSession:
-    session = running.stranger()
+    session = running.anonymous()
     answer = session.post("/login", json={"key": PEOPLES_KEY})
     assert answer.status_code == 204
     return session
@@ -80,28 +80,28 @@ def test_every_address_wants_a_key_unless_it_is_meant_to_be_open(
 ) -> None:
     found = sorted(set(addresses(shared.app.routes)))
     assert len(found) > 20
-    told = {}
-    with shared.stranger() as stranger:
+    received = {}
+    with shared.anonymous() as anonymous:
         for method, path in found:
             if path in OPEN or path.startswith("/login/"):
                 continue
             if method == "WS":
-                told[method, path] = status_of_socket(shared, path)
+                received[method, path] = status_of_socket(shared, path)
             else:
-                told[method, path] = stranger.request(method, path).status_code
-    assert {address: status for address, status in told.items() if status != 401} == {}
+                received[method, path] = anonymous.request(method, path).status_code
+    assert {address: status for address, status in received.items() if status != 401} == {}
 
 
 def test_an_address_that_is_none_tells_a_stranger_nothing(shared: CoordinatorThread) -> None:
-    with shared.stranger() as stranger:
+    with shared.anonymous() as anonymous:
         for path in ("/nothing", "/static/../nothing", "//tasks", "/login/../tasks", "/%2e%2e/x"):
-            assert stranger.get(path).status_code in (401, 404), path
-        assert stranger.get("/tasks/").status_code == 401
+            assert anonymous.get(path).status_code in (401, 404), path
+        assert anonymous.get("/tasks/").status_code == 401
 
 
 def test_a_refusal_says_which_key_is_wanted(shared: CoordinatorThread) -> None:
-    with shared.stranger() as stranger:
-        answer = stranger.get("/api/options")
+    with shared.anonymous() as anonymous:
+        answer = anonymous.get("/api/options")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert answer.json()["error"]["code"] == "unauthorized"
 
@@ -109,18 +109,18 @@ def test_a_refusal_says_which_key_is_wanted(shared: CoordinatorThread) -> None:
 def test_a_browser_is_shown_the_login_page_where_it_wanted_another(
     shared: CoordinatorThread,
 ) -> None:
-    with shared.stranger() as browser:
+    with shared.anonymous() as browser:
         answer = browser.get("/recordings", headers={"Accept": "text/html,*/*"})
     assert answer.status_code == 401
     assert "<form" in answer.text
 
 
 def test_health_is_open_and_tells_of_the_database(shared: CoordinatorThread) -> None:
-    with shared.stranger() as stranger:
+    with shared.anonymous() as anonymous:
         for path in ("/health", "/api/system/health"):
-            told = stranger.get(path).json()
-            assert (told["status"], told["database"]) == ("ok", True)
-            assert stranger.head(path).status_code == 200
+            received = anonymous.get(path).json()
+            assert (received["status"], received["database"]) == ("ok", True)
+            assert anonymous.head(path).status_code == 200
 
 
 # Keys
@@ -129,13 +129,13 @@ def test_health_is_open_and_tells_of_the_database(shared: CoordinatorThread) -> 
 @pytest.mark.parametrize("name", ["Authorization", "X-API-Key"])
 def test_the_peoples_key_opens_by_either_header(shared: CoordinatorThread, name: str) -> None:
     value = f"Bearer {PEOPLES_KEY}" if name == "Authorization" else PEOPLES_KEY
-    with shared.stranger() as program:
+    with shared.anonymous() as program:
         assert program.get("/api/session", headers={name: value}).status_code == 200
 
 
 @pytest.mark.parametrize("key", ["", "x", PEOPLES_KEY + "x", PEOPLES_KEY.upper(), "ÿ\x80"])
 def test_a_key_that_is_nearly_right_is_wrong(coordinator: CoordinatorThread, key: str) -> None:
-    with coordinator.stranger() as program:
+    with coordinator.anonymous() as program:
         header = {"Authorization": f"Bearer {key}".encode("latin-1")}
         assert program.get("/api/session", headers=header).status_code == 401
 
@@ -144,17 +144,17 @@ def test_wrong_keys_slow_down_and_the_right_one_is_served_all_the_same(
     coordinator: CoordinatorThread,
 ) -> None:
     with coordinator.node("wrong") as thief, coordinator.person() as person:
-        told = [thief.get("/api/session") for _ in range(6)]
-        assert [answer.status_code for answer in told] == [401] * 4 + [429] * 2
-        assert told[-1].headers["Retry-After"] == "1"
+        received = [thief.get("/api/session") for _ in range(6)]
+        assert [answer.status_code for answer in received] == [401] * 4 + [429] * 2
+        assert received[-1].headers["Retry-After"] == "1"
         assert person.get("/api/session").status_code == 200
         assert logged_in(coordinator).get("/api/session").status_code == 200
 
 
 def test_wrong_logins_slow_down_even_the_right_key(coordinator: CoordinatorThread) -> None:
-    with coordinator.stranger() as browser:
-        told = [browser.post("/login", json={"key": "wrong"}).status_code for _ in range(5)]
-        assert told == [401] * 4 + [429]
+    with coordinator.anonymous() as browser:
+        received = [browser.post("/login", json={"key": "wrong"}).status_code for _ in range(5)]
+        assert received == [401] * 4 + [429]
         assert browser.post("/login", json={"key": PEOPLES_KEY}).status_code == 429
 
 
@@ -248,10 +248,10 @@ def test_a_new_key_ends_the_old_one_and_every_session(database: Database) -> Non
 def test_without_any_key_nobody_comes_in(database: Database, tmp_path: Path) -> None:
     with (
         running_coordinator(database, tmp_path, coordinator_key=None) as running,
-        running.node("anything") as stranger,
+        running.node("anything") as anonymous,
     ):
-        assert stranger.get("/api/session").status_code == 401
-        assert stranger.post("/login", json={"key": ""}).status_code == 401
+        assert anonymous.get("/api/session").status_code == 401
+        assert anonymous.post("/login", json={"key": ""}).status_code == 401
 
 
 # Sessions
@@ -260,7 +260,7 @@ def test_without_any_key_nobody_comes_in(database: Database, tmp_path: Path) -> 
 def test_a_login_gives_a_cookie_that_scripts_and_other_sites_cannot_use(
     shared: CoordinatorThread,
 ) -> None:
-    with shared.stranger() as browser:
+    with shared.anonymous() as browser:
         answer = browser.post("/login", json={"key": PEOPLES_KEY})
         cookie = answer.headers["Set-Cookie"]
         assert answer.status_code == 204
@@ -277,14 +277,14 @@ def test_the_cookie_is_for_https_alone_where_a_trusted_proxy_says_https(
     for proxies, is_secure in ((None, False), ("127.0.0.1", True), ("10.0.0.0/8", False)):
         with (
             running_coordinator(database, tmp_path, trusted_proxies=proxies) as running,
-            running.stranger() as browser,
+            running.anonymous() as browser,
         ):
             answer = browser.post("/login", json={"key": PEOPLES_KEY}, headers=https)
         assert ("Secure" in answer.headers["Set-Cookie"]) == is_secure, proxies
 
 
 def test_a_form_without_scripts_works_too(coordinator: CoordinatorThread) -> None:
-    with coordinator.stranger() as browser:
+    with coordinator.anonymous() as browser:
         wrong = browser.post("/login", data={"key": "wrong"})
         assert wrong.status_code == 401
         assert "<form" in wrong.text
@@ -297,7 +297,7 @@ def test_a_form_without_scripts_works_too(coordinator: CoordinatorThread) -> Non
     "body", [b"", b"{", b"[]", b'{"key": 5}', b"null", b'{"key": "\xff"}', b"[" * 5_000]
 )
 def test_a_login_that_makes_no_sense_is_refused(shared: CoordinatorThread, body: bytes) -> None:
-    with shared.stranger() as browser:
+    with shared.anonymous() as browser:
         for kind in ("application/json", "application/x-www-form-urlencoded"):
             answer = browser.post("/login", data=body, headers={"Content-Type": kind})
             assert answer.status_code == 422, answer.text
@@ -308,13 +308,13 @@ def test_a_stranger_cannot_send_a_large_body(shared: CoordinatorThread) -> None:
         for _ in range(100):
             yield b"x" * 1024
 
-    with shared.stranger() as stranger:
-        assert stranger.post("/login", data=b"x" * 70_000).status_code == 413
-        assert stranger.post("/login", data=endless()).status_code == 413
+    with shared.anonymous() as anonymous:
+        assert anonymous.post("/login", data=b"x" * 70_000).status_code == 413
+        assert anonymous.post("/login", data=endless()).status_code == 413
 
 
 def test_logging_out_ends_the_session_for_good(shared: CoordinatorThread) -> None:
-    with logged_in(shared) as browser, shared.stranger() as thief:
+    with logged_in(shared) as browser, shared.anonymous() as thief:
         thief.cookies.update(browser.cookies)
         assert browser.post("/logout", headers={"Origin": shared.url}).status_code == 204
         assert not browser.cookies
@@ -331,7 +331,7 @@ def test_a_session_that_is_too_old_is_over(coordinator: CoordinatorThread) -> No
 
 def test_another_programs_odd_cookie_hides_no_session(shared: CoordinatorThread) -> None:
     """Cookies know no ports: programs on one host see each other's."""
-    with logged_in(shared) as browser, shared.stranger() as same_host:
+    with logged_in(shared) as browser, shared.anonymous() as same_host:
         cookie = f'theirs={{"a": "b, c"}}; stt_session={browser.cookies["stt_session"]}'
         answer = same_host.get("/api/session", headers={"Cookie": cookie})
     assert answer.status_code == 200
@@ -390,7 +390,7 @@ def test_behind_a_proxy_that_rewrites_host_the_public_address_is_our_own(
 
 
 def test_another_sites_page_cannot_log_a_browser_in(shared: CoordinatorThread) -> None:
-    with shared.stranger() as browser:
+    with shared.anonymous() as browser:
         evil = {"Origin": "https://evil.example"}
         answer = browser.post("/login", data={"key": PEOPLES_KEY}, headers=evil)
     assert answer.status_code == 403
@@ -407,14 +407,14 @@ def test_every_answer_tells_the_browser_to_run_nothing_foreign(
         raise RuntimeError
 
     coordinator.app.add_api_route("/broken", broken)
-    with coordinator.person() as person, coordinator.stranger() as stranger:
+    with coordinator.person() as person, coordinator.anonymous() as anonymous:
         answers = {
             200: person.get("/api/session"),
             204: person.post("/logout"),
-            401: stranger.get("/api/session"),
+            401: anonymous.get("/api/session"),
             404: person.get("/nothing"),
             405: person.delete("/health"),
-            413: stranger.post("/login", data=b"x" * 70_000),
+            413: anonymous.post("/login", data=b"x" * 70_000),
             422: person.patch("/api/options", json=[]),
             500: person.get("/broken"),
         }
@@ -450,7 +450,7 @@ def test_the_api_page_needs_nothing_from_afar_and_one_inline_script(
 
 @pytest.fixture(scope="module")
 def lonely(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CoordinatorThread]:
-    """A coordinator whose database does not answer."""
+    """Return a coordinator whose database does not answer."""
     with (
         Database(GONE, "stt") as database,
         running_coordinator(database, tmp_path_factory.mktemp("data")) as running,
@@ -463,7 +463,7 @@ def test_a_database_that_is_away_is_no_wrong_key(lonely: CoordinatorThread) -> N
         answer = node.get("/tasks/count")
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
-    with lonely.stranger() as browser:
+    with lonely.anonymous() as browser:
         answer = browser.get("/api/session", headers={"Cookie": "stt_session=x"})
     assert answer.status_code == 503
 
@@ -472,7 +472,7 @@ def test_a_browser_is_shown_a_page_that_asks_again_while_the_database_is_away(
     lonely: CoordinatorThread,
 ) -> None:
     headers = {"Cookie": "stt_session=x", "Accept": "text/html,*/*"}
-    with lonely.stranger() as browser:
+    with lonely.anonymous() as browser:
         answer = browser.get("/nodes", headers=headers)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     assert answer.headers["Content-Type"].startswith("text/html")
@@ -486,7 +486,7 @@ def test_the_key_of_the_environment_needs_no_database(lonely: CoordinatorThread)
 
 
 def test_health_says_degraded_without_a_database(lonely: CoordinatorThread) -> None:
-    with lonely.stranger() as stranger:
-        answer = stranger.get("/health")
+    with lonely.anonymous() as anonymous:
+        answer = anonymous.get("/health")
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert answer.elapsed.total_seconds() < 3

@@ -57,9 +57,9 @@ def person(fleet: Fleet) -> Iterator[KeyedSession]:
 
 
 @pytest.fixture
-def stranger(fleet: Fleet) -> Iterator[KeyedSession]:
+def anonymous(fleet: Fleet) -> Iterator[KeyedSession]:
     fleet.database.refusals.delete_many({})
-    with fleet.first.stranger() as session:
+    with fleet.first.anonymous() as session:
         yield session
 
 
@@ -80,8 +80,8 @@ class TheNode:
     def worker(self) -> str:
         return f"{self.id}_77"
 
-    def heartbeat(self, **told: object) -> Any:
-        body = {"worker_id": self.worker, "pid": 77, "slots": 2, **told}
+    def heartbeat(self, **received: object) -> Any:
+        body = {"worker_id": self.worker, "pid": 77, "slots": 2, **received}
         answer = self.session.post(f"{self.path}/heartbeat", json=body)
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -92,9 +92,9 @@ class TheNode:
 
     @contextmanager
     def channel(self, at: CoordinatorThread | None = None) -> Iterator[ClientConnection]:
-        """Open, with its first word heard: the settings."""
+        """Open the WebSocket, and receive its first message: the settings."""
         with open_channel(at or self.fleet.first, self.id, self.key) as channel:
-            assert hear(channel, "settings")["id"] == self.id
+            assert receive(channel, "settings")["id"] == self.id
             yield channel
 
 
@@ -111,8 +111,8 @@ def open_channel(at: CoordinatorThread, node_id: str, key: str | None) -> Client
     return connect(url, additional_headers=headers, proxy=None, close_timeout=1)
 
 
-def hear(channel: ClientConnection, kind: str, seconds: float = 10) -> Any:
-    """The next message of this kind; those of others are passed over."""
+def receive(channel: ClientConnection, kind: str, seconds: float = 10) -> Any:
+    """Return the next message of this kind; drop others."""
     until = time.monotonic() + seconds
     while True:
         message = json.loads(channel.recv(timeout=until - time.monotonic()))
@@ -120,7 +120,7 @@ def hear(channel: ClientConnection, kind: str, seconds: float = 10) -> Any:
             return message
 
 
-def tell(channel: ClientConnection, message: object) -> None:
+def send(channel: ClientConnection, message: object) -> None:
     channel.send(json.dumps(message))
 
 
@@ -139,7 +139,7 @@ def shown(person: KeyedSession, node: TheNode) -> Any:
 
 
 def refused(answer: Any, status: int, code: str) -> str:
-    """The message of a refusal of this kind."""
+    """Return the message of an error of this kind."""
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
     message: str = answer.json()["error"]["message"]
     return message
@@ -149,11 +149,11 @@ def refused(answer: Any, status: int, code: str) -> str:
 
 
 def test_machines_join_with_a_code_and_are_known_by_their_keys(
-    person: KeyedSession, stranger: KeyedSession, fleet: Fleet
+    person: KeyedSession, anonymous: KeyedSession, fleet: Fleet
 ) -> None:
     code = person.post("/api/nodes/join-codes").json()["code"]
     for name in ("first", "second"):
-        answer = stranger.post(
+        answer = anonymous.post(
             "/api/nodes/register", json={"code": code, "name": name, "platform": "Linux x86_64"}
         )
         assert answer.status_code == 201
@@ -165,18 +165,18 @@ def test_machines_join_with_a_code_and_are_known_by_their_keys(
 
 
 def test_a_wrong_code_is_refused_and_slows_down(
-    person: KeyedSession, stranger: KeyedSession
+    person: KeyedSession, anonymous: KeyedSession
 ) -> None:
-    body = {"code": "AAAA-AAAA-AAAA", "name": "stranger"}
+    body = {"code": "AAAA-AAAA-AAAA", "name": "anonymous"}
     before = len(person.get("/api/nodes").json()["nodes"])
-    answers = [stranger.post("/api/nodes/register", json=body) for _ in range(6)]
+    answers = [anonymous.post("/api/nodes/register", json=body) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [401] * 4 + [429] * 2
     assert int(answers[-1].headers["Retry-After"]) >= 1
     assert len(person.get("/api/nodes").json()["nodes"]) == before
 
 
 def test_a_code_that_expired_or_was_revoked_is_refused(
-    person: KeyedSession, stranger: KeyedSession, fleet: Fleet
+    person: KeyedSession, anonymous: KeyedSession, fleet: Fleet
 ) -> None:
     code = person.post("/api/nodes/join-codes").json()["code"]
     past = fleet.database.server_time() - timedelta(seconds=1)
@@ -184,7 +184,7 @@ def test_a_code_that_expired_or_was_revoked_is_refused(
     revoked = person.post("/api/nodes/join-codes").json()["code"]
     assert person.delete("/api/nodes/join-codes").status_code == 204
     for wrong in (code, revoked):
-        answer = stranger.post("/api/nodes/register", json={"code": wrong, "name": "late"})
+        answer = anonymous.post("/api/nodes/register", json={"code": wrong, "name": "late"})
         assert "no longer valid" in refused(answer, 401, "unauthorized")
 
 
@@ -234,7 +234,7 @@ def test_what_only_a_node_can_say_is_not_for_people(person: KeyedSession, node: 
     refused(person.post(f"{node.path}/restarted", json=body), 403, "forbidden")
 
 
-def test_without_a_key_nobody_sees_nodes(stranger: KeyedSession, node: TheNode) -> None:
+def test_without_a_key_nobody_sees_nodes(anonymous: KeyedSession, node: TheNode) -> None:
     for method, path in (
         ("GET", "/api/nodes"),
         ("POST", "/api/nodes"),
@@ -247,7 +247,7 @@ def test_without_a_key_nobody_sees_nodes(stranger: KeyedSession, node: TheNode) 
         ("POST", f"{node.path}/heartbeat"),
         ("POST", f"{node.path}/restarted"),
     ):
-        refused(stranger.request(method, path), 401, "unauthorized")
+        refused(anonymous.request(method, path), 401, "unauthorized")
 
 
 def test_a_channel_opens_for_its_own_node_alone(fleet: Fleet, node: TheNode) -> None:
@@ -274,9 +274,9 @@ def test_a_person_changes_a_node_and_it_hears_of_it_with_its_heartbeat(
     answer = person.patch(node.path, json=changes)
     assert answer.status_code == 200
     assert changes.items() <= answer.json().items()
-    told = node.heartbeat()
-    assert changes.items() <= told.items()
-    assert told["rules"]["lease_seconds"] == 300
+    received = node.heartbeat()
+    assert changes.items() <= received.items()
+    assert received["rules"]["lease_seconds"] == 300
     assert person.patch(node.path, json={"model": None}).json()["model"] is None
 
 
@@ -383,15 +383,15 @@ def test_the_list_has_each_node_with_its_worker(
 def test_a_node_hears_of_a_change_over_its_channel(person: KeyedSession, node: TheNode) -> None:
     with node.channel(node.fleet.second) as channel:
         person.patch(node.path, json={"name": "renamed", "model": "small"})
-        told = hear(channel, "settings")
-        assert (told["name"], told["model"]) == ("renamed", "small")
-        assert told["rules"]["heartbeat_seconds"] == 30
+        received = receive(channel, "settings")
+        assert (received["name"], received["model"]) == ("renamed", "small")
+        assert received["rules"]["heartbeat_seconds"] == 30
 
 
 def test_a_node_hears_that_it_was_removed(person: KeyedSession, node: TheNode) -> None:
     with node.channel(node.fleet.second) as channel:
         person.delete(node.path)
-        hear(channel, "removed")
+        receive(channel, "removed")
         with pytest.raises(ConnectionClosed) as closed:
             channel.recv(timeout=5)
         assert closed.value.rcvd is not None
@@ -404,10 +404,10 @@ def test_a_test_makes_its_round_trip_through_whichever_coordinator(
     node.heartbeat()
     with node.channel(node.fleet.second) as channel, ThreadPoolExecutor(2) as threads:
         asked = [threads.submit(person.post, f"{node.path}/test") for _ in range(2)]
-        test = hear(channel, "test")
+        test = receive(channel, "test")
         answer = {"type": "tested", "ok": True, "milliseconds": 0.1, "detail": "all well"}
-        tell(channel, answer | {"id": "another"})
-        tell(channel, answer | {"id": test["id"]})
+        send(channel, answer | {"id": "another"})
+        send(channel, answer | {"id": test["id"]})
         results = [future.result().json() for future in asked]
     assert results[0] == results[1]
     assert (results[0]["ok"], results[0]["detail"]) == (True, "all well")
@@ -448,14 +448,14 @@ def test_what_a_node_is_at_is_shown_while_its_channel_is_open(
         "elapsed_seconds": 2.0,
     }
     with node.channel() as channel:
-        tell(channel, {"type": "progress", "jobs": [job]})
-        [told] = wait_for(lambda: shown(person, node)["jobs"])
-        assert told["elapsed_seconds"] >= 2.0
-        assert told | {"elapsed_seconds": 2.0} == job
+        send(channel, {"type": "progress", "jobs": [job]})
+        [received] = wait_for(lambda: shown(person, node)["jobs"])
+        assert received["elapsed_seconds"] >= 2.0
+        assert received | {"elapsed_seconds": 2.0} == job
         assert shown(person, node)["state"] == "busy"
-        tell(channel, {"type": "progress", "jobs": []})
+        send(channel, {"type": "progress", "jobs": []})
         wait_for(lambda: shown(person, node)["state"] == "online")
-        tell(channel, {"type": "progress", "jobs": [job]})
+        send(channel, {"type": "progress", "jobs": [job]})
         wait_for(lambda: shown(person, node)["jobs"])
     wait_for(lambda: shown(person, node)["jobs"] == [])
 
@@ -468,13 +468,13 @@ def test_a_node_hears_which_of_its_claims_are_lost(
     deleted = ObjectId()
     node.claims(kept)
     node.claims(taken, worker="another_1")
-    told = [str(id_) for id_ in (kept, lost, taken, deleted)]
+    received = [str(id_) for id_ in (kept, lost, taken, deleted)]
     with node.channel(fleet.second) as channel:
-        tell(channel, {"type": "progress", "jobs": [{"chunk_ids": told}]})
-        cancelled = hear(channel, "cancel")["chunk_ids"]
+        send(channel, {"type": "progress", "jobs": [{"chunk_ids": received}]})
+        cancelled = receive(channel, "cancel")["chunk_ids"]
         assert cancelled == sorted(map(str, (lost, taken, deleted)))
         fleet.database.chunks.update_one({"_id": kept}, {"$set": {"processing_by": None}})
-        assert hear(channel, "cancel")["chunk_ids"] == [str(kept)]
+        assert receive(channel, "cancel")["chunk_ids"] == [str(kept)]
 
 
 @pytest.mark.parametrize(
@@ -503,47 +503,47 @@ def test_what_cannot_be_understood_closes_the_channel_and_says_why(
 
 def test_what_a_later_version_says_is_passed_over(node: TheNode, person: KeyedSession) -> None:
     with node.channel() as channel:
-        tell(channel, {"type": "weather", "is": "fine"})
+        send(channel, {"type": "weather", "is": "fine"})
         person.patch(node.path, json={"name": "renamed"})
-        assert hear(channel, "settings")["name"] == "renamed"
+        assert receive(channel, "settings")["name"] == "renamed"
 
 
 def test_many_channels_share_one_look(
     person: KeyedSession, node: TheNode, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[float] = []
+    reads: list[float] = []
     registry = fleet.second.coordinator.registry
     read = registry._read_all
 
     def counted() -> Any:
-        looks.append(time.monotonic())
+        reads.append(time.monotonic())
         return read()
 
     with ExitStack() as stack:
         channels = [stack.enter_context(node.channel(fleet.second)) for _ in range(20)]
         monkeypatch.setattr(registry, "_read_all", counted)
-        wait_for(lambda: len(looks) == 3)
-        assert looks[2] - looks[0] > 1.5
+        wait_for(lambda: len(reads) == 3)
+        assert reads[2] - reads[0] > 1.5
         person.patch(node.path, json={"name": "renamed"})
         for channel in channels:
-            assert hear(channel, "settings")["name"] == "renamed"
+            assert receive(channel, "settings")["name"] == "renamed"
 
 
 def test_a_channel_outlives_a_database_that_was_away(
     person: KeyedSession, node: TheNode, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[float] = []
+    reads: list[float] = []
 
     def fail() -> Any:
-        looks.append(time.monotonic())
+        reads.append(time.monotonic())
         raise DatabaseUnavailable("away")
 
     with node.channel(fleet.second) as channel:
         with monkeypatch.context() as away:
             away.setattr(fleet.second.coordinator.registry, "_read_all", fail)
-            wait_for(lambda: len(looks) == 2)
+            wait_for(lambda: len(reads) == 2)
         person.patch(node.path, json={"name": "renamed"})
-        assert hear(channel, "settings")["name"] == "renamed"
+        assert receive(channel, "settings")["name"] == "renamed"
 
 
 def test_a_coordinator_that_ends_hangs_up_and_the_node_goes_to_another(
@@ -554,7 +554,7 @@ def test_a_coordinator_that_ends_hangs_up_and_the_node_goes_to_another(
         running_coordinator(node.fleet.database, tmp_path) as third,
         node.channel(third) as channel,
     ):
-        tell(channel, {"type": "progress", "jobs": [{"chunk_ids": []}]})
+        send(channel, {"type": "progress", "jobs": [{"chunk_ids": []}]})
         wait_for(lambda: shown(person, node)["jobs"])
         third.stop()
         with pytest.raises(ConnectionClosed):

@@ -52,7 +52,7 @@ def person(site: Site, database: Database) -> Iterator[KeyedSession]:
 
 
 def post_recording(database: Database, count: int = 3, **fields: Any) -> str:
-    """A recording that is wholly there, with pending chunks of 30 s."""
+    """Add a recording that is complete, with pending chunks of 30 s."""
     usual = {"ingested_at": NOW, "chunk_count": count, "duration": 30.0 * count, "created_at": NOW}
     recording_id = add_recording(database, **{**usual, **fields})
     if count:
@@ -74,8 +74,8 @@ def transcribe(
 ) -> ObjectId:
     segments = [{"start": 5.0 * n, "end": 5.0 * n + 4, "text": t} for n, t in enumerate(texts)]
     usual = {"worker": "box_1", "model": "tiny", "server": "http://gpu:8081"}
-    heard = {**usual, **fields, "segments": segments}
-    return set_chunk(database, recording_id, index, transcribed_at=NOW, transcript=heard)
+    transcript = {**usual, **fields, "segments": segments}
+    return set_chunk(database, recording_id, index, transcribed_at=NOW, transcript=transcript)
 
 
 class TestTheList:
@@ -88,8 +88,8 @@ class TestTheList:
         transcribe(database, recording_id, 0, "Hello.")
         set_chunk(database, recording_id, 1, failed_at=NOW)
         set_chunk(database, recording_id, 2, processing_by="box_1")
-        [told] = person.get("/api/recordings").json()["recordings"]
-        assert told == {
+        [received] = person.get("/api/recordings").json()["recordings"]
+        assert received == {
             "id": recording_id,
             "filename": "talk.mp3",
             "duration": 120.0,
@@ -103,7 +103,7 @@ class TestTheList:
             "counts": {"pending": 1, "processing": 1, "transcribed": 1, "failed": 1},
             "chunk_count": 4,
         }
-        assert person.get(f"/api/recordings/{recording_id}").json() == told
+        assert person.get(f"/api/recordings/{recording_id}").json() == received
 
     def test_pages_hold_every_recording_once_newest_first(
         self, database: Database, person: KeyedSession
@@ -113,13 +113,13 @@ class TestTheList:
         while True:
             query = {"limit": 3} | ({"cursor": cursor} if cursor else {})
             page = person.get("/api/recordings", params=query).json()
-            seen += [told["id"] for told in page["recordings"]]
+            seen += [received["id"] for received in page["recordings"]]
             assert page["total"] == 7
             if (cursor := page["cursor"]) is None:
                 break
         assert seen == ids[::-1]
         oldest = person.get("/api/recordings?sort=old&limit=2").json()
-        assert [told["id"] for told in oldest["recordings"]] == ids[:2]
+        assert [received["id"] for received in oldest["recordings"]] == ids[:2]
 
     @pytest.mark.parametrize(
         ("state", "expected"),
@@ -143,7 +143,7 @@ class TestTheList:
         post_recording(database, 0, filename="silent")
         post_recording(database, 0, filename="cut", ingested_at=None, chunk_count=None)
         page = person.get("/api/recordings", params={"state": state}).json()
-        assert {told["filename"] for told in page["recordings"]} == expected
+        assert {received["filename"] for received in page["recordings"]} == expected
         assert page["total"] == len(expected)
 
     @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ class TestTheList:
             post_recording(database, 0, filename=name)
         answer = person.get("/api/recordings", params={"search": search})
         assert answer.status_code == 200
-        names = [told["filename"] for told in answer.json()["recordings"]]
+        names = [received["filename"] for received in answer.json()["recordings"]]
         assert expected is None or names == expected
 
     def test_what_is_unknown_or_no_id_is_said_so(self, person: KeyedSession) -> None:
@@ -183,8 +183,8 @@ class TestChanges:
     ) -> None:
         recording_id = post_recording(database, 3)
         done = transcribe(database, recording_id, 0, "Hello.")
-        told = person.patch(f"/api/recordings/{recording_id}", json={"priority": 9}).json()
-        assert told["priority"] == 9
+        received = person.patch(f"/api/recordings/{recording_id}", json={"priority": 9}).json()
+        assert received["priority"] == 9
         assert document(database, done)["priority"] == 0
         assert database.chunks.count_documents({"priority": 9}) == 2
 
@@ -192,10 +192,10 @@ class TestChanges:
         self, database: Database, person: KeyedSession
     ) -> None:
         recording_id = post_recording(database, 1, language="en", prompt="Ann", model="tiny")
-        told = person.patch(
+        received = person.patch(
             f"/api/recordings/{recording_id}", json={"language": "de", "model": None}
         ).json()
-        assert (told["language"], told["prompt"], told["model"]) == ("de", "Ann", None)
+        assert (received["language"], received["prompt"], received["model"]) == ("de", "Ann", None)
 
     @pytest.mark.parametrize(
         "change", [{"language": "?!"}, {"model": "a b"}, {"priority": 10**12}, {"priority": None}]
@@ -216,8 +216,12 @@ class TestChanges:
             f"/api/recordings/{recording_id}/transcribe", json={"model": "large-v3"}
         )
         assert answer.json() == {"chunks": 2}
-        told = person.get(f"/api/recordings/{recording_id}").json()
-        assert (told["counts"]["pending"], told["model"], told["language"]) == (2, "large-v3", "en")
+        received = person.get(f"/api/recordings/{recording_id}").json()
+        assert (received["counts"]["pending"], received["model"], received["language"]) == (
+            2,
+            "large-v3",
+            "en",
+        )
         assert document(database, done)["transcript"] is None
 
 
@@ -270,15 +274,17 @@ class TestTheTranscript:
         recording_id = post_recording(database, 3)
         first = transcribe(database, recording_id, 0, "Hello.", "Hello again.")
         third = transcribe(database, recording_id, 2, "Goodbye.")
-        told = person.get(f"/api/recordings/{recording_id}/transcript").json()
-        lines = [(x["chunk_id"], x["start"], x["chunk_start"], x["text"]) for x in told["lines"]]
+        received = person.get(f"/api/recordings/{recording_id}/transcript").json()
+        lines = [
+            (x["chunk_id"], x["start"], x["chunk_start"], x["text"]) for x in received["lines"]
+        ]
         assert lines == [
             (str(first), 0.0, 0.0, "Hello."),
             (str(first), 5.0, 0.0, "Hello again."),
             (str(third), 60.0, 60.0, "Goodbye."),
         ]
-        assert told["gaps"] == [{"start": 30.0, "end": 60.0, "state": "pending"}]
-        assert (told["is_partial"], told["cursor"]) == (True, None)
+        assert received["gaps"] == [{"start": 30.0, "end": 60.0, "state": "pending"}]
+        assert (received["is_partial"], received["cursor"]) == (True, None)
 
     def test_it_comes_in_pages(self, database: Database, person: KeyedSession) -> None:
         recording_id = post_recording(database, 60)
@@ -304,8 +310,8 @@ class TestTheTranscript:
         set_chunk(database, recording_id, 2, failed_at=NOW)
         set_chunk(database, recording_id, 3, transcribed_at=NOW, transcript="garbled")
         database.chunks.delete_one({"index": 6})
-        told = person.get(f"/api/recordings/{recording_id}/transcript").json()
-        assert [(gap["start"], gap["end"], gap["state"]) for gap in told["gaps"]] == [
+        received = person.get(f"/api/recordings/{recording_id}/transcript").json()
+        assert [(gap["start"], gap["end"], gap["state"]) for gap in received["gaps"]] == [
             (30.0, 60.0, "processing"),
             (60.0, 90.0, "failed"),
             (90.0, 120.0, "unreadable"),
@@ -321,9 +327,9 @@ class TestTheTranscript:
         for index in range(2):
             transcribe(database, recording_id, index, worker=f"{node_id}_7", model="large-v3")
         transcribe(database, recording_id, 2)
-        told = person.get(f"/api/recordings/{recording_id}/transcript").json()
+        received = person.get(f"/api/recordings/{recording_id}/transcript").json()
         server = "http://gpu:8081"
-        assert told["made_by"] == [
+        assert received["made_by"] == [
             {
                 "worker": f"{node_id}_7", "node_name": "M4 MacBook Pro", "model": "large-v3",
                 "server": server, "chunks": 2,
@@ -333,17 +339,17 @@ class TestTheTranscript:
                 "chunks": 1,
             },
         ]  # fmt: skip
-        assert told["is_partial"] is False
+        assert received["is_partial"] is False
 
     def test_a_player_is_told_every_chunk(self, database: Database, person: KeyedSession) -> None:
         recording_id = post_recording(database, 2)
         done = transcribe(database, recording_id, 0, "Hello.")
-        told = person.get(f"/api/recordings/{recording_id}/chunks").json()["chunks"]
-        assert told[0] == {
+        received = person.get(f"/api/recordings/{recording_id}/chunks").json()["chunks"]
+        assert received[0] == {
             "id": str(done), "index": 0, "offset": 0.0, "duration": 30.0, "format": "opus",
             "state": "transcribed",
         }  # fmt: skip
-        assert (told[1]["offset"], told[1]["state"]) == (30.0, "pending")
+        assert (received[1]["offset"], received[1]["state"]) == (30.0, "pending")
 
 
 class TestResults:

@@ -1,4 +1,4 @@
-"""What the coordinator tells of the queue, and mending it by hand, over HTTP."""
+"""The queue's numbers over HTTP, and the queue changed by hand."""
 
 import uuid
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def coordinator(
 
 @pytest.fixture
 def queue(coordinator: CoordinatorThread) -> Database:
-    """The coordinator's database, with nothing in it."""
+    """Return the coordinator's database, with nothing in it."""
     database = coordinator.coordinator.database
     for collection in (database.chunks, database.recordings, database.workers, database.nodes):
         collection.delete_many({})
@@ -49,7 +49,7 @@ def person(coordinator: CoordinatorThread) -> Iterator[KeyedSession]:
 
 
 def seen(coordinator: CoordinatorThread, person: KeyedSession) -> dict[str, Any]:
-    """The status of a look that begins now."""
+    """Return the status of a read that begins now."""
     coordinator.coordinator.queue_monitor.invalidate()
     answer = person.get("/status")
     assert answer.status_code == 200, answer.text
@@ -194,8 +194,8 @@ class TestMetrics:
         assert text.count('status="404"') <= 2
 
     def test_it_needs_the_peoples_key(self, coordinator: CoordinatorThread) -> None:
-        with coordinator.stranger() as stranger:
-            assert stranger.get("/metrics").status_code == 401
+        with coordinator.anonymous() as anonymous:
+            assert anonymous.get("/metrics").status_code == 401
 
 
 class TestQuarantine:

@@ -108,11 +108,11 @@ def wait_for(check: Callable[[], Any], seconds: float = 20.0) -> Any:
 
 
 def ended(person: KeyedSession, upload_id: str) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
+    def read() -> dict[str, Any] | None:
         upload = upload_of(person, upload_id)
         return upload if upload["state"] not in ("receiving", "waiting", "cutting") else None
 
-    found: dict[str, Any] = wait_for(look)
+    found: dict[str, Any] = wait_for(read)
     return found
 
 
@@ -366,7 +366,7 @@ def option(person: KeyedSession, name: str, value: object) -> Iterator[None]:
 
 @contextmanager
 def half_sent(site: Site, name: str = "half.wav", size: int = 5_000_000) -> Iterator[socket.socket]:
-    """An upload of which a good part is there, and the rest does not come."""
+    """Begin an upload of which a good part is there, and the rest does not come."""
     body, kind = form_of(name.encode(), bytes(size))
     parts = urlsplit(site.coordinator.url)
     with socket.create_connection((str(parts.hostname), parts.port or 0)) as connection:
@@ -436,7 +436,7 @@ class TestWhatBreaksOff:
     def being_cut(
         self, site: Site, person: KeyedSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> BeingCut:
-        """An upload of which a few chunks are there, and the others wait for `go_on`."""
+        """Begin an upload of which a few chunks are there, and the others wait for `go_on`."""
         go_on = threading.Event()
 
         def in_parts(*arguments: Any, **named: Any) -> Any:
@@ -464,9 +464,9 @@ class TestWhatBreaksOff:
     def test_a_recording_that_is_removed_takes_its_upload_along(
         self, site: Site, person: KeyedSession, being_cut: BeingCut
     ) -> None:
-        [told] = person.get("/api/recordings?state=open").json()["recordings"]
-        assert told["is_ingesting"]
-        assert person.delete(f"/api/recordings/{told['id']}").status_code == 204
+        [received] = person.get("/api/recordings?state=open").json()["recordings"]
+        assert received["is_ingesting"]
+        assert person.delete(f"/api/recordings/{received['id']}").status_code == 204
         being_cut.go_on.set()
         wait_for(lambda: not site.spooled())
         self.assert_nothing_is_left(site, person)
@@ -480,8 +480,8 @@ class TestWhatBreaksOff:
     def test_a_priority_that_changes_while_it_is_cut_reaches_all_its_chunks(
         self, site: Site, person: KeyedSession, being_cut: BeingCut
     ) -> None:
-        [told] = person.get("/api/recordings").json()["recordings"]
-        person.patch(f"/api/recordings/{told['id']}", json={"priority": 5})
+        [received] = person.get("/api/recordings").json()["recordings"]
+        person.patch(f"/api/recordings/{received['id']}", json={"priority": 5})
         being_cut.go_on.set()
         assert ended(person, being_cut.id)["state"] == "done"
         priorities = [chunk["priority"] for chunk in site.database.chunks.find()]
@@ -511,7 +511,7 @@ class TestWhatBreaksOff:
 
 
 class TestWhatAnotherProcessLeft:
-    """As a coordinator leaves it that is killed: records, and files that nobody has locked."""
+    """What a killed coordinator leaves: records, and files without a lock."""
 
     @pytest.fixture
     def left(self, site: Site, person: KeyedSession) -> Callable[..., str]:

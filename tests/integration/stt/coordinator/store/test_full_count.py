@@ -1,4 +1,4 @@
-"""The numbers that are looked at every second, against those that are counted whole."""
+"""The numbers that are read every second, compared with those that are counted whole."""
 
 from datetime import timedelta
 from typing import Any

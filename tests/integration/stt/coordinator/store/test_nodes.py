@@ -95,7 +95,7 @@ def test_a_code_has_fifty_bits_and_can_be_read_out(registry: NodeRegistry) -> No
 def test_a_wrong_code_lets_nobody_in(registry: NodeRegistry, code: str) -> None:
     registry.new_join_code(minutes=1)
     with pytest.raises(KeyRejected, match="join code"):
-        registry.register(code, "stranger", "")
+        registry.register(code, "anonymous", "")
     assert nodes_of(registry) == []
 
 
@@ -222,27 +222,27 @@ def test_callers_at_one_moment_share_a_look(
     registry: NodeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.add("one")
-    looks: list[int] = []
+    reads: list[int] = []
     read = registry._read_all
 
     def counted() -> NodesSnapshot:
-        looks.append(1)
+        reads.append(1)
         return read()
 
     monkeypatch.setattr(registry, "_read_all", counted)
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda _: registry.snapshot(max_age_seconds=60), range(40)))
-    assert len(looks) == 1
-    assert all(look is found[0] for look in found)
+    assert len(reads) == 1
+    assert all(snapshot is found[0] for snapshot in found)
 
 
 def test_callers_at_one_moment_wait_only_once_for_a_database_that_is_away(
     registry: NodeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[int] = []
+    reads: list[int] = []
 
     def fail() -> NodesSnapshot:
-        looks.append(1)
+        reads.append(1)
         time.sleep(0.2)
         raise DatabaseUnavailable("away")
 
@@ -250,7 +250,7 @@ def test_callers_at_one_moment_wait_only_once_for_a_database_that_is_away(
     with ThreadPoolExecutor(8) as threads:
         asked = [threads.submit(registry.snapshot) for _ in range(8)]
         errors = [future.exception() for future in asked]
-    assert len(looks) <= 2
+    assert len(reads) <= 2
     assert [type(error) for error in errors] == [DatabaseUnavailable] * 8
     monkeypatch.undo()
     assert nodes_of(registry) == []

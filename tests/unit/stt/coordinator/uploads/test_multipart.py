@@ -1,4 +1,4 @@
-"""A form that comes in pieces of any size says the same."""
+"""A form that comes in pieces of any size gives the same events."""
 
 import pytest
 
@@ -17,8 +17,8 @@ FORM = (
 )
 
 
-def told(form: MultipartStream, body: bytes, size: int) -> list[Event]:
-    """The events, those of one file's bytes made one."""
+def events_of(form: MultipartStream, body: bytes, size: int) -> list[Event]:
+    """Return the events, with the data of a file joined."""
     events: list[Event] = []
     for at in range(0, len(body), size):
         for event in form.feed(body[at : at + size]):
@@ -33,7 +33,7 @@ def told(form: MultipartStream, body: bytes, size: int) -> list[Event]:
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_what_it_says_does_not_depend_on_where_it_is_cut(size: int) -> None:
     form = MultipartStream(KIND)
-    assert told(form, FORM, size) == [
+    assert events_of(form, FORM, size) == [
         Field("language", "de"),
         FileStart('a"b.wav'),
         FILE,
@@ -44,7 +44,7 @@ def test_what_it_says_does_not_depend_on_where_it_is_cut(size: int) -> None:
 
 def test_a_form_without_its_end_is_not_whole() -> None:
     form = MultipartStream(KIND)
-    told(form, FORM[:-20], 1000)
+    events_of(form, FORM[:-20], 1000)
     assert not form.is_whole
 
 
