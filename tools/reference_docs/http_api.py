@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.routing import APIWebSocketRoute
 from pydantic import SecretStr
+from starlette.routing import BaseRoute
 
 import stt.coordinator.routes
 import stt.settings
@@ -67,7 +68,7 @@ def coordinator_schema() -> dict[str, Any]:
     """Return the coordinator's OpenAPI schema, whatever this machine's settings are."""
     settings = stt.settings.Settings.model_construct()
     with Database("mongodb://127.0.0.1:1/", "stt") as database:  # connects with the first operation
-        return coordinator_app.create_app(Coordinator.at(database, settings)).openapi()
+        return coordinator_app.create_app(Coordinator(database, settings)).openapi()
 
 
 def server_schema() -> dict[str, Any]:
@@ -146,26 +147,32 @@ def _listed(statuses: set[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _routers() -> Iterator[APIRouter]:
+def _all_routes() -> Iterator[BaseRoute]:
     for module in vars(stt.coordinator.routes).values():  # app.py has imported them all
         if isinstance(router := getattr(module, "router", None), APIRouter):
-            yield router
+            yield from _routes_of(router)
+
+
+def _routes_of(router: APIRouter) -> Iterator[BaseRoute]:
+    for route in router.routes:
+        if included := getattr(route, "original_router", None):
+            yield from _routes_of(included)
+        else:
+            yield route
 
 
 def _people_only() -> set[tuple[str, str]]:
     found = set()
-    for router in _routers():
-        for route in router.routes:
-            dependencies = getattr(getattr(route, "dependant", None), "dependencies", ())
-            if any(d.call is PEOPLE_ONLY.dependency for d in dependencies):
-                methods: set[str] = getattr(route, "methods", None) or set()
-                found |= {(method, route.path) for method in methods}  # type: ignore[attr-defined]
+    for route in _all_routes():
+        dependencies = getattr(getattr(route, "dependant", None), "dependencies", ())
+        if any(d.call is PEOPLE_ONLY.dependency for d in dependencies):
+            methods: set[str] = getattr(route, "methods", None) or set()
+            found |= {(method, route.path) for method in methods}  # type: ignore[attr-defined]
     return found
 
 
 def _websockets() -> Iterator[tuple[str, str]]:
-    for router in _routers():
-        for route in router.routes:
-            if isinstance(route, APIWebSocketRoute):
-                text = (route.endpoint.__doc__ or "").partition("\n\n")[0]
-                yield f"`{route.path}`", cell(text)
+    for route in _all_routes():
+        if isinstance(route, APIWebSocketRoute):
+            text = (route.endpoint.__doc__ or "").partition("\n\n")[0]
+            yield f"`{route.path}`", cell(text)

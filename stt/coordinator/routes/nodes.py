@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.3
 _POLICY_VIOLATION = 1008
 
 
-@_people.post("/join-codes", status_code=201, summary="A join code for a while")
+@_people.post("/join-codes", status_code=201, summary="A code for machines to join with")
 def new_join_code(coordinator: InCoordinator) -> JoinCode:
     return coordinator.registry.new_join_code(coordinator.options.join_code_minutes)
 
@@ -154,7 +154,7 @@ async def test(coordinator: InCoordinator, node_id: str) -> schemas.NodeTestResu
 async def node_socket(
     socket: WebSocket, coordinator: InCoordinator, principal: CurrentPrincipal, node_id: str
 ) -> None:
-    """Serve a node's own WebSocket; see live/node_socket.py."""
+    """Send a node its settings, tests and lost claims, and receive its progress."""
     try:
         node = _node_itself(principal, node_id)
     except Forbidden as error:

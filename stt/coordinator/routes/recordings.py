@@ -52,7 +52,7 @@ def recording(coordinator: InCoordinator, source_id: HexId) -> RecordingOut:
 def change_recording(
     coordinator: InCoordinator, source_id: HexId, change: RecordingChange
 ) -> RecordingOut:
-    """Change the chunks that are not transcribed yet."""
+    """Apply the change to the chunks that are not transcribed yet."""
     _change(coordinator.database, source_id, change)
     return recording(coordinator, source_id)
 

@@ -92,7 +92,7 @@ def result(
     ] = "txt",
     download: Annotated[bool, Query(description="To be saved rather than shown.")] = False,
 ) -> StreamingResponse:
-    """Say of a partial one that it is, in its own format and in the header."""
+    """Mark a partial one as such, in its own format and in the header."""
     recording = MongoRecordings(coordinator.database).get(source_id)
     export = Export(coordinator.database, recording)
     blocks = _blocks(export.pieces(format_name))
