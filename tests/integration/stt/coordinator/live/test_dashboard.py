@@ -63,9 +63,10 @@ def next_of(socket: ClientConnection, kind: str) -> dict[str, Any]:
 
 def end_of(socket: ClientConnection) -> int | None:
     """Receive everything; return the code that the socket was closed with."""
+    deadline = time.monotonic() + 3 * SOON_SECONDS
     with suppress(ConnectionClosed):
         while True:
-            socket.recv(SOON_SECONDS)
+            socket.recv(deadline - time.monotonic())
     return socket.close_code
 
 
