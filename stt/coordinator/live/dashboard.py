@@ -63,10 +63,12 @@ class Dashboard(PollingMonitor):
     @asynccontextmanager
     async def subscription(self) -> AsyncIterator[None]:
         """Keep the messages up to date while this is entered."""
-        async with super().subscription():
-            yield
-        if not self._subscribers:
-            self._messages.clear()  # outdated for the next subscriber
+        try:
+            async with super().subscription():
+                yield
+        finally:
+            if not self._subscribers:
+                self._messages.clear()  # outdated for the next subscriber
 
     def messages_after(self, number: int) -> list[Message]:
         """Return the messages that are newer than that, oldest first."""
