@@ -201,6 +201,8 @@ def test_a_page_that_does_not_read_is_dropped_and_the_others_are_not(
     monkeypatch.setattr(dashboard.Dashboard, "_read", flood)
     monkeypatch.setattr(live, "_SEND_SECONDS", 0.3)
     with opened(coordinator) as slow, opened(coordinator) as quick:
+        for socket in (slow, quick):
+            next_of(socket, "status")  # now both are subscribed
         seen: dashboard.Dashboard = coordinator.app.state.dashboard
         deadline = time.monotonic() + 3 * SOON_SECONDS
         while seen._subscribers == 2 and time.monotonic() < deadline:
