@@ -19,7 +19,6 @@ import logging
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
@@ -36,7 +35,7 @@ from stt.coordinator.store.options import Options
 from stt.domain.node import Job, NodeTest, clean_text
 from stt.domain.worker_id import WorkerId
 from stt.errors import NotFound, SttError
-from stt.remote.messages import Id, NodeSettings
+from stt.remote.messages import NodeSettings
 
 logger = logging.getLogger(__name__)
 
@@ -48,18 +47,10 @@ _WRITE_SECONDS = 1.0
 _REFRESH_SECONDS = 10.0
 
 _Line = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(clean_text)]
-_Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-
-
-class _Job(BaseModel):
-    chunk_ids: Annotated[tuple[Id, ...], Field(max_length=1_000)]
-    filename: _Line = ""
-    seconds: _Seconds = 0.0
-    elapsed_seconds: _Seconds = 0.0
 
 
 class _Progress(BaseModel):
-    jobs: Annotated[tuple[_Job, ...], Field(max_length=1_000)]
+    jobs: Annotated[tuple[Job, ...], Field(max_length=1_000)]
 
 
 class _TestAnswer(BaseModel):
@@ -115,10 +106,9 @@ class NodeSocket:
         message = from_json(text)
         kind = message.get("type") if isinstance(message, dict) else None
         if kind == "progress":
-            jobs = _Progress.model_validate(message).jobs
-            self._jobs = tuple(Job(**job.model_dump()) for job in jobs)
+            self._jobs = _Progress.model_validate(message).jobs
             self._jobs_at = time.monotonic()
-            self.chunk_ids = frozenset(id_ for job in jobs for id_ in job.chunk_ids)
+            self.chunk_ids = frozenset(id_ for job in self._jobs for id_ in job.chunk_ids)
         elif kind == "tested":
             await self._end_test(_TestAnswer.model_validate(message))
 
@@ -190,7 +180,7 @@ class NodeSocket:
             if self._jobs_at is None or not (self.chunk_ids != stored or is_old):
                 continue
             chunk_ids, age = self.chunk_ids, time.monotonic() - self._jobs_at
-            jobs = [replace(j, elapsed_seconds=j.elapsed_seconds + age) for j in self._jobs]
+            jobs = [job.after(age) for job in self._jobs]
             try:
                 await run_in_threadpool(self._registry.set_jobs, self._node.id, self._id, jobs)
             except SttError as error:

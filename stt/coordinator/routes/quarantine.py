@@ -9,9 +9,10 @@ from fastapi import APIRouter, Query
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.errors import Conflict
 from stt.coordinator.openapi import error_responses
-from stt.coordinator.schemas.base import Acknowledgement, ChunkCount, HexId
+from stt.coordinator.schemas.base import Acknowledgement, ChunkCount
 from stt.coordinator.schemas.queue import QuarantinedChunk, QuarantineList, RetryRequest
 from stt.coordinator.store.listing import format_of
+from stt.domain.fields import HexId
 from stt.store import claims
 from stt.store.quarantine import Quarantined, count_quarantine, quarantine
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.openapi import error_responses
-from stt.coordinator.schemas.base import ChunkCount, HexId
+from stt.coordinator.schemas.base import ChunkCount
 from stt.coordinator.schemas.recordings import (
     RecordingChange,
     RecordingList,
@@ -16,6 +16,7 @@ from stt.coordinator.schemas.recordings import (
     RetranscriptionRequest,
 )
 from stt.coordinator.store.uploads import UploadLog
+from stt.domain.fields import HexId
 from stt.store import claims
 from stt.store.database import Database
 from stt.store.ingest import IngestOptions

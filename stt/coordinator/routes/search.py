@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.openapi import error_responses
-from stt.coordinator.schemas.base import HexId
 from stt.coordinator.schemas.search import HitList
+from stt.domain.fields import HexId
 from stt.store.search_query import MAX_QUERY_CHARACTERS, SearchQuery
 
 router = APIRouter(tags=["search"], dependencies=[PEOPLE_ONLY], responses=error_responses(404))

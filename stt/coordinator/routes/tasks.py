@@ -12,11 +12,12 @@ from starlette.concurrency import run_in_threadpool
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, CurrentPrincipal, InCoordinator
 from stt.coordinator.dispatch import Dispatcher
 from stt.coordinator.openapi import error_responses
-from stt.coordinator.schemas.base import Acknowledgement, HexId, extension_of
+from stt.coordinator.schemas.base import Acknowledgement, extension_of
 from stt.coordinator.schemas.queue import ChunkList, LeaseRenewal, PendingCount
 from stt.coordinator.store.listing import list_chunks
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
+from stt.domain.fields import HexId
 from stt.remote import messages
 from stt.store.recordings import MongoRecordings
 from stt.store.states import State
@@ -124,8 +125,8 @@ def claim(
     coordinator: InCoordinator, principal: CurrentPrincipal, request: messages.ClaimRequest
 ) -> Response | messages.TasksMessage:
     dispatcher = Dispatcher(coordinator, principal, request.worker_id)
-    chunk = Chunk(ObjectId(request.chunk_id), None, 0)
-    claimed = dispatcher.is_open and dispatcher.claims().claim(chunk, ObjectId(request.claim_id))
+    chunk = Chunk(request.chunk_id, None, 0)
+    claimed = dispatcher.is_open and dispatcher.claims().claim(chunk, request.claim_id)
     return _tasks_response(coordinator, request.worker_id, [claimed] if claimed else [])
 
 
@@ -198,8 +199,8 @@ def _claim(held: messages.Held, *, attempts: int = 0, duration: float | None = N
 
     Not trusted, so that the database is asked once: the worker itself retries.
     """
-    chunk = Chunk(ObjectId(held.chunk_id), None, 0, duration=duration, attempts=attempts)
-    return Claim(ObjectId(held.claim_id), chunk, held.worker_id, trusted_until=0.0)
+    chunk = Chunk(held.chunk_id, None, 0, duration=duration, attempts=attempts)
+    return Claim(held.claim_id, chunk, held.worker_id, trusted_until=0.0)
 
 
 def _tasks_response(

@@ -12,7 +12,6 @@ from fastapi.responses import StreamingResponse
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.errors import Unprocessable
 from stt.coordinator.openapi import error_responses
-from stt.coordinator.schemas.base import HexId
 from stt.coordinator.schemas.recordings import (
     ContributorOut,
     LineOut,
@@ -21,6 +20,7 @@ from stt.coordinator.schemas.recordings import (
     TranscriptOut,
 )
 from stt.coordinator.store.nodes import NodeRegistry
+from stt.domain.fields import HexId
 from stt.errors import DatabaseUnavailable, SttError
 from stt.store.export import Export
 from stt.store.recordings import MongoRecordings

@@ -1,9 +1,8 @@
-"""What the models of this package share: validation from domain objects, ids, chunk counts."""
+"""What the models of this package share: validation from domain objects, chunk counts."""
 
 import re
 from typing import Annotated, Literal
 
-from bson import ObjectId
 from pydantic import (
     AliasChoices,
     AliasGenerator,
@@ -12,12 +11,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetPydanticSchema,
-    WithJsonSchema,
 )
-from pydantic_core import core_schema
 
-_HEX_ID = "^[0-9a-f]{24}$"
 _EXTENSION = re.compile("[A-Za-z0-9]{1,20}")
 
 
@@ -38,26 +33,8 @@ def merging(attribute: str) -> ConfigDict:
     )
 
 
-def _hex_id_schema(*_: object) -> core_schema.CoreSchema:
-    return core_schema.no_info_before_validator_function(
-        lambda id_: str(id_) if isinstance(id_, ObjectId) else id_,
-        core_schema.no_info_after_validator_function(
-            ObjectId, core_schema.str_schema(pattern=_HEX_ID)
-        ),
-        serialization=core_schema.to_string_ser_schema(),
-    )
-
-
-HexId = Annotated[
-    ObjectId,
-    GetPydanticSchema(_hex_id_schema),
-    WithJsonSchema({"type": "string", "pattern": _HEX_ID}),
-]
-"""An ObjectId, in JSON, paths and queries 24 hexadecimal digits."""
-
-ForeignId = Annotated[str, BeforeValidator(lambda id_: id_ if id_ is None else str(id_))]
-"""An id that another program may have chosen: an ObjectId or anything else, as text."""
-
+AnyId = Annotated[str, BeforeValidator(str)]
+"""The id of a document, an ObjectId or what another program has chosen, as text."""
 
 Priority = Annotated[int, Field(ge=-(10**9), le=10**9)]
 

@@ -4,13 +4,14 @@ from datetime import datetime
 
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
 
-from stt.coordinator.schemas.base import ForeignId, HexId, Schema, merging
+from stt.coordinator.schemas.base import AnyId, Schema, merging
 from stt.domain.chunk import RecordedError
+from stt.domain.fields import ForeignId, HexId
 
 
 class _ChunkFields(Schema):
-    id: ForeignId
-    source_id: ForeignId | None = Field(
+    id: AnyId
+    source_id: ForeignId = Field(
         validation_alias=AliasChoices("recording_id", AliasPath("chunk", "recording_id"))
     )
     filename: str

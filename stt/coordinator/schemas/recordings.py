@@ -6,7 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field
 
-from stt.coordinator.schemas.base import ChunkCounts, HexId, Priority, Schema, extension_of, merging
+from stt.coordinator.schemas.base import ChunkCounts, Priority, Schema, extension_of, merging
+from stt.domain.fields import HexId
 from stt.domain.worker_id import WorkerId
 from stt.store.export import ChunkSpan, Contributor, UntranscribedSpan
 

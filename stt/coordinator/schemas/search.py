@@ -2,15 +2,16 @@
 
 from pydantic import Field
 
-from stt.coordinator.schemas.base import ForeignId, Schema
+from stt.coordinator.schemas.base import AnyId, Schema
+from stt.domain.fields import ForeignId
 
 
 class HitOut(Schema):
     """A segment with a word in it; `start` and `end` in seconds of the recording."""
 
-    source_id: ForeignId | None = Field(validation_alias="recording_id")
+    source_id: ForeignId = Field(validation_alias="recording_id")
     filename: str
-    chunk_id: ForeignId
+    chunk_id: AnyId
     start: float
     end: float
     text: str

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, PlainSerializer
 
-from stt.coordinator.schemas.base import ChunkCounts, ForeignId, Schema, merging
+from stt.coordinator.schemas.base import AnyId, ChunkCounts, Schema, merging
 from stt.coordinator.store.full_count import HourlyThroughput
 from stt.domain.worker_id import WorkerId
 from stt.store.workers import WorkerStatus
@@ -81,7 +81,7 @@ class WorkerOut(Schema):
     server: str
     state: str
     slots: int
-    chunks: list[ForeignId]
+    chunks: list[AnyId]
     counts: dict[str, int]
     age_seconds: _Tenths
     is_alive: bool
