@@ -150,6 +150,7 @@ def heard_at(page: Page) -> tuple[str, float]:
     return str(playing[0]), float(str(playing[1]))
 
 
+@pytest.mark.browser
 def test_a_wrong_key_is_told_and_the_right_one_leads_to_the_page_that_was_asked_for(
     browser: Browser, house: House
 ) -> None:
@@ -187,6 +188,7 @@ def test_a_recording_that_is_dropped_in_is_watched_until_it_is_transcribed(
     assert page.title() == f"{MARKUP} · stt"
 
 
+@pytest.mark.browser
 def test_a_click_on_a_line_lets_one_hear_that_place_and_what_follows_it(
     page: Page, house: House
 ) -> None:
@@ -209,6 +211,7 @@ def test_a_click_on_a_line_lets_one_hear_that_place_and_what_follows_it(
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
+@pytest.mark.browser
 def test_a_transcript_is_downloaded_as_subtitles(page: Page, house: House, tmp_path: Path) -> None:
     page.goto(f"/recordings/{uploaded(house)['id']}")
     page.get_by_text("Download").click()
@@ -220,6 +223,7 @@ def test_a_transcript_is_downloaded_as_subtitles(page: Page, house: House, tmp_p
     assert re.match(r"1\n00:00:00,500 --> 00:00:02,000\nharbour \d\n", file.read_text())
 
 
+@pytest.mark.browser
 def test_a_found_word_is_marked_and_leads_to_its_place(page: Page, house: House) -> None:
     uploaded(house)
     page.goto("/search")
@@ -232,6 +236,7 @@ def test_a_found_word_is_marked_and_leads_to_its_place(page: Page, house: House)
     expect(page.locator(".transcript .is-heard .line")).to_be_focused()
 
 
+@pytest.mark.browser
 def test_a_node_is_seen_to_join_and_is_renamed_and_removed(page: Page, house: House) -> None:
     page.goto("/nodes")
     expect(page.get_by_text("No machine has joined yet")).to_be_visible()
@@ -254,6 +259,7 @@ def test_a_node_is_seen_to_join_and_is_renamed_and_removed(page: Page, house: Ho
         assert node.get("/status").status_code == 410
 
 
+@pytest.mark.browser
 def test_the_key_of_a_node_that_is_added_by_hand_is_shown_once(page: Page, house: House) -> None:
     page.goto("/nodes")
     page.get_by_role("button", name="Add by hand").click()
@@ -271,6 +277,7 @@ def test_the_key_of_a_node_that_is_added_by_hand_is_shown_once(page: Page, house
     assert shown[1] not in page.content()
 
 
+@pytest.mark.browser
 def test_a_chunk_in_quarantine_is_retried_and_leaves(page: Page, house: House) -> None:
     fault = {"at": START, "worker": "a_1", "kind": "refused", "message": "<b>no</b> audio"}
     recording = add_recording(house.database, filename="broken.mp3", duration=30.0, chunk_count=1)
@@ -289,6 +296,7 @@ def test_a_chunk_in_quarantine_is_retried_and_leaves(page: Page, house: House) -
     expect(done).to_contain_text("1 of 1 chunk")
 
 
+@pytest.mark.browser
 def test_a_setting_is_changed_and_put_back(page: Page) -> None:
     page.goto("/settings")
     field = page.get_by_label("Heartbeat")
@@ -303,6 +311,7 @@ def test_a_setting_is_changed_and_put_back(page: Page) -> None:
     expect(field).to_have_value(usual)
 
 
+@pytest.mark.browser
 def test_what_the_coordinator_refuses_is_told_in_its_own_words(
     session: BrowserContext,
 ) -> None:
@@ -316,6 +325,7 @@ def test_what_the_coordinator_refuses_is_told_in_its_own_words(
     page.close()
 
 
+@pytest.mark.browser
 def test_without_a_web_socket_the_pages_ask_every_few_seconds(page: Page) -> None:
     page.route_web_socket("**/ws/dashboard", lambda socket: socket.close())
     page.goto("/")
@@ -323,6 +333,7 @@ def test_without_a_web_socket_the_pages_ask_every_few_seconds(page: Page) -> Non
     expect(page.get_by_role("heading", name="Queue")).to_be_visible()
 
 
+@pytest.mark.browser
 def test_every_page_fits_a_phone_and_begins_with_a_way_past_the_menu(page: Page) -> None:
     page.set_viewport_size({"width": NARROW, "height": 700})
     page.goto("/settings")
