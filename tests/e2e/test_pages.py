@@ -233,7 +233,7 @@ def test_a_found_word_is_marked_and_leads_to_its_place(page: Page, house: House)
     expect(hits).to_have_count(3)
     assert hits.locator("mark").all_inner_texts() == ["harbour"] * 3
     hits.nth(1).click()
-    expect(page.locator(".transcript .is-heard .line")).to_be_focused()
+    expect(page.locator(".transcript .is-playing .line")).to_be_focused()
 
 
 @pytest.mark.browser

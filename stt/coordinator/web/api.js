@@ -1,6 +1,6 @@
-// Talks to the coordinator: one function, one kind of error.
+// Requests to the coordinator: one function, one kind of error.
 
-/** What the coordinator refused, in its own words. `status` is 0 if it did not answer at all. */
+/** An error that the coordinator answered. `status` is 0 if it did not answer. */
 class ApiError extends Error {
   constructor(status, code, message) {
     super(message);
@@ -37,7 +37,7 @@ export function withQuery(path, query) {
   return wanted.length ? `${path}?${new URLSearchParams(wanted)}` : path;
 }
 
-/** The error that a refusal's body tells of. */
+/** Return the error that the body of a response describes. */
 export function refusal(status, text) {
   if (status === 401) logIn();
   let error;

@@ -1,11 +1,11 @@
-// The frame around every page: menu, colours, how the news come, and which page is shown.
+// The frame around every page: menu, colours, the state of the connection, and which page is shown.
 
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { api } from "./api.js";
 import { connect, follow } from "./live.js";
 import { notice, report } from "./notices.js";
 import { number } from "./format.js";
-// All at once: a page that were fetched only when it is asked for could not be shown while offline.
+// All at once: a page that is fetched on demand could not be shown while offline.
 import * as nodes from "./pages/nodes.js";
 import * as overview from "./pages/overview.js";
 import * as quarantine from "./pages/quarantine.js";
@@ -49,7 +49,7 @@ let isMenuOpen = false;
 let state = "connecting";
 let failed = 0;
 
-/** Shows another page of ours, as a link to it would. */
+/** Show another of these pages, as a link to it would. */
 function go(address) {
   history.pushState(null, "", address);
   show();
@@ -76,7 +76,7 @@ function show() {
     setTitle: (title) => {
       document.title = `${title} · stt`;
     },
-    /** Runs what may be refused; the refusal is told, and undefined returned. */
+    /** Run `work`; show its error, and return undefined then. */
     attempt: async (work) => {
       try {
         return await work();
@@ -160,8 +160,8 @@ document.addEventListener("click", (event) => {
   scrollTo(0, 0);
   outlet.focus({ preventScroll: true });
 });
-follow("state", (news) => {
-  state = news;
+follow("state", (connection) => {
+  state = connection;
   drawTop();
 });
 follow("status", (status) => {

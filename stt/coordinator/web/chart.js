@@ -8,10 +8,10 @@ const HEIGHT = 200;
 const HOUR = 3_600_000; // Milliseconds.
 
 /**
- * Draws into `host` and returns a function that shows other buckets. `tell` gets the words for the
+ * Draws into `host` and returns a function that shows other buckets. `showLabel` gets the text for the
  * bar under the pointer, or null.
  */
-export function throughputChart(host, tell, signal) {
+export function throughputChart(host, showLabel, signal) {
   let buckets = [];
   let chart = null;
 
@@ -19,9 +19,9 @@ export function throughputChart(host, tell, signal) {
     const { left } = self.cursor;
     const at = left >= 0 && buckets.length ? self.posToVal(left, "x") * 1_000 : NaN;
     const bucket = buckets[Math.floor((at - Date.parse(buckets[0]?.at)) / HOUR)];
-    if (!bucket) return tell(null);
+    if (!bucket) return showLabel(null);
     const end = new Date(Date.parse(bucket.at) + HOUR).toISOString();
-    tell(
+    showLabel(
       `${hour(bucket.at)} to ${hour(end)}: ${hours(bucket.audio_seconds)} of audio, ` +
         `${plural(bucket.chunks, "chunk")}${bucket.failed ? `, ${bucket.failed} failed` : ""}`,
     );
@@ -81,8 +81,8 @@ export function throughputChart(host, tell, signal) {
     chart?.destroy();
   });
   onThemeChange(draw, signal);
-  return (news) => {
-    buckets = news;
+  return (update) => {
+    buckets = update;
     if (chart) chart.setData(columns(buckets));
     else draw();
   };

@@ -58,7 +58,7 @@ export function ask(title, fields, yes, { isDangerous = false, save } = {}) {
 }
 
 /** Shows something that only needs to be read; resolves when it is closed. */
-export function tell(title, body) {
+export function inform(title, body) {
   draw(title, html`${body}<footer><button @click=${() => dialog.close()}>Done</button></footer>`);
   return opened();
 }

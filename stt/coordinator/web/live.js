@@ -1,20 +1,20 @@
-// What goes on, as it happens: over the WebSocket, or by asking every few seconds without it.
+// Live updates: over the WebSocket, or without it by a request every few seconds.
 
 import { api, logIn } from "./api.js";
 
-const ASK_SECONDS = 5;
+const POLL_SECONDS = 5;
 const SILENT_SECONDS = 25; // A status comes every ten at least.
 const SESSION_OVER = 4401;
-const ASKED_FOR = {
+const REQUESTS = {
   status: () => api("GET", "/status"),
   nodes: () => api("GET", "/api/nodes"),
   uploads: () => api("GET", "/api/uploads"),
 };
-// What the listeners get of an answer or a message. What passes with the time alone is not told
-// anew, so a node's news know when they came.
-const NEWS = {
+// What the listeners get of a response or a message. What changes with the time alone is not sent
+// again, so a node's update has the time at which it was received.
+const UPDATES = {
   status: (message) => message,
-  nodes: ({ nodes }) => nodes.map((node) => ({ ...node, heard_at: Date.now() })),
+  nodes: ({ nodes }) => nodes.map((node) => ({ ...node, received_at: Date.now() })),
   uploads: (message) => message.uploads,
 };
 
@@ -22,36 +22,36 @@ const latest = {};
 const listeners = { status: new Set(), nodes: new Set(), uploads: new Set(), state: new Set() };
 let socket = null;
 let tries = 0;
-let heardAt = 0;
+let receivedAt = 0;
 let timer = 0;
 
 /**
- * Calls `listener` with every news about `topic` until `signal` is aborted, and at once with what
- * is known already.
+ * Call `listener` with every update of `topic` until `signal` is aborted, and at once with the
+ * latest if there is one.
  *
- * Topics: `status` (as GET /status), `nodes`, `uploads` (lists), and `state`: how the news come,
+ * Topics: `status` (as GET /status), `nodes`, `uploads` (lists), and `state`: of the connection,
  * one of "connecting", "live", "polling", "database away", "offline".
  */
 export function follow(topic, listener, signal) {
   listeners[topic].add(listener);
   signal?.addEventListener("abort", () => listeners[topic].delete(listener));
   if (topic in latest) listener(latest[topic]);
-  else if (latest.state === "polling") ask();
+  else if (latest.state === "polling") requestAll();
 }
 
-/** Asks once, without waiting for the news: after a change that this page has made. */
+/** Request a topic at once: after a change that this page has made. */
 export async function refresh(topic) {
-  tell(topic, NEWS[topic](await ASKED_FOR[topic]()));
+  publish(topic, UPDATES[topic](await REQUESTS[topic]()));
 }
 
 export function connect() {
-  tell("state", latest.state ?? "connecting");
+  publish("state", latest.state ?? "connecting");
   clearTimeout(timer);
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   socket = new WebSocket(`${scheme}://${location.host}/ws/dashboard`);
   socket.addEventListener("open", () => {
     tries = 0;
-    heard("live");
+    setConnection("live");
   });
   socket.addEventListener("message", (event) => receive(JSON.parse(event.data)));
   socket.addEventListener("close", (event) => {
@@ -62,45 +62,45 @@ export function connect() {
 }
 
 function receive(message) {
-  if (message.type === "away") return heard("database away");
-  heard("live");
-  if (message.type in NEWS) tell(message.type, NEWS[message.type](message));
+  if (message.type === "away") return setConnection("database away");
+  setConnection("live");
+  if (message.type in UPDATES) publish(message.type, UPDATES[message.type](message));
 }
 
-function heard(state) {
-  heardAt = Date.now();
-  tell("state", state);
+function setConnection(state) {
+  receivedAt = Date.now();
+  publish("state", state);
 }
 
-/** Asks until it is time to try the WebSocket again. */
+/** Request updates until it is time to try the WebSocket again. */
 async function poll(until) {
-  await ask();
+  await requestAll();
   if (Date.now() >= until) return connect();
-  const wait = Math.min(ASK_SECONDS * 1_000, Math.max(until - Date.now(), 250));
+  const wait = Math.min(POLL_SECONDS * 1_000, Math.max(until - Date.now(), 250));
   timer = setTimeout(() => poll(until), wait);
 }
 
-async function ask() {
+async function requestAll() {
   try {
-    for (const [topic, question] of Object.entries(ASKED_FOR)) {
-      if (listeners[topic].size || topic === "status") tell(topic, NEWS[topic](await question()));
+    for (const [topic, request] of Object.entries(REQUESTS)) {
+      if (listeners[topic].size || topic === "status") publish(topic, UPDATES[topic](await request()));
     }
-    tell("state", "polling");
+    publish("state", "polling");
   } catch (error) {
-    tell("state", error.status === 503 ? "database away" : error.status ? "polling" : "offline");
+    publish("state", error.status === 503 ? "database away" : error.status ? "polling" : "offline");
   }
 }
 
-function tell(topic, news) {
-  if (topic === "state" && latest.state === news) return;
-  latest[topic] = news;
-  for (const listener of listeners[topic]) listener(news);
+function publish(topic, update) {
+  if (topic === "state" && latest.state === update) return;
+  latest[topic] = update;
+  for (const listener of listeners[topic]) listener(update);
 }
 
-// A connection that died without a word, as one does when a laptop wakes up elsewhere.
+// A connection may break without a close event, as when a laptop wakes up on another network.
 setInterval(() => {
   const isOpen = socket?.readyState === WebSocket.OPEN;
-  if (isOpen && Date.now() - heardAt > SILENT_SECONDS * 1_000) socket.close();
+  if (isOpen && Date.now() - receivedAt > SILENT_SECONDS * 1_000) socket.close();
 }, 5_000);
 addEventListener("online", () => {
   if (socket?.readyState === WebSocket.CLOSED) connect();

@@ -18,5 +18,5 @@ export function jobList(node) {
   )}</ul>`;
 }
 
-/** In seconds, counted on since it was told. */
-const elapsed = (job, node) => job.elapsed_seconds + (Date.now() - node.heard_at) / 1_000;
+/** In seconds, counted on since the update was received. */
+const elapsed = (job, node) => job.elapsed_seconds + (Date.now() - node.received_at) / 1_000;

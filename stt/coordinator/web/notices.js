@@ -5,7 +5,7 @@ const list = document.querySelector("#notices");
 
 export const notice = (text) => add("done", text);
 
-/** Tells of an error in its own words; one that was only broken off is none. */
+/** Show the message of an error; an aborted request is none. */
 export function report(error) {
   if (error.name === "AbortError" || error.status === 401) return;
   if (!error.status && error.code !== "away") console.error(error);

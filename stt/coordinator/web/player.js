@@ -3,27 +3,27 @@
 /**
  * Two audio elements take turns: while one plays a chunk, the other loads the next one.
  *
- * `told(player)` is called when the place, the length or the playing changes.
+ * `onChange(player)` is called when the place, the length or the playing changes.
  */
 export class Player {
   #elements;
   #current = 0;
   #index = -1;
   #chunks = [];
-  #told;
+  #onChange;
   isPlaying = false;
-  /** Why nothing can be heard, or null. */
-  fault = null;
+  /** Why nothing plays, or null. */
+  error = null;
 
   /** `elements`: two audio elements. */
-  constructor(elements, told) {
+  constructor(elements, onChange) {
     this.#elements = elements;
-    this.#told = told;
+    this.#onChange = onChange;
     for (const element of elements) {
       const ours = (work) => () => element === this.#audio && work();
       element.addEventListener(
         "timeupdate",
-        ours(() => this.#told(this)),
+        ours(() => this.#onChange(this)),
       );
       element.addEventListener(
         "ended",
@@ -38,10 +38,10 @@ export class Player {
 
   /** Chunks in order: `{id, offset, duration, format}`, offsets in seconds of the recording. */
   setChunks(chunks) {
-    const heard = this.#chunks[this.#index]?.id;
+    const playing = this.#chunks[this.#index]?.id;
     this.#chunks = chunks.filter((chunk) => chunk.offset != null);
-    if (heard) this.#index = this.#chunks.findIndex((chunk) => chunk.id === heard);
-    this.#told(this);
+    if (playing) this.#index = this.#chunks.findIndex((chunk) => chunk.id === playing);
+    this.#onChange(this);
   }
 
   get canPlay() {
@@ -54,7 +54,7 @@ export class Player {
     return chunk ? chunk.offset + this.#audio.currentTime : 0;
   }
 
-  /** The recording's length in seconds, as far as its chunks tell. */
+  /** The recording's length in seconds, as far as its chunks have one. */
   get length() {
     const last = this.#chunks.at(-1);
     return last ? last.offset + (last.duration ?? 0) : 0;
@@ -74,7 +74,7 @@ export class Player {
     const index = Math.max((after === -1 ? this.#chunks.length : after) - 1, 0);
     this.#show(index, Math.max(seconds - this.#chunks[index].offset, 0));
     if (this.isPlaying) this.play();
-    this.#told(this);
+    this.#onChange(this);
   }
 
   async play() {
@@ -84,19 +84,19 @@ export class Player {
     try {
       await this.#audio.play();
     } catch (error) {
-      // A newer seek or pause has broken it off, or `error` tells of it.
+      // A newer seek or pause has broken it off, or the `error` event follows.
       if (error.name === "NotAllowedError") this.pause();
     }
-    this.#told(this);
+    this.#onChange(this);
   }
 
   pause() {
     this.isPlaying = false;
     this.#audio.pause();
-    this.#told(this);
+    this.#onChange(this);
   }
 
-  /** Lets go of what it has loaded. */
+  /** Stop, and free what is loaded. */
   close() {
     this.isPlaying = false;
     for (const element of this.#elements) {
@@ -115,7 +115,7 @@ export class Player {
   }
 
   #show(index, seconds) {
-    this.fault = null;
+    this.error = null;
     const url = address(this.#chunks[index]);
     if (this.#audio.getAttribute("src") !== url || this.#audio.error) {
       this.#audio.pause();
@@ -138,8 +138,8 @@ export class Player {
 
   #fail() {
     this.isPlaying = false;
-    this.fault = "This piece of audio cannot be played here.";
-    this.#told(this);
+    this.error = "This piece of audio cannot be played here.";
+    this.#onChange(this);
   }
 }
 

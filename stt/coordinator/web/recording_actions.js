@@ -8,16 +8,16 @@ import { name } from "./markup.js";
 import { notice } from "./notices.js";
 
 const pathOf = ({ id }) => `/api/recordings/${id}`;
-const wish = (form, field) => form.get(field).trim() || null;
+const textOf = (form, field) => form.get(field).trim() || null;
 
 const languageField = ({ language }) => html`
   <label>Language <input name="language" maxlength="20" value=${language ?? ""}
-    placeholder="found by listening"></label>`;
+    placeholder="detected"></label>`;
 const modelField = ({ model }) => html`
   <label>Model <input name="model" maxlength="200" value=${model ?? ""}
     placeholder="as the machines have it"></label>`;
 
-/** Changes priority and wishes; only what was changed here is sent. */
+/** Change priority, language, model and prompt; only what was changed here is sent. */
 export const edit = (recording) =>
   ask(
     "Edit recording",
@@ -32,9 +32,9 @@ export const edit = (recording) =>
       save: async (form) => {
         const given = {
           priority: Number(form.get("priority")),
-          language: wish(form, "language"),
-          model: wish(form, "model"),
-          prompt: wish(form, "prompt"),
+          language: textOf(form, "language"),
+          model: textOf(form, "model"),
+          prompt: textOf(form, "prompt"),
         };
         const changed = Object.entries(given).filter(([key, value]) => value !== recording[key]);
         if (!changed.length) return;
@@ -54,7 +54,7 @@ export const transcribeAgain = (recording) =>
     "Transcribe again",
     {
       save: async (form) => {
-        const body = { model: wish(form, "model"), language: wish(form, "language") };
+        const body = { model: textOf(form, "model"), language: textOf(form, "language") };
         const { chunks } = await api("POST", `${pathOf(recording)}/transcribe`, { body });
         notice(`${plural(chunks, "chunk")} put back in the queue`);
       },

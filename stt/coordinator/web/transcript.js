@@ -38,7 +38,7 @@ export class Transcript {
     for (let i = 0; i < Math.max(this.#pages, 1); i += 1) {
       if (i && answer.cursor === null) break;
       answer = await this.#ask(answer.cursor);
-      if (!i) this.madeBy = answer.made_by; // Only the first page tells.
+      if (!i) this.madeBy = answer.made_by; // Only the first page has it.
       rows = merge(rows, answer);
     }
     this.#pages ||= 1;
@@ -61,7 +61,7 @@ export class Transcript {
     this.isLoaded = true;
   }
 
-  /** The index of the line that is heard at `seconds`, or -1. */
+  /** Return the index of the line that is spoken at `seconds`, or -1. */
   lineAt(seconds) {
     let low = 0;
     let high = this.rows.length;

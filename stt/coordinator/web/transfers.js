@@ -1,4 +1,4 @@
-// Files on their way to the coordinator. They go on while other pages are looked at.
+// Files on their way to the coordinator. They go on while other pages are shown.
 
 import { refusal, withQuery } from "./api.js";
 import { refresh } from "./live.js";
@@ -59,7 +59,7 @@ function next() {
   changed();
 }
 
-// XMLHttpRequest, for fetch does not tell how much of a body has been sent.
+// XMLHttpRequest, because fetch does not report how much of a body has been sent.
 function start(transfer) {
   const form = new FormData();
   form.append("file", transfer.file);

@@ -3,7 +3,7 @@
 
 const every = 2000;
 const words = {
-  connecting: ["Looks for the coordinator", "wait"],
+  connecting: ["Connecting to the coordinator", "wait"],
   starting: ["Starts the whisper server", "wait"],
   working: ["Ready for work", "good"],
   paused: ["Paused", "wait"],
@@ -14,7 +14,7 @@ const finished = []; // seconds of audio, and of work, of the last jobs
 let running = new Map();
 
 const at = (id) => document.getElementById(id);
-const tell = (id, text) => { at(id).textContent = text; };
+const setText = (id, text) => { at(id).textContent = text; };
 
 function clock(seconds) {
   const whole = Math.max(0, Math.round(seconds));
@@ -30,7 +30,7 @@ function span(seconds) {
   return seconds < 172800 ? `${(seconds / 3600).toFixed(1)} h` : `${Math.round(seconds / 86400)} days`;
 }
 
-// A server says nothing of how far it is: the jobs before tell how long one may take.
+// A server says nothing of how far it is: the jobs before show how long one may take.
 function expected(job) {
   const audio = finished.reduce((sum, done) => sum + done.audio, 0);
   const work = finished.reduce((sum, done) => sum + done.work, 0);
@@ -70,26 +70,26 @@ function line(job) {
 function show(state) {
   remember(state.jobs);
   document.title = `${state.name} – stt node`;
-  tell("name", state.name);
+  setText("name", state.name);
   const [word, mood] = words[state.phase] || [state.phase, "wait"];
-  tell("phase", state.jobs.length ? "At work" : word);
+  setText("phase", state.jobs.length ? "At work" : word);
   at("light").className = `light ${state.is_reached ? mood : "bad"}`;
   const notice = state.detail || (state.is_reached ? "" : "The coordinator does not answer: finished work is kept and offered again.");
-  tell("notice", notice);
+  setText("notice", notice);
   at("notice").hidden = !notice;
   at("jobs").replaceChildren(...state.jobs.map(line));
   at("no-jobs").hidden = state.jobs.length > 0;
-  for (const ending of ["transcribed", "empty", "error"]) tell(ending, state.counts[ending] ?? 0);
+  for (const ending of ["transcribed", "empty", "error"]) setText(ending, state.counts[ending] ?? 0);
   showFleet(state.fleet);
   const link = at("coordinator");
   link.textContent = state.server_url;
   if (/^https?:/.test(state.server_url)) link.href = state.server_url;
-  tell("node-id", state.node_id);
-  tell("model", state.model || "the server's choice");
-  tell("device", state.device || "–");
-  tell("server", state.whisper_server ? state.whisper_server + (state.has_own_server ? " (of this node)" : "") : "–");
-  tell("priority", state.priority);
-  tell("channel", state.has_channel ? "open" : "closed: settings come with the heartbeats");
+  setText("node-id", state.node_id);
+  setText("model", state.model || "the server's choice");
+  setText("device", state.device || "–");
+  setText("server", state.whisper_server ? state.whisper_server + (state.has_own_server ? " (of this node)" : "") : "–");
+  setText("priority", state.priority);
+  setText("channel", state.has_channel ? "open" : "closed: settings come with the heartbeats");
 }
 
 function showFleet(fleet) {
@@ -97,24 +97,24 @@ function showFleet(fleet) {
   at("no-fleet").hidden = Boolean(fleet);
   if (!fleet) return;
   const counts = fleet.counts || {};
-  tell("pending", counts.pending ?? "–");
-  tell("processing", counts.processing ?? "–");
-  tell("done", counts.transcribed ?? "–");
-  tell("failed", counts.failed ?? "–");
-  tell("eta", span(fleet.eta_seconds));
-  tell("nodes", fleet.nodes ? `${fleet.nodes.busy} of ${fleet.nodes.busy + fleet.nodes.online}` : "–");
+  setText("pending", counts.pending ?? "–");
+  setText("processing", counts.processing ?? "–");
+  setText("done", counts.transcribed ?? "–");
+  setText("failed", counts.failed ?? "–");
+  setText("eta", span(fleet.eta_seconds));
+  setText("nodes", fleet.nodes ? `${fleet.nodes.busy} of ${fleet.nodes.busy + fleet.nodes.online}` : "–");
 }
 
-async function look() {
+async function poll() {
   try {
     const answer = await fetch("api/state", { cache: "no-store" });
     if (!answer.ok) throw new Error(String(answer.status));
     show(await answer.json());
   } catch {
-    tell("phase", "This node does not run any more");
+    setText("phase", "This node does not run any more");
     at("light").className = "light bad";
   }
-  setTimeout(look, every);
+  setTimeout(poll, every);
 }
 
-look();
+poll();

@@ -1,4 +1,4 @@
-// The form works without this script; with it a wrong key is told here, and one comes back to the
+// The form works without this script; with it a wrong key is shown here, and one comes back to the
 // page that was asked for.
 
 const form = document.querySelector("form");

@@ -3,8 +3,8 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../api.js";
-import { ask, confirm, tell } from "../dialogs.js";
-import { every, onQueueChange } from "../every.js";
+import { ask, confirm, inform } from "../dialogs.js";
+import { every, onQueueChange } from "../reloading.js";
 import { ago, number, plural } from "../format.js";
 import { follow, refresh } from "../live.js";
 import { jobList } from "../node_jobs.js";
@@ -29,7 +29,7 @@ export function open(page) {
     ${joining ? joinPanel() : nothing}
     ${
       nodes === null
-        ? html`<p aria-busy="true">Looking</p>`
+        ? html`<p aria-busy="true">Loading</p>`
         : nodes.length
           ? html`<div class="cards">${repeat(nodes, (node) => node.id, card)}</div>`
           : joining
@@ -178,14 +178,14 @@ export function open(page) {
       },
     );
     if (!isMade) return;
-    look();
+    reload();
     const { node, api_key: key } = made;
     const file = JSON.stringify(
       { server_url: location.origin, node_id: node.id, api_key: key, name: node.name },
       null,
       2,
     );
-    await tell(
+    await inform(
       `The key of ${node.name}`,
       html`
       <p>It is shown this once; only its hash is kept. Its <code>node.json</code>:</p>
@@ -215,7 +215,7 @@ export function open(page) {
           if (!changed.length) return;
           await api("PATCH", `/api/nodes/${node.id}`, { body: Object.fromEntries(changed) });
           notice("Saved");
-          await look();
+          await reload();
         },
       },
     );
@@ -227,7 +227,7 @@ export function open(page) {
     );
     if (!done) box.checked = node.is_enabled;
     else notice(wanted ? `${node.name} gets work` : `${node.name} gets no more work`);
-    await look();
+    await reload();
   };
 
   const test = (node) =>
@@ -242,7 +242,7 @@ export function open(page) {
             ? `${node.name} answered in ${number(Math.round(milliseconds))} ms`
             : `${node.name}: ${detail}`,
         );
-        await look();
+        await reload();
       } finally {
         testing.delete(node.id);
         draw();
@@ -252,7 +252,7 @@ export function open(page) {
   const remove = async (node) => {
     const isSure = await confirm(
       "Remove node",
-      html`${name(node.name)} is told so and stops. What it
+      html`${name(node.name)} is informed and stops. What it
       has in work goes back to the queue, and its key opens nothing any more.`,
       "Remove",
       { isDangerous: true },
@@ -261,7 +261,7 @@ export function open(page) {
     await page.attempt(async () => {
       await api("DELETE", `/api/nodes/${node.id}`);
       notice(`${node.name} was removed`);
-      await look();
+      await reload();
     });
   };
 
@@ -270,11 +270,11 @@ export function open(page) {
       <button class="small outline secondary" @click=${(event) => copy(event, text)}>
         Copy</button></div>`;
 
-  const look = () => page.attempt(() => refresh("nodes"));
+  const reload = () => page.attempt(() => refresh("nodes"));
   follow(
     "nodes",
-    (news) => {
-      nodes = news;
+    (update) => {
+      nodes = update;
       draw();
     },
     page.signal,

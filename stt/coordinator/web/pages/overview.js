@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { api } from "../api.js";
 import { throughputChart } from "../chart.js";
 import { stateBar } from "../chunk_states.js";
-import { every, onQueueChange } from "../every.js";
+import { every, onQueueChange } from "../reloading.js";
 import { hour, hours, length, number, oneDigit, plural } from "../format.js";
 import { follow } from "../live.js";
 import { badge, name, since } from "../markup.js";
@@ -41,7 +41,7 @@ export function open(page) {
     <h1>Overview</h1>
     ${
       status === null
-        ? html`<p aria-busy="true">Looking at the queue</p>`
+        ? html`<p aria-busy="true">Loading the queue</p>`
         : html`
       ${status.counts.total ? nothing : welcome()}
       <section class="tiles" aria-label="Figures">
@@ -172,11 +172,11 @@ export function open(page) {
     </details>`;
 
   const atWork = () => {
-    if (nodes === null) return html`<p aria-busy="true">Looking</p>`;
+    if (nodes === null) return html`<p aria-busy="true">Loading</p>`;
     const here = nodes.filter((node) => node.state !== "offline");
     const local = workers.filter((worker) => worker.is_alive && !worker.node_id);
     if (!here.length && !local.length) {
-      return html`<p class="empty">Nobody. <a href="/nodes">Join a machine</a>, or start
+      return html`<p class="empty">No machine. <a href="/nodes">Join one</a>, or start
         <code>stt</code> on one that reaches the database.</p>`;
     }
     return html`<ul class="plain-list">
@@ -197,7 +197,7 @@ export function open(page) {
   };
 
   const failures = () => {
-    if (failed === null) return html`<p aria-busy="true">Looking</p>`;
+    if (failed === null) return html`<p aria-busy="true">Loading</p>`;
     if (!failed.length)
       return html`<p class="empty">
         None. Chunks that fail again and again end up in quarantine.</p>`;
@@ -213,7 +213,7 @@ export function open(page) {
     })}</ul>`;
   };
 
-  const lookAtThroughput = () =>
+  const loadThroughput = () =>
     page.attempt(async () => {
       ({ buckets } = await api("GET", "/api/queue/throughput", {
         query: { hours: 24 },
@@ -224,16 +224,16 @@ export function open(page) {
     });
   follow(
     "status",
-    (news) => {
-      status = news;
+    (update) => {
+      status = update;
       draw();
     },
     page.signal,
   );
   follow(
     "nodes",
-    (news) => {
-      nodes = news;
+    (update) => {
+      nodes = update;
       draw();
     },
     page.signal,
@@ -253,8 +253,8 @@ export function open(page) {
     page.signal,
     5,
   );
-  lookAtThroughput();
+  loadThroughput();
   every(5, draw, page.signal);
-  every(60, lookAtThroughput, page.signal);
+  every(60, loadThroughput, page.signal);
   draw();
 }

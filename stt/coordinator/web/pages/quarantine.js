@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../api.js";
 import { confirm } from "../dialogs.js";
-import { onQueueChange } from "../every.js";
+import { onQueueChange } from "../reloading.js";
 import { clock, date, length, plural } from "../format.js";
 import { moreButton, name, since } from "../markup.js";
 import { notice } from "../notices.js";
@@ -30,13 +30,13 @@ export function open(page) {
     </div>
     ${
       chunks === null
-        ? html`<p aria-busy="true">Looking</p>`
+        ? html`<p aria-busy="true">Loading</p>`
         : chunks.length
           ? html`
         <ul class="plain-list quarantined">${repeat(chunks, (chunk) => chunk.id, row)}</ul>
         ${cursor ? moreButton(more) : nothing}`
           : html`<p class="empty" role="status">Nothing is here. A chunk that fails three times, or
-          takes its worker down with it, waits here until somebody looks at it.</p>`
+          takes its worker down with it, waits here until you retry it.</p>`
     }`);
 
   const row = (chunk) => html`
@@ -95,7 +95,7 @@ export function open(page) {
         notice("Back in the queue");
       } finally {
         busy.delete(chunk.id);
-        await look();
+        await reload();
       }
     });
 
@@ -109,14 +109,14 @@ export function open(page) {
     await page.attempt(async () => {
       const { chunks: count } = await api("POST", "/api/queue/retry", { body: {} });
       notice(`${plural(count, "chunk")} back in the queue`);
-      await look();
+      await reload();
     });
   };
 
   const load = (from) =>
     api("GET", "/api/quarantine", { query: { cursor: from, limit: PAGE }, signal: page.signal });
 
-  const look = () =>
+  const reload = () =>
     page.attempt(async () => {
       const answer = await load(null);
       const fresh = new Set(answer.chunks.map((chunk) => chunk.id));
@@ -139,6 +139,6 @@ export function open(page) {
       draw();
     });
 
-  onQueueChange(look, page.signal);
+  onQueueChange(reload, page.signal);
   draw();
 }

@@ -4,7 +4,7 @@ import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../api.js";
 import { recordingProgress, recordingState } from "../chunk_states.js";
-import { onQueueChange } from "../every.js";
+import { onQueueChange } from "../reloading.js";
 import { clock, date, length, number, plural } from "../format.js";
 import { badge, name } from "../markup.js";
 import { Player } from "../player.js";
@@ -34,10 +34,10 @@ export function open(page) {
   const path = `/api/recordings/${id}`;
   const transcript = new Transcript(id, page.signal);
   let recording = null;
-  let fault = null;
+  let problem = null;
   let player = null;
   let isMoving = false;
-  let heard = -1;
+  let playingLine = -1;
   let readAt = 0;
 
   const draw = () => {
@@ -45,14 +45,14 @@ export function open(page) {
     if (player || !recording) return;
     player = new Player([...document.querySelectorAll(".player audio")], follow);
     page.signal.addEventListener("abort", () => player.close());
-    watchEnd();
+    observeEnd();
   };
 
   const template = () => {
-    if (fault)
+    if (problem)
       return html`<h1>Recording</h1>
-        <p class="empty">${fault} <a href="/recordings">All recordings</a></p>`;
-    if (!recording) return html`<p aria-busy="true">Looking</p>`;
+        <p class="empty">${problem} <a href="/recordings">All recordings</a></p>`;
+    if (!recording) return html`<p aria-busy="true">Loading</p>`;
     return html`
       <nav class="path" aria-label="Where you are"><a href="/recordings">Recordings</a></nav>
       <div class="heading">
@@ -111,14 +111,14 @@ export function open(page) {
   };
 
   const lines = () => {
-    if (!transcript.isLoaded) return html`<p aria-busy="true">Looking for the transcript</p>`;
+    if (!transcript.isLoaded) return html`<p aria-busy="true">Loading the transcript</p>`;
     if (!transcript.rows.length) {
       return html`<p class="empty">${
         recording.is_ingesting
           ? "The recording is being cut."
           : transcript.isPartial
             ? "Nothing has been transcribed yet."
-            : "Nobody says anything in this recording."
+            : "No speech in this recording."
       }</p>`;
     }
     return html`
@@ -145,12 +145,12 @@ export function open(page) {
     <details class="more made-by">
       <summary>Made by</summary>
       <ul>${transcript.madeBy.map(
-        (maker) => html`
-        <li>${name(maker.node_name ?? maker.worker ?? "an unknown worker")}${
-          maker.model ? html` with <bdi>${maker.model}</bdi>` : nothing
+        (contributor) => html`
+        <li>${name(contributor.node_name ?? contributor.worker ?? "an unknown worker")}${
+          contributor.model ? html` with <bdi>${contributor.model}</bdi>` : nothing
         }${
-          maker.server ? html` at <bdi>${maker.server}</bdi>` : nothing
-        }: ${plural(maker.chunks, "chunk")}</li>`,
+          contributor.server ? html` at <bdi>${contributor.server}</bdi>` : nothing
+        }: ${plural(contributor.chunks, "chunk")}</li>`,
       )}
       </ul>
     </details>`
@@ -180,21 +180,21 @@ export function open(page) {
         (speed) => html`<option value=${speed} ?selected=${speed === 1}>${speed} ×</option>`,
       )}
     </select>
-    ${player.fault ? html`<small class="wrong" role="alert">${player.fault}</small>` : nothing}`;
+    ${player.error ? html`<small class="wrong" role="alert">${player.error}</small>` : nothing}`;
 
-  /** Marks the line that is heard, and keeps it in sight unless somebody reads elsewhere. */
+  /** Mark the line that plays, and keep it in sight unless the reader has scrolled away. */
   const follow = () => {
     if (!isMoving) render(controls(), document.querySelector("#controls"));
     const now = player.isPlaying || player.time > 0 ? transcript.lineAt(player.time) : -1;
     const items = document.querySelector(".transcript")?.children;
     if (!items) return;
-    const before = document.querySelector(".transcript > .is-heard");
-    if (before === items[now] && now === heard) return;
-    before?.classList.remove("is-heard");
+    const before = document.querySelector(".transcript > .is-playing");
+    if (before === items[now] && now === playingLine) return;
+    before?.classList.remove("is-playing");
     before?.querySelector("button")?.removeAttribute("aria-current");
-    heard = now;
+    playingLine = now;
     if (now < 0) return;
-    items[now].classList.add("is-heard");
+    items[now].classList.add("is-playing");
     items[now].querySelector("button").setAttribute("aria-current", "true");
     const isReading = Date.now() - readAt < READING_SECONDS * 1_000;
     if (player.isPlaying && !isReading)
@@ -218,7 +218,7 @@ export function open(page) {
     });
 
   /** Loads the next page of lines when the end comes into sight. */
-  const watchEnd = () => {
+  const observeEnd = () => {
     let isBusy = false;
     const observer = new IntersectionObserver(
       async ([entry]) => {
@@ -229,22 +229,22 @@ export function open(page) {
       },
       { rootMargin: "600px" },
     );
-    const watch = () => {
+    const observe = () => {
       const end = document.querySelector("#end");
       observer.disconnect();
       if (end) observer.observe(end);
     };
-    const changes = new MutationObserver(watch);
+    const changes = new MutationObserver(observe);
     changes.observe(document.querySelector(".page"), { childList: true, subtree: true });
     page.signal.addEventListener("abort", () => {
       observer.disconnect();
       changes.disconnect();
     });
-    watch();
+    observe();
   };
 
   const after = async (action) => {
-    if (await action(recording)) await look();
+    if (await action(recording)) await reload();
   };
 
   const leave = async () => {
@@ -252,13 +252,13 @@ export function open(page) {
   };
 
   let seen = "";
-  const look = () =>
+  const reload = () =>
     page.attempt(async () => {
       try {
         recording = await api("GET", path, { signal: page.signal });
       } catch (error) {
         if (error.status !== 404 && error.status !== 422) throw error;
-        fault = recording ? "This recording has been deleted." : "There is no such recording.";
+        problem = recording ? "This recording has been deleted." : "There is no such recording.";
         return draw();
       }
       page.setTitle(recording.filename);
@@ -271,7 +271,7 @@ export function open(page) {
       const isFirst = seen === "";
       seen = now;
       draw();
-      heard = -1;
+      playingLine = -1;
       follow();
       if (isFirst) await goToPlace();
     });
@@ -283,7 +283,7 @@ export function open(page) {
     await transcript.reach(seconds);
     draw();
     player.seek(seconds);
-    const item = document.querySelector(".transcript > .is-heard");
+    const item = document.querySelector(".transcript > .is-playing");
     item?.scrollIntoView({ block: "center", behavior: "instant" });
     item?.querySelector("button")?.focus({ preventScroll: true });
   };
@@ -297,6 +297,6 @@ export function open(page) {
       { signal: page.signal, passive: true },
     );
   }
-  onQueueChange(look, page.signal);
+  onQueueChange(reload, page.signal);
   draw();
 }

@@ -5,7 +5,7 @@ import { live } from "../vendor/lit-html/directives/live.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api, withQuery } from "../api.js";
 import { recordingProgress, recordingState } from "../chunk_states.js";
-import { onQueueChange } from "../every.js";
+import { onQueueChange } from "../reloading.js";
 import { date, day, length, plural } from "../format.js";
 import { badge, moreButton, name } from "../markup.js";
 
@@ -48,11 +48,11 @@ export function open(page) {
         )}
       </select>
     </form></search>
-    ${total === null ? html`<p aria-busy="true">Looking</p>` : found()}`);
+    ${total === null ? html`<p aria-busy="true">Loading</p>` : found()}`);
 
   const found = () => {
     const all = pages.flatMap(({ recordings }) => recordings);
-    // One that moved from page to page between two looks shows once.
+    // One that moved from page to page between two loads shows once.
     const rows = [...new Map(all.map((recording) => [recording.id, recording])).values()];
     if (!rows.length) return emptyState();
     const last = pages.at(-1);
@@ -133,8 +133,8 @@ export function open(page) {
       }
     });
 
-  /** Looks again at the first page, where new ones come in, and at those with open recordings. */
-  const lookAgain = () =>
+  /** Load the first page again, where new ones come in, and those with open recordings. */
+  const reload = () =>
     page.attempt(async () => {
       if (total === null) return begin();
       const mine = question;
@@ -150,7 +150,7 @@ export function open(page) {
   const isSettled = (recording) =>
     ["done", "with failures", "failed"].includes(recordingState(recording));
 
-  onQueueChange(lookAgain, page.signal);
+  onQueueChange(reload, page.signal);
   draw();
 }
 

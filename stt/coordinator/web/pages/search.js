@@ -50,7 +50,7 @@ export function open(page) {
       return html`<p class="empty">${isBusy ? "Searching" : HINT}</p>`;
     }
     if (!hits.length)
-      return html`<p class="empty">Nobody said that, as far as it is transcribed.</p>`;
+      return html`<p class="empty">Not found in what is transcribed so far.</p>`;
     return html`<p class="summary">${plural(hits.length, "place")}${
       cursor ? ", and more" : ""
     }</p>`;

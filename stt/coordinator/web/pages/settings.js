@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { api } from "../api.js";
-import { onReturn } from "../every.js";
+import { onReturn } from "../reloading.js";
 import { notice } from "../notices.js";
 
 const SOURCES = {
@@ -27,7 +27,7 @@ export function open(page) {
       is locked here.</p>
     ${
       options === null
-        ? html`<p aria-busy="true">Looking</p>`
+        ? html`<p aria-busy="true">Loading</p>`
         : html`
       <form class="settings" @submit=${save}>
         ${options.map(row)}
@@ -128,7 +128,7 @@ export function open(page) {
     draw();
   };
 
-  const look = () =>
+  const reload = () =>
     page.attempt(async () => {
       const { signal } = page;
       const [known, session] = await Promise.all([
@@ -139,8 +139,8 @@ export function open(page) {
       ({ version } = session);
       draw();
     });
-  onReturn(() => changes.size || look(), page.signal);
-  look();
+  onReturn(() => changes.size || reload(), page.signal);
+  reload();
   draw();
 }
 

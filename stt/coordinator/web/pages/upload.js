@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../api.js";
-import { onQueueChange } from "../every.js";
+import { onQueueChange } from "../reloading.js";
 import { bytes, length, number, plural } from "../format.js";
 import { follow, refresh } from "../live.js";
 import { badge, name } from "../markup.js";
@@ -78,7 +78,7 @@ export function open(page) {
     ];
     if (!rows.length) {
       return uploads === null
-        ? html`<p aria-busy="true">Looking</p>`
+        ? html`<p aria-busy="true">Loading</p>`
         : html`<p class="empty">What you send shows here, until its last word is transcribed.</p>`;
     }
     return html`<ul class="plain-list uploads">${repeat(
@@ -88,7 +88,7 @@ export function open(page) {
     )}</ul>`;
   };
 
-  // The coordinator tells of a file while it still comes in; then our own row tells more.
+  // The coordinator lists a file while it is still received; this page's own row shows more.
   const isBeingSent = (upload) =>
     upload.state === "receiving" &&
     transfers.some(
@@ -110,9 +110,9 @@ export function open(page) {
         button("Clear", () => forget(transfer)),
       ]);
     }
-    const told =
+    const label =
       state === "queued" ? "Waits for its turn" : `Transfer: ${bytes(sent)} of ${bytes(size)}`;
-    return row(transfer.filename, state, progress(told, sent, size), [
+    return row(transfer.filename, state, progress(label, sent, size), [
       button("Cancel", () => cancel(transfer)),
     ]);
   };
@@ -122,18 +122,18 @@ export function open(page) {
     const drop = (word) => button(word, () => remove(upload, transfer));
     if (state === "receiving") {
       const [sent, size] = [bytes(upload.received_bytes), bytes(upload.bytes)];
-      const told = `Transfer from elsewhere: ${sent} of ${size}`;
-      return row(upload.filename, state, progress(told, upload.received_bytes, upload.bytes), [
+      const label = `Transfer from elsewhere: ${sent} of ${size}`;
+      return row(upload.filename, state, progress(label, upload.received_bytes, upload.bytes), [
         drop("Cancel"),
       ]);
     }
     if (state === "waiting")
       return row(upload.filename, state, progress("Waits to be cut"), [drop("Cancel")]);
     if (state === "cutting") {
-      const told = `Cutting: ${length(upload.cut_seconds)}${
+      const label = `Cutting: ${length(upload.cut_seconds)}${
         upload.total_seconds ? ` of ${length(upload.total_seconds)}` : ""
       }`;
-      return row(upload.filename, state, progress(told, upload.cut_seconds, upload.total_seconds), [
+      return row(upload.filename, state, progress(label, upload.cut_seconds, upload.total_seconds), [
         drop("Cancel"),
       ]);
     }
@@ -155,13 +155,13 @@ export function open(page) {
     const total = recording.chunk_count ?? 0;
     const settled = counts.transcribed + counts.failed;
     const isDone = settled >= total;
-    const told =
+    const label =
       again +
       `${isDone ? "Transcribed" : "Transcription"}: ${number(counts.transcribed)} of ` +
       plural(total, "chunk") +
       (counts.failed ? `, ${number(counts.failed)} failed` : "");
     const state = !isDone ? "transcribing" : counts.failed ? "failed" : "done";
-    return row(upload.filename, state, progress(told, settled, Math.max(total, 1)), [drop], upload);
+    return row(upload.filename, state, progress(label, settled, Math.max(total, 1)), [drop], upload);
   };
 
   const row = (filename, state, body, buttons, upload) => html`
@@ -177,9 +177,9 @@ export function open(page) {
       <div class="line-up"><div class="grow">${body}</div>${buttons ?? nothing}</div>
     </li>`;
 
-  const progress = (told, value, max) => html`
-    <progress aria-label=${told} max=${max || 1} .value=${value ?? 0} ?hidden=${!max}></progress>
-    <small>${told}</small>`;
+  const progress = (label, value, max) => html`
+    <progress aria-label=${label} max=${max || 1} .value=${value ?? 0} ?hidden=${!max}></progress>
+    <small>${label}</small>`;
   const wrong = (text) => html`<small class="wrong">${text}</small>`;
   const button = (text, work) =>
     html`<button class="small outline secondary" @click=${work}>${text}</button>`;
@@ -205,7 +205,7 @@ export function open(page) {
     );
   };
 
-  const lookAtRecordings = () =>
+  const loadRecordings = () =>
     page.attempt(async () => {
       const wanted = (uploads ?? [])
         .filter((upload) => upload.source_id && !isSettled(upload))
@@ -230,8 +230,8 @@ export function open(page) {
 
   acceptDrops(
     take,
-    (news) => {
-      isOver = news;
+    (update) => {
+      isOver = update;
       draw();
     },
     page.signal,
@@ -239,15 +239,15 @@ export function open(page) {
   onTransfers(draw, page.signal);
   follow(
     "uploads",
-    (news) => {
-      const fresh = news.some((upload) => upload.source_id && !recordings.has(upload.source_id));
-      uploads = news;
+    (update) => {
+      const fresh = update.some((upload) => upload.source_id && !recordings.has(upload.source_id));
+      uploads = update;
       draw();
-      if (fresh) lookAtRecordings();
+      if (fresh) loadRecordings();
     },
     page.signal,
   );
-  onQueueChange(lookAtRecordings, page.signal, 2);
+  onQueueChange(loadRecordings, page.signal, 2);
   page.attempt(async () => {
     const all = await api("GET", "/api/options", { signal: page.signal });
     options = Object.fromEntries(all.options.map((option) => [option.name, option.value]));

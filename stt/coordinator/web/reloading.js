@@ -1,12 +1,12 @@
-// When a page looks again.
+// When a page loads its data again.
 
 import { follow } from "./live.js";
 
 /**
- * Runs `look` now, and again whenever the queue has changed since: never twice at once, and with
- * `seconds` between two looks, so that a busy fleet does not keep every page asking.
+ * Run `load` now, and again whenever the queue has changed since: never twice at once, and with
+ * `seconds` between two loads, so that a busy fleet does not keep every page requesting.
  */
-export function onQueueChange(look, signal, seconds = 3) {
+export function onQueueChange(load, signal, seconds = 3) {
   let seen = null;
   let isDue = true;
   let isBusy = false;
@@ -15,7 +15,7 @@ export function onQueueChange(look, signal, seconds = 3) {
     if (!isDue || isBusy || signal.aborted || document.hidden) return;
     isDue = false;
     isBusy = true;
-    await look();
+    await load();
     setTimeout(() => {
       isBusy = false;
       run();
@@ -39,7 +39,7 @@ export function onQueueChange(look, signal, seconds = 3) {
   run();
 }
 
-/** Runs `work` when the coordinator and its database are back after they were away. */
+/** Run `work` when the coordinator and its database are back after they were away. */
 export function onReturn(work, signal) {
   let wasAway = false;
   follow(
@@ -53,7 +53,7 @@ export function onReturn(work, signal) {
   );
 }
 
-/** Runs `work` every so many seconds until the page is left, while somebody looks at it. */
+/** Run `work` every so many seconds while the page is visible, until it is left. */
 export function every(seconds, work, signal) {
   const timer = setInterval(() => document.hidden || work(), seconds * 1_000);
   signal.addEventListener("abort", () => clearInterval(timer));
