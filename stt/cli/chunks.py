@@ -3,11 +3,13 @@
 from typing import Annotated
 
 import typer
+from bson import ObjectId
 
 from stt.cli.console import print_line
-from stt.cli.database import chunk_ids, find_recording, open_database
+from stt.cli.database import find_recording, open_database
 from stt.cli.formatting import plural
-from stt.cli.options import DATABASE_SETTINGS, Flags, settings_of, with_settings
+from stt.cli.options import DATABASE_SETTINGS, OneRecording, with_settings
+from stt.settings import Settings
 from stt.store import claims
 
 RETRY_EXAMPLES = """\b
@@ -27,22 +29,25 @@ that died need no release: they end with their lease.
 """
 
 
+def _chunk_id(text: str) -> ObjectId:
+    if not ObjectId.is_valid(text):
+        raise typer.BadParameter(
+            f"{text!r} is not a chunk id: 24 hexadecimal digits, as `stt status` shows them."
+        )
+    return ObjectId(text)
+
+
 @with_settings(*DATABASE_SETTINGS)
 def retry_command(
-    ctx: typer.Context,
+    settings: Settings,
     chunks: Annotated[
-        list[str] | None, typer.Argument(metavar="CHUNK", help="Ids of chunks; all if none.")
+        list[ObjectId] | None,
+        typer.Argument(metavar="CHUNK", parser=_chunk_id, help="Ids of chunks; all if none."),
     ] = None,
-    recording: Annotated[
-        str | None,
-        typer.Option("--source", metavar="RECORDING", help="Only those of this recording."),
-    ] = None,
-    *,
-    flags: Flags,
+    recording: OneRecording = None,
 ) -> None:
     """Try failed chunks again, with all their attempts."""
-    ids = chunk_ids(chunks or [])
-    settings = settings_of(ctx, flags)
+    ids = chunks or []
     with open_database(settings) as database:
         recording_id = find_recording(database, recording).id if recording is not None else None
         count = claims.retry(database, ids, recording_id)
@@ -51,17 +56,15 @@ def retry_command(
 
 @with_settings(*DATABASE_SETTINGS)
 def release_command(
-    ctx: typer.Context,
-    chunks: Annotated[list[str], typer.Argument(metavar="CHUNK", help="Ids of chunks.")],
-    *,
-    flags: Flags,
+    settings: Settings,
+    chunks: Annotated[
+        list[ObjectId], typer.Argument(metavar="CHUNK", parser=_chunk_id, help="Ids of chunks.")
+    ],
 ) -> None:
     """End the claims on chunks, whichever workers hold them."""
-    ids = chunk_ids(chunks)
-    settings = settings_of(ctx, flags)
     with open_database(settings) as database:
-        count = claims.release(database, ids)
-    _report(count, len(set(ids)), "released", "in work", "No chunk is in work")
+        count = claims.release(database, chunks)
+    _report(count, len(set(chunks)), "released", "in work", "No chunk is in work")
 
 
 def _report(count: int, wanted: int, done: str, state: str, none: str) -> None:

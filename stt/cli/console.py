@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -208,6 +208,12 @@ def print_line(line: str) -> None:
 def print_note(line: str) -> None:
     """Print a line about the result to stderr."""
     Console(stderr=True, highlight=False).print(Text(printable(line)), soft_wrap=True)
+
+
+def stop() -> NoReturn:
+    """Handle SIGTERM like Ctrl-C, so that what was started is stopped."""
+    print_note("Stopping.")
+    raise KeyboardInterrupt
 
 
 def show(renderable: Screen) -> None:

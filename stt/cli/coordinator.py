@@ -8,9 +8,10 @@ import typer
 
 from stt.cli.console import print_line, setup_logging
 from stt.cli.database import open_database
-from stt.cli.options import DATABASE_SETTINGS, Flags, settings_of, with_settings
+from stt.cli.options import DATABASE_SETTINGS, with_settings
 from stt.coordinator.store.sessions import Sessions
 from stt.errors import ConfigError
+from stt.settings import Settings
 
 EXAMPLES = """\b
 Examples:
@@ -39,15 +40,13 @@ logger = logging.getLogger(__name__)
     "coordinator_host", "coordinator_port", "public_url", "trusted_proxies", *DATABASE_SETTINGS
 )
 def coordinator_command(
-    ctx: typer.Context,
+    settings: Settings,
     new_key: Annotated[
         bool,
         typer.Option(
             "--new-key", help="Make a new key for people; the old one is no longer valid."
         ),
     ] = False,
-    *,
-    flags: Flags,
 ) -> None:
     """Serve the queue over HTTP: nodes join by URL and key, people use a browser."""
     if missing := [module for module in _MODULES if find_spec(module) is None]:
@@ -59,7 +58,6 @@ def coordinator_command(
     from stt.coordinator.context import Coordinator
     from stt.coordinator.server import listening_socket, serve
 
-    settings = settings_of(ctx, flags)
     if new_key and settings.coordinator_key is not None:
         raise ConfigError("--new-key has no effect while STT_COORDINATOR_KEY is set: change that.")
     setup_logging(settings.log_format)

@@ -1,11 +1,10 @@
-"""Open the database of a command; find the recordings and chunks that the user names."""
+"""Open the database of a command; find the recordings that the user names."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
-import typer
 from bson import ObjectId
 
 from stt.domain.chunk import Recording
@@ -56,16 +55,6 @@ def find_recording(database: Database, name: str) -> Recording:
         f"Did you mean {' or '.join(map(repr, near[:3]))}?" if near else "`stt status` lists them."
     )
     raise NotFound(f"No recording is called {name!r}. {advice}")
-
-
-def chunk_ids(names: list[str]) -> list[ObjectId]:
-    """Parse ids of chunks; raise typer.BadParameter for text that is none."""
-    for name in names:
-        if not ObjectId.is_valid(name):
-            raise typer.BadParameter(
-                f"{name!r} is not a chunk id: 24 hexadecimal digits, as `stt status` shows them."
-            )
-    return [ObjectId(name) for name in names]
 
 
 def place_of(settings: Settings) -> str:

@@ -1,20 +1,16 @@
 """`stt export`: write the transcript of a recording to stdout, a file or a folder."""
 
-import os
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stt.cli.console import print_note
 from stt.cli.database import find_recording, open_database
-from stt.cli.formatting import plural
-from stt.cli.options import DATABASE_SETTINGS, Flags, settings_of, with_settings
-from stt.domain.chunk import Recording
-from stt.store.export import FORMATS, Export
+from stt.cli.options import DATABASE_SETTINGS, with_settings
+from stt.cli.transcripts import STDOUT, check_format, is_folder, write_transcripts
+from stt.settings import Settings
+from stt.store.export import FORMATS
 from stt.store.recordings import MongoRecordings
-from stt.transcripts.files import file_names, save
 
 EXAMPLES = """\b
 Examples:
@@ -31,7 +27,7 @@ place of missing text as `[not transcribed]` in txt, srt and tsv, or as a NOTE i
 
 @with_settings(*DATABASE_SETTINGS)
 def export_command(
-    ctx: typer.Context,
+    settings: Settings,
     names: Annotated[
         list[str] | None,
         typer.Argument(metavar="RECORDING", help="File name or id, as `stt status` lists them."),
@@ -45,7 +41,7 @@ def export_command(
     output: Annotated[
         str,
         typer.Option("--output", "-o", metavar="WHERE", help="A file, a folder, or - for stdout."),
-    ] = "-",
+    ] = STDOUT,
     all_recordings: Annotated[
         bool, typer.Option("--all", help="Every recording; needs a folder as --output.")
     ] = False,
@@ -53,72 +49,24 @@ def export_command(
         bool,
         typer.Option("--require-complete", help="Write no partial transcript: exit 1 instead."),
     ] = False,
-    *,
-    flags: Flags,
 ) -> None:
     """Write the transcript of a recording."""
-    is_many = all_recordings or len(names or ()) > 1
+    names = names or []
     if bool(names) == all_recordings:
         raise typer.BadParameter("Name a recording, or use --all.")
-    if is_many and not _is_folder(output):
+    if (all_recordings or len(names) > 1) and not is_folder(output):
         raise typer.BadParameter("Several recordings need a folder: --output FOLDER/")
-    chosen = _format(format_name, output)
-    settings = settings_of(ctx, flags)
-    incomplete = 0
+    suffix = "" if is_folder(output) else Path(output).suffix.removeprefix(".")
+    chosen = (format_name or suffix or "txt").lower()
+    check_format(chosen)
     with open_database(settings) as database:
         if all_recordings:
             recordings = list(MongoRecordings(database).all())
         else:
-            recordings = [find_recording(database, name) for name in names or ()]
-        for recording, target in zip(recordings, _targets(recordings, chosen, output), strict=True):
-            export = Export(database, recording)
-            if export.header.is_partial:
-                print_note(_warning(export))
-                incomplete += require_complete
-                if require_complete:
-                    continue
-            _write(export.pieces(chosen), target)
-    if incomplete:
-        raise typer.Exit(1)
-
-
-def _format(name: str | None, output: str) -> str:
-    """Return the format from --format, or from the file name, or txt."""
-    suffix = "" if _is_folder(output) else Path(output).suffix.removeprefix(".")
-    chosen = (name or suffix or "txt").lower()
-    if chosen not in FORMATS:
-        raise typer.BadParameter(
-            f"Unknown format {name or output!r}: use --format {', '.join(FORMATS)}."
+            recordings = [find_recording(database, name) for name in names]
+        named = [(recording.filename, recording) for recording in recordings]
+        partial = write_transcripts(
+            database, named, chosen, output, require_complete=require_complete
         )
-    return chosen
-
-
-def _is_folder(output: str) -> bool:
-    # os.path.isdir returns False for a name that is too long; writing then fails with the reason.
-    return output != "-" and (output.endswith(("/", "\\")) or os.path.isdir(output))  # noqa: PTH112
-
-
-def _targets(recordings: Sequence[Recording], format_name: str, output: str) -> list[Path | None]:
-    """Return the path of each transcript, None for stdout."""
-    if not _is_folder(output):
-        return [None if output == "-" else Path(output)] * len(recordings)
-    return [Path(output) / name for name in file_names(recordings, format_name)]
-
-
-def _write(pieces: Iterable[str], target: Path | None) -> None:
-    if target is None:
-        stdout = typer.get_binary_stream("stdout")
-        for piece in pieces:
-            stdout.write(piece.encode("utf-8", errors="replace"))
-        stdout.flush()
-        return
-    save(pieces, target)
-    print_note(f"Wrote {target}")
-
-
-def _warning(export: Export) -> str:
-    header = export.header
-    parts = [f"{header.filename}: {header.partial_notice}."]
-    if export.failed_chunks:
-        parts.append(f"{plural(export.failed_chunks, 'chunk')} failed: `stt status` says why.")
-    return "Warning: " + " ".join(parts)
+    if partial and require_complete:
+        raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +12,13 @@ from stt.cli.console import print_note, recording_progress, setup_logging
 from stt.cli.database import open_database
 from stt.cli.formatting import clock, plural
 from stt.cli.log_lines import RESULT
-from stt.cli.options import DATABASE_SETTINGS, Flags, settings_of, with_settings
+from stt.cli.options import DATABASE_SETTINGS, Language, Prompt, Recordings, with_settings
 from stt.errors import ConfigError, RecordingError
+from stt.settings import Settings
 from stt.store.database import Database
 
 if TYPE_CHECKING:
-    from stt.store.ingest import IngestOptions
+    from stt.store.ingest import Ingested, IngestOptions
 
 EXAMPLES = """\b
 Examples:
@@ -34,18 +36,10 @@ logger = logging.getLogger(__name__)
 
 @with_settings(*DATABASE_SETTINGS)
 def ingest_command(
-    ctx: typer.Context,
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="Recordings, and folders of them.")
-    ],
-    language: Annotated[
-        str | None,
-        typer.Option(metavar="CODE", help="Spoken language, such as `en`; detected if not given."),
-    ] = None,
-    prompt: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Names and words that occur in the recordings."),
-    ] = None,
+    settings: Settings,
+    paths: Recordings,
+    language: Language = None,
+    prompt: Prompt = None,
     priority: Annotated[
         int, typer.Option(min=-(10**9), max=10**9, metavar="N", help="Higher is transcribed first.")
     ] = 0,
@@ -56,40 +50,49 @@ def ingest_command(
     chunk_seconds: Annotated[
         float, typer.Option(metavar="S", help="Longest chunk in seconds, 1 to 600.")
     ] = 30.0,
-    *,
-    flags: Flags,
 ) -> None:
     """Put recordings into the queue, cut into chunks."""
-    from stt.store.ingest import IngestOptions, find_recordings
+    from stt.store.ingest import IngestOptions
 
     try:
         options = IngestOptions(language, prompt, priority, chunk_seconds, model)
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
-    settings = settings_of(ctx, flags)
     setup_logging(settings.log_format)
     endings: Counter[str] = Counter()
     with open_database(settings) as database:
-        for path in find_recordings(paths):
-            endings[_ingest_one(database, path, options)] += 1
+        for path, ingested in ingest_files(database, paths, options):
+            endings[ingested.status if ingested else "failed"] += 1
+            if ingested:
+                _log(path, ingested)
     if not endings:
         print_note("Nothing to ingest: no recordings found.")
         raise typer.Exit(1)
     if endings.total() > 1:
-        logger.info("%s", _summary(endings), extra={**RESULT, **endings})
+        order = ("ingested", "resumed", "already there", "failed")
+        summary = ", ".join(f"{endings[ending]} {ending}" for ending in order if endings[ending])
+        logger.info("%s", summary, extra={**RESULT, **endings})
     if endings["failed"]:
         raise typer.Exit(1)
 
 
-def _ingest_one(database: Database, path: Path, options: "IngestOptions") -> str:
-    from stt.store.ingest import ingest
+def ingest_files(
+    database: Database, paths: Iterable[Path], options: "IngestOptions"
+) -> "Iterator[tuple[Path, Ingested | None]]":
+    """Ingest files and folders of them; yield None for a file that cannot be read, and say why."""
+    from stt.store.ingest import find_recordings, ingest
 
-    try:
-        with recording_progress(path.name) as progress:
-            ingested = ingest(database, path, options, progress)
-    except RecordingError as error:
-        print_note(f"Error: {error}")
-        return "failed"
+    for path in find_recordings(paths):
+        ingested = None
+        try:
+            with recording_progress(path.name) as progress:
+                ingested = ingest(database, path, options, progress)
+        except RecordingError as error:
+            print_note(f"Error: {error}")
+        yield path, ingested
+
+
+def _log(path: Path, ingested: "Ingested") -> None:
     recording = ingested.recording
     logger.info(
         "%s: %s, %s, %s, id %s",
@@ -100,9 +103,3 @@ def _ingest_one(database: Database, path: Path, options: "IngestOptions") -> str
         recording.id,
         extra=RESULT | {"recording": recording.id, "chunks": ingested.chunks},
     )
-    return ingested.status
-
-
-def _summary(endings: Counter[str]) -> str:
-    order = ("ingested", "resumed", "already there", "failed")
-    return ", ".join(f"{endings[ending]} {ending}" for ending in order if endings[ending])

@@ -15,15 +15,16 @@ from stt.cli.console import (
     Progress,
     live_progress,
     print_line,
-    print_note,
     setup_logging,
     show_json,
+    stop,
 )
 from stt.cli.formatting import clock, plural
 from stt.cli.help import PanelCommand
 from stt.cli.node_service import service_app
-from stt.cli.options import STOP_SETTINGS, AsJson, Flags, settings_of, with_settings
+from stt.cli.options import STOP_SETTINGS, AsJson, NewestFirst, with_settings
 from stt.errors import ConfigError
+from stt.settings import Settings
 from stt.system.signals import on_signals
 
 EXAMPLES = """\b
@@ -77,8 +78,9 @@ node_app.add_typer(service_app, name="service")
 
 
 @node_app.command("register")
+@with_settings()
 def register_command(
-    ctx: typer.Context,
+    settings: Settings,
     server: Annotated[
         str, typer.Option("--server", metavar="URL", help="The coordinator's address.")
     ],
@@ -101,7 +103,6 @@ def register_command(
     from stt.node.credentials import CredentialsFile
     from stt.node.registration import register
 
-    settings = settings_of(ctx)
     setup_logging(settings.log_format, to_stderr=True)
     if code is None and settings.join_code is not None:
         code = settings.join_code.get_secret_value()
@@ -121,7 +122,7 @@ def register_command(
     server_urls="--server-url",
 )
 def start_command(
-    ctx: typer.Context,
+    settings: Settings,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Do not open the node's page in a browser.")
     ] = False,
@@ -131,11 +132,7 @@ def start_command(
             min=0, max=65_535, metavar="PORT", help="The node's page, on this machine alone."
         ),
     ] = 8001,
-    newest_first: Annotated[
-        bool, typer.Option("--newest-first", help="Take the newest chunks first.")
-    ] = False,
-    *,
-    flags: Flags,
+    newest_first: NewestFirst = False,
 ) -> None:
     """Go to work as the node that this machine is registered as."""
     _check_installed()
@@ -143,16 +140,14 @@ def start_command(
     from stt.node.page import page
     from stt.node.registration import warn_if_unprotected
 
-    settings = settings_of(ctx, flags)
     setup_logging(settings.log_format)
 
     def snapshot() -> Progress:
-        counts, in_flight = node.progress()
-        done = sum(counts.get(ending, 0) for ending in ("transcribed", "empty", "error"))
-        return Progress(done, None, counts.get("error", 0), in_flight)
+        stats, in_flight = node.progress()
+        return Progress(stats.done, None, stats.errors, in_flight)
 
     with (
-        on_signals(_interrupt),
+        on_signals(stop),
         registered_node(settings) as node,
         page(node, page_port) as url,
     ):
@@ -161,20 +156,18 @@ def start_command(
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         with live_progress(snapshot):
             result = node.run(newest_first=newest_first)
-    if result.was_interrupted:
-        raise typer.Exit(130)
-    if result.has_failures:
-        raise typer.Exit(1)
+    raise typer.Exit(130 if result.was_interrupted else int(result.has_failures))
 
 
 @node_app.command("status", epilog=STATUS_EXAMPLES)
-def status_command(ctx: typer.Context, as_json: AsJson = False) -> None:
+@with_settings()
+def status_command(settings: Settings, as_json: AsJson = False) -> None:
     """Show where this machine is registered, whether the coordinator answers, what it is at."""
     _check_installed()
     from stt.node.credentials import CredentialsFile
     from stt.node.registration import NodeStatus, node_status
 
-    found: NodeStatus = node_status(CredentialsFile(settings_of(ctx).config_dir))
+    found: NodeStatus = node_status(CredentialsFile(settings.config_dir))
     trouble = found.trouble
     if as_json:
         show_json(asdict(found) | {"trouble": str(trouble) if trouble else None})
@@ -190,8 +183,9 @@ def status_command(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 @node_app.command("unregister")
+@with_settings()
 def unregister_command(
-    ctx: typer.Context,
+    settings: Settings,
     force: Annotated[
         bool,
         typer.Option("--force", help="Also if the coordinator is away, or node.json is broken."),
@@ -202,7 +196,7 @@ def unregister_command(
     from stt.node.credentials import CredentialsFile
     from stt.node.registration import unregister
 
-    file = CredentialsFile(settings_of(ctx).config_dir)
+    file = CredentialsFile(settings.config_dir)
     left = unregister(file, force=force)
     print_line(f"{left.name!r} has left {left.server_url}" if left else f"{file.path} is removed")
 
@@ -256,9 +250,3 @@ def _has_display() -> bool:
     return sys.platform in ("darwin", "win32") or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
-
-
-def _interrupt() -> None:
-    """SIGTERM takes everything down again just as Ctrl-C does."""
-    print_note("Stopping.")
-    raise KeyboardInterrupt

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import print_line
-from stt.cli.options import settings_of
+from stt.cli.options import with_settings
 from stt.node.credentials import CredentialsFile
 from stt.node.service import Program, service_of_this_machine
+from stt.settings import Settings
 
 _EXAMPLES = """\b
 Examples:
@@ -32,15 +33,16 @@ service_app = typer.Typer(
 
 
 @service_app.command("install")
+@with_settings()
 def install_command(
-    ctx: typer.Context,
+    settings: Settings,
     flags: Annotated[
         list[str] | None,
         typer.Argument(metavar="-- FLAG", help="Flags for `stt node start`, behind --."),
     ] = None,
 ) -> None:
     """Write the service anew and start it, now and at every login."""
-    node = CredentialsFile(settings_of(ctx).config_dir)
+    node = CredentialsFile(settings.config_dir)
     node.load()  # a service that nobody registered would only fail
     service = service_of_this_machine()
     service.install(

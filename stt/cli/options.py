@@ -1,20 +1,18 @@
 """Make command-line options from settings, and settings from options."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 
 from stt.settings import Settings, extra_of, field_of, flag_of, load_settings, variable_of
 from stt.settings.fields import SERVERS, STOPPING
 
-Flags = Mapping[str, object]
-"""Values of settings that were given on the command line, by the settings' names."""
-Command = TypeVar("Command", bound=Callable[..., None])
+Command = Callable[..., None]
 
 DATABASE_SETTINGS = ("mongo_url", "database_name", "data_dir")
 STOP_SETTINGS = tuple(
@@ -22,47 +20,63 @@ STOP_SETTINGS = tuple(
     for name in Settings.model_fields
     if extra_of(name)["panel"] in (STOPPING, SERVERS) and extra_of(name)["unit"] != "URL"
 )
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with keys that stay the same.")]
+Language = Annotated[
+    str | None,
+    typer.Option(metavar="CODE", help="Spoken language, such as `en`; detected if not given."),
+]
+NewestFirst = Annotated[bool, typer.Option("--newest-first", help="Take the newest chunks first.")]
+OneRecording = Annotated[
+    str | None, typer.Option("--source", metavar="RECORDING", help="Only this recording.")
+]
+Prompt = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Names and words that occur in the recordings.")
+]
+Recordings = Annotated[
+    list[Path], typer.Argument(metavar="PATH", help="Recordings, and folders of them.")
+]
 
 _METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR"}
+_FOR_ALL = {*DATABASE_SETTINGS, "log_format"}
 _BEFORE = "stt.flags"
+_KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
 
 def with_settings(*names: str, **renamed: str) -> Callable[[Command], Command]:
-    """Give a command an option for each of these settings, in place of its parameter `flags`.
+    """Give a command an option for each of these settings, and pass it all settings.
 
-    Pass the command one mapping of the options that were given. `renamed`: settings whose flag has
-    another name in this command.
+    The options stand in the help where the parameter `settings` stands. `renamed`: settings whose
+    flag has another name in this command. Flags before a command's name are kept for that command.
     """
 
     def decorate(command: Command) -> Command:
         @wraps(command)
-        def run(**given: Any) -> None:
+        def run(ctx: typer.Context, **given: Any) -> None:
             flags = {name: _value(name, given.pop(name)) for name in (*names, *renamed)}
-            command(**given, flags={n: flag for n, flag in flags.items() if flag is not None})
+            flags = {name: flag for name, flag in flags.items() if flag is not None}
+            if ctx.invoked_subcommand is None:
+                before = ctx.find_root().meta.get(_BEFORE, {})
+                command(settings=load_settings(**before | flags), **given)
+            elif flags.keys() <= _FOR_ALL and not any(given.values()):
+                ctx.meta[_BEFORE] = flags
+            else:
+                raise typer.BadParameter(
+                    f"Only options of the database and --log-format may stand before"
+                    f" `{ctx.invoked_subcommand}`; write its own options after it."
+                )
 
-        options = [_option(name, renamed.get(name)) for name in (*names, *renamed)]
-        own = [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for parameter in inspect.signature(command, eval_str=True).parameters.values()
-        ]
-        at = [parameter.name for parameter in own].index("flags")
-        parameters = [*own[:at], *options, *own[at + 1 :]]
+        parameters = [inspect.Parameter("ctx", _KEYWORD_ONLY, annotation=typer.Context)]
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            if parameter.name == "settings":
+                parameters += [_option(name, renamed.get(name)) for name in (*names, *renamed)]
+            else:
+                parameters.append(parameter.replace(kind=_KEYWORD_ONLY))
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
-        return run  # type: ignore[return-value]
+        return run
 
     return decorate
-
-
-def settings_of(ctx: typer.Context, flags: Flags | None = None) -> Settings:
-    """Load the settings; the flags of this command, and those before its name, win over them."""
-    return load_settings(**(ctx.find_root().meta.get(_BEFORE, {}) | dict(flags or {})))
-
-
-def remember_flags(ctx: typer.Context, flags: Flags) -> None:
-    """Keep the flags written before a command's name for its `settings_of`."""
-    ctx.meta[_BEFORE] = dict(flags)
 
 
 def _option(name: str, flag: str | None) -> inspect.Parameter:
@@ -76,8 +90,7 @@ def _option(name: str, flag: str | None) -> inspect.Parameter:
         min=1 if name == "limit" else None,
     )
     annotation = Annotated[kind | None, option]
-    keyword_only = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, keyword_only, default=None, annotation=annotation)
+    return inspect.Parameter(name, _KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _plain_type(annotation: Any) -> Any:

@@ -1,13 +1,15 @@
 """`stt search`: find words in all transcripts."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from stt.cli.console import print_note, show, show_json
 from stt.cli.database import find_recording, open_database
-from stt.cli.options import DATABASE_SETTINGS, AsJson, Flags, settings_of, with_settings
+from stt.cli.options import DATABASE_SETTINGS, AsJson, OneRecording, with_settings
 from stt.cli.tables import hits_screen
+from stt.settings import Settings
 from stt.store.search import Hit, Search
 from stt.store.search_query import BadQuery, SearchQuery
 
@@ -27,24 +29,19 @@ _TIMEOUT_SECONDS = 300.0
 
 @with_settings(*DATABASE_SETTINGS)
 def search_command(
-    ctx: typer.Context,
+    settings: Settings,
     words: Annotated[list[str], typer.Argument(metavar="WORDS", help="Words to find.")],
-    recording: Annotated[
-        str | None, typer.Option("--source", metavar="RECORDING", help="Only in this recording.")
-    ] = None,
+    recording: OneRecording = None,
     limit: Annotated[
         int, typer.Option(min=1, max=100_000, metavar="N", help="Most results to print.")
     ] = 30,
     as_json: AsJson = False,
-    *,
-    flags: Flags,
 ) -> None:
     """Find words in all transcripts."""
     try:
         wanted = SearchQuery(" ".join(words))
     except BadQuery as error:
         raise typer.BadParameter(str(error)) from error
-    settings = settings_of(ctx, flags)
     with open_database(settings) as database:
         recording_id = find_recording(database, recording).id if recording is not None else None
         page = Search(database).find(
@@ -63,11 +60,5 @@ def search_command(
 
 
 def _json_of(hit: Hit) -> dict[str, object]:
-    return {
-        "source_id": hit.recording_id,
-        "filename": hit.filename,
-        "chunk_id": str(hit.chunk_id),
-        "start": hit.start,
-        "end": hit.end,
-        "text": hit.text,
-    }
+    fields = asdict(hit)
+    return {"source_id": fields.pop("recording_id"), **fields}

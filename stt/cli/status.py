@@ -8,8 +8,9 @@ import typer
 
 from stt.cli.console import Screen, show, show_again, show_json
 from stt.cli.database import open_database, place_of
-from stt.cli.options import DATABASE_SETTINGS, AsJson, Flags, settings_of, with_settings
+from stt.cli.options import DATABASE_SETTINGS, AsJson, with_settings
 from stt.cli.tables import status_screen, workers_table
+from stt.settings import Settings
 from stt.store.status import queue_status
 from stt.store.workers import MongoRoster, WorkerStatus
 
@@ -29,7 +30,7 @@ Examples:
 
 @with_settings(*DATABASE_SETTINGS)
 def status_command(
-    ctx: typer.Context,
+    settings: Settings,
     as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Repeat until Ctrl-C.")] = False,
     interval: Annotated[
@@ -38,11 +39,8 @@ def status_command(
             min=0.1, max=86_400, metavar="S", help="Seconds between two updates of --watch."
         ),
     ] = 2.0,
-    *,
-    flags: Flags,
 ) -> None:
     """Show the queue: states, speed, time left, failures."""
-    settings = settings_of(ctx, flags)
     with open_database(settings) as database:
         roster = MongoRoster(database)
 
@@ -50,30 +48,22 @@ def status_command(
             status = queue_status(database, settings.lease_seconds)
             return status_screen(status, list(roster.members()), place_of(settings))
 
-        def data() -> dict[str, object]:
+        while as_json:
             status = queue_status(database, settings.lease_seconds)
-            return asdict(status) | {"workers": [_json_of(m) for m in roster.members()]}
-
-        if as_json:
-            show_json(data(), on_one_line=watch)
-            while watch:
-                time.sleep(interval)
-                show_json(data(), on_one_line=True)
-        elif watch:
+            workers = [_json_of(member) for member in roster.members()]
+            show_json(asdict(status) | {"workers": workers}, on_one_line=watch)
+            if not watch:
+                return
+            time.sleep(interval)
+        if watch:
             show_again(screen, interval)
         else:
             show(screen())
 
 
 @with_settings(*DATABASE_SETTINGS)
-def workers_command(
-    ctx: typer.Context,
-    as_json: AsJson = False,
-    *,
-    flags: Flags,
-) -> None:
+def workers_command(settings: Settings, as_json: AsJson = False) -> None:
     """Show the workers of the last day."""
-    settings = settings_of(ctx, flags)
     with open_database(settings) as database:
         members = list(MongoRoster(database).members())
     if as_json:

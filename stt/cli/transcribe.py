@@ -1,27 +1,28 @@
 """`stt transcribe`: transcribe recordings; start a database and a server if none are set."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from bson import ObjectId
 
-from stt.cli.console import Progress, live_progress, print_note, recording_progress, setup_logging
+from stt.cli.console import print_note, setup_logging, stop
 from stt.cli.database import open_database
 from stt.cli.formatting import plural, span
-from stt.cli.options import DATABASE_SETTINGS, Flags, settings_of, with_settings
+from stt.cli.ingest import ingest_files
+from stt.cli.options import DATABASE_SETTINGS, Language, Prompt, Recordings, with_settings
+from stt.cli.transcripts import STDOUT, check_format, write_transcripts
+from stt.cli.worker import run_worker
 from stt.domain.chunk import Recording
-from stt.errors import RecordingError
 from stt.settings import Settings
 from stt.store.database import Database
-from stt.store.export import FORMATS, Export
+from stt.store.export import FORMATS
+from stt.store.recordings import MongoRecordings
 from stt.store.status import queue_status
 from stt.system.signals import on_signals
-from stt.transcripts.files import file_name, save
 
 EXAMPLES = """\b
 Examples:
@@ -46,20 +47,10 @@ _POLL_SECONDS = 2.0
 _STREAMABLE = {"txt", "json"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A file to transcribe, and its recording in the queue."""
-
-    path: Path
-    recording: Recording
-
-
 @with_settings("model", "server_urls", "max_parallel_workers", *DATABASE_SETTINGS)
 def transcribe_command(
-    ctx: typer.Context,
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="Recordings, and folders of them.")
-    ],
+    files: Recordings,
+    settings: Settings,
     format_name: Annotated[
         str, typer.Option("--format", "-f", metavar="FORMAT", help=f"{', '.join(FORMATS)}.")
     ] = "txt",
@@ -67,35 +58,37 @@ def transcribe_command(
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="A file for each, in this folder."),
     ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(metavar="CODE", help="Spoken language, such as `en`; detected if not given."),
-    ] = None,
-    prompt: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Names and words that occur in the recordings."),
-    ] = None,
-    *,
-    flags: Flags,
+    language: Language = None,
+    prompt: Prompt = None,
 ) -> None:
     """Transcribe recordings and print or save their transcripts."""
-    _check(format_name, output)
-    settings = settings_of(ctx, flags)
+    from stt.store.ingest import IngestOptions
+
+    check_format(format_name)
+    _make_folder(output)
     setup_logging(settings.log_format, to_stderr=True)
-    with on_signals(_interrupt), open_database(settings) as database:
-        jobs, refused = _ingest(database, files, language, prompt)
-        if format_name not in _STREAMABLE and output is None and len(jobs) > 1:
+    refused = 0
+    recordings: dict[ObjectId, tuple[str, Recording]] = {}
+    with on_signals(stop), open_database(settings) as database:
+        for path, ingested in ingest_files(database, files, IngestOptions(language, prompt)):
+            if ingested is None:
+                refused += 1
+            else:
+                recordings.setdefault(ingested.recording.id, (str(path), ingested.recording))
+        if not recordings and not refused:
+            print_note("Nothing to transcribe: no recordings found.")
+        if format_name not in _STREAMABLE and output is None and len(recordings) > 1:
             raise typer.BadParameter(f"Several recordings as {format_name} need --output DIR.")
-        _work(database, settings, [job.recording for job in jobs])
-        partial = _deliver(database, jobs, format_name, output)
-    if refused or partial or not jobs:
+        _work(database, settings, recordings)
+        partial = write_transcripts(
+            database, list(recordings.values()), format_name, str(output or STDOUT)
+        )
+    if refused or partial or not recordings:
         raise typer.Exit(1)
 
 
-def _check(format_name: str, output: Path | None) -> None:
-    """Check the output options before the work, not after it."""
-    if format_name not in FORMATS:
-        raise typer.BadParameter(f"{format_name!r} is no format: choose from {', '.join(FORMATS)}.")
+def _make_folder(output: Path | None) -> None:
+    """Check the folder before the work, not after it."""
     try:
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
@@ -105,126 +98,34 @@ def _check(format_name: str, output: Path | None) -> None:
         ) from error
 
 
-def _interrupt() -> None:
-    """Handle SIGTERM like Ctrl-C, so that servers that were started are stopped."""
-    raise KeyboardInterrupt
-
-
-def _ingest(
-    database: Database, files: Sequence[Path], language: str | None, prompt: str | None
-) -> tuple[list[_Job], int]:
-    """Ingest the files; return each recording once, in order, and how many could not be read."""
-    from stt.store.ingest import IngestOptions, find_recordings, ingest
-
-    options = IngestOptions(language, prompt)
-    jobs: list[_Job] = []
-    refused = 0
-    for path in find_recordings(files):
-        try:
-            with recording_progress(path.name) as progress:
-                recording = ingest(database, path, options, progress).recording
-        except RecordingError as error:
-            print_note(f"Error: {error}")
-            refused += 1
-            continue
-        if recording.id not in {job.recording.id for job in jobs}:
-            jobs.append(_Job(path, recording))
-    if not jobs and not refused:
-        print_note("Nothing to transcribe: no recordings found.")
-    return jobs, refused
-
-
-def _work(database: Database, settings: Settings, recordings: Sequence[Recording]) -> None:
+def _work(database: Database, settings: Settings, ids: Iterable[ObjectId]) -> None:
     """Run a worker until no chunk of these recordings is open, here or on another machine."""
-    if not any(_open_chunks(database, recording) for recording in recordings):
+    from stt.local.stack import whisper_servers
+    from stt.worker.worker import WorkOptions
+
+    options = WorkOptions(recordings=tuple(ids))
+    if not _open_chunks(database, options.recordings):
         return
     # The settings for when a worker of the fleet stops do not apply to this run.
     own_end = {"required_empty_checks": 1, "max_minutes": None, "persistent": False}
-    with _server(settings.model_copy(update=own_end)) as with_server:
-        _run_worker(database, with_server, recordings)
+    with whisper_servers(settings.model_copy(update=own_end)) as with_server:
         waiting_for = 0
-        while any(_open_chunks(database, recording) for recording in recordings):
-            queue = queue_status(database, settings.lease_seconds)
-            ids = {recording.id for recording in recordings}
-            mine = [progress.counts for progress in queue.sources if progress.id in ids]
-            if not any(counts.open for counts in mine):
-                return  # chunks were removed from the queue
-            if any(counts.pending for counts in mine) or queue.stale:
-                _run_worker(database, with_server, recordings)
+        while counts := _open_chunks(database, options.recordings):
+            if counts["pending"] or queue_status(database, settings.lease_seconds).stale:
+                run_worker(database, with_server, options)
                 continue
-            held = sum(counts.processing for counts in mine)
-            if held != waiting_for:
-                waiting_for = held
+            if counts["processing"] != waiting_for:
+                waiting_for = counts["processing"]
                 print_note(
-                    f"Waiting for {plural(held, 'chunk')} that other workers process; if those"
-                    f" workers are gone, for {span(settings.lease_seconds)} at most."
+                    f"Waiting for {plural(waiting_for, 'chunk')} that other workers process; if"
+                    f" those workers are gone, for {span(settings.lease_seconds)} at most."
                 )
             time.sleep(_POLL_SECONDS)
 
 
-def _open_chunks(database: Database, recording: Recording) -> int:
-    export = Export(database, recording)
-    return len(export.header.missing_chunks) - export.failed_chunks
-
-
-@contextmanager
-def _server(settings: Settings) -> Iterator[Settings]:
-    """Yield settings with a server URL; start a server if none is set."""
-    if settings.server_urls:
-        yield settings
-        return
-    # Import it here: it needs an optional extra.
-    from stt.local.stack import local_server
-
-    with local_server(settings, settings.model) as url:
-        # The server has one model, which it may call otherwise than `settings.model`.
-        yield settings.model_copy(update={"server_urls": (url,), "model": None})
-
-
-def _run_worker(database: Database, settings: Settings, recordings: Sequence[Recording]) -> None:
-    from stt.worker.worker import Worker, WorkOptions
-
-    options = WorkOptions(recordings=tuple(recording.id for recording in recordings))
-    worker = Worker.at_database(database, settings, options)
-
-    def snapshot() -> Progress:
-        stats = worker.stats
-        return Progress(stats.done, worker.total, stats.errors, worker.in_flight, worker.is_ending)
-
-    with live_progress(snapshot):
-        worker.run()
-    if worker.was_interrupted:
-        raise typer.Exit(130)
-
-
-def _deliver(
-    database: Database, jobs: Sequence[_Job], format_name: str, output: Path | None
-) -> int:
-    """Print or save the transcripts; return how many of them are partial."""
-    partial = 0
-    taken: set[str] = set()
-    for job in jobs:
-        export = Export(database, job.recording)
-        if export.header.is_partial:
-            partial += 1
-            reason = f"{export.header.partial_notice}. `stt status` says why."
-            print_note(f"Warning: {job.path}: {reason}")
-        if output is None:
-            title = f"==> {job.path} <==\n" if len(jobs) > 1 and format_name == "txt" else ""
-            _print(chain([title], export.pieces(format_name)))
-            continue
-        # In the database the recording may have another file name.
-        name = file_name(replace(job.recording, filename=job.path.name), format_name)
-        if name.casefold() in taken:
-            name = f"{Path(name).stem}_{job.recording.id}.{format_name}"
-        taken.add(name.casefold())
-        save(export.pieces(format_name), output / name)
-        print_note(f"Wrote {output / name}")
-    return partial
-
-
-def _print(pieces: Iterable[str]) -> None:
-    stdout = typer.get_binary_stream("stdout")
-    for piece in pieces:
-        stdout.write(piece.encode("utf-8", errors="replace"))
-    stdout.flush()
+def _open_chunks(database: Database, ids: Iterable[ObjectId]) -> Counter[str]:
+    """Return how many chunks of these recordings are pending and processing; empty if none is."""
+    recordings, counts = MongoRecordings(database), Counter[str]()
+    for recording_id in ids:
+        counts.update(recordings.details(recording_id).counts)
+    return +Counter({state: counts[state] for state in ("pending", "processing")})

@@ -1,21 +1,19 @@
 """`stt` without a command: run a worker."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import stt
 from stt.cli.console import Progress, live_progress, setup_logging
 from stt.cli.database import open_database
-from stt.cli.options import (
-    DATABASE_SETTINGS,
-    STOP_SETTINGS,
-    Flags,
-    remember_flags,
-    settings_of,
-    with_settings,
-)  # fmt: skip
+from stt.cli.options import DATABASE_SETTINGS, STOP_SETTINGS, NewestFirst, with_settings
 from stt.settings import Settings
+from stt.store.database import Database
+
+if TYPE_CHECKING:
+    from stt.worker.stats import Stats
+    from stt.worker.worker import WorkOptions
 
 EXAMPLES = """\b
 Examples:
@@ -36,7 +34,6 @@ Exit codes: 0 all well · 1 finished, some chunks failed · 2 usage · 3 configu
 After the first Ctrl-C (or SIGTERM) the calls in flight are finished. After the second their chunks
 are released, and finished transcripts are still written; after the third not even those.
 """
-_EVERYWHERE = (*DATABASE_SETTINGS, "log_format")
 
 
 def _print_version(wanted: bool) -> None:
@@ -48,14 +45,11 @@ def _print_version(wanted: bool) -> None:
 @with_settings(
     "limit", "max_parallel_workers", "server_urls", "model", *STOP_SETTINGS,
     "sequence_seconds", "lease_seconds", "chunk_timeout_seconds", "max_attempts",
-    "max_expirations", "page_size", *_EVERYWHERE,
+    "max_expirations", "page_size", *DATABASE_SETTINGS, "log_format",
 )  # fmt: skip
 def worker_command(
-    ctx: typer.Context,
-    flags: Flags,
-    newest_first: Annotated[
-        bool, typer.Option("--newest-first", help="Take the newest chunks first.")
-    ] = False,
+    settings: Settings,
+    newest_first: NewestFirst = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay when the queue is empty, and poll it.")
     ] = False,
@@ -71,35 +65,28 @@ def worker_command(
     Without a command, this machine works: it claims chunks of the queue, sends them to a Whisper
     server and writes the transcripts back.
     """
-    remember_flags(ctx, {name: flag for name, flag in flags.items() if name in _EVERYWHERE})
-    if ctx.invoked_subcommand is None:
-        _work(settings_of(ctx, flags), newest_first, watch)
-    elif newest_first or watch or flags.keys() - set(_EVERYWHERE):
-        raise typer.BadParameter(
-            f"Only options of the database and --log-format may stand before"
-            f" `{ctx.invoked_subcommand}`; write its own options after it."
-        )
-
-
-def _work(settings: Settings, newest_first: bool, watch: bool) -> None:
     # Import it here: it imports HTTP and audio libraries, which slow down other commands.
-    from stt.worker.worker import Worker, WorkOptions
+    from stt.worker.worker import WorkOptions
 
     setup_logging(settings.log_format)
     with open_database(settings) as database:
-        worker = Worker.at_database(
-            database, settings, WorkOptions(settings.limit, newest_first, watch)
-        )
+        stats = run_worker(database, settings, WorkOptions(settings.limit, newest_first, watch))
+    raise typer.Exit(int(stats.has_failures))
 
-        def snapshot() -> Progress:
-            stats = worker.stats
-            # A worker that stays has no total.
-            total = None if watch or settings.persistent else worker.total
-            return Progress(stats.done, total, stats.errors, worker.in_flight, worker.is_ending)
 
-        with live_progress(snapshot):
-            stats = worker.run()
+def run_worker(database: Database, settings: Settings, options: "WorkOptions") -> "Stats":
+    """Run a worker and draw its bar; exit with 130 if it was interrupted."""
+    from stt.worker.worker import Worker
+
+    worker = Worker.at_database(database, settings, options)
+    has_end = not options.watch and not settings.persistent
+
+    def snapshot() -> Progress:
+        stats, total = worker.stats, worker.total if has_end else None
+        return Progress(stats.done, total, stats.errors, worker.in_flight, worker.is_ending)
+
+    with live_progress(snapshot):
+        stats = worker.run()
     if worker.was_interrupted:
         raise typer.Exit(130)
-    if stats.has_failures:
-        raise typer.Exit(1)
+    return stats

@@ -52,6 +52,20 @@ def open_database(settings: Settings) -> Iterator[Database]:
 
 
 @contextlib.contextmanager
+def whisper_servers(settings: Settings) -> Iterator[Settings]:
+    """Yield settings with the servers that are set, or else with a local one.
+
+    Raise ConfigError and ServerUnavailable as `local_server` does.
+    """
+    if settings.server_urls:
+        yield settings
+        return
+    with local_server(settings, settings.model) as url:
+        # It has one model, and its name for that may differ from the folder's that it came from.
+        yield settings.model_copy(update={"server_urls": (url,), "model": None})
+
+
+@contextlib.contextmanager
 def local_server(settings: Settings, model: str | None = None) -> Iterator[str]:
     """Start a whisper server, yield its URL once it is ready, and stop it at the end.
 

@@ -42,6 +42,7 @@ from stt.remote.membership import Membership
 from stt.remote.messages import DesiredState, NodeSettings, ReportMessage, Rules
 from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
+from stt.worker.stats import Stats
 from stt.worker.worker import Worker, WorkOptions
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class NodeAgent:
         activity, settings = self._activity, self._membership.settings
         server = activity.server
         description = server.description() if server else Description()
-        counts, in_flight = self.progress()
+        stats, in_flight = self.progress()
         return AgentStatus(
             phase=activity.phase,
             detail=activity.detail,
@@ -137,15 +138,16 @@ class NodeAgent:
             whisper_server=server.urls if server else ", ".join(self._settings.server_urls),
             has_own_server=not self._settings.server_urls,
             jobs=activity.jobs(),
-            counts=counts,
+            counts=stats.counts,
             in_flight=in_flight,
         )
 
-    def progress(self) -> tuple[dict[str, int], int]:
-        """Return how many chunks of this run ended in which way, and how many are in flight."""
+    def progress(self) -> tuple[Stats, int]:
+        """Return the stats of this run, and how many chunks are in flight."""
         worker = self._activity.worker
-        counts = self._totals.counts(worker.stats if worker else None)
-        return counts, worker.in_flight if worker else 0
+        if worker is None:
+            return self._totals.stats(), 0
+        return self._totals.stats(worker.stats), worker.in_flight
 
     def _connect(self) -> None:
         """Perform the handshake; if persistent, retry until the coordinator answers."""
@@ -198,7 +200,7 @@ class NodeAgent:
         """Run one worker until it stops; None if another one has to go on."""
         remaining = self._totals.remaining()
         if remaining is None:
-            return RunResult(self._totals.has_failures, was_interrupted=False)
+            return RunResult(self._totals.stats().has_failures, was_interrupted=False)
         settings = server.settings.model_copy(
             update={"max_minutes": remaining.minutes, **desired.rules.model_dump()}
         )
@@ -227,7 +229,7 @@ class NodeAgent:
                 self._totals.add(worker.stats)
         self._membership.check()
         if worker.was_interrupted or not worker.was_asked_to_stop:
-            return RunResult(self._totals.has_failures, worker.was_interrupted)
+            return RunResult(self._totals.stats().has_failures, worker.was_interrupted)
         return None
 
     def _wait_until_enabled(self) -> DesiredState:
@@ -266,7 +268,7 @@ class NodeAgent:
             server=activity.server.urls if activity.server else "",
             state=activity.phase,
             slots=0,
-            counts=self._totals.counts(),
+            counts=self._totals.stats().counts,
         )
 
 

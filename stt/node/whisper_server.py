@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import requests
 
 from stt.errors import ServerUnavailable
-from stt.local.stack import local_server
+from stt.local.stack import whisper_servers
 from stt.settings import Settings
 from stt.system.http import http_session
 from stt.whisper.canary import canary_failure
@@ -102,14 +102,9 @@ class WhisperServer:
 
 @contextlib.contextmanager
 def whisper_server(settings: Settings, model: str | None) -> Iterator[WhisperServer]:
-    """Use the servers of `settings.server_urls` with `model`; else start one that has it.
+    """Use the servers of `settings` with `model`; else start one that has it.
 
     Raises ConfigError and ServerUnavailable as `local_server` does.
     """
-    if settings.server_urls:
-        yield WhisperServer(settings.model_copy(update={"model": model}), is_own=False)
-        return
-    with local_server(settings, model) as url:
-        # It has one model, and its name for that may differ from the folder's that it came from.
-        own = settings.model_copy(update={"server_urls": (url,), "model": None})
-        yield WhisperServer(own, is_own=True)
+    with whisper_servers(settings.model_copy(update={"model": model})) as with_servers:
+        yield WhisperServer(with_servers, is_own=not settings.server_urls)

@@ -30,6 +30,12 @@ class Stats:
             self.counts[ending] += 1
             self._failing.discard(chunk_id)
 
+    def plus(self, other: "Stats") -> "Stats":
+        """Return the counts of both together."""
+        with other._lock:
+            counts = {ending: n + other.counts[ending] for ending, n in self.counts.items()}
+            return Stats(counts, self._failing | other._failing)
+
     @property
     def has_failures(self) -> bool:
         """True if a chunk failed here and did not succeed here at a later try."""

@@ -38,7 +38,7 @@ def test_time_runs_through_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_worker_that_is_at_it_counts_and_is_not_counted_twice() -> None:
     totals, current = RunTotals(Settings()), ended(transcribed=3)
-    assert totals.counts(current)["transcribed"] == 3
+    assert totals.stats(current).counts["transcribed"] == 3
     totals.add(current)
-    assert totals.counts()["transcribed"] == 3
+    assert totals.stats().counts["transcribed"] == 3
     assert totals.remaining() is not None

@@ -1,0 +1,83 @@
+"""Write transcripts to stdout, a file or a folder, as `stt export` and `stt transcribe` do."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import typer
+
+from stt.cli.console import print_note
+from stt.cli.formatting import plural
+from stt.domain.chunk import Recording
+from stt.store.database import Database
+from stt.store.export import FORMATS, Export
+from stt.transcripts.files import file_names, save
+
+STDOUT = "-"
+
+
+def check_format(name: str) -> None:
+    if name not in FORMATS:
+        raise typer.BadParameter(f"Unknown format {name!r}: use --format {', '.join(FORMATS)}.")
+
+
+def is_folder(output: str) -> bool:
+    # os.path.isdir returns False for a name that is too long; writing then fails with the reason.
+    return output != STDOUT and (output.endswith(("/", "\\")) or os.path.isdir(output))  # noqa: PTH112
+
+
+def write_transcripts(
+    database: Database,
+    recordings: Sequence[tuple[str, Recording]],
+    format_name: str,
+    output: str,
+    *,
+    require_complete: bool = False,
+) -> int:
+    """Write the transcripts of recordings and the names to show; return how many are partial.
+
+    `output`: a file, a folder, or STDOUT. `require_complete`: write no partial transcript.
+    """
+    partial = 0
+    targets = _targets(recordings, format_name, output)
+    has_titles = len(recordings) > 1 and format_name == "txt"
+    for (name, recording), target in zip(recordings, targets, strict=True):
+        export = Export(database, recording)
+        if export.header.is_partial:
+            partial += 1
+            print_note(_warning(name, export))
+            if require_complete:
+                continue
+        if target is None:
+            title = f"==> {name} <==\n" if has_titles else ""
+            _print(chain([title], export.pieces(format_name)))
+        else:
+            save(export.pieces(format_name), target)
+            print_note(f"Wrote {target}")
+    return partial
+
+
+def _targets(
+    recordings: Sequence[tuple[str, Recording]], format_name: str, output: str
+) -> list[Path | None]:
+    """Return the path of each transcript, None for stdout."""
+    if not is_folder(output):
+        return [None if output == STDOUT else Path(output)] * len(recordings)
+    shown = [replace(recording, filename=name) for name, recording in recordings]
+    return [Path(output) / name for name in file_names(shown, format_name)]
+
+
+def _print(pieces: Iterable[str]) -> None:
+    stdout = typer.get_binary_stream("stdout")
+    for piece in pieces:
+        stdout.write(piece.encode("utf-8", errors="replace"))
+    stdout.flush()
+
+
+def _warning(name: str, export: Export) -> str:
+    parts = [f"Warning: {name}: {export.header.partial_notice}."]
+    if export.failed_chunks:
+        parts.append(f"{plural(export.failed_chunks, 'chunk')} failed: `stt status` says why.")
+    return " ".join(parts)
