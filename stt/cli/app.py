@@ -6,24 +6,12 @@ key · 4 database unreachable · 5 whisper server unreachable · 130 interrupted
 
 import errno
 import io
-import os
 import sys
-from pathlib import Path
 
 import typer
 
-from stt.cli import (
-    chunks,
-    coordinator,
-    export,
-    ingest,
-    node,
-    search,
-    status,
-    transcribe,
-    worker,
-)
-from stt.cli.console import print_note
+from stt.cli import chunks, coordinator, export, ingest, node, search, status, transcribe, worker
+from stt.cli.console import discard_output, print_note
 from stt.cli.help import PanelCommand, PanelGroup
 from stt.errors import SttError
 
@@ -57,10 +45,8 @@ app.add_typer(node.node_app)
 def main() -> None:
     """Run the console script; print one line for each error of the package."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # print another character where the encoding lacks one
-            stream.reconfigure(errors="replace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where the encoding lacks a character
     try:
         app(prog_name="stt")
     except SttError as error:
@@ -70,9 +56,7 @@ def main() -> None:
     except OSError as error:
         if error.errno not in _NO_SPACE:
             raise
-        # Discard what is left in the buffer: writing it at exit would fail again.
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        discard_output(sys.stdout)
         print_note(f"Error: The output cannot be written: {error.strerror}")
         sys.exit(SttError.exit_code)
     except KeyboardInterrupt:

@@ -11,10 +11,10 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import IO, Literal, NoReturn
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -29,6 +29,7 @@ from stt.system.log_context import add_log_fields
 LogFormat = Literal["auto", "text", "json"]
 Screen = RenderableType
 """What `show` can print."""
+Drawing = AbstractContextManager[object]
 
 _MAX_BAR_WIDTH = 20
 _MIN_BAR_WIDTH = 5
@@ -63,14 +64,14 @@ class _Screen:
         """Whether bars can be drawn; not in a pipe, even with FORCE_COLOR."""
         return self.may_draw and self.console.file.isatty() and not self.console.is_dumb_terminal
 
-    def discard(self) -> None:
-        """Discard all output from now on: the reader has gone, and writing at exit would fail."""
-        self.may_draw = False
-        with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), self.console.file.fileno())
-
 
 _screen = _Screen()
+
+
+def discard_output(stream: IO[str]) -> None:
+    """Discard what is written to `stream` from now on, so that its flush at exit cannot fail."""
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def setup_logging(log_format: LogFormat, *, to_stderr: bool = False) -> None:
@@ -105,23 +106,24 @@ class _LineHandler(logging.Handler):
                 _screen.console.file.write(line + "\n")
                 _screen.console.file.flush()
         except (OSError, ValueError, SystemExit):  # rich raises SystemExit for a broken pipe
-            _screen.discard()
+            _screen.may_draw = False
+            discard_output(_screen.console.file)
         except Exception:
             self.handleError(record)
 
 
-@contextmanager
-def live_progress(snapshot: Callable[[], Progress]) -> Iterator[None]:
+def live_progress(snapshot: Callable[[], Progress]) -> Drawing:
     """Draw `snapshot()` four times a second, from a thread of its own, inside the `with` block.
 
     Draw nothing without a terminal. `snapshot` must not block.
     """
+    return _drawn(_WorkBar(snapshot).render)
+
+
+def _drawn(render: Callable[[], Screen], *, transient: bool = False) -> Drawing:
     if not _screen.is_live:
-        yield
-        return
-    bar = _WorkBar(snapshot)
-    with Live(get_renderable=bar.render, console=_screen.console, refresh_per_second=4):
-        yield
+        return contextlib.nullcontext()
+    return Live(console=_screen.console, get_renderable=render, transient=transient)
 
 
 class _WorkBar:
@@ -164,22 +166,20 @@ class _WorkBar:
 @contextmanager
 def recording_progress(name: str) -> Iterator[Callable[[float, float | None], None]]:
     """Draw a bar for one recording; yield the function that takes its seconds done and in all."""
-    if not _screen.is_live:
-        yield lambda done, total: None
-        return
-    state: list[float | None] = [0.0, None]
+    done: float = 0.0
+    total: float | None = None
 
     def advance(done_seconds: float, total_seconds: float | None) -> None:
-        state[:] = [done_seconds, total_seconds]
+        nonlocal done, total
+        done, total = done_seconds, total_seconds
 
-    def render() -> RenderableType:
-        done, total = state
-        shown = clock(done or 0.0) + (f" of {clock(total)}" if total else "")
+    def render() -> Screen:
+        shown = clock(done) + (f" of {clock(total)}" if total else "")
         title = Text(printable(name))
         title.truncate(_MAX_NAME_WIDTH, overflow="ellipsis")
-        return _bar_line(done or 0.0, total, [title, shown])
+        return _bar_line(done, total, [title, shown])
 
-    with Live(get_renderable=render, console=_screen.console, refresh_per_second=4, transient=True):
+    with _drawn(render, transient=True):
         yield advance
 
 
@@ -202,7 +202,7 @@ def _bar_line(done: float, total: float | None, facts: Iterable[str | Text]) -> 
 
 def print_line(line: str) -> None:
     """Print a line of a result to stdout."""
-    _stdout().print(Text(printable(line)), soft_wrap=True)
+    Console(highlight=False).print(Text(printable(line)), soft_wrap=True)
 
 
 def print_note(line: str) -> None:
@@ -218,7 +218,7 @@ def stop() -> NoReturn:
 
 def show(renderable: Screen) -> None:
     """Print a table to stdout; fit it to a terminal, but neither cut nor pad it in a pipe."""
-    console = _stdout()
+    console = Console(highlight=False)
     if console.file.isatty():
         console.print(renderable)
         return
@@ -232,7 +232,7 @@ def show(renderable: Screen) -> None:
 
 def show_again(make: Callable[[], Screen], interval_seconds: float) -> None:
     """Print what `make()` returns again and again in the same place, until Ctrl-C."""
-    console = _stdout()
+    console = Console(highlight=False)
     if not console.file.isatty():
         while True:
             show(make())
@@ -249,7 +249,3 @@ def show_json(value: object, *, on_one_line: bool = False) -> None:
     indent = None if on_one_line else 2
     sys.stdout.write(json_text(value, indent) + "\n")
     sys.stdout.flush()
-
-
-def _stdout() -> Console:
-    return Console(highlight=False)

@@ -1,7 +1,7 @@
 """Open the database of a command; find the recordings that the user names."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -25,11 +25,10 @@ def open_database(settings: Settings) -> Iterator[Database]:
         # Import it here: it is an optional extra, and not available on Windows.
         from stt.local import stack
 
-        with stack.open_database(settings) as database:
-            database.ensure_indexes()
-            yield database
-        return
-    with Database(settings.mongo_url.get_secret_value(), settings.database_name) as database:
+        opened: AbstractContextManager[Database] = stack.open_database(settings)
+    else:
+        opened = Database(settings.mongo_url.get_secret_value(), settings.database_name)
+    with opened as database:
         database.ensure_indexes()
         yield database
 

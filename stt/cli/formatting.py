@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -41,17 +40,11 @@ def printable(text: str) -> str:
 
 def json_text(value: Any, indent: int | None = None) -> str:
     """Return JSON with letters unescaped and control characters escaped."""
-    text = json.dumps(to_json(value), indent=indent, ensure_ascii=False)
+    text = json.dumps(value, default=_jsonable, indent=indent, ensure_ascii=False)
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
-def to_json(value: Any) -> Any:
+def _jsonable(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return to_json(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+        return asdict(value)
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)

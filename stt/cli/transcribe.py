@@ -43,7 +43,7 @@ Exit codes: 0 all well · 1 a recording could not be read, or a chunk failed · 
 """
 
 _POLL_SECONDS = 2.0
-# Formats of which several transcripts on one stdout can be told apart.
+# Formats of which several transcripts on one stdout can be separated again.
 _STREAMABLE = {"txt", "json"}
 
 
@@ -80,9 +80,8 @@ def transcribe_command(
         if format_name not in _STREAMABLE and output is None and len(recordings) > 1:
             raise typer.BadParameter(f"Several recordings as {format_name} need --output DIR.")
         _work(database, settings, recordings)
-        partial = write_transcripts(
-            database, list(recordings.values()), format_name, str(output or STDOUT)
-        )
+        target = f"{output}/" if output else STDOUT
+        partial = write_transcripts(database, list(recordings.values()), format_name, target)
     if refused or partial or not recordings:
         raise typer.Exit(1)
 

@@ -6,10 +6,8 @@ import subprocess
 
 def free_port() -> int:
     """Return a loopback port that is free now; another process may take it first."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def end(process: subprocess.Popen[bytes], timeout_seconds: float) -> None:
