@@ -11,19 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
-from stt.cli.console import (
-    Progress,
-    live_progress,
-    print_line,
-    setup_logging,
-    show_json,
-    stop,
-)
+from stt.cli.console import Progress, live_progress, print_line, setup_logging, show_json, stop
 from stt.cli.formatting import clock, plural
 from stt.cli.help import PanelCommand
 from stt.cli.node_service import service_app
 from stt.cli.options import STOP_SETTINGS, AsJson, NewestFirst, with_settings
 from stt.errors import ConfigError
+from stt.node.credentials import CredentialsFile
 from stt.settings import Settings
 from stt.system.signals import on_signals
 
@@ -37,7 +31,7 @@ Examples:
 
 \b
 The join code comes from the coordinator's page "Nodes". It is asked for, or taken from
-STT_JOIN_CODE. What this machine is then known by lies in node.json, in the folder STT_CONFIG_DIR.
+STT_JOIN_CODE. The node's name and key are then kept in node.json, in the folder STT_CONFIG_DIR.
 """
 
 START_EXAMPLES = """\b
@@ -78,36 +72,25 @@ node_app.add_typer(service_app, name="service")
 
 
 @node_app.command("register")
-@with_settings()
+@with_settings("join_code")
 def register_command(
-    settings: Settings,
     server: Annotated[
         str, typer.Option("--server", metavar="URL", help="The coordinator's address.")
     ],
+    settings: Settings,
     name: Annotated[
         str | None,
         typer.Option("--name", metavar="NAME", help="What people call it; the machine's own name."),
     ] = None,
-    code: Annotated[
-        str | None,
-        typer.Option(
-            "--code",
-            metavar="CODE",
-            help="The join code. Others on this machine can read flags: without this one it is"
-            " asked for, or taken from STT_JOIN_CODE.",
-        ),
-    ] = None,
 ) -> None:
     """Join a coordinator with a join code from its page."""
     _check_installed()
-    from stt.node.credentials import CredentialsFile
     from stt.node.registration import register
 
     setup_logging(settings.log_format, to_stderr=True)
-    if code is None and settings.join_code is not None:
-        code = settings.join_code.get_secret_value()
-    file = CredentialsFile(settings.config_dir)
-    made = register(file, server, name or _machine_name(), code or _asked_code())
+    code = settings.join_code.get_secret_value() if settings.join_code else _ask_for_code()
+    name = name or platform.node() or "node"
+    made = register(CredentialsFile(settings.config_dir), server, name, code)
     print_line(f"Registered as {made.name!r} ({made.node_id}) at {made.server_url}")
     print_line("Start it with: stt node start")
 
@@ -134,7 +117,7 @@ def start_command(
     ] = 8001,
     newest_first: NewestFirst = False,
 ) -> None:
-    """Go to work as the node that this machine is registered as."""
+    """Work as the node that this machine is registered as."""
     _check_installed()
     from stt.node.agent import registered_node
     from stt.node.page import page
@@ -162,12 +145,11 @@ def start_command(
 @node_app.command("status", epilog=STATUS_EXAMPLES)
 @with_settings()
 def status_command(settings: Settings, as_json: AsJson = False) -> None:
-    """Show where this machine is registered, whether the coordinator answers, what it is at."""
+    """Show where this machine is registered, whether the coordinator answers, what it does."""
     _check_installed()
-    from stt.node.credentials import CredentialsFile
-    from stt.node.registration import NodeStatus, node_status
+    from stt.node.registration import node_status
 
-    found: NodeStatus = node_status(CredentialsFile(settings.config_dir))
+    found = node_status(CredentialsFile(settings.config_dir))
     trouble = found.trouble
     if as_json:
         show_json(asdict(found) | {"trouble": str(trouble) if trouble else None})
@@ -193,7 +175,6 @@ def unregister_command(
 ) -> None:
     """Leave the coordinator: what this node holds goes back, and node.json is removed."""
     _check_installed()
-    from stt.node.credentials import CredentialsFile
     from stt.node.registration import unregister
 
     file = CredentialsFile(settings.config_dir)
@@ -230,21 +211,16 @@ def _check_installed() -> None:
         raise ConfigError("A node needs a few more libraries: pip install 'stt-fleet[node]'")
 
 
-def _asked_code() -> str:
+def _ask_for_code() -> str:
     if not sys.stdin.isatty():
         raise ConfigError(
             'A join code is needed: set STT_JOIN_CODE. The coordinator\'s page "Nodes" makes one.'
         )
-    code: str = typer.prompt("Join code", hide_input=True, err=True)
-    return code
-
-
-def _machine_name() -> str:
-    return platform.node() or "node"
+    return str(typer.prompt("Join code", hide_input=True, err=True))
 
 
 def _has_display() -> bool:
-    """True if a person sits there: not for a service, nor in a shell without windows."""
+    """Return whether a browser can be opened: not for a service, or in a shell without windows."""
     if not sys.stdout.isatty():
         return False
     return sys.platform in ("darwin", "win32") or any(

@@ -9,7 +9,7 @@ import typer
 from stt.cli.console import print_line
 from stt.cli.options import with_settings
 from stt.node.credentials import CredentialsFile
-from stt.node.service import Program, service_of_this_machine
+from stt.node.service import Command, Program, service_of_this_machine
 from stt.settings import Settings
 
 _EXAMPLES = """\b
@@ -43,7 +43,7 @@ def install_command(
 ) -> None:
     """Write the service anew and start it, now and at every login."""
     node = CredentialsFile(settings.config_dir)
-    node.load()  # a service that nobody registered would only fail
+    node.load()  # the service of a machine that is not registered would only fail
     service = service_of_this_machine()
     service.install(
         Program((*_this_program(), "start", "--no-browser", *(flags or ())), node.folder)
@@ -60,30 +60,23 @@ def uninstall_command() -> None:
     print_line("The service is removed" if removed else "There was no service of the node")
 
 
-@service_app.command("start")
-def start_command() -> None:
-    """Start the service."""
-    service_of_this_machine().control("start")
-    print_line("Started")
+def _add_control(command: Command, done: str, help_text: str) -> None:
+    @service_app.command(command, help=help_text)
+    def control() -> None:
+        service_of_this_machine().control(command)
+        print_line(done)
 
 
-@service_app.command("stop")
-def stop_command() -> None:
-    """Stop the service until the next login; the node finishes what is in flight."""
-    service_of_this_machine().control("stop")
-    print_line("Stopped")
-
-
-@service_app.command("restart")
-def restart_command() -> None:
-    """Stop the service and start it again."""
-    service_of_this_machine().control("restart")
-    print_line("Restarted")
+_add_control("start", "Started", "Start the service.")
+_add_control(
+    "stop", "Stopped", "Stop the service until the next login; the node finishes what is in flight."
+)
+_add_control("restart", "Restarted", "Stop the service and start it again.")
 
 
 @service_app.command("status")
 def status_command() -> None:
-    """Say whether the service runs; exit code 1 if not."""
+    """Print whether the service runs; exit with 1 if not."""
     service = service_of_this_machine()
     state = service.state()
     if not state.is_installed:

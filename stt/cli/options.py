@@ -37,6 +37,7 @@ Recordings = Annotated[
     list[Path], typer.Argument(metavar="PATH", help="Recordings, and folders of them.")
 ]
 
+_NAME_METAVARS = {"model": "M", "log_format": "FORMAT", "join_code": "CODE"}
 _METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR"}
 _FOR_ALL = {*DATABASE_SETTINGS, "log_format"}
 _BEFORE = "stt.flags"
@@ -107,7 +108,7 @@ def _plain_type(annotation: Any) -> Any:
 def _metavar(name: str, kind: Any) -> str | None:
     if kind is bool:
         return None
-    usual = "N" if kind is int else {"model": "M", "log_format": "FORMAT"}.get(name, "NAME")
+    usual = "N" if kind is int else _NAME_METAVARS.get(name, "NAME")
     return _METAVARS.get(extra_of(name)["unit"], usual)
 
 

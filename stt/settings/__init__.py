@@ -209,8 +209,10 @@ class Settings(BaseSettings):
         unit="folder", shown_default="~/.config/stt (macOS: ~/Library/Application Support/stt)",
     )  # fmt: skip
     join_code: SecretStr | None = setting(
-        None, "Code that a machine joins a coordinator with", env="STT_JOIN_CODE", flag="--code"
-    )
+        None, "Code that a machine joins a coordinator with, from its page Nodes. Others on this "
+        "machine can read flags; without a code it is asked for",
+        env="STT_JOIN_CODE", flag="--code",
+    )  # fmt: skip
 
     @property
     def parallel_limit(self) -> int:

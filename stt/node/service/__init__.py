@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 from stt.errors import ConfigError, SttError
-from stt.node.service.base import Program, last_line, run_tool
+from stt.node.service.base import Command, Program, last_line, run_tool
 from stt.node.service.launchd import LaunchAgent
 from stt.node.service.systemd import SystemdUnit
 
-__all__ = ["Program", "Service", "service_of_this_machine"]
+__all__ = ["Command", "Program", "Service", "service_of_this_machine"]
 
 Service = SystemdUnit | LaunchAgent
 """Both have the same methods, which raise SttError with the system's words if it refuses."""
