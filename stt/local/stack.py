@@ -8,17 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-import requests
-
-from stt.errors import ConfigError, ServerUnavailable, SttError
+from stt.errors import ConfigError, ServerUnavailable
 from stt.settings import Settings
 from stt.store.database import Database
-from stt.system.http import http_session
 from stt.system.processes import end, free_port
+from stt.whisper.client import WhisperClient
 
 _SERVER_MODULES = ("fastapi", "faster_whisper", "uvicorn")
 _EXIT_CONFIGURATION = 3
@@ -79,6 +76,7 @@ def local_server(settings: Settings, model: str | None = None) -> Iterator[str]:
             " pip install 'stt-fleet[server]'"
         )
     port = free_port()
+    # It ends with this process, see `stt.system.exit_with_parent`.
     command = [sys.executable, "-P", "-m", "stt.system.exit_with_parent", "whisper_server"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += [] if model is None else ["--model", model]
@@ -86,72 +84,54 @@ def local_server(settings: Settings, model: str | None = None) -> Iterator[str]:
     environment = {name: value for name, value in os.environ.items() if name != "API_KEY"}
     if settings.api_key is not None:
         environment["API_KEY"] = settings.api_key.get_secret_value()
-    server = _WhisperServer(command, environment, f"http://127.0.0.1:{port}")
-    try:
-        server.wait_until_ready()
-        yield server.url
-    finally:
-        server.stop()
-
-
-class _WhisperServer:
-    """A whisper server that ends with this process, see `stt.system.exit_with_parent`."""
-
-    def __init__(self, command: list[str], environment: dict[str, str], url: str) -> None:
-        self.url = url
-        self._process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        self._last_lines: deque[str] = deque(maxlen=20)
-        self._reader = threading.Thread(target=self._read_log, daemon=True)
-        self._reader.start()
-
-    def wait_until_ready(self) -> None:
-        """Wait for as long as the process runs: the first use of a model downloads it."""
-        logger.info("Starting a whisper server")
-        log_at = time.monotonic() + _LOG_SECONDS
-        with http_session(self.url) as session:
-            while not self._is_ready(session):
-                if self._process.poll() is not None:
-                    self._reader.join(timeout=1)
-                    raise self._start_error()
-                if time.monotonic() > log_at:
-                    logger.info("Waiting for the whisper server: %s", self._last_line())
-                    log_at += _LOG_SECONDS
-                time.sleep(_POLL_SECONDS)
-
-    def stop(self) -> None:
-        end(self._process, _STOP_SECONDS)
-        self._reader.join(timeout=1)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-
-    def _is_ready(self, session: requests.Session) -> bool:
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        log = _LogReader(process)
+        log.start()
         try:
-            return session.get(f"{self.url}/ready", timeout=5).ok
-        except requests.RequestException:
-            return False
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_ready(url, process, log)
+            yield url
+        finally:
+            end(process, _STOP_SECONDS)
+            log.join(timeout=1)
 
-    def _start_error(self) -> SttError:
-        is_setting = self._process.returncode == _EXIT_CONFIGURATION
-        kind = ConfigError if is_setting else ServerUnavailable
-        return kind(f"The local whisper server did not start: {self._last_line()}")
 
-    def _last_line(self) -> str:
-        line = self._last_lines[-1] if self._last_lines else "it has said nothing yet"
-        return re.sub(r"^[\d:, -]*[A-Z]+:\s+", "", line)
+class _LogReader(threading.Thread):
+    """Read a whisper server's log, so that it can go on writing, and keep its last line."""
 
-    def _read_log(self) -> None:
-        assert self._process.stdout is not None
-        for raw in self._process.stdout:
-            line = raw.decode(errors="replace").rstrip()
-            if line:
-                self._last_lines.append(line)
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._lines = process.stdout or ()
+        self.last_line = "it has written nothing yet"
+
+    def run(self) -> None:
+        for raw in self._lines:
+            if line := raw.decode(errors="replace").rstrip():
+                self.last_line = re.sub(r"^[\d:, -]*[A-Z]+:\s+", "", line)
                 logger.debug("whisper server: %s", line)
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: _LogReader) -> None:
+    """Wait for as long as the process runs: the first use of a model downloads it."""
+    logger.info("Starting a whisper server")
+    log_at = time.monotonic() + _LOG_SECONDS
+    client = WhisperClient(url, None, None)
+    while True:
+        with contextlib.suppress(ServerUnavailable):
+            client.ready()
+            return
+        if process.poll() is not None:
+            log.join(timeout=1)
+            kind = ConfigError if process.returncode == _EXIT_CONFIGURATION else ServerUnavailable
+            raise kind(f"The local whisper server did not start: {log.last_line}")
+        if time.monotonic() > log_at:
+            logger.info("Waiting for the whisper server: %s", log.last_line)
+            log_at += _LOG_SECONDS
+        time.sleep(_POLL_SECONDS)
