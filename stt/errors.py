@@ -26,6 +26,9 @@ SttError                     its text is one line for the user; sets the command
 
 from typing import ClassVar
 
+EXIT_INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C or SIGTERM ended."""
+
 
 class SttError(Exception):
     """Base of all errors of the package; its text is one line for the user."""

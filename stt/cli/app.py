@@ -13,9 +13,8 @@ import typer
 from stt.cli import chunks, coordinator, export, ingest, node, search, status, transcribe, worker
 from stt.cli.console import discard_output, print_note
 from stt.cli.help import PanelCommand, PanelGroup
-from stt.errors import SttError
+from stt.errors import EXIT_INTERRUPTED, SttError
 
-INTERRUPTED = 130
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
@@ -60,4 +59,4 @@ def main() -> None:
         print_note(f"Error: The output cannot be written: {error.strerror}")
         sys.exit(SttError.exit_code)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(EXIT_INTERRUPTED)

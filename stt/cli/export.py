@@ -7,9 +7,8 @@ import typer
 
 from stt.cli.database import find_recording, open_database
 from stt.cli.options import DATABASE_SETTINGS, with_settings
-from stt.cli.transcripts import STDOUT, check_format, is_folder, write_transcripts
+from stt.cli.transcripts import STDOUT, FormatName, checked_format, is_folder, write_transcripts
 from stt.settings import Settings
-from stt.store.export import FORMATS
 from stt.store.recordings import MongoRecordings
 
 EXAMPLES = """\b
@@ -32,12 +31,7 @@ def export_command(
         list[str] | None,
         typer.Argument(metavar="RECORDING", help="File name or id, as `stt status` lists them."),
     ] = None,
-    format_name: Annotated[
-        str | None,
-        typer.Option(
-            "--format", "-f", metavar="FORMAT", help=f"{', '.join(FORMATS)}; txt if not given."
-        ),
-    ] = None,
+    format_name: FormatName = None,
     output: Annotated[
         str,
         typer.Option("--output", "-o", metavar="WHERE", help="A file, a folder, or - for stdout."),
@@ -57,8 +51,7 @@ def export_command(
     if (all_recordings or len(names) > 1) and not is_folder(output):
         raise typer.BadParameter("Several recordings need a folder: --output FOLDER/")
     suffix = "" if is_folder(output) else Path(output).suffix.removeprefix(".")
-    chosen = (format_name or suffix or "txt").lower()
-    check_format(chosen)
+    chosen = checked_format(format_name or suffix)
     with open_database(settings) as database:
         if all_recordings:
             recordings = list(MongoRecordings(database).all())

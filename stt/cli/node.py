@@ -119,27 +119,24 @@ def start_command(
 ) -> None:
     """Work as the node that this machine is registered as."""
     _check_installed()
-    from stt.node.agent import registered_node
+    from stt.node.agent import NodeAgent
     from stt.node.page import page
     from stt.node.registration import warn_if_unprotected
 
     setup_logging(settings.log_format)
+    node = NodeAgent(settings)
 
     def snapshot() -> Progress:
         stats, in_flight = node.progress()
         return Progress(stats.done, None, stats.errors, in_flight)
 
-    with (
-        on_signals(stop),
-        registered_node(settings) as node,
-        page(node, page_port) as url,
-    ):
+    with on_signals(stop), node.lock.held(), page(node, page_port) as url:
         warn_if_unprotected(node.client.url)
         if not no_browser and _has_display():
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         with live_progress(snapshot):
-            result = node.run(newest_first=newest_first)
-    raise typer.Exit(130 if result.was_interrupted else int(result.has_failures))
+            exit_code = node.run(newest_first=newest_first)
+    raise typer.Exit(exit_code)
 
 
 @node_app.command("status", epilog=STATUS_EXAMPLES)

@@ -14,12 +14,11 @@ from stt.cli.database import open_database
 from stt.cli.formatting import plural, span
 from stt.cli.ingest import ingest_files
 from stt.cli.options import DATABASE_SETTINGS, Language, Prompt, Recordings, with_settings
-from stt.cli.transcripts import STDOUT, check_format, write_transcripts
+from stt.cli.transcripts import STDOUT, FormatName, checked_format, write_transcripts
 from stt.cli.worker import run_worker
 from stt.domain.chunk import Recording
 from stt.settings import Settings
 from stt.store.database import Database
-from stt.store.export import FORMATS
 from stt.store.recordings import MongoRecordings
 from stt.store.status import queue_status
 from stt.system.signals import on_signals
@@ -51,9 +50,7 @@ _STREAMABLE = {"txt", "json"}
 def transcribe_command(
     files: Recordings,
     settings: Settings,
-    format_name: Annotated[
-        str, typer.Option("--format", "-f", metavar="FORMAT", help=f"{', '.join(FORMATS)}.")
-    ] = "txt",
+    format_name: FormatName = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="A file for each, in this folder."),
@@ -64,7 +61,7 @@ def transcribe_command(
     """Transcribe recordings and print or save their transcripts."""
     from stt.store.ingest import IngestOptions
 
-    check_format(format_name)
+    chosen = checked_format(format_name)
     _make_folder(output)
     setup_logging(settings.log_format, to_stderr=True)
     refused = 0
@@ -77,11 +74,11 @@ def transcribe_command(
                 recordings.setdefault(ingested.recording.id, (str(path), ingested.recording))
         if not recordings and not refused:
             print_note("Nothing to transcribe: no recordings found.")
-        if format_name not in _STREAMABLE and output is None and len(recordings) > 1:
-            raise typer.BadParameter(f"Several recordings as {format_name} need --output DIR.")
+        if chosen not in _STREAMABLE and output is None and len(recordings) > 1:
+            raise typer.BadParameter(f"Several recordings as {chosen} need --output DIR.")
         _work(database, settings, recordings)
         target = f"{output}/" if output else STDOUT
-        partial = write_transcripts(database, list(recordings.values()), format_name, target)
+        partial = write_transcripts(database, list(recordings.values()), chosen, target)
     if refused or partial or not recordings:
         raise typer.Exit(1)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -17,10 +18,20 @@ from stt.transcripts.files import file_names, save
 
 STDOUT = "-"
 
+FormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--format", "-f", metavar="FORMAT", help=f"{', '.join(FORMATS)}; txt if not given."
+    ),
+]
 
-def check_format(name: str) -> None:
-    if name not in FORMATS:
+
+def checked_format(name: str | None) -> str:
+    """Return the name of a format, txt for none. Raise BadParameter for an unknown one."""
+    chosen = (name or "txt").lower()
+    if chosen not in FORMATS:
         raise typer.BadParameter(f"Unknown format {name!r}: use --format {', '.join(FORMATS)}.")
+    return chosen
 
 
 def is_folder(output: str) -> bool:

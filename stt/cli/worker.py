@@ -8,6 +8,7 @@ import stt
 from stt.cli.console import Progress, live_progress, setup_logging
 from stt.cli.database import open_database
 from stt.cli.options import DATABASE_SETTINGS, STOP_SETTINGS, NewestFirst, with_settings
+from stt.errors import EXIT_INTERRUPTED
 from stt.settings import Settings
 from stt.store.database import Database
 
@@ -88,5 +89,5 @@ def run_worker(database: Database, settings: Settings, options: "WorkOptions") -
     with live_progress(snapshot):
         stats = worker.run()
     if worker.was_interrupted:
-        raise typer.Exit(130)
+        raise typer.Exit(EXIT_INTERRUPTED)
     return stats

@@ -15,13 +15,11 @@ import logging
 import os
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import stt
 from stt.domain.worker_id import WorkerId
 from stt.errors import (
+    EXIT_INTERRUPTED,
     ConfigError,
     DatabaseUnavailable,
     KeyRejected,
@@ -60,14 +58,6 @@ _STOP_FIELDS = frozenset({
 """Settings that say when to stop: a node that was given one of them obeys all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How a run ended without an error: by itself, or by Ctrl-C."""
-
-    has_failures: bool
-    was_interrupted: bool
-
-
 def is_persistent(settings: Settings) -> bool:
     """Return whether the node stays when the queue is empty, or a server or coordinator away."""
     return settings.persistent or not settings.model_fields_set & _STOP_FIELDS
@@ -103,17 +93,20 @@ class NodeAgent:
         self._newest_first = False
         self._activity = Activity("connecting")
 
-    def run(self, *, newest_first: bool = False) -> RunResult:
-        """Work until there is a reason to stop. Raises the error that ended the run early."""
+    def run(self, *, newest_first: bool = False) -> int:
+        """Work until there is a reason to stop; return the exit code.
+
+        Raises the error that ended the run early.
+        """
         self._newest_first = newest_first
         self._connect()
         reconcile_name(self._membership, self._credentials, self._file, self.lock)
         self._socket.start()
         self._supervisor.start()
         try:
-            while (result := self._run_server()) is None:
+            while (exit_code := self._run_server()) is None:
                 pass
-            return result
+            return exit_code
         finally:
             self._activity = Activity("stopping")
             self._supervisor.stop()
@@ -169,8 +162,8 @@ class NodeAgent:
                 time.sleep(wait_seconds * random.uniform(0.5, 1.0))
                 wait_seconds = min(wait_seconds * 2, _MAX_CONNECT_WAIT_SECONDS)
 
-    def _run_server(self) -> RunResult | None:
-        """Work as long as one whisper server is of use; None to go on with another one."""
+    def _run_server(self) -> int | None:
+        """Work with one whisper server; return the exit code, None to go on with another one."""
         desired = self._wait_until_enabled()
         model = self._model(desired.model)
         self._activity = Activity("starting")
@@ -180,8 +173,8 @@ class NodeAgent:
                     desired = self._desired_state()
                     if not desired.is_enabled or self._model(desired.model) != model:
                         break
-                    if (result := self._run_worker(server, desired)) is not None:
-                        return result
+                    if (exit_code := self._run_worker(server, desired)) is not None:
+                        return exit_code
         except KeyRejected:
             raise
         except ConfigError as error:
@@ -196,11 +189,11 @@ class NodeAgent:
             self._wait_for_change(desired, str(error), _SERVER_WAIT_SECONDS)
         return None
 
-    def _run_worker(self, server: WhisperServer, desired: DesiredState) -> RunResult | None:
-        """Run one worker until it stops; None if another one has to go on."""
+    def _run_worker(self, server: WhisperServer, desired: DesiredState) -> int | None:
+        """Run one worker until it stops; return the exit code, None if another has to go on."""
         remaining = self._totals.remaining()
         if remaining is None:
-            return RunResult(self._totals.stats().has_failures, was_interrupted=False)
+            return int(self._totals.stats().has_failures)
         settings = server.settings.model_copy(
             update={"max_minutes": remaining.minutes, **desired.rules.model_dump()}
         )
@@ -228,9 +221,9 @@ class NodeAgent:
                 self._activity = Activity("stopping", server=server)
                 self._totals.add(worker.stats)
         self._membership.check()
-        if worker.was_interrupted or not worker.was_asked_to_stop:
-            return RunResult(self._totals.stats().has_failures, worker.was_interrupted)
-        return None
+        if worker.was_interrupted:
+            return EXIT_INTERRUPTED
+        return None if worker.was_asked_to_stop else int(self._totals.stats().has_failures)
 
     def _wait_until_enabled(self) -> DesiredState:
         desired = self._desired_state()
@@ -270,11 +263,3 @@ class NodeAgent:
             slots=0,
             counts=self._totals.stats().counts,
         )
-
-
-@contextmanager
-def registered_node(settings: Settings) -> Iterator[NodeAgent]:
-    """Return this machine's node, and keep other processes from being it. Raises ConfigError."""
-    node = NodeAgent(settings)
-    with node.lock.held():
-        yield node
