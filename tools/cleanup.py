@@ -9,9 +9,9 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 
-from stt.cli.database import open_database
 from stt.domain.claim import ClaimRules, StaleClaim
 from stt.errors import SttError
+from stt.local.stack import open_database
 from stt.settings import Settings, load_settings
 from stt.store.claims import recover
 

@@ -6,9 +6,10 @@ import typer
 from bson import ObjectId
 
 from stt.cli.console import print_line
-from stt.cli.database import find_recording, open_database
+from stt.cli.database import find_recording
 from stt.cli.formatting import plural
 from stt.cli.options import DATABASE_SETTINGS, OneRecording, with_settings
+from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store import claims
 

@@ -87,11 +87,9 @@ def setup_logging(log_format: LogFormat, *, to_stderr: bool = False) -> None:
         JsonFormatter() if log_format == "json" else TextFormatter(on_terminal=on_terminal)
     )
     handler.addFilter(add_log_fields)
-    log = logging.getLogger("stt")
-    log.setLevel(logging.INFO)
-    for old in [h for h in log.handlers if isinstance(h, _LineHandler)]:
-        log.removeHandler(old)
-    log.addHandler(handler)
+    logger = logging.getLogger("stt")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [h for h in logger.handlers if not isinstance(h, _LineHandler)] + [handler]
 
 
 class _LineHandler(logging.Handler):

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import print_line, setup_logging
-from stt.cli.database import open_database
 from stt.cli.options import DATABASE_SETTINGS, with_settings
 from stt.coordinator.store.sessions import Sessions
 from stt.errors import ConfigError
+from stt.local.stack import open_database
 from stt.settings import Settings
 
 EXAMPLES = """\b

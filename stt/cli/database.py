@@ -1,7 +1,5 @@
-"""Open the database of a command; find the recordings that the user names."""
+"""Find the recordings that the user names; name the database."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -13,24 +11,6 @@ from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.export import has_chunks
 from stt.store.recordings import MongoRecordings
-
-
-@contextmanager
-def open_database(settings: Settings) -> Iterator[Database]:
-    """Open the database of MONGO_URL, or else the embedded one, and create its indexes.
-
-    Raise ConfigError or DatabaseUnavailable.
-    """
-    if settings.mongo_url is None:
-        # Import it here: it is an optional extra, and not available on Windows.
-        from stt.local import stack
-
-        opened: AbstractContextManager[Database] = stack.open_database(settings)
-    else:
-        opened = Database(settings.mongo_url.get_secret_value(), settings.database_name)
-    with opened as database:
-        database.ensure_indexes()
-        yield database
 
 
 def find_recording(database: Database, name: str) -> Recording:

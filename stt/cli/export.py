@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.database import find_recording, open_database
+from stt.cli.database import find_recording
 from stt.cli.options import DATABASE_SETTINGS, with_settings
 from stt.cli.transcripts import STDOUT, FormatName, checked_format, is_folder, write_transcripts
+from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.recordings import MongoRecordings
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stt.cli.console import print_note, recording_progress, setup_logging
-from stt.cli.database import open_database
 from stt.cli.formatting import clock, plural
 from stt.cli.log_lines import RESULT
 from stt.cli.options import DATABASE_SETTINGS, Language, Prompt, Recordings, with_settings
 from stt.errors import ConfigError, RecordingError
+from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.database import Database
 

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import print_note, show, show_json
-from stt.cli.database import find_recording, open_database
+from stt.cli.database import find_recording
 from stt.cli.options import DATABASE_SETTINGS, AsJson, OneRecording, with_settings
 from stt.cli.tables import hits_screen
+from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.search import Hit, Search
 from stt.store.search_query import BadQuery, SearchQuery

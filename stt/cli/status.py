@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import Screen, show, show_again, show_json
-from stt.cli.database import open_database, place_of
+from stt.cli.database import place_of
 from stt.cli.options import DATABASE_SETTINGS, AsJson, with_settings
 from stt.cli.tables import status_screen, workers_table
+from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.status import queue_status
 from stt.store.workers import MongoRoster, WorkerStatus

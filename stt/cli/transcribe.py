@@ -10,13 +10,13 @@ import typer
 from bson import ObjectId
 
 from stt.cli.console import print_note, setup_logging, stop
-from stt.cli.database import open_database
 from stt.cli.formatting import plural, span
 from stt.cli.ingest import ingest_files
 from stt.cli.options import DATABASE_SETTINGS, Language, Prompt, Recordings, with_settings
 from stt.cli.transcripts import STDOUT, FormatName, checked_format, write_transcripts
 from stt.cli.worker import run_worker
 from stt.domain.chunk import Recording
+from stt.local.stack import open_database, whisper_servers
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
@@ -96,7 +96,6 @@ def _make_folder(output: Path | None) -> None:
 
 def _work(database: Database, settings: Settings, ids: Iterable[ObjectId]) -> None:
     """Run a worker until no chunk of these recordings is open, here or on another machine."""
-    from stt.local.stack import whisper_servers
     from stt.worker.worker import WorkOptions
 
     options = WorkOptions(recordings=tuple(ids))

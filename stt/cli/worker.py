@@ -6,9 +6,9 @@ import typer
 
 import stt
 from stt.cli.console import Progress, live_progress, setup_logging
-from stt.cli.database import open_database
 from stt.cli.options import DATABASE_SETTINGS, STOP_SETTINGS, NewestFirst, with_settings
 from stt.errors import EXIT_INTERRUPTED
+from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.database import Database
 

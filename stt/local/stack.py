@@ -1,4 +1,4 @@
-"""Start the embedded database and a local whisper server for as long as they are needed."""
+"""Open the database and the whisper servers of a command; start those that are not set."""
 
 import contextlib
 import logging
@@ -15,7 +15,6 @@ from stt.errors import ConfigError, ServerUnavailable
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.system.processes import end, free_port
-from stt.whisper.client import WhisperClient
 
 _SERVER_MODULES = ("fastapi", "faster_whisper", "uvicorn")
 _EXIT_CONFIGURATION = 3
@@ -28,12 +27,22 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """Open the embedded database in `settings.data_dir`; start it if no other command has.
+    """Open the database of MONGO_URL, or else the embedded one, and create its indexes.
 
-    Stop it at the end if no other command uses it. Raise ConfigError if it is not installed or its
-    folder cannot be used, DatabaseUnavailable if it does not start.
+    Raise ConfigError if there is no MONGO_URL and the embedded database is not installed or its
+    folder cannot be used; DatabaseUnavailable if the database does not start or answer.
     """
-    # Import it here: it needs POSIX file locks, and `local_server` works on Windows too.
+    with _database_url(settings) as url, Database(url, settings.database_name) as database:
+        database.ensure_indexes()
+        yield database
+
+
+@contextlib.contextmanager
+def _database_url(settings: Settings) -> Iterator[str]:
+    if settings.mongo_url is not None:
+        yield settings.mongo_url.get_secret_value()
+        return
+    # Import it here: it needs POSIX file locks, and the rest works on Windows too.
     from stt.local import database as embedded_database
 
     if not embedded_database.is_installed():
@@ -41,11 +50,9 @@ def open_database(settings: Settings) -> Iterator[Database]:
             "No database is configured: set MONGO_URL, or install the embedded one:"
             " pip install 'stt-fleet[embedded]'"
         )
-    with (
-        embedded_database.EmbeddedServer(settings.data_dir).shared() as url,
-        Database(url, settings.database_name) as database,
-    ):
-        yield database
+    # Stopped at the end if no other command uses it.
+    with embedded_database.EmbeddedServer(settings.data_dir).shared() as url:
+        yield url
 
 
 @contextlib.contextmanager
@@ -120,6 +127,9 @@ class _LogReader(threading.Thread):
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: _LogReader) -> None:
     """Wait for as long as the process runs: the first use of a model downloads it."""
+    # Import it here: it imports HTTP libraries, which slow down the start of other commands.
+    from stt.whisper.client import WhisperClient
+
     logger.info("Starting a whisper server")
     log_at = time.monotonic() + _LOG_SECONDS
     client = WhisperClient(url, None, None)

@@ -7,14 +7,14 @@ names this machine, so that no site can let its own name point here and read it 
 import logging
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.staticfiles import StaticFiles
 
@@ -28,16 +28,17 @@ _ALLOWED_HOSTS = [_HOST, "localhost"]
 _MAX_PORTS = 20
 _SHUTDOWN_SECONDS = 3.0
 _WEB = Path(__file__).with_name("web")
-_HEADERS = {
-    "Content-Security-Policy": (
+_HEADERS = [
+    (
+        "Content-Security-Policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
-        " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-store"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+]
 
 _FLEET_FIELDS = ("counts", "rate", "eta_seconds", "nodes", "audio_seconds_done")
 
@@ -53,15 +54,6 @@ def create_app(node: NodeAgent) -> FastAPI:
         return asdict(node.status()) | {"fleet": fleet}
 
     app.mount("/", StaticFiles(directory=_WEB, html=True))
-
-    @app.middleware("http")
-    async def add_headers(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        response = await call_next(request)
-        response.headers.update(_HEADERS)
-        return response
-
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_ALLOWED_HOSTS, www_redirect=False)
     return app
 
@@ -83,6 +75,7 @@ def page(node: NodeAgent, port: int) -> Iterator[str]:
             lifespan="off",
             ws="none",
             server_header=False,
+            headers=_HEADERS,
             timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)

@@ -1,5 +1,6 @@
 """Cues of subtitles: legal SubRip and WebVTT, whatever the text and the times are."""
 
+import html
 import re
 from math import isfinite
 
@@ -33,10 +34,8 @@ def srt_cue(number: int, start_ms: int, end_ms: int, text: str) -> str:
 
 def vtt_cue(start_ms: int, end_ms: int, text: str) -> str:
     """Return a cue of WebVTT (https://www.w3.org/TR/webvtt1/)."""
-    text = _lines(text)
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        text = text.replace(character, entity)
-    return f"{clock(start_ms, '.')} --> {clock(end_ms, '.')}\n{text}\n\n"
+    escaped = html.escape(_lines(text), quote=False)
+    return f"{clock(start_ms, '.')} --> {clock(end_ms, '.')}\n{escaped}\n\n"
 
 
 def milliseconds(seconds: float) -> int:
