@@ -33,7 +33,7 @@ Drawing = AbstractContextManager[object]
 
 _MAX_BAR_WIDTH = 20
 _MIN_BAR_WIDTH = 5
-_ECHO_WIDTH = 8  # for the echo of some `^C`: a line that wraps would be drawn again and again
+_ECHO_WIDTH = 8  # for the echo of some `^C`; a line that wraps cannot be overwritten
 _MAX_NAME_WIDTH = 40
 _RATE_WINDOW_SECONDS = 60.0
 

@@ -13,7 +13,7 @@ _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | _OWN_FIELDS
 
 
 class TextFormatter(logging.Formatter):
-    """Write the time and the message; what is `PLAIN` has no time on a terminal."""
+    """Write the time and the message; `PLAIN` lines have no time on a terminal."""
 
     def __init__(self, *, on_terminal: bool) -> None:
         super().__init__()

@@ -39,8 +39,8 @@ Without --server-url or STT_SERVER_URL a whisper server is started for as long a
 with the model that suits this machine, or that a person chose for it at the coordinator.
 
 \b
-A node stays: through an empty queue, a coordinator that is away, servers that are away. A stop
-condition (a flag above, or its name in the environment) makes it heed them all, as `stt` does;
+A node goes on when the queue is empty, and when the coordinator or servers are away. If one stop
+condition is set (by a flag above or its name in the environment), all of them apply, as for `stt`;
 --limit and --max-minutes end it in any case.
 
 \b
@@ -97,13 +97,9 @@ def register_command(
 
 @node_app.command("start", epilog=START_EXAMPLES, cls=PanelCommand)
 @with_settings(
-    "model",
-    "max_parallel_workers",
-    "limit",
-    "log_format",
-    *STOP_SETTINGS,
+    "model", "max_parallel_workers", "limit", "log_format", *STOP_SETTINGS,
     server_urls="--server-url",
-)
+)  # fmt: skip
 def start_command(
     settings: Settings,
     no_browser: Annotated[
@@ -170,7 +166,7 @@ def unregister_command(
         typer.Option("--force", help="Also if the coordinator is away, or node.json is broken."),
     ] = False,
 ) -> None:
-    """Leave the coordinator: what this node holds goes back, and node.json is removed."""
+    """Leave the coordinator: release what this node holds, and remove node.json."""
     _check_installed()
     from stt.node.registration import unregister
 

@@ -55,7 +55,7 @@ _STOP_FIELDS = frozenset({
     "required_empty_checks", "empty_queue_wait_seconds", "idle_timeout_minutes",
     "server_unreachable_minutes", "max_consecutive_failures", "persistent",
 })  # fmt: skip
-"""Settings that say when to stop: a node that was given one of them obeys all of them."""
+"""The stop conditions: if one of them is set, all of them apply to the node."""
 
 
 def is_persistent(settings: Settings) -> bool:

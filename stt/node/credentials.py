@@ -1,7 +1,7 @@
 """`node.json`: which coordinator this machine works for, and the key that proves it.
 
-It lies in a folder of the user's own and only the user can read it. It is written whole or not at
-all: half a name or half a key would lock the machine out.
+The file is in the user's configuration folder, and only the user can read it. It is written whole
+or not at all: with half a key the machine could not even leave the coordinator.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What a node settles with its coordinator at its start: the chunks it held, settings, its name."""
+"""A node's first requests: release the chunks that it held, get settings, agree on its name."""
 
 import logging
 from dataclasses import replace

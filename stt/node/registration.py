@@ -1,4 +1,4 @@
-"""How a machine joins a coordinator and leaves it, and its status in between."""
+"""Join and leave a coordinator; return the status of this machine as a node."""
 
 import contextlib
 import logging

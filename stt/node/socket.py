@@ -5,8 +5,8 @@ coordinator → node   settings · test · cancel · removed
 node → coordinator   progress · tested
 ```
 
-A node works without it as well. Where something in between lets no WebSocket pass, heartbeats
-bring the settings, the fence keeps lost results from being written, and only tests fail.
+A node works without it as well. Where a proxy blocks WebSockets, heartbeats bring the settings, the
+fence keeps lost results from being written, and only tests fail.
 """
 
 import contextlib
@@ -181,7 +181,7 @@ def _means_removal(error: Exception) -> bool:
     """Return whether the coordinator closed or refused the socket of a node that it removed."""
     if isinstance(error, ConnectionClosed):
         return error.rcvd is not None and error.rcvd.code == REMOVED
-    # Something in between may answer 410 as well.
+    # A proxy may answer 410 as well.
     return (
         isinstance(error, InvalidStatus)
         and error.response.status_code == _GONE

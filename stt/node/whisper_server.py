@@ -58,7 +58,7 @@ class WhisperServer:
         if self.is_own:
             try:
                 self._clients[0].ready(_TIMEOUT_SECONDS)
-            except ServerUnavailable:  # or it is still loading, which it had done
+            except ServerUnavailable:  # also while it loads its model, which was loaded already
                 self._failed_checks += 1
             else:
                 self._failed_checks = 0

@@ -1,4 +1,4 @@
-"""Cues of subtitles: legal SubRip and WebVTT, whatever the text and the times are."""
+"""Cues of subtitles: valid SubRip and WebVTT for every text and every time."""
 
 import html
 import re
@@ -13,8 +13,8 @@ _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff]"
 class CueTimes:
     """Puts the times of one file's cues in order.
 
-    Players ignore a cue that ends when it starts, and WebVTT forbids it as it forbids a start
-    before the last one's: such times, a model's slips, are moved to the nearest that are allowed.
+    Players ignore a cue that ends when it starts. WebVTT forbids that, and a start before that of
+    the cue before. Such times, which models return, are moved to the nearest valid ones.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Transcripts as files: safe names, whatever the database says; written whole or not at all."""
+"""Transcript files: names that are safe for every recording; written whole or not at all."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
 def file_name(recording: Recording, format_name: str) -> str:
-    """Return a transcript's file name, without a folder, safe whatever the database says."""
+    """Return a transcript's file name, without a folder and without unsafe characters."""
     name = re.split(r"[/\\]", recording.filename)[-1]
     name = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)
     name = _NOT_IN_NAMES.sub("_", name).strip(" .")

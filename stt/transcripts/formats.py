@@ -1,9 +1,9 @@
 """Transcripts as txt, srt, vtt, json and tsv: pure functions from segments to pieces of text.
 
 Every writer streams: it calls `cues` for a fresh iterator for each pass, and never holds the
-transcript. What is not transcribed yet is a Gap among the segments, and each format
-says so in a way that is legal there: a line in txt, a cue in srt (which has no comments), a NOTE
-in vtt, a row in tsv, `partial` and `missing_chunks` in json.
+transcript. What is not transcribed yet is a Gap among the segments. Each format marks it in a valid
+way: a line in txt, a cue in srt (which has no comments), a NOTE in vtt, a row in tsv, `partial` and
+`missing_chunks` in json.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The node as a service of its user: a systemd unit on Linux, a launchd agent on macOS.
 
-Neither needs an administrator. The service works in the node's folder of settings, so that a
-`.env` there (STT_SERVER_URL, WHISPER_MODEL, ...) counts for it as it does for a person.
+Neither needs an administrator. The service runs in the node's configuration folder, so that it
+reads a `.env` there (STT_SERVER_URL, WHISPER_MODEL, ...).
 """
 
 import os
@@ -16,7 +16,7 @@ from stt.node.service.systemd import SystemdUnit
 __all__ = ["Command", "Program", "Service", "service_of_this_machine"]
 
 Service = SystemdUnit | LaunchAgent
-"""Both have the same methods, which raise SttError with the system's words if it refuses."""
+"""Both have the same methods, which raise SttError with the system's message if it refuses."""
 
 
 def service_of_this_machine() -> Service:

@@ -11,7 +11,7 @@ from stt.errors import ConfigError, SttError
 from stt.system.files import replacement
 
 STOP_SECONDS = 120
-"""What a node gets to finish what is in flight; the rest goes back to the queue."""
+"""Time for a node to finish what is in flight; the rest goes back to the queue."""
 COMMAND_SECONDS = STOP_SECONDS + 30
 
 Command = Literal["start", "stop", "restart"]
@@ -19,7 +19,7 @@ Command = Literal["start", "stop", "restart"]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What the service runs: absolute path and arguments, and the node's folder of settings."""
+    """What the service runs: absolute path and arguments, and the node's configuration folder."""
 
     command: tuple[str, ...]
     folder: Path
