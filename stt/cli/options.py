@@ -4,8 +4,7 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
@@ -96,12 +95,11 @@ def _option(name: str, flag: str | None) -> inspect.Parameter:
 
 def _plain_type(annotation: Any) -> Any:
     """Return the type that the command line reads for a setting's type."""
-    if get_origin(annotation) is Annotated:
-        return _plain_type(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return _plain_type(next(kind for kind in get_args(annotation) if kind is not type(None)))
     if get_origin(annotation) is tuple:
         return list[str]
+    for kind in get_args(annotation):  # of Annotated, a union or Literal
+        if kind is not type(None):
+            return _plain_type(kind)
     return annotation if annotation in (bool, int, float, Path) else str
 
 
