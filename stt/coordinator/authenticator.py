@@ -12,10 +12,10 @@ from stt.coordinator.errors import ApiError, TooMany, Unauthorized
 from stt.coordinator.store.login_throttle import LoginThrottle, Scope
 from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.sessions import Sessions, sha256
-from stt.coordinator.store.single_flight import SingleFlight
 from stt.errors import KeyRejected
 from stt.settings import Settings
 from stt.store.database import Database
+from stt.system.single_flight import SingleFlight
 
 _KEY_HASH_SECONDS = 2.0
 

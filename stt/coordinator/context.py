@@ -15,12 +15,12 @@ from stt.coordinator.reservations import Reservations
 from stt.coordinator.store.listing import has_pending
 from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.options import Options, StoredOptions
-from stt.coordinator.store.single_flight import SingleFlight
 from stt.coordinator.store.status import QueueMonitor
 from stt.domain.worker_id import WorkerId
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.search import Search
+from stt.system.single_flight import SingleFlight
 
 
 class Coordinator:

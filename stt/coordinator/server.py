@@ -13,9 +13,8 @@ import uvicorn
 
 from stt.coordinator.app import create_app
 from stt.coordinator.context import Coordinator
-from stt.errors import ConfigError
+from stt.errors import EXIT_INTERRUPTED, ConfigError
 
-EXIT_INTERRUPTED = 130
 _GRACE_SECONDS = 3
 """How long a request may go on after SIGTERM or Ctrl-C; long polls and sockets end at once."""
 _KEEP_ALIVE_SECONDS = 75

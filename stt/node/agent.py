@@ -15,6 +15,7 @@ import logging
 import os
 import random
 import time
+from functools import partial
 
 import stt
 from stt.domain.worker_id import WorkerId
@@ -32,7 +33,7 @@ from stt.node.handshake import perform_handshake, reconcile_name
 from stt.node.instance_lock import InstanceLock
 from stt.node.run_totals import RunTotals
 from stt.node.socket import CoordinatorSocket
-from stt.node.status import Activity, AgentStatus, FleetMonitor
+from stt.node.status import Activity, AgentStatus, fetch_fleet
 from stt.node.supervisor import Supervisor
 from stt.node.whisper_server import Description, WhisperServer, whisper_server
 from stt.remote.client import CoordinatorClient
@@ -40,12 +41,14 @@ from stt.remote.membership import Membership
 from stt.remote.messages import DesiredState, NodeSettings, ReportMessage, Rules
 from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
+from stt.system.single_flight import SingleFlight
 from stt.worker.stats import Stats
 from stt.worker.worker import Worker, WorkOptions
 
 logger = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 0.2
+_FLEET_SECONDS = 5.0
 _MAX_CONNECT_WAIT_SECONDS = 10.0
 _SERVER_WAIT_SECONDS = 15.0
 _CONFIG_WAIT_SECONDS = 300.0
@@ -88,7 +91,7 @@ class NodeAgent:
         )
         self._supervisor = Supervisor(self._membership, self._idle_report)
         self._socket = CoordinatorSocket(self._membership, lambda: self._activity)
-        self.fleet = FleetMonitor(self.client)
+        self.fleet = SingleFlight(partial(fetch_fleet, self.client), keep_seconds=_FLEET_SECONDS)
         self._totals = RunTotals(self._settings)
         self._newest_first = False
         self._activity = Activity("connecting")

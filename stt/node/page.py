@@ -49,7 +49,7 @@ def create_app(node: NodeAgent) -> FastAPI:
 
     @app.get("/api/state")
     def state() -> dict[str, Any]:
-        status = node.fleet.snapshot()  # first: it also finds out whether the coordinator answers
+        status = node.fleet.get()  # first: it also finds out whether the coordinator answers
         fleet = None if status is None else {name: status.get(name) for name in _FLEET_FIELDS}
         return asdict(node.status()) | {"fleet": fleet}
 

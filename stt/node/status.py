@@ -1,8 +1,6 @@
 """What a node does at the moment, and what its page shows of it and of the fleet."""
 
 import contextlib
-import logging
-import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,9 +15,6 @@ from stt.remote.client import CoordinatorClient
 from stt.system.http import http_session
 from stt.worker.worker import Worker
 
-logger = logging.getLogger(__name__)
-
-_MAX_AGE_SECONDS = 5.0
 _TIMEOUT_SECONDS = 5.0
 
 Phase = Literal["connecting", "starting", "working", "paused", "waiting", "stopping"]
@@ -91,24 +86,9 @@ def fetch_status(page_url: str) -> AgentStatus | None:
     return None
 
 
-class FleetMonitor:
-    """The coordinator's `/status`, requested every few seconds at most. Safe between threads."""
-
-    def __init__(self, client: CoordinatorClient) -> None:
-        self._client = client
-        self._status: dict[str, Any] | None = None
-        self._requested_at = float("-inf")
-        self._lock = threading.Lock()
-
-    def snapshot(self) -> dict[str, Any] | None:
-        """Return what `GET /status` answers; None without an answer."""
-        with self._lock:
-            if time.monotonic() - self._requested_at > _MAX_AGE_SECONDS:
-                try:
-                    answer = self._client.ask("GET", "/status", timeout_seconds=_TIMEOUT_SECONDS)
-                    self._status = answer if isinstance(answer, dict) else None
-                except SttError as error:
-                    logger.debug("fleet: %s", error)
-                    self._status = None
-                self._requested_at = time.monotonic()
-            return self._status
+def fetch_fleet(client: CoordinatorClient) -> dict[str, Any] | None:
+    """Return the coordinator's `GET /status`; None without an answer."""
+    with contextlib.suppress(SttError):
+        answer = client.ask("GET", "/status", timeout_seconds=_TIMEOUT_SECONDS)
+        return answer if isinstance(answer, dict) else None
+    return None

@@ -1,7 +1,6 @@
 """The whisper server that a node works with: one that was configured, or one of its own."""
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ from stt.errors import ServerUnavailable
 from stt.local.stack import whisper_servers
 from stt.settings import Settings
 from stt.system.http import http_session
+from stt.system.single_flight import SingleFlight
 from stt.whisper.canary import canary_failure
 from stt.whisper.client import WhisperClient
 
 _TIMEOUT_SECONDS = 3.0
-_MAX_AGE_SECONDS = 30.0
+_KEEP_SECONDS = 30.0
 _MAX_FAILED_CHECKS = 3
 
 
@@ -40,9 +40,8 @@ class WhisperServer:
             WhisperClient(url, self._key, settings.model) for url in settings.server_urls
         ]
         self._failed_checks = 0
-        self._description = Description()
-        self._described_at = float("-inf")
-        self._lock = threading.Lock()
+        self._latest = Description()
+        self._description = SingleFlight(self._request_description, keep_seconds=_KEEP_SECONDS)
 
     @property
     def urls(self) -> str:
@@ -80,14 +79,10 @@ class WhisperServer:
 
     def description(self) -> Description:
         """Return the first server's description of itself, requested every now and then."""
-        with self._lock:
-            if time.monotonic() - self._described_at > _MAX_AGE_SECONDS:
-                self._description = self._request_description() or self._description
-                self._described_at = time.monotonic()
-            return self._description
+        return self._description.get()
 
-    def _request_description(self) -> Description | None:
-        """Return None unless it is a whisper_server of this project, which alone gives one."""
+    def _request_description(self) -> Description:
+        """Return the latest one if the server is not a whisper_server of this project."""
         url = self._clients[0].url
         with (
             contextlib.suppress(requests.RequestException, ValueError, KeyError, TypeError),
@@ -96,8 +91,8 @@ class WhisperServer:
             answer = session.get(f"{url}/system", timeout=_TIMEOUT_SECONDS, allow_redirects=False)
             model = answer.json()["model"]
             device = f"{model['device']}, {model['compute_type']}"
-            return Description(str(model["name"]), device)
-        return None
+            self._latest = Description(str(model["name"]), device)
+        return self._latest
 
 
 @contextlib.contextmanager

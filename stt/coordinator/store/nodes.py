@@ -9,12 +9,12 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from stt.coordinator.store.sessions import new_secret, sha256
-from stt.coordinator.store.single_flight import SingleFlight
 from stt.domain.claim import WorkerReport
 from stt.domain.node import AskedTest, Job, Node, NodeTest, new_node_id
 from stt.errors import KeyRejected, NodeRemoved, NotFound, SttError
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_list, read_number, read_text, read_time
+from stt.system.single_flight import SingleFlight
 
 __all__ = ["JoinCode", "Node", "NodeRegistry", "NodesSnapshot"]
 

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import TypeAdapter, ValidationError
 from pymongo.errors import DuplicateKeyError
 
-from stt.coordinator.store.single_flight import SingleFlight
 from stt.errors import ConfigError
 from stt.settings import Settings
 from stt.store.database import Database, translated
+from stt.system.single_flight import SingleFlight
 
 Value = bool | int | float | str | None
 

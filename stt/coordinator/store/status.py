@@ -16,12 +16,12 @@ from stt.coordinator.store.full_count import (
 )
 from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.options import StoredOptions
-from stt.coordinator.store.single_flight import SingleFlight
 from stt.coordinator.store.uploads import UploadLog
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.status import StateCounts, eta_seconds, recent_rate
 from stt.store.workers import MongoRoster
+from stt.system.single_flight import SingleFlight
 
 _TIMEOUT_SECONDS = 1.0
 _SETTLED_SECONDS = 600.0

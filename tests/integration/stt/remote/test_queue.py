@@ -20,7 +20,6 @@ from bson import ObjectId
 
 from stt.coordinator import reservations
 from stt.coordinator.store.listing import has_pending
-from stt.coordinator.store.single_flight import SingleFlight
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules, Order
 from stt.domain.transcript import Segment, Transcript, Word
@@ -40,6 +39,7 @@ from stt.settings import load_settings
 from stt.store import claims
 from stt.store.database import Database
 from stt.store.documents import read_transcript
+from stt.system.single_flight import SingleFlight
 from stt.worker.worker import Worker, WorkOptions
 from tests.support.coordinator_app import CoordinatorThread, running_coordinator
 from tests.support.mongo_process import free_port

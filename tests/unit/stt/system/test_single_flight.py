@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from stt.coordinator.store.single_flight import SingleFlight
 from stt.errors import DatabaseUnavailable
+from stt.system.single_flight import SingleFlight
 
 
 def test_concurrent_callers_share_one_computation() -> None:
