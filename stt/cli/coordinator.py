@@ -66,14 +66,10 @@ def coordinator_command(
         open_database(settings) as database,
     ):
         if settings.coordinator_key is None:
-            _use_stored_key(Sessions(database), new_key=new_key)
+            logger.warning("STT_COORDINATOR_KEY is not set: the key of this database is used")
+            made = Sessions(database).make_key(anew=new_key)
+            if made is not None:
+                print_line(f"Key for people, shown this once: {made}")
         code = serve(Coordinator(database, settings), sock)
     if code:
         raise typer.Exit(code)
-
-
-def _use_stored_key(sessions: Sessions, *, new_key: bool) -> None:
-    logger.warning("STT_COORDINATOR_KEY is not set: the key of this database is used")
-    made = sessions.make_key(anew=new_key)
-    if made is not None:
-        print_line(f"Key for people, shown this once: {made}")
