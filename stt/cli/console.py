@@ -82,10 +82,8 @@ def setup_logging(log_format: LogFormat, *, to_stderr: bool = False) -> None:
     _screen.console = Console(stderr=to_stderr, highlight=False)
     _screen.may_draw = log_format == "auto"
     handler = _LineHandler()
-    on_terminal = _screen.console.file.isatty()
-    handler.setFormatter(
-        JsonFormatter() if log_format == "json" else TextFormatter(on_terminal=on_terminal)
-    )
+    text = TextFormatter(on_terminal=_screen.console.file.isatty())
+    handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     handler.addFilter(add_log_fields)
     logger = logging.getLogger("stt")
     logger.setLevel(logging.INFO)

@@ -149,12 +149,10 @@ def status_command(settings: Settings, as_json: AsJson = False) -> None:
     else:
         for line in _status_lines(found):
             print_line(line)
-    if trouble is not None:
-        if as_json:
-            raise typer.Exit(trouble.exit_code)
+    if trouble is not None and not as_json:
         raise trouble
-    if not found.is_running:
-        raise typer.Exit(_NOT_RUNNING)
+    if trouble is not None or not found.is_running:
+        raise typer.Exit(trouble.exit_code if trouble else _NOT_RUNNING)
 
 
 @node_app.command("unregister")

@@ -1,9 +1,9 @@
 """Make the tables and lists of `stt status`, `workers` and `search`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -27,11 +27,9 @@ def status_screen(status: QueueStatus, members: Iterable[WorkerStatus], where: s
     if status.sources:
         parts += ["", *_recordings_table(status.sources)]
     if status.resting_chunks:
-        more = status.resting - len(status.resting_chunks)
-        parts += ["", *_failures("Waiting after a failure", status.resting_chunks, more)]
+        parts += _failures("Waiting after a failure", status.resting_chunks, status.resting)
     if status.failed_chunks:
-        more = status.counts.failed - len(status.failed_chunks)
-        parts += ["", *_failures("Failed chunks", status.failed_chunks, more)]
+        parts += _failures("Failed chunks", status.failed_chunks, status.counts.failed)
         parts += [Text("After removing the cause: stt retry", style="dim")]
     return Group(*parts)
 
@@ -86,15 +84,14 @@ def _recordings_table(recordings: Iterable[RecordingProgress]) -> list[Screen]:
             Text(printable(str(recording.id or "")), style="dim"),
             "being ingested" if recording.is_ingesting else "",
         )
-    more = len(latest) - _RECORDINGS_SHOWN
-    return (
-        [table, Text(f"… and {more} more; --json lists all", style="dim")] if more > 0 else [table]
-    )
+    if (more := len(latest) - _RECORDINGS_SHOWN) > 0:
+        return [table, Text(f"… and {more} more; --json lists all", style="dim")]
+    return [table]
 
 
-def _failures(title: str, chunks: Iterable[FailedChunk], more: int) -> list[RenderableType]:
+def _failures(title: str, chunks: Sequence[FailedChunk], total: int) -> list[Screen]:
     """Return two lines per chunk: messages are too long for a column."""
-    lines: list[RenderableType] = [Text(title, style="bold")]
+    lines: list[Screen] = ["", Text(title, style="bold")]
     for chunk in chunks:
         tries = "1 try" if chunk.attempts == 1 else f"{chunk.attempts} tries"
         at = "" if chunk.failed_at is None else f", {local_time(chunk.failed_at.timestamp())}"
@@ -105,7 +102,7 @@ def _failures(title: str, chunks: Iterable[FailedChunk], more: int) -> list[Rend
         where = f" ({chunk.server})" if chunk.server and chunk.server not in chunk.message else ""
         error = Text(printable(f"{chunk.kind}: {chunk.message}{where}"), style="red")
         lines.append(Padding(error, (0, 0, 0, 4)))
-    if more > 0:
+    if (more := total - len(chunks)) > 0:
         lines.append(Text(f"… and {more} more", style="dim"))
     return lines
 
@@ -134,7 +131,7 @@ def workers_table(members: Iterable[WorkerStatus]) -> Screen:
 
 def hits_screen(hits: Iterable[Hit], words: re.Pattern[str]) -> Screen:
     """Return the output of `stt search`: recordings with a line for each hit."""
-    lines: list[RenderableType] = []
+    lines: list[Screen] = []
     recording: object = None
     for hit in hits:
         if not lines or hit.recording_id != recording:

@@ -294,5 +294,5 @@ def _is_broken(url: str) -> bool:
 
 
 def _last_line(log: Path, start: int) -> str:
-    lines = log.read_bytes()[start:].decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    text = log.read_bytes()[start:].decode(errors="replace")
+    return text.strip().rpartition("\n")[2].strip()

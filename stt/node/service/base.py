@@ -81,5 +81,5 @@ def output_of(*command: str) -> str:
 
 def last_line(result: subprocess.CompletedProcess[str]) -> str:
     """Return the last line of a tool's error output."""
-    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else f"exit code {result.returncode}"
+    line = result.stderr.strip().rpartition("\n")[2].strip()
+    return line or f"exit code {result.returncode}"
