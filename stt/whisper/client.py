@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.filepost import encode_multipart_formdata
 
 from stt.domain.transcript import Transcript
 from stt.errors import (
@@ -147,36 +148,30 @@ class WhisperClient:
 
     def _post(self, upload: Upload, deadline: float) -> _Answer:
         """Return the whole response, of any status. `deadline` is on `time.monotonic()`."""
-        request = requests.Request(
-            "POST",
-            f"{self.url}/v1/audio/transcriptions",
-            data=self._form(upload),
-            files={"file": (upload.filename, upload.data)},
-        )
-        session = self._session()
-        prepared = session.prepare_request(request)
-        assert isinstance(prepared.body, bytes)
         # The connection's time-out covers sending too. For a file object it applies to each block,
         # not to all of the upload, so minutes of audio can pass through a slow line.
-        upload_body = _Body(prepared.body)
-        prepared.body = upload_body  # type: ignore[assignment]
-        environment = session.merge_environment_settings(prepared.url, {}, True, None, None)
-        timeout = (_CONNECT_SECONDS, max(1.0, deadline - time.monotonic()))
+        encoded, content_type = encode_multipart_formdata(self._form(upload))
+        body = _Body(encoded)
         try:
-            # Do not follow redirections: the body is already read, and the key is for this host.
             with (
-                session,
-                session.send(
-                    prepared, timeout=timeout, allow_redirects=False, **environment
+                self._session() as session,
+                session.post(
+                    f"{self.url}/v1/audio/transcriptions",
+                    body,
+                    headers={"Content-Type": content_type},
+                    timeout=(_CONNECT_SECONDS, max(1.0, deadline - time.monotonic())),
+                    # The body can be read only once, and the key is for this host.
+                    allow_redirects=False,
+                    stream=True,
                 ) as response,
             ):
                 return _read(response, deadline)
         except (requests.ReadTimeout, ReadTimeoutError) as error:
             raise ServerFault(f"{self.url} took longer than a call may take", self.url) from error
         except (requests.RequestException, HTTPError) as error:
-            if upload_body.is_sent:
+            if body.is_sent:
                 raise AnswerCutOff(self._message("broke off its answer", error)) from error
-            if upload_body.is_started:
+            if body.is_started:
                 raise UploadCutOff(self._message("broke off the upload", error)) from error
             raise ServerUnavailable(self._message("does not answer", error)) from error
 
@@ -190,16 +185,18 @@ class WhisperClient:
         session.headers["Connection"] = "close"
         return session
 
-    def _form(self, upload: Upload) -> list[tuple[str, str]]:
-        form = [
+    def _form(self, upload: Upload) -> list[tuple[str, str | tuple[str, bytes, str]]]:
+        """Return the fields of the request; the file has no content type."""
+        fields = (
             ("model", upload.model or self._model or _ANY_MODEL),
             ("response_format", "verbose_json"),
             ("timestamp_granularities[]", "segment"),
-        ]
-        if upload.wants_words:
-            form.append(("timestamp_granularities[]", "word"))
-        optional = (("language", upload.language), ("prompt", upload.prompt))
-        return form + [(name, value) for name, value in optional if value]
+            ("timestamp_granularities[]", "word" if upload.wants_words else None),
+            ("language", upload.language),
+            ("prompt", upload.prompt),
+            ("file", (upload.filename, upload.data, "")),
+        )
+        return [(name, value) for name, value in fields if value]
 
     def _check(self, answer: _Answer, recording_model: str | None) -> None:
         """Raise the error that a status other than 200 stands for.
