@@ -1,7 +1,6 @@
 """Find out whether a failed call is the fault of the server or of the chunk."""
 
 import time
-from functools import lru_cache
 from importlib import resources
 
 from stt.errors import (
@@ -15,7 +14,10 @@ from stt.errors import (
 )
 from stt.whisper.client import Upload, WhisperClient
 
-_CANARY_SECONDS = 1.4
+_CANARY_OGG = resources.files("stt.whisper").joinpath("canary.ogg").read_bytes()
+_CANARY = Upload(_CANARY_OGG, "canary.ogg", seconds=1.4)
+"""A few clear words, made by tools/make_samples.py."""
+
 _TRIES = 3
 _RETURN_SECONDS = 3.0
 _CHECK_SECONDS = 0.25
@@ -33,7 +35,7 @@ def canary_failure(client: WhisperClient, limit_seconds: float) -> SttError | No
     for _ in range(_TRIES):
         instance = client.ready().instance
         try:
-            client.transcribe(_canary_upload(), limit_seconds)
+            client.transcribe(_CANARY, limit_seconds)
         except (UploadCutOff, AnswerCutOff) as error:
             failure = error
             if not is_same_process(client, instance):
@@ -43,13 +45,6 @@ def canary_failure(client: WhisperClient, limit_seconds: float) -> SttError | No
         else:
             return None
     return failure
-
-
-@lru_cache(maxsize=1)
-def _canary_upload() -> Upload:
-    """Load a few clear words, made by tools/make_samples.py."""
-    data = resources.files("stt.whisper").joinpath("canary.ogg").read_bytes()
-    return Upload(data, "canary.ogg", _CANARY_SECONDS)
 
 
 def is_same_process(client: WhisperClient, instance: str | None) -> bool:
@@ -63,12 +58,9 @@ def is_same_process(client: WhisperClient, instance: str | None) -> bool:
     while True:
         try:
             ready = client.ready(_CHECK_TIMEOUT_SECONDS)
-        except ServerBusy:
+        except ServerUnavailable as error:
             if instance is None:
-                return True
-        except ServerUnavailable:
-            if instance is None:
-                return False
+                return isinstance(error, ServerBusy)
         else:
             return instance is None or ready.instance == instance
         if time.monotonic() >= deadline:
