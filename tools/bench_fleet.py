@@ -52,7 +52,8 @@ from stt.media.audio import SAMPLE_RATE, encode_opus
 from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from stt.worker.worker import Worker, WorkOptions
+from stt.worker.context import WorkOptions
+from stt.worker.worker import Worker
 
 HERE = Path(__file__).parent
 console = Console()

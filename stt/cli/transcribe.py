@@ -96,7 +96,7 @@ def _make_folder(output: Path | None) -> None:
 
 def _work(database: Database, settings: Settings, ids: Iterable[ObjectId]) -> None:
     """Run a worker until no chunk of these recordings is open, here or on another machine."""
-    from stt.worker.worker import WorkOptions
+    from stt.worker.context import WorkOptions
 
     options = WorkOptions(recordings=tuple(ids))
     if not _open_chunks(database, options.recordings):

@@ -13,8 +13,8 @@ from stt.settings import Settings
 from stt.store.database import Database
 
 if TYPE_CHECKING:
+    from stt.worker.context import WorkOptions
     from stt.worker.stats import Stats
-    from stt.worker.worker import WorkOptions
 
 EXAMPLES = """\b
 Examples:
@@ -67,7 +67,7 @@ def worker_command(
     server and writes the transcripts back.
     """
     # Import it here: it imports HTTP and audio libraries, which slow down other commands.
-    from stt.worker.worker import WorkOptions
+    from stt.worker.context import WorkOptions
 
     setup_logging(settings.log_format)
     with open_database(settings) as database:

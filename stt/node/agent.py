@@ -42,8 +42,9 @@ from stt.remote.messages import DesiredState, NodeSettings, ReportMessage, Rules
 from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
 from stt.system.single_flight import SingleFlight
+from stt.worker.context import WorkOptions
 from stt.worker.stats import Stats
-from stt.worker.worker import Worker, WorkOptions
+from stt.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 

@@ -4,12 +4,11 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from math import inf
 
 from stt.errors import ServerBusy, ServersBroken, ServerUnavailable, SttError
 from stt.settings import Settings
 from stt.whisper.canary import canary_failure
-from stt.whisper.client import Readiness
 from stt.whisper.server_state import ServerState
 
 logger = logging.getLogger(__name__)
@@ -18,43 +17,22 @@ _CHECK_SECONDS = 0.1
 _MAX_BUSY_PROBE_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class PoolRules:
-    """When a worker gives up on its servers; None means never.
+class ServerHealth:
+    """The states of all servers, guarded by `lock`. Safe between threads.
 
-    `give_up_seconds`: without an answer of any server. `max_broken`: canaries that failed in a
-    row. A canary is a short recording that any server can transcribe; `canary_seconds` is its
-    timeout, as long as a call's, for it may wait as long in the server's queue.
+    A canary is a short recording that any server can transcribe. It gets as much time as a call,
+    for it may wait as long in the server's queue.
     """
 
-    give_up_seconds: float | None = 300.0
-    max_broken: int | None = 3
-    canary_seconds: float = 30.0
-
-    @classmethod
-    def of(cls, settings: Settings) -> "PoolRules":
+    def __init__(self, servers: Sequence[ServerState], settings: Settings) -> None:
         stays = settings.persistent
-        return cls(
-            give_up_seconds=None if stays else settings.server_unreachable_minutes * 60,
-            max_broken=None if stays else settings.max_consecutive_failures,
-            canary_seconds=settings.chunk_timeout_seconds,
-        )
-
-
-def urls_of(servers: Sequence[ServerState]) -> str:
-    return ", ".join(server.url for server in servers)
-
-
-class ServerHealth:
-    """The states of all servers, guarded by `lock`. Safe between threads."""
-
-    def __init__(self, servers: Sequence[ServerState], rules: PoolRules) -> None:
         self.lock = threading.Lock()
         self._servers = servers
-        self._rules = rules
-        self._down_since: float | None = None
+        self._give_up_minutes = inf if stays else settings.server_unreachable_minutes
+        self._max_broken = inf if stays else settings.max_consecutive_failures
+        self._canary_seconds = settings.chunk_timeout_seconds
+        self._down_since = inf  # all of them, on time.monotonic()
         self._is_waiting = False  # as was logged
-        self._failing: dict[str, SttError] = {}  # by URL, as was logged
         self._broken_in_a_row = 0
         self._last_error: SttError | None = None
         self._fatal: SttError | None = None
@@ -77,36 +55,30 @@ class ServerHealth:
     def _raise_if_given_up(self) -> None:
         if self._fatal is not None:
             raise self._fatal
-        rules, last_error = self._rules, self._last_error
+        last_error = self._last_error
         is_any_well = any(server.is_healthy for server in self._servers)
-        is_limit_reached = (
-            rules.max_broken is not None and self._broken_in_a_row >= rules.max_broken
-        )
-        if is_limit_reached and not is_any_well:
+        if self._broken_in_a_row >= self._max_broken and not is_any_well:
             raise ServersBroken(
                 f"{self._broken_in_a_row} times in a row a whisper server failed even on a"
                 f" recording that any server can do. See its log: {last_error}"
             ) from last_error
-        seconds = rules.give_up_seconds
-        if seconds is None or self._down_since is None:
-            return
-        if time.monotonic() - self._down_since >= seconds:
+        if time.monotonic() - self._down_since >= self._give_up_minutes * 60:
             raise ServerUnavailable(
-                f"No whisper server has answered for {seconds / 60:g} minutes: {last_error}"
+                f"No whisper server has answered for {self._give_up_minutes:g} minutes:"
+                f" {last_error}"
             ) from last_error
 
     def _probe(self, server: ServerState) -> None:
         """Check a server that failed; one that needs a canary has to pass it."""
         try:
-            self.record_readiness(server, server.client.ready())
+            self.check_ready(server)
             if server.needs_canary:
                 self.run_canary(server)
             else:
-                self._record_recovery(server)
-        except ServerBusy as busy:
-            self.back_off(server, min(busy.retry_after_seconds, _MAX_BUSY_PROBE_SECONDS))
+                with self.lock:
+                    self._recovered(server)
         except ServerUnavailable as error:
-            self.failed(server, error)
+            self.failed(server, error, max_back_off_seconds=_MAX_BUSY_PROBE_SECONDS)
         except SttError as error:
             self._fatal = error
         finally:
@@ -120,9 +92,7 @@ class ServerHealth:
                 return server.verdict  # another thread has just run it
             server.verdict = None
             try:
-                failure = canary_failure(server.client, self._rules.canary_seconds)
-            except ServerBusy as busy:
-                self.back_off(server, busy.retry_after_seconds)
+                failure = canary_failure(server.client, self._canary_seconds)
             except ServerUnavailable as error:
                 self.failed(server, error)
             else:
@@ -135,27 +105,40 @@ class ServerHealth:
                 server.tried_at = time.monotonic()
             return server.verdict
 
-    def record_readiness(self, server: ServerState, ready: Readiness) -> None:
-        """Record what `/ready` said; that alone does not make a server healthy."""
+    def check_ready(self, server: ServerState) -> None:
+        """Record what the server answers to `/ready`; that alone does not make it healthy.
+
+        Raises ServerUnavailable if it is busy or away.
+        """
+        ready = server.client.ready()
         with self.lock:
             server.capacity = ready.capacity or server.capacity
             server.instance = ready.instance
 
-    def back_off(self, server: ServerState, seconds: float) -> None:
-        """Let a busy server alone for as long as it asked."""
-        with self.lock:
-            server.back_off(seconds)
-            server.is_down = False
-            self._down_since = None
+    def failed(
+        self,
+        server: ServerState,
+        error: ServerUnavailable,
+        *,
+        is_call: bool = False,
+        max_back_off_seconds: float = inf,
+    ) -> None:
+        """Record that the server is busy, does not answer, or not as a whisper server.
 
-    def failed(self, server: ServerState, error: SttError) -> None:
-        """Record that the server does not answer, or not as a whisper server."""
+        A busy one is let alone for as long as it asked, or for `max_back_off_seconds`.
+        """
         with self.lock:
+            if isinstance(error, ServerBusy):
+                server.back_off(min(error.retry_after_seconds, max_back_off_seconds))
+                server.is_down = False
+                self._down_since = inf
+                return
+            # Once for all calls that fail together.
+            server.failed_calls += is_call and server.is_healthy
             server.failed(is_down=True)
-            self._last_error = error
-            is_new = server.url not in self._failing
-            self._failing[server.url] = error
-            if self._down_since is None and all(s.is_down for s in self._servers):
+            is_new = server.error is None
+            self._last_error = server.error = error
+            if self._down_since == inf and all(s.is_down for s in self._servers):
                 self._down_since = time.monotonic()
                 if not self._is_waiting:
                     self._is_waiting = True
@@ -164,16 +147,15 @@ class ServerHealth:
                 logger.warning("Whisper server is away: %s", error, extra={"server": server.url})
 
     def _log_that_none_answers(self) -> None:
-        seconds = self._rules.give_up_seconds
-        end = ""
-        if seconds is not None:
-            end = f", gives up after {seconds / 60:g} min (--server-unreachable-minutes)"
-        causes = "; ".join(str(self._failing[server.url]) for server in self._servers)
+        minutes, end = self._give_up_minutes, ""
+        if minutes < inf:
+            end = f", gives up after {minutes:g} min (--server-unreachable-minutes)"
+        causes = "; ".join(str(server.error) for server in self._servers)
         logger.warning("No whisper server answers (%s): waits, holds no chunk%s", causes, end)
 
     def _record_broken(self, server: ServerState, failure: SttError) -> None:
         with self.lock:
-            self._last_error = self._failing[server.url] = failure
+            self._last_error = server.error = failure
             server.failed(is_down=False)
             server.needs_canary = True
             self._broken_in_a_row += 1
@@ -191,14 +173,13 @@ class ServerHealth:
         with self.lock:
             server.succeeded()
             self._broken_in_a_row = 0
-        self._record_recovery(server)
+            self._recovered(server)
 
-    def _record_recovery(self, server: ServerState) -> None:
-        with self.lock:
-            server.recovered()
-            self._down_since = None
-            self._is_waiting = False
-            if self._failing.pop(server.url, None) is not None:
-                logger.info(
-                    "Whisper server %s answers again", server.url, extra={"server": server.url}
-                )
+    def _recovered(self, server: ServerState) -> None:
+        server.recovered()
+        self._down_since = inf
+        self._is_waiting = False
+        if server.error is not None:
+            server.error = None
+            message = "Whisper server %s answers again"
+            logger.info(message, server.url, extra={"server": server.url})

@@ -1,45 +1,47 @@
 """Which whisper server gets the next call, and whether a failed call charges the chunk."""
 
-import logging
 import threading
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
-from typing import NoReturn, Self
 
 from stt.domain.transcript import Transcript
 from stt.errors import (
     AnswerCutOff,
     ChunkError,
     NoTranscript,
-    ServerBusy,
     ServerDied,
     ServerFault,
     ServerUnavailable,
+    SttError,
     UploadCutOff,
 )
 from stt.settings import DEFAULT_SERVER_URL, Settings
 from stt.whisper.canary import is_same_process
 from stt.whisper.client import Upload, WhisperClient
-from stt.whisper.health import PoolRules, ServerHealth, urls_of
+from stt.whisper.health import ServerHealth
 from stt.whisper.server_state import ServerState
-
-logger = logging.getLogger(__name__)
 
 _WAIT_STEP_SECONDS = 0.5
 _MAX_BROKEN_OFF = 3
 
 
 @dataclass(slots=True)
-class _Call:
-    """One upload, and the servers that it should avoid."""
+class Call:
+    """An upload to transcribe; busy servers are asked again for `seconds`.
+
+    One request may take as long. `may_start` is called before each request, and while one waits to
+    begin. Servers in `avoid` are asked only if there is no other. `isolated`: a server died with
+    this audio before, so an unproven server must pass a canary first, or its death would prove
+    nothing.
+    """
 
     upload: Upload
-    limit_seconds: float
+    seconds: float
     may_start: Callable[[], bool]
-    avoid: Set[str]
-    isolated: bool
-    broken_off: int = 0
+    avoid: Set[str] = frozenset()
+    isolated: bool = False
+    broken_off: int = 0  # tries whose connection broke
 
 
 class ServerPool:
@@ -51,23 +53,15 @@ class ServerPool:
     between threads.
     """
 
-    def __init__(self, clients: Sequence[WhisperClient], rules: PoolRules | None = None) -> None:
-        self._servers = [ServerState(client) for client in clients]
-        self._health = ServerHealth(self._servers, rules or PoolRules())
-        self._slots = threading.BoundedSemaphore(1)
-        self.slots = 1
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def __init__(self, settings: Settings) -> None:
         """Make the pool of the servers in the settings, or of the one on this machine."""
         key = settings.api_key.get_secret_value() if settings.api_key else None
         urls = settings.server_urls or (DEFAULT_SERVER_URL,)
-        clients = [WhisperClient(url, key, settings.model) for url in urls]
-        return cls(clients, PoolRules.of(settings))
-
-    @property
-    def urls(self) -> str:
-        return urls_of(self._servers)
+        self.slots = 1
+        self._slots = threading.BoundedSemaphore(1)
+        self._servers = [ServerState(WhisperClient(url, key, settings.model)) for url in urls]
+        self.urls = ", ".join(server.url for server in self._servers)
+        self._health = ServerHealth(self._servers, settings)
 
     def tune(self, limit: int) -> int:
         """Set the calls at once to what the servers can take, within 1 and `limit`.
@@ -77,9 +71,7 @@ class ServerPool:
         for server in self._servers:
             server.capacity = limit
             try:
-                self._health.record_readiness(server, server.client.ready())
-            except ServerBusy as busy:
-                self._health.back_off(server, busy.retry_after_seconds)
+                self._health.check_ready(server)
             except ServerUnavailable as error:
                 self._health.failed(server, error)
         total = sum(server.capacity for server in self._servers)
@@ -90,39 +82,28 @@ class ServerPool:
     def wait_until_available(self, stop: threading.Event) -> None:
         """Return when a server is ready for calls, or `stop` is set.
 
-        Raises ServerUnavailable when the rules say to give up, as ServersBroken if the servers
+        Raises ServerUnavailable when the settings say to give up, as ServersBroken if the servers
         answer but do nothing right.
         """
         self._health.wait_until_available(stop)
 
-    def transcribe(
-        self,
-        upload: Upload,
-        call_seconds: float,
-        may_start: Callable[[], bool],
-        avoid: Set[str] = frozenset(),
-        *,
-        isolated: bool = False,
-    ) -> Transcript | None:
+    def transcribe(self, call: Call) -> Transcript | None:
         """Return the transcript from the best server; None once `may_start` returns False.
 
-        Busy servers are asked again for `call_seconds`, and one call may take as long. Servers in
-        `avoid` are asked only if there is no other. `isolated`: a server died with this audio
-        before, so an unproven server must pass a canary first, or its death would prove nothing.
         Raises ServerUnavailable when no server is left to ask; RequestRefused, ServerFault or
         ServerDied when the audio was the cause, as far as can be known; KeyRejected and
         ConfigError at once.
         """
-        call = _Call(upload, call_seconds, may_start, avoid, isolated)
         deadline: float | None = None
-        while True:
-            while not self._slots.acquire(timeout=_WAIT_STEP_SECONDS):
-                if not may_start():
-                    return None
+        ask_again_at = 0.0
+        while call.may_start():
+            if (back_off := ask_again_at - time.monotonic()) > 0:
+                time.sleep(min(back_off, _WAIT_STEP_SECONDS))
+                continue
+            if not self._slots.acquire(timeout=_WAIT_STEP_SECONDS):
+                continue
             try:
-                if not may_start():
-                    return None
-                deadline = deadline or time.monotonic() + call_seconds
+                deadline = deadline or time.monotonic() + call.seconds
                 answer = self._call_any(call)
             finally:
                 self._slots.release()
@@ -131,34 +112,28 @@ class ServerPool:
             ask_again_at = time.monotonic() + answer
             if ask_again_at >= deadline:
                 raise ServerUnavailable(f"every whisper server stays busy: {self.urls}")
-            while (back_off := ask_again_at - time.monotonic()) > 0:
-                if not may_start():
-                    return None
-                time.sleep(min(back_off, _WAIT_STEP_SECONDS))
+        return None
 
-    def _call_any(self, call: _Call) -> Transcript | float:
+    def _call_any(self, call: Call) -> Transcript | float:
         """Return a transcript, or the seconds until a busy server may be asked again."""
         last_error = ServerUnavailable(f"no whisper server answers: {self.urls}")
-        while server := self._take(call):
+        while call.may_start() and (server := self._take(call)):
             try:
-                if call.isolated and not server.is_proven and not self._health.run_canary(server):
-                    last_error = ServerUnavailable(f"{server.url} has not passed a canary")
-                    continue
-                return self._ask(server, call)
+                if not call.isolated or server.is_proven or self._health.run_canary(server):
+                    return self._ask(server, call)
+                last_error = ServerUnavailable(f"{server.url} has not passed a canary")
             except ServerUnavailable as error:
                 last_error = error
             finally:
                 with self._health.lock:
                     server.ended(call.upload.seconds)
-            if not call.may_start():
-                break
         with self._health.lock:
             resting = [server.retry_at for server in self._servers if server.is_healthy]
         if not resting:
             raise last_error
         return max(0.05, min(resting) - time.monotonic())
 
-    def _take(self, call: _Call) -> ServerState | None:
+    def _take(self, call: Call) -> ServerState | None:
         """Return the server that is expected to finish this call first, by measured speed.
 
         One that was not measured yet counts as fast as the fastest, and so gets measured.
@@ -180,59 +155,55 @@ class ServerPool:
             server.began(seconds)
             return server
 
-    def _ask(self, server: ServerState, call: _Call) -> Transcript:
+    def _ask(self, server: ServerState, call: Call) -> Transcript:
         """Make the call. Raises ServerUnavailable if it may be tried elsewhere."""
         instance, started = server.instance, time.monotonic()
+        failure: SttError
         try:
-            transcript = server.client.transcribe(call.upload, call.limit_seconds)
-        except ServerBusy as busy:
-            self._health.back_off(server, busy.retry_after_seconds)
-            raise
+            transcript = server.client.transcribe(call.upload, call.seconds)
         except (UploadCutOff, AnswerCutOff, NoTranscript) as error:
-            self._assign_blame_for_break(server, instance, call, error)
+            failure = self._failure_of_break(server, instance, call, error)
         except ServerUnavailable as error:
-            with self._health.lock:
-                server.failed_calls += server.is_healthy  # once for all that fail together
-            self._health.failed(server, error)
-            raise
+            self._health.failed(server, error, is_call=True)
+            failure = error
         except ChunkError as error:
-            self._assign_blame(server, call, error)
+            failure = self._failure_to_charge(server, call, error)
         else:
             with self._health.lock:
                 server.speed.measured(call.upload.seconds, time.monotonic() - started)
             self._health.succeeded(server)
             return transcript
+        raise failure
 
-    def _assign_blame_for_break(
+    def _failure_of_break(
         self,
         server: ServerState,
         instance: str | None,
-        call: _Call,
+        call: Call,
         error: UploadCutOff | AnswerCutOff | NoTranscript,
-    ) -> NoReturn:
-        """Raise what a connection that broke after the upload began means: did the server die?"""
+    ) -> SttError:
+        """Return what a connection that broke after the upload began means: did the server die?"""
         if not is_same_process(server.client, instance):
             with self._health.lock:
                 server.needs_canary = True  # it may die of any upload
             self._health.failed(server, error)
             if isinstance(error, UploadCutOff):  # it did not have all of it
-                raise error
-            raise ServerDied(f"the server died over it: {error}", server.url) from error
+                return error
+            return ServerDied(f"the server died over it: {error}", server.url)
         call.broken_off += 1
         if call.broken_off < _MAX_BROKEN_OFF:
-            raise error
+            return error
         if isinstance(error, AnswerCutOff):
             died = ServerDied(f"every answer broke off, at last: {error}", server.url)
-            self._assign_blame(server, call, died)
-        self._assign_blame(server, call, ServerFault(str(error), server.url))
+            return self._failure_to_charge(server, call, died)
+        return self._failure_to_charge(server, call, ServerFault(str(error), server.url))
 
-    def _assign_blame(self, server: ServerState, call: _Call, error: ChunkError) -> NoReturn:
-        """Charge the chunk if the server passes a canary, else not."""
+    def _failure_to_charge(self, server: ServerState, call: Call, error: ChunkError) -> SttError:
+        """Return the error if the server passes a canary, else one that charges no chunk."""
         if not call.may_start():
-            raise ServerUnavailable(f"the worker stops: {error}") from error
+            return ServerUnavailable(f"the worker stops: {error}")
         passed = self._health.run_canary(server)
         if passed:
-            raise error
-        if passed is None:
-            raise ServerUnavailable(f"the cause is unknown: {error}") from error
-        raise ServerUnavailable(f"the server fails on anything: {error}") from error
+            return error
+        reason = "the cause is unknown" if passed is None else "the server fails on anything"
+        return ServerUnavailable(f"{reason}: {error}")

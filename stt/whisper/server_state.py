@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from stt.errors import SttError
 from stt.whisper.client import WhisperClient
 
 _FIRST_REST_SECONDS = 0.5
@@ -49,6 +50,7 @@ class ServerState:
     calls: int = 0  # ever made
     failures: int = 0  # in a row; it is probed before it gets work again
     failed_calls: int = 0  # since it last did one right
+    error: SttError | None = None  # the latest; None once it has recovered
     is_down: bool = False
     needs_canary: bool = False  # before it gets work again
     is_proven: bool = False  # it did a call or canary right since it last failed

@@ -2,13 +2,16 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from stt.domain.claim import Claim, Claims
+from bson import ObjectId
+
+from stt.domain.claim import Claim, Order, Queue
 from stt.errors import ClaimLost, DatabaseRefused, DatabaseUnavailable
+from stt.settings import Settings
 from stt.whisper.pool import ServerPool
-from stt.worker.heartbeat import Heartbeat
+from stt.worker.heartbeat import REPORT_SECONDS, Heartbeat
 from stt.worker.outage import Outage
 from stt.worker.planner import Planner
 from stt.worker.stats import Stats
@@ -19,24 +22,57 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class WorkOptions:
+    """What this run is asked to do; no `recordings` means all of them.
+
+    `watch`: stay when the queue is empty. `report_seconds`: between two heartbeats that report
+    this worker to the fleet.
+    """
+
+    limit: int | None = None
+    newest_first: bool = False
+    watch: bool = False
+    recordings: tuple[ObjectId, ...] = ()
+    report_seconds: float = REPORT_SECONDS
+
+    @property
+    def order(self) -> Order:
+        return Order(self.newest_first, self.recordings)
+
+
 class WorkerContext:
     """The parts of a worker; `worker` is its id, `stop` ends every thread.
 
     Once `is_over`, the worker has written its last line, and an abandoned thread logs no more.
     """
 
-    worker: str
-    claims: Claims
-    planner: Planner
-    pool: ServerPool
-    transcriber: Transcriber
-    heartbeat: Heartbeat
-    conditions: StopConditions
-    outage: Outage
-    stats: Stats
-    max_attempts: int
-    stop: threading.Event
-    is_over: threading.Event
+    def __init__(
+        self,
+        worker: str,
+        queue: Queue,
+        settings: Settings,
+        options: WorkOptions,
+        report: Callable[[], None],
+    ) -> None:
+        self.worker = worker
+        self.claims = queue.claims
+        self.max_attempts = settings.max_attempts
+        self.stop = threading.Event()
+        self.is_over = threading.Event()
+        self.stats = Stats()
+        self.outage = Outage(queue.place)
+        self.pool = ServerPool(settings)
+        self.conditions = StopConditions(settings, waits_for_chunks=options.watch)
+        self.planner = Planner(queue, settings, options.order, options.limit, self.conditions)
+        self.transcriber = Transcriber(queue.recordings, self.pool, settings)
+        self.heartbeat = Heartbeat(
+            queue.claims,
+            settings.lease_seconds,
+            settings.chunk_timeout_seconds,
+            report,
+            self.outage,
+            options.report_seconds,
+        )
 
     def release(self, held: Sequence[Claim], *, isolated: bool = False) -> int:
         """Release the chunks, and return how many.

@@ -9,21 +9,12 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from stt.domain.chunk import ChunkRun, chunk_runs
-from stt.domain.claim import Claims, Order, Page, Roster
+from stt.domain.claim import Order, Page, Queue
 from stt.errors import DatabaseUnavailable
+from stt.settings import Settings
 from stt.worker.stop_conditions import POLL_SECONDS, StopConditions
 
 _MISSES_OF_A_STALE_PAGE = 3
-
-
-@dataclass(frozen=True, slots=True)
-class PlanRules:
-    """How a worker reads the queue; `limit` is the most chunks that it ends, None for all."""
-
-    order: Order
-    limit: int | None
-    page_size: int
-    sequence_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +29,25 @@ class Planner:
 
     Workers may collide, each with a page of its own: after a miss a worker goes on elsewhere in
     its page, and after three in a row it reads a new one. Each run that was dealt is reported
-    twice: by `claimed`, then by `ended`.
+    twice: by `claimed`, then by `ended`. `limit` is the most chunks that end, None for all.
     """
 
     def __init__(
-        self, claims: Claims, roster: Roster, rules: PlanRules, conditions: StopConditions
+        self,
+        queue: Queue,
+        settings: Settings,
+        order: Order,
+        limit: int | None,
+        conditions: StopConditions,
     ) -> None:
-        self._claims = claims
-        self._roster = roster
-        self._rules = rules
+        self._queue = queue
+        self._settings = settings
+        self._order = order
+        self._limit = limit
         self._conditions = conditions
         self.is_dry = False
         """True if the last page had nothing pending that is not in work here."""
-        self._budget = rules.limit
+        self._budget = limit
         self._page: deque[ChunkRun] = deque()
         self._dealt: set[ObjectId] = set()
         self._excluded: set[ObjectId] = set()
@@ -64,7 +61,7 @@ class Planner:
         with self._lock:
             if self._budget == 0:
                 if self._in_work == 0:
-                    self._conditions.limit_reached(self._rules.limit or 0)
+                    self._conditions.limit_reached(self._limit or 0)
                 return Wait(POLL_SECONDS)
             if not self._page and (pause := self._read_page()):
                 return pause
@@ -114,9 +111,9 @@ class Planner:
         if now < self._wait_until:  # another thread has just found nothing
             return Wait(self._wait_until - now)
         # What another thread is about to claim is still pending.
-        taken = self._dealt | self._excluded
+        settings, taken = self._settings, self._dealt | self._excluded
         try:
-            page = self._claims.page(self._rules.page_size + len(taken), self._rules.order)
+            page = self._queue.claims.page(settings.page_size + len(taken), self._order)
         except DatabaseUnavailable:
             self._conditions.not_empty()  # or it may not be empty at all
             raise
@@ -124,7 +121,7 @@ class Planner:
         self.is_dry = not chunks and page.next_due_seconds is None
         if chunks:
             self._conditions.not_empty()
-            self._page.extend(chunk_runs(chunks, self._rules.sequence_seconds, self._share(page)))
+            self._page.extend(chunk_runs(chunks, settings.sequence_seconds, self._share(page)))
             return None
         pause = self._pause(page)
         self._wait_until = now + pause
@@ -142,4 +139,4 @@ class Planner:
         """Return the longest run that leaves the other workers their part of what is pending."""
         if not page.is_last:
             return len(page.chunks)
-        return max(1, len(page.chunks) // self._roster.slots_alive())
+        return max(1, len(page.chunks) // self._queue.roster.slots_alive())

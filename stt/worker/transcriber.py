@@ -11,8 +11,9 @@ from stt.domain.claim import Claim, Recordings
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import BadAudio, ChunkError, ClaimLost, DatabaseRefused, ServerDied, SttError
 from stt.media.audio import SAMPLE_RATE, Samples, decode, encode_flac
+from stt.settings import Settings
 from stt.whisper.client import Upload
-from stt.whisper.pool import ServerPool
+from stt.whisper.pool import Call, ServerPool
 
 logger = logging.getLogger(__name__)
 
@@ -33,55 +34,17 @@ class DecodedChunk:
         return len(self.samples) / SAMPLE_RATE
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedRun:
-    """A run that is ready to be sent: chunks to transcribe, and outcomes that need no call."""
-
-    chunks: tuple[DecodedChunk, ...]
-    settled: tuple[tuple[Claim, Outcome], ...]
-
-
 class Transcriber:
     """Turns claims into outcomes. Safe between threads; changes nothing in the queue."""
 
-    def __init__(
-        self, recordings: Recordings, pool: ServerPool, call_seconds: float, *, keeps_words: bool
-    ) -> None:
+    def __init__(self, recordings: Recordings, pool: ServerPool, settings: Settings) -> None:
         self._recordings = recordings
         self._pool = pool
-        self._call_seconds = call_seconds
-        self._keeps_words = keeps_words
-
-    def load(self, claims: Sequence[Claim]) -> PreparedRun:
-        """Fetch and decode the audio, so that a broken chunk is known before anything is sent."""
-        chunks: list[DecodedChunk] = []
-        settled: list[tuple[Claim, Outcome]] = []
-        for claim in claims:
-            if claim.chunk.has_speech is False:
-                settled.append((claim, Transcript()))
-                continue
-            try:
-                encoded = self._recordings.audio(claim.chunk)
-                decoded = DecodedChunk(claim, decode(encoded), encoded)
-            except ClaimLost as lost:  # a coordinator sends audio to the claim's holder only
-                logger.warning("%s", lost, extra=claim.chunk.log_fields)
-                continue
-            except (BadAudio, DatabaseRefused) as error:  # the latter: it cannot even be read
-                settled.append((claim, error))
-                continue
-            except SttError:
-                raise
-            except Exception as error:  # an unknown failure of a decoder counts against the chunk
-                logger.exception("chunk %s", claim.chunk.id, extra=claim.chunk.log_fields)
-                settled.append((claim, BadAudio(f"decoding failed: {type(error).__name__}")))
-                continue
-            if claim.chunk.duration is None:  # written by another program
-                claim.chunk = replace(claim.chunk, duration=decoded.seconds)
-            chunks.append(decoded)
-        return PreparedRun(tuple(chunks), tuple(settled))
+        self._call_seconds = settings.chunk_timeout_seconds
+        self._keeps_words = settings.word_timestamps
 
     def transcribe(
-        self, run: PreparedRun, may_start: Callable[[Sequence[Claim]], bool]
+        self, claims: Sequence[Claim], may_start: Callable[[Sequence[Claim]], bool]
     ) -> Iterator[tuple[Claim, Outcome]]:
         """Yield each claim with its outcome, as soon as it is known.
 
@@ -91,24 +54,57 @@ class Transcriber:
         the caller isolates them. Raises what `ServerPool.transcribe` raises but for ChunkError;
         claims that were not yielded by then are still open.
         """
-        yield from run.settled
-        if not run.chunks:
-            return
+        # Load all of them first, so that a broken chunk is known before anything is sent.
+        loaded = [(claim, self._load(claim)) for claim in claims]
+        yield from (
+            (claim, chunk) for claim, chunk in loaded if isinstance(chunk, Transcript | ChunkError)
+        )
+        chunks = [chunk for _, chunk in loaded if isinstance(chunk, DecodedChunk)]
+        if chunks:
+            yield from self._transcribe(chunks, may_start)
+
+    def _load(self, claim: Claim) -> DecodedChunk | Outcome | None:
+        """Fetch and decode the audio; return the outcome of a chunk that needs no call.
+
+        Return None if the claim is lost.
+        """
+        if claim.chunk.has_speech is False:
+            return Transcript()
         try:
-            transcript = self._call(run.chunks, may_start)
+            encoded = self._recordings.audio(claim.chunk)
+            decoded = DecodedChunk(claim, decode(encoded), encoded)
+        except ClaimLost as lost:  # a coordinator sends audio to the claim's holder only
+            logger.warning("%s", lost, extra=claim.chunk.log_fields)
+            return None
+        except (BadAudio, DatabaseRefused) as error:  # the latter: it cannot even be read
+            return error
+        except SttError:
+            raise
+        except Exception as error:  # an unknown failure of a decoder counts against the chunk
+            logger.exception("chunk %s", claim.chunk.id, extra=claim.chunk.log_fields)
+            return BadAudio(f"decoding failed: {type(error).__name__}")
+        if claim.chunk.duration is None:  # written by another program
+            claim.chunk = replace(claim.chunk, duration=decoded.seconds)
+        return decoded
+
+    def _transcribe(
+        self, chunks: Sequence[DecodedChunk], may_start: Callable[[Sequence[Claim]], bool]
+    ) -> Iterator[tuple[Claim, Outcome]]:
+        try:
+            transcript = self._call(chunks, may_start)
         except ChunkError as error:
-            if len(run.chunks) == 1 or isinstance(error, ServerDied):
-                yield from ((chunk.claim, error) for chunk in run.chunks)
+            if len(chunks) == 1 or isinstance(error, ServerDied):
+                yield from ((chunk.claim, error) for chunk in chunks)
                 return
-            count = len(run.chunks)
+            count = len(chunks)
             logger.warning("a sequence of %d chunks failed, each is tried alone: %s", count, error)
-            for at, chunk in enumerate(run.chunks):
-                may_start([c.claim for c in run.chunks[at:]])  # their time in work starts anew
-                yield from self.transcribe(PreparedRun((chunk,), ()), may_start)
+            for at, chunk in enumerate(chunks):
+                may_start([c.claim for c in chunks[at:]])  # their time in work starts anew
+                yield from self._transcribe([chunk], may_start)
             return
         if transcript is not None:
-            parts = split(transcript, [chunk.seconds for chunk in run.chunks])
-            for chunk, part in zip(run.chunks, parts, strict=True):
+            parts = split(transcript, [chunk.seconds for chunk in chunks])
+            for chunk, part in zip(chunks, parts, strict=True):
                 yield chunk.claim, part if self._keeps_words else without_words(part)
 
     def _call(
@@ -127,12 +123,9 @@ class Transcriber:
         )
         claims = [chunk.claim for chunk in chunks]
         failed_on = frozenset[str]().union(*(claim.chunk.failed_on for claim in claims))
+        isolated = any(claim.chunk.isolated for claim in claims)
         return self._pool.transcribe(
-            upload,
-            self._call_seconds,
-            lambda: may_start(claims),
-            failed_on,
-            isolated=any(claim.chunk.isolated for claim in claims),
+            Call(upload, self._call_seconds, lambda: may_start(claims), failed_on, isolated)
         )
 
 

@@ -7,15 +7,11 @@ reason to stop, and abandons calls that hang when it has to.
 
 import logging
 import os
-import threading
 import time
-from dataclasses import dataclass
 from typing import Self
 
-from bson import ObjectId
-
 import stt
-from stt.domain.claim import ClaimRules, Claims, Order, Queue, WorkerReport
+from stt.domain.claim import ClaimRules, Claims, Queue, WorkerReport
 from stt.domain.node import Job
 from stt.domain.worker_id import WorkerId
 from stt.errors import DatabaseUnavailable, NodeRemoved, SttError
@@ -26,15 +22,9 @@ from stt.store.recordings import MongoRecordings
 from stt.store.workers import MongoRoster
 from stt.system.log_context import PLAIN, log_fields
 from stt.system.signals import ExitAtOnce, on_signals
-from stt.whisper.pool import ServerPool
-from stt.worker.context import WorkerContext
-from stt.worker.heartbeat import REPORT_SECONDS, Heartbeat
-from stt.worker.outage import Outage
-from stt.worker.planner import Planner, PlanRules
+from stt.worker.context import WorkerContext, WorkOptions
 from stt.worker.shutdown import Shutdown
 from stt.worker.stats import Stats
-from stt.worker.stop_conditions import StopConditions, StopRules
-from stt.worker.transcriber import Transcriber
 from stt.worker.worker_thread import WorkerThread
 
 logger = logging.getLogger(__name__)
@@ -42,37 +32,21 @@ logger = logging.getLogger(__name__)
 _CHECK_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class WorkOptions:
-    """What this run is asked to do; no `recordings` means all of them.
-
-    `watch`: stay when the queue is empty. `report_seconds`: between two heartbeats that report
-    this worker to the fleet.
-    """
-
-    limit: int | None = None
-    newest_first: bool = False
-    watch: bool = False
-    recordings: tuple[ObjectId, ...] = ()
-    report_seconds: float = REPORT_SECONDS
-
-
 class Worker:
     """One worker process. `run()` it once, from the main thread if signals are to stop it."""
 
     def __init__(self, queue: Queue, settings: Settings, options: WorkOptions, worker: str) -> None:
         self.id = WorkerId(worker)
-        self.stats = Stats()
         self.total: int | None = None
         """Chunks that this run will end, as counted at its start; None before that."""
         self._settings = settings
         self._options = options
-        self._order = Order(options.newest_first, options.recordings)
         self._queue = queue
         self._asked_to_stop: str | None = None
         self._must_abandon = False
         self._fatal: BaseException | None = None
-        self._context = self._new_context(settings, options)
+        self._context = WorkerContext(self.id, queue, settings, options, self._report)
+        self.stats = self._context.stats
         self._threads: list[WorkerThread] = []
         self._shutdown = Shutdown(self._context, self._threads)
 
@@ -170,7 +144,7 @@ class Worker:
     def _prepare(self) -> None:
         claims, context = self._queue.claims, self._context
         logger.info("Worker ID: %s", self.id, extra=PLAIN)
-        pending = claims.count_pending(self._order)
+        pending = claims.count_pending(self._options.order)
         self.total = pending if self._options.limit is None else min(pending, self._options.limit)
         logger.info("Total pending chunks: %d", pending, extra=PLAIN)
         slots = context.pool.tune(self._settings.parallel_limit)
@@ -240,37 +214,3 @@ class Worker:
             return "draining"
         # Other workers leave no work to one that cannot do any now.
         return "waiting" if any(thread.waits_for_server for thread in self._threads) else "working"
-
-    def _new_context(self, settings: Settings, options: WorkOptions) -> WorkerContext:
-        queue = self._queue
-        pool = ServerPool.of(settings)
-        outage = Outage(queue.place)
-        stays = options.watch or settings.persistent
-        conditions = StopConditions(StopRules.of(settings, stays=stays))
-        plan = PlanRules(self._order, options.limit, settings.page_size, settings.sequence_seconds)
-        return WorkerContext(
-            worker=self.id,
-            claims=queue.claims,
-            planner=Planner(queue.claims, queue.roster, plan, conditions),
-            pool=pool,
-            transcriber=Transcriber(
-                queue.recordings,
-                pool,
-                settings.chunk_timeout_seconds,
-                keeps_words=settings.word_timestamps,
-            ),
-            heartbeat=Heartbeat(
-                queue.claims,
-                settings.lease_seconds,
-                settings.chunk_timeout_seconds,
-                self._report,
-                outage,
-                options.report_seconds,
-            ),
-            conditions=conditions,
-            outage=outage,
-            stats=self.stats,
-            max_attempts=settings.max_attempts,
-            stop=threading.Event(),
-            is_over=threading.Event(),
-        )

@@ -114,13 +114,12 @@ class WorkerThread(threading.Thread):
 
     def _work_on(self, run: ChunkRun) -> None:
         unspent = len(run)
-        transcriber = self._context.transcriber
+        transcribe = self._context.transcriber.transcribe
         try:
             self._claim(run)
             if self._context.stop.is_set():
                 return
-            loaded = transcriber.load(list(self._open))
-            for claim, outcome in transcriber.transcribe(loaded, self._may_start):
+            for claim, outcome in transcribe(list(self._open), self._may_start):
                 if not self._may_end(claim):
                     return
                 with log_fields(**claim.chunk.log_fields):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from stt.domain.transcript import Transcript
-from stt.whisper.client import Upload, WhisperClient
-from stt.whisper.health import PoolRules
-from stt.whisper.pool import ServerPool
+from stt.settings import load_settings
+from stt.whisper.client import Upload
+from stt.whisper.pool import Call, ServerPool
 from tests.support.scripted_server import Answer, ScriptedServer
 
 UPLOAD = Upload(b"OggS, as far as anybody here can tell", "chunk.ogg", 10.0)
@@ -17,16 +17,17 @@ UPLOAD = Upload(b"OggS, as far as anybody here can tell", "chunk.ogg", 10.0)
 KEY = "key<&>/0123456789"
 
 
-def make_pool(*servers: ScriptedServer | str, limit: int = 4, **rules: float | None) -> ServerPool:
+def make_pool(*servers: ScriptedServer | str, **flags: Any) -> ServerPool:
     urls = [server if isinstance(server, str) else server.url for server in servers]
-    given = PoolRules(**({"canary_seconds": 2.0} | rules))  # type: ignore[arg-type]
-    pool = ServerPool([WhisperClient(url, KEY, None) for url in urls], given)
-    pool.tune(limit)
+    pool = ServerPool(load_settings(server_urls=urls, api_key=KEY, **flags))
+    pool.tune(4)
     return pool
 
 
-def call(pool: ServerPool, seconds: float = 5.0, **options: Any) -> Transcript:
-    answer = pool.transcribe(UPLOAD, seconds, lambda: True, **options)
+def call(
+    pool: ServerPool, seconds: float = 5.0, upload: Upload = UPLOAD, **options: Any
+) -> Transcript:
+    answer = pool.transcribe(Call(upload, seconds, lambda: True, **options))
     assert answer is not None
     return answer
 

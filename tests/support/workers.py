@@ -4,7 +4,8 @@ from typing import Any
 
 from stt.settings import load_settings
 from stt.store.database import Database
-from stt.worker.worker import Worker, WorkOptions
+from stt.worker.context import WorkOptions
+from stt.worker.worker import Worker
 
 BROKEN = b"OggS this is not audio"
 

@@ -5,7 +5,7 @@ breaches. Each replaces one or two names, and fails aloud when a name is gone.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ from stt.errors import ChunkError, DatabaseUnavailable, ServerFault, ServerUnava
 from stt.store.claims import MongoClaims
 from stt.store.database import Database, Document
 from stt.whisper.pool import ServerPool
-from stt.worker.transcriber import Outcome, PreparedRun, Transcriber
+from stt.worker.transcriber import Outcome, Transcriber
 
 Replace = Callable[[Any, str, object], None]
 """What does it: sets the name of an owner, and raises AttributeError if there is no such name."""
@@ -101,17 +101,17 @@ def _blame_neighbours(replace: Replace) -> None:
             raise _Blamed(error) from error
 
     def charging_all(
-        self: Transcriber, load: PreparedRun, *rest: Any, **options: Any
+        self: Transcriber, claims: Sequence[Claim], *rest: Any
     ) -> Iterator[tuple[Claim, Outcome]]:
         ended = set()
         try:
-            for claim, outcome in transcribe(self, load, *rest, **options):
+            for claim, outcome in transcribe(self, claims, *rest):
                 ended.add(claim.id)
                 yield claim, outcome
         except _Blamed as blamed:
-            for part in load.chunks:
-                if part.claim.id not in ended:
-                    yield part.claim, blamed.failure
+            for claim in claims:
+                if claim.id not in ended:
+                    yield claim, blamed.failure
 
     replace(ServerPool, "transcribe", refusing)
     replace(Transcriber, "transcribe", charging_all)

@@ -40,7 +40,8 @@ from stt.store import claims
 from stt.store.database import Database
 from stt.store.documents import read_transcript
 from stt.system.single_flight import SingleFlight
-from stt.worker.worker import Worker, WorkOptions
+from stt.worker.context import WorkOptions
+from stt.worker.worker import Worker
 from tests.support.coordinator_app import CoordinatorThread, running_coordinator
 from tests.support.mongo_process import free_port
 from tests.support.queue_builder import add_chunks, add_recording, chunk, document

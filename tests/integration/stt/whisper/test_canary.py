@@ -104,7 +104,7 @@ class TestBlame:
             return OUT_OF_ORDER if number == 1 else Answer(body=heard("mended"))
 
         with ScriptedServer(script, canary=OUT_OF_ORDER).running() as server:
-            pool = make_pool(server, max_broken=None)
+            pool = make_pool(server, persistent=True)
             with pytest.raises(ServerUnavailable):
                 call(pool)
             waiting = threading.Thread(target=pool.wait_until_available, args=(threading.Event(),))
@@ -117,7 +117,7 @@ class TestBlame:
 
     def test_three_controls_that_fail_in_a_row_are_the_end(self) -> None:
         with ScriptedServer(lambda n, u: OUT_OF_ORDER, canary=OUT_OF_ORDER).running() as server:
-            pool = make_pool(server, max_broken=3)
+            pool = make_pool(server, max_consecutive_failures=3)
             with pytest.raises(ServerUnavailable):
                 call(pool)
             with pytest.raises(ServersBroken, match="out of order") as end:
@@ -154,7 +154,7 @@ class TestBlame:
     def test_a_broken_server_stops_nobody_while_another_is_well(self) -> None:
         with two_servers(OUT_OF_ORDER, Answer(body=heard("fine"))) as (broken, fine):
             broken.canary = OUT_OF_ORDER
-            pool = make_pool(broken, fine, max_broken=1)
+            pool = make_pool(broken, fine, max_consecutive_failures=1)
             assert text(call(pool)) == "fine"
             assert broken.canaries == 1
             pool.wait_until_available(threading.Event())
@@ -202,7 +202,7 @@ class TestBrokenAnswers:
     def test_if_the_answer_to_the_control_breaks_off_too_it_is_nobodys_fault(self) -> None:
         broken = Answer(body=heard("hello"), cut=5)
         with ScriptedServer(lambda n, u: broken, canary=broken).running() as server:
-            pool = make_pool(server, max_broken=1)
+            pool = make_pool(server, max_consecutive_failures=1)
             with pytest.raises(ServerUnavailable, match="fails on anything"):
                 call(pool)
             with pytest.raises(ServersBroken):
@@ -215,7 +215,7 @@ class TestBrokenAnswers:
             pool = make_pool(url)
             large = Upload(b"x" * 8_000_000, "sequence.flac", 10.0)
             with pytest.raises(ServerFault):
-                pool.transcribe(large, 5.0, lambda: True)
+                call(pool, upload=large)
             assert refused == [3]
             assert text(call(pool)) == "hello"
 
@@ -256,7 +256,7 @@ class TestBrokenAnswers:
     ) -> None:
         page = Answer(body=b"<html>welcome</html>")
         with ScriptedServer(lambda n, u: page, canary=page).running() as server:
-            pool = make_pool(server, max_broken=1)
+            pool = make_pool(server, max_consecutive_failures=1)
             with pytest.raises(ServerUnavailable):
                 call(pool)
             with pytest.raises(ServersBroken, match="does not answer like a Whisper server"):

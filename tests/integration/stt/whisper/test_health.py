@@ -60,17 +60,17 @@ class TestAway:
         ]
 
     def test_who_never_gives_up_does_not_promise_it(self, caplog: pytest.LogCaptureFixture) -> None:
-        make_pool(f"http://127.0.0.1:{free_port()}", give_up_seconds=None)
+        make_pool(f"http://127.0.0.1:{free_port()}", persistent=True)
         [line] = caplog.messages
         assert line.endswith("Connection refused): waits, holds no chunk")
 
     def test_it_gives_up_after_its_time_and_never_without_one(self) -> None:
         dead = f"http://127.0.0.1:{free_port()}"
         with pytest.raises(ServerUnavailable, match=r"answered for 0\.01 minutes") as gave_up:
-            make_pool(dead, give_up_seconds=0.6).wait_until_available(threading.Event())
+            make_pool(dead, server_unreachable_minutes=0.01).wait_until_available(threading.Event())
         assert gave_up.value.exit_code == 5
         stop = threading.Event()
-        pool = make_pool(dead, give_up_seconds=None)
+        pool = make_pool(dead, persistent=True)
         patient = threading.Thread(target=pool.wait_until_available, args=(stop,))
         patient.start()
         patient.join(1.0)

@@ -1,19 +1,25 @@
 """Dealing the page of a real queue to threads."""
 
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
-from stt.domain.claim import Order, WorkerReport
+from stt.domain.claim import Order, Queue, WorkerReport
 from stt.domain.transcript import Transcript
 from stt.errors import DatabaseUnavailable
+from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
+from stt.store.recordings import MongoRecordings
 from stt.store.workers import MongoRoster
-from stt.worker.planner import Planner, PlanRules, Wait
-from stt.worker.stop_conditions import StopConditions, StopRules
+from stt.worker.planner import Planner, Wait
+from stt.worker.stop_conditions import StopConditions
 from tests.support.queue_builder import add_chunks
+
+
+def conditions_of(**flags: Any) -> StopConditions:
+    return StopConditions(load_settings(**flags))
 
 
 def planner(
@@ -24,8 +30,9 @@ def planner(
     page_size: int = 100,
     conditions: StopConditions | None = None,
 ) -> Planner:
-    rules = PlanRules(Order(), limit, page_size, sequence_seconds=300)
-    return Planner(claims, MongoRoster(database), rules, conditions or StopConditions(StopRules()))
+    queue = Queue(claims, MongoRecordings(database), MongoRoster(database))
+    settings = load_settings(page_size=page_size, sequence_seconds=300)
+    return Planner(queue, settings, Order(), limit, conditions or conditions_of())
 
 
 def reason(conditions: StopConditions) -> str | None:
@@ -43,7 +50,7 @@ def dealt(plan: Planner) -> list[list[int]]:
 def test_looks_at_an_empty_queue_are_counted_once_for_all_threads_and_far_apart(
     database: Database, alice: MongoClaims
 ) -> None:
-    conditions = StopConditions(StopRules(empty_checks=2, empty_wait_seconds=0.3))
+    conditions = conditions_of(required_empty_checks=2, empty_queue_wait_seconds=0.3)
     plan = planner(database, alice, conditions=conditions)
     waits = [plan.next() for _ in range(3)]
     assert all(isinstance(wait, Wait) and 0 < wait.seconds <= 0.3 for wait in waits)
@@ -56,7 +63,7 @@ def test_looks_at_an_empty_queue_are_counted_once_for_all_threads_and_far_apart(
 def test_a_chunk_that_comes_between_two_looks_makes_them_count_anew(
     database: Database, alice: MongoClaims
 ) -> None:
-    conditions = StopConditions(StopRules(empty_checks=2, empty_wait_seconds=0))
+    conditions = conditions_of(required_empty_checks=2, empty_queue_wait_seconds=0)
     plan = planner(database, alice, conditions=conditions)
     plan.next()
     add_chunks(database, 1)
@@ -81,7 +88,7 @@ def test_a_database_that_does_not_answer_is_no_empty_queue(
     def away(*_: object) -> NoReturn:
         raise DatabaseUnavailable("away")
 
-    conditions = StopConditions(StopRules(empty_checks=2, empty_wait_seconds=0))
+    conditions = conditions_of(required_empty_checks=2, empty_queue_wait_seconds=0)
     plan = planner(database, alice, conditions=conditions)
     plan.next()
     with monkeypatch.context() as outage:
@@ -148,7 +155,7 @@ def test_the_limit_is_given_back_by_chunks_that_were_not_ended(
     database: Database, alice: MongoClaims
 ) -> None:
     add_chunks(database, 6)
-    conditions = StopConditions(StopRules())
+    conditions = conditions_of()
     plan = planner(database, alice, limit=4, conditions=conditions)
     assert dealt(plan) == [[0, 1, 2, 3]]
     plan.ended(unspent=1)
@@ -166,7 +173,7 @@ def test_a_page_full_of_resting_chunks_is_waited_for(
     claim = alice.claim(alice.page(1, Order()).chunks[0])
     assert claim is not None
     alice.fail(claim, "refused", "odd")
-    conditions = StopConditions(StopRules(empty_checks=1))
+    conditions = conditions_of(required_empty_checks=1)
     wait = planner(database, alice, conditions=conditions).next()
     assert isinstance(wait, Wait)
     assert 0 < wait.seconds <= 5.1

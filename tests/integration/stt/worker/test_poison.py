@@ -17,7 +17,8 @@ from stt.media.audio import encode_opus
 from stt.settings import load_settings
 from stt.store.claims import MongoClaims, recover, retry
 from stt.store.database import Database
-from stt.worker.worker import Worker, WorkOptions
+from stt.worker.context import WorkOptions
+from stt.worker.worker import Worker
 from tests.support.mortal_server import Mortal
 from tests.support.queue_builder import add_chunks, add_recording, chunk, document
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard

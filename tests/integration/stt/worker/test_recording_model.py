@@ -9,7 +9,8 @@ from stt.errors import ConfigError, RequestRefused
 from stt.settings import load_settings
 from stt.store.database import Database
 from stt.whisper.client import Upload, WhisperClient
-from stt.worker.worker import Worker, WorkOptions
+from stt.worker.context import WorkOptions
+from stt.worker.worker import Worker
 from tests.support.queue_builder import add_chunks, add_recording, document
 from tests.support.scripted_server import Answer, ScriptedServer, heard, refusal
 from tests.support.speech import opus_tone

@@ -18,7 +18,8 @@ from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.system.signals import ExitAtOnce
-from stt.worker.worker import Worker, WorkOptions
+from stt.worker.context import WorkOptions
+from stt.worker.worker import Worker
 from tests.support.mongo_process import MongoProcess, running_mongo
 from tests.support.queue_builder import add_chunks, document
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard

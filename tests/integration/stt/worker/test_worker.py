@@ -21,7 +21,8 @@ from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.export import Export
-from stt.worker.worker import Worker, WorkOptions
+from stt.worker.context import WorkOptions
+from stt.worker.worker import Worker
 from tests.support.mongo_process import free_port
 from tests.support.paths import ROOT
 from tests.support.queue_builder import add_chunks, add_recording, document

@@ -12,7 +12,8 @@ from stt.domain.claim import Claim, ClaimRules
 from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from stt.worker.worker import Worker, WorkOptions
+from stt.worker.context import WorkOptions
+from stt.worker.worker import Worker
 from tests.support.queue_builder import add_chunks, add_recording, document
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal, seconds_of
 from tests.support.speech import opus_tone

@@ -7,8 +7,8 @@ import pytest
 from bson import ObjectId
 
 from stt.settings import Settings
+from stt.worker.context import WorkOptions
 from stt.worker.stats import Stats
-from stt.worker.worker import WorkOptions
 from tests.unit.stt.cli.conftest import Run
 
 

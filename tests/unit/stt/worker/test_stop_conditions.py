@@ -1,10 +1,12 @@
 """When a worker stops by itself, by a clock of the test's own."""
 
 import logging
+from typing import Any
 
 import pytest
 
-from stt.worker.stop_conditions import POLL_SECONDS, StopConditions, StopRules
+from stt.settings import load_settings
+from stt.worker.stop_conditions import POLL_SECONDS, StopConditions
 
 
 class Clock:
@@ -20,6 +22,10 @@ def clock() -> Clock:
     return Clock()
 
 
+def conditions_of(clock: Clock, **flags: Any) -> StopConditions:
+    return StopConditions(load_settings(**flags), clock=clock)
+
+
 def reason(
     conditions: StopConditions, *, is_busy: bool = False, is_hindered: bool = False
 ) -> str | None:
@@ -28,7 +34,7 @@ def reason(
 
 class TestEmptyQueue:
     def test_so_many_looks_in_a_row_end_it(self, clock: Clock) -> None:
-        conditions = StopConditions(StopRules(empty_checks=3, empty_wait_seconds=20), clock)
+        conditions = conditions_of(clock, required_empty_checks=3, empty_queue_wait_seconds=20)
         for _ in range(2):
             assert conditions.found_empty() == 20
             assert reason(conditions) is None
@@ -36,7 +42,7 @@ class TestEmptyQueue:
         assert reason(conditions) == "the queue is empty (3 of 3 looks)"
 
     def test_a_look_that_found_something_makes_them_count_anew(self, clock: Clock) -> None:
-        conditions = StopConditions(StopRules(empty_checks=2), clock)
+        conditions = conditions_of(clock, required_empty_checks=2)
         conditions.found_empty()
         conditions.not_empty()
         conditions.found_empty()
@@ -45,7 +51,7 @@ class TestEmptyQueue:
     def test_each_look_but_the_last_says_when_the_next_one_is(
         self, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
-        conditions = StopConditions(StopRules(empty_checks=2, empty_wait_seconds=60), clock)
+        conditions = conditions_of(clock, required_empty_checks=2, empty_queue_wait_seconds=60)
         with caplog.at_level(logging.INFO, "stt"):
             conditions.found_empty()
             conditions.found_empty()
@@ -57,7 +63,7 @@ class TestEmptyQueue:
     def test_who_stays_looks_again_soon_and_says_so_once(
         self, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
-        conditions = StopConditions(StopRules(empty_checks=None, idle_seconds=None), clock)
+        conditions = conditions_of(clock, persistent=True)
         with caplog.at_level(logging.INFO, "stt"):
             assert {conditions.found_empty() for _ in range(9)} == {POLL_SECONDS}
         clock.now += 1e6
@@ -68,7 +74,7 @@ class TestEmptyQueue:
 class TestIdleness:
     @pytest.fixture
     def conditions(self, clock: Clock) -> StopConditions:
-        conditions = StopConditions(StopRules(idle_seconds=60), clock)
+        conditions = conditions_of(clock, idle_timeout_minutes=1)
         clock.now += 500  # counting the queue, asking the servers
         assert reason(conditions) is None
         return conditions
@@ -110,7 +116,7 @@ class TestIdleness:
 
 
 def test_the_time_limit_counts_from_the_start_and_whatever_is_in_flight(clock: Clock) -> None:
-    conditions = StopConditions(StopRules(max_seconds=90), clock)
+    conditions = conditions_of(clock, max_minutes=1.5)
     clock.now += 89
     assert reason(conditions, is_busy=True, is_hindered=True) is None
     clock.now += 1
@@ -119,6 +125,6 @@ def test_the_time_limit_counts_from_the_start_and_whatever_is_in_flight(clock: C
 
 
 def test_a_limit_that_is_reached_ends_it_at_once(clock: Clock) -> None:
-    conditions = StopConditions(StopRules(), clock)
+    conditions = conditions_of(clock)
     conditions.limit_reached(5)
     assert reason(conditions) == "the limit of 5 chunks is reached (--limit)"
