@@ -182,7 +182,7 @@ class ServerPool:
         call: Call,
         error: UploadCutOff | AnswerCutOff | NoTranscript,
     ) -> SttError:
-        """Return what a connection that broke after the upload began means: did the server die?"""
+        """Return what a connection that broke after the upload began means."""
         if not is_same_process(server.client, instance):
             with self._health.lock:
                 server.needs_canary = True  # it may die of any upload

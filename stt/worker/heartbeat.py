@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from bson import ObjectId
 
@@ -19,12 +18,6 @@ REPORT_SECONDS = 20.0
 """Time between two reports of a worker; a quarter of its lease if that is shorter."""
 
 _RETRY_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    claim: Claim
-    since: float  # on time.monotonic()
 
 
 class _Task:
@@ -58,7 +51,7 @@ class Heartbeat:
         self._chunk_timeout_seconds = chunk_timeout_seconds
         self._report = report
         self._outage = outage
-        self._held: dict[ObjectId, _Held] = {}
+        self._held: dict[ObjectId, tuple[Claim, float]] = {}  # since when, on time.monotonic()
         self._lock = threading.Lock()
         self._report_seconds = report_seconds
         self._stop = threading.Event()
@@ -84,7 +77,7 @@ class Heartbeat:
     def hold(self, claims: Sequence[Claim]) -> None:
         """Renew these claims from now on; holding one again starts its time in work anew."""
         with self._lock:
-            self._held.update({c.id: _Held(c, time.monotonic()) for c in claims})
+            self._held.update({claim.id: (claim, time.monotonic()) for claim in claims})
 
     def drop(self, claim: Claim) -> None:
         """Renew this claim no more: it is about to end, or has run out."""
@@ -93,7 +86,7 @@ class Heartbeat:
 
     def held(self) -> list[Claim]:
         with self._lock:
-            return [held.claim for held in self._held.values()]
+            return [claim for claim, _ in self._held.values()]
 
     def _run(self) -> None:
         tasks = [
@@ -112,7 +105,7 @@ class Heartbeat:
                 if time.monotonic() >= task.due and not self._stop.is_set():
                     self._do(task)
 
-    def _do(self, task: "_Task") -> None:
+    def _do(self, task: _Task) -> None:
         """Run a task; soon again if the database is away."""
         asked_at = time.monotonic()
         wait = task.every_seconds
@@ -134,9 +127,8 @@ class Heartbeat:
     def _renew_all(self) -> None:
         with self._lock:
             held = list(self._held.values())
-        for entry in held:
-            claim = entry.claim
-            if time.monotonic() - entry.since > self._chunk_timeout_seconds:
+        for claim, since in held:
+            if time.monotonic() - since > self._chunk_timeout_seconds:
                 logger.warning(
                     "chunk %s is too long in work: its claim runs out",
                     claim.chunk.id,

@@ -33,8 +33,8 @@ class Shutdown:
         return self.signals >= _SIGNALS_TO_EXIT_AT_ONCE
 
     @property
-    def _results(self) -> int:
-        """Results that are known and not in the database yet."""
+    def results(self) -> int:
+        """How many results are known and not in the database yet."""
         return sum(thread.results for thread in self._threads)
 
     def begin(self) -> None:
@@ -55,12 +55,12 @@ class Shutdown:
             claim.trusted_until = 0.0  # a single try
         releasing = _in_background(lambda: self._release(claims))
         self._wait_for_results(releasing)
-        if not self._results and not releasing.is_alive() and not self._is_any_ending():
+        if not self.results and not releasing.is_alive() and not self._is_any_ending():
             return
         self._wait_seconds = 0.0
         if releasing.is_alive():
             logger.warning("The database keeps silent: what is not released is left to its lease")
-        if results := self._results:
+        if results := self.results:
             logger.warning(
                 "%d finished result(s) dropped: done anew when their lease is over", results
             )
@@ -75,14 +75,14 @@ class Shutdown:
         self._wait_for(report_stopped, seconds)
 
     def _is_any_ending(self) -> bool:
-        return any(thread.is_alive() and not thread.is_in_call for thread in self._threads)
+        return any(thread.is_alive() and thread.call is None for thread in self._threads)
 
     def _wait_for_results(self, releasing: threading.Thread) -> None:
         """Return when nothing is left to wait for, it took too long, or at a third signal."""
         deadline = time.monotonic() + _WAIT_SECONDS
         is_logged = False
         while not self.is_at_once:
-            results = self._results
+            results = self.results
             if results and not is_logged:
                 is_logged = True
                 logger.info("Writing %d finished result(s); a third Ctrl-C drops them", results)

@@ -122,8 +122,7 @@ class Worker:
 
     @property
     def results_to_write(self) -> int:
-        """How many results are known and not in the database yet."""
-        return sum(thread.results for thread in self._threads)
+        return self._shutdown.results
 
     def jobs(self) -> tuple[Job, ...]:
         """Return the calls that this worker has in flight."""

@@ -54,13 +54,8 @@ class WorkerThread(threading.Thread):
         return bool(self._open)
 
     @property
-    def is_in_call(self) -> bool:
-        """True while it waits for a server's answer, which cannot be cancelled."""
-        return bool(self._in_call)
-
-    @property
     def call(self) -> tuple[Sequence[Claim], float] | None:
-        """The claims of the call in flight, and the seconds since it began."""
+        """The claims of the call in flight, which cannot be cancelled, and the seconds it takes."""
         claims, began = self._in_call, self._call_began
         return (claims, time.monotonic() - began) if claims else None
 
