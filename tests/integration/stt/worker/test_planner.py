@@ -40,14 +40,14 @@ def reason(conditions: StopConditions) -> str | None:
 
 
 def dealt(plan: Planner) -> list[list[int]]:
-    """All that is dealt before the planner says that nothing is left."""
+    """All that is dealt before the planner finds nothing left."""
     chunk_runs = []
     while isinstance(sequence := plan.next(), tuple):
         chunk_runs.append([chunk.index for chunk in sequence])
     return chunk_runs
 
 
-def test_looks_at_an_empty_queue_are_counted_once_for_all_threads_and_far_apart(
+def test_checks_of_an_empty_queue_are_counted_once_for_all_threads_and_far_apart(
     database: Database, alice: MongoClaims
 ) -> None:
     conditions = conditions_of(required_empty_checks=2, empty_queue_wait_seconds=0.3)
@@ -60,7 +60,7 @@ def test_looks_at_an_empty_queue_are_counted_once_for_all_threads_and_far_apart(
     assert reason(conditions) == "the queue is empty (2 of 2 looks)"
 
 
-def test_a_chunk_that_comes_between_two_looks_makes_them_count_anew(
+def test_a_chunk_that_comes_between_two_checks_makes_them_count_anew(
     database: Database, alice: MongoClaims
 ) -> None:
     conditions = conditions_of(required_empty_checks=2, empty_queue_wait_seconds=0)
@@ -128,7 +128,7 @@ def test_what_one_thread_is_about_to_claim_is_not_dealt_to_another(
     assert plan.next() == first
 
 
-def test_a_shunned_chunk_is_dealt_no_more_and_hides_no_other(
+def test_an_excluded_chunk_is_dealt_no_more_and_hides_no_other(
     database: Database, alice: MongoClaims
 ) -> None:
     odd, *_ = add_chunks(database, 3)

@@ -1,4 +1,4 @@
-"""A recording may want a model of its own: it reaches the server, and is nobody's fault there."""
+"""A recording may have a model of its own: it reaches the server, which may not have it."""
 
 from typing import Any
 
@@ -33,8 +33,10 @@ class TestTheCall:
     def test_the_recordings_model_goes_before_the_workers(self) -> None:
         with ScriptedServer(lambda *_: Answer(body=heard("Hello."))).running() as server:
             client = WhisperClient(server.url, None, "tiny")
-            told = [client.transcribe(upload(m), TIMEOUT_SECONDS).model for m in ("large-v3", None)]
-        assert told == ["large-v3", "tiny"]
+            models = [
+                client.transcribe(upload(m), TIMEOUT_SECONDS).model for m in ("large-v3", None)
+            ]
+        assert models == ["large-v3", "tiny"]
         assert b"large-v3" in server.forms[0]
         assert b"tiny" in server.forms[1]
 
@@ -66,13 +68,13 @@ class TestTheCall:
             WhisperClient(server.url, None, None).transcribe(upload("large-v3"), TIMEOUT_SECONDS)
 
 
-def test_one_recordings_wrong_model_leaves_the_worker_and_the_others_alone(
+def test_one_recordings_wrong_model_stops_no_worker_and_no_other_recording(
     database: Database,
 ) -> None:
     def script(_: int, __: bytes) -> Answer:
-        wants_it = b"huge-v9" in server.forms[-1]
+        has_model = b"huge-v9" in server.forms[-1]
         missing = refusal(404, "no such model", param="model")
-        return missing if wants_it else Answer(body=heard("Hello."))
+        return missing if has_model else Answer(body=heard("Hello."))
 
     audio = opus_tone()
     picky = add_recording(database, model="huge-v9")
@@ -88,7 +90,7 @@ def test_one_recordings_wrong_model_leaves_the_worker_and_the_others_alone(
     assert all(document(database, id_)["transcribed_at"] for id_ in fine)
 
 
-def test_a_wish_that_changes_holds_for_the_chunks_claimed_after_it(database: Database) -> None:
+def test_a_model_that_changes_holds_for_the_chunks_claimed_after_it(database: Database) -> None:
     def script(number: int, _: bytes) -> Answer:
         if number == 1:
             database.recordings.update_one({"_id": recording_id}, {"$set": {"model": "large-v3"}})

@@ -40,7 +40,7 @@ class OvertakenClaims(MongoClaims):
 
 
 class TestSequences:
-    def test_consecutive_chunks_travel_as_one_recording_and_come_back_apart(
+    def test_consecutive_chunks_are_sent_as_one_recording_and_come_back_apart(
         self, database: Database, opus: bytes
     ) -> None:
         ids = add_chunks(database, 3, audio=opus)
@@ -57,8 +57,8 @@ class TestSequences:
             ).run()
         assert len(server.calls) == 1
         assert seconds_of(server.uploads[0]) == pytest.approx(6.0, abs=1e-6)
-        told = [document(database, id_)["transcript"]["segments"] for id_ in ids]
-        times = [[(s["start"], s["end"], s["text"]) for s in segments] for segments in told]
+        stored = [document(database, id_)["transcript"]["segments"] for id_ in ids]
+        times = [[(s["start"], s["end"], s["text"]) for s in segments] for segments in stored]
         assert times == [[(0.2, 1.95, "one two")], [(0.1, 0.6, "three")], [(1.0, 1.5, "four")]]
         assert stats.counts["transcribed"] == 3
 
@@ -79,7 +79,7 @@ class TestSequences:
             assert document(database, neighbour)["attempts"] == 0
 
     @pytest.mark.parametrize(("status", "kind"), [(400, "refused"), (500, "server_fault")])
-    def test_a_sequence_that_fails_is_tried_chunk_by_chunk_and_only_the_guilty_pays(
+    def test_a_sequence_that_fails_is_tried_chunk_by_chunk_and_only_the_bad_one_is_charged(
         self, database: Database, status: int, kind: str
     ) -> None:
         ids = add_chunks(database, 3, audio=opus_tone(1.0))
@@ -97,7 +97,7 @@ class TestSequences:
         assert document(database, ids[1])["errors"][0]["kind"] == kind
         assert len(server.calls) == 4
 
-    def test_a_chunk_that_failed_before_travels_alone(
+    def test_a_chunk_that_failed_before_is_sent_alone(
         self, database: Database, opus: bytes
     ) -> None:
         ids = add_chunks(database, 3, audio=opus)

@@ -1,4 +1,4 @@
-"""When a worker stops by itself, by a clock of the test's own."""
+"""When a worker stops by itself, by a clock of the test."""
 
 import logging
 from typing import Any
@@ -33,7 +33,7 @@ def reason(
 
 
 class TestEmptyQueue:
-    def test_so_many_looks_in_a_row_end_it(self, clock: Clock) -> None:
+    def test_so_many_checks_in_a_row_end_it(self, clock: Clock) -> None:
         conditions = conditions_of(clock, required_empty_checks=3, empty_queue_wait_seconds=20)
         for _ in range(2):
             assert conditions.found_empty() == 20
@@ -41,14 +41,14 @@ class TestEmptyQueue:
         conditions.found_empty()
         assert reason(conditions) == "the queue is empty (3 of 3 looks)"
 
-    def test_a_look_that_found_something_makes_them_count_anew(self, clock: Clock) -> None:
+    def test_a_check_that_found_something_makes_them_count_anew(self, clock: Clock) -> None:
         conditions = conditions_of(clock, required_empty_checks=2)
         conditions.found_empty()
         conditions.not_empty()
         conditions.found_empty()
         assert reason(conditions) is None
 
-    def test_each_look_but_the_last_says_when_the_next_one_is(
+    def test_each_check_but_the_last_logs_when_the_next_one_is(
         self, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
         conditions = conditions_of(clock, required_empty_checks=2, empty_queue_wait_seconds=60)
@@ -60,7 +60,7 @@ class TestEmptyQueue:
             " once"
         ]
 
-    def test_who_stays_looks_again_soon_and_says_so_once(
+    def test_a_worker_that_stays_checks_again_soon_and_logs_it_once(
         self, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
         conditions = conditions_of(clock, persistent=True)
@@ -120,8 +120,8 @@ def test_the_time_limit_counts_from_the_start_and_whatever_is_in_flight(clock: C
     clock.now += 89
     assert reason(conditions, is_busy=True, is_hindered=True) is None
     clock.now += 1
-    told = reason(conditions, is_busy=True, is_hindered=True)
-    assert told == "the time limit of 1.5 min is reached (--max-minutes)"
+    stopped = reason(conditions, is_busy=True, is_hindered=True)
+    assert stopped == "the time limit of 1.5 min is reached (--max-minutes)"
 
 
 def test_a_limit_that_is_reached_ends_it_at_once(clock: Clock) -> None:

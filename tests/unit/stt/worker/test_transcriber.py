@@ -6,17 +6,17 @@ from stt.domain.transcript import Segment, Transcript, Word
 from stt.worker.transcriber import split, without_words
 
 
-def heard(*segments: Segment) -> Transcript:
+def transcript_of(*segments: Segment) -> Transcript:
     return Transcript(segments=segments, language="en", model="demo")
 
 
-def told(pieces: list[Transcript]) -> list[list[tuple[float, float, str]]]:
+def cues(pieces: list[Transcript]) -> list[list[tuple[float, float, str]]]:
     return [[(s.start, s.end, s.text) for s in piece.segments] for piece in pieces]
 
 
 def test_each_segment_goes_to_its_chunk_in_the_chunks_own_time() -> None:
-    whole = heard(Segment(1, 2, "one"), Segment(31, 32.5, "two"), Segment(70, 71, "three"))
-    assert told(split(whole, [30, 30, 30])) == [
+    whole = transcript_of(Segment(1, 2, "one"), Segment(31, 32.5, "two"), Segment(70, 71, "three"))
+    assert cues(split(whole, [30, 30, 30])) == [
         [(1, 2, "one")],
         [(1, 2.5, "two")],
         [(10, 11, "three")],
@@ -25,12 +25,12 @@ def test_each_segment_goes_to_its_chunk_in_the_chunks_own_time() -> None:
 
 def test_a_segment_over_a_border_is_cut_between_two_words() -> None:
     words = (Word(28, 28.5, " so"), Word(29, 29.9, " long"), Word(30.1, 30.6, " and"))
-    whole = heard(Segment(28, 30.6, "so long and", words=words))
-    assert told(split(whole, [30, 30])) == [[(28, 29.9, "so long")], [(0.1, 0.6, "and")]]
+    whole = transcript_of(Segment(28, 30.6, "so long and", words=words))
+    assert cues(split(whole, [30, 30])) == [[(28, 29.9, "so long")], [(0.1, 0.6, "and")]]
 
 
 def test_words_of_servers_that_strip_blanks_are_joined_with_them() -> None:
-    whole = heard(
+    whole = transcript_of(
         Segment(
             29, 31, "a b c", words=(Word(29, 29.2, "a"), Word(29.3, 29.4, "b"), Word(30.5, 31, "c"))
         )
@@ -39,17 +39,17 @@ def test_words_of_servers_that_strip_blanks_are_joined_with_them() -> None:
 
 
 def test_without_words_a_segment_goes_whole_to_where_its_middle_lies() -> None:
-    whole = heard(Segment(29, 34, "mostly second"))
-    assert told(split(whole, [30, 30])) == [[], [(0.0, 4, "mostly second")]]
+    whole = transcript_of(Segment(29, 34, "mostly second"))
+    assert cues(split(whole, [30, 30])) == [[], [(0.0, 4, "mostly second")]]
 
 
 def test_times_beyond_the_audio_are_brought_back_into_the_chunk() -> None:
-    assert told(split(heard(Segment(8, 12, "end")), [10])) == [[(8, 10, "end")]]
-    assert told(split(heard(Segment(11, 12, "end")), [10])) == [[(10, 10, "end")]]
+    assert cues(split(transcript_of(Segment(8, 12, "end")), [10])) == [[(8, 10, "end")]]
+    assert cues(split(transcript_of(Segment(11, 12, "end")), [10])) == [[(10, 10, "end")]]
 
 
 def test_silence_gives_every_chunk_an_empty_transcript() -> None:
-    pieces = split(heard(), [30, 30])
+    pieces = split(transcript_of(), [30, 30])
     assert [piece.segments for piece in pieces] == [(), ()]
     assert {piece.language for piece in pieces} == {"en"}
 
@@ -58,11 +58,11 @@ def test_silence_gives_every_chunk_an_empty_transcript() -> None:
 def test_no_word_is_lost_or_doubled(count: int) -> None:
     words = tuple(Word(n * 0.7, n * 0.7 + 0.5, f" w{n}") for n in range(40))
     text = " ".join(f"w{n}" for n in range(40))
-    pieces = split(heard(Segment(0, 28, text, words=words)), [28 / count] * count)
+    pieces = split(transcript_of(Segment(0, 28, text, words=words)), [28 / count] * count)
     assert " ".join(piece.text for piece in pieces if piece.text) == text
 
 
-def test_words_are_dropped_when_nobody_wants_them_kept() -> None:
-    whole = heard(Segment(0, 1, "a", words=(Word(0, 1, " a"),)))
+def test_words_are_dropped_unless_they_are_kept() -> None:
+    whole = transcript_of(Segment(0, 1, "a", words=(Word(0, 1, " a"),)))
     assert without_words(whole).segments[0].words == ()
     assert whole.segments[0].words != ()
