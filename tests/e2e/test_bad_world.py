@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +29,7 @@ from stt.store.database import Database
 from stt.store.ingest import IngestOptions, ingest
 from stt.transcripts.files import save
 from tests.support.mongo_process import missing, running_mongo
+from tests.support.pace import scaled, until
 from tests.support.paths import ROOT
 from tests.support.queue_builder import add_chunks, add_recording
 from tests.support.recordings import babble, write_recording, write_wav
@@ -67,7 +68,7 @@ class Stt:
     def __call__(self, *arguments: object, **environment: str) -> tuple[int, str, str]:
         """Exit code, stdout, stderr."""
         process = self.start(*arguments, **environment)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=180)
         return process.returncode, out, err
 
     def close(self) -> None:
@@ -90,13 +91,6 @@ def stt(tmp_path: Path, mongo_url: str, database: Database) -> Iterator[Stt]:
     stt = Stt(tmp_path, environment)
     yield stt
     stt.close()
-
-
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 class Disk:
@@ -285,11 +279,11 @@ class TestBigMetadata:
         add_chunks(database, 3, recording_id=recording_id, data=os.urandom(15_500_000))
         largest = stt.folder / "largest"
         measured = ("tests.support.reply_sizes", str(largest))
-        out, err = stt.start("status", "--json", module=measured).communicate(timeout=60)
+        out, err = stt.start("status", "--json", module=measured).communicate(timeout=180)
         assert err == ""
         assert json.loads(out)["counts"]["pending"] == 3
         assert 0 < int(largest.read_text()) < 100_000
-        out, err = stt.start("export", "huge.mp3", module=measured).communicate(timeout=60)
+        out, err = stt.start("export", "huge.mp3", module=measured).communicate(timeout=180)
         assert out.startswith("[Partial transcript: 3 of 3 chunks are missing (0-2)]\n")
         assert 0 < int(largest.read_text()) < 100_000
 
@@ -314,29 +308,30 @@ class TestWrongClock:
         skewed = _faketime(clock)
         add_chunks(database, 6, audio=opus_tone(0.3))
         before = database.server_time()
-        looked = threading.Event()
+        lease_seconds = round(scaled(2))
+        is_checked = threading.Event()
 
         def script(number: int, upload: bytes) -> Answer:
-            looked.wait(30)
+            is_checked.wait(180)
             return Answer(body=heard("hello"))
 
         with ScriptedServer(script).running() as server:
-            flags = ("--server", server.url, "--lease-seconds", "2")
+            flags = ("--server", server.url, "--lease-seconds", f"{lease_seconds}")
             right = stt.start(*flags, "--workers", "2")
             until(lambda: server.calls)
             wrong = stt.start(
                 *flags, "--workers", "2", module=("tools.chaos_lab.wrong_clock", "stt"), **skewed
             )
             until(lambda: len(server.calls) == 4)
+            until(lambda: time.monotonic() - server.calls[0] > lease_seconds)
             for hours in (-1, 24, 1):
                 _set_clock(clock, hours)
                 tool = ("tools.chaos_lab.wrong_clock", "tools.cleanup")
-                cleanup = stt.start("--older-than", "2s", module=tool, **skewed)
-                out, err = cleanup.communicate(timeout=60)
+                cleanup = stt.start("--older-than", f"{lease_seconds}s", module=tool, **skewed)
+                out, err = cleanup.communicate(timeout=180)
                 assert (cleanup.returncode, out) == (0, "Freed 0 chunks\n"), err
-            assert time.monotonic() - server.calls[0] > 2, "no claim was older than the lease"
-            looked.set()
-            outputs = [process.communicate(timeout=60) for process in (right, wrong)]
+            is_checked.set()
+            outputs = [process.communicate(timeout=180) for process in (right, wrong)]
         after = database.server_time()
         assert [right.returncode, wrong.returncode] == [0, 0], outputs
         assert len(server.calls) == 6
@@ -375,21 +370,23 @@ class TestOverlappingRuns:
         self, stt: Stt, database: Database
     ) -> None:
         add_chunks(database, 60, audio=opus_tone(0.3))
+        lease_seconds = scaled(2)
+        lease = {"LEASE_SECONDS": f"{lease_seconds}"}
         slow = Answer(body=heard("hello"), delay_seconds=0.1)
         with ScriptedServer(lambda number, upload: slow).running() as server:
             run = ("--limit", "12", "--workers", "2", "--server", server.url)
-            runs = [stt.start(*run, LEASE_SECONDS="3") for _ in range(4)]
+            runs = [stt.start(*run, **lease) for _ in range(4)]
             at_work = {"processing_by": {"$regex": f"_{runs[1].pid}$"}}
             until(lambda: database.chunks.count_documents(_DONE) > 10)
             until(lambda: database.chunks.count_documents(at_work) > 0)  # it heeds signals now
             runs[0].kill()
             runs[1].send_signal(signal.SIGTERM)
-            runs += [stt.start(*run, LEASE_SECONDS="3") for _ in range(2)]
-            codes = [process.wait(timeout=60) for process in runs]
+            runs += [stt.start(*run, **lease) for _ in range(2)]
+            codes = [process.wait(timeout=180) for process in runs]
             held = database.chunks.count_documents({"processing_by": {"$ne": None}})
-            until(lambda: _stale(database, 3) == held)
-            last = [stt.start(*run, LEASE_SECONDS="3") for _ in range(3)]
-            codes += [process.wait(timeout=60) for process in last]
+            until(lambda: _stale(database, lease_seconds) == held)
+            last = [stt.start(*run, **lease) for _ in range(3)]
+            codes += [process.wait(timeout=180) for process in last]
         assert codes == [-9, 130, 0, 0, 0, 0, 0, 0, 0]
         documents = list(database.chunks.find())
         assert sum(d["transcribed_at"] is not None for d in documents) == 60
@@ -413,7 +410,7 @@ class TestOverlappingRuns:
             transcribe = ("transcribe", same, "--server", server.url, "--data-dir", data)
             runs = [stt.start(*transcribe) for _ in range(2)]
             runs += [stt.start("ingest", other, "--data-dir", data) for _ in range(2)]
-            ended = [process.communicate(timeout=60) for process in runs]
+            ended = [process.communicate(timeout=180) for process in runs]
         assert [process.returncode for process in runs] == [0] * 4, ended
         assert ended[0][0] == ended[1][0] == "hello\n"
         code, out, _ = stt("status", "--json", "--data-dir", data)
@@ -453,7 +450,7 @@ class TestDatabaseAway:
         runs = {name: stt.start(*arguments, **environment) for name, arguments in COMMANDS.items()}
         runs["cleanup"] = stt.start("--older-than", "10m", module=("tools.cleanup",), **environment)
         for name, process in runs.items():
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=180)
             assert process.returncode == 4, (name, out, err)
             assert err.startswith("Error: The database does not answer (MONGO_URL): 127.0.0.1:1")
             assert len(err.splitlines()) == 1
@@ -479,7 +476,7 @@ class TestDatabaseAway:
             with Database(mongo.url, stt.environment["DATABASE_NAME"]) as database:
                 until(lambda: database.chunks.find_one({"index": 4}))
                 mongo.kill()
-                _, err = process.communicate(timeout=60)
+                _, err = process.communicate(timeout=180)
                 assert (process.returncode, len(err.splitlines())) == (4, 1), err
                 mongo.start()
                 code, out, err = stt(*chunks, MONGO_URL=quickly)
@@ -526,7 +523,7 @@ def test_odd_documents_stop_nobody_who_looks_and_move_no_cursor(
     database.workers.insert_one(worker)
     commands = ("status", "status --json", "workers", "workers --json", f"export {recording_id}")
     looks = [stt.start(*command.split()) for command in (*commands, "export gone")]
-    ended = [look.communicate(timeout=60) for look in looks]
+    ended = [look.communicate(timeout=180) for look in looks]
     assert [look.returncode for look in looks] == [0] * len(commands) + [1], ended
     for out, err in ended:
         raw = {c for c in out + err if not c.isprintable()}

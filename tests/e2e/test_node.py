@@ -23,11 +23,11 @@ from bson import ObjectId
 from stt.store import claims
 from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread, running_coordinator
+from tests.support.pace import until
 from tests.support.queue_builder import add_chunks, document
 from tests.support.scripted_server import Answer, ScriptedServer, heard
 from tests.support.speech import opus_tone
 from tests.support.whisper_process import demo_model
-from tests.support.worker_process import until
 
 LEASE_SECONDS = 60
 """Far longer than a test: what is given back before was given back on purpose."""

@@ -21,10 +21,11 @@ from stt.store.database import Database
 from tests.support.coordinator_app import PEOPLES_KEY, KeyedSession
 from tests.support.coordinator_process import CoordinatorProcess, running_process
 from tests.support.mongo_process import missing
+from tests.support.pace import until
 from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.scripted_server import Answer, ScriptedServer
 from tests.support.speech import opus_tone
-from tests.support.worker_process import until, worker_processes
+from tests.support.worker_process import worker_processes
 
 MARKUP = "<img src=x onerror=alert(1)>.opus"
 PAGES = {

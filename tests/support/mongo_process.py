@@ -54,7 +54,11 @@ class MongoProcess:
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._command)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
+        while not self._is_listening():  # a client would ask again only after half a second
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the database server did not start: {self._command}")
+            time.sleep(0.02)
         with pymongo.MongoClient[dict[str, object]](
             self.url, serverSelectionTimeoutMS=500
         ) as client:
@@ -64,6 +68,10 @@ class MongoProcess:
                     return
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"the database server did not start: {self._command}")
+
+    def _is_listening(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     @property
     def is_running(self) -> bool:
@@ -104,4 +112,4 @@ def running_mongo(*flags: str, options: str = "") -> Iterator[MongoProcess]:
         try:
             yield server
         finally:
-            server.stop()
+            server.kill()  # nothing in it is needed any more

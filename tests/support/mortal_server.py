@@ -2,7 +2,8 @@
 
     python -m tests.support.mortal_server PORT
 
-`Mortal` starts it, and starts it again half a second after each death, as a supervisor would.
+`Mortal` starts it, and another a moment after each death, as a supervisor would. The next process
+is loaded before, and listens once it reads a line.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from tests.support.scripted_server import file_part, heard
 
 CANARY = resources.files("stt.whisper").joinpath("canary.ogg").read_bytes()
 _LOUD = 10_000
-_AWAY_SECONDS = 0.5
+_AWAY_SECONDS = 0.3
 _CALL_SECONDS = 0.2
 
 
@@ -37,32 +38,46 @@ class Mortal:
         self.deaths = 0
         self._stop = threading.Event()
         self._up = threading.Event()
-        self._process: subprocess.Popen[str] | None = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Mortal"]:
         supervisor = threading.Thread(target=self._supervise)
         supervisor.start()
         try:
-            assert self._up.wait(20)
+            assert self._up.wait(180)
             yield self
         finally:
             self._stop.set()
-            if self._process is not None:
-                self._process.kill()
             supervisor.join()
 
     def _supervise(self) -> None:
-        command = [sys.executable, "-m", "tests.support.mortal_server", str(self.port)]
+        server, spare = self._load(), self._load()
         while not self._stop.is_set():
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-                self._process = process
-                assert process.stdout is not None
-                process.stdout.readline()
-                self._up.set()
-                process.wait()
+            self._listen(server)
+            self._up.set()
+            while server.poll() is None and not self._stop.wait(0.02):
+                pass
+            if self._stop.is_set():
+                break
             self.deaths += 1
+            server.communicate()
+            server, spare = spare, self._load()
             self._stop.wait(_AWAY_SECONDS)
+        for process in (server, spare):
+            process.kill()
+            process.communicate()
+
+    def _load(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.support.mortal_server", str(self.port)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    @staticmethod
+    def _listen(process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("listen\n")
+        process.stdin.flush()
+        process.stdout.readline()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -77,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         is_loud = recording != CANARY and np.abs(decode(recording)).max() > _LOUD
         time.sleep(_CALL_SECONDS)
         if is_loud:
-            os._exit(1)  # every connection breaks, whoever's it is
+            os._exit(1)  # every connection breaks, not only this one
         time.sleep(_CALL_SECONDS)  # long enough to be met by a death
         self._send(heard("alive"))
 
@@ -93,6 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    sys.stdin.readline()
     with ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), _Handler) as server:
         sys.stdout.write("listening\n")
         sys.stdout.flush()

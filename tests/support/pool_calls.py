@@ -1,8 +1,7 @@
 """Make a pool of scripted servers, and call it."""
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from stt.domain.transcript import Transcript
@@ -11,7 +10,7 @@ from stt.whisper.client import Upload
 from stt.whisper.pool import Call, ServerPool
 from tests.support.scripted_server import Answer, ScriptedServer
 
-UPLOAD = Upload(b"OggS, as far as anybody here can tell", "chunk.ogg", 10.0)
+UPLOAD = Upload(b"OggS: no server here decodes it", "chunk.ogg", 10.0)
 
 
 KEY = "key<&>/0123456789"
@@ -43,10 +42,3 @@ def two_servers(first: Answer, second: Answer) -> Iterator[tuple[ScriptedServer,
         ScriptedServer(lambda number, upload: second).running() as other,
     ):
         yield one, other
-
-
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)

@@ -1,7 +1,6 @@
 """A whisper server that answers by script, over real HTTP: a stand-in for servers that misbehave.
 
-The words it answers with name the call and the upload's length, nothing is recognised. Tests of
-real words use the real server.
+It recognises nothing: tests of real words use the real server.
 """
 
 import contextlib
@@ -42,8 +41,8 @@ def refusal(status: int, message: str, **fields: Any) -> Answer:
 class ScriptedServer:
     """Answers each transcription with `script(call number, upload bytes)`.
 
-    But for canaries, with which workers look whether a server is broken: those get `canary`, and
-    are counted apart.
+    Canaries, by which workers find out whether a server is broken, get `canary`, and are counted
+    apart.
     """
 
     def __init__(

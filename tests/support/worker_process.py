@@ -7,12 +7,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 
 class WorkerProcesses:
-    """Starts `stt` on one database; it ends when the queue is empty, but as settings say else."""
+    """Starts `stt` on one database; it ends when the queue is empty, unless set otherwise."""
 
     def __init__(self, mongo_url: str, database_name: str) -> None:
         self._database = {"MONGO_URL": mongo_url, "DATABASE_NAME": database_name}
@@ -54,10 +53,3 @@ def stats_in(output: str) -> dict[str, int]:
     assert found, output
     stats: dict[str, int] = ast.literal_eval(found[1])
     return stats
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)

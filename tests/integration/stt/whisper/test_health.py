@@ -5,16 +5,15 @@ import time
 
 import pytest
 
-from stt.errors import (
-    ServerUnavailable,
-)
+from stt.errors import ServerUnavailable
 from tests.support.mongo_process import free_port
-from tests.support.pool_calls import call, make_pool, text, two_servers, until
+from tests.support.pace import until
+from tests.support.pool_calls import call, make_pool, text, two_servers
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard
 
 
 class TestAway:
-    def test_all_servers_down_is_said_once_and_so_is_the_return(
+    def test_all_servers_down_is_logged_once_and_so_is_the_return(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO", "stt")
@@ -23,24 +22,24 @@ class TestAway:
             pool = make_pool(server, f"http://127.0.0.1:{free_port()}")
             waiting = threading.Thread(target=pool.wait_until_available, args=(threading.Event(),))
             waiting.start()
-            waiting.join(1.5)
+            waiting.join(1)
             assert waiting.is_alive()
             server.ready = Answer(body={"capacity": 2})
-            waiting.join(6)
+            waiting.join(60)
             assert not waiting.is_alive()
-        said = [r.getMessage() for r in caplog.records if "stt" in r.name]
-        assert [line.partition(" (")[0] for line in said] == [
+        lines = [r.getMessage() for r in caplog.records if "stt" in r.name]
+        assert [line.partition(" (")[0] for line in lines] == [
             f"Whisper server is away: {server.url} answered 500",
             "No whisper server answers",
             f"Whisper server {server.url} answers again",
         ]
-        assert f"({server.url} answered 500; http://127.0.0.1:" in said[1]
-        assert said[1].endswith(
+        assert f"({server.url} answered 500; http://127.0.0.1:" in lines[1]
+        assert lines[1].endswith(
             "Connection refused): waits, holds no chunk, gives up after 5 min"
             " (--server-unreachable-minutes)"
         )
 
-    def test_of_several_servers_each_that_goes_is_named_once_and_so_is_its_return(
+    def test_of_several_servers_each_that_goes_is_logged_once_and_so_is_its_return(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO", "stt")
@@ -59,7 +58,9 @@ class TestAway:
             f"Whisper server {one.url} answers again",
         ]
 
-    def test_who_never_gives_up_does_not_promise_it(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_one_that_never_gives_up_logs_no_time_for_it(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         make_pool(f"http://127.0.0.1:{free_port()}", persistent=True)
         [line] = caplog.messages
         assert line.endswith("Connection refused): waits, holds no chunk")
@@ -71,15 +72,15 @@ class TestAway:
         assert gave_up.value.exit_code == 5
         stop = threading.Event()
         pool = make_pool(dead, persistent=True)
-        patient = threading.Thread(target=pool.wait_until_available, args=(stop,))
-        patient.start()
-        patient.join(1.0)
-        assert patient.is_alive()
+        waiting = threading.Thread(target=pool.wait_until_available, args=(stop,))
+        waiting.start()
+        waiting.join(0.8)
+        assert waiting.is_alive()
         stop.set()
-        patient.join(2.0)
-        assert not patient.is_alive()
+        waiting.join(60)
+        assert not waiting.is_alive()
 
-    def test_one_that_is_away_is_looked_at_beside_the_work_of_the_others(self) -> None:
+    def test_one_that_is_away_is_probed_beside_the_work_of_the_others(self) -> None:
         with (
             ScriptedServer(always("here")).running() as alive,
             ScriptedServer(always("back"), ready=Answer(500)).running() as late,
@@ -94,7 +95,7 @@ class TestAway:
 
             until(comes_back)
 
-    def test_one_that_says_it_is_ready_and_fails_every_call_has_to_show_it(self) -> None:
+    def test_one_that_answers_ready_and_fails_every_call_has_to_pass_a_canary(self) -> None:
         gateway = Answer(502, b"<h1>Bad Gateway</h1>")
         with ScriptedServer(lambda n, u: gateway, canary=gateway).running() as server:
             pool = make_pool(server)
@@ -109,5 +110,5 @@ class TestAway:
             assert waiting.is_alive()
             assert len(server.calls) == 2
             server.canary = Answer(body=heard("well again"))
-            waiting.join(8)
+            waiting.join(60)
             assert not waiting.is_alive()

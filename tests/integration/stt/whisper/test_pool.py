@@ -1,8 +1,9 @@
-"""The pool of servers against scripted servers over real HTTP: who gets a call, who gets blamed."""
+"""The pool of servers against scripted servers over real HTTP: which one gets a call."""
 
 import threading
 import time
 
+from tests.support.pace import scaled
 from tests.support.pool_calls import call, make_pool, text, two_servers
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard
 
@@ -10,14 +11,14 @@ from tests.support.scripted_server import Answer, ScriptedServer, always, heard
 class TestDealing:
     def test_servers_of_different_speeds_get_work_in_proportion(self) -> None:
         ready = Answer(body={"capacity": 2})
-        fast = Answer(body=heard("fast"), delay_seconds=0.04)
-        slow = Answer(body=heard("slow"), delay_seconds=0.2)
+        fast = Answer(body=heard("fast"), delay_seconds=scaled(0.04))
+        slow = Answer(body=heard("slow"), delay_seconds=scaled(0.2))
         with (
             ScriptedServer(lambda n, u: slow, ready).running() as tortoise,
             ScriptedServer(lambda n, u: fast, ready).running() as hare,
         ):
             pool = make_pool(tortoise, hare)
-            end = time.monotonic() + 1.6
+            end = time.monotonic() + scaled(1.6)
 
             def work() -> None:
                 while time.monotonic() < end:

@@ -1,16 +1,17 @@
 """Claims that are renewed during a call, and those that are lost."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from bson import ObjectId
 
 from stt.domain.chunk import Chunk
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
+from tests.support.pace import scaled, until
 from tests.support.queue_builder import add_chunks, chunk, document
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard
 from tests.support.speech import opus_tone
@@ -22,11 +23,21 @@ def opus() -> bytes:
     return opus_tone(2.0)
 
 
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
+class GatedServer(ScriptedServer):
+    """Answers once it is opened."""
+
+    def __init__(self, capacity: int = 4) -> None:
+        self.gate = threading.Event()
+        super().__init__(self._wait_for_gate, Answer(body={"capacity": capacity}))
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["GatedServer"]:
+        with super().running():
+            yield self
+
+    def _wait_for_gate(self, number: int, upload: bytes) -> Answer:
+        self.gate.wait(180)
+        return Answer(body=heard("slow"))
 
 
 class TestLeases:
@@ -34,32 +45,31 @@ class TestLeases:
         self, database: Database, opus: bytes, bob: MongoClaims
     ) -> None:
         [id_] = add_chunks(database, 1, audio=opus)
-        slow = lambda number, upload: Answer(body=heard("slow"), delay_seconds=3)  # noqa: E731
-        with ScriptedServer(slow).running() as server:
-            worker = make_worker(database, server.url, lease_seconds=1)
+        lease_seconds = scaled(1)
+        with GatedServer().running() as server:
+            worker = make_worker(database, server.url, lease_seconds=lease_seconds)
             thread = threading.Thread(target=worker.run)
             thread.start()
             until(lambda: server.calls)
             for _ in range(5):
-                time.sleep(0.4)
+                time.sleep(0.4 * lease_seconds)
                 now = database.server_time()
-                assert now - document(database, id_)["claimed_at"] < timedelta(seconds=1)
+                age = now - document(database, id_)["claimed_at"]
+                assert age < timedelta(seconds=lease_seconds)
+            server.gate.set()
             thread.join()
         assert document(database, id_)["expirations"] == 0
         assert worker.stats.counts["transcribed"] == 1
 
-    def test_a_hung_call_cannot_hold_a_chunk_forever(self, database: Database, opus: bytes) -> None:
+    def test_a_vanished_workers_chunk_is_done_by_another(
+        self, database: Database, opus: bytes, bob: MongoClaims
+    ) -> None:
         [id_] = add_chunks(database, 1, audio=opus)
-        database.chunks.update_one(
-            {"_id": id_},
-            {
-                "$set": {"processing_by": "gone_1", "claim_id": ObjectId()},
-                "$currentDate": {"claimed_at": True},
-            },
-        )
-        time.sleep(1.2)
+        assert bob.claim(chunk(database, id_)) is not None
+        long_ago = database.server_time() - timedelta(seconds=61)
+        database.chunks.update_one({"_id": id_}, {"$set": {"claimed_at": long_ago}})
         with ScriptedServer(always()).running() as server:
-            make_worker(database, server.url, lease_seconds=1).run()
+            make_worker(database, server.url, lease_seconds=60).run()
         done = document(database, id_)
         assert done["transcribed_at"] is not None
         assert done["expirations"] == 1
@@ -86,14 +96,15 @@ class TestLeases:
         self, database: Database, opus: bytes
     ) -> None:
         add_chunks(database, 10, audio=opus)
-        slow = lambda number, upload: Answer(body=heard("slow"), delay_seconds=1)  # noqa: E731
-        with ScriptedServer(slow, Answer(body={"capacity": 2})).running() as server:
+        with GatedServer(capacity=2).running() as server:
             worker = make_worker(database, server.url)
             thread = threading.Thread(target=worker.run)
             thread.start()
             until(lambda: len(server.calls) == 2)
             worker.drain()
-            thread.join(timeout=10)
+            until(lambda: worker.is_ending)
+            server.gate.set()
+            thread.join(timeout=60)
             assert not thread.is_alive()
         assert worker.stats.counts["transcribed"] == 2
         assert database.chunks.count_documents({"processing_by": {"$ne": None}}) == 0
@@ -102,14 +113,14 @@ class TestLeases:
         self, database: Database, opus: bytes
     ) -> None:
         [id_] = add_chunks(database, 1, audio=opus)
-        busy = lambda number, upload: Answer(503, {}, {"Retry-After": "30"})  # noqa: E731
+        busy = lambda number, upload: Answer(503, {}, {"Retry-After": "300"})  # noqa: E731
         with ScriptedServer(busy).running() as server:
             worker = make_worker(database, server.url)
             thread = threading.Thread(target=worker.run)
             thread.start()
             until(lambda: server.calls)
             worker.drain()
-            thread.join(timeout=5)
+            thread.join(timeout=60)
             assert not thread.is_alive()
         assert document(database, id_)["processing_by"] is None
         assert document(database, id_)["attempts"] == 0
@@ -118,17 +129,17 @@ class TestLeases:
         self, database: Database, opus: bytes
     ) -> None:
         [id_] = add_chunks(database, 1, audio=opus)
-        slow = lambda number, upload: Answer(body=heard("slow"), delay_seconds=2)  # noqa: E731
-        with ScriptedServer(slow).running() as server:
+        with GatedServer().running() as server:
             worker = make_worker(database, server.url)
             thread = threading.Thread(target=worker.run)
             thread.start()
             until(lambda: server.calls)
             worker.drain()
             worker.drain()
-            thread.join(timeout=1.5)
+            thread.join(timeout=60)
             assert not thread.is_alive()
             assert document(database, id_)["processing_by"] is None
-            time.sleep(2)
+            server.gate.set()
+            until(lambda: not any(call.is_alive() for call in worker._threads))
         assert document(database, id_)["transcribed_at"] is None
         assert not chunk(database, id_).has_failed_before

@@ -1,4 +1,4 @@
-"""Chunks that kill servers, and documents that can take nothing: they alone pay, and it ends."""
+"""Chunks that kill servers, and documents that are full: only they are charged, and it ends."""
 
 import logging
 import threading
@@ -20,6 +20,7 @@ from stt.store.database import Database
 from stt.worker.context import WorkOptions
 from stt.worker.worker import Worker
 from tests.support.mortal_server import Mortal
+from tests.support.pace import scaled
 from tests.support.queue_builder import add_chunks, add_recording, chunk, document
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard
 from tests.support.speech import opus_tone, tone
@@ -40,9 +41,9 @@ def claimed(claims: MongoClaims, chunk: Chunk) -> Claim:
     return claim
 
 
-class TestSuspects:
-    """A chunk with which a server died travels alone; if it fails then, one at a time in the
-    whole fleet."""
+class TestIsolation:
+    """A chunk with which a server died is sent alone; once it has failed so, it is a poison
+    candidate, of which the whole fleet sends one at a time."""
 
     def test_after_the_first_death_it_joins_no_sequence(
         self, database: Database, alice: MongoClaims
@@ -57,8 +58,8 @@ class TestSuspects:
 
     def test_a_page_holds_one(self, database: Database, alice: MongoClaims) -> None:
         ids = add_chunks(database, 4)
-        suspect = {"$set": {"solo": True, "attempts": 1}}
-        database.chunks.update_many({"_id": {"$in": [ids[1], ids[2]]}}, suspect)
+        candidate = {"$set": {"solo": True, "attempts": 1}}
+        database.chunks.update_many({"_id": {"$in": [ids[1], ids[2]]}}, candidate)
         page = alice.page(10, Order())
         assert [c.id for c in page.chunks] == [ids[0], ids[1], ids[3]]
         assert page.next_due_seconds is not None
@@ -67,8 +68,8 @@ class TestSuspects:
         self, database: Database, alice: MongoClaims, bob: MongoClaims
     ) -> None:
         first, second, plain = add_chunks(database, 3)
-        suspect = {"$set": {"solo": True, "attempts": 1}}
-        database.chunks.update_many({"_id": {"$in": [first, second]}}, suspect)
+        candidate = {"$set": {"solo": True, "attempts": 1}}
+        database.chunks.update_many({"_id": {"$in": [first, second]}}, candidate)
         held = claimed(alice, chunk(database, first))
         assert [c.id for c in bob.page(10, Order()).chunks] == [plain]
         assert bob.claim(chunk(database, second)) is None
@@ -126,7 +127,7 @@ def test_a_chunk_that_kills_servers_is_quarantined_and_no_neighbour_with_it(
 
     def rests_are_short() -> None:
         soon = {"attempts": {"$gt": 0}, "not_before": {"$ne": None}}
-        while not done.wait(0.3):
+        while not done.wait(0.1):
             database.chunks.update_many(soon, {"$set": {"not_before": None}})
 
     with Mortal().running() as server:
@@ -139,7 +140,7 @@ def test_a_chunk_that_kills_servers_is_quarantined_and_no_neighbour_with_it(
         for thread in threads:
             thread.start()
         for thread in threads[:-1]:
-            thread.join(60)
+            thread.join(300)
         done.set()
         threads[-1].join()
         assert not any(thread.is_alive() for thread in threads)
@@ -154,7 +155,7 @@ def test_a_chunk_that_kills_servers_is_quarantined_and_no_neighbour_with_it(
     assert max(document(database, id_)["attempts"] for id_ in innocent) <= 1
 
 
-def test_a_server_that_dies_of_anything_charges_nobody_and_ends_the_worker(
+def test_a_server_that_dies_of_anything_charges_no_chunk_and_ends_the_worker(
     database: Database,
 ) -> None:
     broken_off = Answer(body=heard("hello"), cut=0)
@@ -205,7 +206,7 @@ class TestFullDocuments:
         assert failed["attempts"] == 1
         assert [e["message"] for e in failed["errors"]] == ["y" * 80]
 
-    def test_one_that_can_take_neither_is_released_said_once_and_left_alone(
+    def test_one_that_can_take_neither_is_released_logged_once_and_excluded(
         self, database: Database, caplog: pytest.LogCaptureFixture
     ) -> None:
         [full] = add_chunks(database, 1, audio=opus_tone(1.0))
@@ -215,7 +216,7 @@ class TestFullDocuments:
         with ScriptedServer(lambda n, u: long).running() as server:
             started = time.monotonic()
             make_worker(database, server.url).run()
-            assert time.monotonic() - started < 20
+            assert time.monotonic() - started < scaled(20)
         assert document(database, good)["transcribed_at"] is not None
         left = document(database, full)
         assert (left["processing_by"], left["attempts"], left["failed_at"]) == (None, 0, None)
@@ -223,7 +224,7 @@ class TestFullDocuments:
         assert len(errors) == 1
         assert str(full) in errors[0]
 
-    def test_its_dead_claim_can_be_freed_all_the_same(
+    def test_its_stale_claim_is_recovered_all_the_same(
         self, database: Database, alice: MongoClaims
     ) -> None:
         full, other = add_chunks(database, 2)

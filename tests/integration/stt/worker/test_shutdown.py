@@ -21,10 +21,10 @@ from stt.system.signals import ExitAtOnce
 from stt.worker.context import WorkOptions
 from stt.worker.worker import Worker
 from tests.support.mongo_process import MongoProcess, running_mongo
+from tests.support.pace import scaled, until
 from tests.support.queue_builder import add_chunks, document
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard
 from tests.support.speech import opus_tone
-from tests.support.worker_process import until
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ class GatedServer:
         self._opened.set()
 
     def _script(self, number: int, upload: bytes) -> Answer:
-        self._opened.wait(30)
+        self._opened.wait(180)
         return Answer(body=heard("at last"))
 
 
@@ -135,12 +135,12 @@ class TestAMortalDatabase:
             run.worker.drain()
             until(lambda: log("Writing 3 finished result(s); a third Ctrl-C drops them"))
             mongo.start()
-            assert run.ends_within(15)
+            assert run.ends_within(60)
         assert [document(mortal, id_)["transcribed_at"] is not None for id_ in ids] == [True] * 3
         assert run.worker.stats.done == 3
         assert in_work(mortal) == 0
 
-    def test_the_third_signal_goes_at_once_and_nothing_is_said_after_the_goodbye(
+    def test_the_third_signal_goes_at_once_and_nothing_is_logged_after_the_last_line(
         self,
         mongo: MongoProcess,
         mortal: Database,
@@ -157,7 +157,7 @@ class TestAMortalDatabase:
             until(lambda: run.worker.results_to_write)
             for _ in range(3):
                 run.worker.drain()
-            assert run.ends_within(1)
+            assert run.ends_within(scaled(1))
         assert isinstance(run.error, ExitAtOnce)
         assert run.worker.stats.done == 0
         mortal.close()  # as the command does; the thread that still writes finds that out
@@ -184,24 +184,24 @@ class TestAMortalDatabase:
         with ScriptedServer(always()).running() as server:
             run = Run(make_worker(mortal, server.url, claims))
             until(killed.is_set)
-            assert not run.ends_within(1)
+            assert not run.ends_within(0.5)
             run.worker.drain()
-            assert run.ends_within(5)
+            assert run.ends_within(scaled(5))
         assert run.error is None
 
-    def test_an_outage_shorter_than_the_lease_is_sat_out_and_said_once(
+    def test_an_outage_shorter_than_the_lease_is_sat_out_and_logged_once(
         self, mongo: MongoProcess, mortal: Database, opus: bytes, log: Callable[[str], int]
     ) -> None:
         add_chunks(mortal, 4, audio=opus)
         with GatedServer().running() as server:
-            run = Run(make_worker(mortal, server.url, lease_seconds=20, sequence_seconds=0))
+            run = Run(make_worker(mortal, server.url, lease_seconds=scaled(8), sequence_seconds=0))
             until(lambda: server.has_call)
             mongo.kill()
             until(lambda: log("waiting for it"))
             mongo.start()
             until(lambda: log("The database answers again"))
             server.open()
-            assert run.ends_within(20)
+            assert run.ends_within(60)
         assert run.error is None
         assert run.worker.stats.counts["transcribed"] == 4
         assert log("waiting for it") == log("The database answers again") == 1
@@ -210,13 +210,14 @@ class TestAMortalDatabase:
         self, mongo: MongoProcess, mortal: Database, opus: bytes, log: Callable[[str], int]
     ) -> None:
         [id_] = add_chunks(mortal, 1, audio=opus)
+        lease_seconds = scaled(1.5)
         with GatedServer().running() as server:
-            run = Run(make_worker(mortal, server.url, lease_seconds=3))
+            run = Run(make_worker(mortal, server.url, lease_seconds=lease_seconds))
             until(lambda: server.has_call)
             mongo.kill()
             killed_at = time.monotonic()
-            assert run.ends_within(10)
-            assert 2 < time.monotonic() - killed_at < 7
+            assert run.ends_within(60)
+            assert lease_seconds * 2 / 3 < time.monotonic() - killed_at < lease_seconds + scaled(4)
             server.open()
         assert isinstance(run.error, DatabaseUnavailable)
         assert log("Stopping: The database does not answer") == 1
@@ -224,7 +225,7 @@ class TestAMortalDatabase:
         mongo.start()
         assert document(mortal, id_)["processing_by"] == run.worker.id
 
-    def test_who_is_persistent_waits_on(
+    def test_a_persistent_worker_waits_on(
         self, mongo: MongoProcess, mortal: Database, opus: bytes
     ) -> None:
         [id_] = add_chunks(mortal, 1)
@@ -233,16 +234,17 @@ class TestAMortalDatabase:
             run = Run(make_worker(mortal, server.url, lease_seconds=1, persistent=True))
             until(lambda: server.calls)
             mongo.kill()
-            assert not run.ends_within(3)
+            until(lambda: run.worker._context.outage.seconds > 1.2)  # longer than the lease
+            assert not run.ends_within(0.5)
             mongo.start()
             [late] = add_chunks(mortal, 1, audio=opus)
             until(lambda: document(mortal, late)["transcribed_at"])
             run.worker.drain()
-            assert run.ends_within(5)
+            assert run.ends_within(60)
 
 
 class SlowToComplete(MongoClaims):
-    """Writes the first result when it is told to."""
+    """Writes the first result once `go` is set."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, "slow_1", ClaimRules())
@@ -251,7 +253,7 @@ class SlowToComplete(MongoClaims):
 
     def complete(self, claim: Claim, transcript: Transcript) -> None:
         self.began.set()
-        self.go.wait(20)
+        self.go.wait(180)
         super().complete(claim, transcript)
 
 
@@ -267,7 +269,7 @@ def test_results_that_wait_behind_one_another_are_not_released(
         run.worker.drain()
         until(lambda: log("Writing 3 finished result(s)"))
         claims.go.set()
-        assert run.ends_within(10)
+        assert run.ends_within(60)
     assert len(server.calls) == 1
     assert all(document(database, id_)["transcribed_at"] for id_ in ids)
     assert (run.worker.stats.done, run.worker.stats.counts["skipped"]) == (3, 0)
@@ -282,10 +284,10 @@ def test_a_call_that_ends_after_its_claims_were_released_writes_and_counts_nothi
         until(lambda: server.has_call)
         run.worker.drain()
         run.worker.drain()
-        assert run.ends_within(5)
+        assert run.ends_within(60)
         assert log("Released 3 chunk(s) of unfinished calls") == 1
         server.open()
-        time.sleep(0.5)
+        until(lambda: not any(thread.is_alive() for thread in run.worker._threads))
     for id_ in ids:
         left = document(database, id_)
         assert (left["processing_by"], left["transcribed_at"], left["attempts"]) == (None, None, 0)
@@ -310,7 +312,7 @@ def test_a_claim_that_is_made_while_the_worker_stops_is_released(
 
     with GatedServer().running() as server:
         run = Run(make_worker(database, server.url, Claims(database, "late_3", ClaimRules())))
-        assert run.ends_within(10)
+        assert run.ends_within(60)
         assert not server.has_call
     assert len(claimed) >= 2
     assert in_work(database) == 0
@@ -328,7 +330,7 @@ def test_an_unforeseen_error_in_a_thread_ends_the_worker_and_releases_what_it_ho
 
     with ScriptedServer(always()).running() as server:
         run = Run(make_worker(database, server.url, Claims(database, "odd_1", ClaimRules())))
-        assert run.ends_within(10)
+        assert run.ends_within(60)
     assert isinstance(run.error, ZeroDivisionError)
     assert log("Stopping: odd") == 1
     assert in_work(database) == 0

@@ -12,8 +12,8 @@ from stt.remote.client import CoordinatorClient
 from stt.remote.membership import Membership
 from stt.remote.messages import DesiredState
 from stt.worker.worker import Worker
+from tests.support.pace import until
 from tests.support.remote_claims import node_settings
-from tests.support.worker_process import until
 
 
 @pytest.fixture
