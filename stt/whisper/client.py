@@ -105,11 +105,7 @@ class WhisperClient:
         """
         deadline = time.monotonic() + limit_seconds
         try:
-            with (
-                self._session() as session,
-                session.get(f"{self.url}/ready", timeout=limit_seconds, stream=True) as response,
-            ):
-                answer = _read(response, deadline)
+            answer = self._request("GET", "/ready", deadline, timeout=limit_seconds)
         except (requests.RequestException, HTTPError) as error:
             raise ServerUnavailable(self._message("does not answer", error)) from error
         if answer.status in (429, 503):
@@ -153,19 +149,15 @@ class WhisperClient:
         encoded, content_type = encode_multipart_formdata(self._form(upload))
         body = _Body(encoded)
         try:
-            with (
-                self._session() as session,
-                session.post(
-                    f"{self.url}/v1/audio/transcriptions",
-                    body,
-                    headers={"Content-Type": content_type},
-                    timeout=(_CONNECT_SECONDS, max(1.0, deadline - time.monotonic())),
-                    # The body can be read only once, and the key is for this host.
-                    allow_redirects=False,
-                    stream=True,
-                ) as response,
-            ):
-                return _read(response, deadline)
+            return self._request(
+                "POST",
+                "/v1/audio/transcriptions",
+                deadline,
+                data=body,
+                headers={"Content-Type": content_type},
+                timeout=(_CONNECT_SECONDS, max(1.0, deadline - time.monotonic())),
+                allow_redirects=False,  # the body can be read only once; the key is for this host
+            )
         except (requests.ReadTimeout, ReadTimeoutError) as error:
             raise ServerFault(f"{self.url} took longer than a call may take", self.url) from error
         except (requests.RequestException, HTTPError) as error:
@@ -175,15 +167,16 @@ class WhisperClient:
                 raise UploadCutOff(self._message("broke off the upload", error)) from error
             raise ServerUnavailable(self._message("does not answer", error)) from error
 
-    def _session(self) -> requests.Session:
-        """Return a session for one call.
+    def _request(self, method: str, path: str, deadline: float, **options: Any) -> _Answer:
+        """Make a request on a connection of its own.
 
-        A connection kept from an earlier call may lead to a process that has died since; the next
-        upload would fail on it and be counted as an attempt.
+        One kept from an earlier call may lead to a process that has died since; the next upload
+        would fail on it and be counted as an attempt.
         """
-        session = http_session(self.url, self._api_key)
-        session.headers["Connection"] = "close"
-        return session
+        with http_session(self.url, self._api_key) as session:
+            session.headers["Connection"] = "close"
+            with session.request(method, self.url + path, stream=True, **options) as response:
+                return _read(response, deadline)
 
     def _form(self, upload: Upload) -> list[tuple[str, str | tuple[str, bytes, str]]]:
         """Return the fields of the request; the file has no content type."""

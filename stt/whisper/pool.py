@@ -173,7 +173,10 @@ class ServerPool:
                 server.speed.measured(call.upload.seconds, time.monotonic() - started)
             self._health.succeeded(server)
             return transcript
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # else it and this frame, with the upload, keep each other alive
 
     def _failure_of_break(
         self,
