@@ -38,7 +38,11 @@ class ServerHealth:
         self._fatal: SttError | None = None
 
     def wait_until_available(self, stop: threading.Event) -> None:
-        """See `ServerPool.wait_until_available`."""
+        """Return when a server is ready for calls, or `stop` is set.
+
+        Raises ServerUnavailable when the settings say to give up, as ServersBroken if the servers
+        answer but do nothing right.
+        """
         while not stop.is_set():
             with self.lock:
                 self._raise_if_given_up()

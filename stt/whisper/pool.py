@@ -62,6 +62,7 @@ class ServerPool:
         self._servers = [ServerState(WhisperClient(url, key, settings.model)) for url in urls]
         self.urls = ", ".join(server.url for server in self._servers)
         self._health = ServerHealth(self._servers, settings)
+        self.wait_until_available = self._health.wait_until_available
 
     def tune(self, limit: int) -> int:
         """Set the calls at once to what the servers can take, within 1 and `limit`.
@@ -78,14 +79,6 @@ class ServerPool:
         self.slots = max(1, min(limit, total))
         self._slots = threading.BoundedSemaphore(self.slots)
         return self.slots
-
-    def wait_until_available(self, stop: threading.Event) -> None:
-        """Return when a server is ready for calls, or `stop` is set.
-
-        Raises ServerUnavailable when the settings say to give up, as ServersBroken if the servers
-        answer but do nothing right.
-        """
-        self._health.wait_until_available(stop)
 
     def transcribe(self, call: Call) -> Transcript | None:
         """Return the transcript from the best server; None once `may_start` returns False.
