@@ -1,5 +1,7 @@
-"""The world around the fleet at its worst: full disks, wrong clocks, a database that is away, many
-starts at once, recordings that are mostly cover art. Nothing is lost, and one line says why."""
+"""Full disks, wrong clocks, a database that is away, many starts at once, huge metadata.
+
+Nothing is lost, and one line says why.
+"""
 
 import contextlib
 import json
@@ -113,7 +115,7 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """A tmpfs of its own where we may mount one, else the one that a container has anyway."""
+    """Mount a small tmpfs, or use a container's own where mounting is not allowed."""
     if not is_installed():
         missing("the embedded database: pip install 'stt-fleet[embedded]'")
     folder = tmp_path / "disk"
@@ -226,7 +228,7 @@ class TestFullDisk:
 
 
 def _has_server(folder: Path) -> bool:
-    """True if a process of the embedded database still uses this folder."""
+    """Return whether a process of the embedded database still uses this folder."""
     command = ["pgrep", "-f", f"secantus.*{folder}"]
     return subprocess.run(command, capture_output=True).returncode == 0
 
@@ -343,7 +345,7 @@ class TestWrongClock:
 
 
 def _faketime(clock: Path) -> dict[str, str]:
-    """The environment in which a program's clock is what the file says, an hour ahead at first."""
+    """Return the environment that sets a program's clock from a file, an hour ahead at first."""
     _set_clock(clock, hours=1)
     if shutil.which("faketime") is None:
         missing("the faketime program")

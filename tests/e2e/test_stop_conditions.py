@@ -182,7 +182,7 @@ def test_a_persistent_worker_outlasts_all_of_them(
 
 @pytest.fixture(scope="module")
 def mongo() -> Iterator[MongoProcess]:
-    """A database server of this module's own, which it may pause and kill."""
+    """Start a database server of this module's own, which it may pause and kill."""
     with running_mongo(options="serverSelectionTimeoutMS=500") as mongo:
         yield mongo
 

@@ -20,15 +20,18 @@ _BINARY = Path(sys.executable).with_name("secantusd-py")
 
 
 def missing(what: str) -> None:
-    """A missing service skips at home and fails in CI."""
+    """Skip the test for want of a service; fail it in CI."""
     if os.environ.get("CI"):
         pytest.fail(f"missing in CI: {what}")
     pytest.skip(f"missing here: {what}")
 
 
 def free_port() -> int:
-    """One that is free, and below those that systems give to connections: none of the many that
-    the tests open takes it before its server is there, or while that is started again."""
+    """Return a free port below those that systems give to connections.
+
+    So none of the many connections of the tests takes it before its server is there, or while that
+    is started again.
+    """
     while True:
         port = random.SystemRandom().randrange(15_000, 30_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -84,7 +87,7 @@ class MongoProcess:
             self._process.wait()
 
     def pause(self) -> None:
-        """Keeps its connections and answers nothing, until `resume()`."""
+        """Keep its connections and answer nothing, until `resume()`."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
 

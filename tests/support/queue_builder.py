@@ -34,7 +34,7 @@ def add_chunks(
     audio: bytes | None = None,
     **fields: Any,
 ) -> list[ObjectId]:
-    """Adds `count` consecutive pending chunks of one source; `fields` are laid over each."""
+    """Add `count` consecutive pending chunks of one recording; `fields` are laid over each."""
     recording_id = recording_id or add_recording(database)
     documents = [
         {

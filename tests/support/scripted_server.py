@@ -18,8 +18,11 @@ import av
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP response; `cut` closes the connection after that many bytes of the body, and
-    `drip_seconds` pass before each byte of it."""
+    """One HTTP response.
+
+    `cut` closes the connection after that many bytes of the body; `drip_seconds` pass before each
+    byte of it.
+    """
 
     status: int = 200
     body: Any = None

@@ -18,7 +18,7 @@ class WorkerProcesses:
         self._processes: list[subprocess.Popen[str]] = []
 
     def start(self, server_url: str, *flags: str, **settings: str) -> subprocess.Popen[str]:
-        """`settings` by their names in the environment."""
+        """Start a process; `settings` go by their names in the environment."""
         usual = {"STT_SERVER_URL": server_url, "SEQUENCE_SECONDS": "0"}
         usual |= {"NODE_REQUIRED_EMPTY_CHECKS": "1", "STT_LOG_FORMAT": "text"}
         process = subprocess.Popen(

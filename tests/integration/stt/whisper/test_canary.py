@@ -27,7 +27,7 @@ OUT_OF_ORDER = refusal(500, "out of order")
 
 @contextlib.contextmanager
 def picky_proxy(most_bytes: int) -> Iterator[tuple[str, list[int]]]:
-    """Resets the connection of an upload that is larger, while it is being sent; counts those."""
+    """Reset the connection of an upload that is larger, while it is being sent; count those."""
     refused = [0]
 
     class Handler(BaseHTTPRequestHandler):

@@ -42,8 +42,10 @@ def claimed(claims: MongoClaims, chunk: Chunk) -> Claim:
 
 
 class TestIsolation:
-    """A chunk with which a server died is sent alone; once it has failed so, it is a poison
-    candidate, of which the whole fleet sends one at a time."""
+    """A chunk with which a server died is sent alone.
+
+    Once it has failed so, it is a poison candidate, of which the whole fleet sends one at a time.
+    """
 
     def test_after_the_first_death_it_joins_no_sequence(
         self, database: Database, alice: MongoClaims
@@ -179,7 +181,7 @@ class TestFullDocuments:
 
     @staticmethod
     def fill(database: Database, id_: ObjectId, but: int) -> None:
-        """Leaves `but` bytes of room in the document."""
+        """Leave `but` bytes of room in the document."""
         size = len(BSON.encode(document(database, id_)))
         filling = b"x" * (LIMIT_BYTES - but - size - 20)
         database.chunks.update_one({"_id": id_}, {"$set": {"note": filling}})
