@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mongo_process import missing
+from tests.support.pace import scaled
 from tests.support.paths import ROOT
 from tools.chaos_lab import network
 
@@ -26,7 +27,7 @@ def _can_make_namespaces() -> None:
 
 
 def test_a_node_that_was_cut_off_is_refused_and_every_chunk_is_done_once(tmp_path: Path) -> None:
-    flags = ["--chunks", "30", "--lease", "3", "--keep", str(tmp_path / "logs")]
+    flags = ["--chunks", "30", "--lease", f"{scaled(2)}", "--keep", str(tmp_path / "logs")]
     with subprocess.Popen(
         [*NAMESPACES, *flags],
         stdout=subprocess.PIPE,
