@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 import av
 
@@ -70,7 +70,7 @@ class ScriptedServer:
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
 
     @contextlib.contextmanager
-    def running(self) -> Iterator["ScriptedServer"]:
+    def running(self) -> Iterator[Self]:
         thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
         thread.start()
         try:
@@ -133,6 +133,18 @@ class ScriptedServer:
                 pass
 
         return Handler
+
+
+class GatedServer(ScriptedServer):
+    """Answers once its `gate` is set."""
+
+    def __init__(self, capacity: int) -> None:
+        self.gate = threading.Event()
+        super().__init__(self._wait_for_gate, Answer(body={"capacity": capacity}))
+
+    def _wait_for_gate(self, number: int, upload: bytes) -> Answer:
+        self.gate.wait(180)
+        return Answer(body=heard("at last"))
 
 
 def _parts(body: bytes, drip_seconds: float) -> Iterator[bytes]:

@@ -1,9 +1,7 @@
 """Claims that are renewed during a call, and those that are lost."""
 
-import contextlib
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,7 +11,7 @@ from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from tests.support.pace import scaled, until
 from tests.support.queue_builder import add_chunks, chunk, document
-from tests.support.scripted_server import Answer, ScriptedServer, always, heard
+from tests.support.scripted_server import Answer, GatedServer, ScriptedServer, always, heard
 from tests.support.speech import opus_tone
 from tests.support.workers import make_worker
 
@@ -23,30 +21,13 @@ def opus() -> bytes:
     return opus_tone(2.0)
 
 
-class GatedServer(ScriptedServer):
-    """Answers once it is opened."""
-
-    def __init__(self, capacity: int = 4) -> None:
-        self.gate = threading.Event()
-        super().__init__(self._wait_for_gate, Answer(body={"capacity": capacity}))
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator["GatedServer"]:
-        with super().running():
-            yield self
-
-    def _wait_for_gate(self, number: int, upload: bytes) -> Answer:
-        self.gate.wait(180)
-        return Answer(body=heard("slow"))
-
-
 class TestLeases:
     def test_a_long_call_keeps_its_claim_by_renewal(
         self, database: Database, opus: bytes, bob: MongoClaims
     ) -> None:
         [id_] = add_chunks(database, 1, audio=opus)
         lease_seconds = scaled(1)
-        with GatedServer().running() as server:
+        with GatedServer(capacity=1).running() as server:
             worker = make_worker(database, server.url, lease_seconds=lease_seconds)
             thread = threading.Thread(target=worker.run)
             thread.start()
@@ -129,7 +110,7 @@ class TestLeases:
         self, database: Database, opus: bytes
     ) -> None:
         [id_] = add_chunks(database, 1, audio=opus)
-        with GatedServer().running() as server:
+        with GatedServer(capacity=1).running() as server:
             worker = make_worker(database, server.url)
             thread = threading.Thread(target=worker.run)
             thread.start()

@@ -1,6 +1,5 @@
 """Signals and outages of the database: what a worker finishes, releases, and never loses."""
 
-import contextlib
 import logging
 import threading
 import time
@@ -23,7 +22,7 @@ from stt.worker.worker import Worker
 from tests.support.mongo_process import MongoProcess, running_mongo
 from tests.support.pace import scaled, until
 from tests.support.queue_builder import add_chunks, document
-from tests.support.scripted_server import Answer, ScriptedServer, always, heard
+from tests.support.scripted_server import GatedServer, ScriptedServer, always
 from tests.support.speech import opus_tone
 
 
@@ -58,34 +57,6 @@ class Run:
             self.worker.run()
         except (Exception, ExitAtOnce) as error:
             self.error = error
-
-
-class GatedServer:
-    """A whisper server whose answers wait until it is opened."""
-
-    def __init__(self) -> None:
-        self._opened = threading.Event()
-        self._server = ScriptedServer(self._script, Answer(body={"capacity": 1}))
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator["GatedServer"]:
-        with self._server.running():
-            yield self
-
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    @property
-    def has_call(self) -> bool:
-        return bool(self._server.calls)
-
-    def open(self) -> None:
-        self._opened.set()
-
-    def _script(self, number: int, upload: bytes) -> Answer:
-        self._opened.wait(180)
-        return Answer(body=heard("at last"))
 
 
 def in_work(database: Database) -> int:
@@ -125,11 +96,11 @@ class TestAMortalDatabase:
         self, mongo: MongoProcess, mortal: Database, opus: bytes, log: Callable[[str], int]
     ) -> None:
         ids = add_chunks(mortal, 3, audio=opus)
-        with GatedServer().running() as server:
+        with GatedServer(capacity=1).running() as server:
             run = Run(make_worker(mortal, server.url))
-            until(lambda: server.has_call)
+            until(lambda: server.calls)
             mongo.kill()
-            server.open()
+            server.gate.set()
             until(lambda: run.worker.results_to_write)
             run.worker.drain()
             run.worker.drain()
@@ -149,11 +120,11 @@ class TestAMortalDatabase:
         log: Callable[[str], int],
     ) -> None:
         add_chunks(mortal, 1, audio=opus)
-        with GatedServer().running() as server:
+        with GatedServer(capacity=1).running() as server:
             run = Run(make_worker(mortal, server.url))
-            until(lambda: server.has_call)
+            until(lambda: server.calls)
             mongo.kill()
-            server.open()
+            server.gate.set()
             until(lambda: run.worker.results_to_write)
             for _ in range(3):
                 run.worker.drain()
@@ -193,14 +164,14 @@ class TestAMortalDatabase:
         self, mongo: MongoProcess, mortal: Database, opus: bytes, log: Callable[[str], int]
     ) -> None:
         add_chunks(mortal, 4, audio=opus)
-        with GatedServer().running() as server:
+        with GatedServer(capacity=1).running() as server:
             run = Run(make_worker(mortal, server.url, lease_seconds=scaled(8), sequence_seconds=0))
-            until(lambda: server.has_call)
+            until(lambda: server.calls)
             mongo.kill()
             until(lambda: log("waiting for it"))
             mongo.start()
             until(lambda: log("The database answers again"))
-            server.open()
+            server.gate.set()
             assert run.ends_within(60)
         assert run.error is None
         assert run.worker.stats.counts["transcribed"] == 4
@@ -211,14 +182,14 @@ class TestAMortalDatabase:
     ) -> None:
         [id_] = add_chunks(mortal, 1, audio=opus)
         lease_seconds = scaled(1.5)
-        with GatedServer().running() as server:
+        with GatedServer(capacity=1).running() as server:
             run = Run(make_worker(mortal, server.url, lease_seconds=lease_seconds))
-            until(lambda: server.has_call)
+            until(lambda: server.calls)
             mongo.kill()
             killed_at = time.monotonic()
             assert run.ends_within(60)
             assert lease_seconds * 2 / 3 < time.monotonic() - killed_at < lease_seconds + scaled(4)
-            server.open()
+            server.gate.set()
         assert isinstance(run.error, DatabaseUnavailable)
         assert log("Stopping: The database does not answer") == 1
         assert log("left to their lease") == 1
@@ -279,14 +250,14 @@ def test_a_call_that_ends_after_its_claims_were_released_writes_and_counts_nothi
     database: Database, opus: bytes, log: Callable[[str], int]
 ) -> None:
     ids = add_chunks(database, 3, audio=opus)
-    with GatedServer().running() as server:
+    with GatedServer(capacity=1).running() as server:
         run = Run(make_worker(database, server.url))
-        until(lambda: server.has_call)
+        until(lambda: server.calls)
         run.worker.drain()
         run.worker.drain()
         assert run.ends_within(60)
         assert log("Released 3 chunk(s) of unfinished calls") == 1
-        server.open()
+        server.gate.set()
         until(lambda: not any(thread.is_alive() for thread in run.worker._threads))
     for id_ in ids:
         left = document(database, id_)
@@ -310,10 +281,10 @@ def test_a_claim_that_is_made_while_the_worker_stops_is_released(
             claimed.append(chunk.id)
             return super().claim(chunk, claim_id)
 
-    with GatedServer().running() as server:
+    with GatedServer(capacity=1).running() as server:
         run = Run(make_worker(database, server.url, Claims(database, "late_3", ClaimRules())))
         assert run.ends_within(60)
-        assert not server.has_call
+        assert not server.calls
     assert len(claimed) >= 2
     assert in_work(database) == 0
     assert database.chunks.count_documents({"transcribed_at": None, "expirations": 0}) == 4
