@@ -16,6 +16,9 @@ from tests.support.scripted_server import Answer, ScriptedServer, always, heard
 from tests.support.speech import opus_tone
 from tests.support.worker_process import WorkerProcesses, stats_in, worker_processes
 
+OFTEN = {"NODE_EMPTY_QUEUE_WAIT": "0.2", "NODE_REQUIRED_EMPTY_CHECKS": "100000"}
+"""Settings of a worker that stays, and checks an empty queue more often than one that watches."""
+
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 
 
@@ -71,8 +74,8 @@ def test_a_killed_workers_chunks_come_back_after_the_lease_and_are_done_by_other
     add_chunks(database, 120, audio=opus)
     slow = Answer(body=heard("hello"), delay_seconds=0.1)
     with ScriptedServer(lambda number, upload: slow).running() as server:
-        flags = ("--watch", "--lease-seconds", f"{scaled(3)}", "--workers", "2")
-        workers = [fleet.start(server.url, *flags) for _ in range(4)]
+        flags = ("--lease-seconds", f"{scaled(3)}", "--workers", "2")
+        workers = [fleet.start(server.url, *flags, **OFTEN) for _ in range(4)]
         victim = workers[0]
 
         orphans: set[ObjectId] = set()
@@ -122,10 +125,10 @@ def test_a_worker_stopped_past_its_lease_and_resumed_writes_nothing(
         return Answer(body=heard(f"call {number}"), delay_seconds=1 if number == 1 else 0)
 
     with ScriptedServer(script).running() as server:
-        sleeper = fleet.start(server.url, "--lease-seconds", f"{scaled(2)}")
+        sleeper = fleet.start(server.url, "--lease-seconds", f"{scaled(1)}")
         until(lambda: server.calls)
         sleeper.send_signal(signal.SIGSTOP)
-        other = fleet.start(server.url, "--lease-seconds", f"{scaled(2)}", "--watch")
+        other = fleet.start(server.url, "--lease-seconds", f"{scaled(1)}", **OFTEN)
         until(lambda: done(database) == 1)
         after_takeover = document(database, id_)
         sleeper.send_signal(signal.SIGCONT)
