@@ -51,10 +51,10 @@ class StopConditions:
         if self._max_checks == inf:
             if not self._is_empty_logged:  # once: chunks of a stream come one by one
                 self._is_empty_logged = True
-                logger.info("The queue is empty: waits for chunks, looks every %g s", seconds)
+                logger.info("The queue is empty: waits for chunks, checks every %g s", seconds)
         elif self._empty_checks < self._max_checks:
             logger.info(
-                "The queue is empty (%d of %d): looks again in %g s;"
+                "The queue is empty (%d of %d): checks again in %g s;"
                 " --required-empty-checks 1 ends at once",
                 self._empty_checks,
                 self._max_checks,
@@ -90,7 +90,7 @@ class StopConditions:
         if self._limit_reached is not None:
             return f"the limit of {self._limit_reached} chunks is reached (--limit)"
         if self._empty_checks >= self._max_checks:
-            return f"the queue is empty ({self._empty_checks} of {self._max_checks} looks)"
+            return f"the queue is empty ({self._empty_checks} of {self._max_checks} checks)"
         if self._idle_seconds >= self._idle_minutes * 60:
             return f"nothing to do for {self._idle_minutes:g} min (--idle-timeout-minutes)"
         if now - self._started >= self._max_minutes * 60:

@@ -524,9 +524,9 @@ def test_odd_documents_stop_nobody_who_looks_and_move_no_cursor(
     worker = {"_id": odd, "seen_at": now, "state": odd, "server": odd, "counts": counts}
     database.workers.insert_one(worker)
     commands = ("status", "status --json", "workers", "workers --json", f"export {recording_id}")
-    looks = [stt.start(*command.split()) for command in (*commands, "export gone")]
-    ended = [look.communicate(timeout=180) for look in looks]
-    assert [look.returncode for look in looks] == [0] * len(commands) + [1], ended
+    processes = [stt.start(*command.split()) for command in (*commands, "export gone")]
+    ended = [process.communicate(timeout=180) for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(commands) + [1], ended
     for out, err in ended:
         raw = {c for c in out + err if not c.isprintable()}
         assert raw <= {"\n"}

@@ -14,7 +14,7 @@ from tests.support.pace import scaled, until
 from tests.support.queue_builder import add_chunks, document
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard
 from tests.support.speech import opus_tone
-from tests.support.worker_process import WorkerProcesses, stats_in, worker_processes
+from tests.support.worker_process import WorkerProcesses, interrupt, stats_in, worker_processes
 
 OFTEN = {"NODE_EMPTY_QUEUE_WAIT": "0.2", "NODE_REQUIRED_EMPTY_CHECKS": "100000"}
 """Settings of a worker that stays, and checks an empty queue more often than one that watches."""
@@ -167,9 +167,7 @@ def test_a_second_ctrl_c_releases_what_is_in_flight_and_goes(
     with ScriptedServer(lambda n, upload: hang).running() as server:
         worker = fleet.start(server.url, "--workers", "2")
         until(lambda: len(server.calls) == 2)
-        for _ in range(2):
-            worker.send_signal(signal.SIGINT)
-            time.sleep(0.3)
+        interrupt(worker, times=2)
         started = time.monotonic()
         worker.communicate(timeout=180)
         assert time.monotonic() - started < scaled(5)

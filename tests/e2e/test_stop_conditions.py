@@ -15,7 +15,7 @@ from tests.support.pace import scaled, until
 from tests.support.queue_builder import add_chunks, document
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal
 from tests.support.speech import opus_tone
-from tests.support.worker_process import WorkerProcesses, stats_in, worker_processes
+from tests.support.worker_process import WorkerProcesses, interrupt, stats_in, worker_processes
 
 NEVER = datetime(2100, 1, 1, tzinfo=UTC)
 BROKEN = refusal(500, "the GPU is gone")
@@ -53,8 +53,8 @@ def test_an_empty_queue_is_checked_again_before_it_ends_a_worker(
     with ScriptedServer(always()).running() as server:
         worker = workers.start(server.url, **checks)
         reason, output = stop_of(worker)
-    assert reason == "the queue is empty (2 of 2 looks)"
-    assert "The queue is empty (1 of 2): looks again in 0.5 s; --required-empty-checks 1" in output
+    assert reason == "the queue is empty (2 of 2 checks)"
+    assert "The queue is empty (1 of 2): checks again in 0.5 s; --required-empty-checks 1" in output
     assert worker.returncode == 0
     assert stats_in(output)["transcribed"] == 1
 
@@ -207,14 +207,12 @@ class TestWithoutADatabase:
             ScriptedServer(script).running() as server,
             worker_processes(mongo.url, "stt") as workers,
         ):
-            worker = workers.start(server.url)
+            worker = workers.start(server.url, "--watch")
             until(lambda: server.calls)
-            time.sleep(0.5)
-            for _ in range(2):
-                worker.send_signal(signal.SIGINT)
-                time.sleep(0.3)
+            time.sleep(scaled(0.5))
+            interrupt(worker, times=2)
             assert worker.poll() is None
-            worker.send_signal(signal.SIGINT)
+            interrupt(worker)
             started = time.monotonic()
             reason, output = stop_of(worker)
             assert time.monotonic() - started < scaled(5)

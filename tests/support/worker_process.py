@@ -7,7 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+
+from tests.support.pace import scaled
 
 
 class WorkerProcesses:
@@ -46,6 +49,13 @@ def worker_processes(mongo_url: str, database_name: str) -> Iterator[WorkerProce
         yield processes
     finally:
         processes.close()
+
+
+def interrupt(process: subprocess.Popen[str], times: int = 1) -> None:
+    """Press Ctrl-C so often, slowly: signals that arrive together count as one."""
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(scaled(0.3))
 
 
 def stats_in(output: str) -> dict[str, int]:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tests.support.mongo_process import missing
 from tests.support.queue_builder import add_chunks
 from tests.support.scripted_server import Answer, ScriptedServer, heard
 from tests.support.speech import opus_tone
+from tests.support.worker_process import interrupt
 
 _USER = """
 import sys
@@ -199,10 +199,8 @@ def test_a_third_ctrl_c_goes_at_once_though_the_server_hangs_and_loses_nothing(
         try:
             assert called.wait(60)
             os.kill(_server_pid(settings), signal.SIGSTOP)
-            for _ in range(3):
-                worker.send_signal(signal.SIGINT)
-                time.sleep(0.3)
-            output = worker.communicate(timeout=5)[0]
+            interrupt(worker, times=3)
+            output = worker.communicate(timeout=120)[0]
         finally:
             worker.kill()
             worker.communicate()

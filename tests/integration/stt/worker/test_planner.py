@@ -57,7 +57,7 @@ def test_checks_of_an_empty_queue_are_counted_once_for_all_threads_and_far_apart
     assert reason(conditions) is None
     time.sleep(0.3)
     plan.next()
-    assert reason(conditions) == "the queue is empty (2 of 2 looks)"
+    assert reason(conditions) == "the queue is empty (2 of 2 checks)"
 
 
 def test_a_chunk_that_comes_between_two_checks_makes_them_count_anew(
@@ -79,7 +79,7 @@ def test_a_chunk_that_comes_between_two_checks_makes_them_count_anew(
     plan.next()
     assert reason(conditions) is None
     plan.next()
-    assert reason(conditions) == "the queue is empty (2 of 2 looks)"
+    assert reason(conditions) == "the queue is empty (2 of 2 checks)"
 
 
 def test_a_database_that_does_not_answer_is_no_empty_queue(
@@ -98,7 +98,7 @@ def test_a_database_that_does_not_answer_is_no_empty_queue(
     plan.next()
     assert reason(conditions) is None
     plan.next()
-    assert reason(conditions) == "the queue is empty (2 of 2 looks)"
+    assert reason(conditions) == "the queue is empty (2 of 2 checks)"
 
 
 def test_a_lone_worker_gets_long_sequences(database: Database, alice: MongoClaims) -> None:

@@ -39,7 +39,7 @@ class TestEmptyQueue:
             assert conditions.found_empty() == 20
             assert reason(conditions) is None
         conditions.found_empty()
-        assert reason(conditions) == "the queue is empty (3 of 3 looks)"
+        assert reason(conditions) == "the queue is empty (3 of 3 checks)"
 
     def test_a_check_that_found_something_makes_them_count_anew(self, clock: Clock) -> None:
         conditions = conditions_of(clock, required_empty_checks=2)
@@ -56,7 +56,7 @@ class TestEmptyQueue:
             conditions.found_empty()
             conditions.found_empty()
         assert caplog.messages == [
-            "The queue is empty (1 of 2): looks again in 60 s; --required-empty-checks 1 ends at"
+            "The queue is empty (1 of 2): checks again in 60 s; --required-empty-checks 1 ends at"
             " once"
         ]
 
@@ -68,7 +68,7 @@ class TestEmptyQueue:
             assert {conditions.found_empty() for _ in range(9)} == {POLL_SECONDS}
         clock.now += 1e6
         assert reason(conditions) is None
-        assert caplog.messages == ["The queue is empty: waits for chunks, looks every 5 s"]
+        assert caplog.messages == ["The queue is empty: waits for chunks, checks every 5 s"]
 
 
 class TestIdleness:
