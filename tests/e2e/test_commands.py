@@ -123,7 +123,7 @@ class TestStatus:
             add_recording(database, filename="later.mp3", chunk_count=0)
             read_until("later.mp3", reader)
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=120)
         finally:
             os.close(reader)
             process.kill()

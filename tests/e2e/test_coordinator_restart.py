@@ -3,8 +3,6 @@ no half left behind."""
 
 import signal
 import socket
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,17 +14,10 @@ from stt.media.audio import SAMPLE_RATE
 from stt.store.database import Database
 from tests.support.coordinator_app import PEOPLES_KEY
 from tests.support.coordinator_process import CoordinatorProcess, running_process
+from tests.support.pace import until
 from tests.support.recordings import babble, write_wav
 
 SECONDS = 150
-
-
-def wait_for(check: Callable[[], Any], seconds: float = 60.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.05)
-    return found
 
 
 def upload_of(coordinator: CoordinatorProcess, filename: str) -> dict[str, Any]:
@@ -83,9 +74,9 @@ def test_a_coordinator_that_is_killed_loses_nothing_and_leaves_no_half(
         with first.person() as person:
             assert person.patch("/api/options", json={"chunk_seconds": 1}).ok
         with send_half(first, "half.wav"):
-            wait_for(lambda: upload_of(first, "half.wav"))
+            until(lambda: upload_of(first, "half.wav"))
             send(first, "talk.wav", talk)
-            wait_for(lambda: database.chunks.count_documents({}) > 10)
+            until(lambda: database.chunks.count_documents({}) > 10)
             assert upload_of(first, "talk.wav")["state"] == "cutting"
             assert upload_of(first, "half.wav")["state"] == "receiving"
             first.signal(signal.SIGKILL)
@@ -96,14 +87,14 @@ def test_a_coordinator_that_is_killed_loses_nothing_and_leaves_no_half(
         if not other_runs:
             second = processes.enter_context(running_process(*place))
 
-        wait_for(lambda: upload_of(second, "talk.wav")["state"] == "done")
+        until(lambda: upload_of(second, "talk.wav")["state"] == "done")
         assert already_cut <= database.chunks.count_documents({})
         assert_whole(database)
-        half = wait_for(lambda: u if (u := upload_of(second, "half.wav"))["error"] else None)
+        half = until(lambda: u if (u := upload_of(second, "half.wav"))["error"] else None)
         assert (half["state"], half["error"]) == ("failed", "It broke off; send it again.")
         spool = tmp_path / "uploads"
-        wait_for(lambda: [path.name for path in spool.iterdir()] == [".id"])
+        until(lambda: [path.name for path in spool.iterdir()] == [".id"])
 
         send(second, "again.wav", talk)
-        wait_for(lambda: upload_of(second, "again.wav")["state"] == "already there")
+        until(lambda: upload_of(second, "again.wav")["state"] == "already there")
         assert_whole(database)

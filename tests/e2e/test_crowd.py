@@ -4,7 +4,6 @@ import copy
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.support.pace import until
 from tests.support.paths import SAMPLES
 from tests.support.speech import speak
 from tests.support.whisper_process import WhisperProcess, running_server
@@ -60,7 +60,7 @@ def all_words(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def batch_sizes(server: WhisperProcess) -> tuple[float, float]:
     """Windows decoded so far, and the calls that it took."""
-    (instance,) = requests.get(server.url + "/system", timeout=5).json()["instances"]
+    (instance,) = requests.get(server.url + "/system", timeout=60).json()["instances"]
     return instance["windows"], instance["batches"]
 
 
@@ -108,18 +108,15 @@ def test_eight_callers_are_served_when_one_of_them_is_killed(
     assert ready["waiting"] == 0
 
 
+def state_of(server: WhisperProcess) -> dict[str, Any]:
+    ready: dict[str, Any] = requests.get(server.url + "/ready", timeout=60).json()
+    return ready
+
+
 def wait_for_work(server: WhisperProcess) -> None:
-    deadline = time.monotonic() + 20
-    while not requests.get(server.url + "/ready", timeout=5).json()["in_flight"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: state_of(server)["in_flight"])
 
 
 def wait_until_idle(server: WhisperProcess) -> dict[str, Any]:
-    deadline = time.monotonic() + 20
-    while True:
-        ready: dict[str, Any] = requests.get(server.url + "/ready", timeout=5).json()
-        if not ready["in_flight"]:
-            return ready
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not state_of(server)["in_flight"])
+    return state_of(server)

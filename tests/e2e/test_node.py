@@ -54,22 +54,22 @@ class NodeProcess:
         return "".join(self._lines)
 
     def wait_for(self, text: str) -> None:
-        until(lambda: text in self.output or self._process.poll() is not None, 30)
+        until(lambda: text in self.output or self._process.poll() is not None)
         assert text in self.output, self.output
 
     def end(self, number: signal.Signals | None = None) -> int:
         """Send the signal, if one is given, and return the exit code."""
         if number is not None:
             self._process.send_signal(number)
-        code = self._process.wait(30)
-        self._reader.join(5)
+        code = self._process.wait(120)
+        self._reader.join(60)
         return code
 
     def close(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
-        self._reader.join(5)
+        self._reader.join(60)
         assert self._process.stdout is not None
         self._process.stdout.close()
 
@@ -347,10 +347,10 @@ def test_the_page_of_a_node_tells_its_own_browser_alone(fleet: Fleet, machine: M
     url = found[1]
     with requests.Session() as browser:
         browser.trust_env = False
-        shown = browser.get(url, timeout=10)
+        shown = browser.get(url, timeout=60)
         assert "script-src 'self'" in shown.headers["Content-Security-Policy"]
         assert "<script>" not in shown.text
-        state = browser.get(f"{url}/api/state", timeout=10)
+        state = browser.get(f"{url}/api/state", timeout=60)
         status = state.json()
         assert (status["phase"], status["is_reached"], status["fleet"]) == (
             "connecting",
@@ -358,6 +358,6 @@ def test_the_page_of_a_node_tells_its_own_browser_alone(fleet: Fleet, machine: M
             None,
         )
         assert machine.credentials["api_key"] not in state.text + node.output
-        rebound = browser.get(f"{url}/api/state", headers={"Host": "evil.example"}, timeout=10)
+        rebound = browser.get(f"{url}/api/state", headers={"Host": "evil.example"}, timeout=60)
         assert rebound.status_code == 400
     assert node.end(signal.SIGTERM) == 130

@@ -22,6 +22,7 @@ from stt.settings import Settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from tests.support.mongo_process import missing
+from tests.support.pace import scaled, until
 from tests.support.queue_builder import add_chunks, chunk
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal
 from tests.support.speech import speak
@@ -173,7 +174,7 @@ def test_it_waits_for_a_chunk_that_another_worker_holds(
         with started(settings, talk, "--server", server.url) as process:
             stderr = process.stderr
             assert stderr is not None
-            _wait_for(lambda: "Waiting for 1 chunk that" in stderr.readline())
+            until(lambda: "Waiting for 1 chunk that" in stderr.readline())
             finish()
             out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, err
@@ -202,11 +203,11 @@ def test_an_interruption_in_the_middle_leaves_no_claim_and_no_process(
         ScriptedServer(slow).running() as server,
         started(settings, talk, "--server", server.url) as process,
     ):
-        _wait_for(lambda: bool(server.calls))
+        until(lambda: bool(server.calls))
         process.send_signal(number)  # finish what is in flight
-        time.sleep(0.5)
+        time.sleep(scaled(0.5))
         process.send_signal(number)  # or rather not
-        process.communicate(timeout=15)
+        process.communicate(timeout=120)
     assert process.returncode == 130
     assert is_down(settings)
     with open_database(settings) as database:
@@ -222,7 +223,7 @@ def test_an_interruption_while_the_server_starts_leaves_no_process(
         assert "Starting a whisper server" in process.stderr.readline()
         child = _children(process.pid)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     assert process.returncode == 130
     assert is_down(settings)
     assert child
@@ -243,13 +244,6 @@ def _claimed_by(worker: str, database: Database) -> Callable[[], None]:
     assert claim is not None
     transcript = Transcript((Segment(0.0, 1.0, "from next door"),))
     return lambda: claims.complete(claim, transcript)
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def _children(pid: int) -> list[int]:

@@ -19,7 +19,7 @@ from stt.store.database import Database
 from tests.support.mongo_process import free_port
 
 PEOPLES_KEY = "open-sesame-for-people"
-_START_SECONDS = 20.0
+_START_SECONDS = 180.0
 
 
 class CoordinatorThread:

@@ -100,7 +100,7 @@ class MongoProcess:
             self.resume()
             self._process.terminate()
             try:
-                self._process.wait(timeout=30)
+                self._process.wait(timeout=120)
             except subprocess.TimeoutExpired:
                 self.kill()
 

@@ -3,6 +3,9 @@
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _MAX_PACE = 6.0
 _ROUNDS = 6
@@ -29,9 +32,10 @@ def scaled(seconds: float) -> float:
     return round(seconds * pace(), 2)
 
 
-def until(condition: Callable[[], object], seconds: float = 180) -> None:
-    """Wait for a condition; the limit only ends a test that hangs."""
+def until(condition: Callable[[], T | None], seconds: float = 180) -> T:
+    """Wait until the condition holds, and return its value; the limit only ends a hanging test."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.02)
+    return found

@@ -6,7 +6,7 @@ from typing import Any
 import mockupdb
 from bson import ObjectId
 
-_PATIENCE_SECONDS = 10
+_PATIENCE_SECONDS = 60
 
 
 class ScriptedMember:

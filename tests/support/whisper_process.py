@@ -17,7 +17,7 @@ from tests.support.mongo_process import missing
 from whisper_server.model_names import DEMO, DEMO_FOLDER
 from whisper_server.settings import Settings
 
-START_SECONDS = 90
+START_SECONDS = 180
 _LISTENING = "Listening on "
 
 

@@ -223,7 +223,7 @@ class TestRecording:
     def ask(self, url: str, **body: object) -> None:
         with requests.Session() as session:
             session.trust_env = False
-            session.post(url, json=HELD | body, timeout=5)
+            session.post(url, json=HELD | body, timeout=60)
 
     @pytest.mark.usefixtures("recorder")
     @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def client(proxy: Proxy) -> Iterator[socket.socket]:
 
 
 def connected(proxy: Proxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=60)
 
 
 def ask(connection: socket.socket, line: bytes) -> bytes:

@@ -35,12 +35,12 @@ class Running:
             data=[("timestamp_granularities[]", "word")],
             files={"file": ("chunk.opus", upload)},
             headers={"Authorization": f"Bearer {worker}"},
-            timeout=10,
+            timeout=60,
         )
 
     def turn(self, mood: str, times: int | None = None) -> dict[str, Any]:
         told = {"mood": mood, "times": times}
-        answer: dict[str, Any] = requests.put(f"{self.url}/mood", json=told, timeout=10).json()
+        answer: dict[str, Any] = requests.put(f"{self.url}/mood", json=told, timeout=60).json()
         return answer
 
     def events(self) -> list[tuple[int | None, str]]:

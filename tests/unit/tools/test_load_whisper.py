@@ -127,7 +127,7 @@ def test_ctrl_c_shows_what_was_measured_until_then(recording: str) -> None:
         process = _script(recording, "--clients", "1", "--server", server.url)
         until(lambda: bool(engine.batches))
         process.send_signal(signal.SIGINT)
-        shown, _ = process.communicate(timeout=20)
+        shown, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Interrupted" in shown
 

@@ -191,7 +191,7 @@ def hand_in(server: Running, **more: Any) -> str:
 
 
 def get_json(server: Running, path: str) -> dict[str, Any]:
-    response = requests.get(server.url + path, timeout=20)
+    response = requests.get(server.url + path, timeout=60)
     assert response.status_code == 200, response.text
     body: dict[str, Any] = response.json()
     return body
@@ -248,7 +248,7 @@ def test_the_list_has_the_newest_first_and_can_be_narrowed(server: Running) -> N
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "status=lost"])
 def test_a_wrong_question_is_a_400(server: Running, query: str) -> None:
-    response = requests.get(f"{server.url}/jobs?{query}", timeout=20)
+    response = requests.get(f"{server.url}/jobs?{query}", timeout=60)
     assert response.status_code == 400
     name, error = query.partition("=")[0], response.json()["error"]
     assert error["param"] == name
@@ -257,7 +257,7 @@ def test_a_wrong_question_is_a_400(server: Running, query: str) -> None:
 
 def test_an_unknown_job_is_a_404_that_says_why(server: Running) -> None:
     for method in ("GET", "DELETE"):
-        response = requests.request(method, server.url + "/jobs/nonesuch", timeout=20)
+        response = requests.request(method, server.url + "/jobs/nonesuch", timeout=60)
         error = response.json()["error"]
         assert (response.status_code, error["code"]) == (404, "job_not_found")
         assert "this server has run since" in error["message"]
@@ -266,9 +266,9 @@ def test_an_unknown_job_is_a_404_that_says_why(server: Running) -> None:
 def test_a_finished_job_can_be_forgotten(server: Running) -> None:
     path = hand_in(server)
     ended(server, path)
-    response = requests.delete(server.url + path, timeout=20)
+    response = requests.delete(server.url + path, timeout=60)
     assert (response.status_code, response.text) == (204, "")
-    assert requests.get(server.url + path, timeout=20).status_code == 404
+    assert requests.get(server.url + path, timeout=60).status_code == 404
 
 
 def spooled_files() -> int:
@@ -291,7 +291,7 @@ def test_a_deleted_job_gives_its_place_and_its_upload_back() -> None:
         full = server.post("/jobs")
         assert (full.status_code, full.json()["error"]["code"]) == (503, "queue_full")
         for path in reversed(paths):
-            assert requests.delete(server.url + path, timeout=20).status_code == 204
+            assert requests.delete(server.url + path, timeout=60).status_code == 204
         until(lambda: server.service.scheduler.state().waiting == 0)
         until(lambda: server.service.scheduler.state().in_work == 0)
         until(lambda: not server.service.jobs._running)

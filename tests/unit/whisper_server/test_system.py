@@ -23,7 +23,7 @@ from whisper_server.hardware import Card
 
 
 def get(server: Running, path: str, **more: object) -> requests.Response:
-    return requests.get(server.url + path, timeout=10, **more)  # type: ignore[arg-type]
+    return requests.get(server.url + path, timeout=60, **more)  # type: ignore[arg-type]
 
 
 def counts(server: Running, name: str) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """A machine joins and leaves a real coordinator, and what the socket between them carries."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from stt.remote.messages import ReportMessage
 from stt.settings import Settings
 from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread, running_coordinator
+from tests.support.pace import until
 from tests.support.remote_claims import node_settings
 from tests.support.scripted_server import Answer, ScriptedServer, always
 
@@ -157,13 +158,6 @@ class Listener:
 def membership_of(made: Credentials) -> Membership:
     client = CoordinatorClient(made.server_url, made.api_key)
     return Membership(client, node_settings(made.node_id, ClaimRules()))
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 def test_the_socket_brings_settings_tests_and_the_end(

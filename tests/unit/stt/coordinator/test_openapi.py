@@ -19,7 +19,7 @@ def test_components_of_the_coordinator_are_not_called_after_modules(tmp_path: Pa
 
 def test_components_of_the_whisper_server_are_not_called_after_modules() -> None:
     with running() as server:
-        schema = requests.get(server.url + "/openapi.json", timeout=20).json()
+        schema = requests.get(server.url + "/openapi.json", timeout=60).json()
     assert names_of_modules(schema) == []
 
 

@@ -21,7 +21,7 @@ from stt.store.database import Database
 from tests.support.coordinator_app import PEOPLES_KEY, CoordinatorThread, running_coordinator
 from tests.support.queue_builder import add_chunks
 
-SOON_SECONDS = 10.0
+SOON_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from stt.errors import DatabaseUnavailable
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
+from tests.support.pace import until
 from tests.support.queue_builder import add_chunks, chunk, document
 
 RULES = ClaimRules(lease_seconds=300, max_attempts=3, max_expirations=5)
@@ -122,14 +123,6 @@ def receive(channel: ClientConnection, kind: str, seconds: float = 10) -> Any:
 
 def send(channel: ClientConnection, message: object) -> None:
     channel.send(json.dumps(message))
-
-
-def wait_for(what: Any, seconds: float = 10) -> Any:
-    until = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < until, "it did not come about"
-        time.sleep(0.05)
-    return found
 
 
 def shown(person: KeyedSession, node: TheNode) -> Any:
@@ -449,15 +442,15 @@ def test_what_a_node_is_at_is_shown_while_its_channel_is_open(
     }
     with node.channel() as channel:
         send(channel, {"type": "progress", "jobs": [job]})
-        [received] = wait_for(lambda: shown(person, node)["jobs"])
+        [received] = until(lambda: shown(person, node)["jobs"])
         assert received["elapsed_seconds"] >= 2.0
         assert received | {"elapsed_seconds": 2.0} == job
         assert shown(person, node)["state"] == "busy"
         send(channel, {"type": "progress", "jobs": []})
-        wait_for(lambda: shown(person, node)["state"] == "online")
+        until(lambda: shown(person, node)["state"] == "online")
         send(channel, {"type": "progress", "jobs": [job]})
-        wait_for(lambda: shown(person, node)["jobs"])
-    wait_for(lambda: shown(person, node)["jobs"] == [])
+        until(lambda: shown(person, node)["jobs"])
+    until(lambda: shown(person, node)["jobs"] == [])
 
 
 def test_a_node_hears_which_of_its_claims_are_lost(
@@ -522,7 +515,7 @@ def test_many_channels_share_one_look(
     with ExitStack() as stack:
         channels = [stack.enter_context(node.channel(fleet.second)) for _ in range(20)]
         monkeypatch.setattr(registry, "_read_all", counted)
-        wait_for(lambda: len(reads) == 3)
+        until(lambda: len(reads) == 3)
         assert reads[2] - reads[0] > 1.5
         person.patch(node.path, json={"name": "renamed"})
         for channel in channels:
@@ -541,7 +534,7 @@ def test_a_channel_outlives_a_database_that_was_away(
     with node.channel(fleet.second) as channel:
         with monkeypatch.context() as away:
             away.setattr(fleet.second.coordinator.registry, "_read_all", fail)
-            wait_for(lambda: len(reads) == 2)
+            until(lambda: len(reads) == 2)
         person.patch(node.path, json={"name": "renamed"})
         assert receive(channel, "settings")["name"] == "renamed"
 
@@ -555,7 +548,7 @@ def test_a_coordinator_that_ends_hangs_up_and_the_node_goes_to_another(
         node.channel(third) as channel,
     ):
         send(channel, {"type": "progress", "jobs": [{"chunk_ids": []}]})
-        wait_for(lambda: shown(person, node)["jobs"])
+        until(lambda: shown(person, node)["jobs"])
         third.stop()
         with pytest.raises(ConnectionClosed):
             channel.recv(timeout=5)

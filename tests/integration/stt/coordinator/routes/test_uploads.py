@@ -33,6 +33,7 @@ from tests.support.coordinator_app import (
     KeyedSession,
     running_coordinator,
 )
+from tests.support.pace import until
 from tests.support.recordings import (
     CODECS,
     babble,
@@ -99,20 +100,12 @@ def upload_of(person: KeyedSession, upload_id: str) -> dict[str, Any]:
     return dict(found)
 
 
-def wait_for(check: Callable[[], Any], seconds: float = 20.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.02)
-    return found
-
-
 def ended(person: KeyedSession, upload_id: str) -> dict[str, Any]:
     def read() -> dict[str, Any] | None:
         upload = upload_of(person, upload_id)
         return upload if upload["state"] not in ("receiving", "waiting", "cutting") else None
 
-    found: dict[str, Any] = wait_for(read)
+    found: dict[str, Any] = until(read)
     return found
 
 
@@ -140,7 +133,7 @@ class TestWhatIsSent:
             audio = site.database.audio.find_one({"_id": chunk["_id"]})
             assert audio is not None
             assert len(decode(audio["data"])) > 16_000
-        wait_for(lambda: not site.spooled())
+        until(lambda: not site.spooled())
 
     def test_the_wishes_of_a_person_reach_the_recording(
         self, site: Site, person: KeyedSession, talk: bytes
@@ -235,7 +228,7 @@ class TestWhatIsRefused:
         assert failed["error"].startswith("paper.wav: ")
         assert why in failed["error"]
         assert site.database.recordings.count_documents({}) == 0
-        wait_for(lambda: not site.spooled())
+        until(lambda: not site.spooled())
 
     def test_a_truncated_recording_and_a_silent_film_are_told_apart(
         self, site: Site, person: KeyedSession, talk: bytes, tmp_path: Path
@@ -375,7 +368,7 @@ def half_sent(site: Site, name: str = "half.wav", size: int = 5_000_000) -> Iter
             f"Authorization: Bearer {PEOPLES_KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         connection.sendall(head.encode() + body[: size // 2])
-        wait_for(lambda: site.spooled())
+        until(lambda: site.spooled())
         yield connection
 
 
@@ -391,7 +384,7 @@ class TestWhatBreaksOff:
             assert upload["state"] == "receiving"
         failed = ended(person, upload["id"])
         assert (failed["state"], failed["error"]) == ("failed", BROKE_OFF)
-        wait_for(lambda: not site.spooled())
+        until(lambda: not site.spooled())
 
     def test_a_client_that_falls_silent_is_told_so(
         self, site: Site, person: KeyedSession, monkeypatch: pytest.MonkeyPatch
@@ -410,11 +403,11 @@ class TestWhatBreaksOff:
     ) -> None:
         monkeypatch.setattr(incoming, "_PROGRESS_SECONDS", 0.0)
         with half_sent(site) as connection:
-            wait_for(lambda: person.get("/api/uploads").json()["uploads"])
+            until(lambda: person.get("/api/uploads").json()["uploads"])
             [upload] = person.get("/api/uploads").json()["uploads"]
             assert person.delete(f"/api/uploads/{upload['id']}").status_code == 204
             connection.sendall(bytes(2_000_000))
-            wait_for(lambda: not site.spooled())
+            until(lambda: not site.spooled())
         assert person.get("/api/uploads").json()["uploads"] == []
         assert person.delete(f"/api/uploads/{upload['id']}").status_code == 404
 
@@ -423,7 +416,7 @@ class TestWhatBreaksOff:
     ) -> None:
         monkeypatch.setattr(incoming, "_PROGRESS_SECONDS", 0.0)
         with half_sent(site, size=8_000_000):
-            upload = wait_for(
+            upload = until(
                 lambda: [
                     u
                     for u in person.get("/api/uploads").json()["uploads"]
@@ -441,7 +434,7 @@ class TestWhatBreaksOff:
 
         def in_parts(*arguments: Any, **named: Any) -> Any:
             if site.database.chunks.count_documents({}) > 4:
-                wait_for(lambda: go_on.is_set() or site.processor._stopping.is_set())
+                until(lambda: go_on.is_set() or site.processor._stopping.is_set())
             return store(*arguments, **named)
 
         store = ChunkWriter.add
@@ -450,7 +443,7 @@ class TestWhatBreaksOff:
         long = write_wav(tmp_path / "long.wav", babble(14)).read_bytes()
         with option(person, "chunk_seconds", 1):
             [upload] = send(person, ("long.wav", long))
-        wait_for(lambda: site.database.chunks.count_documents({}) > 4)
+        until(lambda: site.database.chunks.count_documents({}) > 4)
         return BeingCut(str(upload["id"]), go_on)
 
     def test_an_upload_that_is_being_cut_can_be_cancelled(
@@ -458,7 +451,7 @@ class TestWhatBreaksOff:
     ) -> None:
         assert person.delete(f"/api/uploads/{being_cut.id}").status_code == 204
         being_cut.go_on.set()
-        wait_for(lambda: not site.spooled())
+        until(lambda: not site.spooled())
         self.assert_nothing_is_left(site, person)
 
     def test_a_recording_that_is_removed_takes_its_upload_along(
@@ -468,7 +461,7 @@ class TestWhatBreaksOff:
         assert received["is_ingesting"]
         assert person.delete(f"/api/recordings/{received['id']}").status_code == 204
         being_cut.go_on.set()
-        wait_for(lambda: not site.spooled())
+        until(lambda: not site.spooled())
         self.assert_nothing_is_left(site, person)
 
     def assert_nothing_is_left(self, site: Site, person: KeyedSession) -> None:
@@ -533,7 +526,7 @@ class TestWhatAnotherProcessLeft:
     ) -> None:
         failed = ended(person, left("receiving", b"RIFF"))
         assert (failed["state"], failed["error"]) == ("failed", BROKE_OFF)
-        wait_for(lambda: not site.spooled())
+        until(lambda: not site.spooled())
 
     @pytest.mark.parametrize("state", ["waiting", "cutting"])
     def test_a_whole_one_is_cut(
@@ -572,8 +565,8 @@ class TestWhatAnotherProcessLeft:
             (site.spool / str(stray)).write_bytes(b"RIFF")
         weeks_ago = time.time() - 20 * 86_400
         os.utime(site.spool / str(forgotten), (weeks_ago, weeks_ago))
-        wait_for(lambda: site.spooled() == [str(unknown)])
-        wait_for(lambda: not UploadLog(site.database).is_known(ObjectId(cancelled)))
+        until(lambda: site.spooled() == [str(unknown)])
+        until(lambda: not UploadLog(site.database).is_known(ObjectId(cancelled)))
         (site.spool / str(unknown)).unlink()
 
 
