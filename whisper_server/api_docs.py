@@ -42,8 +42,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 """For the schema's `components`, once it is made: FastAPI would leave out what is null."""
 
-_OF_UPLOADS = (400, 404, 413, 500, 503, 504)
-
 
 def errors(*statuses: int) -> Responses:
     """Return the errors of an endpoint, and what any endpoint may answer."""
@@ -57,40 +55,6 @@ def errors(*statuses: int) -> Responses:
     if 503 in found:
         found[503]["headers"] = {"Retry-After": _header("integer", "Seconds")}
     return found
-
-
-def transcript_responses() -> Responses:
-    success = {
-        "model": TextOut | VerboseOut,
-        "description": "The transcript, as `response_format` and `stream` ask for it",
-        "headers": _WARNING,
-        "content": {
-            "application/json": _examples("json", "verbose_json"),
-            "text/plain": _text("text", "srt"),
-            "text/vtt": _text("vtt"),
-            "text/event-stream": {"schema": _EVENT, **_examples("stream")},
-        },
-    }
-    return {200: success} | errors(*_OF_UPLOADS)
-
-
-def recording_responses() -> Responses:
-    content = {"application/json": _examples("recording")}
-    return {200: {"headers": _WARNING, "content": content}} | errors(*_OF_UPLOADS)
-
-
-def accepted_responses() -> Responses:
-    success = {
-        "description": "It waits for its turn",
-        "headers": _WARNING | {"Location": _header("string", "The path of the job")},
-        "content": {"application/json": _examples("queued_job")},
-    }
-    return {202: success} | errors(400, 404, 413, 500, 503)
-
-
-def job_responses() -> Responses:
-    states = _examples("processing_job", "done_job", "failed_job")
-    return {200: {"content": {"application/json": states}}} | errors(404)
 
 
 def form(model: type[BaseModel], file_field: str, *, several: bool) -> dict[str, Any]:
@@ -140,3 +104,35 @@ _EVENT = {
     "required": ["data"],
 }
 _WARNING = {"Warning": _header("string", "One for each field that is ignored")}
+_UPLOAD_ERRORS = errors(400, 404, 413, 500, 503, 504)
+
+TRANSCRIPT: Responses = {
+    200: {
+        "model": TextOut | VerboseOut,
+        "description": "The transcript, as `response_format` and `stream` ask for it",
+        "headers": _WARNING,
+        "content": {
+            "application/json": _examples("json", "verbose_json"),
+            "text/plain": _text("text", "srt"),
+            "text/vtt": _text("vtt"),
+            "text/event-stream": {"schema": _EVENT, **_examples("stream")},
+        },
+    },
+    **_UPLOAD_ERRORS,
+}
+RECORDING: Responses = {
+    200: {"headers": _WARNING, "content": {"application/json": _examples("recording")}},
+    **_UPLOAD_ERRORS,
+}
+ACCEPTED: Responses = {
+    202: {
+        "description": "It waits for its turn",
+        "headers": _WARNING | {"Location": _header("string", "The path of the job")},
+        "content": {"application/json": _examples("queued_job")},
+    },
+    **errors(400, 404, 413, 500, 503),
+}
+JOB: Responses = {
+    200: {"content": {"application/json": _examples("processing_job", "done_job", "failed_job")}},
+    **errors(404),
+}

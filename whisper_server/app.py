@@ -16,7 +16,7 @@ from whisper_server import __version__, api_docs
 from whisper_server.auth import require_key
 from whisper_server.errors import ApiError, InvalidRequest, ServerFault
 from whisper_server.metrics import RequestCount
-from whisper_server.routes import health, jobs, models, openai, recordings, system
+from whisper_server.routes import health, jobs, models, system, transcriptions
 from whisper_server.schemas import ErrorOut
 from whisper_server.service import Service
 from whisper_server.upload_limit import UploadLimit
@@ -49,7 +49,7 @@ def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI
     key = service.settings.api_key
     guard = [Depends(require_key(key))] if key else []
     keyed = api_docs.errors(401) if key else api_docs.errors()
-    for module in (openai, recordings, jobs, models, system):
+    for module in (transcriptions, jobs, models, system):
         app.include_router(module.router(service), dependencies=guard, responses=keyed)
     app.include_router(health.router(service), responses=api_docs.errors())
     app.openapi = partial(_with_examples, app.openapi)  # type: ignore[method-assign]

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from stt.transcripts.cues import VTT_HEADER, CueTimes, one_line, srt_cue, vtt_cue
 from whisper_server.engines.base import Segment, Task, Transcription
-from whisper_server.forms import AudioForm, ResponseFormat
-from whisper_server.schemas import TextOut, VerboseOut
+from whisper_server.forms import AudioForm, RecordingForm, ResponseFormat
+from whisper_server.schemas import RecordingOut, TextOut, VerboseOut
 
 JSON_TYPE = "application/json"
 MEDIA_TYPES = {
@@ -28,11 +28,14 @@ class Rendered:
     media_type: str
 
 
-def render(found: Transcription, form: AudioForm, task: Task) -> Rendered:
-    """Return the transcript in the form's `response_format`.
+def render(found: Transcription, form: AudioForm | RecordingForm, task: Task) -> Rendered:
+    """Return the transcript as the form asks for it.
 
     Hours of words take a while: not for the event loop.
     """
+    if isinstance(form, RecordingForm):
+        out = RecordingOut.of(found, words=form.wants_words())
+        return Rendered(as_json(out).encode(), JSON_TYPE)
     if form.response_format == "verbose_json":
         segments, words = form.wants_segments(), form.wants_words()
         text = as_json(VerboseOut.of(task, found, segments=segments, words=words))

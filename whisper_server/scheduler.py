@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,11 +14,9 @@ from whisper_server.metrics import Metrics
 from whisper_server.pipeline import FindSpeech, Pipeline
 from whisper_server.presets import EnginePlan
 from whisper_server.recording import Recording
-from whisper_server.scheduler_state import Limits, Progress, SchedulerState
+from whisper_server.scheduler_state import Limits, OnProgress, Progress, SchedulerState
 from whisper_server.transcription_task import TranscriptionTask
 from whisper_server.windows import Span
-
-OnProgress = Callable[[Progress], None]
 
 MAX_RETRY_SECONDS = 300
 SPEED_AT_FIRST = 10.0

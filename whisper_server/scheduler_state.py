@@ -1,6 +1,7 @@
 """The scheduler's limits, its state, and the progress of what it works on."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +41,9 @@ class Progress:
     segments: tuple[Segment, ...]
     instances: tuple[int, ...]
     is_begun: bool = True
+
+
+OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from whisper_server.engines.base import (
 from whisper_server.engines.segments import transcription
 from whisper_server.errors import EngineStopped
 from whisper_server.recording import Recording
-from whisper_server.scheduler_state import Progress
+from whisper_server.scheduler_state import OnProgress, Progress
 from whisper_server.windows import Window
 
 PROMPT_CHARACTERS = 400
@@ -34,7 +34,6 @@ _NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
 Cut = Callable[[Iterable[Samples], bool], Generator[list[Window], None, None]]
 """Cuts blocks into lists of windows; the flag is whether to leave out what is no speech."""
-Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +86,7 @@ class TranscriptionTask:
     """
 
     def __init__(
-        self, recording: Recording, options: Options, config: PreparationConfig, report: Report
+        self, recording: Recording, options: Options, config: PreparationConfig, report: OnProgress
     ) -> None:
         self.result: Future[Transcription] = Future()
         self.total_seconds = 0.0

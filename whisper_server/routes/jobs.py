@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -26,7 +25,7 @@ def router(service: Service) -> APIRouter:
         summary="Hand in a file",
         status_code=202,
         response_model=JobSummary,
-        responses=api_docs.accepted_responses(),
+        responses=api_docs.ACCEPTED,
         openapi_extra=api_docs.form(JobForm, "file", several=False),
     )
     async def start(request: Request) -> Response:
@@ -34,13 +33,11 @@ def router(service: Service) -> APIRouter:
 
         A job waits in the same queue as every other request, and holds its place until it ends.
         """
-        async with AsyncExitStack() as held:
-            receiving = receive_upload(service, request, JobForm, "file")
-            upload = await held.enter_async_context(receiving)
+        async with receive_upload(service, request, JobForm) as upload:
             form = upload.form
             options, filename = upload.options(form.task), upload.files()[0].filename
             job = Job(form.task, form.response_format, filename)
-            held_by_job = held.pop_all()
+            held_by_job = upload.keep()
 
             async def work(job: Job) -> Rendered:
                 async with held_by_job:
@@ -70,12 +67,7 @@ def router(service: Service) -> APIRouter:
         body = await asyncio.to_thread(found.model_dump_json)  # a thousand take a while
         return Response(body, media_type=JSON_TYPE)
 
-    @routes.get(
-        "/{job_id}",
-        summary="Show a job",
-        response_model=JobOut,
-        responses=api_docs.job_responses(),
-    )
+    @routes.get("/{job_id}", summary="Show a job", response_model=JobOut, responses=api_docs.JOB)
     async def look(job_id: str) -> Response:
         """Return its state, and its `result` once it is done.
 

@@ -15,8 +15,7 @@ from whisper_server.errors import ApiError
 from whisper_server.formats import GrowingText, as_json
 from whisper_server.forms import AudioForm
 from whisper_server.metrics import Metrics
-from whisper_server.routes.uploads import OnProgress
-from whisper_server.scheduler_state import Progress
+from whisper_server.scheduler_state import OnProgress, Progress
 from whisper_server.schemas import ErrorOut, LanguageOut, SegmentReady, TextDelta, TextDone
 
 KEEP_ALIVE_SECONDS = 15.0

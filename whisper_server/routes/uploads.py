@@ -3,7 +3,7 @@
 import errno
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -24,7 +24,7 @@ from whisper_server.errors import (
 )
 from whisper_server.forms import AudioForm, UploadForm
 from whisper_server.recording import Recording
-from whisper_server.scheduler_state import Progress
+from whisper_server.scheduler_state import OnProgress
 from whisper_server.service import Service
 
 FULL_DISK_RETRY_SECONDS = 60
@@ -33,7 +33,6 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NO_HANDLES = {errno.EMFILE, errno.ENFILE}
 
 Form = TypeVar("Form", bound=UploadForm)
-OnProgress = Callable[[Progress], None]
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +46,11 @@ class Upload(Generic[Form]):
     data: FormData
     form: Form
     file_field: str
+    held: AsyncExitStack
+
+    def keep(self) -> AsyncExitStack:
+        """Hold the place and the files beyond the context, until what this returns is closed."""
+        return self.held.pop_all()
 
     def options(self, task: Task) -> Options:
         """Return the engine's options, unless this server could not do that with any file."""
@@ -128,18 +132,21 @@ class Upload(Generic[Form]):
 
 @asynccontextmanager
 async def receive_upload(
-    service: Service, request: Request, model: type[Form], file_field: str, max_files: int = 1
+    service: Service,
+    request: Request,
+    model: type[Form],
+    file_field: str = "file",
+    max_files: int = 1,
 ) -> AsyncIterator[Upload[Form]]:
     """Take a place in the queue, then read the body; both are given up when the context ends.
 
     Raises InvalidRequest that names the field that is wrong.
     """
-    with service.place():
+    async with AsyncExitStack() as held:
+        held.enter_context(service.place())
         data = await _read_form(request, max_files)
-        try:
-            yield Upload(service, request, data, _validated(data, model), file_field)
-        finally:
-            await data.close()
+        held.push_async_callback(data.close)
+        yield Upload(service, request, data, _validated(data, model), file_field, held)
 
 
 async def _read_form(request: Request, max_files: int) -> FormData:
