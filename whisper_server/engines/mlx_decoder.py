@@ -27,7 +27,6 @@ from whisper_server.engines.rows import DecodedRow, Row, decode_to_end
 from whisper_server.engines.segments import (
     MAX_INITIAL_TIMESTAMP_SECONDS,
     SAMPLED_CANDIDATES,
-    drafts_of,
     split_at_timestamps,
     top_languages,
 )
@@ -144,7 +143,7 @@ class MlxDecoder:
         tokenizer = self._tokenizer(text.language, row.window.options.task)
         split = split_at_timestamps(text.tokens, tokenizer.timestamp_begin, row.seconds)
         # What the model writes for the padding behind the audio is invented.
-        drafts = [draft for draft in drafts_of(split) if draft["start"] < row.seconds]
+        drafts = [draft for draft in split.drafts if draft["start"] < row.seconds]
         if row.window.options.word_timestamps:
             add_word_timestamps(
                 segments=drafts,

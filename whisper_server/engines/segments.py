@@ -28,23 +28,15 @@ SAMPLED_CANDIDATES = 5
 
 
 @dataclass(frozen=True)
-class Slice:
-    """The text between two times, in seconds; `tokens` includes the timestamps."""
-
-    start: float
-    end: float
-    tokens: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Split:
-    """A window's slices.
+    """A window's segments, as dicts that faster-whisper and mlx-whisper add word times to.
 
+    Their `start` and `end` are in seconds, their `tokens` include the timestamps.
     `undecoded_from`: the model closed its last segment, opened one there, and left it empty. It
     does so when the audio ends within a sentence: what follows has to be decoded again.
     """
 
-    slices: tuple[Slice, ...]
+    drafts: list[dict[str, Any]]
     undecoded_from: float | None
 
 
@@ -56,10 +48,10 @@ def split_at_timestamps(tokens: Sequence[int], first_timestamp: int, seconds: fl
     """
     is_timestamp = [token >= first_timestamp for token in tokens]
     borders = [i for i in range(1, len(tokens)) if is_timestamp[i - 1] and is_timestamp[i]]
-    slices = []
+    drafts: list[dict[str, Any]] = []
     start = 0.0
     for first, behind in zip([0, *borders], [*borders, len(tokens)], strict=True):
-        part = tuple(tokens[first:behind])
+        part = list(tokens[first:behind])
         times = [
             (token - first_timestamp) * SECONDS_PER_TIMESTAMP
             for token in part
@@ -69,12 +61,12 @@ def split_at_timestamps(tokens: Sequence[int], first_timestamp: int, seconds: fl
             start = times.pop(0)
         end = times[-1] if times else max(start, seconds)
         if any(token < first_timestamp for token in part) and (end > start or not times):
-            slices.append(Slice(start, end, part))
+            drafts.append({"seek": 0, "start": start, "end": end, "tokens": part})
         start = end
     undecoded_from = None
     if len(tokens) >= 2 and is_timestamp[-2] and is_timestamp[-1]:
         undecoded_from = (tokens[-1] - first_timestamp) * SECONDS_PER_TIMESTAMP
-    return Split(tuple(slices), undecoded_from)
+    return Split(drafts, undecoded_from)
 
 
 def without_broken_tail(tokens: list[int], first_timestamp: int) -> list[int]:
@@ -87,14 +79,6 @@ def without_broken_tail(tokens: list[int], first_timestamp: int) -> list[int]:
             if min(tokens[end - 2 : end]) > first_timestamp:
                 return tokens[:end]
     return tokens
-
-
-def drafts_of(split: Split) -> list[dict[str, Any]]:
-    """Return the slices as the dicts that faster-whisper and mlx-whisper add word times to."""
-    return [
-        {"seek": 0, "start": part.start, "end": part.end, "tokens": list(part.tokens)}
-        for part in split.slices
-    ]
 
 
 def segment_of(
