@@ -3,7 +3,8 @@
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import platformdirs
 from pydantic import BaseModel, Field, ValidationError
 
 from stt.transcripts.files import write_whole
-from whisper_server.engines.stopwatch import Stopwatch, ctranslate2_version
+from whisper_server.engines.stopwatch import Stopwatch
 from whisper_server.errors import OutOfMemory, StartError
 from whisper_server.hardware import cards
 from whisper_server.model_names import find_model
@@ -57,7 +58,7 @@ class Subject:
             compute_type=plan.compute_type,
             cores=machine.cores,
             card=names[first] if first < len(names) else "",
-            ctranslate2=ctranslate2_version(),
+            ctranslate2=version("ctranslate2"),
         )
 
 
@@ -111,13 +112,12 @@ def measure(
     Raises ModelUnavailable, EngineFailed.
     """
     part = seconds / len(shapes)
-    for (streams, threads), group in groupby(shapes, lambda shape: (shape.streams, shape.threads)):
-        watch = Stopwatch(
-            folder, plan.device, plan.device_indices[0], plan.compute_type, streams, threads
-        )
+    for _, group in groupby(shapes, lambda shape: (shape.streams, shape.threads)):
+        first, *larger = group
+        watch = Stopwatch(folder, replace(plan, shape=first))
         best = rate = 0.0
-        for shape in group:
-            if rate and streams * shape.batch_size / rate > MAX_BATCH_SHARE * part:
+        for shape in (first, *larger):
+            if rate and shape.streams * shape.batch_size / rate > MAX_BATCH_SHARE * part:
                 break
             on_step(shape)
             try:

@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 def serve(settings: Settings) -> int:
     """Serve until a signal comes; returns the exit code, raises StartError."""
     _configure_logging()
+    if not sys.stderr.isatty():  # no progress bars of a download in a log
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     number_cards_as_nvidia_smi()
     machine = this_machine(cuda_device_count())
     plan = _plan(settings, machine)

@@ -1,7 +1,6 @@
 """The engines of a plan, and where their models come from."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from whisper_server.engines.base import Engine
@@ -23,7 +22,7 @@ def engines_for(model: Model, plan: EnginePlan, download_folder: Path | None) ->
 
 
 def folder_of(model: Model, plan: EnginePlan, download_folder: Path | None) -> Path:
-    """Return the folder of the model's files; fetch them, with progress bars, if there is none.
+    """Return the folder of the model's files; fetch them if there is none.
 
     Raises ModelUnavailable.
     """
@@ -35,19 +34,4 @@ def folder_of(model: Model, plan: EnginePlan, download_folder: Path | None) -> P
         return mlx.fetch(model.name, download_folder)
     from whisper_server.engines import faster_whisper
 
-    with _progress_bars():
-        return faster_whisper.fetch(model.name, download_folder)
-
-
-@contextmanager
-def _progress_bars() -> Iterator[None]:
-    """Have the hub's client draw its bars: faster-whisper passes it a class that draws nothing."""
-    from faster_whisper import utils
-    from huggingface_hub.utils.tqdm import tqdm
-
-    silent = utils.disabled_tqdm
-    utils.disabled_tqdm = tqdm
-    try:
-        yield
-    finally:
-        utils.disabled_tqdm = silent
+    return faster_whisper.fetch(model.name, download_folder)

@@ -29,25 +29,39 @@ def engine_failure(error: Exception, library: str) -> EngineFailed:
 
 
 def fetch_model(
-    name: str, repository: str, download: Callable[[bool], Path], hint: str = ""
+    name: str,
+    repository: str,
+    files: list[str],
+    is_complete: Callable[[Path], bool],
+    cache: Path | None,
+    hint: str = "",
 ) -> Path:
     """Return the folder of a model, out of the hub's cache or fetched from the hub.
 
-    `download` takes whether to use the cache alone. Raises ModelUnavailable.
+    Raises ModelUnavailable.
     """
+    from huggingface_hub import snapshot_download  # half a second of work
+
+    def download(*, from_cache: bool) -> Path:
+        folder = snapshot_download(
+            repository, cache_dir=cache, allow_patterns=files, local_files_only=from_cache
+        )
+        if not is_complete(Path(folder)):
+            raise FileNotFoundError(f"it lacks files of {', '.join(files)}")
+        return Path(folder)
+
     try:
-        return download(True)
+        return download(from_cache=True)
     except Exception:  # not in the cache; the hub's client has no common base for that
         logger.info("Fetching model %s from the Hugging Face hub", repository)
     try:
-        return download(False)
+        return download(from_cache=False)
     except Exception as error:
-        shown = f"'{name}'" if name == repository else f"'{name}' ({repository})"
         raise ModelUnavailable(
-            f"Model {shown} is not on this machine and cannot be fetched from the Hugging Face "
-            f"hub ({first_line(error)}). Check the network and the name, run 'whisper-server "
-            f"download {name}' where there is a network, {hint}or give a folder with "
-            "--model FOLDER."
+            f"Model '{name}' is not on this machine and cannot be fetched from the Hugging Face "
+            f"hub as {repository} ({first_line(error)}). Check the network and the name, run "
+            f"'whisper-server download {name}' where there is a network, {hint}or give a folder "
+            "with --model FOLDER."
         ) from error
 
 

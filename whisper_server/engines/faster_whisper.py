@@ -33,7 +33,11 @@ from whisper_server.presets import EnginePlan
 from whisper_server.quality import ladder_of
 
 if TYPE_CHECKING:
+    from faster_whisper import WhisperModel
+
     from whisper_server.engines.window_decoder import WindowDecoder
+
+_FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
 
 
 def cuda_device_count() -> int:
@@ -70,21 +74,11 @@ class FasterWhisperEngine:
         return float(self._extractor.chunk_length)
 
     def load(self) -> None:
-        from faster_whisper import WhisperModel  # a second of work: not before the port is open
-
         from whisper_server.engines.window_decoder import WindowDecoder
 
         folder = self._model.folder or fetch(self._model.name, self._download_folder)
         try:
-            whisper = WhisperModel(
-                str(folder),
-                device=self._plan.device,
-                device_index=self._device_index,
-                compute_type=self._plan.compute_type,
-                cpu_threads=self._plan.shape.threads,
-                num_workers=self._plan.shape.streams,
-                local_files_only=True,
-            )
+            whisper = load_whisper(folder, self._plan, self._device_index)
             self._contexts = Contexts(whisper.hf_tokenizer, whisper.max_length)
             decoder = WindowDecoder(whisper, self._contexts)
             self._extractor = whisper.feature_extractor
@@ -181,17 +175,28 @@ def fetch(name: str, cache: Path | None = None) -> Path:
 
     `name` is a size or a hub id. Raises ModelUnavailable.
     """
-    from faster_whisper import download_model
+    from faster_whisper.utils import _MODELS
 
-    def download(from_cache: bool) -> Path:
-        cache_dir = str(cache) if cache else None
-        found: str = download_model(name, cache_dir=cache_dir, local_files_only=from_cache)
-        folder = Path(found)
-        if from_cache and not (folder / "model.bin").exists():
-            raise FileNotFoundError("an earlier download broke off")
-        return folder
+    def is_complete(folder: Path) -> bool:
+        return (folder / "model.bin").exists()  # it comes last
 
-    return fetch_model(name, name, download, hint=f"try the small --model {DEMO}, ")
+    hint = f"try the small --model {DEMO}, "
+    return fetch_model(name, _MODELS.get(name, name), _FILES, is_complete, cache, hint)
+
+
+def load_whisper(folder: Path, plan: EnginePlan, device_index: int) -> "WhisperModel":
+    """Load a model in the plan's shape; raises RuntimeError, ValueError, and errors out of Rust."""
+    from faster_whisper import WhisperModel  # a second of work: not before the port is open
+
+    return WhisperModel(
+        str(folder),
+        device=plan.device,
+        device_index=device_index,
+        compute_type=plan.compute_type,
+        cpu_threads=plan.shape.threads,
+        num_workers=plan.shape.streams,
+        local_files_only=True,
+    )
 
 
 def _return_free_memory() -> None:

@@ -64,21 +64,7 @@ def hub_name(name: str) -> str:
 
 def fetch(name: str, cache: Path | None) -> Path:
     """Return the folder of a model, out of the cache or from the hub; raises ModelUnavailable."""
-    from huggingface_hub import snapshot_download  # half a second of work
-
-    repository = hub_name(name)
-
-    def download(from_cache: bool) -> Path:
-        folder = Path(
-            snapshot_download(
-                repository, cache_dir=cache, allow_patterns=_FILES, local_files_only=from_cache
-            )
-        )
-        if not is_mlx_folder(folder):
-            raise FileNotFoundError(f"it holds none of mlx-whisper's files, {', '.join(_FILES)}")
-        return folder
-
-    return fetch_model(name, repository, download)
+    return fetch_model(name, hub_name(name), _FILES, is_mlx_folder, cache)
 
 
 class MlxEngine:

@@ -5,52 +5,38 @@ is forbidden, and every window costs `STEPS` steps of beam search, about as many
 of lively speech.
 """
 
-import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import ctranslate2
 import numpy as np
 
-from whisper_server.engines.base import FRAMES_PER_SECOND, Features, Options
+from whisper_server.engines.base import Features, Options
 from whisper_server.engines.failures import engine_failure
+from whisper_server.engines.faster_whisper import load_whisper
 from whisper_server.errors import ModelUnavailable
+from whisper_server.presets import EnginePlan
 
 STEPS = 100
 
-_END_OF_TEXT = "<|endoftext|>"
 _PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>")
 
 
-def ctranslate2_version() -> str:
-    """Return the version, which what was measured holds for."""
-    return str(ctranslate2.__version__)
-
-
 class Stopwatch:
-    """A model loaded for `streams` batches side by side, with `threads` each."""
+    """A model loaded in the shape of a plan."""
 
-    def __init__(
-        self, folder: Path, device: str, index: int, compute_type: str, streams: int, threads: int
-    ) -> None:
+    def __init__(self, folder: Path, plan: EnginePlan) -> None:
         """Raise ModelUnavailable when it cannot be loaded so, or is no Whisper."""
-        self._streams = streams
         try:
-            self._model = ctranslate2.models.Whisper(
-                str(folder),
-                device=device,
-                device_index=index,
-                compute_type=compute_type,
-                inter_threads=streams,
-                intra_threads=threads,
-            )
-            self._end_of_text = _vocabulary(folder).index(_END_OF_TEXT)
-            self._window = _noise(self._model.n_mels, _window_seconds(folder) * FRAMES_PER_SECOND)
-        except (RuntimeError, ValueError, OSError) as error:
+            whisper = load_whisper(folder, plan, plan.device_indices[0])
+            self._window = _noise(whisper.model.n_mels, whisper.feature_extractor.nb_max_frames)
+        except Exception as error:  # RuntimeError, ValueError, OSError, and bare ones out of Rust
             raise ModelUnavailable(f"The model in {folder} cannot be timed: {error}") from error
+        self._model = whisper.model
+        self._streams = plan.shape.streams
+        self._end_of_text = whisper.hf_tokenizer.token_to_id("<|endoftext|>")
         self._prompt = list(_PROMPT if self._model.is_multilingual else _PROMPT[:1])
 
     def windows_per_second(self, batch_size: int, seconds: float, steps: int = STEPS) -> float:
@@ -94,22 +80,6 @@ class Stopwatch:
             suppress_blank=False,
             suppress_tokens=[-1, self._end_of_text],
         )
-
-
-def _vocabulary(folder: Path) -> list[str]:
-    """Return the tokens by their ids, from either of the forms that CTranslate2 knows."""
-    listed = folder / "vocabulary.json"
-    if listed.is_file():
-        tokens: list[str] = json.loads(listed.read_text())
-        return tokens
-    return (folder / "vocabulary.txt").read_text().splitlines()
-
-
-def _window_seconds(folder: Path) -> int:
-    """Return Whisper's thirty, unless the model's configuration says otherwise."""
-    file = folder / "preprocessor_config.json"
-    config: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-    return int(config.get("chunk_length", 30))
 
 
 def _noise(mels: int, frames: int) -> Features:

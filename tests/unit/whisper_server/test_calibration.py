@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def as_tuple(shape: Shape) -> tuple[int, int, int]:
 
 
 def test_a_window_costs_as_many_steps_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = Stopwatch(folder(), "cpu", 0, "int8", streams=1, threads=1)
+    watch = Stopwatch(folder(), replace(PLAN, shape=Shape(1, 1, 1, "x")))
     lengths: list[int] = []
     generate = watch._model.generate
 
@@ -78,7 +79,7 @@ def test_every_candidate_is_measured_on_the_real_model() -> None:
 
 def test_a_model_that_cannot_be_loaded_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="cannot be timed"):
-        Stopwatch(tmp_path, "cpu", 0, "int8", 1, 1)
+        Stopwatch(tmp_path, PLAN)
 
 
 class _Scripted:
