@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from threading import Thread
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
@@ -19,7 +20,6 @@ from whisper_server.metrics import RequestCount
 from whisper_server.routes import health, jobs, models, system, transcriptions
 from whisper_server.schemas import ErrorOut
 from whisper_server.service import Service
-from whisper_server.upload_limit import UploadLimit
 
 
 def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI:
@@ -27,7 +27,11 @@ def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.load_in_background(on_load_failure)
+        # A daemon: a download in progress must not keep the process alive.
+        loading = Thread(
+            target=service.load, args=(on_load_failure,), name="load-model", daemon=True
+        )
+        loading.start()
         yield
         await service.jobs.close()
 
@@ -43,7 +47,6 @@ def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI
         version=__version__,
         lifespan=lifespan,
     )
-    app.add_middleware(UploadLimit, max_bytes=service.settings.max_upload_bytes)
     app.add_middleware(RequestCount, metrics=service.metrics)
     app.state.metrics = service.metrics
     key = service.settings.api_key
@@ -53,10 +56,8 @@ def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI
         app.include_router(module.router(service), dependencies=guard, responses=keyed)
     app.include_router(health.router(service), responses=api_docs.errors())
     app.openapi = partial(_with_examples, app.openapi)  # type: ignore[method-assign]
-    app.add_exception_handler(ApiError, _error_response)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(Exception, _unforeseen_error)
+    for kind in (ApiError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, _error_response)
     return app
 
 
@@ -67,26 +68,39 @@ def _with_examples(plain: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 async def _error_response(request: Request, error: Exception) -> JSONResponse:
-    """Return OpenAI's error object, counted by its code."""
-    assert isinstance(error, ApiError)
-    if error.code:  # a client that has left has none
-        request.app.state.metrics.error(error.code)
-    content = ErrorOut.of(error).model_dump()
-    return JSONResponse(content, status_code=error.status, headers=error.headers)
+    """Return OpenAI's error object, and count it.
+
+    Starlette raises what is unforeseen once more, and uvicorn logs the traceback.
+    """
+    found = _api_error(request, error)
+    request.app.state.metrics.error(found)
+    content = ErrorOut.of(found).model_dump()
+    return JSONResponse(content, status_code=found.status, headers=found.headers)
 
 
-async def _http_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer 404, 405 and what Starlette finds wrong with a form."""
-    assert isinstance(error, HTTPException)
-    message, code, headers = str(error.detail), "invalid_request", error.headers or {}
-    if error.status_code == 404:
-        message, code = f"There is nothing at {request.url.path}.", "not_found"
-    elif error.status_code == 405:
-        message = f"{request.method} is not for {request.url.path}."
-        code, headers = "method_not_allowed", {"Allow": _allowed_methods(request)}
-    found = InvalidRequest(message, code=code)
-    found.status, found.headers = error.status_code, headers
-    return await _error_response(request, found)
+def _api_error(request: Request, error: Exception) -> ApiError:
+    path = request.url.path
+    match error:
+        case ApiError():
+            return error
+        case RequestValidationError():
+            first = error.errors()[0]
+            name = str(first["loc"][-1])
+            return InvalidRequest(f"Invalid '{name}': {first['msg']}", param=name)
+        case HTTPException(status_code=404):
+            found = InvalidRequest(f"There is nothing at {path}.", code="not_found")
+        case HTTPException(status_code=405):
+            found = InvalidRequest(
+                f"{request.method} is not for {path}.", code="method_not_allowed"
+            )
+            found.headers = {"Allow": _allowed_methods(request)}
+        case HTTPException():  # what Starlette finds wrong with a form
+            found = InvalidRequest(str(error.detail), code="invalid_request")
+            found.headers = error.headers or {}
+        case _:
+            return ServerFault()
+    found.status = error.status_code
+    return found
 
 
 def _allowed_methods(request: Request) -> str:
@@ -99,17 +113,3 @@ def _allowed_methods(request: Request) -> str:
             for route in request.app.routes
         )
     )
-
-
-async def _validation_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    name = str(first["loc"][-1])
-    found = InvalidRequest(f"Invalid '{name}': {first['msg']}", param=name)
-    return await _error_response(request, found)
-
-
-async def _unforeseen_error(request: Request, _: Exception) -> JSONResponse:
-    """Answer 500; Starlette raises the error on, and uvicorn logs the traceback."""
-    found = ServerFault("The server failed; its log says why.")
-    return await _error_response(request, found)

@@ -18,9 +18,8 @@ from whisper_server.calibration import (
     remember,
 )
 from whisper_server.engines.choice import folder_of
-from whisper_server.engines.faster_whisper import cuda_device_count
 from whisper_server.errors import EXIT_INTERRUPTED, StartError
-from whisper_server.hardware import number_cards_as_nvidia_smi, this_machine
+from whisper_server.hardware import this_machine
 from whisper_server.model_names import MLX, find_model
 from whisper_server.presets import SHAPE_SETTINGS, EnginePlan, Shape, plan_engine
 from whisper_server.settings import Settings, variable_of
@@ -34,8 +33,7 @@ def calibrate(settings: Settings, seconds: float) -> int:
     Returns the exit code; raises StartError.
     """
     logging.basicConfig(format="%(message)s")
-    number_cards_as_nvidia_smi()
-    machine = this_machine(cuda_device_count())
+    machine = this_machine()
     left_open = settings.model_copy(update=dict.fromkeys(_OVERRULING))
     plan = plan_engine(left_open, machine)
     if plan.backend == MLX:
@@ -74,7 +72,7 @@ def download(settings: Settings) -> int:
     """
     # A model may be fetched on a machine that lacks the card it is for.
     elsewhere = {"gpu_devices": None, "device": "metal" if settings.device == "metal" else "auto"}
-    plan = plan_engine(settings.model_copy(update=elsewhere), this_machine(cuda_device_count()))
+    plan = plan_engine(settings.model_copy(update=elsewhere), this_machine())
     model = find_model(plan.model)
     folder = folder_of(model, plan, settings.model_dir)
     sys.stderr.write(f"Model {model.name} for {plan.backend} is on this machine:\n")

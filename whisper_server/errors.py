@@ -113,9 +113,11 @@ class ClientGone(ApiError):
 
 
 class ServerFault(ApiError):
-    status = 500
     type = "server_error"
     default_code = "server_error"
+
+    def __init__(self, message: str = "The server failed; its log says why.") -> None:
+        super().__init__(message)
 
 
 class RequestTimeout(ApiError):

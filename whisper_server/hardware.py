@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from whisper_server.engines.faster_whisper import cuda_device_count
 from whisper_server.presets import Machine
 
 _TIMEOUT_SECONDS = 10
@@ -28,8 +29,10 @@ class Card:
     used_bytes: int
 
 
-def this_machine(cuda_devices: int) -> Machine:
-    """Return the facts for `plan_engine`; cards are looked up only where there are any."""
+def this_machine() -> Machine:
+    """Return the facts for `plan_engine`; call it before the first use of CUDA."""
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # nvidia-smi's, not the fastest first
+    cuda_devices = cuda_device_count()
     found = cards() if cuda_devices else ()
     return Machine(
         cores=usable_cores(),
@@ -38,11 +41,6 @@ def this_machine(cuda_devices: int) -> Machine:
         has_metal=sys.platform == "darwin" and platform.machine() == "arm64",
         has_mlx=find_spec("mlx_whisper") is not None,
     )
-
-
-def number_cards_as_nvidia_smi() -> None:
-    """Have CUDA, before its first use, not number the fastest card first."""
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
 def usable_cores() -> int:
@@ -71,11 +69,6 @@ def parse_quota(text: str) -> int | None:
 def process_bytes() -> int:
     """Return the memory that this process holds, not counting a card's."""
     return int(psutil.Process().memory_info().rss)
-
-
-def total_bytes() -> int:
-    """Return the memory of this machine."""
-    return int(psutil.virtual_memory().total)
 
 
 def cards() -> tuple[Card, ...]:

@@ -167,7 +167,7 @@ class Jobs:
             self._fail(job, error)
         except Exception:
             logger.exception("A job failed in an unforeseen way")
-            self._fail(job, ServerFault("The server failed; its log says why."))
+            self._fail(job, ServerFault())
         job.end()
         if job.id in self._jobs:
             self._finished[job.id] = self._clock()

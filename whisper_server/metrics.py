@@ -20,6 +20,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from whisper_server.errors import ApiError
 from whisper_server.hardware import process_bytes
 from whisper_server.scheduler_state import SchedulerState
 
@@ -47,10 +48,8 @@ class Metrics:
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)  # Linux alone has something for it
-        counter, histogram = (
-            partial(Counter, registry=registry),
-            partial(Histogram, registry=registry),
-        )
+        counter = partial(Counter, registry=registry)
+        histogram = partial(Histogram, registry=registry)
         self._requests = counter(
             "whisper_requests",
             "Answers by route and status; 499: the caller hung up first",
@@ -101,9 +100,10 @@ class Metrics:
         if audio_seconds > 0:
             self._real_time_factor.observe(seconds / audio_seconds)
 
-    def error(self, kind: str) -> None:
-        """Count an error by its `code`, like queue_full or invalid_audio."""
-        self._errors.labels(kind).inc()
+    def error(self, error: ApiError) -> None:
+        """Count an error by its `code`, like queue_full; a client that has left has none."""
+        if error.code:
+            self._errors.labels(error.code).inc()
 
     def stage(self, name: Stage, seconds: float) -> None:
         """Count the time of one window, or one piece, in a stage."""

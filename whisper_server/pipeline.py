@@ -22,12 +22,10 @@ from whisper_server.errors import (
 from whisper_server.metrics import Metrics
 from whisper_server.model_instance import ModelInstance
 from whisper_server.presets import EnginePlan
-from whisper_server.scheduler_state import Limits, SchedulerState
+from whisper_server.scheduler_state import SchedulerState
+from whisper_server.settings import Settings
 from whisper_server.transcription_task import PreparationConfig, QueuedWindow, TranscriptionTask
-from whisper_server.windows import Span, Window, cut_into_pieces, cut_into_windows
-
-FindSpeech = Callable[[Samples, float], list[Span]]
-"""Returns the spans of speech in a piece, none longer than the given seconds."""
+from whisper_server.windows import FindSpeech, Window, cut_into_pieces, cut_into_windows
 
 WINDOWS_AHEAD = 2
 """Windows that are queued or decoded, for each place in a batch: enough that the decoders find the
@@ -46,15 +44,16 @@ class Pipeline:
         self,
         engines: Sequence[Engine],
         plan: EnginePlan,
-        limits: Limits,
+        settings: Settings,
         metrics: Metrics,
         find_speech: FindSpeech,
     ) -> None:
-        self._shape = plan.shape
-        self._max_batch = 1 if limits.sequential else plan.shape.batch_size
+        self._plan = plan
+        self._sequential = settings.decoding == "sequential"
+        self._max_batch = 1 if self._sequential else plan.shape.batch_size
         self._metrics = metrics
         self._find_speech = find_speech
-        self._limits = limits
+        self._settings = settings
         self._instances = [
             ModelInstance(number, engine, device, self._max_batch)
             for number, (engine, device) in enumerate(zip(engines, plan.devices, strict=True))
@@ -75,9 +74,9 @@ class Pipeline:
         self._find_speech(np.zeros(SAMPLE_RATE, np.float32), 1.0)  # its model takes a while to load
         for instance in self._instances:
             instance.begin()
-            for stream in range(self._shape.streams):
+            for stream in range(self._plan.shape.streams):
                 self._start_thread(partial(self._decode_forever, instance), f"decode-{stream}")
-        if self._limits.idle_unload_seconds:
+        if self._settings.idle_unload_seconds:
             self._start_thread(self._unload_forever, "unload")
 
     def close(self) -> None:
@@ -100,7 +99,7 @@ class Pipeline:
     def state(self, in_work: int, waiting: int, waiting_audio_seconds: float) -> SchedulerState:
         """Return the state of the scheduler with these requests."""
         return SchedulerState(
-            capacity=self._limits.worker_count,
+            capacity=self._plan.worker_count,
             in_work=in_work,
             waiting=waiting,
             waiting_audio_seconds=waiting_audio_seconds,
@@ -114,7 +113,7 @@ class Pipeline:
         """Return how this pipeline wants its recordings cut and prepared."""
         engine = self._instances[0].engine
         return PreparationConfig(
-            self._cut, engine.features, engine.batch_key, self._ahead, self._limits.sequential
+            self._cut, engine.features, engine.batch_key, self._ahead, self._sequential
         )
 
     def measure(self, task: TranscriptionTask) -> Future[None]:
@@ -135,14 +134,10 @@ class Pipeline:
     def _cut(
         self, blocks: Iterable[Samples], vad_filter: bool
     ) -> Generator[list[Window], None, None]:
-        if self._limits.sequential:
+        if self._sequential:
             return cut_into_pieces(blocks)
-        seconds = self._instances[0].engine.window_seconds
-
-        def find_speech(samples: Samples) -> list[Span]:
-            return self._find_speech(samples, seconds)
-
-        return cut_into_windows(blocks, seconds, find_speech if vad_filter else None)
+        find_speech = self._find_speech if vad_filter else None
+        return cut_into_windows(blocks, self._instances[0].engine.window_seconds, find_speech)
 
     def _ahead(self) -> int:
         """Return the share of one recording: memory must not grow with requests times places."""
@@ -183,7 +178,7 @@ class Pipeline:
         self._prepare(task)
 
     def _decode_forever(self, instance: ModelInstance) -> None:
-        timeout = self._limits.batch_window_seconds
+        timeout = self._settings.batch_window_ms / 1000
         while batch := self._queue.take(lambda: instance.batch_size, timeout):
             live = [queued for queued in batch if not queued.task.is_over]
             if live:
@@ -214,7 +209,7 @@ class Pipeline:
                 self._deliver(instance, queued, result)
 
     def _results(self, instance: ModelInstance, batch: list[QueuedWindow]) -> list[WindowResult]:
-        if self._limits.sequential:
+        if self._sequential:
             (queued,) = batch
             return [instance.transcribe(queued.input, lambda: queued.task.is_over)]
         return instance.decode([queued.input for queued in batch])
@@ -248,7 +243,7 @@ class Pipeline:
             self._pace.add(audio_seconds, seconds)
 
     def _unload_forever(self) -> None:
-        idle_seconds = self._limits.idle_unload_seconds
+        idle_seconds = self._settings.idle_unload_seconds
         while not self._closed.wait(idle_seconds / CHECKS_PER_IDLE_PERIOD):
             for instance in self._instances:
                 instance.unload_if_idle(idle_seconds)

@@ -8,15 +8,17 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from whisper_server.engines.base import Engine, Options, Samples, Transcription
+from whisper_server.engines.base import Engine, Options, Transcription
+from whisper_server.engines.silero import find_speech
 from whisper_server.errors import ClientGone, RequestTimeout, ShuttingDown, Unavailable
 from whisper_server.metrics import Metrics
-from whisper_server.pipeline import FindSpeech, Pipeline
+from whisper_server.pipeline import Pipeline
 from whisper_server.presets import EnginePlan
 from whisper_server.recording import Recording
-from whisper_server.scheduler_state import Limits, OnProgress, Progress, SchedulerState
+from whisper_server.scheduler_state import OnProgress, Progress, SchedulerState
+from whisper_server.settings import Settings
 from whisper_server.transcription_task import TranscriptionTask
-from whisper_server.windows import Span
+from whisper_server.windows import FindSpeech
 
 MAX_RETRY_SECONDS = 300
 SPEED_AT_FIRST = 10.0
@@ -30,14 +32,15 @@ class Scheduler:
         self,
         engines: Sequence[Engine],
         plan: EnginePlan,
-        limits: Limits,
+        settings: Settings,
         metrics: Metrics,
-        find_speech: FindSpeech | None = None,
+        find_speech: FindSpeech = find_speech,
     ) -> None:
-        self._limits = limits
+        self._plan = plan
+        self._settings = settings
         self._metrics = metrics
-        self._pipeline = Pipeline(engines, plan, limits, metrics, find_speech or _silero)
-        self._turns = asyncio.Semaphore(limits.worker_count)
+        self._pipeline = Pipeline(engines, plan, settings, metrics, find_speech)
+        self._turns = asyncio.Semaphore(plan.worker_count)
         self._tasks: set[TranscriptionTask] = set()
         self._admitted = 0
         self._in_work = 0
@@ -65,7 +68,7 @@ class Scheduler:
         """Hold a place in the queue, taken before the upload is read; raises Unavailable."""
         if self._closing.is_set():
             raise ShuttingDown
-        if self._admitted >= self._limits.worker_count + self._limits.max_waiting:
+        if self._admitted >= self._plan.worker_count + self._settings.max_queue:
             raise self._queue_is_full(f"{self._admitted} requests are in work or waiting")
         self._require_room_for(0.0)
         self._admitted += 1
@@ -142,7 +145,7 @@ class Scheduler:
 
     async def _transcribe(self, task: TranscriptionTask) -> Transcription:
         started = time.monotonic()
-        limit = self._limits.request_timeout_seconds
+        limit = self._settings.request_timeout
         task.announce(is_begun=True)
         self._pipeline.begin(task)
         try:
@@ -158,7 +161,7 @@ class Scheduler:
     def _require_room_for(self, seconds: float) -> None:
         """Raise Unavailable, but never when the queue is empty: any length is taken then."""
         waiting = self._waiting_seconds()
-        if waiting and waiting + seconds > self._limits.max_waiting_seconds:
+        if waiting and waiting + seconds > self._settings.max_queue_seconds:
             raise self._queue_is_full(f"{waiting:.0f} seconds of audio are in work or waiting")
 
     def _waiting_seconds(self) -> float:
@@ -182,9 +185,3 @@ def _in_this_loop(on_progress: OnProgress | None) -> OnProgress:
                 loop.call_soon_threadsafe(on_progress, progress)
 
     return report
-
-
-def _silero(samples: Samples, longest_seconds: float) -> list[Span]:
-    from whisper_server.engines.silero import find_speech  # slow to import: not before the port
-
-    return find_speech(samples, longest_seconds)

@@ -1,6 +1,5 @@
-"""The scheduler's limits, its state, and the progress of what it works on."""
+"""The scheduler's state, and the progress of what it works on."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -8,23 +7,6 @@ from typing import Literal
 from whisper_server.engines.base import Segment
 
 InstanceStatus = Literal["loading", "idle", "busy", "unloaded"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What the scheduler takes at once, and for how long.
-
-    `worker_count` requests are in work at once, `max_waiting` more may wait, and no more than
-    `max_waiting_seconds` of audio in all; 0 turns the timeout and the unloading off.
-    """
-
-    worker_count: int
-    max_waiting: int
-    max_waiting_seconds: float = math.inf
-    batch_window_seconds: float = 0.0
-    request_timeout_seconds: float = 0.0
-    idle_unload_seconds: float = 0.0
-    sequential: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,10 @@ from uvicorn.config import LOGGING_CONFIG
 from whisper_server.app import create_app
 from whisper_server.calibration import Subject, remembered
 from whisper_server.engines.choice import engines_for
-from whisper_server.engines.faster_whisper import cuda_device_count
 from whisper_server.errors import EXIT_INTERRUPTED, StartError
-from whisper_server.hardware import number_cards_as_nvidia_smi, this_machine
-from whisper_server.metrics import Metrics
+from whisper_server.hardware import this_machine
 from whisper_server.model_names import MLX, find_model
 from whisper_server.presets import EnginePlan, Machine, plan_engine
-from whisper_server.scheduler import Scheduler
-from whisper_server.scheduler_state import Limits
 from whisper_server.service import Service
 from whisper_server.settings import Settings
 
@@ -43,14 +39,11 @@ def serve(settings: Settings) -> int:
     _configure_logging()
     if not sys.stderr.isatty():  # no progress bars of a download in a log
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    number_cards_as_nvidia_smi()
-    machine = this_machine(cuda_device_count())
+    machine = this_machine()
     plan = _plan(settings, machine)
     model = find_model(plan.model)
     engines = engines_for(model, plan, settings.model_dir)
-    metrics = Metrics()
-    scheduler = Scheduler(engines, plan, _limits(settings, plan), metrics)
-    return _run(Service(settings, model, plan, engines, scheduler, metrics), machine)
+    return _run(Service(settings, model, plan, engines), machine)
 
 
 def _plan(settings: Settings, machine: Machine) -> EnginePlan:
@@ -59,18 +52,6 @@ def _plan(settings: Settings, machine: Machine) -> EnginePlan:
     if plan.backend == MLX:
         return plan
     return plan_engine(settings, machine, remembered(Subject.of(plan, machine)))
-
-
-def _limits(settings: Settings, plan: EnginePlan) -> Limits:
-    return Limits(
-        worker_count=plan.worker_count,
-        max_waiting=settings.max_queue,
-        max_waiting_seconds=settings.max_queue_seconds,
-        batch_window_seconds=settings.batch_window_ms / 1000,
-        request_timeout_seconds=settings.request_timeout,
-        idle_unload_seconds=settings.idle_unload_seconds,
-        sequential=settings.decoding == "sequential",
-    )
 
 
 def _log_plan(plan: EnginePlan, machine: Machine) -> None:

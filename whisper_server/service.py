@@ -1,20 +1,20 @@
 """One model and everything around it that the routes need."""
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from whisper_server.engines.base import Engine
-from whisper_server.errors import ApiError, ModelUnavailable, Unavailable
+from whisper_server.engines.silero import find_speech
+from whisper_server.errors import ModelUnavailable, Unavailable
 from whisper_server.jobs import Jobs
 from whisper_server.metrics import Metrics
 from whisper_server.model_names import DEMO_FOLDER, Model
 from whisper_server.presets import EnginePlan
 from whisper_server.scheduler import Scheduler
 from whisper_server.settings import Settings
+from whisper_server.windows import FindSpeech
 
 LOADING_RETRY_SECONDS = 2
 
@@ -32,36 +32,17 @@ class Service:
     model: Model
     plan: EnginePlan
     engines: Sequence[Engine]
-    scheduler: Scheduler
-    metrics: Metrics
+    find_speech: FindSpeech = find_speech
     ready: bool = False
-    failure: ModelUnavailable | None = field(default=None)
-    jobs: Jobs = field(init=False)
+    failure: ModelUnavailable | None = None
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.jobs = Jobs(settings.job_keep_seconds, settings.job_keep_count, self._count_error)
-
-    def _count_error(self, error: ApiError) -> None:
-        self.metrics.error(error.code or error.type)
-
-    @property
-    def engine(self) -> Engine:
-        """Any of them: they differ in their device alone."""
-        return self.engines[0]
-
-    def load_in_background(self, on_failure: Callable[[], None]) -> None:
-        """Load in a daemon thread: a download in progress must not keep the process alive."""
-        threading.Thread(
-            target=self._load, args=(on_failure,), name="load-model", daemon=True
-        ).start()
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place in the queue; raise Unavailable while the model loads or it is full."""
-        self.require_ready()
-        with self.scheduler.place():
-            yield
+        self.metrics = Metrics()
+        self.scheduler = Scheduler(
+            self.engines, self.plan, settings, self.metrics, self.find_speech
+        )
+        self.jobs = Jobs(settings.job_keep_seconds, settings.job_keep_count, self.metrics.error)
 
     def require_ready(self) -> None:
         """Raise Unavailable while the model loads."""
@@ -72,7 +53,8 @@ class Service:
                 code="model_loading",
             )
 
-    def _load(self, on_failure: Callable[[], None]) -> None:
+    def load(self, on_failure: Callable[[], None]) -> None:
+        """Load all copies; on a failure set `failure` and call `on_failure`."""
         started = time.monotonic()
         try:
             for engine in self.engines:

@@ -1,8 +1,9 @@
-"""ASGI middleware that stops a request at a limit of bytes."""
+"""Stop reading a request at a limit of bytes, and when its client has vanished."""
 
 import asyncio
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.types import Message, Receive
 
 from whisper_server.errors import ShuttingDown, TooLarge, UploadStalled
 
@@ -10,41 +11,30 @@ STALL_SECONDS = 60.0
 """A client that vanished would hold its place in the queue for ever else."""
 
 
-class UploadLimit:
-    """Raises TooLarge out of `receive()`, whatever Content-Length says.
+def limited(request: Request, max_bytes: int) -> Request:
+    """Return the request; reading it raises TooLarge, whatever Content-Length says.
 
-    Raises UploadStalled when nothing arrives for `STALL_SECONDS`. Both are raised inside of
-    Starlette's exception handling, which turns them into a 413 or 408.
+    Raises UploadStalled when nothing arrives for `STALL_SECONDS`.
     """
+    announced = request.headers.get("content-length", "")
+    received = 0
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.app = app
-        self.max_bytes = max_bytes
+    def check(count: int) -> None:
+        if count > max_bytes:
+            mebibytes = max_bytes // (1024 * 1024)
+            raise TooLarge(
+                f"The request is larger than the {mebibytes} MiB that this server takes."
+            )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        received, complete = 0, False
+    async def receive() -> Message:
+        nonlocal received
+        check(int(announced) if announced.isdecimal() else 0)
+        message = await _received(request.receive)
+        received += len(message.get("body", b""))
+        check(received)
+        return message
 
-        async def counted() -> Message:
-            nonlocal received, complete
-            if _announced(scope) > self.max_bytes:
-                raise self._too_large()
-            if complete:  # the next message is that the client has left
-                return await receive()
-            message = await _received(receive)
-            complete = not message.get("more_body", False)
-            received += len(message.get("body", b""))
-            if received > self.max_bytes:
-                raise self._too_large()
-            return message
-
-        await self.app(scope, counted, send)
-
-    def _too_large(self) -> TooLarge:
-        megabytes = self.max_bytes // (1024 * 1024)
-        return TooLarge(f"The request is larger than the {megabytes} MiB that this server takes.")
+    return Request(request.scope, receive)
 
 
 async def _received(receive: Receive) -> Message:
@@ -57,10 +47,3 @@ async def _received(receive: Receive) -> Message:
         ) from None
     except asyncio.CancelledError:  # uvicorn's, to all that outlives the grace of a shutdown
         raise ShuttingDown from None
-
-
-def _announced(scope: Scope) -> int:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return 0

@@ -94,12 +94,12 @@ class Window:
         return replace(segment, start=start, end=end, seek=seek, words=words)
 
 
-SpeechDetector = Callable[[Samples], list[Span]]
-"""Returns the spans of speech in a piece, in order, none over another."""
+FindSpeech = Callable[[Samples, float], list[Span]]
+"""Returns the spans of speech in a piece, in order, apart, none longer than the given seconds."""
 
 
 def cut_into_windows(
-    blocks: Iterable[Samples], window_seconds: float, find_speech: SpeechDetector | None
+    blocks: Iterable[Samples], window_seconds: float, find_speech: FindSpeech | None
 ) -> Generator[list[Window], None, None]:
     """Yield the windows of a recording that arrives in `blocks`, a list for each piece of it.
 
@@ -109,7 +109,8 @@ def cut_into_windows(
     waiting = _WaitingSpeech(int(window_seconds * SAMPLE_RATE))
     longest = PIECE_SECONDS * SAMPLE_RATE
     for start, piece, is_last in cut(blocks, longest - SEARCH, longest, WINDOWS):
-        waiting.add(piece, start, find_speech(piece) if find_speech else [Span(0, len(piece))])
+        whole = [Span(0, len(piece))]
+        waiting.add(piece, start, find_speech(piece, window_seconds) if find_speech else whole)
         del piece  # it may be long until the next one is cut
         yield waiting.take(everything=is_last)
 

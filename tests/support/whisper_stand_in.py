@@ -23,11 +23,8 @@ from whisper_server.engines.base import (
     WindowInput,
     WindowResult,
 )
-from whisper_server.metrics import Metrics
 from whisper_server.model_names import Model
 from whisper_server.presets import EnginePlan, Shape
-from whisper_server.scheduler import Scheduler
-from whisper_server.scheduler_state import Limits
 from whisper_server.service import Service
 from whisper_server.settings import Settings
 from whisper_server.windows import Span
@@ -144,10 +141,8 @@ def running(
         engine.may_load.set()
     variables = {"MAX_QUEUE": 2, "WHISPER_MODEL": "base"} | variables
     settings = Settings(_env_file=None, **variables)  # type: ignore[call-arg, arg-type]
-    plan, metrics = stand_in_plan(worker_count=settings.worker_count or 1), Metrics()
-    limits = Limits(worker_count=plan.worker_count, max_waiting=settings.max_queue)
-    scheduler = Scheduler([engine], plan, limits, metrics, everything)
-    service = Service(settings, Model("base"), plan, [engine], scheduler, metrics)
+    plan = stand_in_plan(worker_count=settings.worker_count or 1)
+    service = Service(settings, Model("base"), plan, [engine], everything)
     load_failed = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as sock:
         app = create_app(service, on_load_failure=load_failed.set)

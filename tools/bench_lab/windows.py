@@ -36,12 +36,8 @@ def ready_windows(model: ModelAt, clips: Iterable[Clip]) -> list[Features]:
 
 
 def _windows(engine: Engine, path: Path) -> Iterator[Features]:
-    longest_seconds = engine.window_seconds
     with path.open("rb") as file:
         blocks = Recording([file], DAY_SECONDS, "file").blocks()
-        cut = cut_into_windows(
-            blocks, longest_seconds, lambda piece: find_speech(piece, longest_seconds)
-        )
-        for windows in cut:
+        for windows in cut_into_windows(blocks, engine.window_seconds, find_speech):
             for window in windows:
                 yield engine.features(window.samples)

@@ -18,11 +18,8 @@ from stt.store.database import Database
 from tools.reference_docs.markdown import cell, origin, page, table
 from whisper_server import app as server_app
 from whisper_server.engines.choice import engines_for
-from whisper_server.metrics import Metrics
 from whisper_server.model_names import DEMO, find_model
 from whisper_server.presets import Machine, plan_engine
-from whisper_server.scheduler import Scheduler
-from whisper_server.scheduler_state import Limits
 from whisper_server.service import Service
 
 Route = tuple[str, str, Mapping[str, Any]]
@@ -76,13 +73,9 @@ def server_schema() -> dict[str, Any]:
     settings = whisper_server.settings.Settings.model_construct(
         model=DEMO, api_key=SecretStr("any")
     )
-    plan, model, meter = plan_engine(settings, Machine(cores=1)), find_model(DEMO), Metrics()
+    plan, model = plan_engine(settings, Machine(cores=1)), find_model(DEMO)
     engines = engines_for(model, plan, None)  # not loaded
-    limits = Limits(worker_count=1, max_waiting=1)
-    service = Service(
-        settings, model, plan, engines, Scheduler(engines, plan, limits, meter), meter
-    )
-    return server_app.create_app(service, lambda: None).openapi()
+    return server_app.create_app(Service(settings, model, plan, engines), lambda: None).openapi()
 
 
 def _coordinator() -> Iterator[str]:

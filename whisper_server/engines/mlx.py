@@ -29,7 +29,7 @@ from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
 from whisper_server.model_names import DEMO, FASTER_WHISPER, MLX_HUB_OWNER, Model, is_mlx_folder
 from whisper_server.presets import MLX_COMPUTE_TYPES, EnginePlan
 from whisper_server.quality import best_of, ladder_of, next_temperature
-from whisper_server.windows import Span, Window, cut_into_windows
+from whisper_server.windows import Window, cut_into_windows
 
 if TYPE_CHECKING:
     from whisper_server.engines.mlx_decoder import MlxDecoder
@@ -165,10 +165,7 @@ class MlxEngine:
         return transcription(options.language, detected, len(samples) / SAMPLE_RATE, segments)
 
     def _windows(self, samples: Samples, options: Options) -> Iterator[Window]:
-        def detect(piece: Samples) -> list[Span]:
-            return find_speech(piece, self.window_seconds)
-
-        detector = detect if options.vad_filter else None
+        detector = find_speech if options.vad_filter else None
         return chain.from_iterable(cut_into_windows([samples], self.window_seconds, detector))
 
     def _best_attempt(

@@ -117,8 +117,7 @@ async def _events(
     try:
         found = await task
     except ApiError as error:
-        if error.code:
-            metrics.error(error.code)
+        metrics.error(error)
         yield _event(ErrorOut.of(error))
     else:
         yield events.end(found)

@@ -3,9 +3,11 @@
 import asyncio
 import platform
 import time
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import get_args
 
+import psutil
 from fastapi import APIRouter, Response
 
 from whisper_server import __version__, hardware
@@ -48,7 +50,7 @@ def router(service: Service) -> APIRouter:
             cores=hardware.usable_cores(),
             memory=MemoryOut(
                 process_bytes=hardware.process_bytes(),
-                machine_bytes=hardware.total_bytes(),
+                machine_bytes=psutil.virtual_memory().total,
                 cards=cards,
             ),
             versions=versions,
@@ -70,8 +72,6 @@ def router(service: Service) -> APIRouter:
 def _installed() -> dict[str, str]:
     found = {}
     for name in _LIBRARIES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found

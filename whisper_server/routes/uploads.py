@@ -26,6 +26,7 @@ from whisper_server.forms import AudioForm, UploadForm
 from whisper_server.recording import Recording
 from whisper_server.scheduler_state import OnProgress
 from whisper_server.service import Service
+from whisper_server.upload_limit import limited
 
 FULL_DISK_RETRY_SECONDS = 60
 FULL_TABLE_RETRY_SECONDS = 5
@@ -54,7 +55,7 @@ class Upload(Generic[Form]):
 
     def options(self, task: Task) -> Options:
         """Return the engine's options, unless this server could not do that with any file."""
-        model, engine, form = self.service.model, self.service.engine, self.form
+        model, engine, form = self.service.model, self.service.engines[0], self.form
         if form.model is not None and not model.answers_to(form.model):
             raise UnknownModel(
                 f"The model '{form.model}' is not loaded; this server has '{model.name}'.",
@@ -143,18 +144,19 @@ async def receive_upload(
     Raises InvalidRequest that names the field that is wrong.
     """
     async with AsyncExitStack() as held:
-        held.enter_context(service.place())
-        data = await _read_form(request, max_files)
+        service.require_ready()
+        held.enter_context(service.scheduler.place())
+        data = await _read_form(request, service.settings.max_upload_bytes, max_files)
         held.push_async_callback(data.close)
         yield Upload(service, request, data, _validated(data, model), file_field, held)
 
 
-async def _read_form(request: Request, max_files: int) -> FormData:
+async def _read_form(request: Request, max_bytes: int, max_files: int) -> FormData:
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
         return FormData()  # anything else could hold no file: do not read it
     try:
-        return await request.form(max_files=max_files)
+        return await limited(request, max_bytes).form(max_files=max_files)
     except ClientDisconnect as error:
         raise ClientGone("the client hung up while uploading") from error
     except OSError as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from whisper_server.errors import Unavailable
 from whisper_server.metrics import Metrics
 from whisper_server.scheduler_state import InstanceState, SchedulerState
 
@@ -80,7 +81,7 @@ def test_time_is_told_by_stage_and_errors_by_kind() -> None:
     metrics = Metrics()
     metrics.stage("prepare", 0.25)
     metrics.stage("queue", 4.0)
-    metrics.error("queue_full")
+    metrics.error(Unavailable("The queue is full.", 1, code="queue_full"))
     found = exported(metrics)
     assert found["whisper_stage_seconds_sum{stage=prepare}"] == 0.25
     assert found["whisper_stage_seconds_sum{stage=queue}"] == 4.0
@@ -115,7 +116,7 @@ def test_the_memory_of_the_process_is_told_on_every_platform(
 
 def test_two_servers_in_a_process_do_not_share_a_count() -> None:
     one, other = Metrics(), Metrics()
-    one.error("queue_full")
+    one.error(Unavailable("The queue is full.", 1, code="queue_full"))
     assert "whisper_errors_total{kind=queue_full}" not in exported(other)
 
 

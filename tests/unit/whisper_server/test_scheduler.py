@@ -35,7 +35,8 @@ from whisper_server.metrics import Metrics
 from whisper_server.quality import LADDER
 from whisper_server.recording import Recording
 from whisper_server.scheduler import Scheduler
-from whisper_server.scheduler_state import Limits, Progress
+from whisper_server.scheduler_state import Progress
+from whisper_server.settings import Settings
 
 ENGLISH = Options(language="en")
 SHORT = 1.0
@@ -83,15 +84,15 @@ async def bench(
     busy: bool = False,
     batch_size: int = 1,
     streams: int = 1,
-    **limits: Any,
+    **settings: Any,
 ) -> AsyncIterator[Bench]:
     """A scheduler at work; a `busy` one hangs in its first batch until `engine.go` is set."""
     engine = engine or StandInEngine()
     if not busy:
         engine.go.set()
-    bounds = Limits(**({"worker_count": 4, "max_waiting": 8} | limits))
-    plan = stand_in_plan(bounds.worker_count, batch_size, streams)
-    scheduler = Scheduler([engine], plan, bounds, Metrics(), everything)
+    plan = stand_in_plan(settings.pop("worker_count", 4), batch_size, streams)
+    chosen = Settings.model_construct(**({"max_queue": 8, "batch_window_ms": 0} | settings))
+    scheduler = Scheduler([engine], plan, chosen, Metrics(), everything)
     scheduler.start()
     try:
         yield Bench(scheduler, engine)
@@ -153,7 +154,7 @@ def test_no_more_requests_are_in_work_than_there_are_workers() -> None:
 
 def test_one_more_than_the_line_holds_is_sent_away_for_a_while() -> None:
     async def scenario() -> None:
-        async with bench(worker_count=1, max_waiting=1) as it:
+        async with bench(worker_count=1, max_queue=1) as it:
             with it.scheduler.place(), it.scheduler.place():
                 with pytest.raises(Unavailable, match="2 requests are in work") as caught:
                     await it.run()
@@ -165,7 +166,7 @@ def test_one_more_than_the_line_holds_is_sent_away_for_a_while() -> None:
 
 def test_the_line_is_bounded_in_seconds_of_audio() -> None:
     async def scenario() -> None:
-        async with bench(busy=True, worker_count=1, max_waiting_seconds=25.0) as it:
+        async with bench(busy=True, worker_count=1, max_queue_seconds=25.0) as it:
             taken = it.start(20.0)
             await soon(lambda: it.scheduler.state().waiting_audio_seconds == pytest.approx(20.0))
             fits = it.start(4.0)
@@ -223,7 +224,7 @@ def test_a_caller_who_leaves_the_line_is_never_begun() -> None:
 
 def test_a_request_gets_no_longer_than_its_time() -> None:
     async def scenario() -> None:
-        async with bench(busy=True, request_timeout_seconds=0.05) as it:
+        async with bench(busy=True, request_timeout=0.05) as it:
             with pytest.raises(RequestTimeout, match=r"0\.05 seconds"):
                 await it.run()
             await soon(lambda: it.scheduler.state().in_work == 0)
@@ -401,7 +402,7 @@ def test_progress_comes_in_order_and_adds_up() -> None:
 
 def test_sequential_decoding_goes_piece_by_piece_and_hands_the_text_on() -> None:
     async def scenario() -> None:
-        async with bench(streams=2, sequential=True) as it:
+        async with bench(streams=2, decoding="sequential") as it:
             found = await it.run(700.0, options=replace(ENGLISH, prompt="before"))
             assert len(it.engine.calls) == 3
             assert it.engine.calls[0].prompt == "before"
@@ -413,7 +414,7 @@ def test_sequential_decoding_goes_piece_by_piece_and_hands_the_text_on() -> None
 
 def test_sequential_decoding_has_no_batches_whatever_their_size() -> None:
     async def scenario() -> None:
-        async with bench(busy=True, batch_size=4, sequential=True) as it:
+        async with bench(busy=True, batch_size=4, decoding="sequential") as it:
             first = it.start(SHORT)
             await soon(lambda: len(it.engine.batches) == 1)
             others = it.start(1.5, 2.0)
@@ -440,7 +441,7 @@ def test_a_caller_who_leaves_sequential_decoding_is_no_error(
             raise EngineStopped("stopped within a window")
 
     async def scenario() -> None:
-        async with bench(Patient(), busy=True, sequential=True) as it:
+        async with bench(Patient(), busy=True, decoding="sequential") as it:
             with pytest.raises(ClientGone):
                 await it.run(gone=asyncio.to_thread(it.engine.go.wait, 5))  # type: ignore[arg-type]
             await soon(lambda: it.scheduler.in_flight == 0)

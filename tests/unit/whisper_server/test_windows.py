@@ -33,10 +33,10 @@ def in_blocks(samples: Samples, seconds: float) -> Iterator[Samples]:
         yield samples[start : start + step]
 
 
-def speech_at(*stretches: tuple[float, float]) -> windows.SpeechDetector:
+def speech_at(*stretches: tuple[float, float]) -> windows.FindSpeech:
     """A detector for `counting` recordings: speech is from … to … seconds."""
 
-    def find(piece: Samples) -> list[Span]:
+    def find(piece: Samples, longest_seconds: float) -> list[Span]:
         first, end = int(piece[0]), int(piece[-1]) + 1
         within = [
             (max(first, round(a * SECOND)), min(end, round(b * SECOND))) for a, b in stretches
@@ -48,7 +48,7 @@ def speech_at(*stretches: tuple[float, float]) -> windows.SpeechDetector:
 
 def cut(
     samples: Samples,
-    find_speech: windows.SpeechDetector | None = None,
+    find_speech: windows.FindSpeech | None = None,
     window_seconds: float = WINDOW_SECONDS,
 ) -> list[Window]:
     lists = cut_into_windows(in_blocks(samples, 1.3), window_seconds, find_speech)
@@ -67,7 +67,7 @@ def test_a_short_recording_is_one_window() -> None:
 
 
 def test_a_recording_without_speech_gives_no_windows() -> None:
-    assert cut(noise(200), lambda _: []) == []
+    assert cut(noise(200), lambda *_: []) == []
 
 
 def test_an_empty_recording_gives_no_lists() -> None:
@@ -138,7 +138,7 @@ def test_silence_counts_as_speech_where_nobody_looks_for_speech() -> None:
 
 
 def test_a_window_keeps_no_piece_alive() -> None:
-    for window in cut(noise(100), lambda piece: [Span(0, len(piece) // 3)]):
+    for window in cut(noise(100), lambda piece, _: [Span(0, len(piece) // 3)]):
         assert window.samples.base is None
 
 

@@ -62,9 +62,8 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Samples:
 @pytest.fixture(scope="module")
 def windows(engine: FasterWhisperEngine) -> list[Window]:
     """Eight of them, of unlike lengths, in no order that tells the longest."""
-    longest = engine.window_seconds
     diary = [samples_of(DIARY)[: 75 * SAMPLE_RATE]]
-    pieces = cut_into_windows(diary, longest, lambda samples: find_speech(samples, longest))
+    pieces = cut_into_windows(diary, engine.window_seconds, find_speech)
     return [window for piece in pieces for window in piece][:8]
 
 
