@@ -1,6 +1,6 @@
 """The model, engine, device and shape that suit a machine, where the settings leave them open."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle, islice
 
 from whisper_server.errors import StartError
@@ -82,12 +82,8 @@ class EnginePlan:
     @property
     def useful_calls(self) -> int:
         """The callers at once that keep it full: with more, each just waits longer."""
-        return min(self.worker_count, max(MIN_CALLS, 2 * self.places))
-
-    @property
-    def places(self) -> int:
-        """Windows that are decoded at once."""
-        return len(self.device_indices) * self.shape.streams * self.shape.batch_size
+        places = len(self.device_indices) * self.shape.streams * self.shape.batch_size
+        return min(self.worker_count, max(MIN_CALLS, 2 * places))
 
     def __str__(self) -> str:
         return (
@@ -114,18 +110,16 @@ def plan_engine(
     indices = _device_indices(settings, machine, device)
     shape = calibrated if _calibration_holds(settings, device, len(indices)) else None
     shape = shape or _shape(settings, machine.cores // len(indices), device, backend, roomy)
-    plan = EnginePlan(
+    places = len(indices) * shape.streams * shape.batch_size
+    return EnginePlan(
         model=settings.model or model,
         backend=backend,
         device=device,
         compute_type=settings.compute_type or compute_type,
         shape=shape,
         device_indices=indices,
-        worker_count=settings.worker_count or MIN_WORKERS,
+        worker_count=settings.worker_count or min(MAX_WORKERS, max(MIN_WORKERS, 2 * places)),
     )
-    if settings.worker_count:
-        return plan
-    return replace(plan, worker_count=min(MAX_WORKERS, max(MIN_WORKERS, 2 * plan.places)))
 
 
 def _backend(settings: Settings, machine: Machine) -> str:
@@ -213,17 +207,6 @@ def _calibration_holds(settings: Settings, device: str, copies: int) -> bool:
 
 
 def _shape(settings: Settings, cores: int, device: str, backend: str, roomy: bool) -> Shape:
-    """Return the preset, with what is set laid over it."""
-    preset = _preset(settings, cores, device, backend, roomy)
-    chosen = [variable_of(name) for name in SHAPE_SETTINGS if getattr(settings, name) is not None]
-    if not chosen:
-        return preset
-    rest = "" if len(chosen) == len(SHAPE_SETTINGS) else f", the rest {preset.reason}"
-    reason = f"{', '.join(chosen)} set{rest}"
-    return replace(preset, batch_size=settings.batch_size or preset.batch_size, reason=reason)
-
-
-def _preset(settings: Settings, cores: int, device: str, backend: str, roomy: bool) -> Shape:
     """Return streams and threads that share out a copy's `cores`, around what is set of them.
 
     A CPU decodes single windows side by side faster than batches of them: a batch waits for its
@@ -232,10 +215,16 @@ def _preset(settings: Settings, cores: int, device: str, backend: str, roomy: bo
     """
     streams, threads = settings.streams, settings.cpu_threads
     if backend == MLX:
-        return Shape(streams or 1, threads or 1, MLX_BATCH, f"preset for mlx on {device}")
-    if device == "cuda":
+        batch, preset = MLX_BATCH, f"preset for mlx on {device}"
+    elif device == "cuda":
         size, batch = ("roomy", ROOMY_CARD_BATCH) if roomy else ("small", SMALL_CARD_BATCH)
-        threads = threads or max(1, min(cores, MAX_CUDA_THREADS))
-        return Shape(streams or 1, threads, batch, f"preset for a {size} card")
-    streams = streams or min(cores // (threads or 1), MAX_CPU_STREAMS) or 1
-    return Shape(streams, threads or cores // streams or 1, 1, f"preset for {cores} core(s)")
+        preset = f"preset for a {size} card"
+        threads = threads or min(cores, MAX_CUDA_THREADS)
+    else:
+        batch, preset = 1, f"preset for {cores} core(s)"
+        streams = streams or min(cores // (threads or 1), MAX_CPU_STREAMS) or 1
+        threads = threads or cores // streams
+    chosen = [variable_of(name) for name in SHAPE_SETTINGS if getattr(settings, name) is not None]
+    rest = "" if len(chosen) == len(SHAPE_SETTINGS) else f", the rest {preset}"
+    reason = f"{', '.join(chosen)} set{rest}" if chosen else preset
+    return Shape(streams or 1, threads or 1, settings.batch_size or batch, reason)
