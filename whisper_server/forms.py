@@ -16,13 +16,6 @@ MAX_BEAM = 10
 """Each beam takes its own share of the device's memory."""
 
 
-def _known_language(text: str) -> str:
-    code = language_code(text)
-    if code is None:
-        raise ValueError("not a language code (like en) or English name (like english)")
-    return code
-
-
 def _without_speakers(response_format: object) -> object:
     if response_format == "diarized_json":
         raise ValueError("this server does not tell speakers apart; verbose_json has the times")
@@ -52,7 +45,7 @@ class UploadForm(BaseModel):
     model: str | None = Field(
         None, description="The loaded model's name, or whisper-1 for whichever is loaded."
     )
-    language: Annotated[str, AfterValidator(_known_language)] | None = Field(
+    language: Annotated[str, AfterValidator(language_code)] | None = Field(
         None,
         description="Spoken language, as code (en) or English name; detected when left out.",
     )

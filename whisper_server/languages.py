@@ -32,12 +32,10 @@ _OTHER_NAMES = {
 _CODES = {name: code for code, name in LANGUAGES.items()} | _OTHER_NAMES
 
 
-def language_code(text: str) -> str | None:
-    """Return `en` for `en`, `EN`, `en-GB` or `English`; None for what Whisper does not know."""
+def language_code(text: str) -> str:
+    """Return `en` for `en`, `EN`, `en-GB` or `English`; raise ValueError for what is unknown."""
     word = text.strip().lower().replace("_", "-")
-    if word in LANGUAGES:
-        return word
-    if word in _CODES:
-        return _CODES[word]
-    primary = word.partition("-")[0]
-    return primary if primary in LANGUAGES else None
+    for code in (word, _CODES.get(word), word.partition("-")[0]):
+        if code in LANGUAGES:
+            return code
+    raise ValueError("not a language code (like en) or English name (like english)")

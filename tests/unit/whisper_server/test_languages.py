@@ -23,4 +23,5 @@ def test_codes_names_and_regions_are_understood(text: str, code: str) -> None:
 
 @pytest.mark.parametrize("text", ["klingon", "xx", "e", "-", "english-"])
 def test_anything_else_is_no_language(text: str) -> None:
-    assert language_code(text) is None
+    with pytest.raises(ValueError, match="not a language code"):
+        language_code(text)
