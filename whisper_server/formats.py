@@ -57,25 +57,31 @@ def as_json(model: BaseModel) -> str:
 class GrowingText:
     """A transcript in `response_format`, piece by piece: the pieces joined are the whole.
 
-    The JSON formats grow as their text does.
+    The JSON formats grow as their text does. `whole` is what has been returned so far.
     """
 
     def __init__(self, response_format: ResponseFormat) -> None:
         self._format = response_format
         self._times = CueTimes()
         self._cue_count = 0
-        self._text = ""
-        self._sent = 0
+        self._spoken = ""
+        self.whole = ""
 
     def add(self, segments: Sequence[Segment]) -> str:
         """Return what `segments` add; empty when they add nothing yet."""
         if self._format in {"srt", "vtt"}:
-            return "".join(map(self._cue, segments))
-        return self._more_text("".join(segment.text for segment in segments))
+            return self._grown("".join(map(self._cue, segments)))
+        self._spoken += "".join(segment.text for segment in segments)
+        # The whole has no white space at either end.
+        return self._grown(self._spoken.strip()[len(self.whole) :])
 
     def end(self) -> str:
         """Return what is still missing: the header of a file without cues."""
-        return VTT_HEADER if self._format == "vtt" and not self._cue_count else ""
+        return self._grown(VTT_HEADER if self._format == "vtt" and not self._cue_count else "")
+
+    def _grown(self, text: str) -> str:
+        self.whole += text
+        return text
 
     def _cue(self, segment: Segment) -> str:
         """Return the segment as one line of text, with its times; nothing if it has no text."""
@@ -87,10 +93,3 @@ class GrowingText:
         if self._format == "srt":
             return srt_cue(self._cue_count, start, end, text)
         return (VTT_HEADER if self._cue_count == 1 else "") + vtt_cue(start, end, text)
-
-    def _more_text(self, text: str) -> str:
-        """Return what `text` adds: the whole has no white space at either end."""
-        self._text += text
-        ready = self._text.strip()
-        sent, self._sent = self._sent, len(ready)
-        return ready[sent:]

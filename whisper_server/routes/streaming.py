@@ -67,7 +67,6 @@ class TranscriptEvents:
     def __init__(self, form: AudioForm) -> None:
         self._form = form
         self._text = GrowingText(form.response_format)
-        self._whole = ""
         self._sent = 0
 
     def add(self, segments: Sequence[Segment]) -> str:
@@ -78,21 +77,21 @@ class TranscriptEvents:
                 words = self._form.wants_words()
                 events += _event(SegmentReady.of(number, segment, words=words))
         self._sent += len(segments)
-        return events + self._delta(self._text.add(segments))
+        return events + _delta(self._text.add(segments))
 
     def end(self, found: Transcription) -> str:
         """Return the events that are still missing."""
-        events = self.add(found.segments[self._sent :]) + self._delta(self._text.end())
-        done = TextDone(text=self._whole, languages=[LanguageOut(code=found.language)])
+        events = self.add(found.segments[self._sent :]) + _delta(self._text.end())
+        done = TextDone(text=self._text.whole, languages=[LanguageOut(code=found.language)])
         if self._form.is_verbose():
             done.language = found.language
             done.language_probability = found.language_probability
             done.duration = round(found.duration_seconds, 3)
         return events + _event(done)
 
-    def _delta(self, text: str) -> str:
-        self._whole += text
-        return _event(TextDelta(delta=text)) if text else ""
+
+def _delta(text: str) -> str:
+    return _event(TextDelta(delta=text)) if text else ""
 
 
 async def _next_segments(queue: Updates) -> Sequence[Segment] | None:
