@@ -3,8 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -42,9 +41,8 @@ class ModelInstance:
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
         """Decode as the engine does; raise OutOfMemory after halving the batch size for good."""
-        audio_seconds = sum(window.seconds for window in windows)
         try:
-            return self._run(lambda: self.engine.decode(windows), len(windows), audio_seconds)
+            return self._run(partial(self.engine.decode, windows), windows)
         except OutOfMemory:
             self._shrink(len(windows))
             raise
@@ -52,7 +50,7 @@ class ModelInstance:
     def transcribe(self, piece: WindowInput, should_stop: ShouldStop) -> WindowResult:
         """Transcribe a piece in Whisper's sequential form; `piece.features` are its samples."""
         call = partial(self.engine.transcribe, piece.features, piece.options, should_stop)
-        found = self._run(call, 1, piece.seconds)
+        found = self._run(call, [piece])
         return WindowResult(
             language=found.language,
             language_probs=found.top_language_probs,
@@ -81,17 +79,24 @@ class ModelInstance:
             busy_seconds=round(self._busy_seconds, 3),
         )
 
-    def _run(self, call: Callable[[], Result], windows: int, audio_seconds: float) -> Result:
+    def _run(self, call: Callable[[], Result], windows: Sequence[WindowInput]) -> Result:
         """Run `call` on the loaded model, and count it."""
-        with self._in_use():
-            started = time.monotonic()
+        with self._lock:  # others wait here while it loads
+            if not self._loaded:
+                self._load()
+            self._users += 1
+        started = time.monotonic()
+        try:
             result = call()
-            taken = time.monotonic() - started
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._idle_since = time.monotonic()
         with self._lock:
             self._batches += 1
-            self._windows += windows
-            self._audio_seconds += audio_seconds
-            self._busy_seconds += taken
+            self._windows += len(windows)
+            self._audio_seconds += sum(window.seconds for window in windows)
+            self._busy_seconds += self._idle_since - started
         return result
 
     def _status(self) -> InstanceStatus:
@@ -100,19 +105,6 @@ class ModelInstance:
         if not self._loaded:
             return "unloaded"
         return "busy" if self._users else "idle"
-
-    @contextmanager
-    def _in_use(self) -> Iterator[None]:
-        with self._lock:  # others wait here while it loads
-            if not self._loaded:
-                self._load()
-            self._users += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._users -= 1
-                self._idle_since = time.monotonic()
 
     def _load(self) -> None:
         started = time.monotonic()

@@ -38,10 +38,6 @@ class Model:
     name: str
     folder: Path | None = None
 
-    @property
-    def is_demo(self) -> bool:
-        return self.name == DEMO
-
     def answers_to(self, name: str) -> bool:
         """Return whether `name` in a request means this model."""
         return ALIASES.get(name, name) == self.name or name == OPENAI_NAME

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -217,7 +218,9 @@ class Pipeline:
     def _requeue(self, batch: list[QueuedWindow], error: Exception, *, alone: bool) -> None:
         """Try again in smaller batches, or each alone, so that no recording fails for another."""
         if len(batch) > 1:
-            self._queue.push_back([queued.requeued(alone=alone) for queued in batch])
+            self._queue.push_back(
+                [replace(queued, alone=queued.alone or alone) for queued in batch]
+            )
             return
         if not isinstance(error, EngineFailed):
             logger.error("A transcription failed in an unforeseen way", exc_info=error)

@@ -53,10 +53,6 @@ class QueuedWindow:
     alone: bool = False
     queued_at: float = field(default_factory=time.monotonic)
 
-    def requeued(self, *, alone: bool) -> "QueuedWindow":
-        """Return it for another batch, after the one failed that it was in."""
-        return replace(self, alone=self.alone or alone)
-
     def at_temperature(self, temperature: float, result: WindowResult) -> "QueuedWindow":
         """Return it for another attempt, after `result` failed the checks."""
         changed = replace(self.input, temperature=temperature)
@@ -205,12 +201,16 @@ class TranscriptionTask:
 
     def _free_places(self) -> int:
         """Return how many windows may be queued now: less than 0 when `ahead` has shrunk."""
-        unknown = self._options.language is None and not self._language_is_known()
-        places = 1 if unknown or self._config.sequential else self._config.ahead()
+        one = self._language() is None or self._config.sequential
+        places = 1 if one else self._config.ahead()
         return places - self._outstanding
 
-    def _language_is_known(self) -> bool:
-        return self._detected is not None and bool(self._detected.segments)
+    def _language(self) -> str | None:
+        """Return the given language, else that of the first window with speech."""
+        detected = self._detected
+        return self._options.language or (
+            detected.language if detected and detected.segments else None
+        )
 
     def _blocks(self) -> Iterator[Samples]:
         for block in self._recording.blocks():
@@ -247,10 +247,8 @@ class TranscriptionTask:
 
     def _current_options(self) -> Options:
         """Return them with the language once it is known; in sequential decoding with the text."""
-        options = self._options
         with self._lock:
-            if options.language is None and self._detected and self._detected.segments:
-                options = replace(options, language=self._detected.language)
+            options = replace(self._options, language=self._language())
             if self._config.sequential and self._segments:
                 text = "".join(segment.text for segment in self._segments[-20:])
                 options = replace(options, prompt=text[-PROMPT_CHARACTERS:])
@@ -264,7 +262,7 @@ class TranscriptionTask:
             window, result = self._decoded.pop(self._reported)
             self._reported += 1
             fresh += [window.placed(segment) for segment in result.segments]
-            if not self._language_is_known() and (result.segments or self._detected is None):
+            if self._detected is None or (result.segments and not self._detected.segments):
                 self._detected = result
             self._seconds_done = window.spans[-1].end / SAMPLE_RATE
         self._segments += fresh

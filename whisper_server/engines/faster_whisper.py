@@ -26,7 +26,7 @@ from whisper_server.engines.base import (
 )
 from whisper_server.engines.contexts import Contexts
 from whisper_server.engines.failures import engine_failure, fetch_model, first_line
-from whisper_server.engines.segments import padded, segment_of, top_languages
+from whisper_server.engines.segments import padded, segment_of, transcription
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
 from whisper_server.model_names import DEMO, Model
 from whisper_server.presets import EnginePlan
@@ -145,13 +145,8 @@ class FasterWhisperEngine:
         except Exception as error:
             raise engine_failure(error, "faster-whisper") from error
         probabilities = info.all_language_probs or [(info.language, info.language_probability)]
-        return Transcription(
-            language=info.language,
-            language_probability=float(info.language_probability),
-            top_language_probs=top_languages(probabilities),
-            duration_seconds=duration,
-            segments=segments,
-        )
+        detected = WindowResult(info.language, tuple(probabilities), (), 0.0)
+        return transcription(None, detected, duration, segments)
 
     def _not_loaded(self) -> EngineFailed:
         return EngineFailed(f"Model '{self._model.name}' is not loaded")

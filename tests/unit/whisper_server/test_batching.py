@@ -85,7 +85,7 @@ def test_a_window_that_failed_travels_alone_and_goes_first() -> None:
     first, second, third = windows_of(caller, 3)
     queue = queue_with([first, second, third])
     assert taken(queue, 2) == [first, second]
-    again = first.requeued(alone=True)
+    again = replace(first, alone=True)
     queue.push_back([again])
     assert taken(queue, 8) == [again]
     assert taken(queue, 8) == [third]
