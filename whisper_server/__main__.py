@@ -16,8 +16,6 @@ from whisper_server.settings import Settings, load_settings, variable_of
 
 _MODULES = ("fastapi", "faster_whisper", "uvicorn")
 
-EXIT_CONFIGURATION = 3
-
 CALIBRATE_SECONDS = 60
 MIN_CALIBRATION, MAX_CALIBRATION = 1, 3600
 
@@ -189,7 +187,7 @@ def _report_settings(
     if flag is not None:
         parser.error(f"argument --{flag.replace('_', '-')}: {first['msg']}")
     sys.stderr.write(f"whisper-server: the setting {variable} is wrong: {first['msg']}\n")
-    return EXIT_CONFIGURATION
+    return StartError.exit_code
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Literal
 
 from prometheus_client import (
-    CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Histogram,
@@ -28,8 +27,6 @@ Stage = Literal["prepare", "queue", "decode"]
 """prepare: upload → samples → speech → spectrograms, a step; queue: a window waits; decode: a
 batch."""
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
-
 CLIENT_GONE = 499
 """The status of a request whose caller hung up before there was an answer."""
 NO_ROUTE = "none"
@@ -42,7 +39,7 @@ _REAL_TIME_FACTORS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside every counter
 
 
-class Metrics:
+class Metrics(Collector):
     """One registry for one server, so that tests may start several in a process."""
 
     def __init__(self) -> None:
@@ -87,7 +84,8 @@ class Metrics:
 
     def watch(self, state: Callable[[], SchedulerState]) -> None:
         """Export the state, as `state` returns it at each scrape."""
-        self._registry.register(_StateCollector(state))
+        self._state = state
+        self._registry.register(self)
 
     def request_ended(self, route: str, status: int, seconds: float) -> None:
         """Count a request; status 499 if its client left before the answer."""
@@ -116,8 +114,36 @@ class Metrics:
         self.stage("decode", seconds)
 
     def text(self) -> bytes:
-        """Return everything in Prometheus' text format; its type is `CONTENT_TYPE`."""
+        """Return everything in Prometheus' text format; its type is CONTENT_TYPE_LATEST."""
         return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the scheduler's state, for the registry."""
+        state = self._state()
+        for name, text, value in (
+            ("capacity", "Requests that can be in work at once", state.capacity),
+            ("requests_in_work", "Requests in work", state.in_work),
+            ("requests_waiting", "Requests admitted beside them", state.waiting),
+            ("queue_audio_seconds", "Seconds of audio that wait", state.waiting_audio_seconds),
+            ("queue_windows", "Windows of speech that wait for a batch", state.queued_windows),
+            ("batch_fill", "Share of a batch's places taken lately", state.batch_fill),
+            ("speed", "Seconds of audio lately done in a second of work", state.speed),
+        ):
+            yield GaugeMetricFamily(
+                f"whisper_{name}", text, value=float("nan") if value is None else value
+            )
+        busy = CounterMetricFamily(
+            "whisper_instance_busy_seconds",
+            "Time that each copy of the model has decoded, its streams added up",
+            labels=["instance", "device"],
+        )
+        for instance in state.instances:
+            busy.add_metric([str(instance.id), instance.device], instance.busy_seconds)
+        yield busy
+        if sys.platform != "linux":
+            yield GaugeMetricFamily(
+                "process_resident_memory_bytes", "Resident memory size in bytes.", process_bytes()
+            )
 
 
 class RequestCount:
@@ -144,40 +170,3 @@ class RequestCount:
         finally:
             route = getattr(scope.get("route"), "path", NO_ROUTE)
             self._metrics.request_ended(route, status, time.monotonic() - started)
-
-
-class _StateCollector(Collector):
-    """Reads the scheduler's state at each scrape."""
-
-    def __init__(self, state: Callable[[], SchedulerState]) -> None:
-        self._state = state
-
-    def collect(self) -> Iterator[Metric]:
-        state = self._state()
-        for name, text, value in (
-            ("capacity", "Requests that can be in work at once", state.capacity),
-            ("requests_in_work", "Requests in work", state.in_work),
-            ("requests_waiting", "Requests admitted beside them", state.waiting),
-            ("queue_audio_seconds", "Seconds of audio that wait", state.waiting_audio_seconds),
-            ("queue_windows", "Windows of speech that wait for a batch", state.queued_windows),
-            ("batch_fill", "Share of a batch's places taken lately", state.batch_fill),
-            ("speed", "Seconds of audio lately done in a second of work", state.speed),
-        ):
-            yield GaugeMetricFamily(
-                f"whisper_{name}", text, value=float("nan") if value is None else value
-            )
-        yield self._instances(state)
-        if sys.platform != "linux":
-            yield GaugeMetricFamily(
-                "process_resident_memory_bytes", "Resident memory size in bytes.", process_bytes()
-            )
-
-    def _instances(self, state: SchedulerState) -> Metric:
-        family = CounterMetricFamily(
-            "whisper_instance_busy_seconds",
-            "Time that each copy of the model has decoded, its streams added up",
-            labels=["instance", "device"],
-        )
-        for instance in state.instances:
-            family.add_metric([str(instance.id), instance.device], instance.busy_seconds)
-        return family

@@ -161,10 +161,6 @@ class Settings(BaseSettings):
         description="longest recording of one request, seconds",
     )
 
-    @property
-    def max_upload_bytes(self) -> int:
-        return self.max_upload_mb * 1024 * 1024
-
 
 def load_settings(flags: dict[str, Any]) -> Settings:
     """Return settings from `flags` (by field name), the environment, `.env`, then defaults.

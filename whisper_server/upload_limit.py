@@ -11,7 +11,7 @@ STALL_SECONDS = 60.0
 """A client that vanished would hold its place in the queue for ever else."""
 
 
-def limited(request: Request, max_bytes: int) -> Request:
+def limited(request: Request, max_mebibytes: int) -> Request:
     """Return the request; reading it raises TooLarge, whatever Content-Length says.
 
     Raises UploadStalled when nothing arrives for `STALL_SECONDS`.
@@ -20,10 +20,9 @@ def limited(request: Request, max_bytes: int) -> Request:
     received = 0
 
     def check(count: int) -> None:
-        if count > max_bytes:
-            mebibytes = max_bytes // (1024 * 1024)
+        if count > max_mebibytes * 1024 * 1024:
             raise TooLarge(
-                f"The request is larger than the {mebibytes} MiB that this server takes."
+                f"The request is larger than the {max_mebibytes} MiB that this server takes."
             )
 
     async def receive() -> Message:

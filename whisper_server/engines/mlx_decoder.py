@@ -5,8 +5,9 @@ alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlx.core as mx
@@ -147,7 +148,10 @@ class MlxDecoder:
         if row.window.options.word_timestamps:
             add_word_timestamps(
                 segments=drafts,
-                model=_Aligner(self._model),
+                model=SimpleNamespace(
+                    alignment_heads=self._model.alignment_heads,
+                    forward_with_cross_qk=self._attention,
+                ),
                 tokenizer=tokenizer,
                 mel=sound,
                 num_frames=max(FRAMES_PER_POSITION, round(row.seconds * FRAMES_PER_SECOND)),
@@ -165,6 +169,11 @@ class MlxDecoder:
             no_speech_prob=text.no_speech_prob,
             text=text.text,
         )
+
+    def _attention(self, sound: Any, tokens: Any) -> tuple[Any, Any]:
+        """Return the logits and the attention of a whole text; the sound is encoded already."""
+        logits, _, attention = self._model.decoder(tokens, sound)
+        return logits, attention
 
     def _check_complete(self, folder: Path) -> None:
         """Raise ValueError if the file lacks weights: mlx leaves them as they are, random."""
@@ -199,19 +208,3 @@ class _RisingTimestamps(LogitFilter):  # type: ignore[misc]
                 )
                 mask[row, self._first_timestamp : timestamps[-1] + (0 if closes else 1)] = -np.inf
         return logits + mx.array(mask)
-
-
-@dataclass(frozen=True)
-class _Aligner:
-    """The model as `add_word_timestamps` uses it, on sound that is encoded already."""
-
-    model: Any
-
-    @property
-    def alignment_heads(self) -> Any:
-        return self.model.alignment_heads
-
-    def forward_with_cross_qk(self, sound: Any, tokens: Any) -> tuple[Any, Any]:
-        """Return the logits and the attention of a whole text."""
-        logits, _, attention = self.model.decoder(tokens, sound)
-        return logits, attention

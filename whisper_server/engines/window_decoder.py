@@ -5,8 +5,8 @@ each row of a batch has its own language and prompt, and its text does not depen
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,7 @@ class WindowDecoder:
             aligned = self._whisper.find_alignment(tokenizer, texts, encoded, frames)
             for one, alignment in zip(decoded, aligned, strict=True):
                 if one.tokenizer is tokenizer and one.drafts:
-                    _Aligned(alignment).place_words(one.drafts, tokenizer)
+                    _add_words(one.drafts, alignment, tokenizer)
 
     def _known(self, language: str | None) -> str | None:
         """Return None, which is to detect it, for a language that the model has no token for."""
@@ -125,24 +125,20 @@ class WindowDecoder:
         )
 
 
-@dataclass(frozen=True)
-class _Aligned:
-    """Stands where faster-whisper's method expects the model, whose alignment it uses.
+def _add_words(
+    drafts: list[dict[str, Any]], alignment: list[dict[str, Any]], tokenizer: Tokenizer
+) -> None:
+    """Add words with faster-whisper's method, but for its model, whose alignment is given.
 
     So each row is treated as if it were alone: the method itself carries the end of one row's
     speech over to the next, and stumbles over rows without segments.
     """
-
-    alignment: list[dict[str, Any]]
-    frames_per_second: int = FRAMES_PER_SECOND
-
-    def find_alignment(self, *_: Any) -> list[list[dict[str, Any]]]:
-        return [self.alignment]
-
-    def place_words(self, drafts: list[dict[str, Any]], tokenizer: Tokenizer) -> None:
-        WhisperModel.add_word_timestamps(
-            self, [drafts], tokenizer, None, 0, OPENING_MARKS, CLOSING_MARKS, 0.0
-        )
+    model = SimpleNamespace(
+        find_alignment=lambda *_: [alignment], frames_per_second=FRAMES_PER_SECOND
+    )
+    WhisperModel.add_word_timestamps(
+        model, [drafts], tokenizer, None, 0, OPENING_MARKS, CLOSING_MARKS, 0.0
+    )
 
 
 def _search(window: WindowInput) -> dict[str, Any]:

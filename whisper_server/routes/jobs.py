@@ -26,7 +26,7 @@ def router(service: Service) -> APIRouter:
         status_code=202,
         response_model=JobSummary,
         responses=api_docs.ACCEPTED,
-        openapi_extra=api_docs.form(JobForm, "file", several=False),
+        openapi_extra=api_docs.form(JobForm),
     )
     async def start(request: Request) -> Response:
         """Return once the file is uploaded and queued; `Location` is the path of the job.

@@ -9,11 +9,11 @@ from typing import get_args
 
 import psutil
 from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from whisper_server import __version__, hardware
 from whisper_server.hardware import Card
-from whisper_server.metrics import CONTENT_TYPE
 from whisper_server.presets import Shape
 from whisper_server.scheduler_state import InstanceState
 from whisper_server.schemas import FromAttributes, JobStatus, Rounded
@@ -119,7 +119,7 @@ def router(service: Service) -> APIRouter:
     )
     async def metrics() -> Response:
         """Return what was counted and timed since the start."""
-        return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return routes
 

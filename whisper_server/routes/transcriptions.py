@@ -21,7 +21,7 @@ _OPENAI: dict[str, Any] = {
     "tags": ["OpenAI"],
     "response_class": Response,
     "responses": api_docs.TRANSCRIPT,
-    "openapi_extra": api_docs.form(AudioForm, "file", several=False),
+    "openapi_extra": api_docs.form(AudioForm),
 }
 
 
@@ -53,7 +53,7 @@ def router(service: Service) -> APIRouter:
         summary="Transcribe several files as one recording",
         response_model=RecordingOut,
         responses=api_docs.RECORDING,
-        openapi_extra=api_docs.form(RecordingForm, "files", several=True),
+        openapi_extra=api_docs.form(RecordingForm, "files"),
     )
     async def recordings(request: Request) -> Response:
         """Transcribe `files`, in the order sent, as one recording.

@@ -146,17 +146,17 @@ async def receive_upload(
     async with AsyncExitStack() as held:
         service.require_ready()
         held.enter_context(service.scheduler.place())
-        data = await _read_form(request, service.settings.max_upload_bytes, max_files)
+        data = await _read_form(request, service.settings.max_upload_mb, max_files)
         held.push_async_callback(data.close)
         yield Upload(service, request, data, _validated(data, model), file_field, held)
 
 
-async def _read_form(request: Request, max_bytes: int, max_files: int) -> FormData:
+async def _read_form(request: Request, max_mebibytes: int, max_files: int) -> FormData:
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
         return FormData()  # anything else could hold no file: do not read it
     try:
-        return await limited(request, max_bytes).form(max_files=max_files)
+        return await limited(request, max_mebibytes).form(max_files=max_files)
     except ClientDisconnect as error:
         raise ClientGone("the client hung up while uploading") from error
     except OSError as error:
