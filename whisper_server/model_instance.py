@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -23,16 +24,12 @@ class ModelInstance:
         self.id = number
         self.engine = engine
         self.batch_size = batch_size
-        self._device = device
         self._lock = threading.Lock()
         self._loaded = False
         self._loading = True
         self._users = 0
         self._idle_since = time.monotonic()
-        self._batches = 0
-        self._windows = 0
-        self._audio_seconds = 0.0
-        self._busy_seconds = 0.0
+        self._counts = InstanceState(number, device, "loading", batch_size, 0, 0, 0.0, 0.0)
 
     def begin(self) -> None:
         """Take note that the engine is loaded."""
@@ -68,15 +65,13 @@ class ModelInstance:
                 logger.info("Instance %d: model unloaded after %.0f s without work", self.id, idle)
 
     def state(self) -> InstanceState:
-        return InstanceState(
-            id=self.id,
-            device=self._device,
+        counts = self._counts
+        return replace(
+            counts,
             status=self._status(),
             batch_size=self.batch_size,
-            batches=self._batches,
-            windows=self._windows,
-            audio_seconds=round(self._audio_seconds, 3),
-            busy_seconds=round(self._busy_seconds, 3),
+            audio_seconds=round(counts.audio_seconds, 3),
+            busy_seconds=round(counts.busy_seconds, 3),
         )
 
     def _run(self, call: Callable[[], Result], windows: Sequence[WindowInput]) -> Result:
@@ -93,10 +88,10 @@ class ModelInstance:
                 self._users -= 1
                 self._idle_since = time.monotonic()
         with self._lock:
-            self._batches += 1
-            self._windows += len(windows)
-            self._audio_seconds += sum(window.seconds for window in windows)
-            self._busy_seconds += self._idle_since - started
+            self._counts.batches += 1
+            self._counts.windows += len(windows)
+            self._counts.audio_seconds += sum(window.seconds for window in windows)
+            self._counts.busy_seconds += self._idle_since - started
         return result
 
     def _status(self) -> InstanceStatus:

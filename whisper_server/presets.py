@@ -177,27 +177,22 @@ def _model(device: str, backend: str, roomy: bool) -> tuple[str, str]:
 
 
 def _device_indices(settings: Settings, machine: Machine, device: str) -> tuple[int, ...]:
-    """Return a card for each copy; more copies than cards share them in turn."""
+    """Return a card for each copy; more copies than cards share them in turn.
+
+    By default the first card alone: the others may have another use.
+    """
+    copies, count = settings.model_instances, machine.cuda_devices
     if device != "cuda":
-        return (0,) * (settings.model_instances or 1)
-    cards = _cards(settings.gpu_devices, machine.cuda_devices)
-    return tuple(islice(cycle(cards), settings.model_instances or len(cards)))
-
-
-def _cards(gpu_devices: str | None, count: int) -> tuple[int, ...]:
-    """Return the cards to use, the first alone by default: the others may have another use."""
-    if gpu_devices is None:
-        return (0,)
-    if gpu_devices == ALL_CARDS:
-        return tuple(range(count))
-    cards = tuple(dict.fromkeys(int(number) for number in gpu_devices.split(",")))
+        return (0,) * (copies or 1)
+    chosen = settings.gpu_devices or "0"
+    cards = range(count) if chosen == ALL_CARDS else dict.fromkeys(map(int, chosen.split(",")))
     missing = [str(card) for card in cards if card >= count]
     if missing:
         raise StartError(
             f"GPU_DEVICES names card {', '.join(missing)}, but this machine has {count}, counted "
             "from 0."
         )
-    return cards
+    return tuple(islice(cycle(cards), copies or len(cards)))
 
 
 def _calibration_holds(settings: Settings, device: str, copies: int) -> bool:

@@ -28,7 +28,7 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
-@dataclass(frozen=True)
+@dataclass
 class InstanceState:
     """One copy of the model.
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from whisper_server import api_docs
 from whisper_server.errors import UnknownModel
-from whisper_server.model_names import DEMO, SIZES
+from whisper_server.model_names import DEMO, SIZES, Model, find_model
 from whisper_server.schemas import ModelList, ModelOut
 from whisper_server.service import Service
 
@@ -15,27 +15,23 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/v1/models", tags=["OpenAI"])
     started_at = int(time.time())
 
-    def described(name: str, *, is_local: bool, loaded: bool) -> ModelOut:
-        owner, slash, _ = name.partition("/")
-        owner = "local" if is_local else owner if slash else "openai"
-        return ModelOut(id=name, created=started_at, owned_by=owner, loaded=loaded)
-
-    def own() -> ModelOut:
-        is_local = service.model.folder is not None
-        return described(service.model.name, is_local=is_local, loaded=service.ready)
+    def described(model: Model, *, loaded: bool = False) -> ModelOut:
+        owner, slash, _ = model.name.partition("/")
+        owner = "local" if model.folder else owner if slash else "openai"
+        return ModelOut(id=model.name, created=started_at, owned_by=owner, loaded=loaded)
 
     @routes.get("", summary="List the models")
     async def models() -> ModelList:
         """Return the model of this server, then those that it could be started with (`--model`)."""
-        others = [name for name in (DEMO, *SIZES) if name != service.model.name]
-        listed = [described(name, is_local=name == DEMO, loaded=False) for name in others]
-        return ModelList(data=[own(), *listed])
+        others = [find_model(name) for name in (DEMO, *SIZES) if name != service.model.name]
+        own = described(service.model, loaded=service.ready)
+        return ModelList(data=[own, *map(described, others)])
 
     @routes.get("/{name:path}", summary="Show a model", responses=api_docs.errors(404))
     async def model(name: str) -> ModelOut:
         """Return the loaded model, by its name or as `whisper-1`."""
         if not service.model.answers_to(name):
             raise UnknownModel(f"The model '{name}' is not loaded.", param="model")
-        return own()
+        return described(service.model, loaded=service.ready)
 
     return routes

@@ -28,10 +28,19 @@ from whisper_server.scheduler_state import OnProgress
 from whisper_server.service import Service
 from whisper_server.upload_limit import limited
 
-FULL_DISK_RETRY_SECONDS = 60
-FULL_TABLE_RETRY_SECONDS = 5
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
-_NO_HANDLES = {errno.EMFILE, errno.ENFILE}
+_DISK_FULL = ("The server has no room on its disk for the upload.", 60, "disk_full")
+_TOO_MANY_FILES = (
+    "The server has too many files open: come back later, or send fewer at once.",
+    5,
+    "too_many_files",
+)
+_FULL = {
+    errno.ENOSPC: _DISK_FULL,
+    errno.EDQUOT: _DISK_FULL,
+    errno.EMFILE: _TOO_MANY_FILES,
+    errno.ENFILE: _TOO_MANY_FILES,
+}
+"""The message, the seconds after which to try again, and the code."""
 
 Form = TypeVar("Form", bound=UploadForm)
 
@@ -160,21 +169,11 @@ async def _read_form(request: Request, max_mebibytes: int, max_files: int) -> Fo
     except ClientDisconnect as error:
         raise ClientGone("the client hung up while uploading") from error
     except OSError as error:
-        if error.errno in _NO_HANDLES:
-            logger.error("There are too many open files for an upload: %s", error)
-            raise Unavailable(
-                "The server has too many files open: come back later, or send fewer at once.",
-                FULL_TABLE_RETRY_SECONDS,
-                code="too_many_files",
-            ) from error
-        if error.errno not in _NO_ROOM:
+        if error.errno not in _FULL:
             raise
-        logger.error("There is no room on the disk for an upload: %s", error)
-        raise Unavailable(
-            "The server has no room on its disk for the upload.",
-            FULL_DISK_RETRY_SECONDS,
-            code="disk_full",
-        ) from error
+        logger.error("An upload cannot be stored: %s", error)
+        message, retry_seconds, code = _FULL[error.errno]
+        raise Unavailable(message, retry_seconds, code=code) from error
 
 
 def _field_values(data: FormData, model: type[BaseModel]) -> dict[str, Any]:
