@@ -229,14 +229,14 @@ class Pipeline:
 
     def _deliver(self, instance: ModelInstance, queued: QueuedWindow, result: WindowResult) -> None:
         try:
-            temperature = queued.task.deliver(queued, result, instance.id)
+            again = queued.task.deliver(queued, result, instance.id)
         except Exception as error:
             queued.task.fail(error)
             return
-        if temperature is None:
-            self._prepare(queued.task)
+        if again:
+            self._queue.push_back([again])
         else:
-            self._queue.push_back([queued.at_temperature(temperature, result)])
+            self._prepare(queued.task)
 
     def _account(self, instance: ModelInstance, batch: list[QueuedWindow], seconds: float) -> None:
         audio_seconds = sum(queued.input.seconds for queued in batch)

@@ -108,8 +108,11 @@ def plan_engine(
     roomy = (machine.cuda_memory_bytes or 0) >= ROOMY_CARD_BYTES
     model, compute_type = _model(device, backend, roomy)
     indices = _device_indices(settings, machine, device)
-    shape = calibrated if _calibration_holds(settings, device, len(indices)) else None
-    shape = shape or _shape(settings, machine.cores // len(indices), device, backend, roomy)
+    shape = calibrated
+    # It was measured with one copy on all cores, or with one on a card.
+    is_open = all(getattr(settings, name) is None for name in SHAPE_SETTINGS)
+    if shape is None or not is_open or (device != "cuda" and len(indices) > 1):
+        shape = _shape(settings, machine.cores // len(indices), device, backend, roomy)
     places = len(indices) * shape.streams * shape.batch_size
     return EnginePlan(
         model=settings.model or model,
@@ -193,12 +196,6 @@ def _device_indices(settings: Settings, machine: Machine, device: str) -> tuple[
             "from 0."
         )
     return tuple(islice(cycle(cards), copies or len(cards)))
-
-
-def _calibration_holds(settings: Settings, device: str, copies: int) -> bool:
-    """Return whether it was measured so: with one copy on all cores, or with one on a card."""
-    is_open = all(getattr(settings, name) is None for name in SHAPE_SETTINGS)
-    return is_open and (device == "cuda" or copies == 1)
 
 
 def _shape(settings: Settings, cores: int, device: str, backend: str, roomy: bool) -> Shape:

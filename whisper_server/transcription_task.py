@@ -53,11 +53,6 @@ class QueuedWindow:
     alone: bool = False
     queued_at: float = field(default_factory=time.monotonic)
 
-    def at_temperature(self, temperature: float, result: WindowResult) -> "QueuedWindow":
-        """Return it for another attempt, after `result` failed the checks."""
-        changed = replace(self.input, temperature=temperature)
-        return replace(self, input=changed, attempts=(*self.attempts, result), alone=True)
-
 
 @dataclass(frozen=True)
 class PreparationConfig:
@@ -179,13 +174,16 @@ class TranscriptionTask:
             self._backlog.clear()
             self._decoded.clear()
 
-    def deliver(self, queued: QueuedWindow, result: WindowResult, instance: int) -> float | None:
-        """Take a window's result; return the temperature at which to try again, if it must be."""
+    def deliver(
+        self, queued: QueuedWindow, result: WindowResult, instance: int
+    ) -> QueuedWindow | None:
+        """Take a window's result; return the window for another attempt if `result` is too bad."""
         attempts = (*queued.attempts, result)
         if not self._config.sequential:
             temperature = quality.next_temperature(attempts, self._ladder)
             if temperature is not None:
-                return temperature
+                changed = replace(queued.input, temperature=temperature)
+                return replace(queued, input=changed, attempts=attempts, alone=True)
             result = quality.best_of(attempts)
         with self._lock:
             self._outstanding -= 1

@@ -1,7 +1,7 @@
 """The mlx engine, for Apple silicon: the engine protocol, carried out in mlx's one thread."""
 
 import sys
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -104,7 +104,9 @@ class MlxEngine:
             self._frames, self._is_multilingual = decoder.frames, decoder.is_multilingual
             self._languages = decoder.languages
             self._decoder = decoder
-            self._warm_up()
+            # Wrong shapes only show when something is computed.
+            silence = self.features(np.zeros(SAMPLE_RATE, np.float32))
+            self.decode([WindowInput(silence, 1.0, Options(language="en"), 0.0)])
         except Exception as error:
             self.unload()
             raise ModelUnavailable(
@@ -151,7 +153,9 @@ class MlxEngine:
         results: list[WindowResult] = []
         segments: list[Segment] = []
         current = options
-        for window in self._windows(samples, options):
+        detector = find_speech if options.vad_filter else None
+        cut = cut_into_windows([samples], self.window_seconds, detector)
+        for window in chain.from_iterable(cut):
             result = self._best_attempt(window, current, should_stop)
             results.append(result)
             segments += [window.placed(segment) for segment in result.segments]
@@ -163,10 +167,6 @@ class MlxEngine:
         first = next((result for result in results if result.segments), None)
         detected = first or next(iter(results), None)
         return transcription(options.language, detected, len(samples) / SAMPLE_RATE, segments)
-
-    def _windows(self, samples: Samples, options: Options) -> Iterator[Window]:
-        detector = find_speech if options.vad_filter else None
-        return chain.from_iterable(cut_into_windows([samples], self.window_seconds, detector))
 
     def _best_attempt(
         self, window: Window, options: Options, should_stop: ShouldStop
@@ -180,11 +180,6 @@ class MlxEngine:
             entry = WindowInput(features, window.seconds, options, temperature)
             attempts += self.decode([entry])
         return best_of(attempts)
-
-    def _warm_up(self) -> None:
-        """Compute something: wrong shapes only show then."""
-        silence = self.features(np.zeros(SAMPLE_RATE, np.float32))
-        self.decode([WindowInput(silence, 1.0, Options(language="en"), 0.0)])
 
 
 def _load_decoder(folder: Path, compute_type: str, on_cpu: bool) -> "MlxDecoder":

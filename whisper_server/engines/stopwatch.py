@@ -13,7 +13,7 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 
-from whisper_server.engines.base import Features, Options
+from whisper_server.engines.base import Options
 from whisper_server.engines.failures import engine_failure
 from whisper_server.engines.faster_whisper import load_whisper
 from whisper_server.errors import ModelUnavailable
@@ -31,10 +31,11 @@ class Stopwatch:
         """Raise ModelUnavailable when it cannot be loaded so, or is no Whisper."""
         try:
             whisper = load_whisper(folder, plan, plan.device_indices[0])
-            self._window = _noise(whisper.model.n_mels, whisper.feature_extractor.nb_max_frames)
+            shape = (1, whisper.model.n_mels, whisper.feature_extractor.nb_max_frames)
         except Exception as error:  # RuntimeError, ValueError, OSError, and bare ones out of Rust
             raise ModelUnavailable(f"The model in {folder} cannot be timed: {error}") from error
         self._model = whisper.model
+        self._noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
         self._streams = plan.shape.streams
         self._end_of_text = whisper.hf_tokenizer.token_to_id("<|endoftext|>")
         self._prompt = list(_PROMPT if self._model.is_multilingual else _PROMPT[:1])
@@ -70,7 +71,7 @@ class Stopwatch:
         self._model.unload_model()
 
     def _decode(self, batch_size: int, steps: int) -> None:
-        features = np.repeat(self._window, batch_size, axis=0)
+        features = np.repeat(self._noise, batch_size, axis=0)
         encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
         self._model.generate(
             encoded,
@@ -80,8 +81,3 @@ class Stopwatch:
             suppress_blank=False,
             suppress_tokens=[-1, self._end_of_text],
         )
-
-
-def _noise(mels: int, frames: int) -> Features:
-    values = np.random.default_rng(0).standard_normal((1, mels, frames))
-    return values.astype(np.float32)

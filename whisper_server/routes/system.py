@@ -78,7 +78,10 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["Health"])
     started = time.monotonic()
     service.metrics.watch(service.scheduler.state)
-    versions = {"stt": __version__, "python": platform.python_version()} | _installed()
+    versions = {"stt": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
 
     @routes.get("/system", summary="Show the whole server")
     async def system() -> SystemOut:
@@ -122,11 +125,3 @@ def router(service: Service) -> APIRouter:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return routes
-
-
-def _installed() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
