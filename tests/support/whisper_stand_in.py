@@ -133,12 +133,17 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    engine: StandInEngine | None = None, loaded: bool = True, **variables: object
+    engine: StandInEngine | None = None,
+    loaded: bool = True,
+    busy: bool = False,
+    **variables: object,
 ) -> Iterator[Running]:
+    """Run a server; a `busy` one hangs in its first batch until `engine.go` is set."""
     engine = engine or StandInEngine()
     if loaded:
-        engine.go.set()
         engine.may_load.set()
+    if loaded and not busy:
+        engine.go.set()
     variables = {"MAX_QUEUE": 2, "WHISPER_MODEL": "base"} | variables
     settings = Settings(_env_file=None, **variables)  # type: ignore[call-arg, arg-type]
     plan = stand_in_plan(worker_count=settings.worker_count or 1)

@@ -350,9 +350,7 @@ def test_ready_names_the_process_so_that_clients_know_when_another_one_answers()
 
 
 def test_a_full_line_sends_away_and_counts_itself_in_ready() -> None:
-    with running(loaded=False) as server:
-        server.engine.may_load.set()
-        until(lambda: server.service.ready)
+    with running(busy=True) as server:
         threads = [in_background(server.post) for _ in range(3)]
         until(lambda: server.service.scheduler.state().waiting == 2)
         until(lambda: server.service.scheduler.state().in_work == 1)
@@ -368,9 +366,7 @@ def test_a_full_line_sends_away_and_counts_itself_in_ready() -> None:
 
 
 def test_clients_that_hang_up_are_not_transcribed() -> None:
-    with running(loaded=False) as server:
-        server.engine.may_load.set()
-        until(lambda: server.service.ready)
+    with running(busy=True) as server:
         first = in_background(lambda: server.post(timeout=0.4))
         until(lambda: server.service.scheduler.state().in_work == 1)
         second = in_background(lambda: server.post(timeout=0.2))

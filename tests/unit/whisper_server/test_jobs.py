@@ -269,9 +269,7 @@ def spooled_files() -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_deleted_job_gives_its_place_and_its_upload_back() -> None:
     engine = StandInEngine()
-    with running(engine, loaded=False, MAX_QUEUE=1) as server:
-        engine.may_load.set()
-        until(lambda: server.service.ready)
+    with running(engine, busy=True, MAX_QUEUE=1) as server:
         before = spooled_files()
         paths = [hand_in(server, files={"file": ("a.wav", wav(60.0))}) for _ in range(2)]
         assert spooled_files() == before + 2
@@ -318,9 +316,7 @@ def test_a_fault_inside_fails_the_job_and_tells_the_log(caplog: pytest.LogCaptur
 
 def test_a_stopping_server_waits_for_no_job() -> None:
     engine = StandInEngine()
-    with running(engine, loaded=False) as server:
-        engine.may_load.set()
-        until(lambda: server.service.ready)
+    with running(engine, busy=True) as server:
         hand_in(server)
         until(lambda: server.service.scheduler.state().in_work == 1)
         stopped = time.monotonic()

@@ -52,9 +52,7 @@ def test_the_system_page_tells_model_shape_and_why() -> None:
 
 def test_the_system_page_follows_the_work() -> None:
     engine = StandInEngine()
-    engine.may_load.set()
-    with running(engine, loaded=False) as server:
-        until(lambda: server.service.ready)
+    with running(engine, busy=True) as server:
         assert get(server, "/system").json()["speed"] is None
         calls = [threading.Thread(target=server.post) for _ in range(2)]
         for call in calls:
@@ -146,9 +144,7 @@ def test_audio_batches_and_stages_are_told() -> None:
 
 def test_a_caller_who_hangs_up_is_counted_as_gone() -> None:
     engine = StandInEngine()
-    engine.may_load.set()
-    with running(engine, loaded=False) as server:
-        until(lambda: server.service.ready)
+    with running(engine, busy=True) as server:
         parts = urlsplit(server.url)
         body = requests.Request("POST", server.url, files={"file": ("a.wav", wav(1.0))}).prepare()
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
