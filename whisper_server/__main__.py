@@ -56,7 +56,7 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command, without one the server until a signal comes; return the exit code."""
+    """Run a command, by default the server until a signal arrives; return the exit code."""
     parser = _parser()
     given = vars(parser.parse_args(arguments))
     command, seconds = given.pop("command"), given.pop("seconds", CALIBRATE_SECONDS)
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             find_model(settings.model)
         _check_installed()
         _one_thread_for_numpy()
-        # Slow imports: not before all that is right.
+        # Slow imports, after the fast checks.
         if command == "calibrate":
             from whisper_server.commands import calibrate
 
@@ -94,7 +94,7 @@ def _check_installed() -> None:
 
 
 def _one_thread_for_numpy() -> None:
-    """Limit its threads: more make no spectrogram faster, and take cores from the decoders."""
+    """Limit numpy to one thread: more make no spectrogram faster and take cores from decoders."""
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
@@ -153,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
-    """Add a flag for each, without a default: no command may hide a flag that stands before it."""
+    """Add a flag for each; a default would override a flag that stands before the command."""
     for name in names:
         field = Settings.model_fields[name]
         shown = "" if field.default is None else f", default {field.default}"

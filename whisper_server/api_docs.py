@@ -1,4 +1,4 @@
-"""What the OpenAPI page says beyond what the code says by itself: texts, examples, errors."""
+"""Texts, examples and errors of the OpenAPI page, which the code's types do not contain."""
 
 import json
 from pathlib import Path
@@ -40,11 +40,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         Path(__file__).with_name("api_examples.json").read_text(encoding="utf-8")
     ).items()
 }
-"""For the schema's `components`, once it is made: FastAPI would leave out what is null."""
+"""For the `components` of the finished schema: FastAPI would omit what is null."""
 
 
 def errors(*statuses: int) -> Responses:
-    """Return the errors of an endpoint, and what any endpoint may answer."""
+    """Return the error responses of an endpoint, and those that any endpoint may have."""
     found: Responses = {
         "4XX": {"model": ErrorOut, "description": "Wrong in another way, in the same form"},
     }
@@ -58,7 +58,7 @@ def errors(*statuses: int) -> Responses:
 
 
 def form(model: type[BaseModel], file_field: str = "file") -> dict[str, Any]:
-    """Return OpenAPI's requestBody for a form that is read by hand."""
+    """Return OpenAPI's requestBody for a form that FastAPI does not read itself."""
     schema = model.model_json_schema()
     file: dict[str, Any] = {
         "type": "string",
@@ -76,7 +76,7 @@ def form(model: type[BaseModel], file_field: str = "file") -> dict[str, Any]:
 
 
 def _fillable(field: dict[str, Any]) -> dict[str, Any]:
-    """Return a form's field without null: a form leaves the field out instead, or empty."""
+    """Return a form's field without null: in a form the field is absent or empty instead."""
     kinds = [kind for kind in field.get("anyOf", []) if kind != {"type": "null"}]
     rest = {name: value for name, value in field.items() if name not in {"anyOf", "title"}}
     if kinds and rest.get("default", ...) is None:

@@ -27,7 +27,7 @@ def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # A daemon: a download in progress must not keep the process alive.
+        # A daemon thread: a download must not keep the process alive.
         loading = Thread(
             target=service.load, args=(on_load_failure,), name="load-model", daemon=True
         )
@@ -35,7 +35,7 @@ def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI
         yield
         await service.jobs.close()
 
-    # The page and what it needs come from this machine: it may be far from any network.
+    # The page is served with all its files, for machines without a network.
     app = FastAPIOffline(
         redoc_url=None,
         static_url="/docs-files",
@@ -104,7 +104,7 @@ def _api_error(request: Request, error: Exception) -> ApiError:
 
 
 def _allowed_methods(request: Request) -> str:
-    """Return those of all routes with this path: Starlette names the first one's alone."""
+    """Return the methods of all routes with this path; Starlette names the first route's only."""
     return ", ".join(
         method
         for method in ("DELETE", "GET", "HEAD", "POST")

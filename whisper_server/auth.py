@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from whisper_server.errors import WrongKey
 
 _BEARER = HTTPBearer(auto_error=False, description="The server's `API_KEY`.")
-"""For the OpenAPI page alone: it cannot read keys beyond ASCII."""
+"""For the OpenAPI page only; the key is read from the header's bytes."""
 
 
 def key_matches(authorization: str | None, key: SecretStr) -> bool:

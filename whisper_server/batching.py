@@ -26,21 +26,21 @@ class WindowQueue:
             return self._count()
 
     def push(self, windows: Iterable[QueuedWindow]) -> None:
-        """Queue windows behind the others of their recordings."""
+        """Queue windows after the others of their recordings."""
         with self._changed:
             for queued in windows:
                 self._queues.setdefault(queued.task, deque()).append(queued)
             self._changed.notify_all()
 
     def push_back(self, windows: Iterable[QueuedWindow]) -> None:
-        """Queue windows in front of the others of their recordings, to be decoded once more."""
+        """Queue windows before the others of their recordings, to be decoded again."""
         with self._changed:
             for queued in reversed(list(windows)):
                 self._queues.setdefault(queued.task, deque()).appendleft(queued)
             self._changed.notify_all()
 
     def drop(self, task: TranscriptionTask) -> None:
-        """Forget the windows of a recording."""
+        """Remove the windows of a recording."""
         with self._changed:
             self._queues.pop(task, None)
 
@@ -62,7 +62,7 @@ class WindowQueue:
                 self._changed.wait(left)
 
     def wake(self) -> None:
-        """Have those that wait check again whether more is coming."""
+        """Make waiting callers of `take` check again whether more is coming."""
         with self._changed:
             self._changed.notify_all()
 
@@ -82,9 +82,9 @@ class WindowQueue:
         return oldest + timeout_seconds - time.monotonic()
 
     def _pick(self, max_windows: int) -> list[QueuedWindow]:
-        """Take one window of each recording in turn, then a second of each, until it is full.
+        """Take one window of each recording in turn, then a second, until the batch is full.
 
-        A recording that got a place goes behind the others.
+        A recording that got a place goes to the end of the queue.
         """
         first = next(iter(self._queues.values()))[0]
         batch = [first]

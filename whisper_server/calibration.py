@@ -1,4 +1,4 @@
-"""The shape in which this machine decodes fastest: measured, and remembered for later starts."""
+"""Measure the shape in which this machine decodes fastest, and remember it for later starts."""
 
 import logging
 import tempfile
@@ -25,9 +25,9 @@ CARD_STREAMS = (1, 2)
 MIN_SPEED_SHARE = 0.8
 """A larger batch is not tried once one is slower than this share of the best of its streams."""
 MAX_BATCH_SHARE = 5.0
-"""Nor is one that would take more than so many times a candidate's share of the whole time."""
+"""Nor is one that would take more than this many times a candidate's share of the time."""
 NOISE = 1.05
-"""What is no faster than that is within the noise: then the smaller batch is better."""
+"""A gain below this factor is noise: then the smaller batch is better."""
 
 CALIBRATED = "calibrated on this machine"
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Subject:
-    """What a measured shape holds for: a model, and the machine as far as it matters."""
+    """What a measured shape is valid for: a model, and what matters of the machine."""
 
     model: str
     device: str
@@ -47,7 +47,7 @@ class Subject:
 
     @classmethod
     def of(cls, plan: EnginePlan, machine: Machine) -> "Subject":
-        """Return the subject; a model in a folder goes by its path: names are not unique."""
+        """Return the subject; it has the path of a model in a folder: names are not unique."""
         found = find_model(plan.model)
         is_cuda = plan.device == "cuda"
         names = [card.name for card in cards()] if is_cuda else []
@@ -64,14 +64,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Measured:
-    """A candidate and its speed; None where the device had no room for it."""
+    """A candidate and its speed; None if the device had no memory for it."""
 
     shape: Shape
     windows_per_second: float | None
 
 
 class _Remembered(BaseModel):
-    """A shape as the file has it, with what it holds for."""
+    """A shape as it is in the file, with what it is valid for."""
 
     subject: Subject
     streams: int = Field(ge=1, le=256)
@@ -85,9 +85,9 @@ class _File(BaseModel):
 
 
 def candidates(machine: Machine, device: str, preset: Shape) -> list[Shape]:
-    """Return the shapes to try, batches ascending, the preset's streams and threads among them.
+    """Return the shapes to try, batches ascending, with the preset's streams and threads.
 
-    On a CPU streams × threads is all cores, for fewer leave some idle.
+    On a CPU streams × threads is all cores: fewer leave some idle.
     """
     if device == "cuda":
         pairs = {(n, preset.threads) for n in CARD_STREAMS}
@@ -106,7 +106,7 @@ def measure(
     seconds: float,
     on_step: Callable[[Shape], None] = lambda _: None,
 ) -> Iterator[Measured]:
-    """Yield the speed of each of `shapes`; about `seconds` in all, more if a window takes long.
+    """Yield the speed of each shape within about `seconds`, more if a window takes long.
 
     `on_step` is called before each. Leaves out batches that are larger than one that was slow.
     Raises ModelUnavailable, EngineFailed.
@@ -143,7 +143,7 @@ def best_of(measured: Sequence[Measured]) -> Measured:
 
 
 def remembered(subject: Subject, file: Path | None = None) -> Shape | None:
-    """Return the shape that was measured; a file that cannot be read counts as none."""
+    """Return the measured shape; None if there is none or the file cannot be read."""
     for entry in _read(file or cache_file()):
         if entry.subject == subject:
             return Shape(entry.streams, entry.threads, entry.batch_size, CALIBRATED)
@@ -151,7 +151,7 @@ def remembered(subject: Subject, file: Path | None = None) -> Shape | None:
 
 
 def remember(subject: Subject, best: Measured, file: Path | None = None) -> Path:
-    """Add it to the file, whole or not at all; raises StartError if it cannot be written."""
+    """Add it to the file atomically; raises StartError if it cannot be written."""
     file = file or cache_file()
     shape, rate = best.shape, best.windows_per_second or 0.0
     entry = _Remembered(subject=subject, windows_per_second=rate, **vars(shape))

@@ -83,7 +83,7 @@ def download(settings: Settings) -> int:
 def _measured(
     plan: EnginePlan, folder: Path, shapes: list[Shape], seconds: float
 ) -> list[Measured]:
-    """Measure the shapes, with a bar on a terminal, without one elsewhere."""
+    """Measure the shapes; show a progress bar if there is a terminal."""
     screen = Console(stderr=True)
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("", total=len(shapes))
@@ -107,7 +107,7 @@ def _table(measured: list[Measured], best: Measured) -> Table:
 
 
 def _verdict(measured: list[Measured], best: Measured, preset: Shape) -> str:
-    # Shapes are equal whatever the reason that they were chosen for.
+    # By text: `reason` does not matter here.
     rates = {str(found.shape): found.windows_per_second for found in reversed(measured)}
     if str(best.shape) == str(preset):
         return f"Fastest: {best.shape}, as the preset has it."

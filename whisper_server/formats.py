@@ -50,7 +50,7 @@ def render(found: Transcription, form: AudioForm | RecordingForm, task: Task) ->
 
 
 def as_json(model: BaseModel) -> str:
-    """Return JSON without the fields that are None: what was not asked for."""
+    """Return JSON without the fields that are None: those that were not requested."""
     return model.model_dump_json(exclude_none=True)
 
 

@@ -31,7 +31,7 @@ def _not_streaming(wanted: bool) -> bool:
 class UploadForm(BaseModel):
     """The fields of every upload. Unknown ones are ignored; an empty one counts as not sent.
 
-    `ignored_fields` of OpenAI's form, which no Whisper can honour, are accepted; the response has
+    `ignored_fields` of OpenAI's form, which no Whisper supports, are accepted; the response has
     a `Warning` for each.
     """
 

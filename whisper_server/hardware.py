@@ -1,4 +1,4 @@
-"""The hardware here: cores, memory, CUDA cards, Apple's GPU."""
+"""The hardware of this machine: cores, memory, CUDA cards, Apple's GPU."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 @dataclass(frozen=True)
 class Card:
-    """A CUDA card, of those that this process may use; other programs' use of it counts too."""
+    """A CUDA card that this process may use; `used_bytes` includes other programs' memory."""
 
     index: int
     name: str
@@ -44,7 +44,7 @@ def this_machine() -> Machine:
 
 
 def usable_cores() -> int:
-    """Return the cores that this process may use: in a container, fewer than there are."""
+    """Return how many cores this process may use; in a container fewer than the machine has."""
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0)) or 1
@@ -56,7 +56,7 @@ def usable_cores() -> int:
 
 
 def parse_quota(text: str) -> int | None:
-    """Return the whole cores of a `cpu.max`, `microseconds period`; None without a limit.
+    """Return the whole cores of a `cpu.max`, `microseconds period`; None if unlimited.
 
     https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
     """
@@ -67,12 +67,12 @@ def parse_quota(text: str) -> int | None:
 
 
 def process_bytes() -> int:
-    """Return the memory that this process holds, not counting a card's."""
+    """Return this process's resident memory, without that of a card."""
     return int(psutil.Process().memory_info().rss)
 
 
 def cards() -> tuple[Card, ...]:
-    """Return the cards that this process may use; none when `nvidia-smi` fails."""
+    """Return the cards that this process may use; none if `nvidia-smi` fails."""
     query = ["--query-gpu=name,memory.total,memory.used", "--format=csv,noheader,nounits"]
     if visible := os.environ.get("CUDA_VISIBLE_DEVICES", "").strip():
         query.append(f"--id={visible}")
@@ -86,7 +86,7 @@ def cards() -> tuple[Card, ...]:
 
 
 def parse_cards(output: str) -> tuple[Card, ...]:
-    """Return the cards of `nvidia-smi`'s lines, `name, MiB, MiB`; none when one line is odd."""
+    """Return the cards of `nvidia-smi`'s lines, `name, MiB, MiB`; none if a line is malformed."""
     found = []
     for index, line in enumerate(output.strip().splitlines()):
         name, *numbers = (cell.strip() for cell in line.rsplit(",", 2))

@@ -33,7 +33,7 @@ def _now() -> datetime:
 
 @dataclass(eq=False)
 class Job:
-    """One upload and what became of it; changed in the event loop alone."""
+    """One upload and its state; changed in the event loop only."""
 
     task: Task
     response_format: str
@@ -52,7 +52,7 @@ class Job:
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once it has a place in the queue, or has failed."""
     forgotten: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once its result is not needed any more: what still works on it may stop."""
+    """Set once its result is not needed any more: work on it may stop."""
 
     @property
     def progress(self) -> float:
@@ -62,7 +62,7 @@ class Job:
         return min(0.999, self.seconds_done / self.seconds_total) if self.seconds_total else 0.0
 
     def advance(self, progress: Progress) -> None:
-        """Take note of how far its transcription is."""
+        """Record the progress of its transcription."""
         self.was_admitted = True
         self.settled.set()
         if progress.is_begun and self.started_at is None:
@@ -71,12 +71,6 @@ class Job:
         self.seconds_total = progress.seconds_total or None
         self.instances = progress.instances
 
-    def end(self) -> None:
-        """Take note that no thread works on it any more."""
-        self.settled.set()
-        self.started_at = self.started_at or _now()
-        self.finished_at = _now()
-
 
 Work = Callable[[Job], Coroutine[Any, Any, Rendered]]
 
@@ -84,7 +78,7 @@ Work = Callable[[Job], Coroutine[Any, Any, Rendered]]
 class Jobs:
     """The jobs of a server. Used from one event loop.
 
-    A finished job goes after `keep_seconds`, or as the oldest one when there are more than
+    A finished job is removed after `keep_seconds`, or as the oldest if there are more than
     `keep_count`; the scheduler's queue limits the unfinished ones.
     """
 
@@ -137,7 +131,7 @@ class Jobs:
         return reversed(self._jobs.values())
 
     def counts(self) -> Counter[JobStatus]:
-        """Return how many there are by status."""
+        """Return the number of jobs by status."""
         self._drop_old()
         return Counter(job.status for job in self._jobs.values())
 
@@ -148,7 +142,7 @@ class Jobs:
         self._forget(job_id)
 
     async def close(self) -> None:
-        """Stop what is unfinished; return when no upload is held any more, or soon."""
+        """Stop unfinished jobs; return when no upload is open, at most `CLOSING_SECONDS` later."""
         if unfinished := len(self._jobs) - len(self._finished):
             logger.warning("%d unfinished job(s) are lost", unfinished)
         for job in self._running.values():
@@ -168,7 +162,9 @@ class Jobs:
         except Exception:
             logger.exception("A job failed in an unforeseen way")
             self._fail(job, ServerFault())
-        job.end()
+        job.settled.set()
+        job.finished_at = _now()
+        job.started_at = job.started_at or job.finished_at
         if job.id in self._jobs:
             self._finished[job.id] = self._clock()
             self._drop_old()

@@ -28,7 +28,7 @@ Stage = Literal["prepare", "queue", "decode"]
 batch."""
 
 CLIENT_GONE = 499
-"""The status of a request whose caller hung up before there was an answer."""
+"""The status of a request whose client disconnected before the response."""
 NO_ROUTE = "none"
 """The route of a request for a path that does not exist: a label for each path would add up."""
 
@@ -36,7 +36,7 @@ _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _REQUEST_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 _REAL_TIME_FACTORS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside every counter
+disable_created_metrics()  # type: ignore[no-untyped-call]  # timestamps of all counters
 
 
 class Metrics(Collector):
@@ -44,7 +44,7 @@ class Metrics(Collector):
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
-        ProcessCollector(registry=registry)  # Linux alone has something for it
+        ProcessCollector(registry=registry)  # it exports on Linux only
         counter = partial(Counter, registry=registry)
         histogram = partial(Histogram, registry=registry)
         self._requests = counter(
@@ -99,7 +99,7 @@ class Metrics(Collector):
             self._real_time_factor.observe(seconds / audio_seconds)
 
     def error(self, error: ApiError) -> None:
-        """Count an error by its `code`, like queue_full; a client that has left has none."""
+        """Count an error by its `code`, like queue_full; ClientGone has none."""
         if error.code:
             self._errors.labels(error.code).inc()
 

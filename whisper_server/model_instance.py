@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class ModelInstance:
-    """Used by several decoding threads at once. `batch_size` shrinks when memory runs out."""
+    """A copy that several threads decode with; `batch_size` shrinks if memory runs out."""
 
     def __init__(self, number: int, engine: Engine, device: str, batch_size: int) -> None:
         self.id = number
@@ -32,7 +32,7 @@ class ModelInstance:
         self._counts = InstanceState(number, device, "loading", batch_size, 0, 0, 0.0, 0.0)
 
     def begin(self) -> None:
-        """Take note that the engine is loaded."""
+        """Record that the engine is loaded."""
         self._loaded, self._loading = True, False
         self._idle_since = time.monotonic()
 

@@ -33,7 +33,7 @@ MLX_HUB_OWNER = "mlx-community"
 
 @dataclass(frozen=True)
 class Model:
-    """A model by the name that clients see; without a `folder` a size or hub id to be fetched."""
+    """A model by its public name; without a `folder`, a size or hub id to be fetched."""
 
     name: str
     folder: Path | None = None
@@ -66,7 +66,7 @@ def find_model(wanted: str) -> Model:
 
 
 def backend_of(wanted: str) -> str | None:
-    """Return the engine that the files of a model are for; None when they do not say."""
+    """Return the engine that a model's files are for; None if any engine may do."""
     if wanted == DEMO:
         return FASTER_WHISPER
     folder = Path(wanted).expanduser()

@@ -1,4 +1,4 @@
-"""The threads that do the work: some prepare recordings, some decode batches of their windows."""
+"""The threads that prepare recordings, and those that decode batches of their windows."""
 
 import logging
 import math
@@ -81,7 +81,7 @@ class Pipeline:
             self._start_thread(self._unload_forever, "unload")
 
     def close(self) -> None:
-        """Begin no batch any more."""
+        """Start no more batches."""
         self._closed.set()
         self._queue.close()
         self._pool.shutdown(wait=False)
@@ -111,24 +111,24 @@ class Pipeline:
         )
 
     def config(self) -> PreparationConfig:
-        """Return how this pipeline wants its recordings cut and prepared."""
+        """Return how recordings are cut and prepared for this pipeline."""
         engine = self._instances[0].engine
         return PreparationConfig(
             self._cut, engine.features, engine.batch_key, self._ahead, self._sequential
         )
 
     def measure(self, task: TranscriptionTask) -> Future[None]:
-        """Find out the length of the task's recording; raises RuntimeError when closed."""
+        """Determine the length of the task's recording; raises RuntimeError when closed."""
         return self._pool.submit(task.measure)
 
     def begin(self, task: TranscriptionTask) -> None:
-        """Take the task on, until its `result` is set or it is dropped."""
+        """Work on the task until its `result` is set or it is dropped."""
         with self._lock:
             self._unprepared.add(task)
         self._prepare(task)
 
     def drop(self, task: TranscriptionTask) -> None:
-        """Forget the windows of a task."""
+        """Remove the windows of a task."""
         self._leave_share(task)
         self._queue.drop(task)
 
@@ -141,7 +141,7 @@ class Pipeline:
         return cut_into_windows(blocks, self._instances[0].engine.window_seconds, find_speech)
 
     def _ahead(self) -> int:
-        """Return the share of one recording: memory must not grow with requests times places."""
+        """Return a recording's share of windows: memory must not grow with all requests."""
         windows = WINDOWS_AHEAD * self._streams * self._max_batch
         return max(WINDOWS_AHEAD, math.ceil(windows / max(1, len(self._unprepared))))
 
@@ -150,7 +150,7 @@ class Pipeline:
             self._unprepared.discard(task)
 
     def _prepare(self, task: TranscriptionTask) -> None:
-        """Have a thread take the task's next step, if there is one to take."""
+        """Let a thread run the task's next step, if there is one."""
         if not task.begin_step():
             return
         try:
@@ -186,7 +186,7 @@ class Pipeline:
                 with self._decoding:
                     try:
                         self._decode(instance, live)
-                    except Exception as error:  # the thread must go on
+                    except Exception as error:  # the thread must continue
                         logger.exception("A decoding thread failed in an unforeseen way")
                         _fail(live, EngineFailed(f"the engine failed: {error}"))
 
@@ -198,7 +198,7 @@ class Pipeline:
             results = self._results(instance, batch)
         except OutOfMemory as error:
             self._requeue(batch, error, alone=False)
-        except ModelUnavailable as error:  # it was unloaded, and cannot be had back
+        except ModelUnavailable as error:  # it was unloaded, and cannot be loaded again
             _fail(batch, Unavailable(str(error), RELOAD_RETRY_SECONDS, code="model_unavailable"))
         except EngineStopped as error:
             _fail(batch, error)
@@ -258,7 +258,7 @@ def _fail(batch: Sequence[QueuedWindow], error: Exception) -> None:
 
 
 class _Gauge:
-    """Counts the threads that are inside of it."""
+    """Counts the threads within its context."""
 
     def __init__(self) -> None:
         self.value = 0
@@ -274,7 +274,7 @@ class _Gauge:
 
 
 class _Average:
-    """The ratio of two sums in which what is older counts less."""
+    """The ratio of two sums in which older values count less."""
 
     MEMORY = 0.98
 

@@ -14,9 +14,9 @@ MLX_COMPUTE_TYPES = ("float16", "float32")
 """What mlx-whisper computes in; its quantized models say so in their own configuration."""
 
 MAX_CPU_STREAMS = 8
-"""Beyond it memory bandwidth is what is short, and each stream has a working set of its own."""
+"""Beyond it memory bandwidth is the limit, and each stream has a working set of its own."""
 MAX_CUDA_THREADS = 4
-"""A card leaves the processor no more than the word times of a batch."""
+"""With a card, the processor computes only the word times of a batch."""
 ROOMY_CARD_BATCH = 16
 SMALL_CARD_BATCH = 8
 MLX_BATCH = 8
@@ -28,7 +28,7 @@ SHAPE_SETTINGS = ("streams", "cpu_threads", "batch_size")
 
 @dataclass(frozen=True)
 class Machine:
-    """The facts that a choice rests on; `cuda_memory_bytes` is None when it is not known.
+    """What is known of a machine; `cuda_memory_bytes` is None if unknown.
 
     `has_metal`: Apple silicon. `has_mlx`: the library is installed.
     """
@@ -42,7 +42,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Shape:
-    """How a copy of the model is kept busy: `streams` batches side by side, with `threads` each.
+    """How a copy of the model works: `streams` batches side by side, with `threads` each.
 
     `reason` is where it comes from: settings, a calibration or a preset.
     """
@@ -58,7 +58,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class EnginePlan:
-    """What will be loaded and in which shape; no `auto` is left in it.
+    """What will be loaded, and in which shape; nothing in it is `auto`.
 
     `device_indices` has one entry for each copy of the model; `worker_count` requests are in work
     at once.
@@ -81,7 +81,7 @@ class EnginePlan:
 
     @property
     def useful_calls(self) -> int:
-        """The callers at once that keep it full: with more, each just waits longer."""
+        """The number of concurrent calls that keep it busy: with more, each only waits longer."""
         places = len(self.device_indices) * self.shape.streams * self.shape.batch_size
         return min(self.worker_count, max(MIN_CALLS, 2 * places))
 
@@ -96,7 +96,7 @@ class EnginePlan:
 def plan_engine(
     settings: Settings, machine: Machine, calibrated: Shape | None = None
 ) -> EnginePlan:
-    """Return the plan for what `settings` leave open.
+    """Return the plan for these settings, with defaults for this machine.
 
     The facts are those of `machine`, and of the files of the model that the settings name.
     `calibrated` holds for one copy of the model, and as a whole: if a part of it is set, none of
@@ -166,7 +166,7 @@ def _device(settings: Settings, machine: Machine, backend: str) -> str:
     if backend == MLX:
         return "metal" if machine.has_metal else "cpu"
     if settings.model == DEMO:
-        return "cpu"  # ten megabytes: the card's libraries would be the larger risk
+        return "cpu"  # ten megabytes: the card's libraries are the larger risk
     return "cuda" if machine.cuda_devices else "cpu"
 
 
@@ -199,7 +199,7 @@ def _device_indices(settings: Settings, machine: Machine, device: str) -> tuple[
 
 
 def _shape(settings: Settings, cores: int, device: str, backend: str, roomy: bool) -> Shape:
-    """Return streams and threads that share out a copy's `cores`, around what is set of them.
+    """Return streams and threads that divide a copy's `cores`, given those that are set.
 
     A CPU decodes single windows side by side faster than batches of them: a batch waits for its
     longest text, and decoding hardly gains from more threads. A card wants large batches, and mlx

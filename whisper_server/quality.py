@@ -30,7 +30,7 @@ def next_temperature(attempts: Sequence[WindowResult], ladder: Sequence[float]) 
 
 
 def best_of(attempts: Sequence[WindowResult]) -> WindowResult:
-    """Return the attempt that counts; without segments when the window is taken for silence."""
+    """Return the best attempt; without segments if the window counts as silence."""
     best = attempts[-1]
     if not _is_acceptable(best):
         not_repeating = [attempt for attempt in attempts if not _repeats(attempt)]
@@ -48,5 +48,5 @@ def _repeats(attempt: WindowResult) -> bool:
 
 
 def _is_silence(attempt: WindowResult) -> bool:
-    """Return whether there is no speech; a likely text counts, whatever `no_speech_prob` is."""
+    """Return whether there is no speech; a likely text is speech at any `no_speech_prob`."""
     return attempt.no_speech_prob > MAX_NO_SPEECH and attempt.avg_logprob < MIN_AVG_LOGPROB

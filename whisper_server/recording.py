@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 
 
 class Recording:
-    """`files`, one behind the other, as one recording. Used by one thread at a time.
+    """`files`, one after the other, as one recording. Used by one thread at a time.
 
-    At most `limit_seconds` of it are decoded, so that the work stays bounded whatever a small file
+    At most `limit_seconds` of it are decoded, so that the work is bounded whatever a small file
     unpacks to. The files belong to the caller, who closes them after the recording.
     """
 
@@ -36,7 +36,7 @@ class Recording:
     def measure(self) -> float:
         """Return the seconds of audio by the packets' own durations; 0 if they have none.
 
-        Decodes nothing: an hour of mp3 takes 0.4 s. What a header claims counts for nothing: a WAV
+        Decodes nothing: an hour of mp3 takes 0.4 s. What a header claims is ignored: a WAV
         from a pipe claims 37 hours. Raises InvalidAudio, or TooLarge when it is clearly past the
         limit.
         """
@@ -86,7 +86,7 @@ class Recording:
 
     @contextlib.contextmanager
     def _opened(self, file: BinaryIO, name: str) -> Iterator[AudioReader]:
-        """Open one of the files; `name` is what messages call it."""
+        """Open one of the files; messages call it `name`."""
         file.seek(0)
         if not file.read(1):
             raise InvalidAudio(f"{name} is empty.", param=self._param, code="empty_file")

@@ -22,7 +22,7 @@ from whisper_server.windows import FindSpeech
 
 MAX_RETRY_SECONDS = 300
 SPEED_AT_FIRST = 10.0
-"""What `Retry-After` takes for the speed, in seconds of audio a second, until it is measured."""
+"""The speed assumed for `Retry-After` until it is measured, seconds of audio a second."""
 
 
 class Scheduler:
@@ -114,7 +114,7 @@ class Scheduler:
             task.release()
 
     async def close(self, grace_seconds: float) -> None:
-        """Take nothing new, stop what runs after `grace_seconds`; what waits is dropped."""
+        """Accept no more requests, drop waiting ones, and stop the others after `grace_seconds`."""
         self._closing.set()
         deadline = time.monotonic() + grace_seconds
         while self._in_work and time.monotonic() < deadline:
@@ -168,7 +168,7 @@ class Scheduler:
         return sum(task.remaining_seconds for task in self._tasks)
 
     def _queue_is_full(self, why: str) -> Unavailable:
-        """Return the error, with the seconds until the next request is done, on average."""
+        """Return the error, with the average seconds until the next request is done."""
         speed = self._pipeline.speed or SPEED_AT_FIRST
         seconds = self._waiting_seconds() / speed / max(1, len(self._tasks))
         retry_after = min(MAX_RETRY_SECONDS, max(1, math.ceil(seconds)))

@@ -11,10 +11,10 @@ InstanceStatus = Literal["loading", "idle", "busy", "unloaded"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Of one recording: `segments` are those that have become ready, in order, since last time.
+    """Progress of one recording: `segments` became ready, in order, since the last report.
 
     `seconds_done` of the recording are transcribed without a gap from its start; `seconds_total`
-    is 0 while unknown. `instances` have worked on it so far. The first progress of all says that
+    is 0 while unknown. `instances` have worked on it so far. The first report means that
     it has its place in the queue, the second (`is_begun`) that its turn has come.
     """
 

@@ -79,7 +79,7 @@ class TextDelta(BaseModel):
 
 
 class SegmentReady(BaseModel):
-    """A segment of a stream in `verbose_json`; no speaker is known, but clients want the field."""
+    """A segment of a stream in `verbose_json`; `speaker` is empty, but clients require it."""
 
     type: Literal["transcript.text.segment"] = "transcript.text.segment"
     id: str
@@ -196,7 +196,7 @@ class JobSummary(FromAttributes):
 
 
 class JobOut(JobSummary):
-    """`result` is what the transcription endpoint would have answered; a string but for JSON."""
+    """`result` is the transcription endpoint's response; a string unless it is JSON."""
 
     result: dict[str, Any] | str | None
 
@@ -214,7 +214,7 @@ class HealthOut(BaseModel):
 class ReadyOut(BaseModel):
     """`capacity` calls at once keep it full; `in_flight` are in work, `waiting` ones wait.
 
-    `instance` is this process's own: another one means that the server was started anew.
+    `instance` is this process's own: another one means that the server was restarted.
     """
 
     status: Literal["ready"] = "ready"

@@ -1,4 +1,4 @@
-"""Runs the application in uvicorn: the port, the signals, the log, the exit code."""
+"""Run the application in uvicorn: the port, the signals, the log, the exit code."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ from whisper_server.settings import Settings
 GRACE_SECONDS = 3.0
 """How long a transcription may go on after SIGTERM or Ctrl-C."""
 KEEP_ALIVE_SECONDS = 75
-"""Longer than a worker's pause between two calls, whose connection would be closed else."""
+"""Longer than a worker's pause between two calls, else its connection would be closed."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def _plan(settings: Settings, machine: Machine) -> EnginePlan:
 
 
 def _log_plan(plan: EnginePlan, machine: Machine) -> None:
-    """Log what is loading, and what of this machine stays idle."""
+    """Log what is loading, and which hardware stays idle."""
     logger.info("Loading %s", plan)
     if plan.device == "cuda" and machine.cuda_devices > len(set(plan.device_indices)):
         logger.info("This machine has %d cards: GPU_DEVICES=all uses them", machine.cuda_devices)
@@ -78,7 +78,7 @@ def _run(service: Service, machine: Machine) -> int:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, but a signal also cuts transcriptions short, and ends in an exit code."""
+    """Uvicorn; a signal also stops transcriptions, and determines the exit code."""
 
     def __init__(self, service: Service) -> None:
         app = create_app(service, on_load_failure=self._stop)
@@ -116,14 +116,14 @@ class _Server(uvicorn.Server):
 
 
 def _leave_without_waiting(code: int) -> None:
-    """End the process: a thread deep in native code cannot be stopped."""
+    """End the process at once: a thread in native code cannot be stopped."""
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:
-    """Bind here, before the model loads, so that a taken port is one clear line."""
+    """Bind before the model loads, so that a port in use is reported in one line."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:

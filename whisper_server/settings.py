@@ -21,7 +21,7 @@ def _variables(field_name: str) -> AliasChoices:
 
 
 def _card_numbers(text: str) -> str:
-    """Return the numbers without blanks, which a list in the environment may have."""
+    """Return the numbers without white space, which a list in the environment may have."""
     text = re.sub(r"\s", "", text.lower())
     if text != ALL_CARDS and not re.fullmatch(r"\d{1,3}(,\d{1,3})*", text):
         raise ValueError(f"not card numbers like 0 or 0,1, nor {ALL_CARDS}")
@@ -29,7 +29,7 @@ def _card_numbers(text: str) -> str:
 
 
 class Settings(BaseSettings):
-    """One field a setting; the alias is its environment variable, the field's name its flag."""
+    """One field for each setting; its alias is the environment variable, its name the flag."""
 
     model_config = SettingsConfigDict(
         alias_generator=AliasGenerator(validation_alias=_variables),

@@ -28,7 +28,7 @@ from whisper_server.scheduler_state import OnProgress, Progress
 from whisper_server.windows import Window
 
 PROMPT_CHARACTERS = 400
-"""What sequential decoding hands from a piece to the next: more than Whisper's 223 tokens hold."""
+"""The text passed from a piece to the next in sequential decoding: more than 223 tokens hold."""
 
 _NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
@@ -38,7 +38,7 @@ Cut = Callable[[Iterable[Samples], bool], Generator[list[Window], None, None]]
 
 @dataclass(frozen=True, eq=False)
 class QueuedWindow:
-    """A window of a recording that waits to be decoded, or is.
+    """A window of a recording that waits to be decoded or is being decoded.
 
     Those of one `key` may share a batch; `alone` ones share none: they failed in one, or failed
     the quality checks (`attempts`).
@@ -135,7 +135,7 @@ class TranscriptionTask:
         self._report(Progress(0.0, self.total_seconds, (), (), is_begun))
 
     def begin_step(self) -> bool:
-        """Return whether there is something to prepare; then the caller has to run `step`."""
+        """Return whether there is something to prepare; if so, the caller must run `step`."""
         with self._lock:
             if self.is_over or self.is_being_read or self.is_prepared or self._free_places() <= 0:
                 return False
@@ -159,7 +159,7 @@ class TranscriptionTask:
         return ready
 
     def end_step(self) -> None:
-        """Take note that the step that was begun is over, or will not run."""
+        """Record that the step that was begun has ended or will not run."""
         with self._lock:  # another thread may begin the next step at once
             self._no_step_runs.set()
 
@@ -168,7 +168,7 @@ class TranscriptionTask:
         self._no_step_runs.wait()
 
     def release(self) -> None:
-        """Free what it holds now, not at the next garbage collection. It is over."""
+        """Free memory now, not at the next garbage collection; the task is over."""
         self._pieces.close()
         with self._lock:
             self._backlog.clear()
@@ -244,7 +244,7 @@ class TranscriptionTask:
         return QueuedWindow(self, position, window, entry, key)
 
     def _current_options(self) -> Options:
-        """Return them with the language once it is known; in sequential decoding with the text."""
+        """Return the options, with the language once it is known, if sequential with the text."""
         with self._lock:
             options = replace(self._options, language=self._language())
             if self._config.sequential and self._segments:

@@ -1,4 +1,4 @@
-"""Stop reading a request at a limit of bytes, and when its client has vanished."""
+"""Stop reading a request at a limit of bytes, or if its client sends nothing more."""
 
 import asyncio
 
@@ -8,11 +8,11 @@ from starlette.types import Message, Receive
 from whisper_server.errors import ShuttingDown, TooLarge, UploadStalled
 
 STALL_SECONDS = 60.0
-"""A client that vanished would hold its place in the queue for ever else."""
+"""Without it a client that has left would hold its place in the queue for ever."""
 
 
 def limited(request: Request, max_mebibytes: int) -> Request:
-    """Return the request; reading it raises TooLarge, whatever Content-Length says.
+    """Return the request; reading it raises TooLarge at any Content-Length.
 
     Raises UploadStalled when nothing arrives for `STALL_SECONDS`.
     """

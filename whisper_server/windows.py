@@ -49,7 +49,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Window:
-    """What the model decodes at once: the `spans` of the recording, one behind the other."""
+    """What the model decodes at once: the `spans` of the recording, one after the other."""
 
     samples: Samples
     spans: tuple[Span, ...]
@@ -60,7 +60,7 @@ class Window:
 
     @property
     def _length(self) -> int:
-        """In samples, by the spans: the samples themselves may have been freed."""
+        """The samples, counted by the spans: `samples` may have been freed."""
         return sum(span.length for span in self.spans)
 
     def recording_time(self, seconds: float, *, is_end: bool) -> float:
@@ -116,7 +116,7 @@ def cut_into_windows(
 
 
 def cut_into_pieces(blocks: Iterable[Samples]) -> Generator[list[Window], None, None]:
-    """Yield the same for sequential decoding: each piece, minutes long, is one window."""
+    """Yield pieces for sequential decoding: each, minutes long, is one window."""
     longest = MAX_PIECE_SECONDS * SAMPLE_RATE
     for start, piece, _ in cut(blocks, longest - SEARCH, longest, WINDOWS):
         yield [Window(piece, (Span(start, len(piece)),))]
@@ -146,7 +146,7 @@ class _WaitingSpeech:
         self._samples = np.concatenate(parts)
 
     def take(self, *, everything: bool) -> list[Window]:
-        """Return the windows that can leave."""
+        """Return the windows that are full; with `everything` all."""
         least = 0 if everything else self._longest * HELD_SHARE
         taken = []
         while len(self._samples) > least:
@@ -154,11 +154,11 @@ class _WaitingSpeech:
         return taken
 
     def _full_border(self) -> int:
-        """Return where a full window ends when more than a window of speech waits behind it."""
+        """Return the end of a full window, if more than a window of speech waits."""
         return self._border(math.ceil(self._longest * FULL_SHARE), self._longest, self._longest)
 
     def _even_border(self) -> int:
-        """Return where the next window ends when all goes into as few windows as can be."""
+        """Return the end of the next window, if all goes into as few windows as possible."""
         longest, length = self._longest, len(self._samples)
         if length <= longest:
             return length
@@ -182,7 +182,7 @@ class _WaitingSpeech:
         return quietest(self._samples, low, high, WINDOWS)
 
     def _first(self, count: int) -> Window:
-        """Take the first `count` samples out."""
+        """Remove the first `count` samples and return them as a window."""
         samples, self._samples = self._samples[:count].copy(), self._samples[count:].copy()
         spans: list[Span] = []
         while count:

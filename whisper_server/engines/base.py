@@ -25,7 +25,7 @@ ShouldStop = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Options:
-    """How to transcribe one recording; None leaves the choice to the model.
+    """How to transcribe one recording; None lets the model choose.
 
     `temperature` 0 stands for Whisper's ladder: windows that fail its quality checks are decoded
     again at rising temperatures. `prompt` and `hotwords` stand before every window.
@@ -127,13 +127,13 @@ class Engine(Protocol):
         """Free the weights' memory."""
 
     def can_translate(self) -> bool:
-        """Return whether the model is multilingual: others were not trained to translate."""
+        """Return whether the model is multilingual: others are not trained to translate."""
 
     def knows(self, language: str) -> bool:
-        """Return whether the model takes this language, a code, as the spoken one."""
+        """Return whether the model accepts this code as the spoken language."""
 
     def features(self, samples: Samples) -> Features:
-        """Return the spectrogram of a window of at most `window_seconds`, zeros behind."""
+        """Return the spectrogram of a window of at most `window_seconds`, padded with zeros."""
 
     def batch_key(self, window: WindowInput) -> Hashable:
         """Return a key: windows with equal keys may share one call of `decode`."""
@@ -147,7 +147,7 @@ class Engine(Protocol):
     def transcribe(
         self, samples: Samples, options: Options, should_stop: ShouldStop
     ) -> Transcription:
-        """Transcribe one piece in Whisper's sequential long form: windows get the text before.
+        """Transcribe one piece in Whisper's sequential long form: the text before is the context.
 
         Raises EngineFailed; EngineStopped once `should_stop`, which is called between windows and
         attempts, returns true.

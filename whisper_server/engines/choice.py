@@ -22,7 +22,7 @@ def engines_for(model: Model, plan: EnginePlan, download_folder: Path | None) ->
 
 
 def folder_of(model: Model, plan: EnginePlan, download_folder: Path | None) -> Path:
-    """Return the folder of the model's files; fetch them if there is none.
+    """Return the folder of the model's files; fetch the model if it has none.
 
     Raises ModelUnavailable.
     """

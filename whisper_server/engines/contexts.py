@@ -16,24 +16,24 @@ class Contexts:
         self._tokens = lru_cache(maxsize=64)(self._new_tokens)
 
     def batch_key(self, window: WindowInput) -> Hashable:
-        """Return what is one for a call of CTranslate2: search options, length of the prompts."""
+        """Return what a call of CTranslate2 has once: search options, length of the prompts."""
         options = window.options
         search = (window.temperature, options.beam_size)
         return options.task, search, options.word_timestamps, len(self.tokens(options))
 
     def tokens(self, options: Options) -> tuple[int, ...]:
-        """Return hotwords and prompt, in the half of its places that Whisper has for context.
+        """Return hotwords and prompt in tokens, at most the half of Whisper's places for context.
 
-        Of hotwords the first count, of a prompt the last; with both, each may have its half.
+        Hotwords lose their end, a prompt its start; with both, each may have half of the places.
         """
         return self._tokens(options.prompt, options.hotwords)
 
     def knows(self, language: str) -> bool:
-        """Return whether there is a token for it: models before large-v3 have none for yue."""
+        """Return whether the model has a token for it; before large-v3 there is none for yue."""
         return self._tokenizer.token_to_id(f"<|{language}|>") is not None
 
     def fitting(self, hotwords: str | None) -> str | None:
-        """Return as much of them as leaves faster-whisper's long form room for the text before."""
+        """Return as many as leave room for the text before in faster-whisper's long form."""
         return self._tokenizer.decode(self._encode(hotwords)[: self._room // 2]) or None
 
     def _new_tokens(self, prompt: str | None, hotwords: str | None) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What goes wrong in the libraries that engines wrap, as errors of this package."""
+"""Errors of the libraries that engines wrap, as errors of this package."""
 
 import logging
 import traceback
@@ -11,13 +11,13 @@ _OUT_OF_MEMORY = (
     "out of memory", "outofmemory", "insufficient memory", "alloc_failed", "bad_alloc",
     "bad allocation", "unable to allocate", "attempting to allocate",
 )  # fmt: skip
-"""How CUDA, cuBLAS, Metal, mlx and C++ say it, in lower case."""
+"""Parts of the messages of CUDA, cuBLAS, Metal, mlx and C++, in lower case."""
 
 logger = logging.getLogger(__name__)
 
 
 def engine_failure(error: Exception, library: str) -> EngineFailed:
-    """Return the error to raise from a library's one.
+    """Return the error of this package for a library's error.
 
     The frames behind it hold a batch on the device: they are cleared here.
     """

@@ -41,7 +41,7 @@ _FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.jso
 
 
 def cuda_device_count() -> int:
-    """Return the CUDA devices that CTranslate2 can use; 0 also when the driver is broken."""
+    """Return how many CUDA devices CTranslate2 can use; 0 if the driver is broken."""
     try:
         return int(ctranslate2.get_cuda_device_count())
     except RuntimeError:
@@ -91,7 +91,7 @@ class FasterWhisperEngine:
         self._whisper, self._decoder = whisper, decoder
 
     def unload(self) -> None:
-        """Free the weights; calls that are under way keep them until they end."""
+        """Free the weights; running calls keep them until they end."""
         # CTranslate2's own `unload_model` keeps a third of it, and more with every round.
         self._whisper = self._decoder = None
         _return_free_memory()
@@ -105,7 +105,7 @@ class FasterWhisperEngine:
         return self._contexts is not None and self._contexts.knows(language)
 
     def features(self, samples: Samples) -> Features:
-        """Return the spectrogram, shape (mel bands, 100 frames a second); behind the audio zeros.
+        """Return the spectrogram, shape (mel bands, 100 frames a second), padded with zeros.
 
         faster-whisper pads to 30 seconds, here it is the model's own window: the same for all
         but models with a shorter one, which are as accurate then and need less time.
@@ -195,13 +195,13 @@ def load_whisper(folder: Path, plan: EnginePlan, device_index: int) -> "WhisperM
 
 
 def _return_free_memory() -> None:
-    """Return what glibc keeps of freed memory, as much as the weights; others keep less."""
+    """Return freed memory that glibc keeps, as much as the weights; others keep less."""
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 class _Temperatures(tuple[float, ...]):
-    """Calls `should_stop` at every step: a window may take six attempts of seconds each."""
+    """Call `should_stop` before each one: a window may take six attempts of seconds each."""
 
     should_stop: ShouldStop
 

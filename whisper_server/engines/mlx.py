@@ -68,7 +68,7 @@ def fetch(name: str, cache: Path | None) -> Path:
 
 
 class MlxEngine:
-    """One copy of the weights, and a queue for the one thread that works with it."""
+    """One copy of the weights; all work with them is done in mlx's one thread."""
 
     def __init__(self, model: Model, plan: EnginePlan, download_folder: Path | None = None) -> None:
         self._model = model
@@ -82,7 +82,7 @@ class MlxEngine:
 
     @property
     def window_seconds(self) -> float:
-        """Return what the encoder's positions hold: 30 seconds, less for some models."""
+        """Return the length of the encoder's positions: 30 seconds, less for some models."""
         return self._frames / FRAMES_PER_SECOND
 
     def load(self) -> None:
@@ -129,12 +129,12 @@ class MlxEngine:
         return np.ascontiguousarray(padded(self._extractor(samples), self._frames).T)
 
     def batch_key(self, window: WindowInput) -> Hashable:
-        """Return what is one for a batch in mlx-whisper, the language and the prompt too."""
+        """Return what a batch has once in mlx-whisper, the language and the prompt too."""
         options = window.options
         return options.task, options.language, window.temperature, options.prompt, options.hotwords
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
-        """Decode greedily, whatever the beam size: mlx-whisper has no beam search."""
+        """Decode greedily at any beam size: mlx-whisper has no beam search."""
         decoder = self._decoder
         if decoder is None:
             raise EngineFailed("the model is not loaded")
@@ -146,7 +146,7 @@ class MlxEngine:
     def transcribe(
         self, samples: Samples, options: Options, should_stop: ShouldStop
     ) -> Transcription:
-        """Window by window, each with the text before it as its prompt.
+        """Transcribe window by window, each with the text before it as its prompt.
 
         The windows end in pauses, so none has to be decoded again from its last time stamp.
         """

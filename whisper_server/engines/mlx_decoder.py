@@ -42,7 +42,7 @@ class MlxDecoder:
     """One copy of the weights.
 
     `folder` is in mlx form, `compute_type` float16 or float32. mlx-whisper knows no beam search:
-    texts are decoded greedily, whatever `beam_size` says.
+    texts are decoded greedily at any `beam_size`.
     """
 
     def __init__(self, folder: Path, compute_type: str, *, on_cpu: bool) -> None:
@@ -61,7 +61,7 @@ class MlxDecoder:
         dtw(np.zeros((2, 2), np.float32))  # is compiled at its first call, which takes seconds
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
-        """Return a result each; the windows share task, language, temperature and prompt."""
+        """Return a result for each; they share task, language, temperature and prompt."""
         language = self._supported(windows[0].options.language)
         rows = [Row(position, window, 0.0, language) for position, window in enumerate(windows)]
         return decode_to_end(rows, self._decode)
@@ -83,7 +83,7 @@ class MlxDecoder:
         return decoded
 
     def _supported(self, language: str | None) -> str | None:
-        """Return None, which is to detect it, for a language that the model has no token for."""
+        """Return the language, None (to detect it) if the model has no token for it."""
         if not self.is_multilingual:
             return "en"
         return language if language in self.languages else None
@@ -117,7 +117,7 @@ class MlxDecoder:
         return [max(row, key=lambda text: text.avg_logprob) for row in rows]
 
     def _prompt(self, options: Options) -> list[int] | None:
-        """Return hotwords and the end of the prompt, no longer than mlx-whisper keeps."""
+        """Return hotwords and the end of the prompt, at most as long as mlx-whisper keeps."""
         most = self._model.dims.n_text_ctx // 2 - 1
         hotwords = self._tokens(options.hotwords)[: most // 2]
         prompt = self._tokens(options.prompt)[-(most - len(hotwords)) :]
@@ -176,7 +176,7 @@ class MlxDecoder:
         return logits, attention
 
     def _check_complete(self, folder: Path) -> None:
-        """Raise ValueError if the file lacks weights: mlx leaves them as they are, random."""
+        """Raise ValueError if the file lacks weights: mlx would leave them random."""
         files = (folder / "weights.safetensors", folder / "weights.npz")
         stored = set(mx.load(str(next(file for file in files if file.exists()))))
         expected = {name for name, _ in tree_flatten(self._model.parameters())}
@@ -185,9 +185,9 @@ class MlxDecoder:
 
 
 class _RisingTimestamps(LogitFilter):  # type: ignore[misc]
-    """Timestamps never fall, and no segment ends where it starts.
+    """Forbids timestamps that fall, and segments that end where they start.
 
-    mlx-whisper has that rule as well, but takes a timestamp's place in the text for the timestamp.
+    mlx-whisper has that rule as well, but compares a timestamp's position in the text instead.
     """
 
     def __init__(self, first_timestamp: int, sample_begin: int) -> None:
@@ -195,7 +195,7 @@ class _RisingTimestamps(LogitFilter):  # type: ignore[misc]
         self._sample_begin = sample_begin
 
     def apply(self, logits: Any, tokens: Any) -> Any:
-        """Return the filtered logits; they and the tokens so far have a row for each text."""
+        """Return the filtered logits; `logits` and `tokens` have a row for each text."""
         rows = np.array(tokens)[:, self._sample_begin :]
         if not (rows >= self._first_timestamp).any():
             return logits

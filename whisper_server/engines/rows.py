@@ -21,7 +21,7 @@ MIN_REST_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Row:
-    """The window at `position`, or its rest from `start` (seconds) on; no language: detect it."""
+    """The window at `position` from `start` (seconds) on; a language of None is detected."""
 
     position: int
     window: WindowInput
@@ -33,7 +33,7 @@ class Row:
         return self.window.seconds - self.start
 
     def features(self, axis: int) -> Features:
-        """Return those of the window, moved to the front of the time axis, zeros behind."""
+        """Return the window's features from `start` on, padded with zeros."""
         first = round(self.start * FRAMES_PER_SECOND)
         if not first:
             return self.window.features
@@ -45,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True)
 class DecodedRow:
-    """What one row became; `drafts` are dicts as the libraries make and change them.
+    """The result of one row; `drafts` are dicts as the libraries make and change them.
 
     `logprob` is the sum over all `token_count` tokens and the end of the text.
     """
@@ -67,7 +67,7 @@ class DecodedRow:
 
     @property
     def rest(self) -> Row | None:
-        """What is left to decode, unless it is too short."""
+        """The rest to decode; None if it is too short."""
         if not self.undecoded_from:
             return None
         start = self.row.start + self.undecoded_from
@@ -95,7 +95,7 @@ def decode_to_end(
 
 
 def _result(parts: Sequence[DecodedRow]) -> WindowResult:
-    """Join the parts of one window; its average is over all their tokens and ends."""
+    """Join the parts of one window; the average is over all their tokens and ends."""
     first = parts[0]
     window = first.row.window
     text = "".join(part.text for part in parts).strip().encode()

@@ -1,4 +1,4 @@
-"""From Whisper's tokens, text between timestamps, to segments with sound numbers. Pure."""
+"""Turn Whisper's tokens, text between timestamps, into segments with valid numbers. Pure."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ class Split:
 
 
 def split_at_timestamps(tokens: Sequence[int], first_timestamp: int, seconds: float) -> Split:
-    """Cut wherever a timestamp follows a timestamp; text behind the last one lasts till `seconds`.
+    """Cut where a timestamp follows a timestamp; text after the last one lasts until `seconds`.
 
     Unlike Whisper's own rule this one keeps an unclosed last segment. Segments that end where
     they start are left out, as Whisper does: no speech takes no time.
@@ -70,7 +70,7 @@ def split_at_timestamps(tokens: Sequence[int], first_timestamp: int, seconds: fl
 
 
 def without_broken_tail(tokens: list[int], first_timestamp: int) -> list[int]:
-    """Return text that had no room for more, up to where its last, unclosed segment opens.
+    """Return text that reached the limit of tokens, up to where its last, open segment begins.
 
     Whole if no segment before that one was closed: decoding it again would break off there again.
     """
@@ -138,7 +138,7 @@ def transcription(
 
 
 def padded(spectrogram: Features, frames: int) -> Features:
-    """Return a spectrogram, shape (mel bands, frames), without its last frame, with zeros behind.
+    """Return a spectrogram, shape (mel bands, frames), without its last frame, zeros added.
 
     Whisper's extractors make a frame more than the audio has.
     """
@@ -154,7 +154,7 @@ def top_languages(ranked: Iterable[tuple[str, float]]) -> tuple[tuple[str, float
 
 
 def within(start: float, end: float, seconds: float) -> tuple[float, float]:
-    """Bring back times from the padding behind the audio, where Whisper may place them."""
+    """Limit times to the audio: Whisper may place them in the padding after it."""
     first = min(max(0.0, float(start)), seconds)
     return round(first, 3), round(min(max(first, float(end)), seconds), 3)
 

@@ -1,4 +1,4 @@
-"""Silero's voice detector, as faster-whisper brings it along: the spans of speech."""
+"""Silero's voice detector, which is part of faster-whisper: the spans of speech."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ PADDING_MS = 400
 
 
 def find_speech(samples: Samples, window_seconds: float) -> list[Span]:
-    """Return the spans of speech, in order, apart, none longer than `window_seconds`.
+    """Return the spans of speech, in order, none longer than `window_seconds`.
 
     About 400 times as fast as the recording on one core.
     """

@@ -28,7 +28,7 @@ class Stopwatch:
     """A model loaded in the shape of a plan."""
 
     def __init__(self, folder: Path, plan: EnginePlan) -> None:
-        """Raise ModelUnavailable when it cannot be loaded so, or is no Whisper."""
+        """Load the model; raises ModelUnavailable if it cannot be loaded or is no Whisper."""
         try:
             whisper = load_whisper(folder, plan, plan.device_indices[0])
             shape = (1, whisper.model.n_mels, whisper.feature_extractor.nb_max_frames)
@@ -41,7 +41,7 @@ class Stopwatch:
         self._prompt = list(_PROMPT if self._model.is_multilingual else _PROMPT[:1])
 
     def windows_per_second(self, batch_size: int, seconds: float, steps: int = STEPS) -> float:
-        """Have all streams decode batch after batch for so long, each at least one.
+        """Let each stream decode batches for `seconds`, at least one; return the windows a second.
 
         Raises OutOfMemory when the device has no room for it, else EngineFailed.
         """

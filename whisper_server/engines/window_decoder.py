@@ -33,7 +33,7 @@ CLOSING_MARKS = "\"'.。,，!！?？:：”)]}、"
 
 
 class WindowDecoder:
-    """Works on one loaded model; any number of threads may call it."""
+    """Decodes with one loaded model; any number of threads may call it."""
 
     def __init__(self, whisper: WhisperModel, contexts: Contexts) -> None:
         self._whisper = whisper
@@ -44,7 +44,7 @@ class WindowDecoder:
         self._suppressed = list(get_suppressed_tokens(plain, [-1]))
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
-        """Return a result each, in order. Windows not decoded to their end take more calls."""
+        """Return a result for each, in order; those not decoded to their end take more calls."""
         rows = [
             Row(position, window, 0.0, self._known(window.options.language))
             for position, window in enumerate(windows)
@@ -90,7 +90,7 @@ class WindowDecoder:
     def _language_probs(
         self, encoded: StorageView, rows: Sequence[Row]
     ) -> list[tuple[tuple[str, float], ...]]:
-        """Return the likeliest languages of each row whose language is not known, else nothing."""
+        """Return the likeliest languages of each row without a language; () for the others."""
         if all(row.language for row in rows):
             return [()] * len(rows)
         if not self._model.is_multilingual:
@@ -114,7 +114,7 @@ class WindowDecoder:
                     _add_words(one.drafts, alignment, tokenizer)
 
     def _known(self, language: str | None) -> str | None:
-        """Return None, which is to detect it, for a language that the model has no token for."""
+        """Return the language, None (to detect it) if the model has no token for it."""
         if not self._model.is_multilingual:
             return language and "en"
         return language if language and self._contexts.knows(language) else None
@@ -128,7 +128,7 @@ class WindowDecoder:
 def _add_words(
     drafts: list[dict[str, Any]], alignment: list[dict[str, Any]], tokenizer: Tokenizer
 ) -> None:
-    """Add words with faster-whisper's method, but for its model, whose alignment is given.
+    """Add words with faster-whisper's method, with the given alignment in place of its model.
 
     So each row is treated as if it were alone: the method itself carries the end of one row's
     speech over to the next, and stumbles over rows without segments.

@@ -68,7 +68,7 @@ def router(service: Service) -> APIRouter:
         return Response(body, media_type=JSON_TYPE)
 
     @routes.get("/{job_id}", summary="Show a job", response_model=JobOut, responses=api_docs.JOB)
-    async def look(job_id: str) -> Response:
+    async def show(job_id: str) -> Response:
         """Return its state, and its `result` once it is done.
 
         That is what the transcription endpoint would have answered, as an object in the JSON
@@ -85,7 +85,7 @@ def router(service: Service) -> APIRouter:
         "/{job_id}", summary="Forget a job", status_code=204, responses=api_docs.errors(404)
     )
     async def remove(job_id: str) -> None:
-        """Stop it if it is unfinished."""
+        """Stop the job if it is unfinished."""
         service.jobs.remove(job_id)
 
     return routes

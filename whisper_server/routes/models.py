@@ -1,4 +1,4 @@
-"""The model that is loaded, and those that could be."""
+"""The model that is loaded, and those that can be."""
 
 import time
 

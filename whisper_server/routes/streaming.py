@@ -19,7 +19,7 @@ from whisper_server.scheduler_state import OnProgress, Progress
 from whisper_server.schemas import ErrorOut, LanguageOut, SegmentReady, TextDelta, TextDone
 
 KEEP_ALIVE_SECONDS = 15.0
-"""After so long without a segment a comment is sent: proxies close connections that are silent."""
+"""A comment is sent after so long without a segment: proxies close silent connections."""
 STILL_AT_WORK = ": still at work\n\n"
 
 Work = Callable[[OnProgress], Coroutine[Any, Any, Transcription]]
@@ -123,6 +123,6 @@ async def _events(
 
 
 def _event(model: BaseModel) -> str:
-    """Return one event: its JSON has no line break, for in strings it is escaped."""
+    """Return one event; its JSON has no line break: in strings it is escaped."""
     text = model.model_dump_json() if isinstance(model, ErrorOut) else as_json(model)
     return f"data: {text}\n\n"

@@ -23,7 +23,7 @@ _LIBRARIES = ("ctranslate2", "faster-whisper", "mlx", "mlx-whisper", "fastapi", 
 
 
 class LoadedModelOut(BaseModel):
-    """`is_ready`: loaded once; the copies say whether they have it in memory now."""
+    """`is_ready`: loaded once; the status of the copies is whether they are in memory now."""
 
     name: str
     backend: str
@@ -121,7 +121,7 @@ def router(service: Service) -> APIRouter:
         responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text form"}},
     )
     async def metrics() -> Response:
-        """Return what was counted and timed since the start."""
+        """Return the counters and timings since the start."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return routes

@@ -1,4 +1,4 @@
-"""What the uploading endpoints share: multipart form → fields and files → transcription."""
+"""What the endpoints with uploads share: multipart form → fields and files → transcription."""
 
 import errno
 import logging
@@ -59,11 +59,11 @@ class Upload(Generic[Form]):
     held: AsyncExitStack
 
     def keep(self) -> AsyncExitStack:
-        """Hold the place and the files beyond the context, until what this returns is closed."""
+        """Keep the place and the files after the context, until the returned stack is closed."""
         return self.held.pop_all()
 
     def options(self, task: Task) -> Options:
-        """Return the engine's options, unless this server could not do that with any file."""
+        """Return the engine's options; raise ApiError if this model cannot transcribe like that."""
         model, engine, form = self.service.model, self.service.engines[0], self.form
         if form.model is not None and not model.answers_to(form.model):
             raise UnknownModel(
@@ -109,7 +109,7 @@ class Upload(Generic[Form]):
         on_progress: OnProgress | None = None,
         until: Callable[[], Coroutine[Any, Any, object]] | None = None,
     ) -> Transcription:
-        """Transcribe the files as one recording; they are read until this ends, no longer.
+        """Transcribe the files as one recording; nothing reads them after this returns.
 
         Ends early when `until` returns, by default when the client has left. What fails in the
         server is logged.
@@ -148,7 +148,7 @@ async def receive_upload(
     file_field: str = "file",
     max_files: int = 1,
 ) -> AsyncIterator[Upload[Form]]:
-    """Take a place in the queue, then read the body; both are given up when the context ends.
+    """Take a place in the queue, then read the body; release both when the context ends.
 
     Raises InvalidRequest that names the field that is wrong.
     """
@@ -163,7 +163,7 @@ async def receive_upload(
 async def _read_form(request: Request, max_mebibytes: int, max_files: int) -> FormData:
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
-        return FormData()  # anything else could hold no file: do not read it
+        return FormData()  # nothing else holds a file: do not read it
     try:
         return await limited(request, max_mebibytes).form(max_files=max_files)
     except ClientDisconnect as error:
@@ -177,7 +177,7 @@ async def _read_form(request: Request, max_mebibytes: int, max_files: int) -> Fo
 
 
 def _field_values(data: FormData, model: type[BaseModel]) -> dict[str, Any]:
-    """Return lists for the fields called `name[]`, or `name` in their place; else last values."""
+    """Return a list for a field `name[]`, also sent as `name`; for others the last value."""
     values: dict[str, Any] = {}
     for field_name, field in model.model_fields.items():
         name = field.alias or field_name
