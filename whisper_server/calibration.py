@@ -49,15 +49,13 @@ class Subject:
     def of(cls, plan: EnginePlan, machine: Machine) -> "Subject":
         """Return the subject; it has the path of a model in a folder: names are not unique."""
         found = find_model(plan.model)
-        is_cuda = plan.device == "cuda"
-        names = [card.name for card in cards()] if is_cuda else []
-        first = plan.device_indices[0]
+        used = cards()[plan.device_indices[0] :] if plan.device == "cuda" else ()
         return cls(
             model=str(found.folder.resolve()) if found.folder else found.name,
             device=plan.device,
             compute_type=plan.compute_type,
             cores=machine.cores,
-            card=names[first] if first < len(names) else "",
+            card=used[0].name if used else "",
             ctranslate2=version("ctranslate2"),
         )
 

@@ -151,7 +151,10 @@ class TranscriptionTask:
             if self.is_over:
                 return []
             if not self._backlog:
-                self._cut_a_piece()
+                windows = next(self._pieces, None)
+                with self._lock:
+                    self._all_cut = windows is None
+                    self._backlog.extend(windows or ())
             ready = [self._queued(position, window) for position, window in self._next_windows()]
         finally:
             self.end_step()
@@ -216,12 +219,6 @@ class TranscriptionTask:
                 raise EngineStopped("the rest of the recording is not needed any more")
             self._samples_read += len(block)
             yield block
-
-    def _cut_a_piece(self) -> None:
-        windows = next(self._pieces, None)
-        with self._lock:
-            self._all_cut = windows is None
-            self._backlog.extend(windows or ())
 
     def _next_windows(self) -> list[tuple[int, Window]]:
         with self._lock:

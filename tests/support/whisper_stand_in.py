@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import requests
@@ -107,6 +108,17 @@ class StandInEngine:
 
 def _same(one: WindowInput, other: WindowInput) -> bool:
     return one.features is other.features
+
+
+class Patched:
+    """CTranslate2's model, some methods of which are replaced: its class takes no patches."""
+
+    def __init__(self, model: Any, **methods: Any) -> None:
+        self._model = model
+        self.__dict__.update(methods)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
 
 
 def everything(samples: Samples, longest_seconds: float) -> list[Span]:

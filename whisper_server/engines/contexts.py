@@ -1,10 +1,9 @@
 """The context of a window's text: hotwords and prompt, as tokens."""
 
-from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
-from whisper_server.engines.base import Options, WindowInput
+from whisper_server.engines.base import Options
 
 
 class Contexts:
@@ -14,12 +13,6 @@ class Contexts:
         self._tokenizer = tokenizer
         self._room = max_length // 2 - 1
         self._tokens = lru_cache(maxsize=64)(self._new_tokens)
-
-    def batch_key(self, window: WindowInput) -> Hashable:
-        """Return what a call of CTranslate2 has once: search options, length of the prompts."""
-        options = window.options
-        search = (window.temperature, options.beam_size)
-        return options.task, search, options.word_timestamps, len(self.tokens(options))
 
     def tokens(self, options: Options) -> tuple[int, ...]:
         """Return hotwords and prompt in tokens, at most the half of Whisper's places for context.

@@ -113,8 +113,11 @@ class FasterWhisperEngine:
         return padded(self._extractor(samples), self._extractor.nb_max_frames)
 
     def batch_key(self, window: WindowInput) -> Hashable:
+        """Return what a call of CTranslate2 has once: search options, length of the prompts."""
         assert self._contexts is not None, "no window comes before the model was loaded once"
-        return self._contexts.batch_key(window)
+        options, prompt = window.options, self._contexts.tokens(window.options)
+        search = (window.temperature, options.beam_size)
+        return options.task, search, options.word_timestamps, len(prompt)
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
         decoder = self._decoder

@@ -90,8 +90,7 @@ class MlxDecoder:
 
     def _language_probs(self, sound: Any) -> list[tuple[tuple[str, float], ...]]:
         _, rows = detect_language(self._model, sound)
-        ranked = [sorted(row.items(), key=lambda pair: -pair[1]) for row in rows]
-        return [top_languages(row) for row in ranked]
+        return [top_languages(sorted(row.items(), key=lambda pair: -pair[1])) for row in rows]
 
     def _generate(self, sound: Any, options: Options, temperature: float) -> list[Any]:
         """Return a `DecodingResult` for each row of encoded sound."""

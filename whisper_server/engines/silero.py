@@ -27,16 +27,11 @@ def find_speech(samples: Samples, window_seconds: float) -> list[Span]:
         min_silence_duration_ms=PAUSE_MS,
         speech_pad_ms=PADDING_MS,
     )
-    found = get_speech_timestamps(samples, options)
-    return _spans([(int(span["start"]), int(span["end"])) for span in found], window_seconds)
-
-
-def _spans(found: list[tuple[int, int]], window_seconds: float) -> list[Span]:
-    """Cut the spans that padding made longer than the window in equal parts."""
     longest = int(window_seconds * SAMPLE_RATE)
     spans = []
-    for start, end in found:
-        parts = -(-(end - start) // longest)
-        cuts = np.linspace(start, end, parts + 1).astype(int).tolist()
+    for found in get_speech_timestamps(samples, options):
+        # Padding may have made it longer than the window.
+        parts = -(-(found["end"] - found["start"]) // longest)
+        cuts = np.linspace(found["start"], found["end"], parts + 1).astype(int).tolist()
         spans += [Span(first, last - first) for first, last in pairwise(cuts)]
     return spans

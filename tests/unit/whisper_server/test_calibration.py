@@ -11,6 +11,7 @@ from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 
 from tests.support.whisper_process import demo_model
+from tests.support.whisper_stand_in import Patched
 from whisper_server import calibration
 from whisper_server.calibration import (
     Measured,
@@ -52,20 +53,9 @@ def test_a_window_costs_as_many_steps_as_asked_for(monkeypatch: pytest.MonkeyPat
         lengths.extend(len(result.sequences_ids[0]) for result in found)
         return found
 
-    monkeypatch.setattr(watch, "_model", _Spied(watch._model, spying))
+    monkeypatch.setattr(watch, "_model", Patched(watch._model, generate=spying))
     assert watch.windows_per_second(batch_size=2, seconds=0, steps=30) > 0
     assert lengths == [2, 30, 30]  # the warm-up, and one batch of two
-
-
-class _Spied:
-    """A model whose `generate` is looked at: attributes of native objects cannot be replaced."""
-
-    def __init__(self, model: object, generate: object) -> None:
-        self._model = model
-        self.generate = generate
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._model, name)
 
 
 def test_every_candidate_is_measured_on_the_real_model() -> None:

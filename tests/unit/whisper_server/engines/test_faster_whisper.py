@@ -13,6 +13,7 @@ import pytest
 from tests.support.paths import SAMPLES
 from tests.support.speech import speak
 from tests.support.whisper_process import demo_model
+from tests.support.whisper_stand_in import Patched
 from whisper_server.engines.base import SAMPLE_RATE, Options, Samples, WindowInput, WindowResult
 from whisper_server.engines.faster_whisper import FasterWhisperEngine
 from whisper_server.engines.silero import find_speech
@@ -349,17 +350,6 @@ def test_text_that_has_no_room_is_heard_in_two_goes(
     assert [s.tokens for s in found.segments[:3]] == [s.tokens for s in whole.segments[:3]]
     assert [segment.seek > 0 for segment in found.segments] == [False, False, False, True]
     assert text_of(found).split()[-2:] == text_of(whole).split()[-2:]
-
-
-class Patched:
-    """CTranslate2's model, some methods of which are replaced: its class takes no patches."""
-
-    def __init__(self, model: Any, **methods: Any) -> None:
-        self._model = model
-        self.__dict__.update(methods)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
 
 
 class Shortened:
