@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from whisper_server.calibration import (
     Measured,
@@ -95,9 +95,8 @@ def _measured(
 
 
 def _table(measured: list[Measured], best: Measured) -> Table:
-    table = Table("streams", "threads", "batch", "windows/s", "")
-    for column in table.columns:
-        column.justify = "right"
+    names = ("streams", "threads", "batch", "windows/s", "")
+    table = Table(*(Column(name, justify="right") for name in names))
     for found in measured:
         shape, rate = found.shape, found.windows_per_second
         speed = "no room" if rate is None else f"{rate:.2f}"

@@ -68,8 +68,8 @@ class Service:
             on_failure()
             return
         self.ready = True
-        seconds = time.monotonic() - started
-        logger.info("Model %s is loaded after %.1f s", self.model.name, seconds)
+        taken = time.monotonic() - started
+        logger.info("Model %s is loaded after %.1f s", self.model.name, taken)
         if self.model.name == DEMO:
             logger.warning(
                 "The model 'demo' is a test model with a small vocabulary (its words: %s). "

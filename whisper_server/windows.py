@@ -147,15 +147,14 @@ class _WaitingSpeech:
 
     def take(self, *, everything: bool) -> list[Window]:
         """Return the windows that are full; with `everything` all."""
-        least = 0 if everything else self._longest * HELD_SHARE
+        longest = self._longest
+        least = 0 if everything else longest * HELD_SHARE
+        full = math.ceil(longest * FULL_SHARE)
         taken = []
         while len(self._samples) > least:
-            taken.append(self._first(self._even_border() if everything else self._full_border()))
+            border = self._even_border() if everything else self._border(full, longest, longest)
+            taken.append(self._first(border))
         return taken
-
-    def _full_border(self) -> int:
-        """Return the end of a full window, if more than a window of speech waits."""
-        return self._border(math.ceil(self._longest * FULL_SHARE), self._longest, self._longest)
 
     def _even_border(self) -> int:
         """Return the end of the next window, if all goes into as few windows as possible."""

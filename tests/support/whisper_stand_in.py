@@ -121,6 +121,15 @@ class Patched:
         return getattr(self._model, name)
 
 
+def text_of(found: WindowResult) -> str:
+    return "".join(segment.text for segment in found.segments).strip()
+
+
+def yes_after(questions: int) -> Callable[[], bool]:
+    asked = iter([False] * questions)
+    return lambda: next(asked, True)
+
+
 def everything(samples: Samples, longest_seconds: float) -> list[Span]:
     """In place of voice detection: what tests upload is silence, and counts as speech."""
     return [Span(0, len(samples))]

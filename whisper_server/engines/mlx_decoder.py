@@ -62,9 +62,7 @@ class MlxDecoder:
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
         """Return a result for each; they share task, language, temperature and prompt."""
-        language = self._supported(windows[0].options.language)
-        rows = [Row(position, window, 0.0, language) for position, window in enumerate(windows)]
-        return decode_to_end(rows, self._decode)
+        return decode_to_end(windows, self._supported, self._decode)
 
     def _decode(self, rows: Sequence[Row]) -> list[DecodedRow]:
         if len({row.language for row in rows}) > 1:  # rests of windows whose language was detected
@@ -83,7 +81,6 @@ class MlxDecoder:
         return decoded
 
     def _supported(self, language: str | None) -> str | None:
-        """Return the language, None (to detect it) if the model has no token for it."""
         if not self.is_multilingual:
             return "en"
         return language if language in self.languages else None

@@ -80,9 +80,17 @@ class DecodedRow:
 
 
 def decode_to_end(
-    rows: Sequence[Row], decode: Callable[[Sequence[Row]], list[DecodedRow]]
+    windows: Sequence[WindowInput],
+    supported: Callable[[str | None], str | None],
+    decode: Callable[[Sequence[Row]], list[DecodedRow]],
 ) -> list[WindowResult]:
-    """Decode windows, one row each, and their rests; return a result each, in order."""
+    """Decode windows and their rests, a row each; return a result for each window, in order.
+
+    `supported` returns a language, None (to detect it) if the model has no token for it.
+    """
+    rows = [
+        Row(i, window, 0.0, supported(window.options.language)) for i, window in enumerate(windows)
+    ]
     parts: list[list[DecodedRow]] = [[] for _ in rows]
     for _ in range(MAX_CALLS):
         decoded = decode(rows)

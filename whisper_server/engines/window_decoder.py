@@ -45,11 +45,7 @@ class WindowDecoder:
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
         """Return a result for each, in order; those not decoded to their end take more calls."""
-        rows = [
-            Row(position, window, 0.0, self._known(window.options.language))
-            for position, window in enumerate(windows)
-        ]
-        return decode_to_end(rows, self._decode)
+        return decode_to_end(windows, self._supported, self._decode)
 
     def _decode(self, rows: Sequence[Row]) -> list[DecodedRow]:
         features = np.stack([row.features(axis=1) for row in rows])
@@ -113,8 +109,7 @@ class WindowDecoder:
                 if one.tokenizer is tokenizer and one.drafts:
                     _add_words(one.drafts, alignment, tokenizer)
 
-    def _known(self, language: str | None) -> str | None:
-        """Return the language, None (to detect it) if the model has no token for it."""
+    def _supported(self, language: str | None) -> str | None:
         if not self._model.is_multilingual:
             return language and "en"
         return language if language and self._contexts.knows(language) else None

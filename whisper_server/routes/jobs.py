@@ -46,13 +46,9 @@ def router(service: Service) -> APIRouter:
 
             service.jobs.start(job, work)
         await service.jobs.admitted(job)
-        location = f"{request.scope.get('root_path', '')}/jobs/{job.id}"
-        response = Response(
-            JobSummary.model_validate(job).model_dump_json(),
-            202,
-            headers={"Location": location},
-            media_type=JSON_TYPE,
-        )
+        headers = {"Location": f"{request.scope.get('root_path', '')}/jobs/{job.id}"}
+        body = JobSummary.model_validate(job).model_dump_json()
+        response = Response(body, 202, headers, JSON_TYPE)
         upload.warn_in(response)
         return response
 

@@ -2,7 +2,7 @@
 
 import io
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from tests.support.paths import SAMPLES
 from tests.support.speech import speak
 from tests.support.whisper_process import demo_model
-from tests.support.whisper_stand_in import Patched
+from tests.support.whisper_stand_in import Patched, text_of, yes_after
 from whisper_server.engines.base import SAMPLE_RATE, Options, Samples, WindowInput, WindowResult
 from whisper_server.engines.faster_whisper import FasterWhisperEngine
 from whisper_server.engines.silero import find_speech
@@ -74,10 +74,6 @@ def ready(
     return WindowInput(
         engine.features(samples), len(samples) / SAMPLE_RATE, options, float(temperature)
     )
-
-
-def text_of(found: WindowResult) -> str:
-    return "".join(segment.text for segment in found.segments).strip()
 
 
 # Batches
@@ -481,8 +477,3 @@ def test_a_yes_to_should_stop_ends_the_work(engine: FasterWhisperEngine, speech:
     for position in range(3):
         with pytest.raises(EngineStopped):
             engine.transcribe(speech, Options(), yes_after(position))
-
-
-def yes_after(questions: int) -> Callable[[], bool]:
-    asked = iter([False] * questions)
-    return lambda: next(asked, True)

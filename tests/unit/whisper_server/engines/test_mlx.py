@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from tests.support.mlx_model import mlx_demo_model
 from tests.support.speech import speak
 from tests.support.uploads import decode
+from tests.support.whisper_stand_in import text_of, yes_after
 from whisper_server.engines.base import Options, Samples, WindowInput, WindowResult
 from whisper_server.engines.mlx import MlxEngine, fetch, hub_name
 from whisper_server.engines.segments import Split, split_at_timestamps
@@ -73,12 +73,8 @@ def window(
     return WindowInput(engine.features(samples), len(samples) / 16_000, options, temperature)
 
 
-def text(result: WindowResult) -> str:
-    return "".join(segment.text for segment in result.segments).strip()
-
-
 def test_every_window_of_a_batch_gets_its_own_words(crowd: list[WindowResult]) -> None:
-    assert [text(result) for result in crowd] == [NUMBERS, LETTERS, NUMBERS]
+    assert [text_of(result) for result in crowd] == [NUMBERS, LETTERS, NUMBERS]
 
 
 def test_a_window_does_not_hear_its_neighbours(
@@ -116,7 +112,7 @@ def test_the_language_is_detected_where_none_is_given(engine: MlxEngine, numbers
     assert found.language_probs[0][0] == "en"
     assert len(found.language_probs) == 5
     assert found.language_probs[0][1] > 0.5
-    assert text(found) == NUMBERS
+    assert text_of(found) == NUMBERS
     assert engine.can_translate()
     assert (engine.knows("de"), engine.knows("yue")) == (True, False)
 
@@ -129,7 +125,7 @@ def test_a_given_language_is_not_doubted(crowd: list[WindowResult]) -> None:
 def test_sampled_text_is_the_likeliest_of_several(engine: MlxEngine, letters: Samples) -> None:
     found, *_ = engine.decode([window(engine, letters, Options(language="en"), 0.2)])
     assert found.temperature == 0.2
-    assert "bravo" in text(found)
+    assert "bravo" in text_of(found)
     assert found.avg_logprob > -1
 
 
@@ -140,7 +136,7 @@ def test_marks_in_a_prompt_and_unknown_languages_are_taken_as_they_can_be(
     options = Options(prompt="<|endoftext|>", hotwords="alpha", language="xx")
     found, *_ = engine.decode([window(engine, letters, options)])
     assert found.language == "en"
-    assert "alpha" in text(found)
+    assert "alpha" in text_of(found)
 
 
 def test_the_features_are_those_of_mlx_whisper(engine: MlxEngine, numbers: Samples) -> None:
@@ -226,11 +222,6 @@ def test_a_yes_to_should_stop_ends_the_work(engine: MlxEngine, numbers: Samples)
         engine.transcribe(numbers, Options(), yes_after(0))
 
 
-def yes_after(questions: int) -> Callable[[], bool]:
-    asked = iter([False] * questions)
-    return lambda: next(asked, True)
-
-
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
@@ -263,7 +254,7 @@ def test_it_comes_back_after_its_memory_was_given_away(folder: Path, numbers: Sa
     with pytest.raises(EngineFailed, match="not loaded"):
         engine.decode([window(engine, numbers, WORDS)])
     engine.load()
-    assert text(engine.decode([window(engine, numbers, Options(language="en"))])[0]) == NUMBERS
+    assert text_of(engine.decode([window(engine, numbers, Options(language="en"))])[0]) == NUMBERS
 
 
 def test_nothing_of_it_needs_torch(crowd: list[WindowResult]) -> None:
