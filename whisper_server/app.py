@@ -1,4 +1,4 @@
-"""The ASGI application: routes, key, upload limit, and error → status."""
+"""The ASGI application: routes, key, and error → status."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,5 +1,6 @@
 """What the endpoints with uploads share: multipart form → fields and files → transcription."""
 
+import asyncio
 import errno
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import Message
 
 from whisper_server.engines.base import Options, Task, Transcription
 from whisper_server.errors import (
@@ -19,14 +21,19 @@ from whisper_server.errors import (
     ClientGone,
     InvalidRequest,
     ServerFault,
+    ShuttingDown,
+    TooLarge,
     Unavailable,
     UnknownModel,
+    UploadStalled,
 )
 from whisper_server.forms import AudioForm, UploadForm
 from whisper_server.recording import Recording
 from whisper_server.scheduler_state import OnProgress
 from whisper_server.service import Service
-from whisper_server.upload_limit import limited
+
+STALL_SECONDS = 60.0
+"""Without it a client that has left would hold its place in the queue for ever."""
 
 _DISK_FULL = ("The server has no room on its disk for the upload.", 60, "disk_full")
 _TOO_MANY_FILES = (
@@ -165,7 +172,7 @@ async def _read_form(request: Request, max_mebibytes: int, max_files: int) -> Fo
     if not content_type.lower().startswith("multipart/form-data"):
         return FormData()  # nothing else holds a file: do not read it
     try:
-        return await limited(request, max_mebibytes).form(max_files=max_files)
+        return await _limited(request, max_mebibytes).form(max_files=max_files)
     except ClientDisconnect as error:
         raise ClientGone("the client hung up while uploading") from error
     except OSError as error:
@@ -174,6 +181,39 @@ async def _read_form(request: Request, max_mebibytes: int, max_files: int) -> Fo
         logger.error("An upload cannot be stored: %s", error)
         message, retry_seconds, code = _FULL[error.errno]
         raise Unavailable(message, retry_seconds, code=code) from error
+
+
+def _limited(request: Request, max_mebibytes: int) -> Request:
+    """Return the request; reading it raises TooLarge at any Content-Length.
+
+    Raises UploadStalled when nothing arrives for `STALL_SECONDS`.
+    """
+    announced = request.headers.get("content-length", "")
+    received = 0
+
+    def check(count: int) -> None:
+        if count > max_mebibytes * 1024 * 1024:
+            raise TooLarge(
+                f"The request is larger than the {max_mebibytes} MiB that this server takes."
+            )
+
+    async def receive() -> Message:
+        nonlocal received
+        check(int(announced) if announced.isdecimal() else 0)
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                message = await request.receive()
+        except TimeoutError:
+            raise UploadStalled(
+                f"Nothing of the upload has arrived for {STALL_SECONDS:g} seconds."
+            ) from None
+        except asyncio.CancelledError:  # uvicorn's, to all that outlives the grace of a shutdown
+            raise ShuttingDown from None
+        received += len(message.get("body", b""))
+        check(received)
+        return message
+
+    return Request(request.scope, receive)
 
 
 def _field_values(data: FormData, model: type[BaseModel]) -> dict[str, Any]:

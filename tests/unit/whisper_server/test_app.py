@@ -26,9 +26,9 @@ from tests.support.whisper_stand_in import (
     until,
     wav,
 )
-from whisper_server import upload_limit
 from whisper_server.engines.base import Options
 from whisper_server.errors import EngineFailed, ModelUnavailable
+from whisper_server.routes import uploads
 from whisper_server.schemas import ErrorOut
 
 
@@ -398,7 +398,7 @@ def test_a_client_that_hangs_up_while_uploading_leaves_no_traceback(
 def test_an_upload_that_stalls_gives_its_place_up(
     open_server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upload_limit, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(uploads, "STALL_SECONDS", 0.2)
     host, port = open_server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(
@@ -416,7 +416,7 @@ def test_an_upload_that_stalls_gives_its_place_up(
 def test_a_transcription_may_take_longer_than_an_upload_may_stall(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(upload_limit, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(uploads, "STALL_SECONDS", 0.2)
     engine = StandInEngine()
     engine.refuses = lambda windows: time.sleep(0.6)
     with running(engine) as server:
