@@ -1,9 +1,9 @@
 """Transcripts in the formats that a client may ask for, whole or piece by piece. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from stt.transcripts.cues import VTT_HEADER, CueTimes, one_line, srt_cue, vtt_cue
 from whisper_server.engines.base import Segment, Task, Transcription
@@ -11,42 +11,28 @@ from whisper_server.forms import AudioForm, RecordingForm, ResponseFormat
 from whisper_server.schemas import RecordingOut, TextOut, VerboseOut
 
 JSON_TYPE = "application/json"
-MEDIA_TYPES = {
-    "json": JSON_TYPE,
-    "verbose_json": JSON_TYPE,
-    "text": "text/plain; charset=utf-8",
-    "srt": "text/plain; charset=utf-8",
-    "vtt": "text/vtt; charset=utf-8",
-}
 
 
-@dataclass(frozen=True)
-class Rendered:
-    """A body that is ready to be sent."""
-
-    body: bytes
-    media_type: str
-
-
-def render(found: Transcription, form: AudioForm | RecordingForm, task: Task) -> Rendered:
+def render(found: Transcription, form: AudioForm | RecordingForm, task: Task) -> Response:
     """Return the transcript as the form asks for it.
 
     Hours of words take a while: not for the event loop.
     """
     if isinstance(form, RecordingForm):
-        out = RecordingOut.of(found, words=form.wants_words())
-        return Rendered(as_json(out).encode(), JSON_TYPE)
-    if form.response_format == "verbose_json":
+        json: BaseModel = RecordingOut.of(found, words=form.wants_words())
+    elif form.response_format == "verbose_json":
         segments, words = form.wants_segments(), form.wants_words()
-        text = as_json(VerboseOut.of(task, found, segments=segments, words=words))
+        json = VerboseOut.of(task, found, segments=segments, words=words)
     elif form.response_format == "json":
-        text = as_json(TextOut(text=found.text))
+        json = TextOut(text=found.text)
     elif form.response_format == "text":
-        text = found.text + "\n"
+        return Response(found.text + "\n", media_type="text/plain; charset=utf-8")
     else:
         growing = GrowingText(form.response_format)
         text = growing.add(found.segments) + growing.end()
-    return Rendered(text.encode(), MEDIA_TYPES[form.response_format])
+        kind = "vtt" if form.response_format == "vtt" else "plain"
+        return Response(text, media_type=f"text/{kind}; charset=utf-8")
+    return Response(as_json(json), media_type=JSON_TYPE)
 
 
 def as_json(model: BaseModel) -> str:

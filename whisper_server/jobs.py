@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from starlette.responses import Response
+
 from whisper_server.engines.base import Task
 from whisper_server.errors import ApiError, ClientGone, ServerFault, UnknownJob
-from whisper_server.formats import Rendered
 from whisper_server.scheduler_state import Progress
 from whisper_server.schemas import JobStatus
 
@@ -46,7 +47,7 @@ class Job:
     seconds_done: float = 0.0
     seconds_total: float | None = None
     instances: tuple[int, ...] = ()
-    result: Rendered | None = None
+    result: Response | None = None
     error: ApiError | None = None
     was_admitted: bool = False
     settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,7 +73,7 @@ class Job:
         self.instances = progress.instances
 
 
-Work = Callable[[Job], Coroutine[Any, Any, Rendered]]
+Work = Callable[[Job], Coroutine[Any, Any, Response]]
 
 
 class Jobs:

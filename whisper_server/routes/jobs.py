@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from whisper_server import api_docs
-from whisper_server.formats import JSON_TYPE, Rendered, render
+from whisper_server.formats import JSON_TYPE, render
 from whisper_server.forms import JobForm
 from whisper_server.jobs import Job
 from whisper_server.routes.uploads import receive_upload
@@ -39,7 +39,7 @@ def router(service: Service) -> APIRouter:
             job = Job(form.task, form.response_format, filename)
             held_by_job = upload.keep()
 
-            async def work(job: Job) -> Rendered:
+            async def work(job: Job) -> Response:
                 async with held_by_job:
                     found = await upload.transcribe(options, job.advance, until=job.forgotten.wait)
                 return await asyncio.to_thread(render, found, form, form.task)
@@ -87,11 +87,9 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-def _with_result(summary: JobSummary, rendered: Rendered | None) -> bytes:
+def _with_result(summary: JobSummary, response: Response | None) -> bytes:
     """Return a `JobOut`, without parsing a JSON result of megabytes to write it out again."""
-    result = b"null"
-    if rendered is not None:
-        result = rendered.body
-        if rendered.media_type != JSON_TYPE:
-            result = json.dumps(result.decode()).encode()
+    result = bytes(response.body) if response else b"null"
+    if response and response.media_type != JSON_TYPE:
+        result = json.dumps(result.decode()).encode()
     return summary.model_dump_json().encode()[:-1] + b',"result":' + result + b"}"

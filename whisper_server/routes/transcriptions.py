@@ -79,7 +79,6 @@ async def _answer(upload: Upload[AudioForm] | Upload[RecordingForm], task: Task)
         response: Response = await stream_transcript(work, form, upload.service.metrics)
     else:
         found = await upload.transcribe(options)
-        rendered = await asyncio.to_thread(render, found, form, task)
-        response = Response(rendered.body, media_type=rendered.media_type)
+        response = await asyncio.to_thread(render, found, form, task)
     upload.warn_in(response)
     return response

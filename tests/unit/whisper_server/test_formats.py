@@ -23,7 +23,7 @@ def whole(segments: Sequence[Segment]) -> Transcription:
 
 def in_format(name: str, segments: Sequence[Segment], **fields: object) -> str:
     form = AudioForm.model_validate({"response_format": name, **fields})
-    return render(whole(segments), form, "transcribe").body.decode()
+    return bytes(render(whole(segments), form, "transcribe").body).decode()
 
 
 def test_text_is_one_line_with_an_end() -> None:

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 import requests
+from starlette.responses import Response
 
 from tests.support.event_loop import in_event_loop
 from tests.support.whisper_stand_in import Running, StandInEngine, running, until, wav
 from whisper_server.engines.base import WindowInput
 from whisper_server.errors import ApiError, EngineFailed, InvalidAudio, UnknownJob
-from whisper_server.formats import Rendered
 from whisper_server.jobs import Job, Jobs
 from whisper_server.scheduler_state import Progress
 
-RESULT = Rendered(b'{"text":"one"}', "application/json")
+RESULT = Response('{"text":"one"}', media_type="application/json")
 
 
 class Clock:
@@ -34,11 +34,11 @@ def new_job() -> Job:
     return Job("transcribe", "json", "a.wav")
 
 
-async def succeed(job: Job) -> Rendered:
+async def succeed(job: Job) -> Response:
     return RESULT
 
 
-async def until_forgotten(job: Job) -> Rendered:
+async def until_forgotten(job: Job) -> Response:
     await job.forgotten.wait()
     return RESULT
 
@@ -56,7 +56,7 @@ async def finished(jobs: Jobs) -> Job:
 async def test_a_job_goes_through_its_states() -> None:
     jobs, go = Jobs(60, 10), asyncio.Event()
 
-    async def work(job: Job) -> Rendered:
+    async def work(job: Job) -> Response:
         await go.wait()
         job.advance(Progress(2.0, 8.0, (), (1,)))
         await go.wait()
@@ -113,7 +113,7 @@ async def test_the_oldest_that_ended_goes_first_and_nothing_unfinished() -> None
 async def test_a_removed_job_is_told_to_stop_and_leaves_no_trace() -> None:
     jobs, job, ended = Jobs(60, 10), new_job(), asyncio.Event()
 
-    async def work(job: Job) -> Rendered:
+    async def work(job: Job) -> Response:
         await job.forgotten.wait()
         ended.set()
         return RESULT
@@ -146,7 +146,7 @@ async def test_what_goes_wrong_is_kept_in_the_job(failure: Exception, code: str)
     failures: list[ApiError] = []
     jobs, job = Jobs(60, 10, failures.append), new_job()
 
-    async def work(job: Job) -> Rendered:
+    async def work(job: Job) -> Response:
         raise failure
 
     jobs.start(job, work)
