@@ -127,9 +127,8 @@ def plan_engine(
 
 def _backend(settings: Settings, machine: Machine) -> str:
     """Return the engine that is set, else the one of the model's files, else the machine's."""
-    chosen = MLX if settings.device == "metal" else None
-    if settings.backend != "auto":
-        chosen = settings.backend
+    by_device = MLX if settings.device == "metal" else None
+    chosen = by_device if settings.backend == "auto" else settings.backend
     required = backend_of(settings.model) if settings.model else None
     if chosen and required and chosen != required:
         raise StartError(

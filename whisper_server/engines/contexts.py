@@ -12,14 +12,19 @@ class Contexts:
     def __init__(self, tokenizer: Any, max_length: int) -> None:
         self._tokenizer = tokenizer
         self._room = max_length // 2 - 1
-        self._tokens = lru_cache(maxsize=64)(self._new_tokens)
+        self.tokens = lru_cache(maxsize=64)(self._tokens)
 
-    def tokens(self, options: Options) -> tuple[int, ...]:
+    def _tokens(self, options: Options) -> tuple[int, ...]:
         """Return hotwords and prompt in tokens, at most the half of Whisper's places for context.
 
         Hotwords lose their end, a prompt its start; with both, each may have half of the places.
         """
-        return self._tokens(options.prompt, options.hotwords)
+        first, last = self._encode(options.hotwords), self._encode(options.prompt)
+        first = first[: max(self._room // 2, self._room - len(last))]
+        last = last[max(0, len(last) - (self._room - len(first))) :]
+        if not first and not last:
+            return ()
+        return (self._tokenizer.token_to_id("<|startofprev|>"), *first, *last)
 
     def knows(self, language: str) -> bool:
         """Return whether the model has a token for it; before large-v3 there is none for yue."""
@@ -28,14 +33,6 @@ class Contexts:
     def fitting(self, hotwords: str | None) -> str | None:
         """Return as many as leave room for the text before in faster-whisper's long form."""
         return self._tokenizer.decode(self._encode(hotwords)[: self._room // 2]) or None
-
-    def _new_tokens(self, prompt: str | None, hotwords: str | None) -> tuple[int, ...]:
-        first, last = self._encode(hotwords), self._encode(prompt)
-        first = first[: max(self._room // 2, self._room - len(last))]
-        last = last[max(0, len(last) - (self._room - len(first))) :]
-        if not first and not last:
-            return ()
-        return (self._tokenizer.token_to_id("<|startofprev|>"), *first, *last)
 
     def _encode(self, text: str | None) -> list[int]:
         text = (text or "").strip()
