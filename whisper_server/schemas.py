@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from whisper_server.engines.base import Segment, Task, Transcription
+from whisper_server.engines.base import Segment, Task, Transcription, Word
 from whisper_server.errors import ApiError
 
 Rounded = Annotated[float, AfterValidator(lambda seconds: round(seconds, 3))]
@@ -15,13 +15,6 @@ class FromAttributes(BaseModel):
     """Reads fields off an object's attributes of the same name, or of the validation alias."""
 
     model_config = ConfigDict(from_attributes=True, populate_by_name=True)
-
-
-class WordOut(FromAttributes):
-    word: str = Field(validation_alias="text")
-    start: float
-    end: float
-    probability: float
 
 
 class SegmentOut(FromAttributes):
@@ -52,7 +45,7 @@ class VerboseOut(BaseModel):
     duration: Rounded
     text: str
     segments: list[SegmentOut] | None = None
-    words: list[WordOut] | None = None
+    words: list[Word] | None = None
 
     @classmethod
     def of(
@@ -67,7 +60,7 @@ class VerboseOut(BaseModel):
             duration=found.duration_seconds,
             text=found.text,
             segments=[SegmentOut(id=i, **vars(s)) for i, s in numbered] if segments else None,
-            words=[word for s in found.segments for word in _words(s)] if words else None,
+            words=[word for s in found.segments for word in s.words] if words else None,
         )
 
 
@@ -87,12 +80,12 @@ class SegmentReady(BaseModel):
     end: float
     text: str
     speaker: str = ""
-    words: list[WordOut] | None = None
+    words: list[Word] | None = None
 
     @classmethod
     def of(cls, number: int, segment: Segment, *, words: bool) -> "SegmentReady":
         """Return the segment with this number, counted from 0, with its words or without them."""
-        fields = vars(segment) | {"words": _words(segment) if words else None}
+        fields = vars(segment) | {"words": segment.words if words else None}
         return cls(id=f"seg_{number}", **fields)
 
 
@@ -119,7 +112,7 @@ class RecordingSegmentOut(FromAttributes):
     text: Annotated[str, AfterValidator(str.strip)]
     avg_logprob: float
     no_speech_prob: float
-    words: list[WordOut] | None = None
+    words: list[Word] | None = None
 
 
 class RecordingOut(FromAttributes):
@@ -225,7 +218,3 @@ class ReadyOut(BaseModel):
     capacity: int
     in_flight: int
     waiting: int
-
-
-def _words(segment: Segment) -> list[WordOut]:
-    return [WordOut.model_validate(word) for word in segment.words]

@@ -89,7 +89,7 @@ class Window:
             return start, max(start, round(self.recording_time(part.end, is_end=True), 3))
 
         start, end = times(segment)
-        words = tuple(Word(*times(word), word.text, word.probability) for word in segment.words)
+        words = tuple(Word(*times(word), word.word, word.probability) for word in segment.words)
         seek = segment.seek + round(self.spans[0].start / SAMPLE_RATE * FRAMES_PER_SECOND)
         return replace(segment, start=start, end=end, seek=seek, words=words)
 

@@ -47,7 +47,7 @@ class Word:
 
     start: float
     end: float
-    text: str
+    word: str
     probability: float
 
 

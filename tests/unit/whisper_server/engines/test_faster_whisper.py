@@ -133,7 +133,7 @@ def test_a_lone_window_is_heard_as_faster_whisper_itself_hears_it(
             assert (ours.start, ours.end) == pytest.approx((theirs.start, theirs.end))
             assert ours.avg_logprob == pytest.approx(theirs.avg_logprob)
             assert ours.no_speech_prob == pytest.approx(theirs.no_speech_prob)
-            assert [(w.text, w.start, w.end, w.probability) for w in ours.words] == [
+            assert [(w.word, w.start, w.end, w.probability) for w in ours.words] == [
                 (w.word.strip(), *map(pytest.approx, (w.start, w.end, w.probability)))
                 for w in theirs.words
             ]
@@ -295,7 +295,7 @@ def test_times_are_plain_numbers_within_the_window(
     assert type(found.avg_logprob) is float
     assert type(found.no_speech_prob) is float
     assert all(type(token) is int for token in found.segments[0].tokens)
-    assert words[0].text == "one"
+    assert words[0].word == "one"
 
 
 def test_what_the_model_leaves_unheard_at_a_windows_end_is_decoded_again(
@@ -459,7 +459,7 @@ def test_the_long_form_hears_more_than_a_window(
     twice = np.concatenate([speech, pause, speech])
     found = engine.transcribe(twice, WORDS, never)
     words = [word for segment in found.segments for word in segment.words]
-    assert [word.text for word in words] == ["one", "two", "three", "alpha", "bravo", "charlie"] * 2
+    assert [word.word for word in words] == ["one", "two", "three", "alpha", "bravo", "charlie"] * 2
     second_start = (len(speech) + len(pause)) / SAMPLE_RATE
     assert words[6].start == pytest.approx(second_start, abs=0.5)
     assert found.duration_seconds == pytest.approx(len(twice) / SAMPLE_RATE)

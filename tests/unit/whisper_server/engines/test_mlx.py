@@ -87,7 +87,7 @@ def test_words_come_in_order_and_within_the_sound(
     crowd: list[WindowResult], numbers: Samples
 ) -> None:
     words = [word for segment in crowd[0].segments for word in segment.words]
-    assert [word.text for word in words] == NUMBERS.split()
+    assert [word.word for word in words] == NUMBERS.split()
     times = [time for word in words for time in (word.start, word.end)]
     assert times == sorted(times)
     assert 0 <= times[0] < 0.5
@@ -192,7 +192,7 @@ def test_what_was_left_unheard_at_the_end_is_decoded_again(
     whole, border = len(samples) / 16_000, len(numbers) / 16_000 + 0.5
     found, *_ = engine.decode([window(engine, samples, WORDS)])
     words = [word for segment in found.segments for word in segment.words]
-    assert [word.text for word in words] == f"{NUMBERS} {LETTERS}".split()
+    assert [word.word for word in words] == f"{NUMBERS} {LETTERS}".split()
     assert words[3].start == pytest.approx(border + 0.75, abs=0.3)
     assert found.avg_logprob == found.segments[-1].avg_logprob
 
@@ -204,7 +204,7 @@ def test_sequential_decoding_keeps_its_place_across_windows(
     samples = np.concatenate([numbers, pause, letters, pause])
     found = engine.transcribe(samples, replace(WORDS, language=None), yes_after(1000))
     words = [word for segment in found.segments for word in segment.words]
-    assert [word.text for word in words] == f"{NUMBERS} {LETTERS}".split()
+    assert [word.word for word in words] == f"{NUMBERS} {LETTERS}".split()
     assert words[3].start == pytest.approx((len(numbers) + len(pause)) / 16_000, abs=0.5)
     assert found.language == "en"
     assert found.language_probability > 0.5
