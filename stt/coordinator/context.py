@@ -14,7 +14,7 @@ from stt.coordinator.metrics import Metrics
 from stt.coordinator.reservations import Reservations
 from stt.coordinator.store.listing import has_pending
 from stt.coordinator.store.nodes import Node, NodeRegistry
-from stt.coordinator.store.options import Options, StoredOptions
+from stt.coordinator.store.options import StoredOptions
 from stt.coordinator.store.status import QueueMonitor
 from stt.domain.worker_id import WorkerId
 from stt.settings import Settings
@@ -45,8 +45,8 @@ class Coordinator:
         self.closing = threading.Event()
 
     @property
-    def options(self) -> Options:
-        """The options as they are now. Raises DatabaseUnavailable."""
+    def options(self) -> Settings:
+        """The settings with the stored options as they are now. Raises DatabaseUnavailable."""
         return self.stored_options.current()
 
 

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from stt.coordinator.context import Coordinator
 from stt.coordinator.live.polling import PollingMonitor
 from stt.coordinator.store.nodes import NodesSnapshot
-from stt.coordinator.store.options import Options
+from stt.settings import Settings
 from stt.store.workers import MongoRoster
 
 _POLLS_PER_CLAIMS_CHECK = 3
@@ -28,7 +28,7 @@ class FleetSnapshot:
     """All nodes and options, and the `holders` of the subscribers' chunks if they were read."""
 
     nodes: NodesSnapshot
-    options: Options
+    options: Settings
     holders: Mapping[str, str | None]
 
 

@@ -31,11 +31,11 @@ from stt.coordinator.live.node_monitor import FleetSnapshot, NodeMonitor
 from stt.coordinator.live.polling import run_until_one_ends
 from stt.coordinator.schemas.nodes import node_settings
 from stt.coordinator.store.nodes import Node
-from stt.coordinator.store.options import Options
 from stt.domain.node import Job, NodeTest, clean_text
 from stt.domain.worker_id import WorkerId
 from stt.errors import NotFound, SttError
 from stt.remote.messages import NodeSettings
+from stt.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -141,8 +141,8 @@ class NodeSocket:
                 await self._send({"type": "test", "id": test_id})
             await self._send_lost_claims(snapshot)
 
-    async def _send_settings(self, node: Node, options: Options) -> None:
-        settings = node_settings(node, self._coordinator.settings, options)
+    async def _send_settings(self, node: Node, options: Settings) -> None:
+        settings = node_settings(node, options)
         if settings != self._sent_settings:
             await self._send({"type": "settings", **settings.model_dump(mode="json")})
             self._sent_settings = settings

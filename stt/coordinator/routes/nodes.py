@@ -44,7 +44,7 @@ def register(
 ) -> schemas.NodeCredentials:
     with coordinator.authenticator.throttled("join", address_of(request)):
         node, key = coordinator.registry.register(machine.code, machine.name, machine.platform)
-    settings = schemas.node_settings(node, coordinator.settings, coordinator.options)
+    settings = schemas.node_settings(node, coordinator.options)
     return schemas.NodeCredentials(node=settings, api_key=key)
 
 
@@ -109,7 +109,7 @@ def heartbeat(
     report = message.to_report()
     coordinator.registry.record_heartbeat(node_id, report)
     MongoRoster(coordinator.database).report(message.worker_id, report)
-    return schemas.node_settings(node, coordinator.settings, coordinator.options)
+    return schemas.node_settings(node, coordinator.options)
 
 
 @_nodes.post("/{node_id}/restarted", summary="A node gives back what it held before it was started")

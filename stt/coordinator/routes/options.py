@@ -6,7 +6,8 @@ from fastapi import APIRouter, Body
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.openapi import error_responses
-from stt.coordinator.schemas.options import OptionList, OptionValue
+from stt.coordinator.schemas.options import OptionList
+from stt.coordinator.store.options import Value
 
 router = APIRouter(tags=["options"], dependencies=[PEOPLE_ONLY])
 
@@ -22,6 +23,6 @@ def options(coordinator: InCoordinator) -> OptionList:
     responses=error_responses(409),
 )
 def change_options(
-    changes: Annotated[dict[str, OptionValue], Body(max_length=50)], coordinator: InCoordinator
+    changes: Annotated[dict[str, Value], Body(max_length=50)], coordinator: InCoordinator
 ) -> OptionList:
     return OptionList(options=coordinator.stored_options.change(changes))

@@ -11,7 +11,6 @@ from stt.coordinator.context import Coordinator
 from stt.coordinator.schemas.base import Schema
 from stt.coordinator.schemas.status import WorkerOut
 from stt.coordinator.store.nodes import Node, NodesSnapshot
-from stt.coordinator.store.options import Options
 from stt.domain.node import Job, NodeState, NodeTest, clean_name, clean_text
 from stt.domain.worker_id import WorkerId
 from stt.remote.messages import NodeSettings, Rules
@@ -138,19 +137,13 @@ def describe_node(coordinator: Coordinator, node: Node) -> NodeOut:
     return describe_nodes(coordinator, NodesSnapshot(now, {node.id: node}))[0]
 
 
-def node_settings(node: Node, settings: Settings, options: Options) -> NodeSettings:
-    """Return what a node is sent about itself."""
+def node_settings(node: Node, options: Settings) -> NodeSettings:
+    """Return what a node is sent about itself; `options` are those of the coordinator."""
     return NodeSettings(
         id=node.id,
         name=node.name,
         priority=node.priority,
         model=node.model,
         is_enabled=node.is_enabled,
-        rules=Rules(
-            lease_seconds=settings.lease_seconds,
-            max_attempts=settings.max_attempts,
-            max_expirations=settings.max_expirations,
-            chunk_timeout_seconds=options.chunk_timeout_seconds,
-            heartbeat_seconds=options.heartbeat_seconds,
-        ),
+        rules=Rules.model_validate(options),
     )

@@ -1,18 +1,8 @@
 """Options of the whole fleet."""
 
-from typing import Annotated
-
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from stt.coordinator.store.options import Option
-
-OptionValue = (
-    bool
-    | int
-    | Annotated[float, Field(allow_inf_nan=False)]
-    | Annotated[str, Field(max_length=1_000)]
-    | None
-)
 
 
 class OptionList(BaseModel):

@@ -1,42 +1,36 @@
 """Options of the whole fleet, which people set on the coordinator's page.
 
-The environment goes before the database, and that before the default. The environment is that of
-the coordinator that answers.
+They are the settings that are marked as stored. The environment goes before the database, and that
+before the default. The environment is that of the coordinator that answers.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pymongo.errors import DuplicateKeyError
 
 from stt.errors import ConfigError
-from stt.settings import Settings
+from stt.settings import Settings, extra_of, field_of, variable_of
 from stt.store.database import Database, translated
 from stt.system.single_flight import SingleFlight
 
-Value = bool | int | float | str | None
+NAMES = tuple(name for name in Settings.model_fields if extra_of(name)["is_stored"])
 
+Value = (
+    bool
+    | int
+    | Annotated[float, Field(allow_inf_nan=False)]
+    | Annotated[str, Field(max_length=1_000)]
+    | None
+)
+Kind = Literal["bool", "int", "float", "text"]
+Source = Literal["environment", "database", "default"]
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Options of the fleet; times in seconds.
-
-    `distributed`: nodes get work; without it only workers at the database do.
-    """
-
-    distributed: bool = True
-    heartbeat_seconds: float = 30.0
-    offline_seconds: float = 60.0
-    chunk_timeout_seconds: float = 600.0
-    join_code_minutes: float = 60.0
-    max_upload_mb: int = 4_096
-    chunk_seconds: float = 30.0
-    default_language: str | None = None
-    default_model: str | None = None
-    default_priority: int = 0
+_KINDS: dict[Any, Kind] = {bool: "bool", int: "int", float: "float"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +43,9 @@ class Option:
     name: str
     value: Value
     default: Value
-    source: Literal["environment", "database", "default"]
+    source: Source
     variable: str
-    kind: Literal["bool", "int", "float", "text"]
+    kind: Kind
     unit: str | None
     help: str
     is_locked: bool
@@ -59,25 +53,6 @@ class Option:
 
 class OptionLocked(ConfigError):
     """The environment sets it."""
-
-
-_TEXTS: dict[str, tuple[str | None, str]] = {
-    "distributed": (None, "Nodes get work. Without it only workers at the database do."),
-    "heartbeat_seconds": ("seconds", "How often a node says that it lives."),
-    "offline_seconds": ("seconds", "A node that is not heard of for so long counts as offline."),
-    "chunk_timeout_seconds": ("seconds", "Longest time for a chunk; then another worker gets it."),
-    "join_code_minutes": ("minutes", "How long a join code lets machines join."),
-    "max_upload_mb": ("MB", "Largest file that can be uploaded."),
-    "chunk_seconds": ("seconds", "Longest chunk that uploads are cut into."),
-    "default_language": (None, "Spoken language of uploads, such as en; heard if empty."),
-    "default_model": (None, "Model for uploads; each worker's own if empty."),
-    "default_priority": (None, "Priority of uploads; higher goes first."),
-}
-_KINDS: tuple[tuple[type, Literal["bool", "int", "float"]], ...] = (
-    (bool, "bool"),
-    (int, "int"),
-    (float, "float"),
-)
 
 
 class StoredOptions:
@@ -91,14 +66,14 @@ class StoredOptions:
         self._settings = settings
         self._stored = SingleFlight(self._read)
 
-    def current(self) -> Options:
-        """Return the values as they are now."""
-        return Options(**{option.name: option.value for option in self.all()})  # type: ignore[arg-type]
+    def current(self) -> Settings:
+        """Return the settings with the options as they are now."""
+        return self._settings.model_copy(update={o.name: o.value for o in self.all()})
 
     def all(self) -> list[Option]:
-        """Return each with the source of its value, in the order of `Options`."""
+        """Return each with the source of its value, in the order of the settings."""
         stored = self._stored.get()
-        return [self._option(field.name, stored) for field in fields(Options)]
+        return [self._option(name, stored) for name in NAMES]
 
     def change(self, values: Mapping[str, Value]) -> list[Option]:
         """Store these values, None as "back to the default"; none at all if one is invalid.
@@ -107,14 +82,16 @@ class StoredOptions:
         the environment sets.
         """
         known = {option.name: option for option in self.all()}
+        after = {option.name: option.value for option in known.values()}
         for name, value in values.items():
             if name not in known:
                 raise ConfigError(f"There is no option {name[:50]!r}.")
             if known[name].is_locked:
                 raise OptionLocked(f"{known[name].variable} in the environment sets {name}.")
-            if value is not None:
-                _check(name, value)
-        self._check_together({name: option.value for name, option in known.items()}, values)
+            after[name] = known[name].default if value is None else _check(name, value)
+        together = self._settings.model_copy(update=after)
+        if together.offline_seconds <= together.heartbeat_seconds:
+            raise ConfigError("offline_seconds must be longer than heartbeat_seconds.")
         with translated():
             for name, value in values.items():
                 self._store(name, value)
@@ -122,24 +99,24 @@ class StoredOptions:
         return self.all()
 
     def _option(self, name: str, stored: Mapping[str, Value]) -> Option:
-        field = Settings.model_fields[name]
-        default: Value = field.default
-        value, source = default, "default"
+        field, extra = field_of(name), extra_of(name)
+        value, source = field.default, "default"
         if name in self._settings.model_fields_set:
             value, source = getattr(self._settings, name), "environment"
         elif name in stored:
             value, source = stored[name], "database"
-        unit, text = _TEXTS[name]
-        kind = next((kind for python, kind in _KINDS if field.annotation is python), "text")
-        variable = str(field.validation_alias or name).upper()
-        is_locked = source == "environment"
-        return Option(name, value, default, source, variable, kind, unit, text, is_locked)  # type: ignore[arg-type]
-
-    def _check_together(self, now: Mapping[str, Value], values: Mapping[str, Value]) -> None:
-        defaults = asdict(Options())
-        after = {**now, **{n: defaults[n] if v is None else v for n, v in values.items()}}
-        if after["offline_seconds"] <= after["heartbeat_seconds"]:  # type: ignore[operator]
-            raise ConfigError("offline_seconds must be longer than heartbeat_seconds.")
+        if_empty = f"; {extra['shown_default']} if empty" if extra["shown_default"] else ""
+        return Option(
+            name=name,
+            value=value,
+            default=field.default,
+            source=source,  # type: ignore[arg-type]
+            variable=variable_of(name),
+            kind=_KINDS.get(field.annotation, "text"),
+            unit=extra["unit"],
+            help=f"{field.description}{if_empty}.",
+            is_locked=source == "environment",
+        )
 
     def _store(self, name: str, value: Value) -> None:
         if value is None:
@@ -153,15 +130,12 @@ class StoredOptions:
 
     def _read(self) -> Mapping[str, Value]:
         """Return the stored values that are valid: one written by hand may not be."""
-        names = [field.name for field in fields(Options)]
-        with translated(), self._db.options.find({"_id": {"$in": names}}) as cursor:
+        with translated(), self._db.options.find({"_id": {"$in": NAMES}}) as cursor:
             found = {document["_id"]: document.get("value") for document in cursor}
         valid: dict[str, Value] = {}
         for name, value in found.items():
-            try:
+            with suppress(ConfigError):
                 valid[name] = _check(name, value)
-            except ConfigError:
-                continue
         return valid
 
 
@@ -177,6 +151,6 @@ def _check(name: str, value: Any) -> Value:
 @cache
 def _limits(name: str) -> TypeAdapter[Any]:
     """Return the limits of the setting."""
-    field = Settings.model_fields[name]
+    field = field_of(name)
     kind: Any = field.annotation
     return TypeAdapter(Annotated[kind, *field.metadata] if field.metadata else kind)

@@ -16,11 +16,11 @@ from starlette.requests import ClientDisconnect, Request
 
 from stt.coordinator.errors import ApiError, BadRequest, Stalled, TooLarge, Unprocessable
 from stt.coordinator.schemas.uploads import UploadFields
-from stt.coordinator.store.options import Options
 from stt.coordinator.store.uploads import UploadRecord
 from stt.coordinator.uploads.incoming import BROKE_OFF, IncomingFile
 from stt.coordinator.uploads.multipart import Event, Field, FileEnd, FileStart, MultipartStream
 from stt.coordinator.uploads.processor import UploadProcessor
+from stt.settings import Settings
 from stt.store.ingest import IngestOptions
 
 MAX_FILES = 100
@@ -40,7 +40,9 @@ class UploadFormReader:
     invalid field, and DatabaseUnavailable.
     """
 
-    def __init__(self, processor: UploadProcessor, defaults: Options, fields: UploadFields) -> None:
+    def __init__(
+        self, processor: UploadProcessor, defaults: Settings, fields: UploadFields
+    ) -> None:
         self.uploads: list[UploadRecord] = []
         self._processor = processor
         self._max_bytes = defaults.max_upload_mb * 1024 * 1024

@@ -1,17 +1,16 @@
 """Options that are made from settings."""
 
-import dataclasses
 from typing import Any
 
 import pytest
 import typer
 
 from stt.cli import app as program
-from stt.coordinator.store.options import Options
+from stt.coordinator.store.options import NAMES
 from stt.settings import Settings, flag_of
 from tests.unit.stt.cli.conftest import NOWHERE, Run
 
-ON_THE_PAGE = {field.name for field in dataclasses.fields(Options)}
+ON_THE_PAGE = set(NAMES)
 """What has its place on the coordinator's page "Settings", and no flag."""
 
 

@@ -1,12 +1,11 @@
 """Options of the fleet: environment over database over default, and what may be stored."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
 
-from stt.coordinator.store.options import OptionLocked, Options, StoredOptions
+from stt.coordinator.store.options import OptionLocked, StoredOptions
 from stt.errors import ConfigError
 from stt.settings import Settings
 from stt.store.database import Database
@@ -28,10 +27,7 @@ def coordinator(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def test_the_defaults_are_those_of_the_settings(stored: StoredOptions) -> None:
-    assert asdict(Options()) == {
-        field.name: Settings.model_fields[field.name].default for field in fields(Options)
-    }
-    assert stored.current() == Options()
+    assert stored.current() == Settings()
     assert {option.source for option in stored.all()} == {"default"}
 
 
@@ -49,7 +45,7 @@ def test_a_stored_value_holds_for_every_coordinator_until_it_is_put_back(
         "default_language",
     }
     stored.change({"heartbeat_seconds": None, "default_language": None})
-    assert StoredOptions(database, Settings()).current() == Options()
+    assert StoredOptions(database, Settings()).current() == Settings()
 
 
 def test_the_environment_wins_and_locks(
@@ -94,7 +90,7 @@ def test_a_value_that_makes_no_sense_is_refused_and_so_is_what_came_with_it(
 ) -> None:
     with pytest.raises(ConfigError):
         stored.change({"join_code_minutes": 5, **change})
-    assert stored.current() == Options()
+    assert stored.current() == Settings()
 
 
 def test_what_somebody_wrote_by_hand_counts_only_if_it_is_valid(
@@ -107,7 +103,7 @@ def test_what_somebody_wrote_by_hand_counts_only_if_it_is_valid(
             {"_id": "max_upload_mb", "value": 5},
         ]
     )
-    assert stored.current() == Options(max_upload_mb=5)
+    assert stored.current() == Settings(max_upload_mb=5)
 
 
 def test_the_page_changes_options_and_sees_where_they_come_from(
