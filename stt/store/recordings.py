@@ -254,11 +254,11 @@ class MongoRecordings:
 
 
 def recording_names(database: Database, ids: Iterable[Any]) -> dict[Any, str]:
-    """Return the file names of the recordings with these ids; leave out ids without a document."""
-    known = list({id_ for id_ in ids if isinstance(id_, ObjectId)})
-    with translated():
-        found = list(database.recordings.find({"_id": {"$in": known}}, ["filename"]))
-    return {document["_id"]: read_recording(document).filename for document in found}
+    """Return the file names of these recordings; for one without a document, its id as text."""
+    names = {id_: str(id_ or "") for id_ in ids}
+    known = [id_ for id_ in names if isinstance(id_, ObjectId)]
+    with translated(), database.recordings.find({"_id": {"$in": known}}, ["filename"]) as found:
+        return names | {document["_id"]: read_recording(document).filename for document in found}
 
 
 def _read_details(document: Document, counts: Mapping[str, int]) -> RecordingDetails:

@@ -9,12 +9,14 @@ cases, so the results are the same.
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 from bson import ObjectId
+from pydantic import Field
 from pymongo.errors import ExecutionTimeout, OperationFailure
 
+from stt.domain.fields import HexId
 from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_chunk, read_list, read_number, read_text
@@ -37,11 +39,14 @@ class SearchTooSlow(DatabaseUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A segment that contains a word; `start` and `end` in seconds of the recording."""
+    """A segment that contains a word; `start` and `end` in seconds of the recording.
 
-    recording_id: str | None
+    The annotations are for its JSON.
+    """
+
+    recording_id: Annotated[str | None, Field(alias="source_id")]
     filename: str
-    chunk_id: ObjectId
+    chunk_id: HexId
     start: float
     end: float
     text: str
@@ -57,24 +62,20 @@ class HitPage:
 
 @dataclass(frozen=True, slots=True)
 class _Position:
-    """The position of a segment in the queue; a cursor is its text, `CHUNK-SEGMENT`."""
+    """The position of a segment in the queue."""
 
     recording_id: Any
     index: int
     chunk_id: ObjectId
     segment: int
 
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    position: _Position
-    start: float
-    end: float
-    text: str
-
     @property
     def cursor(self) -> str:
-        return f"{self.position.chunk_id}-{self.position.segment}"
+        return f"{self.chunk_id}-{self.segment}"
+
+
+_Found = tuple[_Position, Hit]
+"""A hit without the name of its recording, and where it is."""
 
 
 class Search:
@@ -118,7 +119,9 @@ class Search:
                 ) from None
         shown = found[:limit]
         has_more = len(found) > limit or is_cut_off
-        return HitPage(self._named(shown), shown[-1].cursor if has_more else None)
+        names = recording_names(self._db, (position.recording_id for position, _ in shown))
+        hits = tuple(replace(hit, filename=names[at.recording_id]) for at, hit in shown)
+        return HitPage(hits, shown[-1][0].cursor if has_more else None)
 
     def _hits(
         self,
@@ -165,20 +168,6 @@ class Search:
         if document is None:
             raise NotFound("What was found last is gone: search again.")
         return _position_of(document, int(segment))
-
-    def _named(self, found: list[_Found]) -> tuple[Hit, ...]:
-        names = recording_names(self._db, (f.position.recording_id for f in found))
-        return tuple(
-            Hit(
-                recording_id=None if (id_ := f.position.recording_id) is None else str(id_),
-                filename=names.get(id_, str(id_ or "")),
-                chunk_id=f.position.chunk_id,
-                start=f.start,
-                end=f.end,
-                text=f.text,
-            )
-            for f in found
-        )
 
 
 class _OutOfTime(Exception):
@@ -237,6 +226,7 @@ def _position_of(document: Document, segment: int) -> _Position:
 def _found_in(document: Document, words: SearchQuery, after: _Position | None) -> Iterator[_Found]:
     """Yield the hits in one chunk after a position; skip segments that cannot be read."""
     chunk = read_chunk(document)
+    recording_id = None if chunk.recording_id is None else str(chunk.recording_id)
     # Without an offset, assume that all chunks are as long as this one.
     begin = chunk.index * chunk.planned_seconds if chunk.offset is None else chunk.offset
     transcript = document.get("transcript")
@@ -247,5 +237,6 @@ def _found_in(document: Document, words: SearchQuery, after: _Position | None) -
         if after is not None and after.chunk_id == chunk.id and number <= after.segment:
             continue
         start, end = (max(read_number(listed[number].get(f)) or 0.0, 0.0) for f in ("start", "end"))
-        position = _position_of(document, number)
-        yield _Found(position, begin + start, begin + max(start, end), texts[number].strip())
+        start, end = begin + start, begin + max(start, end)
+        hit = Hit(recording_id, "", chunk.id, start, end, texts[number].strip())
+        yield _position_of(document, number), hit

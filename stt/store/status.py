@@ -21,6 +21,7 @@ from stt.store.documents import (
     read_recording,
     read_time,
 )
+from stt.store.recordings import recording_names
 from stt.store.states import QUERIES, State
 
 RATE_WINDOW_SECONDS = 600.0
@@ -123,7 +124,6 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
         )
         rate = recent_rate(database, now)
         recordings = tuple(_progress(database, by_recording))
-        names = {recording.id: recording.filename for recording in recordings}
         at_rest: Document = {"not_before": {"$gt": now}}
         resting = _count(database, "pending", at_rest)
         return QueueStatus(
@@ -135,8 +135,8 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
             rate=rate,
             eta_seconds=eta_seconds(counts, rate),
             sources=recordings,
-            failed_chunks=_failures(database, "failed", {}, ("failed_at", -1), names),
-            resting_chunks=_failures(database, "pending", at_rest, ("not_before", 1), names)
+            failed_chunks=_failures(database, "failed", {}, ("failed_at", -1)),
+            resting_chunks=_failures(database, "pending", at_rest, ("not_before", 1))
             if resting
             else (),
         )
@@ -215,11 +215,11 @@ def _failures(
     state: State,
     also: Document,
     order: tuple[str, int],
-    names: Mapping[Any, str],
 ) -> tuple[FailedChunk, ...]:
     """Return the first few chunks in a state that have failed, in the order of one field."""
     query = {**QUERIES[state], **also}
-    found = database.chunks.find(query, _FAILURE_FIELDS).sort(*order).limit(_MAX_FAILURES)
+    found = list(database.chunks.find(query, _FAILURE_FIELDS).sort(*order).limit(_MAX_FAILURES))
+    names = recording_names(database, (read_chunk(document).recording_id for document in found))
     return tuple(_failed_chunk(document, names) for document in found)
 
 
@@ -229,7 +229,7 @@ def _failed_chunk(document: Document, names: Mapping[Any, str]) -> FailedChunk:
     return FailedChunk(
         id=chunk.id,
         source_id=chunk.recording_id,
-        filename=names.get(chunk.recording_id, str(chunk.recording_id or "")),
+        filename=names[chunk.recording_id],
         index=chunk.index,
         attempts=chunk.attempts,
         failed_at=read_time(document.get("failed_at")),

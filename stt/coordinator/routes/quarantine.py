@@ -11,10 +11,9 @@ from stt.coordinator.errors import Conflict
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.base import Acknowledgement, ChunkCount
 from stt.coordinator.schemas.queue import QuarantinedChunk, QuarantineList, RetryRequest
-from stt.coordinator.store.listing import format_of
+from stt.coordinator.store.listing import count_quarantine, format_of, list_quarantine
 from stt.domain.fields import HexId
 from stt.store import claims
-from stt.store.quarantine import Quarantined, count_quarantine, quarantine
 
 router = APIRouter(prefix="/api", tags=["queue"], dependencies=[PEOPLE_ONLY])
 
@@ -22,16 +21,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @router.get("/quarantine", summary="Chunks that are not tried any more, and why")
-def list_quarantine(
+def quarantine(
     coordinator: InCoordinator,
     cursor: Annotated[str | None, Query(pattern="^[0-9]{1,14}-[0-9a-f]{24}$")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> QuarantineList:
     database = coordinator.database
-    found = quarantine(database, limit, None if cursor is None else _parse_cursor(cursor))
+    found = list_quarantine(database, limit, None if cursor is None else _parse_cursor(cursor))
     last = found[-1] if len(found) == limit else None
     return QuarantineList(
-        chunks=[QuarantinedChunk.model_validate(chunk) for chunk in found],
+        chunks=found,
         cursor=None if last is None else _cursor_of(last),
         total=count_quarantine(database),
     )
@@ -86,11 +85,11 @@ def _acknowledge(
     return Acknowledgement()
 
 
-def _cursor_of(last: Quarantined) -> str | None:
+def _cursor_of(last: QuarantinedChunk) -> str | None:
     """Return milliseconds since 1970 and the chunk's id."""
     if last.failed_at is None:
         return None
-    return f"{(last.failed_at - _EPOCH) // timedelta(milliseconds=1)}-{last.chunk.id}"
+    return f"{(last.failed_at - _EPOCH) // timedelta(milliseconds=1)}-{last.id}"
 
 
 def _parse_cursor(cursor: str) -> tuple[datetime, ObjectId]:

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.openapi import error_responses
-from stt.coordinator.schemas.search import HitList
 from stt.domain.fields import HexId
+from stt.store.search import HitPage
 from stt.store.search_query import MAX_QUERY_CHARACTERS, SearchQuery
 
 router = APIRouter(tags=["search"], dependencies=[PEOPLE_ONLY], responses=error_responses(404))
@@ -22,17 +22,16 @@ def search(
     cursor: Annotated[str | None, Query(pattern="^[0-9a-f]{24}-[0-9]{1,9}$")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 30,
     source_id: HexId | None = None,
-) -> HitList:
+) -> HitPage:
     """Find chunks, of some 30 seconds, that contain every word.
 
     Words are found whole and in any case; accents count. `word*` stands for all words that begin
     so.
     """
-    page = coordinator.search.find(
+    return coordinator.search.find(
         SearchQuery(q),
         limit=limit,
         cursor=cursor,
         recording_id=source_id,
         timeout_seconds=_TIMEOUT_SECONDS,
     )
-    return HitList.model_validate(page)

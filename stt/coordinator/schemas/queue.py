@@ -2,18 +2,16 @@
 
 from datetime import datetime
 
-from pydantic import AliasChoices, AliasPath, BaseModel, Field
+from pydantic import BaseModel, Field
 
-from stt.coordinator.schemas.base import AnyId, Schema, merging
+from stt.coordinator.schemas.base import AnyId
 from stt.domain.chunk import RecordedError
 from stt.domain.fields import ForeignId, HexId
 
 
-class _ChunkFields(Schema):
+class _ChunkFields(BaseModel):
     id: AnyId
-    source_id: ForeignId = Field(
-        validation_alias=AliasChoices("recording_id", AliasPath("chunk", "recording_id"))
-    )
+    source_id: ForeignId = Field(validation_alias="recording_id")
     filename: str
     index: int
     offset: float | None
@@ -52,10 +50,8 @@ class QuarantinedChunk(_ChunkFields):
     `attempts` ended in a failure, `expirations` with a worker that vanished; `errors` oldest first.
     """
 
-    model_config = merging("chunk")
-
     format: str | None
-    errors: list[RecordedError]
+    errors: tuple[RecordedError, ...]
 
 
 class QuarantineList(BaseModel):

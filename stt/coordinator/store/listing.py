@@ -1,15 +1,17 @@
-"""The queue chunk by chunk, for people: read only, a page at a time.
+"""Chunks for people, a page at a time: the queue, and the quarantine. Read only.
 
 Every function raises DatabaseUnavailable.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo.cursor import Cursor
 
-from stt.coordinator.schemas.queue import ChunkRow
+from stt.coordinator.schemas.queue import ChunkRow, QuarantinedChunk
 from stt.errors import NotFound
 from stt.store.database import Database, Document, translated
 from stt.store.documents import (
@@ -21,7 +23,7 @@ from stt.store.documents import (
     read_time,
 )
 from stt.store.recordings import recording_names
-from stt.store.states import PENDING, QUERIES, State, state_of
+from stt.store.states import ANY_TIME, FAILED, PENDING, QUERIES, State, state_of
 
 _FIELDS = [
     "original_id", "index", "offset", "duration", "format", "processing_by", "claimed_at",
@@ -29,6 +31,7 @@ _FIELDS = [
     "transcript.segments.text", "errors",
 ]  # fmt: skip
 _MAX_TEXT = 200
+_QUARANTINED: Document = {**FAILED, "failed_at": ANY_TIME}
 
 
 def has_pending(database: Database) -> bool:
@@ -51,10 +54,30 @@ def list_chunks(
         query["original_id"] = recording_id
     if after is not None:
         query["_id"] = {"$gt": after}
+    found = database.chunks.find(query, _FIELDS).sort("_id", 1).limit(limit)
+    return [ChunkRow.model_validate(chunk) for chunk in _described(database, found)]
+
+
+def list_quarantine(
+    database: Database, limit: int, after: tuple[datetime, ObjectId] | None = None
+) -> list[QuarantinedChunk]:
+    """Return up to `limit` chunks, latest failure first.
+
+    They follow the one whose `failed_at` and id are `after`.
+    """
+    query = dict(_QUARANTINED)
+    if after is not None:
+        failed_at, id_ = after
+        query["failed_at"] = {**ANY_TIME, "$lte": failed_at}
+        query["$or"] = [{"failed_at": {"$lt": failed_at}}, {"_id": {"$lt": id_}}]
+    order = [("failed_at", -1), ("_id", -1)]
+    found = database.chunks.find(query, _FIELDS).sort(order).limit(limit)
+    return [QuarantinedChunk.model_validate(chunk) for chunk in _described(database, found)]
+
+
+def count_quarantine(database: Database) -> int:
     with translated():
-        found = list(database.chunks.find(query, _FIELDS).sort("_id", 1).limit(limit))
-    names = recording_names(database, (document.get("original_id") for document in found))
-    return [_row(document, names) for document in found]
+        return database.chunks.count_documents(_QUARANTINED)
 
 
 def format_of(database: Database, chunk_id: ObjectId) -> str | None:
@@ -66,21 +89,27 @@ def format_of(database: Database, chunk_id: ObjectId) -> str | None:
     return read_text(document.get("format"))
 
 
-def _row(document: Document, names: Mapping[Any, str]) -> ChunkRow:
-    chunk = read_chunk(document)
-    worker, errors = document.get("processing_by"), read_errors(document)
-    computed = {
-        "filename": names.get(chunk.recording_id, str(chunk.recording_id or "")),
-        "state": state_of(document),
-        "worker": None if worker is None else str(worker),
-        "claimed_at": read_time(document.get("claimed_at")),
-        "priority": read_count(document.get("priority")),
-        "transcribed_at": read_time(document.get("transcribed_at")),
-        "failed_at": read_time(document.get("failed_at")),
-        "error": errors[-1] if errors else None,
-        "text": _text(document),
-    }
-    return ChunkRow.model_validate(asdict(chunk) | computed)
+def _described(database: Database, found: Cursor[Document]) -> Iterator[dict[str, Any]]:
+    """Yield the fields of the schemas for each chunk."""
+    with translated():
+        documents = list(found)
+    chunks = [read_chunk(document) for document in documents]
+    names = recording_names(database, (chunk.recording_id for chunk in chunks))
+    for chunk, document in zip(chunks, documents, strict=True):
+        worker, errors = document.get("processing_by"), read_errors(document)
+        yield {
+            **asdict(chunk),
+            "filename": names[chunk.recording_id],
+            "state": state_of(document),
+            "worker": None if worker is None else str(worker),
+            "claimed_at": read_time(document.get("claimed_at")),
+            "priority": read_count(document.get("priority")),
+            "transcribed_at": read_time(document.get("transcribed_at")),
+            "failed_at": read_time(document.get("failed_at")),
+            "errors": errors,
+            "error": errors[-1] if errors else None,
+            "text": _text(document),
+        }
 
 
 def _text(document: Document) -> str | None:
