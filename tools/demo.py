@@ -22,9 +22,10 @@ from stt.domain.chunk import Recording
 from stt.errors import SttError
 from stt.local.stack import local_server, open_database
 from stt.settings import Settings
+from stt.store.counts import StateCounts
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
-from stt.store.status import StateCounts, queue_status
+from stt.store.status import queue_status
 from stt.system.signals import on_signals
 from stt.transcripts.files import file_name
 from tools.word_error_rate import WordErrors, word_errors

@@ -3,13 +3,10 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from bson import ObjectId
-
 from stt.domain.chunk import Recording
 from stt.errors import Ambiguous, NotFound
 from stt.settings import Settings
 from stt.store.database import Database
-from stt.store.export import has_chunks
 from stt.store.recordings import MongoRecordings
 
 
@@ -21,8 +18,7 @@ def find_recording(database: Database, name: str) -> Recording:
     except Ambiguous:
         raise
     except NotFound:
-        if ObjectId.is_valid(name) and has_chunks(database, ObjectId(name)):
-            return Recording(ObjectId(name), filename=name)
+        pass
     file_name = Path(name).name
     if file_name not in (name, ""):
         return find_recording(database, file_name)

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -122,5 +123,5 @@ def _open_chunks(database: Database, ids: Iterable[ObjectId]) -> Counter[str]:
     """Return how many chunks of these recordings are pending and processing; empty if none is."""
     recordings, counts = MongoRecordings(database), Counter[str]()
     for recording_id in ids:
-        counts.update(recordings.details(recording_id).counts)
+        counts.update(asdict(recordings.details(recording_id).counts))
     return +Counter({state: counts[state] for state in ("pending", "processing")})

@@ -1,6 +1,7 @@
 """Recordings, their chunks, and runs of chunks that are transcribed as one piece of audio."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +10,12 @@ from typing import Annotated
 from bson import ObjectId
 from pydantic import Field, PlainSerializer
 
-from stt.domain.fields import ForeignId, HexId
+from stt.domain.fields import ALWAYS_WRITTEN, ForeignId, HexId
 
 ASSUMED_SECONDS = 30.0
 """Seconds assumed for a chunk whose document has no duration; for planning only."""
+
+_EXTENSION = re.compile("[A-Za-z0-9]{1,20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ class Chunk:
     def log_fields(self) -> dict[str, object]:
         """The fields of log records about this chunk."""
         return {"chunk": self.id, "recording": self.recording_id, "attempt": self.attempts + 1}
+
+    @property
+    def extension(self) -> str:
+        """The file extension of its audio; "bin" for an unknown format."""
+        return self.format if self.format and _EXTENSION.fullmatch(self.format) else "bin"
 
     @property
     def planned_seconds(self) -> float:
@@ -107,19 +115,22 @@ def _follows(chunk: Chunk, last: Chunk) -> bool:
 class Recording:
     """A recording; `duration` in seconds.
 
-    `ingested_at` is None while its chunks are still being cut. `model`: the model to transcribe
-    it with, None for the one that each worker uses.
+    `is_ingesting`: more of its chunks are to be cut; `ingested_at` is None until then, and for
+    recordings of other programs. `model`: the model to transcribe it with, None for the one that
+    each worker uses. The annotations are for its JSON.
     """
 
-    id: ObjectId
+    id: HexId
     filename: str
     duration: float | None = None
     chunk_count: int | None = None
     language: str | None = None
     prompt: str | None = None
     start: datetime | None = None
-    ingested_at: datetime | None = None
+    ingested_at: Annotated[datetime | None, Field(exclude=True)] = None
     model: str | None = None
+    is_ingesting: bool = False
+    __pydantic_config__ = ALWAYS_WRITTEN
 
 
 @dataclass(frozen=True, slots=True)

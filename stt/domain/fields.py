@@ -6,6 +6,7 @@ from typing import Annotated, TypeVar
 from bson import ObjectId
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     FailFast,
     Field,
     GetPydanticSchema,
@@ -15,6 +16,9 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic_core import core_schema
+
+ALWAYS_WRITTEN = ConfigDict(json_schema_serialization_defaults_required=True)
+"""`__pydantic_config__` of a class: its JSON holds the fields that have a default as well."""
 
 _PATTERN = "^[0-9a-f]{24}$"
 

@@ -1,12 +1,11 @@
 """Write the chunks of one recording, and their audio."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bson import Binary, ObjectId
+from bson import Binary
 from pymongo import InsertOne, ReplaceOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
@@ -16,6 +15,7 @@ from stt.errors import RecordingError
 from stt.media.audio import SAMPLE_RATE
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_recording
+from stt.store.recordings import remove_recording
 from stt.store.states import NEW
 
 WRITE_BATCH = 4
@@ -88,25 +88,14 @@ class ChunkWriter:
         return read_recording(document)
 
     def remove(self) -> None:
-        """Remove the recording: chunks first, then audio, so that no chunk lacks its audio."""
-        with translated():
-            last = self._db.chunks.find_one(self._of_recording, ["index"], sort=[("index", -1)])
-            known = max(self.chunks, last["index"] + 1 if last else 0)
-            self._db.chunks.delete_many(self._of_recording)
-            # One batch more: the audio may have been stored without its chunks.
-            ids = (self._chunk_id(index) for index in range(known + WRITE_BATCH))
-            while some := list(itertools.islice(ids, 1_000)):
-                self._db.audio.delete_many({"_id": {"$in": some}})
-            self._db.recordings.delete_one({"_id": self._recording["_id"]})
-
-    def _chunk_id(self, index: int) -> ObjectId:
-        return chunk_id(self._recording["_id"], index)
+        """Remove the recording with what was stored of it."""
+        remove_recording(self._db, self._recording["_id"], self.chunks)
 
     def _chunk(self, piece: Piece) -> Document:
         offset_seconds = piece.first / SAMPLE_RATE
         start: datetime = self._recording["start"]
         return {
-            "_id": self._chunk_id(piece.index),
+            "_id": chunk_id(self._recording["_id"], piece.index),
             **self._of_recording,
             "index": piece.index,
             "start": start + timedelta(seconds=offset_seconds),

@@ -27,7 +27,7 @@ def read_chunk(document: Mapping[str, Any]) -> Chunk:
     servers = (read_text(error.get("server")) for error in read_mappings(document.get("errors")))
     return Chunk(
         id=document["_id"],
-        recording_id=_hashable(document.get("original_id")),
+        recording_id=read_hashable(document.get("original_id")),
         index=read_count(document.get("index")),
         start=read_time(document.get("start")),
         offset=read_number(document.get("offset")),
@@ -54,15 +54,9 @@ def read_recording(document: Mapping[str, Any]) -> Recording:
         start=read_time(document.get("start")),
         ingested_at=read_time(document.get("ingested_at")),
         model=read_text(document.get("model")),
+        # `stt ingest` sets it to null until it is done; other programs leave the field out.
+        is_ingesting=document.get("ingested_at", "absent") is None,
     )
-
-
-def is_being_ingested(document: Mapping[str, Any]) -> bool:
-    """Return whether more chunks of a recording are to come.
-
-    `stt ingest` sets `ingested_at` to null until it is done; other programs leave the field out.
-    """
-    return document.get("ingested_at", "absent") is None
 
 
 def read_errors(document: Mapping[str, Any]) -> tuple[RecordedError, ...]:
@@ -162,5 +156,5 @@ def read_mappings(value: Any) -> list[Mapping[str, Any]]:
     return [entry for entry in read_list(value) if isinstance(entry, Mapping)]
 
 
-def _hashable(value: Any) -> Any:
+def read_hashable(value: Any) -> Any:
     return value if isinstance(value, Hashable) else None

@@ -15,15 +15,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, pairwise
-from typing import Any
+from typing import Annotated, Any
 
 from bson import ObjectId
+from pydantic import Field
 
 from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Recording
+from stt.domain.fields import ALWAYS_WRITTEN, HexId
 from stt.domain.transcript import Segment
 from stt.errors import SttError
 from stt.store.database import Database, Document, translated
-from stt.store.documents import is_being_ingested, read_chunk, read_text, read_transcript
+from stt.store.documents import read_chunk, read_text, read_transcript
 from stt.store.states import TRANSCRIBED, state_of
 from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
 
@@ -36,30 +38,43 @@ _OUTLINE_FIELDS = [
 _BATCH = 50
 
 
+# The annotations of these classes are for their JSON.
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A segment in the recording's time, and the chunk that contains it."""
+    """A segment; `start` and `end` in seconds of the recording.
 
-    chunk_id: ObjectId
+    `chunk_start`: where the audio of its chunk begins. `speaker` is reserved.
+    """
+
+    chunk_id: HexId
+    start: float
+    end: float
     chunk_start: float
-    segment: Segment
+    text: str
+    speaker: str | None = None
+    __pydantic_config__ = ALWAYS_WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkSpan:
-    """Where a chunk lies in the recording, in seconds; `done_at`: when it was transcribed."""
+    """A chunk's place in the recording, in seconds; its audio is at `/chunks/{id}.{format}`.
 
-    id: ObjectId
+    `done_at`: when it was transcribed.
+    """
+
+    id: HexId
     index: int
-    start: float
-    end: float
-    done_at: datetime | None
+    offset: float
+    duration: float
+    format: str
     state: str
-    format: str | None = None
+    done_at: Annotated[datetime | None, Field(exclude=True)]
 
-    def line(self, segment: Segment) -> Line:
-        """Return a segment of this chunk in the recording's time."""
-        return Line(self.id, self.start, segment.shifted(self.start))
+    @property
+    def end(self) -> float:
+        return self.offset + self.duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +92,17 @@ class UntranscribedSpan:
 
 @dataclass(frozen=True, slots=True)
 class Contributor:
-    """How many chunks a worker transcribed with a model on a server; None where unknown."""
+    """How many chunks a worker transcribed with a model on a server; None where unknown.
+
+    `node_name`: the name of the worker's node, where the caller knows it.
+    """
 
     worker: str | None
     model: str | None
     server: str | None
     chunks: int
+    node_name: str | None = None
+    __pydantic_config__ = ALWAYS_WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +139,7 @@ class Export:
             if gap and part:
                 yield gap
                 gap = None
-            yield from (line.segment for line in part)
+            yield from (segment for _, segment in part)
         if gap:
             yield gap
 
@@ -154,16 +174,16 @@ class Export:
             if isinstance(part, UntranscribedSpan):
                 gaps.append(part)
             else:
-                lines += part
+                lines += (Line(s.id, x.start, x.end, s.offset, x.text) for s, x in part)
         return Lines(tuple(lines), _merge(gaps), None)
 
     def _parts(
         self, first_index: int, *, strict: bool
-    ) -> Iterator[tuple[int | None, list[Line] | UntranscribedSpan]]:
-        """Yield the lines of each chunk, or a span in their place, with the chunk's index.
+    ) -> Iterator[tuple[int | None, list[tuple[ChunkSpan, Segment]] | UntranscribedSpan]]:
+        """Yield the segments of each chunk, or a span in their place, with the chunk's index.
 
-        The index of what follows the last chunk is None. `strict`: raise SttError for a transcript
-        that cannot be read.
+        Times are those of the recording. The index of what follows the last chunk is None.
+        `strict`: raise SttError for a transcript that cannot be read.
         """
         begin = sum(span.index < first_index for span in self.spans)
         end, expected = (self.spans[begin - 1].end if begin else 0.0), first_index
@@ -172,18 +192,18 @@ class Export:
             documents = self._read_transcripts(batch)
             for span in batch:
                 if self._recording.chunk_count is not None and span.index > expected:
-                    yield expected, UntranscribedSpan(end, span.start, "missing")
+                    yield expected, UntranscribedSpan(end, span.offset, "missing")
                 try:
                     segments = read_transcript(documents.get(span.id, {})).segments
                 except SttError:
                     if strict:
                         raise
-                    yield span.index, UntranscribedSpan(span.start, span.end, "unreadable")
+                    yield span.index, UntranscribedSpan(span.offset, span.end, "unreadable")
                 else:
                     if span.done_at is None:
-                        yield span.index, UntranscribedSpan(span.start, span.end, span.state)
+                        yield span.index, UntranscribedSpan(span.offset, span.end, span.state)
                     else:
-                        yield span.index, [span.line(segment) for segment in segments]
+                        yield span.index, [(span, x.shifted(span.offset)) for x in segments]
                 expected, end = span.index + 1, span.end
         if self.header.is_growing or expected < (self._recording.chunk_count or 0):
             whole = max(self._recording.duration or 0.0, end + ASSUMED_SECONDS)
@@ -199,18 +219,23 @@ class Export:
                 chunk = read_chunk(document)
                 if chunk.offset is not None:
                     begin = max(chunk.offset, 0.0)
-                end = begin + self._length(chunk, following)
-                done_at = document.get("transcribed_at")
-                yield ChunkSpan(
-                    chunk.id, chunk.index, begin, end, done_at, state_of(document), chunk.format
+                span = ChunkSpan(
+                    id=chunk.id,
+                    index=chunk.index,
+                    offset=begin,
+                    duration=self._length(chunk, following),
+                    format=chunk.extension,
+                    state=state_of(document),
+                    done_at=document.get("transcribed_at"),
                 )
-                begin = end
+                yield span
+                begin = span.end
 
     def _read_header(self) -> TranscriptHeader:
         done = {span.index for span in self.spans if span.done_at is not None}
         known = {span.index for span in self.spans}
         missing = (known | set(range(self._recording.chunk_count or 0))) - done
-        is_growing = self._is_being_ingested()
+        is_growing = self._recording.is_ingesting
         times = [s.done_at for s in self.spans if isinstance(s.done_at, datetime)]
         return TranscriptHeader(
             book_id=str(self._recording.id),
@@ -238,11 +263,6 @@ class Export:
         segments = read_transcript(document).segments
         return max((segment.end for segment in segments), default=ASSUMED_SECONDS)
 
-    def _is_being_ingested(self) -> bool:
-        with translated():
-            document = self._db.recordings.find_one({"_id": self._recording.id}, ["ingested_at"])
-        return document is not None and is_being_ingested(document)
-
 
 def _merge(gaps: Iterable[UntranscribedSpan]) -> tuple[UntranscribedSpan, ...]:
     """Join neighbouring gaps of the same state."""
@@ -252,9 +272,3 @@ def _merge(gaps: Iterable[UntranscribedSpan]) -> tuple[UntranscribedSpan, ...]:
             gap = UntranscribedSpan(merged.pop().start, gap.end, gap.state)
         merged.append(gap)
     return tuple(merged)
-
-
-def has_chunks(database: Database, recording_id: ObjectId) -> bool:
-    """Return whether the queue has chunks of this recording, even if it has no document."""
-    with translated():
-        return database.chunks.find_one({"original_id": recording_id}, ["_id"]) is not None

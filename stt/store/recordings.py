@@ -2,29 +2,26 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from bson import ObjectId
+from pydantic import Field
 
 from stt.domain.chunk import Chunk, Recording, chunk_id
+from stt.domain.fields import HexId
 from stt.errors import Ambiguous, BadAudio, NotFound
+from stt.store.counts import StateCounts, counts_by_recording
 from stt.store.database import Database, Document, translated
-from stt.store.documents import (
-    is_being_ingested,
-    read_count,
-    read_recording,
-    read_text,
-    read_time,
-)
-from stt.store.states import FAILED, STATE_EXPRESSION, UNFINISHED
+from stt.store.documents import read_count, read_recording, read_text, read_time
+from stt.store.states import FAILED, UNFINISHED
 
 _RECORDING_FIELDS = [
     "filename", "duration", "chunk_count", "language", "prompt", "start", "ingested_at",
     "model",
 ]  # fmt: skip
-
 _DETAIL_FIELDS = [*_RECORDING_FIELDS, "sha256", "priority", "created_at"]
 _REMOVE_BATCH = 200
 # A crashed ingest may have stored the audio of chunks that it did not store yet.
@@ -33,16 +30,17 @@ _AUDIO_WITHOUT_CHUNKS = 16
 ListState = Literal["all", "open", "done", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingDetails:
-    """A recording with more of its document; `counts`: its chunks by state."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingDetails(Recording):
+    """A recording with more of its document; `counts`: its chunks by state.
 
-    recording: Recording
-    sha256: str | None = None
-    priority: int = 0
-    created_at: datetime | None = None
-    is_ingesting: bool = False
-    counts: Mapping[str, int] = field(default_factory=dict)
+    `duration` and `chunk_count` are None while it is being cut. `start`: when it was recorded.
+    """
+
+    sha256: Annotated[str | None, Field(exclude=True)]
+    priority: int
+    created_at: datetime | None
+    counts: StateCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +59,11 @@ class ListRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ListPage:
+class RecordingList:
     """A page of recordings, the cursor of the next page, and the number of all."""
 
     recordings: tuple[RecordingDetails, ...]
-    cursor: ObjectId | None
+    cursor: HexId | None
     total: int
 
 
@@ -94,13 +92,19 @@ class MongoRecordings:
         return data
 
     def find(self, name: str) -> Recording:
-        """Return the recording with this id or file name; raise NotFound or Ambiguous."""
+        """Return the recording with this id or file name; raise NotFound or Ambiguous.
+
+        By its id also one that only chunks refer to.
+        """
         query: dict[str, object] = {"filename": name}
         if ObjectId.is_valid(name):
             query = {"$or": [query, {"_id": ObjectId(name)}]}
         with translated():
             found = list(self._db.recordings.find(query, _RECORDING_FIELDS).limit(10))
         if not found:
+            with suppress(NotFound):
+                if ObjectId.is_valid(name):
+                    return self.get(ObjectId(name))
             raise NotFound(f"No source is called {name!r}. `stt status` lists them.")
         if len(found) > 1:
             ids = ", ".join(str(document["_id"]) for document in found)
@@ -120,20 +124,17 @@ class MongoRecordings:
                 is_known = self._db.chunks.find_one({"original_id": recording_id}, ["_id"])
             if is_known is None:
                 raise _unknown(recording_id)
-            return Recording(recording_id, str(recording_id))
+            return read_recording({"_id": recording_id})
         return recording
 
     def details(self, recording_id: ObjectId) -> RecordingDetails:
         """Like `get`, with more of the document and the counts of its chunks."""
-        recording = self.get(recording_id)
-        listed = self._details([recording_id])
-        if listed:
-            return listed[0]
-        return RecordingDetails(
-            recording, counts=self._counts_of([recording_id]).get(recording_id, {})
-        )
+        self.get(recording_id)
+        with translated():
+            document = self._db.recordings.find_one({"_id": recording_id}, _DETAIL_FIELDS)
+        return self._with_counts([document or {"_id": recording_id}])[0]
 
-    def page(self, request: ListRequest) -> ListPage:
+    def page(self, request: ListRequest) -> RecordingList:
         """Return a page of recordings.
 
         Read the ids of all recordings, and the chunks of those on the page. For a `state` other
@@ -143,9 +144,9 @@ class MongoRecordings:
         if search := request.search.replace("\0", ""):
             query = {"filename": {"$regex": re.escape(search), "$options": "i"}}
         with translated(), self._db.recordings.find(query, ["ingested_at"]) as cursor:
-            is_cut = {d["_id"]: not is_being_ingested(d) for d in cursor}
-        ids = [id_ for id_ in is_cut if isinstance(id_, ObjectId)]
-        is_open = {id_ for id_ in ids if not is_cut[id_]}
+            found = [read_recording(d) for d in cursor if isinstance(d["_id"], ObjectId)]
+        ids = [recording.id for recording in found]
+        is_open = {recording.id for recording in found if recording.is_ingesting}
         if request.state in ("open", "done"):
             is_open |= self._with_chunks(UNFINISHED)
         has_failed = self._with_chunks(FAILED) if request.state in ("failed", "done") else set()
@@ -178,69 +179,37 @@ class MongoRecordings:
     def remove(self, recording_id: ObjectId) -> None:
         """Remove a recording, its chunks and their audio, even while they are processed.
 
-        Remove chunks before their audio, so that no chunk lacks its audio, and the recording last,
-        so that an interrupted removal can be repeated. An ingest that is still cutting it finds
-        the recording gone and removes what it has stored since. Raise NotFound.
+        An ingest that is still cutting it finds the recording gone and removes what it has stored
+        since. Raise NotFound.
         """
         self.get(recording_id)
-        last = self._remove_chunks(recording_id)
-        with translated():
-            document = self._db.recordings.find_one({"_id": recording_id}, ["chunk_count"]) or {}
-        count = max(last + 1, read_count(document.get("chunk_count"))) + _AUDIO_WITHOUT_CHUNKS
-        self._remove_audio([chunk_id(recording_id, index) for index in range(count)])
-        with translated():
-            self._db.recordings.delete_one({"_id": recording_id})
-        self._remove_chunks(recording_id)
+        remove_recording(self._db, recording_id)
 
-    def _remove_chunks(self, recording_id: ObjectId) -> int:
-        """Remove chunks and their audio; return the highest index among them, -1 without any."""
-        last = -1
-        while True:
-            with translated():
-                found = self._db.chunks.find({"original_id": recording_id}, ["index"])
-                chunks = list(found.limit(_REMOVE_BATCH))
-                ids = [chunk["_id"] for chunk in chunks]
-                if not ids:
-                    return last
-                self._db.chunks.delete_many({"_id": {"$in": ids}})
-            self._remove_audio(ids)
-            last = max(last, *(read_count(chunk.get("index")) for chunk in chunks))
-
-    def _remove_audio(self, ids: Sequence[ObjectId]) -> None:
-        for at in range(0, len(ids), _REMOVE_BATCH):
-            some = ids[at : at + _REMOVE_BATCH]
-            with translated():
-                self._db.audio.delete_many({"_id": {"$in": list(some)}})
-
-    def _details(self, ids: Sequence[ObjectId]) -> list[RecordingDetails]:
-        """Return those that have a document, in the order of `ids`."""
-        with translated():
-            found = self._db.recordings.find({"_id": {"$in": list(ids)}}, _DETAIL_FIELDS)
-            documents = {document["_id"]: document for document in found}
-        counts = self._counts_of(ids) if ids else {}
+    def _with_counts(self, documents: Sequence[Document]) -> list[RecordingDetails]:
+        ids = [document["_id"] for document in documents]
+        counts = counts_by_recording(self._db, {"original_id": {"$in": ids}}) if ids else {}
         return [
-            _read_details(documents[id_], counts.get(id_, {})) for id_ in ids if id_ in documents
+            RecordingDetails(
+                **asdict(read_recording(document)),
+                sha256=read_text(document.get("sha256")),
+                priority=read_count(document.get("priority")),
+                created_at=read_time(document.get("created_at")),
+                counts=counts.get(document["_id"], StateCounts()),
+            )
+            for document in documents
         ]
 
-    def _counts_of(self, ids: Iterable[ObjectId]) -> dict[ObjectId, dict[str, int]]:
-        match = {"$match": {"original_id": {"$in": list(ids)}}}
-        key = {"recording": "$original_id", "state": STATE_EXPRESSION}
-        counts: dict[ObjectId, dict[str, int]] = {}
-        with translated():
-            group = {"$group": {"_id": key, "chunks": {"$sum": 1}}}
-            for row in self._db.chunks.aggregate([match, group]):
-                by_state = counts.setdefault(row["_id"]["recording"], {})
-                by_state[row["_id"]["state"]] = int(row["chunks"])
-        return counts
-
-    def _paged(self, ids: Sequence[ObjectId], request: ListRequest) -> ListPage:
+    def _paged(self, ids: Sequence[ObjectId], request: ListRequest) -> RecordingList:
         after = request.after
         rest = ids
         if after is not None:
             rest = [id_ for id_ in ids if (id_ > after if request.oldest_first else id_ < after)]
         shown = rest[: request.limit]
         cursor = shown[-1] if len(rest) > len(shown) else None
-        return ListPage(tuple(self._details(shown)), cursor, len(ids))
+        with translated():
+            found = self._db.recordings.find({"_id": {"$in": shown}}, _DETAIL_FIELDS)
+            documents = sorted(found, key=lambda document: shown.index(document["_id"]))
+        return RecordingList(tuple(self._with_counts(documents)), cursor, len(ids))
 
     def _with_chunks(self, query: Document) -> set[ObjectId]:
         with translated():
@@ -261,15 +230,43 @@ def recording_names(database: Database, ids: Iterable[Any]) -> dict[Any, str]:
         return names | {document["_id"]: read_recording(document).filename for document in found}
 
 
-def _read_details(document: Document, counts: Mapping[str, int]) -> RecordingDetails:
-    return RecordingDetails(
-        recording=read_recording(document),
-        sha256=read_text(document.get("sha256")),
-        priority=read_count(document.get("priority")),
-        created_at=read_time(document.get("created_at")),
-        is_ingesting=is_being_ingested(document),
-        counts=counts,
-    )
+def remove_recording(database: Database, recording_id: ObjectId, min_chunks: int = 0) -> None:
+    """Remove a recording, if there is one, with its chunks and their audio.
+
+    Remove chunks before their audio, so that no chunk lacks its audio, and the recording last, so
+    that an interrupted removal can be repeated. `min_chunks`: so many may have been stored, even
+    if they are gone. Raise DatabaseUnavailable.
+    """
+    last = _remove_chunks(database, recording_id)
+    with translated():
+        document = database.recordings.find_one({"_id": recording_id}, ["chunk_count"]) or {}
+    known = max(last + 1, min_chunks, read_count(document.get("chunk_count")))
+    indexes = range(known + _AUDIO_WITHOUT_CHUNKS)
+    _remove_audio(database, [chunk_id(recording_id, index) for index in indexes])
+    with translated():
+        database.recordings.delete_one({"_id": recording_id})
+    _remove_chunks(database, recording_id)
+
+
+def _remove_chunks(database: Database, recording_id: ObjectId) -> int:
+    """Remove chunks and their audio; return the highest index among them, -1 without any."""
+    last = -1
+    while True:
+        with translated():
+            found = database.chunks.find({"original_id": recording_id}, ["index"])
+            chunks = list(found.limit(_REMOVE_BATCH))
+            ids = [chunk["_id"] for chunk in chunks]
+            if not ids:
+                return last
+            database.chunks.delete_many({"_id": {"$in": ids}})
+        _remove_audio(database, ids)
+        last = max(last, *(read_count(chunk.get("index")) for chunk in chunks))
+
+
+def _remove_audio(database: Database, ids: Sequence[ObjectId]) -> None:
+    for at in range(0, len(ids), _REMOVE_BATCH):
+        with translated():
+            database.audio.delete_many({"_id": {"$in": ids[at : at + _REMOVE_BATCH]}})
 
 
 def _unknown(recording_id: ObjectId) -> NotFound:

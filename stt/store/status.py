@@ -1,21 +1,18 @@
 """Count the chunks of the queue by state, measure the speed, and list what failed.
 
-Use only `find`, `count_documents` and plain `$match` and `$group`, which every MongoDB-compatible
-server has. The counts are read one after the other while workers go on: a chunk that changes its
-state meanwhile may be counted twice or not at all.
+The numbers are read one after the other while workers go on: they may be of different moments.
 """
 
-from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 
+from stt.store.counts import StateCounts, counts_by_recording, sum_up
 from stt.store.database import Database, Document, translated
 from stt.store.documents import (
-    is_being_ingested,
     read_chunk,
     read_errors,
     read_recording,
@@ -28,25 +25,6 @@ RATE_WINDOW_SECONDS = 600.0
 _MIN_WINDOW_SECONDS = 15.0
 _MAX_FAILURES = 20
 _FAILURE_FIELDS = ["original_id", "index", "attempts", "failed_at", "not_before", "errors"]
-
-
-@dataclass(frozen=True, slots=True)
-class StateCounts:
-    """The number of chunks in each state."""
-
-    pending: int = 0
-    processing: int = 0
-    transcribed: int = 0
-    failed: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.pending + self.processing + self.transcribed + self.failed
-
-    @property
-    def open(self) -> int:
-        """Chunks that are pending or processing."""
-        return self.pending + self.processing
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +96,7 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
     """Read all chunks, in time proportional to their number. Raise DatabaseUnavailable."""
     now = database.server_time()
     with translated():
-        by_recording = _counts_by_recording(database)
+        by_recording = counts_by_recording(database, {})
         counts = StateCounts(
             **{state: sum(getattr(c, state) for c in by_recording.values()) for state in QUERIES}
         )
@@ -151,16 +129,6 @@ def _stale(database: Database, oldest: datetime) -> int:
     return _count(database, "processing", {"$or": too_old})
 
 
-def _counts_by_recording(database: Database) -> dict[Any, StateCounts]:
-    found: dict[Any, Counter[str]] = {}
-    for state, query in QUERIES.items():
-        group = {"_id": "$original_id", "chunks": {"$sum": 1}}
-        for row in database.chunks.aggregate([{"$match": query}, {"$group": group}]):
-            recording_id = row["_id"] if isinstance(row["_id"], Hashable) else None
-            found.setdefault(recording_id, Counter())[state] += int(row["chunks"])
-    return {recording_id: StateCounts(**counts) for recording_id, counts in found.items()}
-
-
 def _progress(
     database: Database, by_recording: Mapping[Any, StateCounts]
 ) -> Iterator[RecordingProgress]:
@@ -173,7 +141,7 @@ def _progress(
             id=recording.id,
             filename=recording.filename,
             duration_seconds=recording.duration,
-            is_ingesting=is_being_ingested(document),
+            is_ingesting=recording.is_ingesting,
             counts=without_document.pop(recording.id, StateCounts()),
         )
     for recording_id, counts in without_document.items():
@@ -187,20 +155,11 @@ def recent_rate(database: Database, now: datetime) -> Rate:
     Raise DatabaseUnavailable.
     """
     since = now - timedelta(seconds=RATE_WINDOW_SECONDS)
-    group = {
-        "_id": None,
-        "chunks": {"$sum": 1},
-        "audio": {"$sum": "$duration"},
-        "first": {"$min": "$transcribed_at"},
-    }
-    match = {"transcribed_at": {"$gte": since}}
-    with translated():
-        row = next(iter(database.chunks.aggregate([{"$match": match}, {"$group": group}])), None)
-    if row is None:
+    done = sum_up(database, {"transcribed_at": {"$gte": since}}, now)
+    if done.first_at is None:
         return Rate(RATE_WINDOW_SECONDS, 0, 0.0, 0.0)
-    seconds = max((now - row["first"]).total_seconds(), _MIN_WINDOW_SECONDS)
-    chunks = int(row["chunks"])
-    return Rate(seconds, chunks, chunks * 60 / seconds, float(row["audio"]) / seconds)
+    seconds = max((now - done.first_at).total_seconds(), _MIN_WINDOW_SECONDS)
+    return Rate(seconds, done.chunks, done.chunks * 60 / seconds, done.audio_seconds / seconds)
 
 
 def eta_seconds(counts: StateCounts, rate: Rate) -> float | None:

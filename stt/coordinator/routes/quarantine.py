@@ -11,7 +11,7 @@ from stt.coordinator.errors import Conflict
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.base import Acknowledgement, ChunkCount
 from stt.coordinator.schemas.queue import QuarantinedChunk, QuarantineList, RetryRequest
-from stt.coordinator.store.listing import count_quarantine, format_of, list_quarantine
+from stt.coordinator.store.listing import count_quarantine, format_of, read_quarantine
 from stt.domain.fields import HexId
 from stt.store import claims
 
@@ -21,13 +21,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @router.get("/quarantine", summary="Chunks that are not tried any more, and why")
-def quarantine(
+def list_quarantine(
     coordinator: InCoordinator,
     cursor: Annotated[str | None, Query(pattern="^[0-9]{1,14}-[0-9a-f]{24}$")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> QuarantineList:
     database = coordinator.database
-    found = list_quarantine(database, limit, None if cursor is None else _parse_cursor(cursor))
+    found = read_quarantine(database, limit, None if cursor is None else _parse_cursor(cursor))
     last = found[-1] if len(found) == limit else None
     return QuarantineList(
         chunks=found,

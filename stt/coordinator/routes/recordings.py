@@ -11,8 +11,6 @@ from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.base import ChunkCount
 from stt.coordinator.schemas.recordings import (
     RecordingChange,
-    RecordingList,
-    RecordingOut,
     RetranscriptionRequest,
 )
 from stt.coordinator.store.uploads import UploadLog
@@ -20,7 +18,13 @@ from stt.domain.fields import HexId
 from stt.store import claims
 from stt.store.database import Database
 from stt.store.ingest import IngestOptions
-from stt.store.recordings import ListRequest, ListState, MongoRecordings
+from stt.store.recordings import (
+    ListRequest,
+    ListState,
+    MongoRecordings,
+    RecordingDetails,
+    RecordingList,
+)
 
 router = APIRouter(prefix="/api/recordings", tags=["recordings"], dependencies=[PEOPLE_ONLY])
 
@@ -38,12 +42,12 @@ def recordings(
 ) -> RecordingList:
     """List the newest first, unless `sort=old`."""
     request = ListRequest(search, state, cursor, limit, oldest_first=sort == "old")
-    return RecordingList.model_validate(MongoRecordings(coordinator.database).page(request))
+    return MongoRecordings(coordinator.database).page(request)
 
 
 @router.get("/{source_id}", summary="One recording", responses=error_responses(404))
-def recording(coordinator: InCoordinator, source_id: HexId) -> RecordingOut:
-    return RecordingOut.model_validate(MongoRecordings(coordinator.database).details(source_id))
+def recording(coordinator: InCoordinator, source_id: HexId) -> RecordingDetails:
+    return MongoRecordings(coordinator.database).details(source_id)
 
 
 @router.patch(
@@ -52,7 +56,7 @@ def recording(coordinator: InCoordinator, source_id: HexId) -> RecordingOut:
 )  # fmt: skip
 def change_recording(
     coordinator: InCoordinator, source_id: HexId, change: RecordingChange
-) -> RecordingOut:
+) -> RecordingDetails:
     """Apply the change to the chunks that are not transcribed yet."""
     _change(coordinator.database, source_id, change)
     return recording(coordinator, source_id)

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, CurrentPrincipal, InCoordinator
 from stt.coordinator.dispatch import Dispatcher
 from stt.coordinator.openapi import error_responses
-from stt.coordinator.schemas.base import Acknowledgement, extension_of
+from stt.coordinator.schemas.base import Acknowledgement
 from stt.coordinator.schemas.queue import ChunkList, LeaseRenewal, PendingCount
 from stt.coordinator.store.listing import list_chunks
 from stt.domain.chunk import Chunk
@@ -217,7 +217,7 @@ def _tasks_response(
         tasks=tuple(
             messages.TaskMessage(
                 chunk=claim.chunk,
-                audio=f"/chunks/{claim.chunk.id}.{extension_of(claim.chunk.format)}",
+                audio=f"/chunks/{claim.chunk.id}.{claim.chunk.extension}",
             )
             for claim in claims
         ),

@@ -1,6 +1,7 @@
 """Transcripts: page by page for a player, and as files."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from io import StringIO
 from itertools import chain
 from typing import Annotated, Literal
@@ -13,14 +14,12 @@ from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.errors import Unprocessable
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.recordings import (
-    ContributorOut,
-    LineOut,
-    RecordingChunk,
     RecordingChunks,
     TranscriptOut,
 )
 from stt.coordinator.store.nodes import NodeRegistry
 from stt.domain.fields import HexId
+from stt.domain.worker_id import WorkerId
 from stt.errors import DatabaseUnavailable, SttError
 from stt.store.export import Export
 from stt.store.recordings import MongoRecordings
@@ -54,10 +53,13 @@ def transcript(
     contributors = export.contributors() if cursor is None else ()
     names = NodeRegistry(database).names() if contributors else {}
     return TranscriptOut(
-        lines=[LineOut.model_validate(line) for line in part.lines],
-        gaps=list(part.gaps),
+        lines=part.lines,
+        gaps=part.gaps,
         is_partial=export.header.is_partial,
-        made_by=[ContributorOut.of(contributor, names) for contributor in contributors],
+        made_by=[
+            replace(one, node_name=names.get(WorkerId(one.worker or "").owner))
+            for one in contributors
+        ],
         cursor=None if part.next_index is None else str(part.next_index),
     )
 
@@ -69,7 +71,7 @@ def recording_chunks(coordinator: InCoordinator, source_id: HexId) -> RecordingC
     """All of them, in order."""
     database = coordinator.database
     export = Export(database, MongoRecordings(database).get(source_id))
-    return RecordingChunks(chunks=[RecordingChunk.of(span) for span in export.spans])
+    return RecordingChunks(chunks=export.spans)
 
 
 @router.get(

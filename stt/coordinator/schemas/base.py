@@ -1,6 +1,5 @@
 """What the models of this package share: validation from domain objects, chunk counts."""
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -12,8 +11,6 @@ from pydantic import (
     ConfigDict,
     Field,
 )
-
-_EXTENSION = re.compile("[A-Za-z0-9]{1,20}")
 
 
 class Schema(BaseModel):
@@ -37,20 +34,6 @@ AnyId = Annotated[str, BeforeValidator(str)]
 """The id of a document, an ObjectId or what another program has chosen, as text."""
 
 Priority = Annotated[int, Field(ge=-(10**9), le=10**9)]
-
-
-def extension_of(format_: str | None) -> str:
-    """Return the file extension of a chunk's audio; "bin" for an unknown format."""
-    return format_ if format_ and _EXTENSION.fullmatch(format_) else "bin"
-
-
-class ChunkCounts(Schema):
-    """Chunks by state."""
-
-    pending: int = 0
-    processing: int = 0
-    transcribed: int = 0
-    failed: int = 0
 
 
 class ChunkCount(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, PlainSerializer
 
-from stt.coordinator.schemas.base import AnyId, ChunkCounts, Schema, merging
+from stt.coordinator.schemas.base import AnyId, Schema, merging
 from stt.coordinator.store.full_count import HourlyThroughput
 from stt.domain.worker_id import WorkerId
 from stt.store.workers import WorkerStatus
@@ -17,9 +17,13 @@ _Tenths = Annotated[float, PlainSerializer(lambda value: round(value, 1), return
 _Hundredths = Annotated[float, PlainSerializer(lambda value: round(value, 2), return_type=float)]
 
 
-class QueueCounts(ChunkCounts):
+class QueueCounts(Schema):
     """Chunks by state, and all of them."""
 
+    pending: int
+    processing: int
+    transcribed: int
+    failed: int
     total: int
 
 

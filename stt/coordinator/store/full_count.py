@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 
 import pymongo
 
+from stt.store.counts import Totals, sum_up
 from stt.store.database import Database, Document, translated
-from stt.store.documents import read_count, read_positive, read_time
+from stt.store.documents import read_time
 from stt.store.states import ANY_TEXT, ANY_TIME, FAILED, PROCESSING
 
 FULL_COUNT_TIMEOUT_SECONDS = 300.0
@@ -23,21 +24,6 @@ FULL_COUNT_TIMEOUT_SECONDS = 300.0
 
 _IN_WORK: Document = {**PROCESSING, "processing_by": ANY_TEXT}
 _FAILED: Document = {**FAILED, "failed_at": ANY_TIME}
-
-# As an expression: null and missing come before every other value.
-_IS_SILENT = {
-    "$or": [{"$eq": ["$transcript.segments", []]}, {"$lte": ["$transcript.segments", None]}]
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums over some chunks: `empty` have no words, `resting` wait after a failure."""
-
-    chunks: int
-    audio_seconds: float
-    empty: int
-    resting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +71,8 @@ def take_full_count(database: Database) -> FullCount:
         documents = database.chunks.estimated_document_count()
         return FullCount(
             at=at,
-            done=_totals(database, {"transcribed_at": {**ANY_TIME, "$lt": at}}, at),
-            open=_totals(database, {"transcribed_at": None}, at),
+            done=sum_up(database, {"transcribed_at": {**ANY_TIME, "$lt": at}}, at),
+            open=sum_up(database, {"transcribed_at": None}, at),
             with_errors=_count_with_errors(database, at - timedelta(hours=1)),
             documents=documents,
         )
@@ -101,7 +87,7 @@ def count_delta(full_count: FullCount, database: Database, lease_seconds: float)
         return CountDelta(
             at=now,
             failed=database.chunks.count_documents(_FAILED),
-            done=_totals(database, {"transcribed_at": {"$gte": full_count.at}}, now),
+            done=sum_up(database, {"transcribed_at": {"$gte": full_count.at}}, now),
             documents=database.chunks.estimated_document_count(),
             processing=len(claims),
             stale=sum(not (at := read_time(c.get("claimed_at"))) or at < oldest for c in claims),
@@ -112,28 +98,9 @@ def hourly_throughput(database: Database, begin: datetime) -> HourlyThroughput:
     """Return what was done in the hour from `begin` on. Raises DatabaseUnavailable."""
     within = {"$gte": begin, "$lt": begin + timedelta(hours=1)}
     with translated():
-        done = _totals(database, {"transcribed_at": within}, begin)
+        done = sum_up(database, {"transcribed_at": within}, begin)
         failed = database.chunks.count_documents({"transcribed_at": None, "failed_at": within})
     return HourlyThroughput(begin, done.chunks, done.audio_seconds, failed)
-
-
-def _totals(database: Database, query: Document, now: datetime) -> Totals:
-    """Read each of these chunks once; one that rests is pending until then."""
-    group: Document = {
-        "_id": None,
-        "chunks": {"$sum": 1},
-        "audio": {"$sum": "$duration"},
-        "empty": {"$sum": {"$cond": [_IS_SILENT, 1, 0]}},
-        "resting": {"$sum": {"$cond": [{"$gt": ["$not_before", now]}, 1, 0]}},
-    }
-    rows = database.chunks.aggregate([{"$match": query}, {"$group": group}])
-    row: Document = next(iter(rows), {})
-    return Totals(
-        chunks=read_count(row.get("chunks")),
-        audio_seconds=read_positive(row.get("audio")) or 0.0,
-        empty=read_count(row.get("empty")),
-        resting=read_count(row.get("resting")),
-    )
 
 
 def _count_with_errors(database: Database, since: datetime) -> int:

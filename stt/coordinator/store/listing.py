@@ -58,7 +58,7 @@ def list_chunks(
     return [ChunkRow.model_validate(chunk) for chunk in _described(database, found)]
 
 
-def list_quarantine(
+def read_quarantine(
     database: Database, limit: int, after: tuple[datetime, ObjectId] | None = None
 ) -> list[QuarantinedChunk]:
     """Return up to `limit` chunks, latest failure first.

@@ -18,8 +18,9 @@ from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.options import StoredOptions
 from stt.coordinator.store.uploads import UploadLog
 from stt.settings import Settings
+from stt.store.counts import StateCounts
 from stt.store.database import Database
-from stt.store.status import StateCounts, eta_seconds, recent_rate
+from stt.store.status import eta_seconds, recent_rate
 from stt.store.workers import MongoRoster
 from stt.system.single_flight import SingleFlight
 

@@ -253,7 +253,7 @@ class TestLines:
         index = 0
         while True:
             part = export_of(database, recording_id).lines(index, 1)
-            lines += [(line.chunk_id, line.segment.start) for line in part.lines]
+            lines += [(line.chunk_id, line.start) for line in part.lines]
             gaps += part.gaps
             if part.next_index is None:
                 break
@@ -267,6 +267,6 @@ class TestLines:
     ) -> None:
         set_fields(database, ids_of(database, recording_id)[1], transcript="nonsense")
         part = export_of(database, recording_id).lines(0, 100)
-        assert [line.segment.start for line in part.lines] == [1.0, 61.0]
+        assert [line.start for line in part.lines] == [1.0, 61.0]
         assert part.gaps == (UntranscribedSpan(30.0, 60.0, "unreadable"),)
         assert part.next_index is None

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from stt.store.counts import StateCounts
 from stt.store.database import Database
-from stt.store.status import QueueStatus, StateCounts, queue_status
+from stt.store.status import QueueStatus, queue_status
 from tests.support.queue_builder import add_chunks, add_recording
 
 LEASE_SECONDS = 60.0

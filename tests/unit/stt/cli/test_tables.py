@@ -8,7 +8,8 @@ from rich.console import Console
 from stt.cli import tables
 from stt.cli.formatting import local_time
 from stt.domain.claim import WorkerReport
-from stt.store.status import FailedChunk, QueueStatus, Rate, RecordingProgress, StateCounts
+from stt.store.counts import StateCounts
+from stt.store.status import FailedChunk, QueueStatus, Rate, RecordingProgress
 from stt.store.workers import WorkerStatus
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

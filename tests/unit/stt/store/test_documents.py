@@ -10,7 +10,6 @@ from stt.domain.chunk import Chunk, RecordedError
 from stt.domain.transcript import Segment, Transcript, Word
 from stt.errors import SttError
 from stt.store.documents import (
-    is_being_ingested,
     read_chunk,
     read_errors,
     read_recording,
@@ -56,9 +55,9 @@ def test_a_recording_without_a_name_is_called_by_its_id() -> None:
 
 
 def test_only_null_means_that_chunks_are_still_being_cut() -> None:
-    assert is_being_ingested({"ingested_at": None})
-    assert not is_being_ingested({"ingested_at": NOW})
-    assert not is_being_ingested({})
+    assert read_recording({"_id": 1, "ingested_at": None}).is_ingesting
+    assert not read_recording({"_id": 1, "ingested_at": NOW}).is_ingesting
+    assert not read_recording({"_id": 1}).is_ingesting
 
 
 def test_odd_entries_among_the_errors_are_left_out() -> None:

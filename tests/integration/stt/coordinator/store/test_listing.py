@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from bson import ObjectId
 
-from stt.coordinator.store.listing import count_quarantine, list_quarantine
+from stt.coordinator.store.listing import count_quarantine, read_quarantine
 from stt.domain.chunk import RecordedError
 from stt.store.database import Database
 from tests.support.queue_builder import START, add_chunks, add_recording
@@ -21,7 +21,7 @@ def test_pages_have_each_failed_chunk_once_latest_first(database: Database) -> N
     fail(database, ids[:2], 1)
     fail(database, ids[2:5], 2)
     seen, after = [], None
-    while page := list_quarantine(database, 2, after):
+    while page := read_quarantine(database, 2, after):
         seen += [ObjectId(entry.id) for entry in page]
         assert page[-1].failed_at is not None
         after = page[-1].failed_at, ObjectId(page[-1].id)
@@ -31,7 +31,7 @@ def test_pages_have_each_failed_chunk_once_latest_first(database: Database) -> N
 
 def test_a_chunk_that_was_transcribed_after_all_is_not_in_quarantine(database: Database) -> None:
     fail(database, add_chunks(database, 1), 1, transcribed_at=START)
-    assert list_quarantine(database, 10) == []
+    assert read_quarantine(database, 10) == []
     assert count_quarantine(database) == 0
 
 
@@ -39,7 +39,7 @@ def test_an_entry_has_its_recordings_name_and_its_errors_oldest_first(database: 
     [id_] = add_chunks(database, 1, recording_id=add_recording(database, filename="talk.mp3"))
     errors = [{"kind": "refused", "message": m, "worker": "a_1", "at": START} for m in "ab"]
     fail(database, [id_], 1, errors=errors)
-    [entry] = list_quarantine(database, 10)
+    [entry] = read_quarantine(database, 10)
     assert entry.filename == "talk.mp3"
     assert entry.errors == tuple(RecordedError(START, "refused", m, "a_1", None) for m in "ab")
 
@@ -50,4 +50,4 @@ def test_an_entry_of_an_unknown_recording_is_called_by_its_id(database: Database
     database.chunks.update_one({"_id": id_}, {"$set": {"original_id": recording_id}})
     database.recordings.delete_one({"_id": recording_id})
     fail(database, [id_], 1)
-    assert list_quarantine(database, 10)[0].filename == str(recording_id)
+    assert read_quarantine(database, 10)[0].filename == str(recording_id)

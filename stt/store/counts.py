@@ -1,0 +1,82 @@
+"""Count chunks by state, and sum up their audio. Every function raises DatabaseUnavailable."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from stt.store.database import Database, Document, translated
+from stt.store.documents import read_count, read_hashable, read_positive, read_time
+from stt.store.states import STATE_EXPRESSION, Query
+
+# As an expression: null and missing come before every other value.
+_IS_SILENT = {
+    "$or": [{"$eq": ["$transcript.segments", []]}, {"$lte": ["$transcript.segments", None]}]
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StateCounts:
+    """The number of chunks in each state."""
+
+    pending: int = 0
+    processing: int = 0
+    transcribed: int = 0
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.pending + self.processing + self.transcribed + self.failed
+
+    @property
+    def open(self) -> int:
+        """Chunks that are pending or processing."""
+        return self.pending + self.processing
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over some chunks: `empty` have no words, `resting` wait after a failure.
+
+    `first_at`: when the first of them was transcribed, None if none was.
+    """
+
+    chunks: int
+    audio_seconds: float
+    empty: int
+    resting: int
+    first_at: datetime | None
+
+
+def counts_by_recording(database: Database, query: Query) -> dict[Any, StateCounts]:
+    """Count the chunks that match by recording and state, each once."""
+    key = {"recording": "$original_id", "state": STATE_EXPRESSION}
+    group = {"$group": {"_id": key, "chunks": {"$sum": 1}}}
+    found: defaultdict[Any, Counter[str]] = defaultdict(Counter)
+    with translated():
+        for row in database.chunks.aggregate([{"$match": query}, group]):
+            recording_id = read_hashable(row["_id"].get("recording"))
+            found[recording_id][row["_id"]["state"]] += int(row["chunks"])
+    return {recording_id: StateCounts(**counts) for recording_id, counts in found.items()}
+
+
+def sum_up(database: Database, query: Query, now: datetime) -> Totals:
+    """Read each chunk that matches once; one that rests is pending until after `now`."""
+    group: Document = {
+        "_id": None,
+        "chunks": {"$sum": 1},
+        "audio": {"$sum": "$duration"},
+        "empty": {"$sum": {"$cond": [_IS_SILENT, 1, 0]}},
+        "resting": {"$sum": {"$cond": [{"$gt": ["$not_before", now]}, 1, 0]}},
+        "first": {"$min": "$transcribed_at"},
+    }
+    with translated():
+        rows = database.chunks.aggregate([{"$match": query}, {"$group": group}])
+        row: Document = next(iter(rows), {})
+    return Totals(
+        chunks=read_count(row.get("chunks")),
+        audio_seconds=read_positive(row.get("audio")) or 0.0,
+        empty=read_count(row.get("empty")),
+        resting=read_count(row.get("resting")),
+        first_at=read_time(row.get("first")),
+    )
