@@ -6,13 +6,15 @@ coordinator over HTTP.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from bson import ObjectId
+from pydantic import Field, StringConstraints
 
 from stt.domain.chunk import Chunk, Recording
+from stt.domain.fields import Count, IdText, Name, Slug
 from stt.domain.transcript import Transcript
 
 
@@ -123,16 +125,19 @@ class Recordings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """A worker's report with each heartbeat; `slots`: how many calls it makes at once."""
+    """A worker's report with each heartbeat; `slots`: how many calls it makes at once.
 
-    host: str
-    pid: int
-    version: str
-    server: str
-    state: str
-    slots: int
-    chunks: tuple[str, ...]
-    counts: Mapping[str, int]
+    The annotations are for its JSON.
+    """
+
+    host: Name = ""
+    pid: Count = 0
+    version: Name = ""
+    server: Name = ""
+    state: Annotated[str, StringConstraints(pattern="^[a-z]{1,20}$")] = "working"
+    slots: Annotated[int, Field(ge=0, le=10_000)] = 1
+    chunks: Annotated[tuple[IdText, ...], Field(max_length=10_000)] = ()
+    counts: Annotated[Mapping[Slug, Count], Field(max_length=20)] = field(default_factory=dict)
 
 
 class Roster(Protocol):

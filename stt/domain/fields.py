@@ -67,4 +67,7 @@ T = TypeVar("T")
 Many = Annotated[tuple[T, ...], Field(max_length=100_000), FailFast()]
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Text = Annotated[str, StringConstraints(max_length=100_000), BeforeValidator(_without_surrogates)]
+Name = Annotated[str, StringConstraints(max_length=1_000)]
+Slug = Annotated[str, StringConstraints(pattern="^[a-z_]{1,40}$")]
+Count = Annotated[int, Field(ge=0, le=2**31)]
 Number = Annotated[float | None, BeforeValidator(_finite)]

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
+from pydantic.json_schema import SkipJsonSchema
 
-from stt.domain.fields import Many, Number, Seconds, Text
+from stt.domain.fields import Many, Name, Number, Seconds, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,16 @@ class Segment:
 class Transcript:
     """The transcript of a piece of audio, and what made it; without segments if it is silent.
 
-    `seconds` is the wall-clock time of the server call.
+    `seconds` is the wall-clock time of the server call. Its JSON has no `worker`.
     """
 
-    segments: tuple[Segment, ...] = ()
-    language: str | None = None
-    language_probability: float | None = None
-    model: str | None = None
-    server: str | None = None
-    worker: str | None = None
-    seconds: float | None = None
+    segments: Many[Segment] = ()
+    language: Name | None = None
+    language_probability: Number = None
+    model: Name | None = None
+    server: Name | None = None
+    worker: Annotated[SkipJsonSchema[str | None], Field(exclude=True)] = None
+    seconds: Seconds | None = None
 
     @property
     def text(self) -> str:

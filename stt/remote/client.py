@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import requests
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
@@ -32,7 +33,7 @@ from stt.errors import (
 )
 from stt.system.http import http_session, reason_of
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M")
 
 _CONNECT_SECONDS = 5.0
 _MAX_CONNECTIONS = 64
@@ -62,12 +63,12 @@ class CoordinatorClient:
         method: str,
         path: str,
         *,
-        body: BaseModel | Mapping[str, Any] | None = None,
+        body: object = None,
         query: Mapping[str, Any] | None = None,
         timeout_seconds: float = 20.0,
     ) -> Any:
         """Return the answer's JSON, None if it has no body. Raises as the module's head says."""
-        json = body.model_dump(mode="json", by_alias=True) if isinstance(body, BaseModel) else body
+        json = to_jsonable_python(body, by_alias=True)
         with self._noting_reachability():
             response = self._send(method, path, timeout_seconds, json=json, params=query)
             if response.status_code == 204:
@@ -152,13 +153,13 @@ class CoordinatorClient:
         raise SttError(reason)
 
 
-def read_answer(form: type[M], answer: Any) -> M:
+def read_answer(form: TypeAdapter[M], answer: Any) -> M:
     """Return the answer as a message. Raises DatabaseUnavailable if it is of another form.
 
     Such an answer comes from something in between.
     """
     try:
-        return form.model_validate(answer)
+        return form.validate_python(answer)
     except ValidationError as error:
         raise DatabaseUnavailable("The coordinator's answer cannot be read") from error
 

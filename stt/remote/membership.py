@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from stt.errors import KeyRejected, NodeRemoved
 from stt.remote.client import CoordinatorClient, read_answer
 from stt.remote.messages import NodeSettings, ReportMessage
@@ -38,7 +40,8 @@ class Membership:
     def report(self, report: ReportMessage) -> None:
         """Send a heartbeat; its answer brings the settings."""
         path = f"/api/nodes/{self.settings.id}/heartbeat"
-        self.settings = read_answer(NodeSettings, self.ask("POST", path, body=report))
+        answer = self.ask("POST", path, body=report)
+        self.settings = read_answer(TypeAdapter(NodeSettings), answer)
 
     def check(self) -> None:
         """Raise NodeRemoved or KeyRejected if the coordinator has rejected this node."""

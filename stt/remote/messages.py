@@ -4,23 +4,20 @@ Times are aware UTC in ISO 8601, lengths float seconds, ids 24 hexadecimal digit
 send is bounded, so that one broken node cannot fill the database.
 """
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Page, WorkerReport
-from stt.domain.fields import HexId, IdText, Many, Number, Seconds, Text
-from stt.domain.transcript import Segment, Transcript
+from stt.domain.fields import Count, HexId, Name, Slug, Text
+from stt.domain.transcript import Transcript
 
-Id = IdText
 WorkerId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,99}_[0-9]{1,10}$")
 ]
 """`NODE_RUN`: the holder of a claim; each run of a node has another number."""
-
-_Count = Annotated[int, Field(ge=0, le=2**31)]
-_Name = Annotated[str, StringConstraints(max_length=1_000)]
 
 
 class _Message(BaseModel):
@@ -29,20 +26,11 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True, populate_by_name=True)
 
 
-class PageMessage(_Message):
+@dataclass(frozen=True, slots=True)
+class PageMessage(Page):
     """Pending chunks in claim order; `slots_alive` is how many calls the fleet has in flight."""
 
-    chunks: tuple[Chunk, ...]
-    is_last: bool
-    next_due_seconds: float | None = None
     slots_alive: int = 1
-
-    @classmethod
-    def of(cls, page: Page, slots_alive: int) -> "PageMessage":
-        return cls.model_validate(page).model_copy(update={"slots_alive": slots_alive})
-
-    def to_page(self) -> Page:
-        return Page(self.chunks, self.is_last, self.next_due_seconds)
 
 
 class OptionsMessage(_Message):
@@ -105,50 +93,27 @@ class Release(Held):
 class Failure(Held):
     """`attempts`: as in the claim's answer; `server`: the one that had a part in the failure."""
 
-    kind: Annotated[str, StringConstraints(pattern="^[a-z_]{1,40}$")]
+    kind: Slug
     message: Annotated[Text, StringConstraints(max_length=5_000)]
-    server: _Name | None = None
-    attempts: _Count = 0
-
-
-class TranscriptMessage(_Message):
-    """The transcript of a chunk; no segments: no speech. Times are relative to its start."""
-
-    segments: Many[Segment] = ()
-    language: _Name | None = None
-    language_probability: Number = None
-    model: _Name | None = None
-    server: _Name | None = None
-    seconds: Seconds | None = None
-
-    def to_transcript(self, worker: str) -> Transcript:
-        return Transcript(**dict(self), worker=worker)
+    server: Name | None = None
+    attempts: Count = 0
 
 
 class Completion(Held):
-    """`duration`: the chunk's length in seconds, where its document does not have it."""
+    """`duration`: the chunk's length in seconds, where its document does not have it.
 
-    transcript: TranscriptMessage
+    The times of the transcript are relative to the chunk's start.
+    """
+
+    transcript: Transcript
     duration: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
 
 
-class ReportMessage(_Message):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportMessage(WorkerReport):
     """A worker's heartbeat: what it does at the moment."""
 
     worker_id: WorkerId
-    host: _Name = ""
-    pid: _Count = 0
-    version: _Name = ""
-    server: _Name = ""
-    state: Annotated[str, StringConstraints(pattern="^[a-z]{1,20}$")] = "working"
-    slots: Annotated[int, Field(ge=0, le=10_000)] = 1
-    chunks: Annotated[tuple[IdText, ...], Field(max_length=10_000)] = ()
-    counts: dict[Annotated[str, StringConstraints(pattern="^[a-z_]{1,40}$")], _Count] = Field(
-        default={}, max_length=20
-    )
-
-    def to_report(self) -> WorkerReport:
-        return WorkerReport(**self.model_dump(exclude={"worker_id"}))
 
 
 class Rules(_Message):

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple, TypeVar
 
 from bson import ObjectId
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from stt.domain.backoff import retry_until_lease_expires
 from stt.domain.chunk import Chunk, Recording
@@ -33,7 +33,6 @@ from stt.remote.messages import (
     Release,
     ReportMessage,
     TasksMessage,
-    TranscriptMessage,
 )
 
 logger = logging.getLogger(__name__)
@@ -44,6 +43,7 @@ LONG_POLL_SECONDS = 25.0
 _MAX_FAILED_POLLS = 2
 _CHECK_SECONDS = 0.05
 _MAX_MESSAGE_LENGTH = 2_000
+_PAGE = TypeAdapter(PageMessage)
 
 
 class _Claimed(NamedTuple):
@@ -93,10 +93,10 @@ class RemoteQueue:
             answer = self._ask("GET", "/tasks/pending", query=query)
         if answer is None:
             return Page((), is_last=True, next_due_seconds=LONG_POLL_SECONDS)
-        page = read_answer(PageMessage, answer)
+        page = read_answer(_PAGE, answer)
         self._slots_alive = page.slots_alive
         self._was_empty = not page.chunks
-        return page.to_page()
+        return page
 
     def claim(self, chunk: Chunk) -> Claim | None:
         """Claim a chunk (pending → processing); return None if another worker was first."""
@@ -108,7 +108,7 @@ class RemoteQueue:
         )
         if answer is None:
             return None
-        message = read_answer(TasksMessage, answer)
+        message = read_answer(TypeAdapter(TasksMessage), answer)
         (task,) = message.tasks
         claim.chunk = task.chunk
         recording = message.options.to_recording(claim.chunk)
@@ -128,10 +128,12 @@ class RemoteQueue:
     def complete(self, claim: Claim, transcript: Transcript) -> None:
         """Write the result, or raise ClaimLost or DatabaseRefused (processing → transcribed)."""
         try:
-            completion = Completion(
-                **self._ids_of(claim),
-                transcript=TranscriptMessage(**asdict(transcript)),
-                duration=claim.chunk.duration,
+            completion = Completion.model_validate(
+                {
+                    **self._ids_of(claim),
+                    "transcript": asdict(transcript),
+                    "duration": claim.chunk.duration,
+                }
             )
         except ValidationError as error:
             reason = error.errors()[0]["msg"]

@@ -1,7 +1,7 @@
 """Write and read the documents of workers: which are running, and what they process."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,10 +36,11 @@ class MongoRoster:
 
     def report(self, worker: str, report: WorkerReport) -> None:
         """Write the worker's document; `seen_at` is the database server's time."""
-        fields = asdict(report) | {"chunks": list(report.chunks), "counts": dict(report.counts)}
+        # Those alone: a message from a node has more.
+        written = {field.name: getattr(report, field.name) for field in fields(WorkerReport)}
         with translated():
             self._db.workers.update_one(
-                {"_id": worker}, {"$set": fields, "$currentDate": {"seen_at": True}}, upsert=True
+                {"_id": worker}, {"$set": written, "$currentDate": {"seen_at": True}}, upsert=True
             )
 
     def slots_alive(self) -> int:

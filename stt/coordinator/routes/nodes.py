@@ -106,9 +106,8 @@ def heartbeat(
 ) -> NodeSettings:
     node = _node_itself(principal, node_id)
     context.check_worker(node, message.worker_id)
-    report = message.to_report()
-    coordinator.registry.record_heartbeat(node_id, report)
-    MongoRoster(coordinator.database).report(message.worker_id, report)
+    coordinator.registry.record_heartbeat(node_id, message)
+    MongoRoster(coordinator.database).report(message.worker_id, message)
     return schemas.node_settings(node, coordinator.options)
 
 

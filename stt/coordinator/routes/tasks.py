@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated, TypeVar
 
 from bson import ObjectId
@@ -101,7 +102,7 @@ async def pending(
 
     await _poll(request, coordinator, read, wait)
     slots_alive = await run_in_threadpool(MongoRoster(coordinator.database).slots_alive)
-    return messages.PageMessage.of(page, slots_alive)
+    return messages.PageMessage(page.chunks, page.is_last, page.next_due_seconds, slots_alive)
 
 
 @router.get("/count", summary="How many chunks are pending")
@@ -143,7 +144,7 @@ def complete(
     coordinator: InCoordinator, principal: CurrentPrincipal, done: messages.Completion
 ) -> Acknowledgement:
     claims = Dispatcher(coordinator, principal, done.worker_id).claims()
-    transcript = done.transcript.to_transcript(done.worker_id)
+    transcript = replace(done.transcript, worker=done.worker_id)
     claims.complete(_claim(done, duration=done.duration), transcript)
     return Acknowledgement()
 

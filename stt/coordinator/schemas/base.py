@@ -2,15 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    AliasChoices,
-    AliasGenerator,
-    AliasPath,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Schema(BaseModel):
@@ -18,15 +10,6 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(
         from_attributes=True, json_schema_serialization_defaults_required=True
-    )
-
-
-def merging(attribute: str) -> ConfigDict:
-    """Let a schema take its fields from an object, or else from the object's `attribute`."""
-    return ConfigDict(
-        alias_generator=AliasGenerator(
-            validation_alias=lambda name: AliasChoices(name, AliasPath(attribute, name))
-        )
     )
 
 

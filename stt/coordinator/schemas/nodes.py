@@ -13,7 +13,7 @@ from stt.coordinator.schemas.status import WorkerOut
 from stt.coordinator.store.nodes import Node, NodesSnapshot
 from stt.domain.node import Job, NodeState, NodeTest, clean_name, clean_text
 from stt.domain.worker_id import WorkerId
-from stt.remote.messages import NodeSettings, Rules
+from stt.remote.messages import NodeSettings
 from stt.remote.messages import WorkerId as NodeWorkerId
 from stt.settings import Settings
 from stt.store.workers import MongoRoster, WorkerStatus
@@ -139,11 +139,4 @@ def describe_node(coordinator: Coordinator, node: Node) -> NodeOut:
 
 def node_settings(node: Node, options: Settings) -> NodeSettings:
     """Return what a node is sent about itself; `options` are those of the coordinator."""
-    return NodeSettings(
-        id=node.id,
-        name=node.name,
-        priority=node.priority,
-        model=node.model,
-        is_enabled=node.is_enabled,
-        rules=Rules.model_validate(options),
-    )
+    return NodeSettings.model_validate({**asdict(node), "rules": options})

@@ -1,12 +1,13 @@
 """The queue, the workers and this process as they are now."""
 
 from collections.abc import Container
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, PlainSerializer
 
-from stt.coordinator.schemas.base import AnyId, Schema, merging
+from stt.coordinator.schemas.base import AnyId, Schema
 from stt.coordinator.store.full_count import HourlyThroughput
 from stt.domain.worker_id import WorkerId
 from stt.store.workers import WorkerStatus
@@ -78,8 +79,6 @@ class WorkerOut(Schema):
     `chunks` are in work. `node_id`: null for a worker that reaches the database itself.
     """
 
-    model_config = merging("report")
-
     id: str
     host: str
     server: str
@@ -89,14 +88,19 @@ class WorkerOut(Schema):
     counts: dict[str, int]
     age_seconds: _Tenths
     is_alive: bool
-    node_id: str | None = None
+    node_id: str | None
 
     @classmethod
     def of(cls, worker: WorkerStatus, node_ids: Container[str]) -> Self:
         """Describe a worker; `node_ids` are those of all nodes."""
-        out, owner = cls.model_validate(worker), WorkerId(worker.id).owner
-        out.node_id = owner if owner in node_ids else None
-        return out
+        owner = WorkerId(worker.id).owner
+        return cls(
+            **asdict(worker.report),
+            id=worker.id,
+            age_seconds=worker.age_seconds,
+            is_alive=worker.is_alive,
+            node_id=owner if owner in node_ids else None,
+        )
 
 
 class WorkerList(BaseModel):
