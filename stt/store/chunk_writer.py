@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError
 from stt.domain.chunk import Recording, chunk_id
 from stt.errors import RecordingError
 from stt.media.audio import SAMPLE_RATE
-from stt.store.database import Database, Document, translated
+from stt.store.database import Database, Document, translated, translated_methods
 from stt.store.documents import read_recording
 from stt.store.recordings import remove_recording
 from stt.store.states import NEW
@@ -34,6 +34,7 @@ class Piece:
     data: bytes
 
 
+@translated_methods
 class ChunkWriter:
     """The chunks of a recording that is being ingested. Methods raise DatabaseUnavailable."""
 
@@ -47,7 +48,7 @@ class ChunkWriter:
         self.samples = 0
         """Samples of the recording in these chunks."""
         fields = ["index", "offset", "duration"]
-        with translated(), database.chunks.find(self._of_recording, fields).sort("index") as cursor:
+        with database.chunks.find(self._of_recording, fields).sort("index") as cursor:
             for chunk in cursor:
                 if chunk["index"] != self.chunks:
                     break
@@ -71,20 +72,19 @@ class ChunkWriter:
 
     def finish(self) -> Recording:
         """Mark the recording as ingested; raise RecordingError if it was removed meanwhile."""
-        with translated():
-            whole = {"duration": self.samples / SAMPLE_RATE, "chunk_count": self.chunks}
-            self._db.recordings.update_one(
-                {"_id": self._recording["_id"], "ingested_at": None},
-                {"$set": whole, "$currentDate": {"ingested_at": True}},
+        whole = {"duration": self.samples / SAMPLE_RATE, "chunk_count": self.chunks}
+        self._db.recordings.update_one(
+            {"_id": self._recording["_id"], "ingested_at": None},
+            {"$set": whole, "$currentDate": {"ingested_at": True}},
+        )
+        document = self._db.recordings.find_one({"_id": self._recording["_id"]})
+        if document is None:
+            raise removed_while_ingested(self._recording["filename"])
+        priority = document.get("priority")
+        if priority != self._recording["priority"]:  # changed meanwhile
+            self._db.chunks.update_many(
+                {**self._of_recording, "transcribed_at": None}, {"$set": {"priority": priority}}
             )
-            document = self._db.recordings.find_one({"_id": self._recording["_id"]})
-            if document is None:
-                raise removed_while_ingested(self._recording["filename"])
-            priority = document.get("priority")
-            if priority != self._recording["priority"]:  # changed meanwhile
-                self._db.chunks.update_many(
-                    {**self._of_recording, "transcribed_at": None}, {"$set": {"priority": priority}}
-                )
         return read_recording(document)
 
     def remove(self) -> None:

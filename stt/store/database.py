@@ -1,11 +1,13 @@
 """Connect to the database: collections, indexes, server time, and pymongo's errors as ours."""
 
+import functools
+import inspect
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
 import pymongo
@@ -34,6 +36,7 @@ from pymongo.errors import (
 from stt.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
 # Read times as aware datetimes in UTC, so that they cannot be compared with naive ones. Other
 # programs may write dates beyond the year 9999, which become DatetimeMS, and text that is no UTF-8.
@@ -172,6 +175,25 @@ def translated() -> Iterator[None]:
         raise DatabaseRefused(f"It cannot be stored: {_first_line(error)}") from error
     except PyMongoError as error:
         raise DatabaseUnavailable(f"The database failed: {_first_line(error)}") from error
+
+
+def translated_methods(cls: type[T]) -> type[T]:
+    """Translate pymongo's errors in every method of a class, as `translated` does."""
+    for name, method in list(vars(cls).items()):
+        if inspect.isgeneratorfunction(method):
+            setattr(cls, name, _translated_generator(method))
+        elif inspect.isfunction(method):
+            setattr(cls, name, translated()(method))
+    return cls
+
+
+def _translated_generator(method: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    @functools.wraps(method)
+    def generate(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        with translated():
+            yield from method(*args, **kwargs)
+
+    return generate
 
 
 def _first_line(error: Exception) -> str:

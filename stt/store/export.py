@@ -24,7 +24,7 @@ from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Recording
 from stt.domain.fields import ALWAYS_WRITTEN, HexId
 from stt.domain.transcript import Segment
 from stt.errors import SttError
-from stt.store.database import Database, Document, translated
+from stt.store.database import Database, Document, translated_methods
 from stt.store.documents import read_chunk, read_text, read_transcript
 from stt.store.states import TRANSCRIBED, state_of
 from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
@@ -114,6 +114,7 @@ class Lines:
     next_index: int | None
 
 
+@translated_methods
 class Export:
     """The transcript of a recording as it was when this object was made.
 
@@ -153,8 +154,7 @@ class Export:
         match = {**TRANSCRIBED, "original_id": self._recording.id}
         key = {name: f"$transcript.{name}" for name in fields}
         group = {"_id": key, "chunks": {"$sum": 1}}
-        with translated():
-            rows = list(self._db.chunks.aggregate([{"$match": match}, {"$group": group}]))
+        rows = list(self._db.chunks.aggregate([{"$match": match}, {"$group": group}]))
         found = (
             Contributor(chunks=row["chunks"], **{f: read_text(row["_id"].get(f)) for f in fields})
             for row in rows
@@ -213,7 +213,7 @@ class Export:
     def _read_spans(self) -> Iterator[ChunkSpan]:
         query = {"original_id": self._recording.id}
         begin = 0.0
-        with translated(), self._db.chunks.find(query, _OUTLINE_FIELDS).sort("index") as cursor:
+        with self._db.chunks.find(query, _OUTLINE_FIELDS).sort("index") as cursor:
             for document, following in pairwise(chain(cursor, [None])):
                 assert document is not None
                 chunk = read_chunk(document)
@@ -248,9 +248,8 @@ class Export:
 
     def _read_transcripts(self, batch: Iterable[ChunkSpan]) -> dict[ObjectId, Document]:
         ids = [span.id for span in batch if span.done_at is not None]
-        with translated():
-            found = self._db.chunks.find({"_id": {"$in": ids}}, ["transcript"])
-            return {document["_id"]: document for document in found}
+        found = self._db.chunks.find({"_id": {"$in": ids}}, ["transcript"])
+        return {document["_id"]: document for document in found}
 
     def _length(self, chunk: Chunk, following: Mapping[str, Any] | None) -> float:
         """Return the seconds of a chunk; see the top of this file."""

@@ -14,7 +14,7 @@ from stt.domain.chunk import Chunk, Recording, chunk_id
 from stt.domain.fields import HexId
 from stt.errors import Ambiguous, BadAudio, NotFound
 from stt.store.counts import StateCounts, counts_by_recording
-from stt.store.database import Database, Document, translated
+from stt.store.database import Database, Document, translated, translated_methods
 from stt.store.documents import read_count, read_recording, read_text, read_time
 from stt.store.states import FAILED, UNFINISHED
 
@@ -67,6 +67,7 @@ class RecordingList:
     total: int
 
 
+@translated_methods
 class MongoRecordings:
     """The recordings of one database. Safe between threads. Methods raise DatabaseUnavailable."""
 
@@ -82,10 +83,9 @@ class MongoRecordings:
 
     def audio(self, chunk: Chunk) -> bytes:
         """Return the encoded audio of a chunk, from `audio_data` or inline; raise BadAudio."""
-        with translated():
-            stored = self._db.audio.find_one({"_id": chunk.id}, ["data"])
-            if stored is None:
-                stored = self._db.chunks.find_one({"_id": chunk.id}, ["data"])
+        stored = self._db.audio.find_one({"_id": chunk.id}, ["data"])
+        if stored is None:
+            stored = self._db.chunks.find_one({"_id": chunk.id}, ["data"])
         data = stored.get("data") if stored else None
         if not isinstance(data, bytes) or not data:
             raise BadAudio("the chunk has no audio in audio_data, nor inline in data")
@@ -99,8 +99,7 @@ class MongoRecordings:
         query: dict[str, object] = {"filename": name}
         if ObjectId.is_valid(name):
             query = {"$or": [query, {"_id": ObjectId(name)}]}
-        with translated():
-            found = list(self._db.recordings.find(query, _RECORDING_FIELDS).limit(10))
+        found = list(self._db.recordings.find(query, _RECORDING_FIELDS).limit(10))
         if not found:
             with suppress(NotFound):
                 if ObjectId.is_valid(name):
@@ -113,15 +112,14 @@ class MongoRecordings:
 
     def all(self) -> Iterator[Recording]:
         """Yield all recordings, oldest first."""
-        with translated(), self._db.recordings.find({}, _RECORDING_FIELDS).sort("_id") as cursor:
+        with self._db.recordings.find({}, _RECORDING_FIELDS).sort("_id") as cursor:
             yield from map(read_recording, cursor)
 
     def get(self, recording_id: ObjectId) -> Recording:
         """Return the recording with this id, even if only chunks refer to it; raise NotFound."""
         recording = self._read(recording_id)
         if recording is None:
-            with translated():
-                is_known = self._db.chunks.find_one({"original_id": recording_id}, ["_id"])
+            is_known = self._db.chunks.find_one({"original_id": recording_id}, ["_id"])
             if is_known is None:
                 raise _unknown(recording_id)
             return read_recording({"_id": recording_id})
@@ -130,8 +128,7 @@ class MongoRecordings:
     def details(self, recording_id: ObjectId) -> RecordingDetails:
         """Like `get`, with more of the document and the counts of its chunks."""
         self.get(recording_id)
-        with translated():
-            document = self._db.recordings.find_one({"_id": recording_id}, _DETAIL_FIELDS)
+        document = self._db.recordings.find_one({"_id": recording_id}, _DETAIL_FIELDS)
         return self._with_counts([document or {"_id": recording_id}])[0]
 
     def page(self, request: ListRequest) -> RecordingList:
@@ -143,7 +140,7 @@ class MongoRecordings:
         query: Document = {}
         if search := request.search.replace("\0", ""):
             query = {"filename": {"$regex": re.escape(search), "$options": "i"}}
-        with translated(), self._db.recordings.find(query, ["ingested_at"]) as cursor:
+        with self._db.recordings.find(query, ["ingested_at"]) as cursor:
             found = [read_recording(d) for d in cursor if isinstance(d["_id"], ObjectId)]
         ids = [recording.id for recording in found]
         is_open = {recording.id for recording in found if recording.is_ingesting}
@@ -163,18 +160,15 @@ class MongoRecordings:
 
         Set the priority of all chunks that are not transcribed too.
         """
-        with translated():
-            if fields:
-                changed = self._db.recordings.update_one(
-                    {"_id": recording_id}, {"$set": dict(fields)}
-                )
-                if not changed.matched_count:
-                    raise _unknown(recording_id)
-            if "priority" in fields:
-                self._db.chunks.update_many(
-                    {"original_id": recording_id, "transcribed_at": None},
-                    {"$set": {"priority": fields["priority"]}},
-                )
+        if fields:
+            changed = self._db.recordings.update_one({"_id": recording_id}, {"$set": dict(fields)})
+            if not changed.matched_count:
+                raise _unknown(recording_id)
+        if "priority" in fields:
+            self._db.chunks.update_many(
+                {"original_id": recording_id, "transcribed_at": None},
+                {"$set": {"priority": fields["priority"]}},
+            )
 
     def remove(self, recording_id: ObjectId) -> None:
         """Remove a recording, its chunks and their audio, even while they are processed.
@@ -206,19 +200,16 @@ class MongoRecordings:
             rest = [id_ for id_ in ids if (id_ > after if request.oldest_first else id_ < after)]
         shown = rest[: request.limit]
         cursor = shown[-1] if len(rest) > len(shown) else None
-        with translated():
-            found = self._db.recordings.find({"_id": {"$in": shown}}, _DETAIL_FIELDS)
-            documents = sorted(found, key=lambda document: shown.index(document["_id"]))
+        found = self._db.recordings.find({"_id": {"$in": shown}}, _DETAIL_FIELDS)
+        documents = sorted(found, key=lambda document: shown.index(document["_id"]))
         return RecordingList(tuple(self._with_counts(documents)), cursor, len(ids))
 
     def _with_chunks(self, query: Document) -> set[ObjectId]:
-        with translated():
-            found = self._db.chunks.distinct("original_id", query)
+        found = self._db.chunks.distinct("original_id", query)
         return {recording_id for recording_id in found if isinstance(recording_id, ObjectId)}
 
     def _read(self, recording_id: ObjectId) -> Recording | None:
-        with translated():
-            document = self._db.recordings.find_one({"_id": recording_id}, _RECORDING_FIELDS)
+        document = self._db.recordings.find_one({"_id": recording_id}, _RECORDING_FIELDS)
         return read_recording(document) if document else None
 
 

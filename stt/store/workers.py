@@ -7,7 +7,7 @@ from typing import Any
 
 from stt.domain.claim import WorkerReport
 from stt.domain.worker_id import pattern_of_node
-from stt.store.database import Database, translated
+from stt.store.database import Database, translated_methods
 from stt.store.documents import read_count, read_list, read_time
 from stt.store.states import ANY_TEXT
 
@@ -28,6 +28,7 @@ class WorkerStatus:
         return self.age_seconds < ALIVE_SECONDS and self.report.state != "stopped"
 
 
+@translated_methods
 class MongoRoster:
     """The `workers` collection of one database. Methods raise DatabaseUnavailable."""
 
@@ -38,10 +39,9 @@ class MongoRoster:
         """Write the worker's document; `seen_at` is the database server's time."""
         # Those alone: a message from a node has more.
         written = {field.name: getattr(report, field.name) for field in fields(WorkerReport)}
-        with translated():
-            self._db.workers.update_one(
-                {"_id": worker}, {"$set": written, "$currentDate": {"seen_at": True}}, upsert=True
-            )
+        self._db.workers.update_one(
+            {"_id": worker}, {"$set": written, "$currentDate": {"seen_at": True}}, upsert=True
+        )
 
     def slots_alive(self) -> int:
         """Return how many calls the workers that are alive can have in flight, at least 1."""
@@ -50,7 +50,7 @@ class MongoRoster:
     def members(self) -> Iterator[WorkerStatus]:
         """Yield the workers of the last day, latest heartbeat first."""
         now = self._db.server_time()
-        with translated(), self._db.workers.find().sort("seen_at", -1) as cursor:
+        with self._db.workers.find().sort("seen_at", -1) as cursor:
             for document in cursor:
                 yield _read_worker(document, now)
 
@@ -59,13 +59,12 @@ class MongoRoster:
         ids: dict[str, object] = {"$regex": pattern_of_node(node_id).pattern}
         if except_worker is not None:
             ids["$ne"] = except_worker
-        with translated():
-            self._db.workers.delete_many({"_id": ids})
+        self._db.workers.delete_many({"_id": ids})
 
     def holders(self) -> dict[str, str]:
         """Return the id of the worker that holds each chunk that is processed now, by chunk id."""
         held = {"processing_by": ANY_TEXT}
-        with translated(), self._db.chunks.find(held, ["processing_by"]) as cursor:
+        with self._db.chunks.find(held, ["processing_by"]) as cursor:
             return {str(document["_id"]): str(document["processing_by"]) for document in cursor}
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pymongo.errors import DuplicateKeyError
 
-from stt.store.database import Database, translated
+from stt.store.database import Database, translated_methods
 from stt.store.documents import read_count
 
 Scope = Literal["key", "login", "join"]
@@ -18,6 +18,7 @@ _FREE_FAILURES = 4
 _MAX_WAIT_SECONDS = 60.0
 
 
+@translated_methods
 class LoginThrottle:
     """Counts failures by scope and address in the `refusals` collection.
 
@@ -30,8 +31,7 @@ class LoginThrottle:
 
     def seconds_until_allowed(self, scope: Scope, address: str) -> float:
         """Return the seconds until this address may try again; 0 if it may now."""
-        with translated():
-            document = self._db.refusals.find_one({"_id": _id(scope, address)}) or {}
+        document = self._db.refusals.find_one({"_id": _id(scope, address)}) or {}
         at, excess = document.get("at"), read_count(document.get("count")) - _FREE_FAILURES
         if excess <= 0 or not isinstance(at, datetime):
             return 0.0
@@ -48,14 +48,13 @@ class LoginThrottle:
             return wait_seconds
         counted = {"$inc": {"count": 1}, "$currentDate": {"at": True}}
         # Two at once may both insert the document: then one of them is not counted.
-        with translated(), suppress(DuplicateKeyError):
+        with suppress(DuplicateKeyError):
             self._db.refusals.update_one({"_id": _id(scope, address)}, counted, upsert=True)
         return self.seconds_until_allowed(scope, address)
 
     def reset(self, scope: Scope, address: str) -> None:
         """Forget the failures of an address that has the right key."""
-        with translated():
-            self._db.refusals.delete_one({"_id": _id(scope, address)})
+        self._db.refusals.delete_one({"_id": _id(scope, address)})
 
 
 def _id(scope: Scope, address: str) -> str:

@@ -12,7 +12,7 @@ from stt.coordinator.store.sessions import new_secret, sha256
 from stt.domain.claim import WorkerReport
 from stt.domain.node import AskedTest, Job, Node, NodeTest, new_node_id
 from stt.errors import KeyRejected, NodeRemoved, NotFound, SttError
-from stt.store.database import Database, Document, translated
+from stt.store.database import Database, Document, translated_methods
 from stt.store.documents import read_count, read_list, read_number, read_text, read_time
 from stt.system.single_flight import SingleFlight
 
@@ -42,6 +42,7 @@ class NodesSnapshot:
     nodes: Mapping[str, Node]
 
 
+@translated_methods
 class NodeRegistry:
     """Reads and writes the `nodes` and `join_codes` collections. Raises DatabaseUnavailable.
 
@@ -56,8 +57,7 @@ class NodeRegistry:
 
     def by_key(self, key: str) -> Node | None:
         """Return the node that has this key. Raises NodeRemoved if it was removed."""
-        with translated():
-            document = self._db.nodes.find_one({"key_sha256": sha256(key)})
+        document = self._db.nodes.find_one({"key_sha256": sha256(key)})
         if document is None:
             return None
         if document.get("removed_at") is not None:
@@ -66,8 +66,7 @@ class NodeRegistry:
 
     def get(self, node_id: str) -> Node:
         """Raise NotFound, also for a node that was removed."""
-        with translated():
-            document = self._db.nodes.find_one(_present(node_id))
+        document = self._db.nodes.find_one(_present(node_id))
         if document is None:
             raise _unknown(node_id)
         return read_node(document)
@@ -81,8 +80,7 @@ class NodeRegistry:
 
     def names(self) -> dict[str, str]:
         """Return the name of every node by its id, also of removed ones."""
-        with translated():
-            found = list(self._db.nodes.find({}, ["name"]))
+        found = list(self._db.nodes.find({}, ["name"]))
         return {str(document["_id"]): read_node(document).name for document in found}
 
     def add(self, name: str, platform: str = "") -> tuple[Node, str]:
@@ -102,8 +100,7 @@ class NodeRegistry:
         for _ in range(_MAX_ID_TRIES):
             document = {"_id": new_node_id(name), **fields}
             try:
-                with translated():
-                    self._db.nodes.insert_one(document)
+                self._db.nodes.insert_one(document)
             except DuplicateKeyError:
                 if self.by_key(key) is None:  # else it was our own first try that got through
                     continue
@@ -115,18 +112,15 @@ class NodeRegistry:
         groups = ("".join(signs[group::_CODE_GROUPS]) for group in range(_CODE_GROUPS))
         code = "-".join(groups)
         expires_at = self._db.server_time() + timedelta(minutes=minutes)
-        with translated():
-            self._db.join_codes.insert_one({"_id": _code_sha256(code), "expires_at": expires_at})
+        self._db.join_codes.insert_one({"_id": _code_sha256(code), "expires_at": expires_at})
         return JoinCode(code, expires_at)
 
     def revoke_join_codes(self) -> None:
-        with translated():
-            self._db.join_codes.delete_many({})
+        self._db.join_codes.delete_many({})
 
     def register(self, code: str, name: str, platform: str) -> tuple[Node, str]:
         """Add a node that has a join code. Raises KeyRejected if that is wrong or expired."""
-        with translated():
-            found = self._db.join_codes.find_one({"_id": _code_sha256(code)})
+        found = self._db.join_codes.find_one({"_id": _code_sha256(code)})
         # The database removes expired codes only now and then.
         expires_at = None if found is None else found.get("expires_at")
         if not isinstance(expires_at, datetime) or expires_at <= self._db.server_time():
@@ -159,9 +153,8 @@ class NodeRegistry:
 
     def forget_jobs(self, node_id: str, socket_id: str) -> None:
         """Remove the jobs that were reported over this WebSocket, now closed."""
-        with translated():
-            query = {"_id": node_id, "jobs_from": socket_id}
-            self._db.nodes.update_one(query, {"$unset": _NO_JOBS})
+        query = {"_id": node_id, "jobs_from": socket_id}
+        self._db.nodes.update_one(query, {"$unset": _NO_JOBS})
 
     def request_test(self, node_id: str) -> None:
         """Have the node tested over its WebSocket, wherever that ends. Raises NotFound.
@@ -181,22 +174,19 @@ class NodeRegistry:
             "$currentDate": {"last_test.at": True},
             "$unset": {"test": ""},
         }
-        with translated():
-            self._db.nodes.update_one({**_present(node_id), "test.id": test_id}, update)
+        self._db.nodes.update_one({**_present(node_id), "test.id": test_id}, update)
 
     def _update(self, node_id: str, update: Document, error: SttError | None = None) -> None:
         """Update a node; raise `error` if there is none, or if it was removed."""
-        with translated():
-            updated = self._db.nodes.update_one(_present(node_id), update)
+        updated = self._db.nodes.update_one(_present(node_id), update)
         if error is not None and not updated.matched_count:
             raise error
 
     def _read_all(self) -> NodesSnapshot:
         now = self._db.server_time()
         order = [("created_at", 1), ("_id", 1)]
-        with translated():
-            nodes = map(read_node, self._db.nodes.find({"removed_at": None}).sort(order))
-            return NodesSnapshot(now, {node.id: node for node in nodes})
+        nodes = map(read_node, self._db.nodes.find({"removed_at": None}).sort(order))
+        return NodesSnapshot(now, {node.id: node for node in nodes})
 
 
 def _present(node_id: str) -> Document:

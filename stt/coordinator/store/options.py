@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 
 from stt.errors import ConfigError
 from stt.settings import Settings, extra_of, field_of, variable_of
-from stt.store.database import Database, translated
+from stt.store.database import Database, translated_methods
 from stt.system.single_flight import SingleFlight
 
 NAMES = tuple(name for name in Settings.model_fields if extra_of(name)["is_stored"])
@@ -55,6 +55,7 @@ class OptionLocked(ConfigError):
     """The environment sets it."""
 
 
+@translated_methods
 class StoredOptions:
     """Reads and writes the `options` collection. Safe between threads.
 
@@ -92,9 +93,8 @@ class StoredOptions:
         together = self._settings.model_copy(update=after)
         if together.offline_seconds <= together.heartbeat_seconds:
             raise ConfigError("offline_seconds must be longer than heartbeat_seconds.")
-        with translated():
-            for name, value in values.items():
-                self._store(name, value)
+        for name, value in values.items():
+            self._store(name, value)
         self._stored.invalidate()
         return self.all()
 
@@ -130,7 +130,7 @@ class StoredOptions:
 
     def _read(self) -> Mapping[str, Value]:
         """Return the stored values that are valid: one written by hand may not be."""
-        with translated(), self._db.options.find({"_id": {"$in": NAMES}}) as cursor:
+        with self._db.options.find({"_id": {"$in": NAMES}}) as cursor:
             found = {document["_id"]: document.get("value") for document in cursor}
         valid: dict[str, Value] = {}
         for name, value in found.items():

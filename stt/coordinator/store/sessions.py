@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from pymongo.errors import DuplicateKeyError
 
-from stt.store.database import Database, translated
+from stt.store.database import Database, translated_methods
 
 SESSION_DAYS = 30
 _KEY_ID = "people_key"
@@ -26,6 +26,7 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
+@translated_methods
 class Sessions:
     """Reads and writes `sessions`, and the key's hash in `options`.
 
@@ -37,8 +38,7 @@ class Sessions:
 
     def key_hash(self) -> str | None:
         """Return the hash of the key that a coordinator has made; None if none has."""
-        with translated():
-            document = self._db.options.find_one({"_id": _KEY_ID})
+        document = self._db.options.find_one({"_id": _KEY_ID})
         found = document.get("sha256") if document else None
         return found if isinstance(found, str) else None
 
@@ -46,24 +46,22 @@ class Sessions:
         """Make a key and store its hash; return None if there is one already, unless `anew`."""
         key = new_secret()
         stored = {"sha256": sha256(key)}
-        with translated():
-            if anew:
-                self._db.options.update_one({"_id": _KEY_ID}, {"$set": stored}, upsert=True)
-                return key
-            try:
-                self._db.options.insert_one({"_id": _KEY_ID, **stored})
-            except DuplicateKeyError:  # another coordinator may have made one at this moment
-                return None
+        if anew:
+            self._db.options.update_one({"_id": _KEY_ID}, {"$set": stored}, upsert=True)
+            return key
+        try:
+            self._db.options.insert_one({"_id": _KEY_ID, **stored})
+        except DuplicateKeyError:  # another coordinator may have made one at this moment
+            return None
         return key
 
     def begin_session(self, key_hash: str) -> str:
         """Return a token for a cookie; its session ends with the key that it began with."""
         token = new_secret()
         expires_at = datetime.now(UTC) + timedelta(days=SESSION_DAYS)
-        with translated():
-            self._db.sessions.insert_one(
-                {"_id": sha256(token), "key_sha256": key_hash, "expires_at": expires_at}
-            )
+        self._db.sessions.insert_one(
+            {"_id": sha256(token), "key_sha256": key_hash, "expires_at": expires_at}
+        )
         return token
 
     def has_session(self, token: str, key_hash: str) -> bool:
@@ -74,9 +72,7 @@ class Sessions:
             "key_sha256": key_hash,
             "expires_at": {"$gt": datetime.now(UTC)},
         }
-        with translated():
-            return self._db.sessions.find_one(query, ["_id"]) is not None
+        return self._db.sessions.find_one(query, ["_id"]) is not None
 
     def end_session(self, token: str) -> None:
-        with translated():
-            self._db.sessions.delete_one({"_id": sha256(token)})
+        self._db.sessions.delete_one({"_id": sha256(token)})

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stt.domain.fields import HexId
 from stt.errors import NotFound
-from stt.store.database import Database, Document, translated
+from stt.store.database import Database, Document, translated_methods
 
 State = Literal["receiving", "waiting", "cutting", "done", "already there", "failed"]
 
@@ -59,6 +59,7 @@ class UploadRecord(BaseModel):
         return self.state in _OPEN
 
 
+@translated_methods
 class UploadLog:
     """Reads and writes the `uploads` collection. Raises DatabaseUnavailable; safe between threads.
 
@@ -82,18 +83,16 @@ class UploadLog:
             "options": dict(options),
         }
         update = {"$set": fields, "$currentDate": {"created_at": True, "updated_at": True}}
-        with translated():
-            self._db.uploads.update_one({"_id": upload_id}, update, upsert=True)
+        self._db.uploads.update_one({"_id": upload_id}, update, upsert=True)
 
     def update(self, upload_id: ObjectId, **fields: object) -> bool:
         """Set fields of an open upload, such as its progress or its next state."""
         dates = {"updated_at": True}
         if "state" in fields and fields["state"] not in _OPEN:
             dates["ended_at"] = True
-        with translated():
-            updated = self._db.uploads.update_one(
-                {"_id": upload_id, **_IS_OPEN}, {"$set": fields, "$currentDate": dates}
-            )
+        updated = self._db.uploads.update_one(
+            {"_id": upload_id, **_IS_OPEN}, {"$set": fields, "$currentDate": dates}
+        )
         return updated.matched_count > 0
 
     def fail(self, upload_id: ObjectId, reason: str) -> bool:
@@ -103,49 +102,39 @@ class UploadLog:
         """Forget an upload that has ended, or have an open one broken off. Raises NotFound."""
         if self.update(upload_id, state=_CANCELLED):
             return
-        with translated():
-            ended = {"_id": upload_id, "state": {"$ne": _CANCELLED}}
-            if not self._db.uploads.delete_one(ended).deleted_count:
-                raise NotFound(f"There is no upload {upload_id}.")
+        ended = {"_id": upload_id, "state": {"$ne": _CANCELLED}}
+        if not self._db.uploads.delete_one(ended).deleted_count:
+            raise NotFound(f"There is no upload {upload_id}.")
 
     def cancel_all_of(self, sha256: str) -> None:
         """Have every open upload of this file broken off."""
         update = {"$set": {"state": _CANCELLED}, "$currentDate": {"ended_at": True}}
-        with translated():
-            self._db.uploads.update_many({"sha256": sha256, **_IS_OPEN}, update)
+        self._db.uploads.update_many({"sha256": sha256, **_IS_OPEN}, update)
 
     def forget(self, upload_id: ObjectId) -> None:
         """Remove the record of a cancelled upload whose file is gone."""
-        with translated():
-            self._db.uploads.delete_one({"_id": upload_id, "state": _CANCELLED})
+        self._db.uploads.delete_one({"_id": upload_id, "state": _CANCELLED})
 
     def get(self, upload_id: ObjectId) -> UploadRecord | None:
         """Return None also if it was cancelled."""
-        with translated():
-            document = self._db.uploads.find_one({"_id": upload_id})
+        document = self._db.uploads.find_one({"_id": upload_id})
         return next(_records([document] if document else []), None)
 
     def is_known(self, upload_id: ObjectId) -> bool:
         """Return whether there is any record of it, a cancelled one too."""
-        with translated():
-            return self._db.uploads.find_one({"_id": upload_id}, ["_id"]) is not None
+        return self._db.uploads.find_one({"_id": upload_id}, ["_id"]) is not None
 
     def latest(self) -> list[UploadRecord]:
         """Return the latest hundred, the newest first."""
-        with translated():
-            found = self._db.uploads.find({"state": {"$in": get_args(State)}}).sort("_id", -1)
-            return list(_records(found.limit(_SHOWN)))
+        found = self._db.uploads.find({"state": {"$in": get_args(State)}}).sort("_id", -1)
+        return list(_records(found.limit(_SHOWN)))
 
     def open_in(self, spool: str) -> list[UploadRecord]:
         """Return the open uploads whose files lie in this spool folder, oldest first."""
-        with translated():
-            return list(
-                _records(self._db.uploads.find({"spool": spool, **_IS_OPEN}).sort("_id", 1))
-            )
+        return list(_records(self._db.uploads.find({"spool": spool, **_IS_OPEN}).sort("_id", 1)))
 
     def count_open(self) -> int:
-        with translated():
-            return self._db.uploads.count_documents(_IS_OPEN)
+        return self._db.uploads.count_documents(_IS_OPEN)
 
 
 def _records(documents: Iterable[Document]) -> Iterator[UploadRecord]:
