@@ -16,10 +16,13 @@ from stt.coordinator.store.listing import has_pending
 from stt.coordinator.store.nodes import Node, NodeRegistry
 from stt.coordinator.store.options import StoredOptions
 from stt.coordinator.store.status import QueueMonitor
+from stt.coordinator.store.uploads import UploadLog
 from stt.domain.worker_id import WorkerId
 from stt.settings import Settings
 from stt.store.database import Database
+from stt.store.recordings import MongoRecordings
 from stt.store.search import Search
+from stt.store.workers import MongoRoster
 from stt.system.single_flight import SingleFlight
 
 
@@ -39,6 +42,9 @@ class Coordinator:
         self.has_pending = SingleFlight(lambda: has_pending(database), keep_seconds=0.9)
         self.server_time = SingleFlight(database.server_time)
         self.queue_monitor = QueueMonitor(database, settings, self.stored_options, self.registry)
+        self.recordings = MongoRecordings(database)
+        self.roster = MongoRoster(database)
+        self.uploads = UploadLog(database)
         self.search = Search(database, in_background=True)
         self.metrics = Metrics()
         self.reservations = Reservations()

@@ -15,7 +15,6 @@ from stt.domain.node import reserved_slots
 from stt.errors import ClaimLost
 from stt.store.claim_queries import chunks_held_under
 from stt.store.claims import MongoClaims
-from stt.store.workers import MongoRoster
 
 _CLOSED_SECONDS = 5.0
 _RESERVED_SECONDS = 2.0
@@ -94,7 +93,7 @@ class Dispatcher:
                 return []
             share = limit
             if page.is_last:
-                slots = MongoRoster(self.coordinator.database).slots_alive()
+                slots = self.coordinator.roster.slots_alive()
                 share = min(limit, max(1, len(page.chunks) // slots))
             found = chunk_runs(page.chunks, self.coordinator.settings.sequence_seconds, share)
             # At random: of callers that all try the same one at once, all but one would fail.

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import ipaddress
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -45,23 +46,20 @@ def listening_socket(host: str, port: int) -> socket.socket:
     """Bind before all else, so that a taken port is one clear line. Raises ConfigError."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"Cannot listen on {host}: {reason}.") from error
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind(address)
-        sock.listen(2048)
+        is_dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=is_dual)
     except OSError as error:
-        sock.close()
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(
                 f"Port {port} on {host} is in use by another program: stop that one, or choose"
                 " another port with --port (0 takes a free one)."
             ) from error
-        raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
-    return sock
+        reason = os.strerror(error.errno or 0)
+        raise ConfigError(f"Cannot listen on {host}:{port}: {reason}.") from error
 
 
 def uvicorn_config(coordinator: Coordinator) -> uvicorn.Config:

@@ -5,7 +5,7 @@ it: a field of another type than expected counts as missing.
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from math import isfinite
 from typing import Any
@@ -23,7 +23,7 @@ CHUNK_FIELDS = (
 
 def read_chunk(document: Mapping[str, Any]) -> Chunk:
     """Read a document of `audio_chunks`."""
-    vad = document.get("vad")
+    vad = read_mapping(document.get("vad"))
     servers = (read_text(error.get("server")) for error in read_mappings(document.get("errors")))
     return Chunk(
         id=document["_id"],
@@ -33,7 +33,7 @@ def read_chunk(document: Mapping[str, Any]) -> Chunk:
         offset=read_number(document.get("offset")),
         duration=read_positive(document.get("duration")),
         format=read_text(document.get("format")),
-        has_speech=vad.get("has_speech") if isinstance(vad, Mapping) else None,
+        has_speech=vad.get("has_speech"),
         attempts=read_count(document.get("attempts")),
         expirations=read_count(document.get("expirations")),
         not_before=read_time(document.get("not_before")),
@@ -86,17 +86,12 @@ def read_transcript(document: Mapping[str, Any]) -> Transcript:
             raise TypeError("not an object")
         return Transcript(
             segments=tuple(_read_segment(s) for s in transcript.get("segments") or ()),
-            **{name: transcript.get(name) for name in _TRANSCRIPT_FIELDS},
+            **{f.name: transcript.get(f.name) for f in fields(Transcript) if f.name != "segments"},
         )
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise SttError(
             f"The transcript of chunk {document.get('_id')} cannot be read: {error}"
         ) from error
-
-
-_TRANSCRIPT_FIELDS = (
-    "language", "language_probability", "model", "server", "worker", "seconds",
-)  # fmt: skip
 
 
 def write_transcript(transcript: Transcript) -> dict[str, Any]:
@@ -106,8 +101,7 @@ def write_transcript(transcript: Transcript) -> dict[str, Any]:
         segment["words"] = list(segment["words"])
         if not segment["words"]:
             del segment["words"]
-    fields = {name: getattr(transcript, name) for name in _TRANSCRIPT_FIELDS}
-    return {**fields, "segments": segments}
+    return asdict(transcript) | {"segments": segments}
 
 
 def _read_segment(segment: Mapping[str, Any]) -> Segment:
@@ -149,6 +143,10 @@ def read_time(value: Any) -> datetime | None:
 
 def read_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def read_mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def read_mappings(value: Any) -> list[Mapping[str, Any]]:

@@ -44,23 +44,8 @@ class RecordingDetails(Recording):
 
 
 @dataclass(frozen=True, slots=True)
-class ListRequest:
-    """Which recordings to list; `after` is the last one of the page before.
-
-    `state`: open if a chunk is pending, processing or still to be cut; failed if one is in
-    quarantine (the recording may be open too); done otherwise. `search`: a part of the file name.
-    """
-
-    search: str = ""
-    state: ListState = "all"
-    after: ObjectId | None = None
-    limit: int = 50
-    oldest_first: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class RecordingList:
-    """A page of recordings, the cursor of the next page, and the number of all."""
+    """A page of recordings, the cursor of the next page, and how many there are on all pages."""
 
     recordings: tuple[RecordingDetails, ...]
     cursor: HexId | None
@@ -131,29 +116,44 @@ class MongoRecordings:
         document = self._db.recordings.find_one({"_id": recording_id}, _DETAIL_FIELDS)
         return self._with_counts([document or {"_id": recording_id}])[0]
 
-    def page(self, request: ListRequest) -> RecordingList:
-        """Return a page of recordings.
+    def page(
+        self,
+        *,
+        search: str = "",
+        state: ListState = "all",
+        after: ObjectId | None = None,
+        limit: int = 50,
+        oldest_first: bool = False,
+    ) -> RecordingList:
+        """Return up to `limit` recordings that follow `after`, the last one of the page before.
+
+        `search`: a part of the file name. `state`: open if a chunk is pending, processing or still
+        to be cut; failed if one is in quarantine (the recording may be open too); done otherwise.
 
         Read the ids of all recordings, and the chunks of those on the page. For a `state` other
         than all, read all open or failed chunks too.
         """
         query: Document = {}
-        if search := request.search.replace("\0", ""):
+        if search := search.replace("\0", ""):
             query = {"filename": {"$regex": re.escape(search), "$options": "i"}}
         with self._db.recordings.find(query, ["ingested_at"]) as cursor:
             found = [read_recording(d) for d in cursor if isinstance(d["_id"], ObjectId)]
-        ids = [recording.id for recording in found]
-        is_open = {recording.id for recording in found if recording.is_ingesting}
-        if request.state in ("open", "done"):
+        ids = {recording.id for recording in found}
+        if state in ("open", "done"):
+            is_open = {recording.id for recording in found if recording.is_ingesting}
             is_open |= self._with_chunks(UNFINISHED)
-        has_failed = self._with_chunks(FAILED) if request.state in ("failed", "done") else set()
-        if request.state == "open":
-            ids = [id_ for id_ in ids if id_ in is_open]
-        elif request.state == "failed":
-            ids = [id_ for id_ in ids if id_ in has_failed]
-        elif request.state == "done":
-            ids = [id_ for id_ in ids if id_ not in is_open and id_ not in has_failed]
-        return self._paged(sorted(ids, reverse=not request.oldest_first), request)
+            ids = ids & is_open if state == "open" else ids - is_open
+        if state in ("failed", "done"):
+            has_failed = self._with_chunks(FAILED)
+            ids = ids & has_failed if state == "failed" else ids - has_failed
+        rest = sorted(ids, reverse=not oldest_first)
+        if after is not None:
+            rest = [id_ for id_ in rest if (id_ > after if oldest_first else id_ < after)]
+        shown = rest[:limit]
+        documents = self._db.recordings.find({"_id": {"$in": shown}}, _DETAIL_FIELDS)
+        in_order = sorted(documents, key=lambda document: shown.index(document["_id"]))
+        cursor_id = shown[-1] if len(rest) > len(shown) else None
+        return RecordingList(tuple(self._with_counts(in_order)), cursor_id, len(ids))
 
     def change(self, recording_id: ObjectId, fields: Mapping[str, object]) -> None:
         """Set `language`, `prompt`, `model` or `priority`; raise NotFound without a document.
@@ -192,17 +192,6 @@ class MongoRecordings:
             )
             for document in documents
         ]
-
-    def _paged(self, ids: Sequence[ObjectId], request: ListRequest) -> RecordingList:
-        after = request.after
-        rest = ids
-        if after is not None:
-            rest = [id_ for id_ in ids if (id_ > after if request.oldest_first else id_ < after)]
-        shown = rest[: request.limit]
-        cursor = shown[-1] if len(rest) > len(shown) else None
-        found = self._db.recordings.find({"_id": {"$in": shown}}, _DETAIL_FIELDS)
-        documents = sorted(found, key=lambda document: shown.index(document["_id"]))
-        return RecordingList(tuple(self._with_counts(documents)), cursor, len(ids))
 
     def _with_chunks(self, query: Document) -> set[ObjectId]:
         found = self._db.chunks.distinct("original_id", query)

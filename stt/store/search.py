@@ -8,7 +8,7 @@ cases, so the results are the same.
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 from stt.domain.fields import HexId
 from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, translated
-from stt.store.documents import read_chunk, read_list, read_number, read_text
+from stt.store.documents import read_chunk, read_list, read_mapping, read_number, read_text
 from stt.store.recordings import recording_names
 from stt.store.search_query import BadQuery, SearchQuery
 from stt.store.text_index import TEXT_FIELD, TextIndex
@@ -229,9 +229,8 @@ def _found_in(document: Document, words: SearchQuery, after: _Position | None) -
     recording_id = None if chunk.recording_id is None else str(chunk.recording_id)
     # Without an offset, assume that all chunks are as long as this one.
     begin = chunk.index * chunk.planned_seconds if chunk.offset is None else chunk.offset
-    transcript = document.get("transcript")
-    segments = transcript.get("segments") if isinstance(transcript, Mapping) else None
-    listed = [s if isinstance(s, Mapping) else {} for s in read_list(segments)]
+    segments = read_mapping(document.get("transcript")).get("segments")
+    listed = [read_mapping(segment) for segment in read_list(segments)]
     texts = [read_text(s.get("text")) or "" for s in listed]
     for number in words.segments_in(texts):
         if after is not None and after.chunk_id == chunk.id and number <= after.segment:

@@ -8,7 +8,7 @@ from typing import Any
 from stt.domain.claim import WorkerReport
 from stt.domain.worker_id import pattern_of_node
 from stt.store.database import Database, translated_methods
-from stt.store.documents import read_count, read_list, read_time
+from stt.store.documents import read_count, read_list, read_mapping, read_time
 from stt.store.states import ANY_TEXT
 
 ALIVE_SECONDS = 90.0
@@ -69,9 +69,8 @@ class MongoRoster:
 
 
 def _read_worker(document: Mapping[str, Any], now: datetime) -> WorkerStatus:
-    seen_at, counts = read_time(document.get("seen_at")), document.get("counts")
+    seen_at, counts = read_time(document.get("seen_at")), read_mapping(document.get("counts"))
     age = now - seen_at if seen_at else timedelta(days=1)
-    listed = counts.items() if isinstance(counts, Mapping) else ()
     return WorkerStatus(
         id=str(document["_id"]),
         report=WorkerReport(
@@ -82,7 +81,7 @@ def _read_worker(document: Mapping[str, Any], now: datetime) -> WorkerStatus:
             state=str(document.get("state") or ""),
             slots=read_count(document.get("slots")),
             chunks=tuple(read_list(document.get("chunks"))),
-            counts={name: read_count(count) for name, count in listed},
+            counts={name: read_count(count) for name, count in counts.items()},
         ),
         age_seconds=age.total_seconds(),
     )

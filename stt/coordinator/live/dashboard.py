@@ -22,7 +22,6 @@ from stt.coordinator.context import Coordinator
 from stt.coordinator.live.polling import PollingMonitor
 from stt.coordinator.schemas.nodes import NodeList, describe_nodes
 from stt.coordinator.schemas.uploads import UploadList
-from stt.coordinator.store.uploads import UploadLog
 
 _REPEAT_SECONDS = 10.0
 
@@ -92,7 +91,7 @@ class Dashboard(PollingMonitor):
         yield "status", status, status.model_dump(exclude=_VOLATILE_OF_STATUS)
         nodes = NodeList(nodes=describe_nodes(coordinator, coordinator.registry.snapshot()))
         yield "nodes", nodes, nodes.model_dump(exclude=_VOLATILE_OF_NODES)
-        uploads = UploadList(uploads=UploadLog(coordinator.database).latest())
+        uploads = UploadList(uploads=coordinator.uploads.latest())
         yield "uploads", uploads, uploads.model_dump()
 
     def _update(self, kind: str, model: BaseModel | None, essence: object) -> None:

@@ -1,9 +1,8 @@
 """One poll of the database a second for all the nodes' WebSockets that end in this process."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from starlette.concurrency import run_in_threadpool
 
@@ -11,16 +10,8 @@ from stt.coordinator.context import Coordinator
 from stt.coordinator.live.polling import PollingMonitor
 from stt.coordinator.store.nodes import NodesSnapshot
 from stt.settings import Settings
-from stt.store.workers import MongoRoster
 
 _POLLS_PER_CLAIMS_CHECK = 3
-
-
-class Subscriber(Protocol):
-    """The socket of a node; `chunk_ids` are those that the node says it has in work."""
-
-    @property
-    def chunk_ids(self) -> Collection[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +29,21 @@ class NodeMonitor(PollingMonitor):
     def __init__(self, coordinator: Coordinator) -> None:
         super().__init__("nodes are not updated")
         self._coordinator = coordinator
-        self._sockets: set[Subscriber] = set()
+        self._chunk_ids_of: set[Callable[[], Collection[str]]] = set()
         self._polls = 0
         self._snapshot: FleetSnapshot | None = None
 
     @asynccontextmanager
-    async def subscription_of(self, socket: Subscriber) -> AsyncIterator[None]:
-        """Poll, for this socket's chunks too, while this is entered."""
-        self._sockets.add(socket)
+    async def subscription_of(
+        self, chunk_ids: Callable[[], Collection[str]]
+    ) -> AsyncIterator[None]:
+        """Poll, also for the chunks that a node says it has in work, while this is entered."""
+        self._chunk_ids_of.add(chunk_ids)
         try:
             async with self.subscription():
                 yield
         finally:
-            self._sockets.discard(socket)
+            self._chunk_ids_of.discard(chunk_ids)
 
     async def next(self) -> FleetSnapshot:
         """Return the next snapshot, waiting for longer while the database is away."""
@@ -61,7 +54,7 @@ class NodeMonitor(PollingMonitor):
     async def _poll(self) -> None:
         chunk_ids: set[str] = set()
         if self._polls % _POLLS_PER_CLAIMS_CHECK == 0:
-            chunk_ids.update(*(socket.chunk_ids for socket in self._sockets))
+            chunk_ids.update(*(of_node() for of_node in self._chunk_ids_of))
         self._snapshot = await run_in_threadpool(self._read, chunk_ids)
         self._polls += 1
         self._publish()
@@ -69,5 +62,5 @@ class NodeMonitor(PollingMonitor):
     def _read(self, chunk_ids: Collection[str]) -> FleetSnapshot:
         nodes = self._coordinator.registry.snapshot()
         options = self._coordinator.options
-        held = MongoRoster(self._coordinator.database).holders() if chunk_ids else {}
+        held = self._coordinator.roster.holders() if chunk_ids else {}
         return FleetSnapshot(nodes, options, {id_: held.get(id_) for id_ in chunk_ids})

@@ -82,7 +82,7 @@ class NodeSocket:
 
     async def serve(self) -> None:
         """Return once the node disconnects, is removed, or sends an invalid message."""
-        async with self._monitor.subscription_of(self):
+        async with self._monitor.subscription_of(lambda: self.chunk_ids):
             try:
                 await run_until_one_ends(self._receive(), self._send_changes(), self._store_jobs())
             finally:

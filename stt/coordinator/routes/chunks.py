@@ -13,7 +13,6 @@ from stt.coordinator.store.nodes import Node
 from stt.domain.chunk import Chunk
 from stt.errors import ClaimLost
 from stt.store.claim_queries import is_held_by
-from stt.store.recordings import MongoRecordings
 
 router = APIRouter(tags=["chunks"], responses=error_responses(404, 409))
 
@@ -47,7 +46,7 @@ def audio(
     format_ = format_of(coordinator.database, chunk_id)
     if isinstance(principal, Node) and not is_held_by(coordinator.database, chunk_id, principal.id):
         raise ClaimLost(f"Node {principal.id} holds no claim on chunk {chunk_id}")
-    data = MongoRecordings(coordinator.database).audio(Chunk(chunk_id, None, 0))
+    data = coordinator.recordings.audio(Chunk(chunk_id, None, 0))
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",

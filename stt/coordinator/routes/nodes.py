@@ -18,7 +18,6 @@ from stt.coordinator.store.nodes import JoinCode, Node
 from stt.domain.node import TEST_SECONDS, NodeTest
 from stt.remote.messages import NodeSettings, ReportMessage
 from stt.store import claims
-from stt.store.workers import MongoRoster
 
 router = APIRouter(tags=["nodes"])
 _people = APIRouter(prefix="/api/nodes", dependencies=[context.PEOPLE_ONLY])
@@ -97,7 +96,7 @@ def remove(coordinator: InCoordinator, principal: CurrentPrincipal, node_id: str
     context.check_node(principal, node_id)
     coordinator.registry.remove(node_id)
     claims.release_of_node(coordinator.database, node_id)
-    MongoRoster(coordinator.database).forget(node_id)
+    coordinator.roster.forget(node_id)
 
 
 @_nodes.post("/{node_id}/heartbeat", summary="A node reports that it lives, and its state")
@@ -107,7 +106,7 @@ def heartbeat(
     node = _node_itself(principal, node_id)
     context.check_worker(node, message.worker_id)
     coordinator.registry.record_heartbeat(node_id, message)
-    MongoRoster(coordinator.database).report(message.worker_id, message)
+    coordinator.roster.report(message.worker_id, message)
     return schemas.node_settings(node, coordinator.options)
 
 
@@ -120,7 +119,7 @@ def restarted(
 ) -> schemas.ReleasedCount:
     context.check_worker(_node_itself(principal, node_id), started.worker_id)
     released = claims.release_of_node(coordinator.database, node_id, started.worker_id)
-    MongoRoster(coordinator.database).forget(node_id, started.worker_id)
+    coordinator.roster.forget(node_id, started.worker_id)
     return schemas.ReleasedCount(released=released)
 
 

@@ -13,13 +13,10 @@ from stt.coordinator.schemas.recordings import (
     RecordingChange,
     RetranscriptionRequest,
 )
-from stt.coordinator.store.uploads import UploadLog
 from stt.domain.fields import HexId
 from stt.store import claims
-from stt.store.database import Database
 from stt.store.ingest import IngestOptions
 from stt.store.recordings import (
-    ListRequest,
     ListState,
     MongoRecordings,
     RecordingDetails,
@@ -41,13 +38,14 @@ def recordings(
     sort: Literal["new", "old"] = "new",
 ) -> RecordingList:
     """List the newest first, unless `sort=old`."""
-    request = ListRequest(search, state, cursor, limit, oldest_first=sort == "old")
-    return MongoRecordings(coordinator.database).page(request)
+    return coordinator.recordings.page(
+        search=search, state=state, after=cursor, limit=limit, oldest_first=sort == "old"
+    )
 
 
 @router.get("/{source_id}", summary="One recording", responses=error_responses(404))
 def recording(coordinator: InCoordinator, source_id: HexId) -> RecordingDetails:
-    return MongoRecordings(coordinator.database).details(source_id)
+    return coordinator.recordings.details(source_id)
 
 
 @router.patch(
@@ -58,7 +56,7 @@ def change_recording(
     coordinator: InCoordinator, source_id: HexId, change: RecordingChange
 ) -> RecordingDetails:
     """Apply the change to the chunks that are not transcribed yet."""
-    _change(coordinator.database, source_id, change)
+    _change(coordinator.recordings, source_id, change)
     return recording(coordinator, source_id)
 
 
@@ -70,7 +68,7 @@ def transcribe_again(
 ) -> ChunkCount:
     """Every chunk becomes pending again, and its transcript is dropped."""
     # Before the reset: a worker may claim a chunk the moment that it is pending.
-    _change(coordinator.database, source_id, again or RetranscriptionRequest())
+    _change(coordinator.recordings, source_id, again or RetranscriptionRequest())
     chunks = claims.reset(coordinator.database, recording_id=source_id)
     coordinator.queue_monitor.invalidate()
     return ChunkCount(chunks=chunks)
@@ -85,21 +83,19 @@ def transcribe_again(
 )
 def remove_recording(coordinator: InCoordinator, source_id: HexId) -> None:
     """Remove its chunks, audio and transcripts too, even while workers have claims on them."""
-    recordings = MongoRecordings(coordinator.database)
-    stored = recordings.details(source_id)
+    stored = coordinator.recordings.details(source_id)
     if stored.is_ingesting and stored.sha256 is not None:
-        UploadLog(coordinator.database).cancel_all_of(stored.sha256)
-    recordings.remove(source_id)
+        coordinator.uploads.cancel_all_of(stored.sha256)
+    coordinator.recordings.remove(source_id)
     coordinator.queue_monitor.invalidate()
 
 
-def _change(database: Database, recording_id: ObjectId, change: BaseModel) -> None:
+def _change(recordings: MongoRecordings, recording_id: ObjectId, change: BaseModel) -> None:
     """Store the fields that the request names. Raises ConfigError, NotFound."""
     fields = change.model_dump(exclude_unset=True)
     texts = {name: value or None for name, value in fields.items() if name != "priority"}
     # Raises ConfigError.
     IngestOptions(texts.get("language"), texts.get("prompt"), model=texts.get("model"))
-    recordings = MongoRecordings(database)
     recordings.get(recording_id)
     if fields:
         recordings.change(recording_id, fields | texts)

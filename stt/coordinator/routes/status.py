@@ -8,7 +8,6 @@ from fastapi.responses import PlainTextResponse
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.metrics import CONTENT_TYPE
 from stt.coordinator.schemas.status import QueueSnapshot, ThroughputOut, WorkerList, WorkerOut
-from stt.store.workers import MongoRoster
 
 router = APIRouter(tags=["status"])
 
@@ -37,7 +36,7 @@ def throughput(
 )
 def workers(coordinator: InCoordinator) -> WorkerList:
     node_ids = coordinator.registry.snapshot().nodes
-    found = MongoRoster(coordinator.database).members()
+    found = coordinator.roster.members()
     return WorkerList(workers=[WorkerOut.of(worker, node_ids) for worker in found])
 
 

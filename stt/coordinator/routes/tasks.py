@@ -20,9 +20,7 @@ from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
 from stt.domain.fields import HexId
 from stt.remote import messages
-from stt.store.recordings import MongoRecordings
 from stt.store.states import State
-from stt.store.workers import MongoRoster
 
 T = TypeVar("T")
 
@@ -101,7 +99,7 @@ async def pending(
         return page if page.chunks else None
 
     await _poll(request, coordinator, read, wait)
-    slots_alive = await run_in_threadpool(MongoRoster(coordinator.database).slots_alive)
+    slots_alive = await run_in_threadpool(coordinator.roster.slots_alive)
     return messages.PageMessage(page.chunks, page.is_last, page.next_due_seconds, slots_alive)
 
 
@@ -209,7 +207,7 @@ def _tasks_response(
 ) -> Response | messages.TasksMessage:
     if not claims:
         return Response(status_code=204)
-    recording = MongoRecordings(coordinator.database).of(claims[0].chunk)
+    recording = coordinator.recordings.of(claims[0].chunk)
     return messages.TasksMessage(
         worker_id=worker_id,
         claim_id=claims[0].id,

@@ -17,12 +17,10 @@ from stt.coordinator.schemas.recordings import (
     RecordingChunks,
     TranscriptOut,
 )
-from stt.coordinator.store.nodes import NodeRegistry
 from stt.domain.fields import HexId
 from stt.domain.worker_id import WorkerId
 from stt.errors import DatabaseUnavailable, SttError
 from stt.store.export import Export
-from stt.store.recordings import MongoRecordings
 from stt.transcripts.files import file_name
 
 router = APIRouter(dependencies=[PEOPLE_ONLY], responses=error_responses(404))
@@ -47,11 +45,10 @@ def transcript(
     limit: Annotated[int, Query(ge=1, le=5_000)] = 500,
 ) -> TranscriptOut:
     """At least `limit` lines, up to the end of a chunk."""
-    database = coordinator.database
-    export = Export(database, MongoRecordings(database).get(source_id))
+    export = Export(coordinator.database, coordinator.recordings.get(source_id))
     part = export.lines(int(cursor or 0), limit)
     contributors = export.contributors() if cursor is None else ()
-    names = NodeRegistry(database).names() if contributors else {}
+    names = coordinator.registry.names() if contributors else {}
     return TranscriptOut(
         lines=part.lines,
         gaps=part.gaps,
@@ -69,8 +66,7 @@ def transcript(
 )
 def recording_chunks(coordinator: InCoordinator, source_id: HexId) -> RecordingChunks:
     """All of them, in order."""
-    database = coordinator.database
-    export = Export(database, MongoRecordings(database).get(source_id))
+    export = Export(coordinator.database, coordinator.recordings.get(source_id))
     return RecordingChunks(chunks=export.spans)
 
 
@@ -95,7 +91,7 @@ def result(
     download: Annotated[bool, Query(description="To be saved rather than shown.")] = False,
 ) -> StreamingResponse:
     """Mark a partial one as such, in its own format and in the header."""
-    recording = MongoRecordings(coordinator.database).get(source_id)
+    recording = coordinator.recordings.get(source_id)
     export = Export(coordinator.database, recording)
     blocks = _blocks(export.pieces(format_name))
     try:

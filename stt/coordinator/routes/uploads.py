@@ -10,7 +10,6 @@ from starlette.concurrency import run_in_threadpool
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.uploads import UploadFields, UploadList
-from stt.coordinator.store.uploads import UploadLog
 from stt.coordinator.uploads.form import MAX_FILES, UploadFormReader
 from stt.coordinator.uploads.processor import UploadProcessor
 from stt.domain.fields import HexId
@@ -73,7 +72,7 @@ async def upload(
 @router.get("/api/uploads", summary="The latest hundred uploads")
 def uploads(coordinator: InCoordinator) -> UploadList:
     """List the newest first; one that has ended is removed after a week."""
-    return UploadList(uploads=UploadLog(coordinator.database).latest())
+    return UploadList(uploads=coordinator.uploads.latest())
 
 
 @router.delete(
@@ -88,4 +87,4 @@ def forget_upload(coordinator: InCoordinator, upload_id: HexId) -> None:
 
     One that has ended is taken off the list, and its recording stays.
     """
-    UploadLog(coordinator.database).cancel(upload_id)
+    coordinator.uploads.cancel(upload_id)

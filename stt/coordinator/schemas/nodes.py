@@ -16,7 +16,7 @@ from stt.domain.worker_id import WorkerId
 from stt.remote.messages import NodeSettings
 from stt.remote.messages import WorkerId as NodeWorkerId
 from stt.settings import Settings
-from stt.store.workers import MongoRoster, WorkerStatus
+from stt.store.workers import WorkerStatus
 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(clean_name)]
 _Platform = Annotated[str, StringConstraints(max_length=200), AfterValidator(clean_text)]
@@ -122,7 +122,7 @@ class ReleasedCount(BaseModel):
 def describe_nodes(coordinator: Coordinator, snapshot: NodesSnapshot) -> list[NodeOut]:
     """Describe all nodes of a snapshot. Raises DatabaseUnavailable."""
     workers: dict[str, list[WorkerStatus]] = defaultdict(list)
-    for worker in MongoRoster(coordinator.database).members() if snapshot.nodes else ():
+    for worker in coordinator.roster.members() if snapshot.nodes else ():
         workers[WorkerId(worker.id).owner].append(worker)
     offline_seconds = coordinator.options.offline_seconds
     return [

@@ -3,7 +3,7 @@
 Every function raises DatabaseUnavailable.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from stt.store.documents import (
     read_chunk,
     read_count,
     read_errors,
+    read_mapping,
     read_mappings,
     read_text,
     read_time,
@@ -115,7 +116,6 @@ def _described(database: Database, found: Cursor[Document]) -> Iterator[dict[str
 def _text(document: Document) -> str | None:
     if document.get("transcribed_at") is None:
         return None
-    transcript = document.get("transcript")
-    segments = transcript.get("segments") if isinstance(transcript, Mapping) else None
-    texts = (str(segment.get("text") or "") for segment in read_mappings(segments))
+    segments = read_mappings(read_mapping(document.get("transcript")).get("segments"))
+    texts = (str(segment.get("text") or "") for segment in segments)
     return " ".join(texts)[:_MAX_TEXT]

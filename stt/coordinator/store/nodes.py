@@ -13,7 +13,14 @@ from stt.domain.claim import WorkerReport
 from stt.domain.node import AskedTest, Job, Node, NodeTest, new_node_id
 from stt.errors import KeyRejected, NodeRemoved, NotFound, SttError
 from stt.store.database import Database, Document, translated_methods
-from stt.store.documents import read_count, read_list, read_number, read_text, read_time
+from stt.store.documents import (
+    read_count,
+    read_list,
+    read_mapping,
+    read_number,
+    read_text,
+    read_time,
+)
 from stt.system.single_flight import SingleFlight
 
 __all__ = ["JoinCode", "Node", "NodeRegistry", "NodesSnapshot"]
@@ -204,7 +211,7 @@ def _code_sha256(code: str) -> str:
 
 def read_node(document: Mapping[str, Any]) -> Node:
     """Read a document of `nodes`; use defaults for missing or odd fields."""
-    report = _mapping(document.get("report"))
+    report = read_mapping(document.get("report"))
     return Node(
         id=str(document["_id"]),
         name=read_text(document.get("name")) or str(document["_id"]),
@@ -219,13 +226,13 @@ def read_node(document: Mapping[str, Any]) -> Node:
         reported_chunks=read_count(report.get("chunks")),
         jobs=tuple(map(_read_job, read_list(document.get("jobs")))),
         jobs_at=read_time(document.get("jobs_at")),
-        asked_test=_read_asked_test(_mapping(document.get("test"))),
-        last_test=_read_last_test(_mapping(document.get("last_test"))),
+        asked_test=_read_asked_test(read_mapping(document.get("test"))),
+        last_test=_read_last_test(read_mapping(document.get("last_test"))),
     )
 
 
 def _read_job(value: Any) -> Job:
-    job = _mapping(value)
+    job = read_mapping(value)
     return Job(
         chunk_ids=tuple(map(str, read_list(job.get("chunk_ids")))),
         filename=read_text(job.get("filename")) or "",
@@ -248,7 +255,3 @@ def _read_last_test(test: Mapping[str, Any]) -> NodeTest | None:
         milliseconds=read_number(test.get("milliseconds")),
         at=read_time(test.get("at")),
     )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

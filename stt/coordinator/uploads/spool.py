@@ -18,7 +18,7 @@ from stt.errors import ConfigError
 
 _ID_FILE = ".id"
 _WEEK_SECONDS = 7 * 86_400
-_RESERVE_BYTES = 256 * 1024 * 1024
+RESERVE_BYTES = 256 * 1024 * 1024
 """Kept free on the spool's disk: the database may be on it too, and a full one breaks that."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -70,9 +70,8 @@ class Spool:
     Raises ConfigError if the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, *, reserve_bytes: int = _RESERVE_BYTES) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.reserve_bytes = reserve_bytes
         try:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
@@ -84,7 +83,7 @@ class Spool:
 
     def check_room(self, expected_bytes: int) -> None:
         """Raise OutOfSpace if the disk has no room for so much."""
-        if self.free_bytes() < expected_bytes + self.reserve_bytes:
+        if self.free_bytes() < expected_bytes + RESERVE_BYTES:
             raise OutOfSpace(
                 "The coordinator's disk is nearly full: make room, then send it again."
             )

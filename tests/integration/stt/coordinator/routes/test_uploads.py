@@ -324,7 +324,7 @@ class TestWhatIsRefused:
     def test_a_disk_that_is_nearly_full_refuses_before_anything_is_sent(
         self, site: Site, person: KeyedSession, talk: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(site.processor.spool, "reserve_bytes", 2**62)
+        monkeypatch.setattr("stt.coordinator.uploads.spool.RESERVE_BYTES", 2**62)
         answer = person.post("/upload", files={"file": ("talk.wav", talk)})
         assert answer.status_code == 507
         assert answer.json()["error"]["code"] == "out_of_space"
