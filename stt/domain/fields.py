@@ -63,6 +63,10 @@ def _finite(number: object) -> object:
 
 
 T = TypeVar("T")
+# Rounded in JSON, so that pages are sent little while little happens.
+Whole = Annotated[float, PlainSerializer(round, return_type=float)]
+Tenths = Annotated[float, PlainSerializer(lambda value: round(value, 1), return_type=float)]
+Hundredths = Annotated[float, PlainSerializer(lambda value: round(value, 2), return_type=float)]
 # Validation ends at the first error: to report each one of 100,000 would take seconds.
 Many = Annotated[tuple[T, ...], Field(max_length=100_000), FailFast()]
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]

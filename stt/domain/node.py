@@ -1,4 +1,4 @@
-"""What a node is, what it may be called, whether it is at work, what is kept for it — pure."""
+"""Nodes: their names and ids, their states, their jobs, and the slots reserved for them."""
 
 import re
 import secrets
@@ -16,7 +16,7 @@ from stt.domain.fields import IdText, Seconds
 NodeState = Literal["online", "busy", "offline"]
 
 TEST_SECONDS = 15.0
-"""How long a node has to answer a test; an older one is not put to it any more."""
+"""How long a node has to answer a test; an older one is not sent to it any more."""
 
 _JOBS_SECONDS = 30.0  # what is shown as a node's current work is no older
 _MAX_JOB_CHUNKS = 1_000
@@ -64,7 +64,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class NodeTest:
-    """How a test ended; `milliseconds` from the question to the node's answer, None without one."""
+    """How a test ended; `milliseconds` from the request to the node's answer, None without one."""
 
     ok: bool
     detail: str
@@ -74,7 +74,7 @@ class NodeTest:
 
 @dataclass(frozen=True, slots=True)
 class AskedTest:
-    """A test that a person wants and that has no answer yet."""
+    """A test that a person has requested and that has no answer yet."""
 
     id: str
     asked_at: datetime
@@ -86,8 +86,9 @@ class Node:
 
     `id` never changes and begins the ids of its workers (`ID_RUN`); `name` is for people.
     Higher `priority` is served first while work is scarce; `model` is the one that it is to use,
-    None for its own choice. `seen_at`: its last heartbeat, which told `worker_state`, `slots`
-    (calls at once) and `reported_chunks` in work. `jobs`: as its own channel told at `jobs_at`.
+    None for its own choice. `seen_at`: its last heartbeat, which reported `worker_state`, `slots`
+    (calls at once) and `reported_chunks` in work. `jobs`: those that its WebSocket
+    reported at `jobs_at`.
     """
 
     id: str
@@ -108,28 +109,32 @@ class Node:
 
     @property
     def chunks_in_work(self) -> int:
-        """As the last word says, which may be a heartbeat's or the channel's."""
+        """How many it has in work, by the later of its heartbeat and its WebSocket's message."""
         seen_at, jobs_at = self.seen_at, self.jobs_at
         if jobs_at is not None and (seen_at is None or seen_at < jobs_at):
             return sum(len(job.chunk_ids) for job in self.jobs)
         return self.reported_chunks
 
     def state(self, now: datetime, offline_seconds: float) -> NodeState:
-        """Offline: silent for so long, or it said goodbye. Busy: it has chunks in work."""
+        """Return its state at `now`.
+
+        Offline: without a heartbeat for so long, or its worker has stopped. Busy: it has chunks in
+        work.
+        """
         is_silent = self.seen_at is None or now - self.seen_at >= timedelta(seconds=offline_seconds)
         if is_silent or self.worker_state == "stopped":
             return "offline"
         return "busy" if self.chunks_in_work else "online"
 
     def current_jobs(self, now: datetime) -> tuple[Job, ...]:
-        """What it is at, as of `now`; nothing where that has not been told for a while."""
+        """Return its jobs as of `now`; none if the last report of them is too old."""
         if self.jobs_at is None or now - self.jobs_at > timedelta(seconds=_JOBS_SECONDS):
             return ()
         since = max(0.0, (now - self.jobs_at).total_seconds())
         return tuple(job.after(since) for job in self.jobs)
 
     def test_to_put(self, now: datetime) -> str | None:
-        """The id of a test that somebody still waits for."""
+        """Return the id of a test that still waits for its answer."""
         test = self.asked_test
         if test is None or now - test.asked_at >= timedelta(seconds=TEST_SECONDS):
             return None
@@ -137,10 +142,9 @@ class Node:
 
 
 def reserved_slots(node: Node, nodes: Iterable[Node], now: datetime, offline_seconds: float) -> int:
-    """Calls that better nodes have free: so many pending chunks are left to them.
+    """Return how many calls nodes of a higher priority have free, to reserve as many chunks.
 
-    Better is who has the higher priority; who is disabled, offline, draining or stopped takes
-    nothing, and is left nothing.
+    Nodes that are disabled, offline, draining or stopped take no chunks, and are not counted.
     """
     return sum(
         max(0, other.slots - other.chunks_in_work)
@@ -154,7 +158,7 @@ def reserved_slots(node: Node, nodes: Iterable[Node], now: datetime, offline_sec
 
 
 def clean_name(text: str) -> str:
-    """A node's name without the spaces around it. Raises ValueError that says what is wrong."""
+    """Return a node's name without the spaces around it. Raises ValueError with the reason."""
     name = unicodedata.normalize("NFC", text).strip()
     if not 1 <= len(name) <= _MAX_NAME:
         raise ValueError(f"a name has 1 to {_MAX_NAME} characters")
@@ -164,7 +168,7 @@ def clean_name(text: str) -> str:
 
 
 def new_node_id(name: str) -> str:
-    """`m4-macbook-pro-3fa2`: for a log and for a worker's id, and no two alike but by chance."""
+    """Return an id like `m4-macbook-pro-3fa2`, for logs and workers' ids; its end is random."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain)[:_MAX_SLUG].strip("-") or "node"
     return f"{slug}-{secrets.token_hex(2)}"

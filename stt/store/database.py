@@ -5,7 +5,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import unquote_plus
@@ -85,7 +85,7 @@ _INDEXES = {
 }
 
 
-class Database:
+class Database(AbstractContextManager["Database"]):
     """A connection pool to the database. Safe between threads. Close it, or use it in `with`.
 
     Every write waits until a majority of the replica set has it in its journal.
@@ -138,9 +138,6 @@ class Database:
         """Close the connections, in at most a second if the server does not answer."""
         with pymongo.timeout(_CLOSE_SECONDS):
             self._client.close()
-
-    def __enter__(self) -> "Database":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

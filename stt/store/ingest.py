@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -134,11 +134,7 @@ def _register(
         "duration": None,
         "start": file.start,
         "chunk_count": None,
-        "chunk_seconds": options.chunk_seconds,
-        "language": options.language,
-        "prompt": options.prompt,
-        "model": options.model,
-        "priority": options.priority,
+        **asdict(options),
         "ingested_at": None,
     }
     recording_id = ObjectId()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -18,10 +18,7 @@ from stt.store.database import Database, Document, translated, translated_method
 from stt.store.documents import read_count, read_recording, read_text, read_time
 from stt.store.states import FAILED, UNFINISHED
 
-_RECORDING_FIELDS = [
-    "filename", "duration", "chunk_count", "language", "prompt", "start", "ingested_at",
-    "model",
-]  # fmt: skip
+_RECORDING_FIELDS = [field.name for field in fields(Recording)]
 _DETAIL_FIELDS = [*_RECORDING_FIELDS, "sha256", "priority", "created_at"]
 _REMOVE_BATCH = 200
 # A crashed ingest may have stored the audio of chunks that it did not store yet.
@@ -155,19 +152,19 @@ class MongoRecordings:
         cursor_id = shown[-1] if len(rest) > len(shown) else None
         return RecordingList(tuple(self._with_counts(in_order)), cursor_id, len(ids))
 
-    def change(self, recording_id: ObjectId, fields: Mapping[str, object]) -> None:
+    def change(self, recording_id: ObjectId, changes: Mapping[str, object]) -> None:
         """Set `language`, `prompt`, `model` or `priority`; raise NotFound without a document.
 
         Set the priority of all chunks that are not transcribed too.
         """
-        if fields:
-            changed = self._db.recordings.update_one({"_id": recording_id}, {"$set": dict(fields)})
+        if changes:
+            changed = self._db.recordings.update_one({"_id": recording_id}, {"$set": dict(changes)})
             if not changed.matched_count:
                 raise _unknown(recording_id)
-        if "priority" in fields:
+        if "priority" in changes:
             self._db.chunks.update_many(
                 {"original_id": recording_id, "transcribed_at": None},
-                {"$set": {"priority": fields["priority"]}},
+                {"$set": {"priority": changes["priority"]}},
             )
 
     def remove(self, recording_id: ObjectId) -> None:

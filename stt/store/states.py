@@ -19,6 +19,11 @@ PROCESSING: Query = {**UNFINISHED, "processing_by": {"$ne": None}}
 TRANSCRIBED: Query = {"transcribed_at": {"$ne": None}}
 FAILED: Query = {"transcribed_at": None, "failed_at": {"$ne": None}}
 
+_DECIDING: tuple[tuple[str, State], ...] = (
+    ("transcribed_at", "transcribed"), ("failed_at", "failed"), ("processing_by", "processing"),
+)  # fmt: skip
+"""The first of these fields that is set decides the state."""
+
 QUERIES: Mapping[State, Query] = {
     "pending": PENDING,
     "processing": PROCESSING,
@@ -32,15 +37,15 @@ ANY_TIME: Query = {"$gte": datetime(1970, 1, 1, tzinfo=UTC)}
 ANY_TEXT: Query = {"$gt": ""}
 """Matches every text in a field, such as a worker's id in `processing_by`; see ANY_TIME."""
 
-STATE_EXPRESSION: Query = {
-    "$cond": [{"$ne": [{"$ifNull": ["$transcribed_at", None]}, None]}, "transcribed",
-    {"$cond": [{"$ne": [{"$ifNull": ["$failed_at", None]}, None]}, "failed",
-    {"$cond": [{"$ne": [{"$ifNull": ["$processing_by", None]}, None]}, "processing", "pending"]}]}]
-}  # fmt: skip
+STATE_EXPRESSION: Any = "pending"
 """The state of a chunk, as an expression for `$group`."""
 
+for _field, _state in reversed(_DECIDING):
+    _is_set = {"$ne": [{"$ifNull": [f"${_field}", None]}, None]}
+    STATE_EXPRESSION = {"$cond": [_is_set, _state, STATE_EXPRESSION]}
+
 UNCLAIMED: Mapping[str, Any] = {"processing_by": None, "claimed_at": None}
-"""Fields of a chunk that nobody has claimed."""
+"""Fields of a chunk without a claim."""
 
 WITHOUT_FAILURES: Mapping[str, Any] = {
     "failed_at": None, "attempts": 0, "expirations": 0, "not_before": None,
@@ -57,8 +62,5 @@ NEW: Mapping[str, Any] = {
 
 def state_of(document: Mapping[str, Any]) -> State:
     """Return the state of a chunk that was read with the three fields that decide it."""
-    if document.get("transcribed_at") is not None:
-        return "transcribed"
-    if document.get("failed_at") is not None:
-        return "failed"
-    return "pending" if document.get("processing_by") is None else "processing"
+    set_fields = (state for field, state in _DECIDING if document.get(field) is not None)
+    return next(set_fields, "pending")

@@ -6,10 +6,13 @@ The numbers are read one after the other while workers go on: they may be of dif
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from bson import ObjectId
+from pydantic import Field
 
+from stt.domain.chunk import RecordedError
+from stt.domain.fields import Hundredths, Tenths, Whole
 from stt.store.counts import StateCounts, counts_by_recording, sum_up
 from stt.store.database import Database, Document, translated
 from stt.store.documents import (
@@ -31,13 +34,14 @@ _FAILURE_FIELDS = ["original_id", "index", "attempts", "failed_at", "not_before"
 class Rate:
     """The speed of the whole fleet over the last `window_seconds`.
 
-    `audio_seconds_per_second` leaves out chunks whose documents have no duration.
+    `audio_seconds_per_second` leaves out chunks whose documents have no duration. The annotations
+    are for the coordinator's JSON.
     """
 
-    window_seconds: float
-    chunks: int
-    chunks_per_minute: float
-    audio_seconds_per_second: float
+    window_seconds: Whole
+    chunks: Annotated[int, Field(exclude=True)]
+    chunks_per_minute: Tenths
+    audio_seconds_per_second: Hundredths
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +108,14 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
         recordings = tuple(_progress(database, by_recording))
         at_rest: Document = {"not_before": {"$gt": now}}
         resting = _count(database, "pending", at_rest)
+        oldest = now - timedelta(seconds=lease_seconds)
+        too_old = [{"claimed_at": {"$lt": oldest}}, {"claimed_at": None}]
         return QueueStatus(
             at=now,
             counts=counts,
             empty=_count(database, "transcribed", {"transcript.segments.0": {"$exists": False}}),
             resting=resting,
-            stale=_stale(database, now - timedelta(seconds=lease_seconds)),
+            stale=_count(database, "processing", {"$or": too_old}),
             rate=rate,
             eta_seconds=eta_seconds(counts, rate),
             sources=recordings,
@@ -122,11 +128,6 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
 
 def _count(database: Database, state: State, also: Document) -> int:
     return database.chunks.count_documents({**QUERIES[state], **also})
-
-
-def _stale(database: Database, oldest: datetime) -> int:
-    too_old = [{"claimed_at": {"$lt": oldest}}, {"claimed_at": None}]
-    return _count(database, "processing", {"$or": too_old})
 
 
 def _progress(
@@ -184,7 +185,7 @@ def _failures(
 
 def _failed_chunk(document: Document, names: Mapping[Any, str]) -> FailedChunk:
     chunk, errors = read_chunk(document), read_errors(document)
-    last = errors[-1] if errors else None
+    last = errors[-1] if errors else RecordedError(None, "unknown", "", "", None)
     return FailedChunk(
         id=chunk.id,
         source_id=chunk.recording_id,
@@ -192,9 +193,9 @@ def _failed_chunk(document: Document, names: Mapping[Any, str]) -> FailedChunk:
         index=chunk.index,
         attempts=chunk.attempts,
         failed_at=read_time(document.get("failed_at")),
-        kind=last.kind if last else "unknown",
-        message=last.message if last else "",
-        worker=last.worker if last else "",
-        server=last.server if last else None,
+        kind=last.kind,
+        message=last.message,
+        worker=last.worker,
+        server=last.server,
         again_at=chunk.not_before,
     )

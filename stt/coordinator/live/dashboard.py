@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from stt.coordinator.context import Coordinator
 from stt.coordinator.live.polling import PollingMonitor
 from stt.coordinator.schemas.nodes import NodeList, describe_nodes
-from stt.coordinator.schemas.uploads import UploadList
+from stt.coordinator.store.uploads import UploadList
 
 _REPEAT_SECONDS = 10.0
 

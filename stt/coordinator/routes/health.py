@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from stt import __version__
-from stt.coordinator.context import Coordinator, InCoordinator
+from stt.coordinator.context import InCoordinator
 from stt.coordinator.schemas.status import HealthOut
 from stt.errors import SttError
 
@@ -17,14 +17,9 @@ _TIMEOUT_SECONDS = 2.0
 @router.get("/health", summary="Is it alive, and is the database there?")
 @router.get("/api/system/health", summary="The same")
 async def health(coordinator: InCoordinator) -> HealthOut:
-    is_up = await _is_database_up(coordinator)
-    return HealthOut(status="ok" if is_up else "degraded", database=is_up, version=__version__)
-
-
-async def _is_database_up(coordinator: Coordinator) -> bool:
-    """Without a thread of the pool: those may all wait for a database that is away."""
-    try:
+    is_up = True
+    try:  # without a thread of the pool: those may all wait for a database that is away
         await coordinator.server_time.get_async(_TIMEOUT_SECONDS)
     except (SttError, TimeoutError):
-        return False
-    return True
+        is_up = False
+    return HealthOut(status="ok" if is_up else "degraded", database=is_up, version=__version__)

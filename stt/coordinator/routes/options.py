@@ -6,8 +6,7 @@ from fastapi import APIRouter, Body
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.openapi import error_responses
-from stt.coordinator.schemas.options import OptionList
-from stt.coordinator.store.options import Value
+from stt.coordinator.store.options import OptionList, Value
 
 router = APIRouter(tags=["options"], dependencies=[PEOPLE_ONLY])
 

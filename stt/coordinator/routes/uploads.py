@@ -9,8 +9,8 @@ from starlette.concurrency import run_in_threadpool
 
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.openapi import error_responses
-from stt.coordinator.schemas.uploads import UploadFields, UploadList
-from stt.coordinator.uploads.form import MAX_FILES, UploadFormReader
+from stt.coordinator.store.uploads import UploadList
+from stt.coordinator.uploads.form import MAX_FILES, UploadFields, UploadFormReader
 from stt.coordinator.uploads.processor import UploadProcessor
 from stt.domain.fields import HexId
 

@@ -3,19 +3,16 @@
 from collections.abc import Container
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, PlainSerializer
+from pydantic import BaseModel
 
 from stt.coordinator.schemas.base import AnyId, Schema
 from stt.coordinator.store.full_count import HourlyThroughput
+from stt.domain.fields import Tenths, Whole
 from stt.domain.worker_id import WorkerId
+from stt.store.status import Rate
 from stt.store.workers import WorkerStatus
-
-# Rounded in JSON, so that pages are sent little while little happens.
-_Whole = Annotated[float, PlainSerializer(round, return_type=float)]
-_Tenths = Annotated[float, PlainSerializer(lambda value: round(value, 1), return_type=float)]
-_Hundredths = Annotated[float, PlainSerializer(lambda value: round(value, 2), return_type=float)]
 
 
 class QueueCounts(Schema):
@@ -26,14 +23,6 @@ class QueueCounts(Schema):
     transcribed: int
     failed: int
     total: int
-
-
-class FleetRate(Schema):
-    """Speed of the whole fleet over the last `window_seconds`."""
-
-    chunks_per_minute: _Tenths
-    audio_seconds_per_second: _Hundredths
-    window_seconds: _Whole
 
 
 class NodeCounts(Schema):
@@ -57,10 +46,10 @@ class QueueSnapshot(Schema):
     empty: int
     resting: int
     stale: int
-    audio_seconds_done: _Tenths
-    audio_seconds_total: _Tenths
-    rate: FleetRate
-    eta_seconds: _Whole | None
+    audio_seconds_done: Tenths
+    audio_seconds_total: Tenths
+    rate: Rate
+    eta_seconds: Whole | None
     nodes: NodeCounts
     workers_alive: int
     errors_last_hour: int
@@ -86,7 +75,7 @@ class WorkerOut(Schema):
     slots: int
     chunks: list[AnyId]
     counts: dict[str, int]
-    age_seconds: _Tenths
+    age_seconds: Tenths
     is_alive: bool
     node_id: str | None
 

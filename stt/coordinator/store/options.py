@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pymongo.errors import DuplicateKeyError
 
 from stt.errors import ConfigError
@@ -49,6 +49,12 @@ class Option:
     unit: str | None
     help: str
     is_locked: bool
+
+
+class OptionList(BaseModel):
+    """All options."""
+
+    options: list[Option]
 
 
 class OptionLocked(ConfigError):

@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from functools import cache, partial
 
-from stt.coordinator.schemas.status import FleetRate, NodeCounts, QueueCounts, QueueSnapshot
+from stt.coordinator.schemas.status import NodeCounts, QueueCounts, QueueSnapshot
 from stt.coordinator.store.full_count import (
     CountDelta,
     FullCount,
@@ -91,7 +91,7 @@ class QueueMonitor:
             audio_seconds_total=max(
                 full.done.audio_seconds + full.open.audio_seconds, done_seconds
             ),
-            rate=FleetRate.model_validate(rate),
+            rate=rate,
             eta_seconds=eta_seconds(counts, rate),
             nodes=self._node_counts(),
             workers_alive=sum(member.is_alive for member in MongoRoster(self._db).members()),

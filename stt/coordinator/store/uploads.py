@@ -59,6 +59,12 @@ class UploadRecord(BaseModel):
         return self.state in _OPEN
 
 
+class UploadList(BaseModel):
+    """Uploads; the newest first where they are listed."""
+
+    uploads: list[UploadRecord]
+
+
 @translated_methods
 class UploadLog:
     """Reads and writes the `uploads` collection. Raises DatabaseUnavailable; safe between threads.

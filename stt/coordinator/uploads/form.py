@@ -10,12 +10,13 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from pydantic import ValidationError
+import pydantic
+from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from stt.coordinator.errors import ApiError, BadRequest, Stalled, TooLarge, Unprocessable
-from stt.coordinator.schemas.uploads import UploadFields
+from stt.coordinator.schemas.base import Priority
 from stt.coordinator.store.uploads import UploadRecord
 from stt.coordinator.uploads.incoming import BROKE_OFF, IncomingFile
 from stt.coordinator.uploads.multipart import Event, Field, FileEnd, FileStart, MultipartStream
@@ -31,6 +32,21 @@ _WRITE_BYTES = 1024 * 1024
 # Many clients do not read the response to an upload before they have sent all of it.
 _DRAIN_SECONDS = 10.0
 _DRAIN_BYTES = 256 * 1024 * 1024
+
+
+class UploadFields(BaseModel):
+    """What a form, or its address, gives for the files that follow."""
+
+    language: str | None = pydantic.Field(
+        None, max_length=50, description="Spoken language, such as `en`."
+    )
+    prompt: str | None = pydantic.Field(
+        None, max_length=10_000, description="Names and words that will come up."
+    )
+    priority: Priority | None = pydantic.Field(None, description="Higher goes first.")
+    model: str | None = pydantic.Field(
+        None, max_length=200, description="Model to transcribe with."
+    )
 
 
 class UploadFormReader:
