@@ -70,7 +70,7 @@ class MongoClaims:
         return claim_queries.read_page(self._db, limit, order)
 
     def claim(self, chunk: Chunk, claim_id: ObjectId | None = None) -> Claim | None:
-        """Pending → processing; return None if another worker was first.
+        """Claim a chunk (pending → processing); return None if another worker was first.
 
         Return None too for a poison candidate while another one is processed, and put it off.
         `claim_id` is new for each claim; a coordinator passes on the id that its node has made.
@@ -115,7 +115,7 @@ class MongoClaims:
         claim.trusted_until = asked_at + self._rules.trusted_seconds
 
     def complete(self, claim: Claim, transcript: Transcript) -> None:
-        """Processing → transcribed. If it raises ClaimLost, nothing was written."""
+        """Write the result (→ transcribed). If it raises ClaimLost, nothing was written."""
         written = documents.write_transcript(transcript)
         fields = {**states.UNCLAIMED, "not_before": None, "transcript": written}
         if claim.chunk.duration is not None:
@@ -124,7 +124,7 @@ class MongoClaims:
         self._end(claim, update, states.TRANSCRIBED)
 
     def release(self, claim: Claim, *, isolated: bool = False) -> None:
-        """Processing → pending without an attempt counted. Raise ClaimLost.
+        """Give the chunk back without an attempt counted (→ pending). Raise ClaimLost.
 
         `isolated`: no server may transcribe the chunk together with others from now on.
         """
@@ -132,7 +132,7 @@ class MongoClaims:
         self._end(claim, {"$set": {**states.UNCLAIMED, **mark}}, {**states.PENDING, **mark})
 
     def fail(self, claim: Claim, kind: str, message: str, *, server: str | None = None) -> None:
-        """Processing → pending after a wait, or → failed after the last attempt. Raise ClaimLost.
+        """Count an attempt (→ pending after a wait, or → failed after the last). Raise ClaimLost.
 
         `server` is the one that was called. Raise DatabaseRefused if the document has no room even
         for a short error; the claim is then still held.
@@ -167,7 +167,7 @@ class MongoClaims:
         return recover(self._db, self._rules, self._rules.lease_seconds)
 
     def _yield_to_other_candidate(self, claim: Claim) -> bool:
-        """Processing → pending for a while if another poison candidate is processed.
+        """Put the chunk off (→ pending, for a while) if another poison candidate is processed.
 
         Of two that are claimed at the same time at least one sees the other.
         """
@@ -206,7 +206,7 @@ class MongoClaims:
 def recover(
     database: Database, rules: ClaimRules, older_than_seconds: float, *, dry_run: bool = False
 ) -> list[StaleClaim]:
-    """Processing → pending, or → failed, for claims not renewed for `older_than_seconds`.
+    """End claims that were not renewed for `older_than_seconds` (→ pending, or → failed).
 
     End each only if it is still the claim, and the renewal, that was read: safe beside workers. A
     claim without a time was written by hand or by another program, and is stale too.
@@ -248,7 +248,7 @@ def _expire(
 def retry(
     database: Database, chunk_ids: Iterable[ObjectId] = (), recording_id: ObjectId | None = None
 ) -> int:
-    """Failed → pending without failures: these chunks, a recording's, or all; return how many."""
+    """Retry failed chunks (→ pending): these, a recording's, or all; return how many."""
     query = {**states.FAILED, **_choice(chunk_ids, recording_id)}
     return _update(database, query, {**states.WITHOUT_FAILURES, "solo": False})
 
@@ -256,7 +256,7 @@ def retry(
 def reset(
     database: Database, chunk_ids: Iterable[ObjectId] = (), recording_id: ObjectId | None = None
 ) -> int:
-    """Any state → pending, without its transcript: these chunks, or a recording's; return how many.
+    """Reset these chunks, or a recording's (→ pending, without transcripts); return how many.
 
     A worker that holds one of them gets ClaimLost.
     """
@@ -265,7 +265,7 @@ def reset(
 
 
 def release_of_node(database: Database, node_id: str, except_worker: str | None = None) -> int:
-    """Processing → pending for all chunks that workers of this node hold; return how many.
+    """Release the chunks that workers of this node hold (→ pending); return how many.
 
     `except_worker` keeps its claims: a node that was restarted releases what it held before.
     """
@@ -276,7 +276,7 @@ def release_of_node(database: Database, node_id: str, except_worker: str | None 
 
 
 def release(database: Database, chunk_ids: Iterable[ObjectId]) -> int:
-    """Processing → pending for these chunks, whichever workers hold them; return how many."""
+    """Release these chunks, whichever workers hold them (→ pending); return how many."""
     query = {"_id": {"$in": list(chunk_ids)}, **states.PROCESSING}
     return _update(database, query, states.UNCLAIMED)
 

@@ -135,19 +135,16 @@ def _progress(
 ) -> Iterator[RecordingProgress]:
     """Yield the recordings, oldest first, and then ids that only chunks refer to."""
     fields = ["filename", "duration", "ingested_at"]
-    without_document = dict(by_recording)
-    for document in database.recordings.find({}, fields).sort("_id", 1):
-        recording = read_recording(document)
+    documents = {d["_id"]: d for d in database.recordings.find({}, fields).sort("_id", 1)}
+    for id_ in {**documents, **by_recording}:
+        recording = read_recording(documents.get(id_, {"_id": id_}))
         yield RecordingProgress(
-            id=recording.id,
-            filename=recording.filename,
+            id=id_,
+            filename="(no source)" if id_ is None else recording.filename,
             duration_seconds=recording.duration,
             is_ingesting=recording.is_ingesting,
-            counts=without_document.pop(recording.id, StateCounts()),
+            counts=by_recording.get(id_, StateCounts()),
         )
-    for recording_id, counts in without_document.items():
-        name = str(recording_id or "(no source)")
-        yield RecordingProgress(recording_id, name, None, False, counts)
 
 
 def recent_rate(database: Database, now: datetime) -> Rate:
