@@ -14,7 +14,7 @@ from stt import __version__
 from stt.coordinator import openapi
 from stt.coordinator.context import Coordinator
 from stt.coordinator.errors import ApiError, error_body, error_response
-from stt.coordinator.lease_reaper import LeaseReaper
+from stt.coordinator.lease_reaper import start_lease_reaper
 from stt.coordinator.live.dashboard import Dashboard
 from stt.coordinator.live.node_monitor import NodeMonitor
 from stt.coordinator.middleware.access_log import AccessLog
@@ -45,6 +45,7 @@ _KEYED = (
     tasks, chunks, status, quarantine, nodes, uploads, recordings, transcripts, search, options,
     live, pages,
 )  # fmt: skip
+_REAPER_STOP_SECONDS = 1.0
 _HTTP_CODES = {
     400: "bad_request",
     404: "not_found",
@@ -59,9 +60,10 @@ def create_app(coordinator: Coordinator) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with LeaseReaper(coordinator):
-            yield
+        reaper = start_lease_reaper(coordinator)
+        yield
         coordinator.closing.set()
+        reaper.join(_REAPER_STOP_SECONDS)
 
     # The API page's files come from this machine: it may be far from any network. The page has a
     # route of its own in openapi.py, since its one inline script must be allowed.

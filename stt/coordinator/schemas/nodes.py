@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
@@ -40,20 +40,6 @@ class NodeOut(Schema):
     jobs: list[Job]
     workers: list[WorkerOut]
     last_test: NodeTest | None
-
-    @classmethod
-    def of(
-        cls, node: Node, workers: list[WorkerStatus], now: datetime, offline_seconds: float
-    ) -> Self:
-        state = node.state(now, offline_seconds)
-        # A node that is started often leaves many stopped workers: the latest one is enough.
-        shown = [worker for worker in workers if worker.is_alive] or workers[:1]
-        computed = {
-            "state": state,
-            "jobs": () if state == "offline" else node.current_jobs(now),
-            "workers": [WorkerOut.of(worker, {node.id}) for worker in shown],
-        }
-        return cls.model_validate(asdict(node) | computed)
 
 
 class NodeList(BaseModel):
@@ -124,11 +110,18 @@ def describe_nodes(coordinator: Coordinator, snapshot: NodesSnapshot) -> list[No
     workers: dict[str, list[WorkerStatus]] = defaultdict(list)
     for worker in coordinator.roster.members() if snapshot.nodes else ():
         workers[WorkerId(worker.id).owner].append(worker)
-    offline_seconds = coordinator.options.offline_seconds
-    return [
-        NodeOut.of(node, workers[node.id], snapshot.at, offline_seconds)
-        for node in snapshot.nodes.values()
-    ]
+    offline_seconds, described = coordinator.options.offline_seconds, []
+    for node in snapshot.nodes.values():
+        state, own = node.state(snapshot.at, offline_seconds), workers[node.id]
+        # A node that is started often leaves many stopped workers: the latest one is enough.
+        shown = [worker for worker in own if worker.is_alive] or own[:1]
+        computed = {
+            "state": state,
+            "jobs": () if state == "offline" else node.current_jobs(snapshot.at),
+            "workers": [WorkerOut.of(worker, {node.id}) for worker in shown],
+        }
+        described.append(NodeOut.model_validate(asdict(node) | computed))
+    return described
 
 
 def describe_node(coordinator: Coordinator, node: Node) -> NodeOut:

@@ -10,20 +10,18 @@ from stt.store.export import ChunkSpan, Contributor, Line, UntranscribedSpan
 Text = Annotated[str, Field(max_length=10_000)]
 
 
-class RecordingChange(BaseModel):
-    """Fields left out stay as they are; null resets one to its default."""
-
-    priority: Priority = 0
-    language: Text | None = None
-    prompt: Text | None = None
-    model: Text | None = None
-
-
 class RetranscriptionRequest(BaseModel):
     """Fields left out stay as they were; null leaves the choice to each worker."""
 
     model: Text | None = None
     language: Text | None = None
+
+
+class RecordingChange(RetranscriptionRequest):
+    """Fields left out stay as they are; null resets one to its default."""
+
+    priority: Priority = 0
+    prompt: Text | None = None
 
 
 class TranscriptOut(BaseModel):
