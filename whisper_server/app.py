@@ -17,9 +17,9 @@ from whisper_server import __version__, api_docs
 from whisper_server.auth import require_key
 from whisper_server.errors import ApiError, InvalidRequest, ServerFault
 from whisper_server.metrics import RequestCount
+from whisper_server.model_service import Service
 from whisper_server.routes import health, jobs, models, system, transcriptions
 from whisper_server.schemas import ErrorOut
-from whisper_server.service import Service
 
 
 def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI:

@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from whisper_server.audio_windows import FindSpeech, Window, cut_into_pieces, cut_into_windows
 from whisper_server.batching import WindowQueue
 from whisper_server.engines.base import SAMPLE_RATE, Engine, Samples, WindowResult
 from whisper_server.errors import (
@@ -26,7 +27,6 @@ from whisper_server.presets import EnginePlan
 from whisper_server.scheduler_state import SchedulerState
 from whisper_server.settings import Settings
 from whisper_server.transcription_task import PreparationConfig, QueuedWindow, TranscriptionTask
-from whisper_server.windows import FindSpeech, Window, cut_into_pieces, cut_into_windows
 
 WINDOWS_AHEAD = 2
 """Windows that are queued or decoded, for each place in a batch: enough that the decoders find the

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from whisper_server.audio_windows import FindSpeech
 from whisper_server.engines.base import Engine, Options, Transcription
 from whisper_server.engines.silero import find_speech
 from whisper_server.errors import ClientGone, RequestTimeout, ShuttingDown, Unavailable
@@ -18,7 +19,6 @@ from whisper_server.recording import Recording
 from whisper_server.scheduler_state import OnProgress, Progress, SchedulerState
 from whisper_server.settings import Settings
 from whisper_server.transcription_task import TranscriptionTask
-from whisper_server.windows import FindSpeech
 
 MAX_RETRY_SECONDS = 300
 SPEED_AT_FIRST = 10.0

@@ -22,8 +22,8 @@ from whisper_server.engines.choice import engines_for
 from whisper_server.errors import EXIT_INTERRUPTED, StartError
 from whisper_server.hardware import this_machine
 from whisper_server.model_names import MLX, find_model
+from whisper_server.model_service import Service
 from whisper_server.presets import EnginePlan, Machine, plan_engine
-from whisper_server.service import Service
 from whisper_server.settings import Settings
 
 GRACE_SECONDS = 3.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from whisper_server import quality
+from whisper_server.audio_windows import Window
 from whisper_server.engines.base import (
     SAMPLE_RATE,
     Features,
@@ -25,7 +26,6 @@ from whisper_server.engines.segments import transcription
 from whisper_server.errors import EngineStopped
 from whisper_server.recording import Recording
 from whisper_server.scheduler_state import OnProgress, Progress
-from whisper_server.windows import Window
 
 PROMPT_CHARACTERS = 400
 """The text passed from a piece to the next in sequential decoding: more than 223 tokens hold."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from stt.settings.fields import DATABASE, EVERYDAY, QUEUE, SERVERS, STOPPING
+from stt.setting_types import DATABASE, EVERYDAY, QUEUE, SERVERS, STOPPING
 
 _PANELS = (EVERYDAY, STOPPING, QUEUE, SERVERS, DATABASE)
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from stt.setting_types import SERVERS, STOPPING
 from stt.settings import Settings, extra_of, field_of, flag_of, load_settings, variable_of
-from stt.settings.fields import SERVERS, STOPPING
 
 Command = Callable[..., None]
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from bson import ObjectId
 from pydantic import Field, PlainSerializer
 
-from stt.domain.fields import ALWAYS_WRITTEN, ForeignId, HexId
+from stt.domain.field_types import ALWAYS_WRITTEN, ForeignId, HexId
 
 ASSUMED_SECONDS = 30.0
 """Seconds assumed for a chunk whose document has no duration; for planning only."""

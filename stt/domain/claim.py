@@ -14,7 +14,7 @@ from bson import ObjectId
 from pydantic import Field, StringConstraints
 
 from stt.domain.chunk import Chunk, Recording
-from stt.domain.fields import Count, IdText, Name, Slug
+from stt.domain.field_types import Count, IdText, Name, Slug
 from stt.domain.transcript import Transcript
 
 

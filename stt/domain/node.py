@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from stt.domain.chunk import Chunk
-from stt.domain.fields import IdText, Seconds
+from stt.domain.field_types import IdText, Seconds
 
 NodeState = Literal["online", "busy", "offline"]
 

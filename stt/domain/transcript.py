@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from stt.domain.fields import Many, Name, Number, Seconds, Text
+from stt.domain.field_types import Many, Name, Number, Seconds, Text
 
 
 @dataclass(frozen=True, slots=True)

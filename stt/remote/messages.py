@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Page, WorkerReport
-from stt.domain.fields import Count, HexId, Name, Slug, Text
+from stt.domain.field_types import Count, HexId, Name, Slug, Text
 from stt.domain.transcript import Transcript
 
 WorkerId = Annotated[

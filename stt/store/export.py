@@ -21,7 +21,7 @@ from bson import ObjectId
 from pydantic import Field
 
 from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Recording
-from stt.domain.fields import ALWAYS_WRITTEN, HexId
+from stt.domain.field_types import ALWAYS_WRITTEN, HexId
 from stt.domain.transcript import Segment
 from stt.errors import SttError
 from stt.store.database import Database, Document, translated_methods

@@ -11,7 +11,7 @@ from bson import ObjectId
 from pydantic import Field
 
 from stt.domain.chunk import Chunk, Recording, chunk_id
-from stt.domain.fields import HexId
+from stt.domain.field_types import HexId
 from stt.errors import Ambiguous, BadAudio, NotFound
 from stt.store.counts import StateCounts, counts_by_recording
 from stt.store.database import Database, Document, translated, translated_methods

@@ -16,7 +16,7 @@ from bson import ObjectId
 from pydantic import Field
 from pymongo.errors import ExecutionTimeout, OperationFailure
 
-from stt.domain.fields import HexId
+from stt.domain.field_types import HexId
 from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_chunk, read_list, read_mapping, read_number, read_text

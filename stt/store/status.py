@@ -12,7 +12,7 @@ from bson import ObjectId
 from pydantic import Field
 
 from stt.domain.chunk import RecordedError
-from stt.domain.fields import Hundredths, Tenths, Whole
+from stt.domain.field_types import Hundredths, Tenths, Whole
 from stt.store.counts import StateCounts, counts_by_recording, sum_up
 from stt.store.database import Database, Document, translated
 from stt.store.documents import (

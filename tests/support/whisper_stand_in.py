@@ -13,6 +13,7 @@ import requests
 import uvicorn
 
 from whisper_server.app import create_app
+from whisper_server.audio_windows import Span
 from whisper_server.engines.base import (
     SAMPLE_RATE,
     Features,
@@ -25,10 +26,9 @@ from whisper_server.engines.base import (
     WindowResult,
 )
 from whisper_server.model_names import Model
+from whisper_server.model_service import Service
 from whisper_server.presets import EnginePlan, Shape
-from whisper_server.service import Service
 from whisper_server.settings import Settings
-from whisper_server.windows import Span
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from tools.bench_lab.callers import Clip
 from tools.bench_lab.contestants import ModelAt
+from whisper_server.audio_windows import cut_into_windows
 from whisper_server.engines.base import Engine, Features
 from whisper_server.engines.faster_whisper import FasterWhisperEngine
 from whisper_server.engines.silero import find_speech
 from whisper_server.model_names import Model
 from whisper_server.presets import EnginePlan, Shape
 from whisper_server.recording import Recording
-from whisper_server.windows import cut_into_windows
 
 DAY_SECONDS = 86_400
 

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from stt.cli.app import app
 from stt.cli.options import DATABASE_SETTINGS
-from stt.settings.fields import DATABASE, EVERYDAY, QUEUE, SERVERS, STOPPING
+from stt.setting_types import DATABASE, EVERYDAY, QUEUE, SERVERS, STOPPING
 from tools.reference_docs.markdown import block, cell, origin, page, table
 from whisper_server.__main__ import _parser as server_parser
 

@@ -19,8 +19,8 @@ from tools.reference_docs.markdown import cell, origin, page, table
 from whisper_server import app as server_app
 from whisper_server.engines.choice import engines_for
 from whisper_server.model_names import DEMO, find_model
+from whisper_server.model_service import Service
 from whisper_server.presets import Machine, plan_engine
-from whisper_server.service import Service
 
 Route = tuple[str, str, Mapping[str, Any]]
 """Method, path and operation of a schema."""

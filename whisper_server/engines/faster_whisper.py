@@ -24,8 +24,8 @@ from whisper_server.engines.base import (
     WindowInput,
     WindowResult,
 )
-from whisper_server.engines.contexts import Contexts
 from whisper_server.engines.failures import engine_failure, fetch_model, first_line
+from whisper_server.engines.prompt_contexts import Contexts
 from whisper_server.engines.segments import padded, segment_of, transcription
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
 from whisper_server.model_names import DEMO, Model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from whisper_server.audio_windows import Window, cut_into_windows
 from whisper_server.engines.base import (
     FRAMES_PER_SECOND,
     SAMPLE_RATE,
@@ -29,7 +30,6 @@ from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
 from whisper_server.model_names import DEMO, FASTER_WHISPER, MLX_HUB_OWNER, Model, is_mlx_folder
 from whisper_server.presets import MLX_COMPUTE_TYPES, EnginePlan
 from whisper_server.quality import best_of, ladder_of, next_temperature
-from whisper_server.windows import Window, cut_into_windows
 
 if TYPE_CHECKING:
     from whisper_server.engines.mlx_decoder import MlxDecoder

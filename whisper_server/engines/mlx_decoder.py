@@ -24,7 +24,7 @@ from mlx_whisper.timing import add_word_timestamps, dtw
 from mlx_whisper.tokenizer import get_tokenizer
 
 from whisper_server.engines.base import FRAMES_PER_SECOND, Options, WindowInput, WindowResult
-from whisper_server.engines.rows import DecodedRow, Row, decode_to_end
+from whisper_server.engines.batch_rows import DecodedRow, Row, decode_to_end
 from whisper_server.engines.segments import (
     MAX_INITIAL_TIMESTAMP_SECONDS,
     SAMPLED_CANDIDATES,

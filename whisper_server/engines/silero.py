@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from whisper_server.audio_windows import Span
 from whisper_server.engines.base import SAMPLE_RATE, Samples
-from whisper_server.windows import Span
 
 PAUSE_MS = 500
 """A silence of so long ends a span; shorter ones belong to the speech."""

@@ -16,8 +16,8 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
 from whisper_server.engines.base import FRAMES_PER_SECOND, WindowInput, WindowResult
-from whisper_server.engines.contexts import Contexts
-from whisper_server.engines.rows import DecodedRow, Row, decode_to_end
+from whisper_server.engines.batch_rows import DecodedRow, Row, decode_to_end
+from whisper_server.engines.prompt_contexts import Contexts
 from whisper_server.engines.segments import (
     MAX_INITIAL_TIMESTAMP_SECONDS,
     SAMPLED_CANDIDATES,

@@ -5,8 +5,8 @@ import secrets
 from fastapi import APIRouter
 
 from whisper_server import __version__
+from whisper_server.model_service import Service
 from whisper_server.schemas import HealthOut, ReadyOut
-from whisper_server.service import Service
 
 
 def router(service: Service) -> APIRouter:

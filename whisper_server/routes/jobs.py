@@ -10,9 +10,9 @@ from whisper_server import api_docs
 from whisper_server.formats import JSON_TYPE, render
 from whisper_server.forms import JobForm
 from whisper_server.jobs import Job
+from whisper_server.model_service import Service
 from whisper_server.routes.uploads import receive_upload
 from whisper_server.schemas import JobList, JobOut, JobStatus, JobSummary
-from whisper_server.service import Service
 
 MAX_LISTED = 1000
 

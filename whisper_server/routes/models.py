@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from whisper_server import api_docs
 from whisper_server.errors import UnknownModel
 from whisper_server.model_names import DEMO, SIZES, Model, find_model
+from whisper_server.model_service import Service
 from whisper_server.schemas import ModelList, ModelOut
-from whisper_server.service import Service
 
 
 def router(service: Service) -> APIRouter:

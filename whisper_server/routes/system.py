@@ -14,10 +14,10 @@ from pydantic import BaseModel, Field
 
 from whisper_server import __version__, hardware
 from whisper_server.hardware import Card
+from whisper_server.model_service import Service
 from whisper_server.presets import Shape
 from whisper_server.scheduler_state import InstanceState
 from whisper_server.schemas import FromAttributes, JobStatus, Rounded
-from whisper_server.service import Service
 
 _LIBRARIES = ("ctranslate2", "faster-whisper", "mlx", "mlx-whisper", "fastapi", "av", "numpy")
 

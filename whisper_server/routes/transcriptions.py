@@ -9,11 +9,11 @@ from whisper_server import api_docs
 from whisper_server.engines.base import Task, Transcription
 from whisper_server.formats import render
 from whisper_server.forms import AudioForm, RecordingForm
+from whisper_server.model_service import Service
 from whisper_server.routes.streaming import stream_transcript
 from whisper_server.routes.uploads import Upload, receive_upload
 from whisper_server.scheduler_state import OnProgress
 from whisper_server.schemas import RecordingOut
-from whisper_server.service import Service
 
 MAX_FILES = 1000
 

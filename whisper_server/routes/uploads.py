@@ -28,9 +28,9 @@ from whisper_server.errors import (
     UploadStalled,
 )
 from whisper_server.forms import AudioForm, UploadForm
+from whisper_server.model_service import Service
 from whisper_server.recording import Recording
 from whisper_server.scheduler_state import OnProgress
-from whisper_server.service import Service
 
 STALL_SECONDS = 60.0
 """Without it a client that has left would hold its place in the queue for ever."""

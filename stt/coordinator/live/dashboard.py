@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from stt.coordinator.context import Coordinator
-from stt.coordinator.live.polling import PollingMonitor
+from stt.coordinator.live.polling_monitor import PollingMonitor
 from stt.coordinator.schemas.nodes import NodeList, describe_nodes
 from stt.coordinator.store.uploads import UploadList
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 
 from stt.coordinator.context import Coordinator
-from stt.coordinator.live.polling import PollingMonitor
+from stt.coordinator.live.polling_monitor import PollingMonitor
 from stt.coordinator.store.nodes import NodesSnapshot
 from stt.settings import Settings
 

@@ -28,7 +28,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from stt.coordinator.context import Coordinator
 from stt.coordinator.live.node_monitor import FleetSnapshot, NodeMonitor
-from stt.coordinator.live.polling import run_until_one_ends
+from stt.coordinator.live.polling_monitor import run_until_one_ends
 from stt.coordinator.schemas.nodes import node_settings
 from stt.coordinator.store.nodes import Node
 from stt.domain.node import Job, NodeTest, clean_text

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 
 from stt.coordinator.context import CurrentPrincipal, InCoordinator, Person
 from stt.coordinator.live.dashboard import Dashboard
-from stt.coordinator.live.polling import run_until_one_ends
+from stt.coordinator.live.polling_monitor import run_until_one_ends
 from stt.errors import SttError
 
 router = APIRouter(tags=["live"])

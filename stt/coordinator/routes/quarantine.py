@@ -12,7 +12,7 @@ from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.base import Acknowledgement, ChunkCount
 from stt.coordinator.schemas.queue import QuarantinedChunk, QuarantineList, RetryRequest
 from stt.coordinator.store.listing import count_quarantine, format_of, read_quarantine
-from stt.domain.fields import HexId
+from stt.domain.field_types import HexId
 from stt.store import claims
 
 router = APIRouter(prefix="/api", tags=["queue"], dependencies=[PEOPLE_ONLY])

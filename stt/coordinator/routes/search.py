@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.openapi import error_responses
-from stt.domain.fields import HexId
+from stt.domain.field_types import HexId
 from stt.store.search import HitPage
 from stt.store.search_query import MAX_QUERY_CHARACTERS, SearchQuery
 

@@ -18,7 +18,7 @@ from stt.coordinator.schemas.queue import ChunkList, LeaseRenewal, PendingCount
 from stt.coordinator.store.listing import list_chunks
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
-from stt.domain.fields import HexId
+from stt.domain.field_types import HexId
 from stt.remote import messages
 from stt.store.states import State
 

@@ -17,7 +17,7 @@ from stt.coordinator.schemas.recordings import (
     RecordingChunks,
     TranscriptOut,
 )
-from stt.domain.fields import HexId
+from stt.domain.field_types import HexId
 from stt.domain.worker_id import WorkerId
 from stt.errors import DatabaseUnavailable, SttError
 from stt.store.export import Export

@@ -12,7 +12,7 @@ from stt.coordinator.openapi import error_responses
 from stt.coordinator.store.uploads import UploadList
 from stt.coordinator.uploads.form import MAX_FILES, UploadFields, UploadFormReader
 from stt.coordinator.uploads.processor import UploadProcessor
-from stt.domain.fields import HexId
+from stt.domain.field_types import HexId
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from stt.coordinator.schemas.base import AnyId
 from stt.domain.chunk import RecordedError
-from stt.domain.fields import ForeignId, HexId
+from stt.domain.field_types import ForeignId, HexId
 
 
 class _ChunkFields(BaseModel):

@@ -8,8 +8,8 @@ from typing import Literal, Self
 from pydantic import BaseModel
 
 from stt.coordinator.schemas.base import AnyId, Schema
-from stt.coordinator.store.full_count import HourlyThroughput
-from stt.domain.fields import Tenths, Whole
+from stt.coordinator.store.chunk_counts import HourlyThroughput
+from stt.domain.field_types import Tenths, Whole
 from stt.domain.worker_id import WorkerId
 from stt.store.status import Rate
 from stt.store.workers import WorkerStatus

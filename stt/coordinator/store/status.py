@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 
 from stt.coordinator.schemas.status import NodeCounts, QueueCounts, QueueSnapshot
-from stt.coordinator.store.full_count import (
+from stt.coordinator.store.chunk_counts import (
     CountDelta,
     FullCount,
     HourlyThroughput,

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from bson import ObjectId
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stt.domain.fields import HexId
+from stt.domain.field_types import HexId
 from stt.errors import NotFound
 from stt.store.database import Database, Document, translated_methods
 

@@ -5,10 +5,10 @@ import threading
 from collections.abc import Generator, Iterable
 
 from tests.support.whisper_stand_in import wav
+from whisper_server.audio_windows import Window, cut_into_windows
 from whisper_server.engines.base import Options, Samples
 from whisper_server.recording import Recording
 from whisper_server.transcription_task import PreparationConfig, QueuedWindow, TranscriptionTask
-from whisper_server.windows import Window, cut_into_windows
 
 
 def cut(blocks: Iterable[Samples], _: bool) -> Generator[list[Window], None, None]:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stt.settings.fields import DATABASE, EVERYDAY, QUEUE, SERVERS, STOPPING
+from stt.setting_types import DATABASE, EVERYDAY, QUEUE, SERVERS, STOPPING
 from tests.unit.stt.cli.conftest import Run
 
 COMMANDS = ["transcribe", "ingest", "status", "workers", "export", "retry", "release"]

@@ -14,6 +14,7 @@ from tests.support.paths import SAMPLES
 from tests.support.speech import speak
 from tests.support.whisper_process import demo_model
 from tests.support.whisper_stand_in import Patched, text_of, yes_after
+from whisper_server.audio_windows import Window, cut_into_windows
 from whisper_server.engines.base import SAMPLE_RATE, Options, Samples, WindowInput, WindowResult
 from whisper_server.engines.faster_whisper import FasterWhisperEngine
 from whisper_server.engines.silero import find_speech
@@ -21,7 +22,6 @@ from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable,
 from whisper_server.model_names import Model, find_model
 from whisper_server.presets import EnginePlan, Shape
 from whisper_server.recording import Recording
-from whisper_server.windows import Window, cut_into_windows
 
 PLAN = EnginePlan("demo", "faster-whisper", "cpu", "int8", Shape(1, 2, 4, "a test"), (0,), 1)
 PLAIN = Options(language="en")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from stt.settings.fields import (
+from stt.setting_types import (
     CoordinatorKey,
     Key,
     LanguageCode,

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from whisper_server.audio_windows import FindSpeech
 from whisper_server.engines.base import Engine
 from whisper_server.engines.silero import find_speech
 from whisper_server.errors import ModelUnavailable, Unavailable
@@ -14,7 +15,6 @@ from whisper_server.model_names import DEMO, DEMO_FOLDER, Model
 from whisper_server.presets import EnginePlan
 from whisper_server.scheduler import Scheduler
 from whisper_server.settings import Settings
-from whisper_server.windows import FindSpeech
 
 LOADING_RETRY_SECONDS = 2
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stt.coordinator.store.full_count import (
+from stt.coordinator.store.chunk_counts import (
     CountDelta,
     FullCount,
     count_delta,

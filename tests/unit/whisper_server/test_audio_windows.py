@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whisper_server import windows
+from whisper_server import audio_windows as windows
+from whisper_server.audio_windows import Span, Window, cut_into_pieces, cut_into_windows
 from whisper_server.engines.base import Samples
-from whisper_server.windows import Span, Window, cut_into_pieces, cut_into_windows
 
 SECOND = 16_000
 WINDOW_SECONDS = 30

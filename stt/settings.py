@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stt.errors import ConfigError
-from stt.settings.fields import (
+from stt.setting_types import (
     DATABASE,
     DAY_SECONDS,
     MIN_KEY_LENGTH,

@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 from pydantic import BaseModel, ValidationError
 
-from stt.domain.fields import ForeignId, HexId, Many, Number, Seconds, Text
+from stt.domain.field_types import ForeignId, HexId, Many, Number, Seconds, Text
 
 ID = "6903ce2e6903ce2e6903ce2e"
 
