@@ -1,59 +1,20 @@
-"""The node as a service: its files, and the commands that systemd and launchd are given.
+"""The unit of systemd, and the commands that systemctl is given.
 
-Neither runs in a container, so small scripts stand in for `systemctl` and `launchctl`: they write
-down their arguments, and remember what is loaded. The unit itself is read by the real systemd.
-"""
+A small script stands in for `systemctl`; the unit itself is read by the real systemd."""
 
 import os
-import plistlib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, get_args
 
 import pytest
 
 from stt.errors import ConfigError, SttError
-from stt.node.service import Program, Service, base, service_of_this_machine
-from stt.node.service.base import Command
-from stt.node.service.launchd import LaunchAgent, agent_plist
+from stt.node.service import Program, service_of_this_machine
 from stt.node.service.systemd import SystemdUnit, unit_text
 from tests.support.mongo_process import missing
-
-
-class Tool:
-    """A program of this name, first on the PATH, that behaves as its script says."""
-
-    def __init__(self, folder: Path, name: str, script: str) -> None:
-        self._calls = folder / f"{name}.calls"
-        program = folder / name
-        program.write_text(f'#!/bin/sh\necho "$*" >> "{self._calls}"\ncd "{folder}"\n{script}\n')
-        program.chmod(0o755)
-
-    @property
-    def calls(self) -> list[str]:
-        return self._calls.read_text().splitlines() if self._calls.exists() else []
-
-
-@pytest.fixture
-def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "tools"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return folder
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    """Make a program whose path holds signs that systemd would interpret."""
-    executable = tmp_path / "my venv" / "s%tt$HOME"
-    executable.parent.mkdir()
-    executable.write_text("#!/bin/sh\n")
-    executable.chmod(0o755)
-    folder = tmp_path / "con fig%n"
-    folder.mkdir()
-    return Program((str(executable), "node", "--model", 'a"b\\c $d %e'), folder)
+from tests.support.service_tools import Tool
 
 
 def test_systemd_understands_the_unit_whatever_is_in_its_paths(
@@ -138,14 +99,6 @@ def test_a_refusal_of_systemd_is_told_in_its_own_words(tools: Path, program: Pro
         SystemdUnit(tools).install(program)
 
 
-def test_starting_what_was_never_installed_says_how_to_install_it(tmp_path: Path) -> None:
-    services: tuple[Service, ...] = (SystemdUnit(tmp_path), LaunchAgent(tmp_path, 501))
-    for service in services:
-        for command in get_args(Command):
-            with pytest.raises(ConfigError, match="stt node service install"):
-                service.control(command)
-
-
 def test_a_container_has_no_services_and_is_told_what_to_do_instead(
     tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,52 +131,3 @@ def test_the_log_is_the_journal_s() -> None:
     assert command[0] == "journalctl"
     assert command[-1] == "--follow"
     assert "20" in command
-
-
-def test_the_agent_of_a_mac_starts_at_login_and_again_after_a_failure(program: Program) -> None:
-    agent: dict[str, Any] = plistlib.loads(agent_plist(program, Path("/log")))
-    assert agent["ProgramArguments"] == list(program.command)
-    assert agent["WorkingDirectory"] == str(program.folder)
-    assert agent["EnvironmentVariables"] == {"STT_CONFIG_DIR": str(program.folder)}
-    assert agent["RunAtLoad"] is True
-    assert agent["KeepAlive"] == {"SuccessfulExit": False}
-
-
-# `print` shows whether the agent is loaded; `bootout` takes a moment, as the real one does.
-_LAUNCHCTL = """
-case $1 in
-    bootstrap) touch loaded ;;
-    bootout) (sleep 0.3; rm -f loaded) >/dev/null 2>&1 & exit 36 ;;
-    print) [ -e loaded ] || { echo "Could not find service" >&2; exit 113; }
-        printf '\\tstate = running\\n\\tlast exit code = 0\\n' ;;
-esac
-"""
-
-
-def test_an_agent_is_loaded_changed_and_taken_away_again(
-    tools: Path, tmp_path: Path, program: Program
-) -> None:
-    launchctl = Tool(tools, "launchctl", _LAUNCHCTL)
-    service = LaunchAgent(tmp_path, 501)
-    service.install(program)
-    assert service.state().is_running
-    service.install(program)
-    changes = [call for call in launchctl.calls if not call.startswith("print")]
-    assert changes == [
-        f"bootstrap gui/501 {service.path}",
-        "bootout gui/501/local.stt-node",
-        f"bootstrap gui/501 {service.path}",
-    ], "loaded anew only when the old one had gone"
-    service.control("stop")
-    assert service.state().detail == "not loaded"
-    assert service.uninstall()
-    assert not service.path.exists()
-
-
-def test_an_agent_that_does_not_end_is_named(
-    tools: Path, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Tool(tools, "launchctl", "true")
-    monkeypatch.setattr(base, "COMMAND_SECONDS", 0.3)
-    with pytest.raises(SttError, match="does not end"):
-        LaunchAgent(tmp_path, 501).install(program)
