@@ -8,9 +8,9 @@ PYTHON ?= python3
 VENV ?= .venv
 UV ?= $(shell command -v uv 2>/dev/null)
 PYTEST_FLAGS ?=
-# Most tests wait, for a lease or for a server: three at a time, whatever the cores. The tests of a
+# Most tests wait, for a lease or for a server: four at a time, whatever the cores. The tests of a
 # file share what it starts.
-PARALLEL ?= -n 3 --dist loadfile
+PARALLEL ?= -n 4 --dist loadfile
 # pyproject.toml describes the marks.
 QUICK = not (faults or browser or install or fuzz or mlx)
 

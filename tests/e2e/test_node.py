@@ -238,7 +238,7 @@ def test_a_killed_node_gives_back_at_its_next_start_what_it_held(
         return Answer(body=heard("hello"))
 
     fleet.whisper.script = script
-    flags = ("--server-url", fleet.whisper.url, "--required-empty-checks", "1")
+    flags = ("--server-url", fleet.whisper.url, "--limit", "1")
     first = machine.start(*flags)
     path = f"/api/nodes/{machine.credentials['node_id']}"
     until(lambda: fleet.ask("GET", path)["jobs"])

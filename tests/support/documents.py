@@ -38,9 +38,12 @@ def command_lines(document: Path) -> list[list[str]]:
     return calls
 
 
+_PLACEHOLDERS = {"CHUNK": "6903ce2e3006e94c81d59b3f"}
+
+
 def check_call(call: Sequence[str]) -> None:
     """Parse a call as its program would; raises what the program would exit with."""
-    program, *arguments = call
+    program, *arguments = (_PLACEHOLDERS.get(word, word) for word in call)
     if program == "whisper-server":
         server_parser().parse_args(arguments)
         return
