@@ -34,7 +34,7 @@ locked there while the environment sets them; so is `CHUNK_TIMEOUT`."""
 def settings_page() -> str:
     """Return the page."""
     return page(
-        origin("stt/settings", "whisper_server/settings.py"),
+        origin("stt/settings.py", "whisper_server/settings.py"),
         "# Settings",
         _INTRODUCTION,
         "## Workers, and all commands of `stt`",
