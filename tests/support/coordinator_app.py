@@ -91,6 +91,14 @@ class KeyedSession(requests.Session):
         return super().request(method, self._url + path, **options)  # type: ignore[arg-type]
 
 
+def logged_in(running: CoordinatorThread) -> KeyedSession:
+    """Return a browser's session that has logged in with the people's key."""
+    session = running.anonymous()
+    answer = session.post("/login", json={"key": PEOPLES_KEY})
+    assert answer.status_code == 204
+    return session
+
+
 def settings_for(data_dir: Path, **changed: object) -> Settings:
     """Return settings of a coordinator; `changed` by the names of their fields."""
     given: dict[str, object] = {
