@@ -8,26 +8,51 @@ import pymongo
 import pytest
 
 from stt.store.database import Database
-from tests.support.coordinator_app import CoordinatorThread, running_coordinator
+from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
+from tests.support.coordinator_nodes import Fleet, TheNode
 
 AWAY = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300&directConnection=true"
 
 
 @pytest.fixture(scope="module")
-def shared(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CoordinatorThread]:
-    """For tests of which none disturbs another: they try no wrong key."""
+def shared_database(mongo_url: str) -> Iterator[Database]:
+    """A database of this module's own, with the indexes made."""
     name = f"stt_test_{uuid.uuid4().hex[:12]}"
     with Database(mongo_url, name) as database:
         database.ensure_indexes()
-        with running_coordinator(database, tmp_path_factory.mktemp("data")) as running:
-            yield running
+        yield database
     with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
         client.drop_database(name)
 
 
+@pytest.fixture(scope="module")
+def coordinator(
+    shared_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CoordinatorThread]:
+    """One for all tests of a module, of which none disturbs another: they try no wrong key."""
+    with running_coordinator(shared_database, tmp_path_factory.mktemp("data")) as running:
+        yield running
+
+
 @pytest.fixture
-def coordinator(database: Database, tmp_path: Path) -> Iterator[CoordinatorThread]:
-    """For tests whose failures count."""
+def person(coordinator: CoordinatorThread) -> Iterator[KeyedSession]:
+    with coordinator.person() as session:
+        yield session
+
+
+@pytest.fixture
+def queue(coordinator: CoordinatorThread) -> Database:
+    """Return the coordinator's database, with nothing in it."""
+    database = coordinator.coordinator.database
+    for collection in ("chunks", "recordings", "audio", "uploads", "workers", "nodes"):
+        getattr(database, collection).delete_many({})
+    coordinator.coordinator.queue_monitor.invalidate()
+    return database
+
+
+@pytest.fixture
+def fresh_coordinator(database: Database, tmp_path: Path) -> Iterator[CoordinatorThread]:
+    """One for a single test, for instance because it tries wrong keys."""
     with running_coordinator(database, tmp_path) as running:
         yield running
 
@@ -40,3 +65,20 @@ def lonely(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CoordinatorThre
         running_coordinator(database, tmp_path_factory.mktemp("data")) as running,
     ):
         yield running
+
+
+@pytest.fixture(scope="module")
+def fleet(shared_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    folder = tmp_path_factory.mktemp("data")
+    with (
+        running_coordinator(shared_database, folder / "first") as first,
+        running_coordinator(shared_database, folder / "second") as second,
+    ):
+        yield Fleet(shared_database, first, second)
+
+
+@pytest.fixture
+def node(fleet: Fleet) -> Iterator[TheNode]:
+    node_id, key = fleet.first.join("M4 MacBook Pro")
+    with fleet.first.node(key) as session:
+        yield TheNode(fleet, node_id, session, key)

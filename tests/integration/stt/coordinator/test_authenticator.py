@@ -14,21 +14,23 @@ from tests.support.coordinator_app import (
 
 
 @pytest.mark.parametrize("key", ["", "x", PEOPLES_KEY + "x", PEOPLES_KEY.upper(), "ÿ\x80"])
-def test_a_key_that_is_nearly_right_is_wrong(coordinator: CoordinatorThread, key: str) -> None:
-    with coordinator.anonymous() as program:
+def test_a_key_that_is_nearly_right_is_wrong(
+    fresh_coordinator: CoordinatorThread, key: str
+) -> None:
+    with fresh_coordinator.anonymous() as program:
         header = {"Authorization": f"Bearer {key}".encode("latin-1")}
         assert program.get("/api/session", headers=header).status_code == 401
 
 
 def test_wrong_keys_slow_down_and_the_right_one_is_served_all_the_same(
-    coordinator: CoordinatorThread,
+    fresh_coordinator: CoordinatorThread,
 ) -> None:
-    with coordinator.node("wrong") as thief, coordinator.person() as person:
+    with fresh_coordinator.node("wrong") as thief, fresh_coordinator.person() as person:
         received = [thief.get("/api/session") for _ in range(6)]
         assert [answer.status_code for answer in received] == [401] * 4 + [429] * 2
         assert received[-1].headers["Retry-After"] == "1"
         assert person.get("/api/session").status_code == 200
-        assert logged_in(coordinator).get("/api/session").status_code == 200
+        assert logged_in(fresh_coordinator).get("/api/session").status_code == 200
 
 
 def test_without_any_key_nobody_comes_in(database: Database, tmp_path: Path) -> None:

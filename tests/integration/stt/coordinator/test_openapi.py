@@ -8,9 +8,9 @@ from tests.support.coordinator_app import (
 
 
 def test_the_api_page_needs_nothing_from_afar_and_one_inline_script(
-    shared: CoordinatorThread,
+    coordinator: CoordinatorThread,
 ) -> None:
-    with shared.person() as person:
+    with coordinator.person() as person:
         page = person.get("/docs")
         assert "http://" not in page.text
         assert "https://" not in page.text

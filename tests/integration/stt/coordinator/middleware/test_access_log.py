@@ -11,10 +11,10 @@ from tests.support.coordinator_app import (
 
 
 def test_no_key_is_in_the_log(
-    coordinator: CoordinatorThread, caplog: pytest.LogCaptureFixture
+    fresh_coordinator: CoordinatorThread, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with coordinator.node("a-wrong-key") as thief, coordinator.person() as person:
+    with fresh_coordinator.node("a-wrong-key") as thief, fresh_coordinator.person() as person:
         thief.get("/api/session?key=in-the-query")
         person.post("/login", json={"key": PEOPLES_KEY})
         person.patch("/api/options", json={"distributed": "a-wrong-key"})

@@ -42,72 +42,72 @@ def status_of_socket(running: CoordinatorThread, path: str, **headers: str) -> i
 
 
 def test_every_address_wants_a_key_unless_it_is_meant_to_be_open(
-    shared: CoordinatorThread,
+    coordinator: CoordinatorThread,
 ) -> None:
-    found = sorted(set(addresses(shared.app.routes)))
+    found = sorted(set(addresses(coordinator.app.routes)))
     assert len(found) > 20
     received = {}
-    with shared.anonymous() as anonymous:
+    with coordinator.anonymous() as anonymous:
         for method, path in found:
             if path in OPEN or path.startswith("/login/"):
                 continue
             if method == "WS":
-                received[method, path] = status_of_socket(shared, path)
+                received[method, path] = status_of_socket(coordinator, path)
             else:
                 received[method, path] = anonymous.request(method, path).status_code
     assert {address: status for address, status in received.items() if status != 401} == {}
 
 
-def test_an_address_that_is_none_tells_a_stranger_nothing(shared: CoordinatorThread) -> None:
-    with shared.anonymous() as anonymous:
+def test_an_address_that_is_none_tells_a_stranger_nothing(coordinator: CoordinatorThread) -> None:
+    with coordinator.anonymous() as anonymous:
         for path in ("/nothing", "/static/../nothing", "//tasks", "/login/../tasks", "/%2e%2e/x"):
             assert anonymous.get(path).status_code in (401, 404), path
         assert anonymous.get("/tasks/").status_code == 401
 
 
-def test_a_refusal_says_which_key_is_wanted(shared: CoordinatorThread) -> None:
-    with shared.anonymous() as anonymous:
+def test_a_refusal_says_which_key_is_wanted(coordinator: CoordinatorThread) -> None:
+    with coordinator.anonymous() as anonymous:
         answer = anonymous.get("/api/options")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert answer.json()["error"]["code"] == "unauthorized"
 
 
 def test_a_browser_is_shown_the_login_page_where_it_wanted_another(
-    shared: CoordinatorThread,
+    coordinator: CoordinatorThread,
 ) -> None:
-    with shared.anonymous() as browser:
+    with coordinator.anonymous() as browser:
         answer = browser.get("/recordings", headers={"Accept": "text/html,*/*"})
     assert answer.status_code == 401
     assert "<form" in answer.text
 
 
 @pytest.mark.parametrize("name", ["Authorization", "X-API-Key"])
-def test_the_peoples_key_opens_by_either_header(shared: CoordinatorThread, name: str) -> None:
+def test_the_peoples_key_opens_by_either_header(coordinator: CoordinatorThread, name: str) -> None:
     value = f"Bearer {PEOPLES_KEY}" if name == "Authorization" else PEOPLES_KEY
-    with shared.anonymous() as program:
+    with coordinator.anonymous() as program:
         assert program.get("/api/session", headers={name: value}).status_code == 200
 
 
-def test_a_nodes_key_opens_no_address_for_people(coordinator: CoordinatorThread) -> None:
-    _, key = coordinator.join()
-    with coordinator.node(key) as node:
+def test_a_nodes_key_opens_no_address_for_people(fresh_coordinator: CoordinatorThread) -> None:
+    _, key = fresh_coordinator.join()
+    with fresh_coordinator.node(key) as node:
         assert node.get("/tasks/count").status_code == 200
         for path in ("/api/options", "/api/session", "/api/uploads"):
             assert node.get(path).status_code == 403, path
 
 
-def test_a_node_that_was_removed_is_told_so(coordinator: CoordinatorThread) -> None:
-    node_id, key = coordinator.join()
-    with coordinator.person() as person, coordinator.node(key) as node:
+def test_a_node_that_was_removed_is_told_so(fresh_coordinator: CoordinatorThread) -> None:
+    node_id, key = fresh_coordinator.join()
+    with fresh_coordinator.person() as person, fresh_coordinator.node(key) as node:
         assert person.delete(f"/api/nodes/{node_id}").status_code == 204
         answer = node.get("/tasks/count")
     assert answer.status_code == 410
     assert answer.json()["error"]["code"] == "node_removed"
 
 
-def test_another_programs_odd_cookie_hides_no_session(shared: CoordinatorThread) -> None:
+def test_another_programs_odd_cookie_hides_no_session(coordinator: CoordinatorThread) -> None:
     """Cookies know no ports: programs on one host see each other's."""
-    with logged_in(shared) as browser, shared.anonymous() as same_host:
+    with logged_in(coordinator) as browser, coordinator.anonymous() as same_host:
         cookie = f'theirs={{"a": "b, c"}}; stt_session={browser.cookies["stt_session"]}'
         answer = same_host.get("/api/session", headers={"Cookie": cookie})
     assert answer.status_code == 200
@@ -127,17 +127,19 @@ def test_another_programs_odd_cookie_hides_no_session(shared: CoordinatorThread)
     ],
     ids=str,
 )
-def test_a_cookie_alone_changes_nothing(shared: CoordinatorThread, headers: dict[str, str]) -> None:
-    with logged_in(shared) as browser:
+def test_a_cookie_alone_changes_nothing(
+    coordinator: CoordinatorThread, headers: dict[str, str]
+) -> None:
+    with logged_in(coordinator) as browser:
         answer = browser.patch("/api/options", json={}, headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "csrf")
         cookie = "; ".join(f"{c.name}={c.value}" for c in browser.cookies)
-        assert status_of_socket(shared, "/ws/dashboard", Cookie=cookie, **headers) == 403
+        assert status_of_socket(coordinator, "/ws/dashboard", Cookie=cookie, **headers) == 403
 
 
-def test_our_own_page_may_change_things(shared: CoordinatorThread) -> None:
-    with logged_in(shared) as browser:
-        for headers in ({"Origin": shared.url}, {"Sec-Fetch-Site": "same-origin"}):
+def test_our_own_page_may_change_things(coordinator: CoordinatorThread) -> None:
+    with logged_in(coordinator) as browser:
+        for headers in ({"Origin": coordinator.url}, {"Sec-Fetch-Site": "same-origin"}):
             assert browser.patch("/api/options", json={}, headers=headers).status_code == 200
 
 

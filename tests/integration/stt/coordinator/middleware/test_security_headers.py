@@ -8,13 +8,13 @@ from tests.support.coordinator_app import (
 
 
 def test_every_answer_tells_the_browser_to_run_nothing_foreign(
-    coordinator: CoordinatorThread,
+    fresh_coordinator: CoordinatorThread,
 ) -> None:
     async def broken() -> None:
         raise RuntimeError
 
-    coordinator.app.add_api_route("/broken", broken)
-    with coordinator.person() as person, coordinator.anonymous() as anonymous:
+    fresh_coordinator.app.add_api_route("/broken", broken)
+    with fresh_coordinator.person() as person, fresh_coordinator.anonymous() as anonymous:
         answers = {
             200: person.get("/api/session"),
             204: person.post("/logout"),

@@ -5,8 +5,8 @@ from tests.support.coordinator_app import (
 )
 
 
-def test_health_is_open_and_tells_of_the_database(shared: CoordinatorThread) -> None:
-    with shared.anonymous() as anonymous:
+def test_health_is_open_and_tells_of_the_database(coordinator: CoordinatorThread) -> None:
+    with coordinator.anonymous() as anonymous:
         for path in ("/health", "/api/system/health"):
             received = anonymous.get(path).json()
             assert (received["status"], received["database"]) == ("ok", True)

@@ -13,17 +13,17 @@ from tests.support.coordinator_app import (
 )
 
 
-def test_wrong_logins_slow_down_even_the_right_key(coordinator: CoordinatorThread) -> None:
-    with coordinator.anonymous() as browser:
+def test_wrong_logins_slow_down_even_the_right_key(fresh_coordinator: CoordinatorThread) -> None:
+    with fresh_coordinator.anonymous() as browser:
         received = [browser.post("/login", json={"key": "wrong"}).status_code for _ in range(5)]
         assert received == [401] * 4 + [429]
         assert browser.post("/login", json={"key": PEOPLES_KEY}).status_code == 429
 
 
 def test_a_login_gives_a_cookie_that_scripts_and_other_sites_cannot_use(
-    shared: CoordinatorThread,
+    coordinator: CoordinatorThread,
 ) -> None:
-    with shared.anonymous() as browser:
+    with coordinator.anonymous() as browser:
         answer = browser.post("/login", json={"key": PEOPLES_KEY})
         cookie = answer.headers["Set-Cookie"]
         assert answer.status_code == 204
@@ -46,8 +46,8 @@ def test_the_cookie_is_for_https_alone_where_a_trusted_proxy_says_https(
         assert ("Secure" in answer.headers["Set-Cookie"]) == is_secure, proxies
 
 
-def test_a_form_without_scripts_works_too(coordinator: CoordinatorThread) -> None:
-    with coordinator.anonymous() as browser:
+def test_a_form_without_scripts_works_too(fresh_coordinator: CoordinatorThread) -> None:
+    with fresh_coordinator.anonymous() as browser:
         wrong = browser.post("/login", data={"key": "wrong"})
         assert wrong.status_code == 401
         assert "<form" in wrong.text
@@ -59,23 +59,25 @@ def test_a_form_without_scripts_works_too(coordinator: CoordinatorThread) -> Non
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"key": 5}', b"null", b'{"key": "\xff"}', b"[" * 5_000]
 )
-def test_a_login_that_makes_no_sense_is_refused(shared: CoordinatorThread, body: bytes) -> None:
-    with shared.anonymous() as browser:
+def test_a_login_that_makes_no_sense_is_refused(
+    coordinator: CoordinatorThread, body: bytes
+) -> None:
+    with coordinator.anonymous() as browser:
         for kind in ("application/json", "application/x-www-form-urlencoded"):
             answer = browser.post("/login", data=body, headers={"Content-Type": kind})
             assert answer.status_code == 422, answer.text
 
 
-def test_logging_out_ends_the_session_for_good(shared: CoordinatorThread) -> None:
-    with logged_in(shared) as browser, shared.anonymous() as thief:
+def test_logging_out_ends_the_session_for_good(coordinator: CoordinatorThread) -> None:
+    with logged_in(coordinator) as browser, coordinator.anonymous() as thief:
         thief.cookies.update(browser.cookies)
-        assert browser.post("/logout", headers={"Origin": shared.url}).status_code == 204
+        assert browser.post("/logout", headers={"Origin": coordinator.url}).status_code == 204
         assert not browser.cookies
         assert thief.get("/api/session").status_code == 401
 
 
-def test_another_sites_page_cannot_log_a_browser_in(shared: CoordinatorThread) -> None:
-    with shared.anonymous() as browser:
+def test_another_sites_page_cannot_log_a_browser_in(coordinator: CoordinatorThread) -> None:
+    with coordinator.anonymous() as browser:
         evil = {"Origin": "https://evil.example"}
         answer = browser.post("/login", data={"key": PEOPLES_KEY}, headers=evil)
     assert answer.status_code == 403

@@ -1,54 +1,15 @@
 """Nodes over HTTP and their own channels, at two real coordinators of one database."""
 
-import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
-import pymongo
 import pytest
-from bson import ObjectId
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 
-from stt.domain.claim import ClaimRules
-from stt.errors import DatabaseUnavailable
-from stt.store.claims import MongoClaims
-from stt.store.database import Database
-from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
-from tests.support.pace import until
-from tests.support.queue_builder import add_chunks, chunk, document
-
-RULES = ClaimRules(lease_seconds=300, max_attempts=3, max_expirations=5)
-
-
-@dataclass(frozen=True)
-class Fleet:
-    """Two coordinators, and what they share."""
-
-    database: Database
-    first: CoordinatorThread
-    second: CoordinatorThread
-
-
-@pytest.fixture(scope="module")
-def fleet(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    folder = tmp_path_factory.mktemp("data")
-    name = f"stt_test_{ObjectId()}"
-    with Database(mongo_url, name) as database:
-        database.ensure_indexes()
-        with (
-            running_coordinator(database, folder / "first") as first,
-            running_coordinator(database, folder / "second") as second,
-        ):
-            yield Fleet(database, first, second)
-    with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
-        client.drop_database(name)
+from tests.support.coordinator_app import KeyedSession
+from tests.support.coordinator_nodes import Fleet, TheNode, receive, refused, send, shown
+from tests.support.queue_builder import add_chunks, document
 
 
 @pytest.fixture
@@ -62,83 +23,6 @@ def anonymous(fleet: Fleet) -> Iterator[KeyedSession]:
     fleet.database.refusals.delete_many({})
     with fleet.first.anonymous() as session:
         yield session
-
-
-@dataclass(frozen=True)
-class TheNode:
-    """A node that has joined, and what it can say."""
-
-    fleet: Fleet
-    id: str
-    session: KeyedSession
-    key: str
-
-    @property
-    def path(self) -> str:
-        return f"/api/nodes/{self.id}"
-
-    @property
-    def worker(self) -> str:
-        return f"{self.id}_77"
-
-    def heartbeat(self, **received: object) -> Any:
-        body = {"worker_id": self.worker, "pid": 77, "slots": 2, **received}
-        answer = self.session.post(f"{self.path}/heartbeat", json=body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def claims(self, chunk_id: ObjectId, worker: str | None = None) -> None:
-        claims = MongoClaims(self.fleet.database, worker or self.worker, RULES)
-        assert claims.claim(chunk(self.fleet.database, chunk_id)) is not None
-
-    @contextmanager
-    def channel(self, at: CoordinatorThread | None = None) -> Iterator[ClientConnection]:
-        """Open the WebSocket, and receive its first message: the settings."""
-        with open_channel(at or self.fleet.first, self.id, self.key) as channel:
-            assert receive(channel, "settings")["id"] == self.id
-            yield channel
-
-
-@pytest.fixture
-def node(fleet: Fleet) -> Iterator[TheNode]:
-    node_id, key = fleet.first.join("M4 MacBook Pro")
-    with fleet.first.node(key) as session:
-        yield TheNode(fleet, node_id, session, key)
-
-
-def open_channel(at: CoordinatorThread, node_id: str, key: str | None) -> ClientConnection:
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    url = f"{at.ws_url}/ws/worker/{node_id}"
-    return connect(url, additional_headers=headers, proxy=None, close_timeout=1)
-
-
-def receive(channel: ClientConnection, kind: str, seconds: float = 10) -> Any:
-    """Return the next message of this kind; drop others."""
-    until = time.monotonic() + seconds
-    while True:
-        message = json.loads(channel.recv(timeout=until - time.monotonic()))
-        if message["type"] == kind:
-            return message
-
-
-def send(channel: ClientConnection, message: object) -> None:
-    channel.send(json.dumps(message))
-
-
-def shown(person: KeyedSession, node: TheNode) -> Any:
-    answer = person.get(node.path)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def refused(answer: Any, status: int, code: str) -> str:
-    """Return the message of an error of this kind."""
-    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
-    message: str = answer.json()["error"]["message"]
-    return message
-
-
-# Joining.
 
 
 def test_machines_join_with_a_code_and_are_known_by_their_keys(
@@ -192,9 +76,6 @@ def test_a_name_is_text_and_nothing_else(person: KeyedSession, name: str) -> Non
     assert person.get(f"/api/nodes/{added['id']}").json()["name"] == name
 
 
-# Who may do what.
-
-
 def test_a_node_speaks_for_itself_alone(fleet: Fleet, node: TheNode) -> None:
     other, _ = fleet.first.join("other")
     body = {"worker_id": f"{other}_1"}
@@ -241,23 +122,6 @@ def test_without_a_key_nobody_sees_nodes(anonymous: KeyedSession, node: TheNode)
         ("POST", f"{node.path}/restarted"),
     ):
         refused(anonymous.request(method, path), 401, "unauthorized")
-
-
-def test_a_channel_opens_for_its_own_node_alone(fleet: Fleet, node: TheNode) -> None:
-    other, other_key = fleet.first.join("other")
-    for node_id, key, status in (
-        (node.id, None, 401),
-        (node.id, "wrong", 401),
-        (node.id, other_key, 403),
-        (other, node.key, 403),
-        (node.id, "open-sesame-for-people", 403),
-    ):
-        with pytest.raises(InvalidStatus) as caught:
-            open_channel(fleet.first, node_id, key)
-        assert caught.value.response.status_code == status
-
-
-# Changing.
 
 
 def test_a_person_changes_a_node_and_it_hears_of_it_with_its_heartbeat(
@@ -340,9 +204,6 @@ def test_a_node_that_was_started_again_gives_back_what_it_held(
     assert [worker["id"] for worker in shown(person, node)["workers"]] == [node.worker]
 
 
-# State.
-
-
 def test_a_node_is_online_busy_offline(node: TheNode, person: KeyedSession, fleet: Fleet) -> None:
     assert shown(person, node)["state"] == "offline"
     node.heartbeat()
@@ -368,27 +229,6 @@ def test_the_list_has_each_node_with_its_worker(
     assert (worker["node_id"], worker["counts"]) == (node.id, {"transcribed": 5})
     assert listed[node.id] == shown(person, node) | {"workers": [worker]}
     assert (listed[silent]["workers"], listed[silent]["state"]) == ([], "offline")
-
-
-# The node's own channel.
-
-
-def test_a_node_hears_of_a_change_over_its_channel(person: KeyedSession, node: TheNode) -> None:
-    with node.channel(node.fleet.second) as channel:
-        person.patch(node.path, json={"name": "renamed", "model": "small"})
-        received = receive(channel, "settings")
-        assert (received["name"], received["model"]) == ("renamed", "small")
-        assert received["rules"]["heartbeat_seconds"] == 30
-
-
-def test_a_node_hears_that_it_was_removed(person: KeyedSession, node: TheNode) -> None:
-    with node.channel(node.fleet.second) as channel:
-        person.delete(node.path)
-        receive(channel, "removed")
-        with pytest.raises(ConnectionClosed) as closed:
-            channel.recv(timeout=5)
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 4410
 
 
 def test_a_test_makes_its_round_trip_through_whichever_coordinator(
@@ -428,131 +268,3 @@ def test_a_test_of_a_node_without_a_channel_ends(
     assert (answer["ok"], answer["milliseconds"]) == (False, None)
     assert "did not answer" in answer["detail"]
     assert shown(person, node)["last_test"]["detail"] == answer["detail"]
-
-
-def test_what_a_node_is_at_is_shown_while_its_channel_is_open(
-    person: KeyedSession, node: TheNode
-) -> None:
-    node.heartbeat()
-    job = {
-        "chunk_ids": ["6903ce2e3006e94c81d59b3f"],
-        "filename": "talk.mp3",
-        "seconds": 30.0,
-        "elapsed_seconds": 2.0,
-    }
-    with node.channel() as channel:
-        send(channel, {"type": "progress", "jobs": [job]})
-        [received] = until(lambda: shown(person, node)["jobs"])
-        assert received["elapsed_seconds"] >= 2.0
-        assert received | {"elapsed_seconds": 2.0} == job
-        assert shown(person, node)["state"] == "busy"
-        send(channel, {"type": "progress", "jobs": []})
-        until(lambda: shown(person, node)["state"] == "online")
-        send(channel, {"type": "progress", "jobs": [job]})
-        until(lambda: shown(person, node)["jobs"])
-    until(lambda: shown(person, node)["jobs"] == [])
-
-
-def test_a_node_hears_which_of_its_claims_are_lost(
-    node: TheNode, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stt.coordinator.live.node_monitor._POLLS_PER_CLAIMS_CHECK", 1)
-    kept, lost, taken = add_chunks(fleet.database, 3)
-    deleted = ObjectId()
-    node.claims(kept)
-    node.claims(taken, worker="another_1")
-    received = [str(id_) for id_ in (kept, lost, taken, deleted)]
-    with node.channel(fleet.second) as channel:
-        send(channel, {"type": "progress", "jobs": [{"chunk_ids": received}]})
-        cancelled = receive(channel, "cancel")["chunk_ids"]
-        assert cancelled == sorted(map(str, (lost, taken, deleted)))
-        fleet.database.chunks.update_one({"_id": kept}, {"$set": {"processing_by": None}})
-        assert receive(channel, "cancel")["chunk_ids"] == [str(kept)]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "{",
-        "[" * 100_000,
-        '{"type": "progress"}',
-        '{"type": "progress", "jobs": [{"chunk_ids": ["x"]}]}',
-        '{"type": "progress", "jobs": [{"chunk_ids": [], "seconds": NaN}]}',
-        '{"type": "tested", "id": "x", "ok": "perhaps"}',
-        b"\x00",
-    ],
-)
-def test_what_cannot_be_understood_closes_the_channel_and_says_why(
-    node: TheNode, text: str | bytes
-) -> None:
-    with node.channel() as channel:
-        channel.send(text)
-        with pytest.raises(ConnectionClosed) as closed:
-            channel.recv(timeout=5)
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1008
-        assert closed.value.rcvd.reason
-
-
-def test_what_a_later_version_says_is_passed_over(node: TheNode, person: KeyedSession) -> None:
-    with node.channel() as channel:
-        send(channel, {"type": "weather", "is": "fine"})
-        person.patch(node.path, json={"name": "renamed"})
-        assert receive(channel, "settings")["name"] == "renamed"
-
-
-def test_many_channels_share_one_look(
-    person: KeyedSession, node: TheNode, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads: list[float] = []
-    registry = fleet.second.coordinator.registry
-    read = registry._read_all
-
-    def counted() -> Any:
-        reads.append(time.monotonic())
-        return read()
-
-    with ExitStack() as stack:
-        channels = [stack.enter_context(node.channel(fleet.second)) for _ in range(20)]
-        monkeypatch.setattr(registry, "_read_all", counted)
-        until(lambda: len(reads) == 3)
-        assert reads[2] - reads[0] > 1.5
-        person.patch(node.path, json={"name": "renamed"})
-        for channel in channels:
-            assert receive(channel, "settings")["name"] == "renamed"
-
-
-def test_a_channel_outlives_a_database_that_was_away(
-    person: KeyedSession, node: TheNode, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads: list[float] = []
-
-    def fail() -> Any:
-        reads.append(time.monotonic())
-        raise DatabaseUnavailable("away")
-
-    with node.channel(fleet.second) as channel:
-        with monkeypatch.context() as away:
-            away.setattr(fleet.second.coordinator.registry, "_read_all", fail)
-            until(lambda: len(reads) == 2)
-        person.patch(node.path, json={"name": "renamed"})
-        assert receive(channel, "settings")["name"] == "renamed"
-
-
-def test_a_coordinator_that_ends_hangs_up_and_the_node_goes_to_another(
-    person: KeyedSession, node: TheNode, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    node.heartbeat()
-    with (
-        running_coordinator(node.fleet.database, tmp_path) as third,
-        node.channel(third) as channel,
-    ):
-        send(channel, {"type": "progress", "jobs": [{"chunk_ids": []}]})
-        until(lambda: shown(person, node)["jobs"])
-        third.stop()
-        with pytest.raises(ConnectionClosed):
-            channel.recv(timeout=5)
-    assert shown(person, node)["jobs"] == []
-    with node.channel(node.fleet.second):
-        pass
-    assert "Traceback" not in caplog.text

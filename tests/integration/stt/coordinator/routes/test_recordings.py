@@ -1,11 +1,7 @@
-"""Recordings and their transcripts over real HTTP."""
+"""Recordings over real HTTP."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
-import pymongo
 import pytest
 from bson import ObjectId
 
@@ -15,67 +11,20 @@ from stt.domain.transcript import Transcript
 from stt.errors import ClaimLost
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
-from tests.support.queue_builder import add_chunks, add_recording, chunk, document
-
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Site:
-    database: Database
-    coordinator: CoordinatorThread
-
-
-@pytest.fixture(scope="module")
-def site(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    name = f"stt_test_{ObjectId()}"
-    with Database(mongo_url, name) as database:
-        database.ensure_indexes()
-        with running_coordinator(database, tmp_path_factory.mktemp("data")) as coordinator:
-            yield Site(database, coordinator)
-    with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
-        client.drop_database(name)
+from tests.support.coordinator_app import CoordinatorThread, KeyedSession
+from tests.support.queue_builder import add_chunks, chunk, document
+from tests.support.recordings_in_queue import NOW, post_recording, set_chunk, transcribe
 
 
 @pytest.fixture
-def database(site: Site) -> Database:
-    for collection in ("uploads", "recordings", "chunks", "audio", "nodes"):
-        getattr(site.database, collection).delete_many({})
-    return site.database
+def database(queue: Database) -> Database:
+    return queue
 
 
 @pytest.fixture
-def person(site: Site, database: Database) -> Iterator[KeyedSession]:
-    with site.coordinator.person() as session:
+def person(coordinator: CoordinatorThread, database: Database) -> Iterator[KeyedSession]:
+    with coordinator.person() as session:
         yield session
-
-
-def post_recording(database: Database, count: int = 3, **fields: Any) -> str:
-    """Add a recording that is complete, with pending chunks of 30 s."""
-    usual = {"ingested_at": NOW, "chunk_count": count, "duration": 30.0 * count, "created_at": NOW}
-    recording_id = add_recording(database, **{**usual, **fields})
-    if count:
-        add_chunks(database, count, recording_id=recording_id, audio=b"opus")
-    return str(recording_id)
-
-
-def set_chunk(database: Database, recording_id: str, index: int, **fields: Any) -> ObjectId:
-    query = {"original_id": ObjectId(recording_id), "index": index}
-    database.chunks.update_one(query, {"$set": fields})
-    found = database.chunks.find_one(query)
-    assert found is not None
-    found_id: ObjectId = found["_id"]
-    return found_id
-
-
-def transcribe(
-    database: Database, recording_id: str, index: int, *texts: str, **fields: Any
-) -> ObjectId:
-    segments = [{"start": 5.0 * n, "end": 5.0 * n + 4, "text": t} for n, t in enumerate(texts)]
-    usual = {"worker": "box_1", "model": "tiny", "server": "http://gpu:8081"}
-    transcript = {**usual, **fields, "segments": segments}
-    return set_chunk(database, recording_id, index, transcribed_at=NOW, transcript=transcript)
 
 
 class TestTheList:
@@ -269,152 +218,10 @@ class TestRemoval:
         assert database.recordings.count_documents({}) == database.audio.count_documents({}) == 0
 
 
-class TestTheTranscript:
-    def test_a_line_says_where_its_audio_is(self, database: Database, person: KeyedSession) -> None:
-        recording_id = post_recording(database, 3)
-        first = transcribe(database, recording_id, 0, "Hello.", "Hello again.")
-        third = transcribe(database, recording_id, 2, "Goodbye.")
-        received = person.get(f"/api/recordings/{recording_id}/transcript").json()
-        lines = [
-            (x["chunk_id"], x["start"], x["chunk_start"], x["text"]) for x in received["lines"]
-        ]
-        assert lines == [
-            (str(first), 0.0, 0.0, "Hello."),
-            (str(first), 5.0, 0.0, "Hello again."),
-            (str(third), 60.0, 60.0, "Goodbye."),
-        ]
-        assert received["gaps"] == [{"start": 30.0, "end": 60.0, "state": "pending"}]
-        assert (received["is_partial"], received["cursor"]) == (True, None)
-
-    def test_it_comes_in_pages(self, database: Database, person: KeyedSession) -> None:
-        recording_id = post_recording(database, 60)
-        for index in range(0, 60, 2):
-            transcribe(database, recording_id, index, f"{index}.", f"{index} again.")
-        texts, gaps, cursor = [], [], ""
-        while True:
-            query = f"?limit=7{cursor}"
-            page = person.get(f"/api/recordings/{recording_id}/transcript{query}").json()
-            texts += [line["text"] for line in page["lines"]]
-            gaps += page["gaps"]
-            assert bool(page["made_by"]) == (not cursor)
-            if page["cursor"] is None:
-                break
-            cursor = f"&cursor={page['cursor']}"
-        assert texts == [t for i in range(0, 60, 2) for t in (f"{i}.", f"{i} again.")]
-        assert [gap["start"] for gap in gaps] == [30.0 * i for i in range(1, 60, 2)]
-
-    def test_gaps_say_why_nothing_is_there(self, database: Database, person: KeyedSession) -> None:
-        recording_id = post_recording(database, 7, chunk_count=8)
-        transcribe(database, recording_id, 0, "Hello.")
-        set_chunk(database, recording_id, 1, processing_by="box_1")
-        set_chunk(database, recording_id, 2, failed_at=NOW)
-        set_chunk(database, recording_id, 3, transcribed_at=NOW, transcript="garbled")
-        database.chunks.delete_one({"index": 6})
-        received = person.get(f"/api/recordings/{recording_id}/transcript").json()
-        assert [(gap["start"], gap["end"], gap["state"]) for gap in received["gaps"]] == [
-            (30.0, 60.0, "processing"),
-            (60.0, 90.0, "failed"),
-            (90.0, 120.0, "unreadable"),
-            (120.0, 180.0, "pending"),
-            (180.0, 210.0, "missing"),
-        ]
-
-    def test_it_says_who_made_it_and_with_what(
-        self, site: Site, database: Database, person: KeyedSession
-    ) -> None:
-        node_id, _ = site.coordinator.join("M4 MacBook Pro")
-        recording_id = post_recording(database, 3)
-        for index in range(2):
-            transcribe(database, recording_id, index, worker=f"{node_id}_7", model="large-v3")
-        transcribe(database, recording_id, 2)
-        received = person.get(f"/api/recordings/{recording_id}/transcript").json()
-        server = "http://gpu:8081"
-        assert received["made_by"] == [
-            {
-                "worker": f"{node_id}_7", "node_name": "M4 MacBook Pro", "model": "large-v3",
-                "server": server, "chunks": 2,
-            },
-            {
-                "worker": "box_1", "node_name": None, "model": "tiny", "server": server,
-                "chunks": 1,
-            },
-        ]  # fmt: skip
-        assert received["is_partial"] is False
-
-    def test_a_player_is_told_every_chunk(self, database: Database, person: KeyedSession) -> None:
-        recording_id = post_recording(database, 2)
-        done = transcribe(database, recording_id, 0, "Hello.")
-        received = person.get(f"/api/recordings/{recording_id}/chunks").json()["chunks"]
-        assert received[0] == {
-            "id": str(done), "index": 0, "offset": 0.0, "duration": 30.0, "format": "opus",
-            "state": "transcribed",
-        }  # fmt: skip
-        assert (received[1]["offset"], received[1]["state"]) == (30.0, "pending")
-
-
-class TestResults:
-    @pytest.mark.parametrize(
-        ("name", "kind", "word"),
-        [
-            ("txt", "text/plain; charset=utf-8", "Grüße."),
-            ("srt", "application/x-subrip; charset=utf-8", "00:00:00,000 --> 00:00:04,000"),
-            ("vtt", "text/vtt; charset=utf-8", "WEBVTT"),
-            ("tsv", "text/tab-separated-values; charset=utf-8", "start\tend"),
-            ("json", "application/json", '"Grüße."'),
-        ],
-    )
-    def test_it_comes_in_every_format(
-        self, database: Database, person: KeyedSession, name: str, kind: str, word: str
-    ) -> None:
-        recording_id = post_recording(database, 1, filename="talk.mp3")
-        transcribe(database, recording_id, 0, "Grüße.")
-        answer = person.get(f"/results/{recording_id}", params={"format": name})
-        assert answer.headers["content-type"] == kind
-        assert word in answer.content.decode()
-        assert answer.headers["X-Transcript-Partial"] == "false"
-        assert answer.headers["Content-Disposition"].startswith(f'inline; filename="talk.{name}"')
-
-    def test_a_partial_one_is_marked(self, database: Database, person: KeyedSession) -> None:
-        recording_id = post_recording(database, 2)
-        transcribe(database, recording_id, 0, "Hello.")
-        answer = person.get(f"/results/{recording_id}")
-        assert answer.headers["X-Transcript-Partial"] == "true"
-        assert "Partial transcript" in answer.text
-
-    @pytest.mark.parametrize(
-        ("filename", "plain", "encoded"),
-        [
-            ("../../Grüße.mp3", "Gr__e.srt", "Gr%C3%BC%C3%9Fe.srt"),
-            ('a"b;c\r\n.mp3', "a_b;c__.srt", "a_b%3Bc__.srt"),
-            ("\u202egpj.mp3", "_gpj.srt", "_gpj.srt"),
-        ],
-    )
-    def test_the_name_of_a_download_is_safe(
-        self, database: Database, person: KeyedSession, filename: str, plain: str, encoded: str
-    ) -> None:
-        recording_id = post_recording(database, 1, filename=filename)
-        answer = person.get(f"/results/{recording_id}?format=srt&download=1")
-        expected = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
-        assert answer.headers["Content-Disposition"] == expected
-
-    def test_what_another_program_garbled_is_said_so(
-        self, database: Database, person: KeyedSession
-    ) -> None:
-        recording_id = post_recording(database, 1)
-        set_chunk(database, recording_id, 0, transcribed_at=NOW, transcript="garbled")
-        answer = person.get(f"/results/{recording_id}?format=txt")
-        assert answer.status_code == 422
-        assert "cannot be read" in answer.json()["error"]["message"]
-
-    def test_an_unknown_format_is_refused(self, database: Database, person: KeyedSession) -> None:
-        recording_id = post_recording(database, 1)
-        assert person.get(f"/results/{recording_id}?format=docx").status_code == 422
-
-
-def test_a_node_sees_no_recordings(site: Site, database: Database) -> None:
+def test_a_node_sees_no_recordings(coordinator: CoordinatorThread, database: Database) -> None:
     recording_id = post_recording(database, 1)
-    _, key = site.coordinator.join()
-    with site.coordinator.node(key) as node:
+    _, key = coordinator.join()
+    with coordinator.node(key) as node:
         for path in (
             "/api/recordings",
             f"/api/recordings/{recording_id}",

@@ -37,17 +37,17 @@ def test_a_new_key_ends_the_old_one_and_every_session(database: Database) -> Non
     assert not sessions.has_session(token, sha256(new))
 
 
-def test_a_session_that_is_too_old_is_over(coordinator: CoordinatorThread) -> None:
-    with logged_in(coordinator) as browser:
-        sessions = coordinator.coordinator.database.sessions
+def test_a_session_that_is_too_old_is_over(fresh_coordinator: CoordinatorThread) -> None:
+    with logged_in(fresh_coordinator) as browser:
+        sessions = fresh_coordinator.coordinator.database.sessions
         past = datetime.now(UTC) - timedelta(seconds=1)
         assert sessions.update_many({}, {"$set": {"expires_at": past}}).modified_count == 1
         assert [browser.get("/api/session").status_code for _ in range(6)] == [401] * 6
 
 
-def test_the_database_has_no_token_of_a_session(coordinator: CoordinatorThread) -> None:
-    with logged_in(coordinator) as browser:
+def test_the_database_has_no_token_of_a_session(fresh_coordinator: CoordinatorThread) -> None:
+    with logged_in(fresh_coordinator) as browser:
         token = browser.cookies["stt_session"]
-    stored = str(list(coordinator.coordinator.database.sessions.find()))
+    stored = str(list(fresh_coordinator.coordinator.database.sessions.find()))
     assert sha256(token) in stored
     assert token not in stored
