@@ -7,9 +7,12 @@ from pathlib import Path
 import pymongo
 import pytest
 
+from stt.coordinator.uploads import processor
 from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
 from tests.support.coordinator_nodes import Fleet, TheNode
+from tests.support.recordings import babble, write_wav
+from tests.support.upload_site import Site
 
 AWAY = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300&directConnection=true"
 
@@ -82,3 +85,30 @@ def node(fleet: Fleet) -> Iterator[TheNode]:
     node_id, key = fleet.first.join("M4 MacBook Pro")
     with fleet.first.node(key) as session:
         yield TheNode(fleet, node_id, session, key)
+
+
+@pytest.fixture(scope="module")
+def site(shared_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A coordinator that takes uploads."""
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processor, "_POLL_SECONDS", 0.2)
+        with running_coordinator(shared_database, folder) as coordinator:
+            site = Site(shared_database, coordinator, folder / "uploads")
+            yield site
+            site.processor.stop()  # which may be another one than the coordinator began with
+
+
+@pytest.fixture
+def uploader(site: Site) -> Iterator[KeyedSession]:
+    """A person's session with a coordinator that has no uploads yet."""
+    for collection in ("uploads", "recordings", "chunks", "audio"):
+        getattr(site.database, collection).delete_many({})
+    with site.coordinator.person() as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = write_wav(tmp_path_factory.mktemp("talk") / "talk.wav", babble(3.0))
+    return path.read_bytes()

@@ -2,9 +2,7 @@
 
 import re
 
-from tests.support.coordinator_app import (
-    CoordinatorThread,
-)
+from tests.support.coordinator_app import CoordinatorThread
 
 
 def test_the_api_page_needs_nothing_from_afar_and_one_inline_script(

@@ -4,10 +4,7 @@ import logging
 
 import pytest
 
-from tests.support.coordinator_app import (
-    PEOPLES_KEY,
-    CoordinatorThread,
-)
+from tests.support.coordinator_app import PEOPLES_KEY, CoordinatorThread
 
 
 def test_no_key_is_in_the_log(

@@ -9,11 +9,7 @@ from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.support.coordinator_app import (
-    PEOPLES_KEY,
-    CoordinatorThread,
-    logged_in,
-)
+from tests.support.coordinator_app import PEOPLES_KEY, CoordinatorThread, logged_in
 
 OPEN = {"/health", "/api/system/health", "/login", "/api/nodes/register"}
 """The addresses that docs/security.md calls open; the files under /login/ beside them."""

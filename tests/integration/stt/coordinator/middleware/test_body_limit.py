@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.support.coordinator_app import (
-    CoordinatorThread,
-)
+from tests.support.coordinator_app import CoordinatorThread
 
 
 def test_a_stranger_cannot_send_a_large_body(coordinator: CoordinatorThread) -> None:

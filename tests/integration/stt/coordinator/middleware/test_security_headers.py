@@ -2,9 +2,7 @@
 
 import re
 
-from tests.support.coordinator_app import (
-    CoordinatorThread,
-)
+from tests.support.coordinator_app import CoordinatorThread
 
 
 def test_every_answer_tells_the_browser_to_run_nothing_foreign(

@@ -1,8 +1,6 @@
 """Whether the coordinator and its database work."""
 
-from tests.support.coordinator_app import (
-    CoordinatorThread,
-)
+from tests.support.coordinator_app import CoordinatorThread
 
 
 def test_health_is_open_and_tells_of_the_database(coordinator: CoordinatorThread) -> None:

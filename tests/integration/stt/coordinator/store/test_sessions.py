@@ -5,11 +5,7 @@ from pathlib import Path
 
 from stt.coordinator.store.sessions import Sessions, sha256
 from stt.store.database import Database
-from tests.support.coordinator_app import (
-    CoordinatorThread,
-    logged_in,
-    running_coordinator,
-)
+from tests.support.coordinator_app import CoordinatorThread, logged_in, running_coordinator
 
 
 def test_a_made_key_is_stored_as_its_hash_and_made_once(database: Database, tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""The form of an upload: files, and wishes for their recordings."""
+
+import http.client
+
+import pytest
+from bson import ObjectId
+
+from stt.coordinator.uploads import form
+from tests.support.coordinator_app import KeyedSession
+from tests.support.upload_site import Site, ended, form_of, half_sent, send
+
+
+def test_the_wishes_of_a_person_reach_the_recording(
+    site: Site, uploader: KeyedSession, talk: bytes
+) -> None:
+    fields = {"language": "de", "prompt": "Ann Müller", "priority": "7", "model": "tiny"}
+    [upload] = send(uploader, ("talk.wav", talk), fields=fields)
+    done = ended(uploader, upload["id"])
+    recording = site.database.recordings.find_one({"_id": ObjectId(done["source_id"])})
+    assert recording is not None
+    assert (recording["language"], recording["prompt"]) == ("de", "Ann Müller")
+    assert (recording["priority"], recording["model"]) == (7, "tiny")
+
+
+def test_wishes_may_stand_in_the_address(site: Site, uploader: KeyedSession, talk: bytes) -> None:
+    answer = uploader.post("/upload?language=fr&priority=-2", files={"file": ("talk.wav", talk)})
+    done = ended(uploader, answer.json()["uploads"][0]["id"])
+    recording = site.database.recordings.find_one({"_id": ObjectId(done["source_id"])})
+    assert recording is not None
+    assert (recording["language"], recording["priority"]) == ("fr", -2)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../../x.wav", "../../x.wav"),
+        ("<img src=x onerror=alert(1)>.wav", "<img src=x onerror=alert(1)>.wav"),
+        ("\u202egpj.wav", "\u202egpj.wav"),
+        ("a\x01b\x7f.wav", "a\ufffdb\ufffd.wav"),
+        ("x" * 4_000, "x" * 499 + "…"),
+        ('say "hi".wav', 'say "hi".wav'),
+        ("C:\\talks\\one.wav", "one.wav"),
+        ("50%.wav", "50%.wav"),
+        ("Ä日本.wav", "Ä日本.wav"),
+    ],
+    ids=range(9),
+)
+def test_a_name_is_text_and_nothing_else(
+    site: Site, uploader: KeyedSession, talk: bytes, name: str, shown: str
+) -> None:
+    body, kind = form_of(name.replace('"', "%22").encode(), talk)
+    [upload] = uploader.post("/upload", data=body, headers={"Content-Type": kind}).json()["uploads"]
+    done = ended(uploader, upload["id"])
+    assert done["filename"] == shown
+    recording = site.database.recordings.find_one({"_id": ObjectId(done["source_id"])})
+    assert recording is not None
+    assert recording["filename"] == shown
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"language": "not a language!"}, "language"),
+        ({"model": "../../etc/passwd x"}, "model"),
+        ({"priority": "high"}, "priority"),
+        ({"priority": str(10**12)}, "priority"),
+    ],
+    ids=["language", "model", "priority", "huge priority"],
+)
+def test_a_wish_that_can_be_none_is_refused(
+    site: Site, uploader: KeyedSession, talk: bytes, fields: dict[str, str], word: str
+) -> None:
+    answer = uploader.post("/upload", data=fields, files={"file": ("talk.wav", talk)})
+    assert answer.status_code == 422
+    assert word in answer.json()["error"]["message"]
+    assert uploader.get("/api/uploads").json()["uploads"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"{}", "application/json"),
+        (b"hello", "multipart/form-data"),
+        (b"hello", "multipart/form-data; boundary=x"),
+        (b"", "multipart/form-data; boundary=x"),
+        (b"--x--\r\n", "multipart/form-data; boundary=x"),
+        (b"--x\r\nno header\r\n\r\n--x--", "multipart/form-data; boundary=x"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="a"; filename=""\r\n\r\n\r\n--x--',
+            "multipart/form-data; boundary=x",
+        ),
+    ],
+    ids=["json", "no boundary", "no form", "empty", "no part", "broken", "no file chosen"],
+)
+def test_what_is_no_form_with_a_file_is_a_bad_request(
+    uploader: KeyedSession, body: bytes, kind: str
+) -> None:
+    answer = uploader.post("/upload", data=body, headers={"Content-Type": kind})
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["code"] == "bad_request"
+
+
+def test_too_many_files_at_once_are_refused(
+    uploader: KeyedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(form, "MAX_FILES", 2)
+    files = [("file", (f"{n}.wav", b"x")) for n in range(3)]
+    answer = uploader.post("/upload", files=files)
+    assert answer.status_code == 413
+    assert len(uploader.get("/api/uploads").json()["uploads"]) == 2
+
+
+def test_fields_without_measure_are_refused(uploader: KeyedSession, talk: bytes) -> None:
+    answer = uploader.post(
+        "/upload", data={"prompt": "x" * 200_000}, files={"file": ("talk.wav", talk)}
+    )
+    assert answer.status_code == 413
+
+
+def test_a_client_that_falls_silent_is_told_so(
+    site: Site, uploader: KeyedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(form, "_STALL_SECONDS", 0.3)
+    with half_sent(site) as connection:
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert answer.status == 408
+    [upload] = uploader.get("/api/uploads").json()["uploads"]
+    assert upload["state"] == "failed"
+    assert site.spooled() == []
