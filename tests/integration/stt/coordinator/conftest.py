@@ -8,10 +8,13 @@ import pymongo
 import pytest
 
 from stt.coordinator.uploads import processor
+from stt.domain.claim import ClaimRules
 from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
 from tests.support.coordinator_nodes import Fleet, TheNode
 from tests.support.recordings import babble, write_wav
+from tests.support.remote_member import Member
+from tests.support.speech import opus_tone
 from tests.support.upload_site import Site
 
 AWAY = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300&directConnection=true"
@@ -112,3 +115,14 @@ def uploader(site: Site) -> Iterator[KeyedSession]:
 def talk(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = write_wav(tmp_path_factory.mktemp("talk") / "talk.wav", babble(3.0))
     return path.read_bytes()
+
+
+@pytest.fixture
+def mac(fresh_coordinator: CoordinatorThread, rules: ClaimRules) -> Member:
+    """Return a node that has joined `fresh_coordinator`, and its queue."""
+    return Member(fresh_coordinator, rules)
+
+
+@pytest.fixture(scope="session")
+def opus() -> bytes:
+    return opus_tone(2.0)

@@ -1,12 +1,16 @@
 """The list of chunks in quarantine: its order, its pages, its errors."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from bson import ObjectId
 
-from stt.coordinator.store.listing import count_quarantine, read_quarantine
+from stt.coordinator.store.listing import count_quarantine, has_pending, read_quarantine
 from stt.domain.chunk import RecordedError
+from stt.errors import DatabaseUnavailable
 from stt.store.database import Database
+from stt.system.single_flight import SingleFlight
 from tests.support.queue_builder import START, add_chunks, add_recording
 
 
@@ -51,3 +55,13 @@ def test_an_entry_of_an_unknown_recording_is_called_by_its_id(database: Database
     database.recordings.delete_one({"_id": recording_id})
     fail(database, [id_], 1)
     assert read_quarantine(database, 10)[0].filename == str(recording_id)
+
+
+def test_those_who_wait_find_a_database_that_is_away_together() -> None:
+    url = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300&directConnection=true"
+    with Database(url, "gone") as gone, ThreadPoolExecutor(20) as pool:
+        shared = SingleFlight(lambda: has_pending(gone))
+        began = time.monotonic()
+        errors = [one.exception() for one in [pool.submit(shared.get) for _ in range(20)]]
+    assert {type(error) for error in errors} == {DatabaseUnavailable}
+    assert time.monotonic() - began < 3  # one after the other they would take six
