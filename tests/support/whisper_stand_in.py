@@ -199,3 +199,11 @@ def wav(seconds: float) -> bytes:
     sizes = [(36 + len(data)).to_bytes(4, "little"), len(data).to_bytes(4, "little")]
     form = bytes.fromhex("10000000 0100 0100 803e0000 007d0000 0200 1000")
     return b"RIFF" + sizes[0] + b"WAVEfmt " + form + b"data" + sizes[1] + data
+
+
+def error_of(response: requests.Response) -> dict[str, str]:
+    body = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    error: dict[str, str] = body["error"]
+    return error

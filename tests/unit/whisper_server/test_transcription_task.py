@@ -1,12 +1,17 @@
 """One recording's steps: who may read it when, and when its files may be closed."""
 
+import asyncio
 import io
 import threading
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 
-from tests.support.whisper_stand_in import wav
+from tests.support.event_loop import in_event_loop
+from tests.support.whisper_bench import ENGLISH, bench, soon
+from tests.support.whisper_stand_in import StandInEngine, wav
 from whisper_server.audio_windows import Window, cut_into_windows
 from whisper_server.engines.base import Options, Samples
+from whisper_server.quality import LADDER
 from whisper_server.recording import Recording
 from whisper_server.transcription_task import PreparationConfig, QueuedWindow, TranscriptionTask
 
@@ -73,3 +78,41 @@ def test_a_step_whose_room_was_given_to_others_prepares_nothing() -> None:
     assert task.begin_step()
     positions = [queued.position for queued in [*first, *task.step()]]
     assert positions == list(range(len(positions)))
+
+
+@in_event_loop
+async def test_a_window_below_whispers_bar_is_decoded_again_alone_and_warmer() -> None:
+    async with bench(StandInEngine(verdicts=(-2.0, -1.5, -0.5)), batch_size=4) as it:
+        found = await it.run()
+        assert [batch[0].temperature for batch in it.engine.batches] == [0.0, 0.2, 0.4]
+        assert all(len(batch) == 1 for batch in it.engine.batches)
+        assert found.segments[0].temperature == 0.4
+
+
+@in_event_loop
+async def test_a_window_that_never_passes_ends_with_its_best_attempt() -> None:
+    verdicts = (-2.0, -1.9, -1.2, -1.8, -1.7, -1.6)
+    async with bench(StandInEngine(verdicts=verdicts)) as it:
+        found = await it.run()
+        assert len(it.engine.batches) == len(LADDER)
+        assert found.segments[0].avg_logprob == -1.2
+
+
+@in_event_loop
+async def test_a_temperature_that_was_asked_for_is_the_only_one() -> None:
+    async with bench(StandInEngine(verdicts=(-2.0,))) as it:
+        await it.run(options=replace(ENGLISH, temperature=0.7))
+        assert [batch[0].temperature for batch in it.engine.batches] == [0.7]
+
+
+@in_event_loop
+async def test_the_first_window_finds_the_language_for_the_others() -> None:
+    async with bench(busy=True, batch_size=4) as it:
+        task = asyncio.create_task(it.run(100.0, options=Options()))
+        await soon(lambda: len(it.engine.batches) == 1)
+        assert it.scheduler.state().queued_windows == 0, "the others wait for it"
+        it.engine.go.set()
+        found = await task
+        languages = [call.language for call in it.engine.calls]
+        assert languages == [None] + ["en"] * (len(languages) - 1)
+        assert (found.language, found.language_probability) == ("en", 1.0)

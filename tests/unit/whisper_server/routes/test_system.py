@@ -1,4 +1,4 @@
-"""`/system`, `/metrics`, `/health` and `/ready` of a server around a stand-in engine."""
+"""`/system` and `/metrics` of a server around a stand-in engine."""
 
 import http.client
 import json
@@ -99,14 +99,6 @@ def test_with_a_key_only_its_owners_see_what_the_server_does(path: str) -> None:
         with_key = get(server, path, headers={"Authorization": "Bearer secret"})
         assert with_key.status_code == 200
         assert "secret" not in with_key.text
-
-
-def test_health_and_readiness_are_open_to_all() -> None:
-    with running(API_KEY="secret") as server:
-        assert get(server, "/health").json()["status"] == "ok"
-        body = get(server, "/ready").json()
-    assert body["instance"]
-    assert {"model", "device", "compute_type", "capacity", "in_flight", "waiting"} <= set(body)
 
 
 def test_answers_are_counted_under_the_template_of_their_route() -> None:

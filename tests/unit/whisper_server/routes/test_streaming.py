@@ -32,12 +32,6 @@ class StepwiseEngine(StandInEngine):
         return super().decode(windows)
 
 
-@pytest.fixture(scope="module")
-def open_server() -> Iterator[Running]:
-    with running() as server:
-        yield server
-
-
 @pytest.fixture
 def stepwise() -> Iterator[tuple[Running, StepwiseEngine]]:
     engine = StepwiseEngine()
