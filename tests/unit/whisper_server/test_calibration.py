@@ -3,7 +3,6 @@
 import json
 import logging
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 
 from tests.support.whisper_process import demo_model
-from tests.support.whisper_stand_in import Patched
 from whisper_server import calibration
 from whisper_server.calibration import (
     Measured,
@@ -23,13 +21,16 @@ from whisper_server.calibration import (
     remember,
     remembered,
 )
-from whisper_server.engines.stopwatch import Stopwatch
-from whisper_server.errors import ModelUnavailable, OutOfMemory, StartError
+from whisper_server.errors import OutOfMemory, StartError
 from whisper_server.model_names import find_model
 from whisper_server.presets import EnginePlan, Machine, Shape
 
 SUBJECT = Subject("/models/mine", "cpu", "int8", 2, "", "4.8.1")
+
+
 PLAN = EnginePlan("demo", "faster-whisper", "cpu", "int8", Shape(2, 1, 1, "preset"), (0,), 4)
+
+
 BEST = Measured(Shape(4, 2, 8, "calibrated on this machine"), 2.5)
 
 
@@ -41,35 +42,6 @@ def folder() -> Path:
 
 def as_tuple(shape: Shape) -> tuple[int, int, int]:
     return shape.streams, shape.threads, shape.batch_size
-
-
-def test_a_window_costs_as_many_steps_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = Stopwatch(folder(), replace(PLAN, shape=Shape(1, 1, 1, "x")))
-    lengths: list[int] = []
-    generate = watch._model.generate
-
-    def spying(*arguments: object, **options: object) -> object:
-        found = generate(*arguments, **options)
-        lengths.extend(len(result.sequences_ids[0]) for result in found)
-        return found
-
-    monkeypatch.setattr(watch, "_model", Patched(watch._model, generate=spying))
-    assert watch.windows_per_second(batch_size=2, seconds=0, steps=30) > 0
-    assert lengths == [2, 30, 30]  # the warm-up, and one batch of two
-
-
-def test_every_candidate_is_measured_on_the_real_model() -> None:
-    shapes = [Shape(streams, 1, batch, "x") for streams in (1, 2) for batch in (1, 2)]
-    seen: list[Shape] = []
-    measured = list(measure(folder(), PLAN, shapes, 0.2, seen.append))
-    assert seen == [found.shape for found in measured]
-    assert {as_tuple(shape) for shape in seen} >= {(1, 1, 1), (2, 1, 1)}
-    assert all(found.windows_per_second for found in measured)
-
-
-def test_a_model_that_cannot_be_loaded_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnavailable, match="cannot be timed"):
-        Stopwatch(tmp_path, PLAN)
 
 
 class _Scripted:
@@ -87,6 +59,15 @@ class _Scripted:
 
     def close(self) -> None:
         self.is_closed = True
+
+
+def test_every_candidate_is_measured_on_the_real_model() -> None:
+    shapes = [Shape(streams, 1, batch, "x") for streams in (1, 2) for batch in (1, 2)]
+    seen: list[Shape] = []
+    measured = list(measure(folder(), PLAN, shapes, 0.2, seen.append))
+    assert seen == [found.shape for found in measured]
+    assert {as_tuple(shape) for shape in seen} >= {(1, 1, 1), (2, 1, 1)}
+    assert all(found.windows_per_second for found in measured)
 
 
 @pytest.mark.parametrize(

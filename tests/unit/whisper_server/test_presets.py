@@ -4,16 +4,23 @@ from pathlib import Path
 
 import pytest
 
-from whisper_server import hardware
 from whisper_server.errors import StartError
-from whisper_server.hardware import parse_cards, parse_quota, usable_cores
+from whisper_server.hardware import parse_cards
 from whisper_server.presets import EnginePlan, Machine, Shape, plan_engine
 from whisper_server.settings import Settings, variable_of
 
 GIB = 1024**3
+
+
 CARD = Machine(16, cuda_devices=1, cuda_memory_bytes=24 * GIB)
+
+
 TWO_CARDS = Machine(16, cuda_devices=2, cuda_memory_bytes=24 * GIB)
+
+
 MAC = Machine(8, has_metal=True, has_mlx=True)
+
+
 CALIBRATED = Shape(4, 2, 3, "calibrated")
 
 
@@ -218,34 +225,3 @@ def test_the_plan_reads_as_one_line_of_a_log() -> None:
         "large-v3-turbo with faster-whisper on cuda:0, cuda:1 as float16, 2 copy(s), each "
         "1 stream(s) of 4 thread(s), batches of 16 (preset for a roomy card)"
     )
-
-
-@pytest.mark.parametrize(
-    "answer", ["", "[N/A]\n", "GB10, [N/A], [N/A]\n", "no, such\n", "a, 1, 2, x"]
-)
-def test_an_unreadable_answer_of_the_cards_is_no_answer(answer: str) -> None:
-    assert parse_cards(answer) == ()
-
-
-def test_a_container_that_may_use_a_share_of_the_cores_counts_only_that(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    unlimited = usable_cores()
-    monkeypatch.setattr(hardware, "_CPU_QUOTA", tmp_path / "cpu.max")
-    assert usable_cores() >= unlimited >= 1
-    (tmp_path / "cpu.max").write_text("100000 100000\n")
-    assert usable_cores() == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "cores"),
-    [
-        ("250000 100000\n", 2),
-        ("50000 100000", 1),
-        ("max 100000\n", None),
-        ("", None),
-        ("1 0", None),
-    ],
-)
-def test_a_share_of_the_cores_is_whole_cores(text: str, cores: int | None) -> None:
-    assert parse_quota(text) == cores
