@@ -2,12 +2,16 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from stt.cli import app as program
+from stt.store.database import Database
 
+_COMMANDS = ("chunks", "export", "ingest", "search", "status", "transcribe", "worker")
 NOWHERE = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
 
 
@@ -34,6 +38,15 @@ def stt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MONGO_URL", NOWHERE)
     return Run(monkeypatch, capsys)
+
+
+@pytest.fixture
+def no_database(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Return what the commands open in place of a database."""
+    database = Mock(Database)
+    for name in _COMMANDS:
+        monkeypatch.setattr(f"stt.cli.{name}.open_database", lambda _: nullcontext(database))
+    return database
 
 
 @pytest.fixture

@@ -1,0 +1,71 @@
+"""Chunks changed by hand: which ones, and how the command says what became of them."""
+
+from unittest.mock import Mock
+
+import pytest
+from bson import ObjectId
+
+from stt.domain.chunk import Recording
+from stt.store import claims
+from tests.unit.stt.cli.conftest import Run
+
+A, B = ObjectId(), ObjectId()
+
+
+@pytest.fixture
+def retry(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> Mock:
+    changed = Mock(return_value=1)
+    monkeypatch.setattr(claims, "retry", changed)
+    return changed
+
+
+@pytest.fixture
+def release(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> Mock:
+    changed = Mock(return_value=1)
+    monkeypatch.setattr(claims, "release", changed)
+    return changed
+
+
+def test_retry_without_a_name_is_for_every_failed_chunk(
+    stt: Run, no_database: Mock, retry: Mock
+) -> None:
+    assert stt("retry") == 0
+    retry.assert_called_once_with(no_database, [], None)
+    assert stt.out == "1 chunk pending again\n"
+
+
+def test_retry_of_one_recording_looks_it_up_first(
+    stt: Run, no_database: Mock, retry: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = Recording(ObjectId(), "talk.mp3")
+    monkeypatch.setattr("stt.cli.chunks.find_recording", lambda _, name: {"talk.mp3": talk}[name])
+    assert stt("retry", "--source", "talk.mp3") == 0
+    retry.assert_called_once_with(no_database, [], talk.id)
+
+
+def test_nothing_to_retry_is_no_error(stt: Run, retry: Mock) -> None:
+    retry.return_value = 0
+    assert stt("retry") == 0
+    assert stt.out == "No chunk has failed\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "done", "state"),
+    [("retry", "pending again", "failed"), ("release", "released", "in work")],
+)
+def test_a_named_chunk_in_another_state_is_exit_code_1(
+    stt: Run, retry: Mock, release: Mock, command: str, done: str, state: str
+) -> None:
+    assert stt(command, str(A), str(B)) == 1
+    assert stt.out == f"1 of 2 chunks {done}; the others were not {state}\n"
+
+
+def test_a_chunk_that_is_named_twice_counts_once(stt: Run, release: Mock) -> None:
+    assert stt("release", str(A), str(A)) == 0
+    assert stt.out == "1 chunk released\n"
+
+
+@pytest.mark.parametrize("command", ["retry", "release"])
+def test_what_is_no_id_is_refused_before_the_database_is_opened(stt: Run, command: str) -> None:
+    assert stt(command, "talk.mp3") == 2
+    assert "'talk.mp3' is not a chunk id" in " ".join(stt.err.split())

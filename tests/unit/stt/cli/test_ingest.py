@@ -1,0 +1,75 @@
+"""`stt ingest`: options, what is said of each file, and the exit code."""
+
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+from bson import ObjectId
+
+from stt.domain.chunk import Recording
+from stt.errors import RecordingError
+from stt.store.ingest import Ingested, IngestOptions
+from tests.unit.stt.cli.conftest import Run
+
+
+@pytest.fixture
+def ingested(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> list[IngestOptions]:
+    """Stand in for `stt.store.ingest`: files called bad cannot be read."""
+    options_of: list[IngestOptions] = []
+
+    def ingest(_: object, path: Path, options: IngestOptions, __: object) -> Ingested:
+        options_of.append(options)
+        if "bad" in path.name:
+            raise RecordingError(f"{path}: not audio")
+        known = "known" in path.name
+        recording = Recording(ObjectId(), path.name, duration=65.0)
+        return Ingested(recording, 3, "already there" if known else "ingested")
+
+    monkeypatch.setattr("stt.store.ingest.ingest", ingest)
+    monkeypatch.setattr("stt.store.ingest.find_recordings", list)
+    return options_of
+
+
+def test_the_flags_become_the_options_of_the_recording(
+    stt: Run, ingested: list[IngestOptions]
+) -> None:
+    flags = "--language de --priority -5 --model tiny --chunk-seconds 20"
+    assert stt("ingest", "talk.mp3", *flags.split(), "--prompt", "Ann Müller") == 0
+    assert ingested == [IngestOptions("de", "Ann Müller", -5, 20.0, "tiny")]
+    assert "talk.mp3: ingested, 3 chunks, 1:05" in stt.out
+
+
+def test_several_files_are_summed_up_and_a_bad_one_stops_no_other(
+    stt: Run, ingested: list[IngestOptions]
+) -> None:
+    assert stt("ingest", "bad.wav", "known.wav", "a.wav", "b.wav") == 1
+    assert stt.err == "Error: bad.wav: not audio\n"
+    assert stt.out.splitlines()[-1].endswith("2 ingested, 1 already there, 1 failed")
+    assert len(ingested) == 4
+
+
+def test_a_folder_without_recordings_is_exit_code_1(
+    stt: Run, no_database: Mock, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert stt("ingest", "empty") == 1
+    assert "Nothing to ingest: no recordings found." in stt.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["--chunk-seconds", "0.5"], "A chunk of 0.5 s is not possible"),
+        (["--chunk-seconds", "nan"], "not possible"),
+        (["--language", "not a language"], "no language's code"),
+        (["--model", "../x y"], "no model's name"),
+        (["--priority", "high"], "valid integer"),
+        (["--priority", str(10**10)], "less than or equal to 1000000000"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_cannot_be_is_refused_before_the_database_is_opened(
+    stt: Run, flags: list[str], reason: str
+) -> None:
+    assert stt("ingest", "talk.mp3", *flags) == 2
+    assert reason in " ".join(stt.err.split())

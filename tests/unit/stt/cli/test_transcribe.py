@@ -1,0 +1,137 @@
+"""`stt transcribe`: what is refused before the work, and when there is no work to do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+from bson import ObjectId
+
+from stt.domain.chunk import Recording
+from stt.settings import Settings
+from stt.store.counts import StateCounts
+from stt.store.ingest import Ingested
+from tests.unit.stt.cli.conftest import Run
+
+TALK = Recording(ObjectId(), "talk.mp3")
+
+
+class Work:
+    """Stands in for all that the command calls: `counts` are those of each read of the queue."""
+
+    def __init__(self) -> None:
+        self.counts: list[StateCounts] = []
+        self.refused: set[str] = set()
+        self.stale = 0
+        self.servers = 0
+        self.runs: list[Settings] = []
+        self.write = Mock(return_value=0)
+
+    def details(self, _: ObjectId) -> Mock:
+        return Mock(counts=self.counts.pop(0) if self.counts else StateCounts())
+
+    def ingest(
+        self, _: object, paths: list[Path], __: object
+    ) -> Iterator[tuple[Path, Ingested | None]]:
+        for path in paths:
+            recording = TALK if path.name == TALK.filename else Recording(ObjectId(), path.name)
+            refused = path.name in self.refused
+            yield path, None if refused else Ingested(recording, 1, "ingested")
+
+    @contextmanager
+    def whisper_servers(self, settings: Settings) -> Iterator[Settings]:
+        self.servers += 1
+        yield settings
+
+
+@pytest.fixture
+def work(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> Work:
+    work = Work()
+    for name, value in {
+        "MongoRecordings": lambda _: work,
+        "ingest_files": work.ingest,
+        "whisper_servers": work.whisper_servers,
+        "queue_status": lambda *_: Mock(stale=work.stale),
+        "run_worker": lambda _, settings, __: work.runs.append(settings),
+        "write_transcripts": work.write,
+        "_POLL_SECONDS": 0.0,
+    }.items():
+        monkeypatch.setattr(f"stt.cli.transcribe.{name}", value)
+    return work
+
+
+def test_a_recording_that_was_transcribed_before_starts_no_server(stt: Run, work: Work) -> None:
+    assert stt("transcribe", "talk.mp3") == 0
+    assert (work.servers, work.runs) == (0, [])
+    assert work.write.call_args.args[1:] == ([("talk.mp3", TALK)], "txt", "-")
+
+
+def test_a_worker_runs_until_no_chunk_is_open_and_ignores_a_fleets_stop_settings(
+    stt: Run, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_PERSISTENT", "1")
+    monkeypatch.setenv("NODE_MAX_MINUTES", "1")
+    work.counts = [StateCounts(pending=2), StateCounts(pending=2), StateCounts(pending=1)]
+    assert stt("transcribe", "talk.mp3") == 0
+    assert (work.servers, len(work.runs)) == (1, 2)
+    assert not work.runs[0].persistent
+    assert work.runs[0].max_minutes is None
+    assert work.runs[0].required_empty_checks == 1
+
+
+def test_chunks_that_other_workers_process_are_waited_for_and_said_once(
+    stt: Run, work: Work
+) -> None:
+    work.counts = [StateCounts(processing=1)] * 4
+    assert stt("transcribe", "talk.mp3") == 0
+    assert work.runs == []
+    assert stt.err.count("Waiting for 1 chunk that other workers process") == 1
+
+
+def test_stale_claims_of_dead_workers_are_work_for_ours(stt: Run, work: Work) -> None:
+    work.counts, work.stale = [StateCounts(processing=1)] * 2, 1
+    assert stt("transcribe", "talk.mp3") == 0
+    assert len(work.runs) == 1
+
+
+def test_the_same_recording_twice_is_written_once(stt: Run, work: Work) -> None:
+    assert stt("transcribe", "talk.mp3", "copies/talk.mp3") == 0
+    assert work.write.call_args.args[1] == [("talk.mp3", TALK)]
+
+
+def test_a_file_that_cannot_be_read_or_a_partial_transcript_is_exit_code_1(
+    stt: Run, work: Work
+) -> None:
+    work.refused = {"bad.wav"}
+    assert stt("transcribe", "bad.wav", "talk.mp3") == 1
+    assert [name for name, _ in work.write.call_args.args[1]] == ["talk.mp3"]
+    work.refused = set()
+    work.write.return_value = 1
+    assert stt("transcribe", "talk.mp3") == 1
+
+
+def test_several_recordings_as_subtitles_need_a_folder(stt: Run, work: Work) -> None:
+    assert stt("transcribe", "talk.mp3", "b.mp3", "--format", "srt") == 2
+    assert "Several recordings as srt need --output DIR." in " ".join(stt.err.split())
+    assert stt("transcribe", "talk.mp3", "b.mp3", "--format", "srt", "-o", "subs") == 0
+    assert work.write.call_args.args[3] == "subs/"
+
+
+def test_without_a_recording_there_is_nothing_to_do(
+    stt: Run, no_database: Mock, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert stt("transcribe", "empty") == 1
+    assert "Nothing to transcribe: no recordings found." in stt.err
+
+
+def test_an_output_that_is_no_folder_is_refused_before_the_work(stt: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert stt("transcribe", "talk.mp3", "--output", "file") == 2
+    assert "--output must be a folder" in " ".join(stt.err.split())
+
+
+def test_an_unknown_format_is_refused_before_the_work(stt: Run) -> None:
+    assert stt("transcribe", "talk.mp3", "--format", "docx") == 2
+    assert "Unknown format 'docx'" in " ".join(stt.err.split())
