@@ -87,7 +87,7 @@ def test_a_nodes_key_finds_the_node(authenticator: Authenticator) -> None:
 
 
 @pytest.mark.parametrize(("wait_seconds", "kind"), [(0, Unauthorized), (3.2, TooMany)])
-def test_a_key_of_nobody_is_counted_against_its_address(
+def test_an_unknown_key_is_counted_against_its_address(
     authenticator: Authenticator, wait_seconds: float, kind: type[Exception]
 ) -> None:
     authenticator._registry.by_key.return_value = None  # type: ignore[attr-defined]

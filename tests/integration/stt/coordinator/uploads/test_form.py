@@ -1,4 +1,4 @@
-"""The form of an upload: files, and wishes for their recordings."""
+"""The form of an upload: files, and options of their recordings."""
 
 import http.client
 

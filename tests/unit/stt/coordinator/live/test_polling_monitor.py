@@ -38,7 +38,7 @@ class Counter(PollingMonitor):
 
 
 @in_event_loop
-async def test_it_polls_only_while_somebody_is_subscribed() -> None:
+async def test_it_polls_only_while_there_are_subscribers() -> None:
     monitor = Counter()
     async with monitor.subscription():
         async with monitor.subscription():

@@ -44,7 +44,7 @@ async def test_each_request_has_an_id_of_its_own_which_no_route_can_set() -> Non
 
 
 @in_event_loop
-async def test_the_id_is_there_for_whoever_logs_the_request() -> None:
+async def test_the_id_is_in_the_scope_for_the_log() -> None:
     scope = http_scope()
     start, _ = await call(SecurityHeaders(answers(200)), scope)
     assert Headers(raw=start["headers"])["X-Request-ID"] == scope["state"]["request_id"]

@@ -1,0 +1,77 @@
+"""Counts of chunks by state and recording, and sums of their audio."""
+
+from datetime import timedelta
+
+import pytest
+from bson import ObjectId
+
+from stt.store.counts import StateCounts, Totals, counts_by_recording, sum_up
+from stt.store.database import Database
+from tests.support.queue_builder import add_chunks, add_recording
+
+WORDS = {"segments": [{"start": 0.0, "end": 1.0, "text": "word"}]}
+
+
+def test_chunks_are_counted_by_recording_and_state(database: Database) -> None:
+    now = database.server_time()
+    one, other = add_recording(database), add_recording(database)
+    ids = add_chunks(database, 5, recording_id=one)
+    held: dict[str, object] = {"processing_by": "box_1", "claimed_at": now}
+    database.chunks.update_many({"_id": {"$in": ids[3:]}}, {"$set": held})
+    done, failed = add_chunks(database, 2, recording_id=other)
+    said: dict[str, object] = {"transcribed_at": now, "transcript": WORDS}
+    database.chunks.update_one({"_id": done}, {"$set": said})
+    database.chunks.update_one({"_id": failed}, {"$set": {"failed_at": now}})
+    found = counts_by_recording(database, {})
+    assert found == {
+        one: StateCounts(pending=3, processing=2),
+        other: StateCounts(transcribed=1, failed=1),
+    }
+    assert (found[one].total, found[one].open) == (5, 5)
+    assert (found[other].total, found[other].open) == (2, 0)
+    assert counts_by_recording(database, {"original_id": other}) == {other: found[other]}
+
+
+@pytest.mark.parametrize("odd", [None, ["a", "list"], {"an": "object"}], ids=str)
+def test_an_odd_id_of_a_recording_can_be_counted_too(database: Database, odd: object) -> None:
+    database.chunks.insert_one({"_id": ObjectId(), "original_id": odd})
+    [counts] = counts_by_recording(database, {}).values()
+    assert counts == StateCounts(pending=1)
+
+
+def test_sums_have_the_seconds_of_audio_and_when_the_first_was_transcribed(
+    database: Database,
+) -> None:
+    now = database.server_time()
+    times = [now - timedelta(seconds=seconds) for seconds in (10, 30, 20)]
+    for time in times:
+        add_chunks(database, 1, transcribed_at=time, transcript=WORDS)
+    assert sum_up(database, {}, now) == Totals(3, 90.0, 0, 0, min(times))
+
+
+@pytest.mark.parametrize(
+    ("transcript", "is_empty"),
+    [(WORDS, 0), ({"segments": []}, 1), ({"segments": None}, 1), ({}, 1), (None, 1)],
+    ids=str,
+)
+def test_a_transcript_without_segments_is_empty(
+    database: Database, transcript: object, is_empty: int
+) -> None:
+    now = database.server_time()
+    add_chunks(database, 1, transcribed_at=now, transcript=transcript)
+    assert sum_up(database, {}, now).empty == is_empty
+
+
+def test_a_chunk_rests_until_its_time_has_come(database: Database) -> None:
+    now = database.server_time()
+    for seconds in (-1, 1, 60):
+        add_chunks(database, 1, not_before=now + timedelta(seconds=seconds))
+    assert sum_up(database, {}, now).resting == 2
+
+
+def test_nothing_sums_up_to_nothing_and_odd_durations_count_for_none(database: Database) -> None:
+    now = database.server_time()
+    assert sum_up(database, {}, now) == Totals(0, 0.0, 0, 0, None)
+    add_chunks(database, 1, duration="long")
+    add_chunks(database, 1, duration=None)
+    assert sum_up(database, {}, now).audio_seconds == 0.0
