@@ -34,7 +34,7 @@ def test_retry_without_a_name_is_for_every_failed_chunk(
     assert stt.out == "1 chunk pending again\n"
 
 
-def test_retry_of_one_recording_looks_it_up_first(
+def test_retry_of_one_recording_finds_it_by_its_name(
     stt: Run, no_database: Mock, retry: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     talk = Recording(ObjectId(), "talk.mp3")
