@@ -43,7 +43,7 @@ def test_a_worker_that_fell_silent_is_not_alive(database: Database) -> None:
     assert not member.is_alive
 
 
-def test_a_worker_that_said_goodbye_is_not_alive(database: Database) -> None:
+def test_a_worker_that_has_shut_down_is_not_alive(database: Database) -> None:
     fleet = MongoRoster(database)
     fleet.report("box_1", replace(REPORT, state="stopped"))
     [member] = fleet.members()

@@ -72,7 +72,7 @@ def test_a_node_is_online_until_it_was_silent_for_too_long() -> None:
     assert Node(id="new-0004", name="new").state(NOW, 60) == "offline"
 
 
-def test_a_node_that_said_goodbye_is_offline_at_once() -> None:
+def test_a_node_that_has_shut_down_is_offline_at_once() -> None:
     assert replace(FAST, worker_state="stopped").state(NOW, 60) == "offline"
 
 
