@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError
 from stt.domain.chunk import Recording, chunk_id
 from stt.errors import RecordingError
 from stt.media.audio import SAMPLE_RATE
-from stt.store.database import Database, Document, translated, translated_methods
+from stt.store.database import Database, Document, Repository, translated
 from stt.store.documents import read_recording
 from stt.store.recordings import remove_recording
 from stt.store.states import NEW
@@ -34,12 +34,11 @@ class Piece:
     data: bytes
 
 
-@translated_methods
-class ChunkWriter:
-    """The chunks of a recording that is being ingested. Methods raise DatabaseUnavailable."""
+class ChunkWriter(Repository):
+    """The chunks of a recording that is being ingested."""
 
     def __init__(self, database: Database, recording: Document) -> None:
-        self._db = database
+        super().__init__(database)
         self._recording = recording
         self._of_recording = {"original_id": recording["_id"]}
         self.chunk_seconds: float = recording["chunk_seconds"]

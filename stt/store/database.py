@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote_plus
 
 import pymongo
@@ -36,7 +36,6 @@ from pymongo.errors import (
 from stt.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 
 Document = dict[str, Any]
-T = TypeVar("T")
 
 # Read times as aware datetimes in UTC, so that they cannot be compared with naive ones. Other
 # programs may write dates beyond the year 9999, which become DatetimeMS, and text that is no UTF-8.
@@ -174,14 +173,19 @@ def translated() -> Iterator[None]:
         raise DatabaseUnavailable(f"The database failed: {_first_line(error)}") from error
 
 
-def translated_methods(cls: type[T]) -> type[T]:
-    """Translate pymongo's errors in every method of a class, as `translated` does."""
-    for name, method in list(vars(cls).items()):
-        if inspect.isgeneratorfunction(method):
-            setattr(cls, name, _translated_generator(method))
-        elif inspect.isfunction(method):
-            setattr(cls, name, translated()(method))
-    return cls
+class Repository:
+    """A part of the database. Every method of a subclass raises DatabaseUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def __init_subclass__(cls) -> None:
+        """Translate pymongo's errors in every method, as `translated` does."""
+        for name, method in list(vars(cls).items()):
+            if inspect.isgeneratorfunction(method):
+                setattr(cls, name, _translated_generator(method))
+            elif inspect.isfunction(method):
+                setattr(cls, name, translated()(method))
 
 
 def _translated_generator(method: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:

@@ -24,7 +24,7 @@ from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Recording
 from stt.domain.field_types import ALWAYS_WRITTEN, HexId
 from stt.domain.transcript import Segment
 from stt.errors import SttError
-from stt.store.database import Database, Document, translated_methods
+from stt.store.database import Database, Document, Repository
 from stt.store.documents import read_chunk, read_text, read_transcript
 from stt.store.states import TRANSCRIBED, state_of
 from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
@@ -114,15 +114,14 @@ class Lines:
     next_index: int | None
 
 
-@translated_methods
-class Export:
+class Export(Repository):
     """The transcript of a recording as it was when this object was made.
 
-    Methods raise DatabaseUnavailable, and SttError for a transcript that cannot be read.
+    Methods also raise SttError for a transcript that cannot be read.
     """
 
     def __init__(self, database: Database, recording: Recording) -> None:
-        self._db = database
+        super().__init__(database)
         self._recording = recording
         self.spans = tuple(self._read_spans())
         """The chunks in the queue, in order."""

@@ -14,7 +14,7 @@ from stt.domain.chunk import Chunk, Recording, chunk_id
 from stt.domain.field_types import HexId
 from stt.errors import Ambiguous, BadAudio, NotFound
 from stt.store.counts import StateCounts, counts_by_recording
-from stt.store.database import Database, Document, translated, translated_methods
+from stt.store.database import Database, Document, Repository, translated
 from stt.store.documents import read_count, read_recording, read_text, read_time
 from stt.store.states import FAILED, UNFINISHED
 
@@ -49,12 +49,8 @@ class RecordingList:
     total: int
 
 
-@translated_methods
-class MongoRecordings:
-    """The recordings of one database. Safe between threads. Methods raise DatabaseUnavailable."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
+class MongoRecordings(Repository):
+    """The recordings of one database. Safe between threads."""
 
     def of(self, chunk: Chunk) -> Recording | None:
         """Return the recording of a chunk, or None if it has no document.

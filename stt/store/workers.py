@@ -7,7 +7,7 @@ from typing import Any
 
 from stt.domain.claim import WorkerReport
 from stt.domain.worker_id import pattern_of_node
-from stt.store.database import Database, translated_methods
+from stt.store.database import Repository
 from stt.store.documents import read_count, read_list, read_mapping, read_time
 from stt.store.states import ANY_TEXT
 
@@ -28,12 +28,8 @@ class WorkerStatus:
         return self.age_seconds < ALIVE_SECONDS and self.report.state != "stopped"
 
 
-@translated_methods
-class MongoRoster:
-    """The `workers` collection of one database. Methods raise DatabaseUnavailable."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
+class MongoRoster(Repository):
+    """The `workers` collection of one database."""
 
     def report(self, worker: str, report: WorkerReport) -> None:
         """Write the worker's document; `seen_at` is the database server's time."""

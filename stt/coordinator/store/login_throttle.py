@@ -7,7 +7,7 @@ from typing import Literal
 
 from pymongo.errors import DuplicateKeyError
 
-from stt.store.database import Database, translated_methods
+from stt.store.database import Repository
 from stt.store.documents import read_count
 
 Scope = Literal["key", "login", "join"]
@@ -18,16 +18,12 @@ _FREE_FAILURES = 4
 _MAX_WAIT_SECONDS = 60.0
 
 
-@translated_methods
-class LoginThrottle:
+class LoginThrottle(Repository):
     """Counts failures by scope and address in the `refusals` collection.
 
     From the fifth failure on the address has to wait: a second at first, then twice as long each
-    time. Every method raises DatabaseUnavailable.
+    time.
     """
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
 
     def seconds_until_allowed(self, scope: Scope, address: str) -> float:
         """Return the seconds until this address may try again; 0 if it may now."""

@@ -12,7 +12,7 @@ from stt.coordinator.store.sessions import new_secret, sha256
 from stt.domain.claim import WorkerReport
 from stt.domain.node import AskedTest, Job, Node, NodeTest, new_node_id
 from stt.errors import KeyRejected, NodeRemoved, NotFound, SttError
-from stt.store.database import Database, Document, translated_methods
+from stt.store.database import Database, Document, Repository
 from stt.store.documents import (
     read_count,
     read_list,
@@ -49,9 +49,8 @@ class NodesSnapshot:
     nodes: Mapping[str, Node]
 
 
-@translated_methods
-class NodeRegistry:
-    """Reads and writes the `nodes` and `join_codes` collections. Raises DatabaseUnavailable.
+class NodeRegistry(Repository):
+    """Reads and writes the `nodes` and `join_codes` collections.
 
     Keys and codes are stored as SHA-256 alone: they are random, so they cannot be guessed from it,
     and the time that finding one takes reveals nothing. The document of a removed node stays, with
@@ -59,7 +58,7 @@ class NodeRegistry:
     """
 
     def __init__(self, database: Database) -> None:
-        self._db = database
+        super().__init__(database)
         self._snapshots = SingleFlight(lambda: self._read_all())
 
     def by_key(self, key: str) -> Node | None:

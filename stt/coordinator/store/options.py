@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 
 from stt.errors import ConfigError
 from stt.settings import Settings, extra_of, field_of, variable_of
-from stt.store.database import Database, translated_methods
+from stt.store.database import Database, Repository
 from stt.system.single_flight import SingleFlight
 
 NAMES = tuple(name for name in Settings.model_fields if extra_of(name)["is_stored"])
@@ -61,15 +61,11 @@ class OptionLocked(ConfigError):
     """The environment sets it."""
 
 
-@translated_methods
-class StoredOptions:
-    """Reads and writes the `options` collection. Safe between threads.
-
-    Raises DatabaseUnavailable. Values that were read are kept for a second.
-    """
+class StoredOptions(Repository):
+    """Reads and writes the `options` collection, and keeps values for a second. Thread-safe."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
-        self._db = database
+        super().__init__(database)
         self._settings = settings
         self._stored = SingleFlight(self._read)
 

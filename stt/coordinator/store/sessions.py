@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from pymongo.errors import DuplicateKeyError
 
-from stt.store.database import Database, translated_methods
+from stt.store.database import Repository
 
 SESSION_DAYS = 30
 _KEY_ID = "people_key"
@@ -26,15 +26,8 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-@translated_methods
-class Sessions:
-    """Reads and writes `sessions`, and the key's hash in `options`.
-
-    Every method raises DatabaseUnavailable.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
+class Sessions(Repository):
+    """Reads and writes `sessions`, and the key's hash in `options`."""
 
     def key_hash(self) -> str | None:
         """Return the hash of the key that a coordinator has made; None if none has."""

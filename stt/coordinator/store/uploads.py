@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stt.domain.field_types import HexId
 from stt.errors import NotFound
-from stt.store.database import Database, Document, translated_methods
+from stt.store.database import Document, Repository
 
 State = Literal["receiving", "waiting", "cutting", "done", "already there", "failed"]
 
@@ -65,16 +65,12 @@ class UploadList(BaseModel):
     uploads: list[UploadRecord]
 
 
-@translated_methods
-class UploadLog:
-    """Reads and writes the `uploads` collection. Raises DatabaseUnavailable; safe between threads.
+class UploadLog(Repository):
+    """Reads and writes the `uploads` collection. Safe between threads.
 
     Changes return whether the upload was still open: False means that it was cancelled, or that
     another process has ended it.
     """
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
 
     def begin(
         self, upload_id: ObjectId, spool: str, filename: str, size: int, options: Mapping[str, Any]
