@@ -16,17 +16,7 @@ from pydantic import Field, StringConstraints
 from stt.domain.chunk import Chunk, Recording
 from stt.domain.field_types import Count, IdText, Name, Slug
 from stt.domain.transcript import Transcript
-
-
-class HasClaimRules(Protocol):
-    """An object with the fields of ClaimRules, such as settings."""
-
-    @property
-    def lease_seconds(self) -> float: ...
-    @property
-    def max_attempts(self) -> int: ...
-    @property
-    def max_expirations(self) -> int: ...
+from stt.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +28,8 @@ class ClaimRules:
     max_expirations: int = 5
 
     @classmethod
-    def of(cls, source: HasClaimRules) -> "ClaimRules":
-        """Read the rules from settings, or from a coordinator's message."""
-        return cls(source.lease_seconds, source.max_attempts, source.max_expirations)
+    def of(cls, settings: Settings) -> "ClaimRules":
+        return cls(settings.lease_seconds, settings.max_attempts, settings.max_expirations)
 
     @property
     def trusted_seconds(self) -> float:

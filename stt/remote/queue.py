@@ -64,7 +64,7 @@ class RemoteQueue:
     def __init__(self, membership: Membership, worker: str, *, long_poll: bool) -> None:
         self._membership = membership
         self._ask = membership.ask
-        self._rules = ClaimRules.of(membership.settings.rules)
+        self._rules = ClaimRules(membership.settings.rules.lease_seconds)
         self._worker = worker
         self._failed_polls = 0 if long_poll else _MAX_FAILED_POLLS
         self._was_empty = False
