@@ -46,7 +46,7 @@ class Coordinator:
         self.roster = MongoRoster(database)
         self.uploads = UploadLog(database)
         self.search = Search(database, in_background=True)
-        self.metrics = Metrics()
+        self.metrics = Metrics(self.queue_monitor)
         self.reservations = Reservations()
         self.closing = threading.Event()
 

@@ -29,11 +29,13 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside every counter
 
 
-class Metrics:
+class Metrics(Collector):
     """One registry for one application, so that tests may start several in a process."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue_monitor: QueueMonitor) -> None:
+        self._queue_monitor = queue_monitor
         self._registry = CollectorRegistry()
+        self._registry.register(self)
         ProcessCollector(registry=self._registry)  # has numbers on Linux only
         self._requests = Counter(
             "stt_requests",
@@ -55,22 +57,16 @@ class Metrics:
         self._requests.labels(route, known_method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def text(self, queue_monitor: QueueMonitor) -> bytes:
+    def text(self) -> bytes:
         """Return everything as `CONTENT_TYPE`; without the queue while the database is away."""
-        queue = CollectorRegistry()
-        queue.register(_QueueCollector(queue_monitor))
-        return generate_latest(self._registry) + generate_latest(queue)
-
-
-class _QueueCollector(Collector):
-    def __init__(self, queue_monitor: QueueMonitor) -> None:
-        self._queue_monitor = queue_monitor
+        return generate_latest(self._registry)
 
     def describe(self) -> Iterator[Metric]:
         """Return nothing: finding out the names would read the database."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
+        """Return the queue's numbers, for the registry."""
         try:
             queue = self._queue_monitor.now()
         except DatabaseUnavailable:

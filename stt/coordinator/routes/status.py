@@ -47,5 +47,4 @@ def workers(coordinator: InCoordinator) -> WorkerList:
     dependencies=[PEOPLE_ONLY],
 )
 def metrics(coordinator: InCoordinator) -> PlainTextResponse:
-    text = coordinator.metrics.text(coordinator.queue_monitor)
-    return PlainTextResponse(text, media_type=CONTENT_TYPE)
+    return PlainTextResponse(coordinator.metrics.text(), media_type=CONTENT_TYPE)
