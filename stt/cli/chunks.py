@@ -6,12 +6,12 @@ import typer
 from bson import ObjectId
 
 from stt.cli.console import print_line
-from stt.cli.database import find_recording
 from stt.cli.formatting import plural
 from stt.cli.options import DATABASE_SETTINGS, OneRecording, with_settings
 from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store import claims
+from stt.store.recordings import MongoRecordings
 
 RETRY_EXAMPLES = """\b
 Examples:
@@ -50,8 +50,8 @@ def retry_command(
     """Try failed chunks again, with all their attempts."""
     ids = chunks or []
     with open_database(settings) as database:
-        recording_id = find_recording(database, recording).id if recording is not None else None
-        count = claims.retry(database, ids, recording_id)
+        found = None if recording is None else MongoRecordings(database).find(recording)
+        count = claims.retry(database, ids, found.id if found else None)
     _report(count, len(set(ids)), "pending again", "failed", "No chunk has failed")
 
 

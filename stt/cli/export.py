@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from stt.cli.database import find_recording
 from stt.cli.options import DATABASE_SETTINGS, with_settings
 from stt.cli.transcripts import STDOUT, FormatName, checked_format, is_folder, write_transcripts
 from stt.local.stack import open_database
@@ -54,10 +53,8 @@ def export_command(
     suffix = "" if is_folder(output) else Path(output).suffix.removeprefix(".")
     chosen = checked_format(format_name or suffix)
     with open_database(settings) as database:
-        if all_recordings:
-            recordings = list(MongoRecordings(database).all())
-        else:
-            recordings = [find_recording(database, name) for name in names]
+        stored = MongoRecordings(database)
+        recordings = stored.all() if all_recordings else map(stored.find, names)
         named = [(recording.filename, recording) for recording in recordings]
         partial = write_transcripts(
             database, named, chosen, output, require_complete=require_complete

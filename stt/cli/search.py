@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import print_note, show, show_json
-from stt.cli.database import find_recording
 from stt.cli.options import DATABASE_SETTINGS, AsJson, OneRecording, with_settings
 from stt.cli.tables import hits_screen
 from stt.local.stack import open_database
 from stt.settings import Settings
+from stt.store.recordings import MongoRecordings
 from stt.store.search import Hit, Search
 from stt.store.search_query import BadQuery, SearchQuery
 
@@ -44,9 +44,12 @@ def search_command(
     except BadQuery as error:
         raise typer.BadParameter(str(error)) from error
     with open_database(settings) as database:
-        recording_id = find_recording(database, recording).id if recording is not None else None
+        found = None if recording is None else MongoRecordings(database).find(recording)
         page = Search(database).find(
-            wanted, limit=limit, recording_id=recording_id, timeout_seconds=_TIMEOUT_SECONDS
+            wanted,
+            limit=limit,
+            recording_id=found.id if found else None,
+            timeout_seconds=_TIMEOUT_SECONDS,
         )
     if as_json:
         show_json([_json_of(hit) for hit in page.hits])

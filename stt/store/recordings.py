@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from bson import ObjectId
@@ -70,23 +72,34 @@ class MongoRecordings(Repository):
         return data
 
     def find(self, name: str) -> Recording:
-        """Return the recording with this id or file name; raise NotFound or Ambiguous.
+        """Return the recording with this id, file name, or path to such a file.
 
-        By its id also one that only chunks refer to.
+        By its id also one that only chunks refer to. Raise NotFound with similar names, or
+        Ambiguous.
         """
         query: dict[str, object] = {"filename": name}
         if ObjectId.is_valid(name):
             query = {"$or": [query, {"_id": ObjectId(name)}]}
         found = list(self._db.recordings.find(query, _RECORDING_FIELDS).limit(10))
-        if not found:
-            with suppress(NotFound):
-                if ObjectId.is_valid(name):
-                    return self.get(ObjectId(name))
-            raise NotFound(f"No source is called {name!r}. `stt status` lists them.")
         if len(found) > 1:
             ids = ", ".join(str(document["_id"]) for document in found)
             raise Ambiguous(f"Several sources are called {name!r}; name one by its id: {ids}")
-        return read_recording(found[0])
+        if found:
+            return read_recording(found[0])
+        with suppress(NotFound):
+            if ObjectId.is_valid(name):
+                return self.get(ObjectId(name))
+        file_name = Path(name).name
+        if file_name not in (name, ""):
+            return self.find(file_name)
+        known = {recording.filename for recording in self.all()}
+        near = get_close_matches(name, known, n=3) or sorted(
+            candidate for candidate in known if name.casefold() in candidate.casefold()
+        )
+        advice = f"Did you mean {' or '.join(map(repr, near[:3]))}?"
+        raise NotFound(
+            f"No recording is called {name!r}. {advice if near else '`stt status` lists them.'}"
+        )
 
     def all(self) -> Iterator[Recording]:
         """Yield all recordings, oldest first."""

@@ -30,7 +30,7 @@ def test_a_file_whose_name_looks_like_an_id_is_found(database: Database) -> None
 
 
 def test_an_unknown_name_is_said_so(database: Database) -> None:
-    with pytest.raises(NotFound, match=r"No source is called 'nothing\.mp3'"):
+    with pytest.raises(NotFound, match=r"No recording is called 'nothing\.mp3'"):
         MongoRecordings(database).find("nothing.mp3")
 
 

@@ -38,7 +38,8 @@ def test_retry_of_one_recording_finds_it_by_its_name(
     stt: Run, no_database: Mock, retry: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     talk = Recording(ObjectId(), "talk.mp3")
-    monkeypatch.setattr("stt.cli.chunks.find_recording", lambda _, name: {"talk.mp3": talk}[name])
+    found = {"talk.mp3": talk}
+    monkeypatch.setattr("stt.cli.chunks.MongoRecordings", lambda _: Mock(find=found.__getitem__))
     assert stt("retry", "--source", "talk.mp3") == 0
     retry.assert_called_once_with(no_database, [], talk.id)
 

@@ -15,10 +15,8 @@ TALK, DIARY = Recording(ObjectId(), "talk.mp3"), Recording(ObjectId(), "diary.mp
 def written(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Stand in for what writes transcripts; it returns how many are partial."""
     found = {recording.filename: recording for recording in (TALK, DIARY)}
-    monkeypatch.setattr("stt.cli.export.find_recording", lambda _, name: found[name])
-    monkeypatch.setattr(
-        "stt.cli.export.MongoRecordings", lambda _: Mock(all=lambda: iter(found.values()))
-    )
+    recordings = Mock(all=lambda: iter(found.values()), find=found.__getitem__)
+    monkeypatch.setattr("stt.cli.export.MongoRecordings", lambda _: recordings)
     write = Mock(return_value=0)
     monkeypatch.setattr("stt.cli.export.write_transcripts", write)
     return write
