@@ -9,14 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 
-from whisper_server.calibration import (
-    Measured,
-    Subject,
-    best_of,
-    candidates,
-    measure,
-    remember,
-)
+from whisper_server import calibration
 from whisper_server.engines.choice import folder_of
 from whisper_server.errors import EXIT_INTERRUPTED, StartError
 from whisper_server.hardware import this_machine
@@ -41,7 +34,7 @@ def calibrate(settings: Settings, seconds: float) -> int:
             "mlx computes one batch at a time: there is no shape to calibrate but --batch-size."
         )
     folder = folder_of(find_model(plan.model), plan, settings.model_dir)
-    shapes = candidates(machine, plan.device, plan.shape)
+    shapes = calibration.candidates(machine, plan.device, plan.shape)
     screen = Console()
     screen.print(
         f"{plan.model} on {plan.devices[0]} as {plan.compute_type}, {machine.cores} core(s): "
@@ -54,9 +47,9 @@ def calibrate(settings: Settings, seconds: float) -> int:
         sys.stderr.write("\nInterrupted: nothing was remembered.\n")
         sys.stderr.flush()
         os._exit(EXIT_INTERRUPTED)  # the threads are deep in native code
-    best = best_of(measured)
+    best = calibration.best_of(measured)
     screen.print(_table(measured, best))
-    file = remember(Subject.of(plan, machine), best)
+    file = calibration.remember(calibration.Subject.of(plan, machine), best)
     for line in (_verdict(measured, best, plan.shape), f"Remembered in {file} for the next start."):
         screen.print(line, soft_wrap=True, highlight=False)
     overruling = [variable_of(name) for name in _OVERRULING if getattr(settings, name)]
@@ -82,7 +75,7 @@ def download(settings: Settings) -> int:
 
 def _measured(
     plan: EnginePlan, folder: Path, shapes: list[Shape], seconds: float
-) -> list[Measured]:
+) -> list[calibration.Measured]:
     """Measure the shapes; show a progress bar if there is a terminal."""
     screen = Console(stderr=True)
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
@@ -91,10 +84,10 @@ def _measured(
         def show(shape: Shape) -> None:
             bar.update(task, completed=shapes.index(shape), description=str(shape))
 
-        return list(measure(folder, plan, shapes, seconds, show))
+        return list(calibration.measure(folder, plan, shapes, seconds, show))
 
 
-def _table(measured: list[Measured], best: Measured) -> Table:
+def _table(measured: list[calibration.Measured], best: calibration.Measured) -> Table:
     names = ("streams", "threads", "batch", "windows/s", "")
     table = Table(*(Column(name, justify="right") for name in names))
     for found in measured:
@@ -105,7 +98,9 @@ def _table(measured: list[Measured], best: Measured) -> Table:
     return table
 
 
-def _verdict(measured: list[Measured], best: Measured, preset: Shape) -> str:
+def _verdict(
+    measured: list[calibration.Measured], best: calibration.Measured, preset: Shape
+) -> str:
     # By text: `reason` does not matter here.
     rates = {str(found.shape): found.windows_per_second for found in reversed(measured)}
     if str(best.shape) == str(preset):

@@ -11,16 +11,10 @@ from functools import partial
 
 import numpy as np
 
+from whisper_server import errors
 from whisper_server.audio_windows import FindSpeech, Window, cut_into_pieces, cut_into_windows
 from whisper_server.batching import WindowQueue
 from whisper_server.engines.base import SAMPLE_RATE, Engine, Samples, WindowResult
-from whisper_server.errors import (
-    EngineFailed,
-    EngineStopped,
-    ModelUnavailable,
-    OutOfMemory,
-    Unavailable,
-)
 from whisper_server.metrics import Metrics
 from whisper_server.model_instance import ModelInstance
 from whisper_server.presets import EnginePlan
@@ -188,7 +182,7 @@ class Pipeline:
                         self._decode(instance, live)
                     except Exception as error:  # the thread must continue
                         logger.exception("A decoding thread failed in an unforeseen way")
-                        _fail(live, EngineFailed(f"the engine failed: {error}"))
+                        _fail(live, errors.EngineFailed(f"the engine failed: {error}"))
 
     def _decode(self, instance: ModelInstance, batch: list[QueuedWindow]) -> None:
         started = time.monotonic()
@@ -196,11 +190,14 @@ class Pipeline:
             self._metrics.stage("queue", started - queued.queued_at)
         try:
             results = self._results(instance, batch)
-        except OutOfMemory as error:
+        except errors.OutOfMemory as error:
             self._requeue(batch, error, alone=False)
-        except ModelUnavailable as error:  # it was unloaded, and cannot be loaded again
-            _fail(batch, Unavailable(str(error), RELOAD_RETRY_SECONDS, code="model_unavailable"))
-        except EngineStopped as error:
+        except errors.ModelUnavailable as error:  # it was unloaded, and cannot be loaded again
+            _fail(
+                batch,
+                errors.Unavailable(str(error), RELOAD_RETRY_SECONDS, code="model_unavailable"),
+            )
+        except errors.EngineStopped as error:
             _fail(batch, error)
         except Exception as error:
             self._requeue(batch, error, alone=True)
@@ -222,9 +219,9 @@ class Pipeline:
                 [replace(queued, alone=queued.alone or alone) for queued in batch]
             )
             return
-        if not isinstance(error, EngineFailed):
+        if not isinstance(error, errors.EngineFailed):
             logger.error("A transcription failed in an unforeseen way", exc_info=error)
-            error = EngineFailed(f"the engine failed: {error}")
+            error = errors.EngineFailed(f"the engine failed: {error}")
         _fail(batch, error)
 
     def _deliver(self, instance: ModelInstance, queued: QueuedWindow, result: WindowResult) -> None:

@@ -13,19 +13,8 @@ from typing import ClassVar
 
 from fastapi.responses import JSONResponse
 
+from stt import errors
 from stt.coordinator.store.options import OptionLocked
-from stt.errors import (
-    Ambiguous,
-    BadAudio,
-    ClaimLost,
-    ConfigError,
-    DatabaseRefused,
-    DatabaseUnavailable,
-    NodeRemoved,
-    NotFound,
-    RecordingError,
-    SttError,
-)
 from stt.store.search import SearchTooSlow
 from stt.store.search_query import BadQuery
 
@@ -92,23 +81,23 @@ class OutOfSpace(ApiError):
     status, code = 507, "out_of_space"
 
 
-_STATUSES: tuple[tuple[type[SttError], int, str, Mapping[str, str]], ...] = (
-    (ClaimLost, 409, "claim_lost", {}),
-    (Ambiguous, 409, "ambiguous", {}),
-    (NotFound, 404, "not_found", {}),
-    (BadAudio, 404, "not_found", {}),
-    (NodeRemoved, 410, "node_removed", {}),
+_STATUSES: tuple[tuple[type[errors.SttError], int, str, Mapping[str, str]], ...] = (
+    (errors.ClaimLost, 409, "claim_lost", {}),
+    (errors.Ambiguous, 409, "ambiguous", {}),
+    (errors.NotFound, 404, "not_found", {}),
+    (errors.BadAudio, 404, "not_found", {}),
+    (errors.NodeRemoved, 410, "node_removed", {}),
     (SearchTooSlow, 503, "too_slow", {}),
-    (DatabaseUnavailable, 503, "database_away", {"Retry-After": "2"}),
-    (DatabaseRefused, 422, "database_refused", {}),
-    (RecordingError, 422, "recording", {}),
+    (errors.DatabaseUnavailable, 503, "database_away", {"Retry-After": "2"}),
+    (errors.DatabaseRefused, 422, "database_refused", {}),
+    (errors.RecordingError, 422, "recording", {}),
     (OptionLocked, 409, "locked", {}),
-    (ConfigError, 422, "configuration", {}),
+    (errors.ConfigError, 422, "configuration", {}),
     (BadQuery, 422, "unprocessable", {}),
 )
 
 
-def error_response(error: ApiError | SttError) -> JSONResponse:
+def error_response(error: ApiError | errors.SttError) -> JSONResponse:
     """Return the response for an error."""
     if isinstance(error, ApiError):
         return error_body(error.status, error.code, str(error), error.headers)

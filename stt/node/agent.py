@@ -18,16 +18,8 @@ import time
 from functools import partial
 
 import stt
+from stt import errors
 from stt.domain.worker_id import WorkerId
-from stt.errors import (
-    EXIT_INTERRUPTED,
-    ConfigError,
-    DatabaseUnavailable,
-    KeyRejected,
-    NodeRemoved,
-    ServerUnavailable,
-    SttError,
-)
 from stt.node.credentials import CredentialsFile
 from stt.node.handshake import perform_handshake, reconcile_name
 from stt.node.instance_lock import InstanceLock
@@ -154,9 +146,9 @@ class NodeAgent:
             try:
                 perform_handshake(self._membership, report)
                 return
-            except NodeRemoved as error:
+            except errors.NodeRemoved as error:
                 raise self.client.removal() from error
-            except DatabaseUnavailable as error:
+            except errors.DatabaseUnavailable as error:
                 if not self._is_persistent:
                     raise
                 self._activity = Activity("connecting", str(error))
@@ -179,14 +171,14 @@ class NodeAgent:
                         break
                     if (exit_code := self._run_worker(server, desired)) is not None:
                         return exit_code
-        except KeyRejected:
+        except errors.KeyRejected:
             raise
-        except ConfigError as error:
+        except errors.ConfigError as error:
             if desired.model is None:  # the error is in this machine's own settings
                 raise
             logger.error("Cannot work as the coordinator wants: %s", error)
             self._wait_for_change(desired, str(error), _CONFIG_WAIT_SECONDS)
-        except ServerUnavailable as error:
+        except errors.ServerUnavailable as error:
             if not self._is_persistent:
                 raise
             logger.warning("%s; tries again in %g s", error, _SERVER_WAIT_SECONDS)
@@ -213,12 +205,12 @@ class NodeAgent:
             self._activity = Activity("working", server=server, worker=worker)
             try:
                 worker.run()
-            except DatabaseUnavailable as error:  # as the worker started
+            except errors.DatabaseUnavailable as error:  # as the worker started
                 if not self._is_persistent:
                     raise
                 worker.stop(str(error))  # so that another one goes on
                 time.sleep(_START_WAIT_SECONDS)
-            except SttError:
+            except errors.SttError:
                 self._membership.check()
                 raise
             finally:
@@ -226,7 +218,7 @@ class NodeAgent:
                 self._totals.add(worker.stats)
         self._membership.check()
         if worker.was_interrupted:
-            return EXIT_INTERRUPTED
+            return errors.EXIT_INTERRUPTED
         return None if worker.was_asked_to_stop else int(self._totals.stats().has_failures)
 
     def _wait_until_enabled(self) -> DesiredState:

@@ -6,15 +6,8 @@ import platform
 from dataclasses import dataclass
 from typing import Any
 
+from stt import errors
 from stt.domain.node import Job
-from stt.errors import (
-    ConfigError,
-    DatabaseUnavailable,
-    KeyRejected,
-    NodeRemoved,
-    NotFound,
-    SttError,
-)
 from stt.node.credentials import Credentials, CredentialsFile, checked_name, checked_url
 from stt.node.instance_lock import InstanceInfo, InstanceLock
 from stt.node.status import fetch_status
@@ -43,7 +36,7 @@ class NodeStatus:
     page_url: str | None = None
     phase: str | None = None
     jobs: tuple[Job, ...] = ()
-    trouble: SttError | None = None
+    trouble: errors.SttError | None = None
 
 
 def register(file: CredentialsFile, url: str, name: str, code: str) -> Credentials:
@@ -64,11 +57,11 @@ def register(file: CredentialsFile, url: str, name: str, code: str) -> Credentia
                 node, key = answer["node"], str(answer["api_key"])
                 credentials = Credentials(url, str(node["id"]), key, str(node["name"]))
             except (KeyError, TypeError) as error:
-                raise ConfigError(f"{url} does not answer like a coordinator") from error
+                raise errors.ConfigError(f"{url} does not answer like a coordinator") from error
             write(credentials)
-    except ConfigError:
+    except errors.ConfigError:
         if credentials is not None:
-            with contextlib.suppress(SttError):
+            with contextlib.suppress(errors.SttError):
                 _leave(credentials)
         raise
     InstanceLock(file.folder).update(known_name=credentials.name)
@@ -86,13 +79,13 @@ def unregister(file: CredentialsFile, *, force: bool) -> Credentials | None:
     try:
         credentials = file.load()
         _leave(credentials)
-    except DatabaseUnavailable as error:
+    except errors.DatabaseUnavailable as error:
         if not force:
-            raise DatabaseUnavailable(
+            raise errors.DatabaseUnavailable(
                 f"{error}. With --force this machine forgets it all the same; the node then stays"
                 " on its list until a person removes it there."
             ) from error
-    except SttError:
+    except errors.SttError:
         if not force:
             raise
     file.remove()
@@ -105,7 +98,7 @@ def node_status(file: CredentialsFile) -> NodeStatus:
     lock = InstanceLock(file.folder)
     try:
         credentials = file.load()
-    except ConfigError as error:
+    except errors.ConfigError as error:
         return NodeStatus(is_registered=False, config=str(file.path), trouble=error)
     node, trouble = _fetch_node(credentials)
     is_running = lock.is_held()
@@ -118,7 +111,9 @@ def node_status(file: CredentialsFile) -> NodeStatus:
         node_id=credentials.node_id,
         name=str(node.get("name") or credentials.name),
         coordinator_answers=trouble is None,
-        coordinator_state="removed" if isinstance(trouble, NodeRemoved) else node.get("state"),
+        coordinator_state="removed"
+        if isinstance(trouble, errors.NodeRemoved)
+        else node.get("state"),
         is_running=is_running,
         pid=info.pid if is_running else None,
         page_url=info.page_url,
@@ -143,21 +138,21 @@ def _check_unregistered(file: CredentialsFile) -> None:
     if credentials is None:
         return
     _, trouble = _fetch_node(credentials)
-    if not isinstance(trouble, KeyRejected):
-        raise ConfigError(
+    if not isinstance(trouble, errors.KeyRejected):
+        raise errors.ConfigError(
             f"This machine is registered already, as {credentials.name!r} at"
             f" {credentials.server_url}: `stt node unregister` first."
         )
 
 
-def _fetch_node(credentials: Credentials) -> tuple[dict[str, Any], SttError | None]:
+def _fetch_node(credentials: Credentials) -> tuple[dict[str, Any], errors.SttError | None]:
     """Return this node as its coordinator shows it, and the error if it does not."""
     client = CoordinatorClient(credentials.server_url, credentials.api_key)
     try:
         node = client.ask("GET", f"/api/nodes/{credentials.node_id}", timeout_seconds=10)
-    except NodeRemoved:
+    except errors.NodeRemoved:
         return {}, client.removal()
-    except SttError as error:
+    except errors.SttError as error:
         return {}, error
     return node if isinstance(node, dict) else {}, None
 
@@ -165,5 +160,5 @@ def _fetch_node(credentials: Credentials) -> tuple[dict[str, Any], SttError | No
 def _leave(credentials: Credentials) -> None:
     """Remove the node at its coordinator, unless it is removed already."""
     client = CoordinatorClient(credentials.server_url, credentials.api_key)
-    with contextlib.suppress(KeyRejected, NotFound):
+    with contextlib.suppress(errors.KeyRejected, errors.NotFound):
         client.ask("DELETE", f"/api/nodes/{credentials.node_id}")

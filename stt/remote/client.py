@@ -21,16 +21,7 @@ from pydantic_core import to_jsonable_python
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from stt.errors import (
-    ClaimLost,
-    ConfigError,
-    DatabaseRefused,
-    DatabaseUnavailable,
-    KeyRejected,
-    NodeRemoved,
-    NotFound,
-    SttError,
-)
+from stt import errors
 from stt.system.http import http_session, reason_of
 
 M = TypeVar("M")
@@ -77,7 +68,7 @@ class CoordinatorClient:
                 answer = response.json()
             except requests.JSONDecodeError as error:
                 # A portal or a proxy in between, and most often only for a while.
-                raise DatabaseUnavailable(
+                raise errors.DatabaseUnavailable(
                     f"{self.url} does not answer like a coordinator"
                 ) from error
             self._has_answered = True
@@ -91,9 +82,9 @@ class CoordinatorClient:
     def close(self) -> None:
         self._session.close()
 
-    def removal(self) -> NodeRemoved:
+    def removal(self) -> errors.NodeRemoved:
         """Return the error of a node that the coordinator has removed, with what to do."""
-        return NodeRemoved(
+        return errors.NodeRemoved(
             f"This node was removed from {self.url}. To join again: `stt node unregister`, then"
             " `stt node register`."
         )
@@ -103,7 +94,7 @@ class CoordinatorClient:
         is_reached = True
         try:
             yield
-        except DatabaseUnavailable:
+        except errors.DatabaseUnavailable:
             is_reached = False
             raise
         finally:
@@ -118,7 +109,7 @@ class CoordinatorClient:
                 method, self.url + path, timeout=timeout, allow_redirects=False, **arguments
             )
         except (requests.RequestException, HTTPError) as error:
-            raise DatabaseUnavailable(
+            raise errors.DatabaseUnavailable(
                 f"The coordinator at {self.url} does not answer ({reason_of(error)})"
             ) from error
         self._check(response)
@@ -131,26 +122,26 @@ class CoordinatorClient:
         code, reason = _error_of(response)
         message = f"The coordinator at {self.url} answered {status}: {reason}"
         if status == 401:
-            raise KeyRejected(f"The coordinator at {self.url} refuses the key: {reason}")
+            raise errors.KeyRejected(f"The coordinator at {self.url} refuses the key: {reason}")
         if status == 410 and code is not None:
-            raise NodeRemoved(reason)
+            raise errors.NodeRemoved(reason)
         if status == 409 and code == "claim_lost":
-            raise ClaimLost(reason)
+            raise errors.ClaimLost(reason)
         if status == 404 and code is not None:
-            raise NotFound(reason)
+            raise errors.NotFound(reason)
         if status in (413, 422):
-            raise DatabaseRefused(reason)
+            raise errors.DatabaseRefused(reason)
         if status == 429 or status >= 500:
-            raise DatabaseUnavailable(message)
+            raise errors.DatabaseUnavailable(message)
         if 300 <= status < 400:
             target = response.headers.get("Location", "elsewhere")[:_MAX_MESSAGE_LENGTH]
             message = f"{self.url} redirects to {target}: use the address behind that"
         # A firewall may refuse results alone (403): to wait for its end would lose all of them.
         if code is None and status != 403 and self._has_answered:
-            raise DatabaseUnavailable(message)
+            raise errors.DatabaseUnavailable(message)
         if status == 403 or code is None:
-            raise ConfigError(message)
-        raise SttError(reason)
+            raise errors.ConfigError(message)
+        raise errors.SttError(reason)
 
 
 def read_answer(form: TypeAdapter[M], answer: Any) -> M:
@@ -161,7 +152,7 @@ def read_answer(form: TypeAdapter[M], answer: Any) -> M:
     try:
         return form.validate_python(answer)
     except ValidationError as error:
-        raise DatabaseUnavailable("The coordinator's answer cannot be read") from error
+        raise errors.DatabaseUnavailable("The coordinator's answer cannot be read") from error
 
 
 def _error_of(response: requests.Response) -> tuple[str | None, str]:

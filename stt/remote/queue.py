@@ -22,18 +22,9 @@ from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Claim, ClaimRules, Order, Page, Queue, StaleClaim, WorkerReport
 from stt.domain.transcript import Transcript
 from stt.errors import BadAudio, DatabaseRefused, DatabaseUnavailable, NotFound
+from stt.remote import messages
 from stt.remote.client import read_answer
 from stt.remote.membership import Membership
-from stt.remote.messages import (
-    ClaimRequest,
-    Completion,
-    Failure,
-    Held,
-    PageMessage,
-    Release,
-    ReportMessage,
-    TasksMessage,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +34,7 @@ LONG_POLL_SECONDS = 25.0
 _MAX_FAILED_POLLS = 2
 _CHECK_SECONDS = 0.05
 _MAX_MESSAGE_LENGTH = 2_000
-_PAGE = TypeAdapter(PageMessage)
+_PAGE = TypeAdapter(messages.PageMessage)
 
 
 class _Claimed(NamedTuple):
@@ -102,13 +93,13 @@ class RemoteQueue:
         """Claim a chunk (pending → processing); return None if another worker was first."""
         trusted_until = time.monotonic() + self._rules.trusted_seconds
         claim = Claim(ObjectId(), chunk, self._worker, trusted_until)
-        request = ClaimRequest(**self._ids_of(claim))
+        request = messages.ClaimRequest(**self._ids_of(claim))
         answer = retry_until_lease_expires(
             lambda: self._ask("POST", "/tasks/claim", body=request), claim, self._retries_stopped
         )
         if answer is None:
             return None
-        message = read_answer(TypeAdapter(TasksMessage), answer)
+        message = read_answer(TypeAdapter(messages.TasksMessage), answer)
         (task,) = message.tasks
         claim.chunk = task.chunk
         recording = message.options.to_recording(claim.chunk)
@@ -122,13 +113,13 @@ class RemoteQueue:
     def renew(self, claim: Claim) -> None:
         """Start the lease anew. Raises ClaimLost, and DatabaseUnavailable without a retry."""
         asked_at = time.monotonic()
-        self._ask("POST", "/tasks/renew", body=Held(**self._ids_of(claim)))
+        self._ask("POST", "/tasks/renew", body=messages.Held(**self._ids_of(claim)))
         claim.trusted_until = asked_at + self._rules.trusted_seconds
 
     def complete(self, claim: Claim, transcript: Transcript) -> None:
         """Write the result, or raise ClaimLost or DatabaseRefused (processing → transcribed)."""
         try:
-            completion = Completion.model_validate(
+            completion = messages.Completion.model_validate(
                 {
                     **self._ids_of(claim),
                     "transcript": asdict(transcript),
@@ -142,11 +133,13 @@ class RemoteQueue:
 
     def release(self, claim: Claim, *, isolated: bool = False) -> None:
         """Give the chunk back, from now on `isolated` (processing → pending). Raise ClaimLost."""
-        self._end(claim, "/tasks/release", Release(**self._ids_of(claim), isolated=isolated))
+        self._end(
+            claim, "/tasks/release", messages.Release(**self._ids_of(claim), isolated=isolated)
+        )
 
     def fail(self, claim: Claim, kind: str, message: str, *, server: str | None = None) -> None:
         """Record a failure (processing → pending or failed). Raise ClaimLost, DatabaseRefused."""
-        failure = Failure(
+        failure = messages.Failure(
             **self._ids_of(claim),
             kind=kind,
             message=message[:_MAX_MESSAGE_LENGTH],
@@ -173,13 +166,13 @@ class RemoteQueue:
 
     def report(self, worker: str, report: WorkerReport) -> None:
         """Send a heartbeat; its answer brings the node's settings."""
-        self._membership.report(ReportMessage(worker_id=worker, **asdict(report)))
+        self._membership.report(messages.ReportMessage(worker_id=worker, **asdict(report)))
 
     def slots_alive(self) -> int:
         """Return how many calls the fleet makes at once, as of the last page."""
         return self._slots_alive
 
-    def _end(self, claim: Claim, path: str, body: Held) -> None:
+    def _end(self, claim: Claim, path: str, body: messages.Held) -> None:
         try:
             retry_until_lease_expires(lambda: self._ask("POST", path, body=body), claim)
         finally:

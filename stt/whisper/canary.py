@@ -3,15 +3,7 @@
 import time
 from importlib import resources
 
-from stt.errors import (
-    AnswerCutOff,
-    ChunkError,
-    NoTranscript,
-    ServerBusy,
-    ServerUnavailable,
-    SttError,
-    UploadCutOff,
-)
+from stt import errors
 from stt.whisper.client import Upload, WhisperClient
 
 _CANARY_OGG = resources.files("stt.whisper").joinpath("canary.ogg").read_bytes()
@@ -24,23 +16,23 @@ _CHECK_SECONDS = 0.25
 _CHECK_TIMEOUT_SECONDS = 3.0
 
 
-def canary_failure(client: WhisperClient, limit_seconds: float) -> SttError | None:
+def canary_failure(client: WhisperClient, limit_seconds: float) -> errors.SttError | None:
     """Have the server transcribe a recording that any server can; return how it failed, or None.
 
     The text does not matter. A call that was cut off by a server that still runs may be the
     network's fault, and is repeated a few times. Raises ServerUnavailable if the server is busy or
     away; KeyRejected and ConfigError as any call.
     """
-    failure: SttError | None = None
+    failure: errors.SttError | None = None
     for _ in range(_TRIES):
         instance = client.ready().instance
         try:
             client.transcribe(_CANARY, limit_seconds)
-        except (UploadCutOff, AnswerCutOff) as error:
+        except (errors.UploadCutOff, errors.AnswerCutOff) as error:
             failure = error
             if not is_same_process(client, instance):
                 break
-        except (ChunkError, NoTranscript) as error:
+        except (errors.ChunkError, errors.NoTranscript) as error:
             return error
         else:
             return None
@@ -58,9 +50,9 @@ def is_same_process(client: WhisperClient, instance: str | None) -> bool:
     while True:
         try:
             ready = client.ready(_CHECK_TIMEOUT_SECONDS)
-        except ServerUnavailable as error:
+        except errors.ServerUnavailable as error:
             if instance is None:
-                return isinstance(error, ServerBusy)
+                return isinstance(error, errors.ServerBusy)
         else:
             return instance is None or ready.instance == instance
         if time.monotonic() >= deadline:

@@ -18,18 +18,8 @@ import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.filepost import encode_multipart_formdata
 
+from stt import errors
 from stt.domain.transcript import Transcript
-from stt.errors import (
-    AnswerCutOff,
-    ConfigError,
-    KeyRejected,
-    NoTranscript,
-    RequestRefused,
-    ServerBusy,
-    ServerFault,
-    ServerUnavailable,
-    UploadCutOff,
-)
 from stt.system.http import http_session, reason_of
 from stt.whisper.verbose_json import FORMAT_ERRORS, read_transcript
 
@@ -107,11 +97,11 @@ class WhisperClient:
         try:
             answer = self._request("GET", "/ready", deadline, timeout=limit_seconds)
         except (requests.RequestException, HTTPError) as error:
-            raise ServerUnavailable(self._message("does not answer", error)) from error
+            raise errors.ServerUnavailable(self._message("does not answer", error)) from error
         if answer.status in (429, 503):
-            raise ServerBusy(f"{self.url} is not ready yet", _retry_after(answer.headers))
+            raise errors.ServerBusy(f"{self.url} is not ready yet", _retry_after(answer.headers))
         if answer.status >= 500:
-            raise ServerUnavailable(f"{self.url} answered {answer.status}")
+            raise errors.ServerUnavailable(f"{self.url} answered {answer.status}")
         try:
             body = json.loads(answer.body)
             self._served_model = body.get("model")
@@ -135,7 +125,7 @@ class WhisperClient:
             transcript = read_transcript(json.loads(answer.body), upload.seconds)
         except FORMAT_ERRORS as error:
             excerpt = self._redact(answer.body)[:80]
-            raise NoTranscript(
+            raise errors.NoTranscript(
                 f"{self.url} does not answer like a Whisper server: {excerpt!r}"
             ) from error
         seconds = round(time.monotonic() - started, 3)
@@ -159,13 +149,15 @@ class WhisperClient:
                 allow_redirects=False,  # the body can be read only once; the key is for this host
             )
         except (requests.ReadTimeout, ReadTimeoutError) as error:
-            raise ServerFault(f"{self.url} took longer than a call may take", self.url) from error
+            raise errors.ServerFault(
+                f"{self.url} took longer than a call may take", self.url
+            ) from error
         except (requests.RequestException, HTTPError) as error:
             if body.is_sent:
-                raise AnswerCutOff(self._message("broke off its answer", error)) from error
+                raise errors.AnswerCutOff(self._message("broke off its answer", error)) from error
             if body.is_started:
-                raise UploadCutOff(self._message("broke off the upload", error)) from error
-            raise ServerUnavailable(self._message("does not answer", error)) from error
+                raise errors.UploadCutOff(self._message("broke off the upload", error)) from error
+            raise errors.ServerUnavailable(self._message("does not answer", error)) from error
 
     def _request(self, method: str, path: str, deadline: float, **options: Any) -> _Answer:
         """Make a request on a connection of its own.
@@ -203,26 +195,26 @@ class WhisperClient:
         if 300 <= status < 400:
             target = self._redact(answer.headers.get("Location", "elsewhere"))
             target = target[:_MAX_MESSAGE_CHARACTERS]
-            raise ConfigError(
+            raise errors.ConfigError(
                 f"{self.url} redirects to {target}: set STT_SERVER_URL to where that leads"
             )
         error = self._error_object(answer.body)
         message = self._message(f"answered {status}", str(error.get("message")))
         if status in (401, 403):
-            raise KeyRejected(
+            raise errors.KeyRejected(
                 f"{self.url} refuses the key: set STT_API_KEY to the server's API_KEY."
             )
         if status in (429, 503):
-            raise ServerBusy(message, _retry_after(answer.headers))
+            raise errors.ServerBusy(message, _retry_after(answer.headers))
         if recording_model and _is_about_model(status, error, recording_model):
-            raise RequestRefused(f"no model {recording_model} on {self.url}", self.url)
+            raise errors.RequestRefused(f"no model {recording_model} on {self.url}", self.url)
         if status in (404, 405) or error.get("param") == "model":
-            raise ConfigError(f"{message} (check STT_SERVER_URL and --model)")
+            raise errors.ConfigError(f"{message} (check STT_SERVER_URL and --model)")
         if status in (500, 504):
-            raise ServerFault(message, self.url)
+            raise errors.ServerFault(message, self.url)
         if 400 <= status < 500:
-            raise RequestRefused(message, self.url)
-        raise ServerUnavailable(message)
+            raise errors.RequestRefused(message, self.url)
+        raise errors.ServerUnavailable(message)
 
     def _error_object(self, body: bytes) -> Mapping[str, Any]:
         """Return the error object of the response, or one made of its text."""

@@ -5,17 +5,8 @@ import time
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 
+from stt import errors
 from stt.domain.transcript import Transcript
-from stt.errors import (
-    AnswerCutOff,
-    ChunkError,
-    NoTranscript,
-    ServerDied,
-    ServerFault,
-    ServerUnavailable,
-    SttError,
-    UploadCutOff,
-)
 from stt.settings import DEFAULT_SERVER_URL, Settings
 from stt.whisper.canary import is_same_process
 from stt.whisper.client import Upload, WhisperClient
@@ -73,7 +64,7 @@ class ServerPool:
             server.capacity = limit
             try:
                 self._health.check_ready(server)
-            except ServerUnavailable as error:
+            except errors.ServerUnavailable as error:
                 self._health.failed(server, error)
         total = sum(server.capacity for server in self._servers)
         self.slots = max(1, min(limit, total))
@@ -104,18 +95,18 @@ class ServerPool:
                 return answer
             ask_again_at = time.monotonic() + answer
             if ask_again_at >= deadline:
-                raise ServerUnavailable(f"every whisper server stays busy: {self.urls}")
+                raise errors.ServerUnavailable(f"every whisper server stays busy: {self.urls}")
         return None
 
     def _call_any(self, call: Call) -> Transcript | float:
         """Return a transcript, or the seconds until a busy server may be asked again."""
-        last_error = ServerUnavailable(f"no whisper server answers: {self.urls}")
+        last_error = errors.ServerUnavailable(f"no whisper server answers: {self.urls}")
         while call.may_start() and (server := self._take(call)):
             try:
                 if not call.isolated or server.is_proven or self._health.run_canary(server):
                     return self._ask(server, call)
-                last_error = ServerUnavailable(f"{server.url} has not passed a canary")
-            except ServerUnavailable as error:
+                last_error = errors.ServerUnavailable(f"{server.url} has not passed a canary")
+            except errors.ServerUnavailable as error:
                 last_error = error
             finally:
                 with self._health.lock:
@@ -151,15 +142,15 @@ class ServerPool:
     def _ask(self, server: ServerState, call: Call) -> Transcript:
         """Make the call. Raises ServerUnavailable if it may be tried elsewhere."""
         instance, started = server.instance, time.monotonic()
-        failure: SttError
+        failure: errors.SttError
         try:
             transcript = server.client.transcribe(call.upload, call.seconds)
-        except (UploadCutOff, AnswerCutOff, NoTranscript) as error:
+        except (errors.UploadCutOff, errors.AnswerCutOff, errors.NoTranscript) as error:
             failure = self._failure_of_break(server, instance, call, error)
-        except ServerUnavailable as error:
+        except errors.ServerUnavailable as error:
             self._health.failed(server, error, is_call=True)
             failure = error
-        except ChunkError as error:
+        except errors.ChunkError as error:
             failure = self._failure_to_charge(server, call, error)
         else:
             with self._health.lock:
@@ -176,30 +167,32 @@ class ServerPool:
         server: ServerState,
         instance: str | None,
         call: Call,
-        error: UploadCutOff | AnswerCutOff | NoTranscript,
-    ) -> SttError:
+        error: errors.UploadCutOff | errors.AnswerCutOff | errors.NoTranscript,
+    ) -> errors.SttError:
         """Return what a connection that broke after the upload began means."""
         if not is_same_process(server.client, instance):
             with self._health.lock:
                 server.needs_canary = True  # it may die of any upload
             self._health.failed(server, error)
-            if isinstance(error, UploadCutOff):  # it did not have all of it
+            if isinstance(error, errors.UploadCutOff):  # it did not have all of it
                 return error
-            return ServerDied(f"the server died over it: {error}", server.url)
+            return errors.ServerDied(f"the server died over it: {error}", server.url)
         call.broken_off += 1
         if call.broken_off < _MAX_BROKEN_OFF:
             return error
-        if isinstance(error, AnswerCutOff):
-            died = ServerDied(f"every answer broke off, at last: {error}", server.url)
+        if isinstance(error, errors.AnswerCutOff):
+            died = errors.ServerDied(f"every answer broke off, at last: {error}", server.url)
             return self._failure_to_charge(server, call, died)
-        return self._failure_to_charge(server, call, ServerFault(str(error), server.url))
+        return self._failure_to_charge(server, call, errors.ServerFault(str(error), server.url))
 
-    def _failure_to_charge(self, server: ServerState, call: Call, error: ChunkError) -> SttError:
+    def _failure_to_charge(
+        self, server: ServerState, call: Call, error: errors.ChunkError
+    ) -> errors.SttError:
         """Return the error if the server passes a canary, else one that charges no chunk."""
         if not call.may_start():
-            return ServerUnavailable(f"the worker stops: {error}")
+            return errors.ServerUnavailable(f"the worker stops: {error}")
         passed = self._health.run_canary(server)
         if passed:
             return error
         reason = "the cause is unknown" if passed is None else "the server fails on anything"
-        return ServerUnavailable(f"{reason}: {error}")
+        return errors.ServerUnavailable(f"{reason}: {error}")

@@ -6,18 +6,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from stt import errors
 from stt.domain.backoff import backoff_seconds
 from stt.domain.chunk import Chunk, ChunkRun
 from stt.domain.claim import Claim
 from stt.domain.transcript import Transcript
-from stt.errors import (
-    ChunkError,
-    ClaimLost,
-    DatabaseRefused,
-    DatabaseUnavailable,
-    ServerDied,
-    ServerUnavailable,
-)
 from stt.system.log_context import log_fields
 from stt.worker.context import WorkerContext
 from stt.worker.planner import Wait
@@ -82,7 +75,7 @@ class WorkerThread(threading.Thread):
                 while not self._context.stop.is_set():
                     try:
                         self._step()
-                    except DatabaseUnavailable as error:
+                    except errors.DatabaseUnavailable as error:
                         self._wait_for_database(error)
         except BaseException as error:
             self.error = error
@@ -101,7 +94,7 @@ class WorkerThread(threading.Thread):
         with log_fields(recording=plan[0].recording_id):
             self._work_on(plan)
 
-    def _wait_for_database(self, error: DatabaseUnavailable) -> None:
+    def _wait_for_database(self, error: errors.DatabaseUnavailable) -> None:
         if not self._context.stop.is_set():
             self._context.outage.record_failure(self.name, error, time.monotonic())
             self._context.planner.forget_page()
@@ -120,7 +113,7 @@ class WorkerThread(threading.Thread):
                 with log_fields(**claim.chunk.log_fields):
                     unspent -= self._end(claim, outcome)
                 self._forget(claim)
-        except ServerUnavailable as error:
+        except errors.ServerUnavailable as error:
             logger.debug("%s", error)  # the pool logs it once, and the thread waits for a server
         finally:
             self._release_rest()
@@ -144,7 +137,7 @@ class WorkerThread(threading.Thread):
                     return
                 if claim.chunk.has_failed_before:
                     return
-        except DatabaseRefused as refused:
+        except errors.DatabaseRefused as refused:
             self._exclude(wanted, refused)
             self._context.stats.failed(wanted.id)
         finally:
@@ -195,31 +188,31 @@ class WorkerThread(threading.Thread):
             if isinstance(outcome, Transcript):
                 try:
                     context.claims.complete(claim, replace(outcome, worker=context.worker))
-                except DatabaseRefused as refused:
+                except errors.DatabaseRefused as refused:
                     outcome = refused
                 else:
                     ending = "transcribed" if outcome.segments else "empty"
                     context.stats.succeeded(claim.chunk.id, ending)
                     return True
-            if isinstance(outcome, ServerDied) and not claim.chunk.isolated:
+            if isinstance(outcome, errors.ServerDied) and not claim.chunk.isolated:
                 # There were others in its call, or beside it: any of them may be the cause.
                 context.release([claim], isolated=True)
                 return False
             self._fail(claim, outcome)
-        except ClaimLost as lost:
+        except errors.ClaimLost as lost:
             context.stats.add("skipped")
             logger.warning("%s: its result is dropped", lost)
             return False
         context.stats.failed(claim.chunk.id)
         return True
 
-    def _fail(self, claim: Claim, outcome: ChunkError) -> None:
+    def _fail(self, claim: Claim, outcome: errors.ChunkError) -> None:
         context, failed = self._context, claim.chunk
         fields = {"server": outcome.server}
         name = f"{failed.id} (no. {failed.index} of {failed.recording_id})"
         try:
             context.claims.fail(claim, outcome.kind, str(outcome), server=outcome.server)
-        except DatabaseRefused as refused:
+        except errors.DatabaseRefused as refused:
             logger.warning("chunk %s failed: %s", name, outcome, extra=fields)
             self._exclude(failed, refused)
             context.release([claim])
@@ -227,7 +220,7 @@ class WorkerThread(threading.Thread):
             fate = _fate(failed.attempts + 1, context.max_attempts)
             logger.warning("chunk %s failed, %s: %s", name, fate, outcome, extra=fields)
 
-    def _exclude(self, full: Chunk, refused: DatabaseRefused) -> None:
+    def _exclude(self, full: Chunk, refused: errors.DatabaseRefused) -> None:
         message = "chunk %s cannot be written to, and is left alone: %s"
         logger.error(message, full.id, refused, extra=full.log_fields)
         self._context.planner.exclude(full.id)

@@ -15,18 +15,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message
 
+from whisper_server import errors
 from whisper_server.engines.base import Options, Task, Transcription
-from whisper_server.errors import (
-    ApiError,
-    ClientGone,
-    InvalidRequest,
-    ServerFault,
-    ShuttingDown,
-    TooLarge,
-    Unavailable,
-    UnknownModel,
-    UploadStalled,
-)
 from whisper_server.forms import AudioForm, UploadForm
 from whisper_server.model_service import Service
 from whisper_server.recording import Recording
@@ -73,25 +63,25 @@ class Upload(Generic[Form]):
         """Return the engine's options; raise ApiError if this model cannot transcribe like that."""
         model, engine, form = self.service.model, self.service.engines[0], self.form
         if form.model is not None and not model.answers_to(form.model):
-            raise UnknownModel(
+            raise errors.UnknownModel(
                 f"The model '{form.model}' is not loaded; this server has '{model.name}'.",
                 param="model",
             )
         if task == "translate" and not engine.can_translate():
-            raise InvalidRequest(
+            raise errors.InvalidRequest(
                 f"The model '{model.name}' knows English only and cannot translate.",
                 param="model",
                 code="unsupported_task",
             )
         if form.language is not None and not engine.knows(form.language):
-            raise InvalidRequest(
+            raise errors.InvalidRequest(
                 f"The model '{model.name}' does not know '{form.language}': leave the language "
                 "out to have it detected.",
                 param="language",
                 code="unsupported_language",
             )
         if isinstance(form, AudioForm) and form.wants_words() and not form.is_verbose():
-            raise InvalidRequest(
+            raise errors.InvalidRequest(
                 "Word timestamps need response_format=verbose_json.",
                 param="timestamp_granularities[]",
             )
@@ -102,7 +92,7 @@ class Upload(Generic[Form]):
         sent = self.data.getlist(self.file_field)
         files = [value for value in sent if isinstance(value, UploadFile)]
         if not files:
-            raise InvalidRequest(
+            raise errors.InvalidRequest(
                 "No file was sent: upload the audio as multipart/form-data field "
                 f"'{self.file_field}'.",
                 param=self.file_field,
@@ -126,11 +116,13 @@ class Upload(Generic[Form]):
         gone = until() if until else self._client_left()
         try:
             return await self.service.scheduler.run(recording, options, gone, on_progress)
-        except ApiError:
+        except errors.ApiError:
             raise
         except Exception as error:
             logger.exception("A transcription failed")
-            raise ServerFault("The transcription failed; the server's log says why.") from error
+            raise errors.ServerFault(
+                "The transcription failed; the server's log says why."
+            ) from error
         finally:
             recording.close()
 
@@ -174,13 +166,13 @@ async def _read_form(request: Request, max_mebibytes: int, max_files: int) -> Fo
     try:
         return await _limited(request, max_mebibytes).form(max_files=max_files)
     except ClientDisconnect as error:
-        raise ClientGone("the client hung up while uploading") from error
+        raise errors.ClientGone("the client hung up while uploading") from error
     except OSError as error:
         if error.errno not in _FULL:
             raise
         logger.error("An upload cannot be stored: %s", error)
         message, retry_seconds, code = _FULL[error.errno]
-        raise Unavailable(message, retry_seconds, code=code) from error
+        raise errors.Unavailable(message, retry_seconds, code=code) from error
 
 
 def _limited(request: Request, max_mebibytes: int) -> Request:
@@ -193,7 +185,7 @@ def _limited(request: Request, max_mebibytes: int) -> Request:
 
     def check(count: int) -> None:
         if count > max_mebibytes * 1024 * 1024:
-            raise TooLarge(
+            raise errors.TooLarge(
                 f"The request is larger than the {max_mebibytes} MiB that this server takes."
             )
 
@@ -204,11 +196,11 @@ def _limited(request: Request, max_mebibytes: int) -> Request:
             async with asyncio.timeout(STALL_SECONDS):
                 message = await request.receive()
         except TimeoutError:
-            raise UploadStalled(
+            raise errors.UploadStalled(
                 f"Nothing of the upload has arrived for {STALL_SECONDS:g} seconds."
             ) from None
         except asyncio.CancelledError:  # uvicorn's, to all that outlives the grace of a shutdown
-            raise ShuttingDown from None
+            raise errors.ShuttingDown from None
         received += len(message.get("body", b""))
         check(received)
         return message
@@ -236,4 +228,4 @@ def _validated(data: FormData, model: type[Form]) -> Form:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         name = str(first["loc"][0])
         reason = first["msg"].removeprefix("Value error, ")
-        raise InvalidRequest(f"Invalid '{name}': {reason}", param=name) from None
+        raise errors.InvalidRequest(f"Invalid '{name}': {reason}", param=name) from None

@@ -13,16 +13,8 @@ from pymongo.cursor import Cursor
 
 from stt.coordinator.schemas.queue import ChunkRow, QuarantinedChunk
 from stt.errors import NotFound
+from stt.store import documents
 from stt.store.database import Database, Document, translated
-from stt.store.documents import (
-    read_chunk,
-    read_count,
-    read_errors,
-    read_mapping,
-    read_mappings,
-    read_text,
-    read_time,
-)
 from stt.store.recordings import recording_names
 from stt.store.states import ANY_TIME, FAILED, PENDING, QUERIES, State, state_of
 
@@ -87,26 +79,26 @@ def format_of(database: Database, chunk_id: ObjectId) -> str | None:
         document = database.chunks.find_one({"_id": chunk_id}, ["format"])
     if document is None:
         raise NotFound(f"There is no chunk {chunk_id}.")
-    return read_text(document.get("format"))
+    return documents.read_text(document.get("format"))
 
 
 def _described(database: Database, found: Cursor[Document]) -> Iterator[dict[str, Any]]:
     """Yield the fields of the schemas for each chunk."""
     with translated():
-        documents = list(found)
-    chunks = [read_chunk(document) for document in documents]
+        rows = list(found)
+    chunks = [documents.read_chunk(row) for row in rows]
     names = recording_names(database, (chunk.recording_id for chunk in chunks))
-    for chunk, document in zip(chunks, documents, strict=True):
-        worker, errors = document.get("processing_by"), read_errors(document)
+    for chunk, document in zip(chunks, rows, strict=True):
+        worker, errors = document.get("processing_by"), documents.read_errors(document)
         yield {
             **asdict(chunk),
             "filename": names[chunk.recording_id],
             "state": state_of(document),
             "worker": None if worker is None else str(worker),
-            "claimed_at": read_time(document.get("claimed_at")),
-            "priority": read_count(document.get("priority")),
-            "transcribed_at": read_time(document.get("transcribed_at")),
-            "failed_at": read_time(document.get("failed_at")),
+            "claimed_at": documents.read_time(document.get("claimed_at")),
+            "priority": documents.read_count(document.get("priority")),
+            "transcribed_at": documents.read_time(document.get("transcribed_at")),
+            "failed_at": documents.read_time(document.get("failed_at")),
             "errors": errors,
             "error": errors[-1] if errors else None,
             "text": _text(document),
@@ -116,6 +108,8 @@ def _described(database: Database, found: Cursor[Document]) -> Iterator[dict[str
 def _text(document: Document) -> str | None:
     if document.get("transcribed_at") is None:
         return None
-    segments = read_mappings(read_mapping(document.get("transcript")).get("segments"))
+    segments = documents.read_mappings(
+        documents.read_mapping(document.get("transcript")).get("segments")
+    )
     texts = (str(segment.get("text") or "") for segment in segments)
     return " ".join(texts)[:_MAX_TEXT]

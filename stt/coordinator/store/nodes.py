@@ -12,15 +12,8 @@ from stt.coordinator.store.sessions import new_secret, sha256
 from stt.domain.claim import WorkerReport
 from stt.domain.node import AskedTest, Job, Node, NodeTest, new_node_id
 from stt.errors import KeyRejected, NodeRemoved, NotFound, SttError
+from stt.store import documents
 from stt.store.database import Database, Document, Repository
-from stt.store.documents import (
-    read_count,
-    read_list,
-    read_mapping,
-    read_number,
-    read_text,
-    read_time,
-)
 from stt.system.single_flight import SingleFlight
 
 __all__ = ["JoinCode", "Node", "NodeRegistry", "NodesSnapshot"]
@@ -210,38 +203,38 @@ def _code_sha256(code: str) -> str:
 
 def read_node(document: Mapping[str, Any]) -> Node:
     """Read a document of `nodes`; use defaults for missing or odd fields."""
-    report = read_mapping(document.get("report"))
+    report = documents.read_mapping(document.get("report"))
     return Node(
         id=str(document["_id"]),
-        name=read_text(document.get("name")) or str(document["_id"]),
-        platform=read_text(document.get("platform")) or "",
-        priority=read_count(document.get("priority")),
-        model=read_text(document.get("model")),
+        name=documents.read_text(document.get("name")) or str(document["_id"]),
+        platform=documents.read_text(document.get("platform")) or "",
+        priority=documents.read_count(document.get("priority")),
+        model=documents.read_text(document.get("model")),
         is_enabled=document.get("is_enabled") is not False,
-        created_at=read_time(document.get("created_at")),
-        seen_at=read_time(document.get("seen_at")),
-        worker_state=read_text(report.get("state")) or "",
-        slots=read_count(report.get("slots")),
-        reported_chunks=read_count(report.get("chunks")),
-        jobs=tuple(map(_read_job, read_list(document.get("jobs")))),
-        jobs_at=read_time(document.get("jobs_at")),
-        asked_test=_read_asked_test(read_mapping(document.get("test"))),
-        last_test=_read_last_test(read_mapping(document.get("last_test"))),
+        created_at=documents.read_time(document.get("created_at")),
+        seen_at=documents.read_time(document.get("seen_at")),
+        worker_state=documents.read_text(report.get("state")) or "",
+        slots=documents.read_count(report.get("slots")),
+        reported_chunks=documents.read_count(report.get("chunks")),
+        jobs=tuple(map(_read_job, documents.read_list(document.get("jobs")))),
+        jobs_at=documents.read_time(document.get("jobs_at")),
+        asked_test=_read_asked_test(documents.read_mapping(document.get("test"))),
+        last_test=_read_last_test(documents.read_mapping(document.get("last_test"))),
     )
 
 
 def _read_job(value: Any) -> Job:
-    job = read_mapping(value)
+    job = documents.read_mapping(value)
     return Job(
-        chunk_ids=tuple(map(str, read_list(job.get("chunk_ids")))),
-        filename=read_text(job.get("filename")) or "",
-        seconds=read_number(job.get("seconds")) or 0.0,
-        elapsed_seconds=read_number(job.get("elapsed_seconds")) or 0.0,
+        chunk_ids=tuple(map(str, documents.read_list(job.get("chunk_ids")))),
+        filename=documents.read_text(job.get("filename")) or "",
+        seconds=documents.read_number(job.get("seconds")) or 0.0,
+        elapsed_seconds=documents.read_number(job.get("elapsed_seconds")) or 0.0,
     )
 
 
 def _read_asked_test(test: Mapping[str, Any]) -> AskedTest | None:
-    id_, asked_at = read_text(test.get("id")), read_time(test.get("asked_at"))
+    id_, asked_at = documents.read_text(test.get("id")), documents.read_time(test.get("asked_at"))
     return AskedTest(id_, asked_at) if id_ and asked_at else None
 
 
@@ -250,7 +243,7 @@ def _read_last_test(test: Mapping[str, Any]) -> NodeTest | None:
         return None
     return NodeTest(
         ok=test["ok"],
-        detail=read_text(test.get("detail")) or "",
-        milliseconds=read_number(test.get("milliseconds")),
-        at=read_time(test.get("at")),
+        detail=documents.read_text(test.get("detail")) or "",
+        milliseconds=documents.read_number(test.get("milliseconds")),
+        at=documents.read_time(test.get("at")),
     )

@@ -6,14 +6,7 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 
 from stt.coordinator.schemas.status import NodeCounts, QueueCounts, QueueSnapshot
-from stt.coordinator.store.chunk_counts import (
-    CountDelta,
-    FullCount,
-    HourlyThroughput,
-    count_delta,
-    hourly_throughput,
-    take_full_count,
-)
+from stt.coordinator.store import chunk_counts
 from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.options import StoredOptions
 from stt.coordinator.store.uploads import UploadLog
@@ -48,7 +41,7 @@ class QueueMonitor:
         self._registry = registry
         # Deltas are read while the next full count is still under way.
         self._full_count = SingleFlight(
-            lambda: take_full_count(database), keep_seconds=2.0, rest_factor=19.0
+            lambda: chunk_counts.take_full_count(database), keep_seconds=2.0, rest_factor=19.0
         )
         self._now = SingleFlight(self._read_now, rest_factor=9.0)
         self._throughputs = cache(
@@ -57,13 +50,13 @@ class QueueMonitor:
             )
         )
         # With the time, on time.monotonic(), when it is read again.
-        self._hours: dict[datetime, tuple[HourlyThroughput, float]] = {}
+        self._hours: dict[datetime, tuple[chunk_counts.HourlyThroughput, float]] = {}
 
     def now(self) -> QueueSnapshot:
         """Return the queue as of a second ago, or longer where reading it takes long."""
         return self._now.get(timeout_seconds=_TIMEOUT_SECONDS)
 
-    def throughput(self, hours: int) -> tuple[HourlyThroughput, ...]:
+    def throughput(self, hours: int) -> tuple[chunk_counts.HourlyThroughput, ...]:
         """Return so many hours by the clock, oldest first; the last one is not over yet."""
         return self._throughputs(hours).get(timeout_seconds=_TIMEOUT_SECONDS)
 
@@ -99,9 +92,9 @@ class QueueMonitor:
             uploads_open=UploadLog(self._db).count_open(),
         )
 
-    def _read_counts(self) -> tuple[FullCount, CountDelta]:
+    def _read_counts(self) -> tuple[chunk_counts.FullCount, chunk_counts.CountDelta]:
         full = self._full_count.get(timeout_seconds=_TIMEOUT_SECONDS)
-        return full, count_delta(full, self._db, self._lease_seconds)
+        return full, chunk_counts.count_delta(full, self._db, self._lease_seconds)
 
     def _node_counts(self) -> NodeCounts:
         snapshot = self._registry.snapshot()
@@ -111,22 +104,22 @@ class QueueMonitor:
         )
         return NodeCounts(**states)
 
-    def _read_hours(self, hours: int) -> tuple[HourlyThroughput, ...]:
+    def _read_hours(self, hours: int) -> tuple[chunk_counts.HourlyThroughput, ...]:
         now = self._db.server_time()
         return tuple(self._hour(begin, now) for begin in hours_until(now, hours))
 
-    def _hour(self, begin: datetime, now: datetime) -> HourlyThroughput:
+    def _hour(self, begin: datetime, now: datetime) -> chunk_counts.HourlyThroughput:
         """Return an hour; one that is over hardly ever changes, and is read seldom."""
         hour, due_at = self._hours.get(begin, (None, 0.0))
         if hour is None or time.monotonic() >= due_at:
             is_over = now - begin > timedelta(hours=1) + _LATE
             due_at = time.monotonic() + (_SETTLED_SECONDS if is_over else 0.0)
-            hour = hourly_throughput(self._db, begin)
+            hour = chunk_counts.hourly_throughput(self._db, begin)
             self._hours[begin] = hour, due_at
         return hour
 
 
-def counts_of(full: FullCount, delta: CountDelta) -> StateCounts:
+def counts_of(full: chunk_counts.FullCount, delta: chunk_counts.CountDelta) -> StateCounts:
     """Count as pending what is neither done, nor failed, nor in work, new chunks included."""
     chunks = full.done.chunks + full.open.chunks + delta.documents - full.documents
     transcribed = full.done.chunks + delta.done.chunks
