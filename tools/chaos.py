@@ -154,7 +154,7 @@ def _count(least: int, most: int) -> Callable[[str], int]:
     return count
 
 
-def _interrupt() -> None:
+def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 

@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _interrupt() -> None:
+def _interrupt(*_: object) -> None:
     # Once is enough: a second one must not break off what takes the namespaces down.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

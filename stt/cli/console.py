@@ -206,7 +206,7 @@ def print_note(line: str) -> None:
     Console(stderr=True, highlight=False).print(Text(printable(line)), soft_wrap=True)
 
 
-def stop() -> NoReturn:
+def stop(*_: object) -> NoReturn:
     """Handle SIGTERM like Ctrl-C, so that what was started is stopped."""
     print_note("Stopping.")
     raise KeyboardInterrupt

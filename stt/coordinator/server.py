@@ -1,6 +1,5 @@
 """The application in uvicorn: its port, its signals, its exit code."""
 
-import contextlib
 import errno
 import ipaddress
 import logging
@@ -8,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -15,6 +15,7 @@ import uvicorn
 from stt.coordinator.app import create_app
 from stt.coordinator.context import Coordinator
 from stt.errors import EXIT_INTERRUPTED, ConfigError
+from stt.system.signals import on_signals
 
 _GRACE_SECONDS = 3
 """How long a request may go on after SIGTERM or Ctrl-C; long polls and sockets end at once."""
@@ -87,15 +88,10 @@ class _Server(uvicorn.Server):
         self._closing = coordinator.closing
         self.was_interrupted = False
 
-    @contextlib.contextmanager
+    @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, self.handle_exit) for number in numbers]
-        try:
+        with on_signals(self.handle_exit):
             yield
-        finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         self.was_interrupted = self.was_interrupted or sig == signal.SIGINT

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 class ExitAtOnce(KeyboardInterrupt):
@@ -11,8 +12,8 @@ class ExitAtOnce(KeyboardInterrupt):
 
 
 @contextmanager
-def on_signals(action: Callable[[], None]) -> Iterator[None]:
-    """Call `action` at each SIGINT or SIGTERM inside the `with` block.
+def on_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Call `handler` at each SIGINT or SIGTERM inside the `with` block.
 
     Do nothing outside the main thread: only that one receives signals.
     """
@@ -20,9 +21,9 @@ def on_signals(action: Callable[[], None]) -> Iterator[None]:
         yield
         return
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda _number, _frame: action()) for number in numbers]
+    before = [signal.signal(number, handler) for number in numbers]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        for number, handler_before in zip(numbers, before, strict=True):
+            signal.signal(number, handler_before)

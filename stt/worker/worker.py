@@ -75,7 +75,7 @@ class Worker:
         """
         with log_fields(worker=self.id):
             self._prepare()
-            with on_signals(self.drain):
+            with on_signals(lambda *_: self.drain()):
                 self._context.heartbeat.start()
                 for thread in self._threads:
                     thread.start()
