@@ -12,6 +12,7 @@ from whisper_server.errors import ModelUnavailable, Unavailable
 from whisper_server.jobs import Jobs
 from whisper_server.metrics import Metrics
 from whisper_server.model_names import DEMO, DEMO_FOLDER, Model
+from whisper_server.pipeline import Pipeline
 from whisper_server.presets import EnginePlan
 from whisper_server.scheduler import Scheduler
 from whisper_server.settings import Settings
@@ -39,9 +40,8 @@ class Service:
     def __post_init__(self) -> None:
         settings = self.settings
         self.metrics = Metrics()
-        self.scheduler = Scheduler(
-            self.engines, self.plan, settings, self.metrics, self.find_speech
-        )
+        self.pipeline = Pipeline(self.engines, self.plan, settings, self.metrics, self.find_speech)
+        self.scheduler = Scheduler(self.pipeline, self.plan, settings, self.metrics)
         self.jobs = Jobs(settings.job_keep_seconds, settings.job_keep_count, self.metrics.error)
 
     def require_ready(self) -> None:
@@ -59,7 +59,7 @@ class Service:
         try:
             for engine in self.engines:
                 engine.load()
-            self.scheduler.start()
+            self.pipeline.start()
         except Exception as error:
             if not isinstance(error, ModelUnavailable):
                 logger.exception("Loading the model failed in an unforeseen way")

@@ -4,13 +4,11 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from whisper_server.audio_windows import FindSpeech
-from whisper_server.engines.base import Engine, Options, Transcription
-from whisper_server.engines.silero import find_speech
+from whisper_server.engines.base import Options, Transcription
 from whisper_server.errors import ClientGone, RequestTimeout, ShuttingDown, Unavailable
 from whisper_server.metrics import Metrics
 from whisper_server.pipeline import Pipeline
@@ -26,35 +24,21 @@ SPEED_AT_FIRST = 10.0
 
 
 class Scheduler:
-    """Used from one event loop. `start()` it once the engines are loaded."""
+    """Used from one event loop. Start its pipeline once the engines are loaded."""
 
     def __init__(
-        self,
-        engines: Sequence[Engine],
-        plan: EnginePlan,
-        settings: Settings,
-        metrics: Metrics,
-        find_speech: FindSpeech = find_speech,
+        self, pipeline: Pipeline, plan: EnginePlan, settings: Settings, metrics: Metrics
     ) -> None:
+        self._pipeline = pipeline
         self._plan = plan
         self._settings = settings
         self._metrics = metrics
-        self._pipeline = Pipeline(engines, plan, settings, metrics, find_speech)
         self._turns = asyncio.Semaphore(plan.worker_count)
         self._tasks: set[TranscriptionTask] = set()
         self._admitted = 0
         self._in_work = 0
         self._closing = asyncio.Event()
         self._cut_short = asyncio.Event()
-
-    def start(self) -> None:
-        """Begin to decode."""
-        self._pipeline.start()
-
-    @property
-    def in_flight(self) -> int:
-        """Threads at work, also for a request whose client has left and that is winding down."""
-        return self._pipeline.busy
 
     def state(self) -> SchedulerState:
         return self._pipeline.state(

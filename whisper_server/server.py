@@ -72,7 +72,7 @@ def _run(service: Service, machine: Machine) -> int:
     if service.failure:
         raise service.failure
     code = EXIT_INTERRUPTED if server.interrupted else 0
-    if service.scheduler.in_flight or not service.ready:
+    if service.pipeline.busy or not service.ready:
         _leave_without_waiting(code)
     return code
 

@@ -10,6 +10,7 @@ from typing import Any
 from tests.support.whisper_stand_in import StandInEngine, everything, stand_in_plan, wav
 from whisper_server.engines.base import Options, Transcription
 from whisper_server.metrics import Metrics
+from whisper_server.pipeline import Pipeline
 from whisper_server.recording import Recording
 from whisper_server.scheduler import Scheduler
 from whisper_server.scheduler_state import Progress
@@ -34,6 +35,7 @@ async def soon(condition: Callable[[], bool]) -> None:
 
 @dataclass
 class Bench:
+    pipeline: Pipeline
     scheduler: Scheduler
     engine: StandInEngine
 
@@ -71,10 +73,12 @@ async def bench(
         engine.go.set()
     plan = stand_in_plan(settings.pop("worker_count", 4), batch_size, streams)
     chosen = Settings.model_construct(**({"max_queue": 8, "batch_window_ms": 0} | settings))
-    scheduler = Scheduler([engine], plan, chosen, Metrics(), everything)
-    scheduler.start()
+    metrics = Metrics()
+    pipeline = Pipeline([engine], plan, chosen, metrics, everything)
+    scheduler = Scheduler(pipeline, plan, chosen, metrics)
+    pipeline.start()
     try:
-        yield Bench(scheduler, engine)
+        yield Bench(pipeline, scheduler, engine)
     finally:
         engine.go.set()
         await scheduler.close(grace_seconds=0)

@@ -114,7 +114,7 @@ async def test_no_recording_is_prepared_far_ahead_of_its_decoding() -> None:
     async with bench(busy=True, batch_size=2) as it:
         task = asyncio.create_task(it.run(1200.0))
         await soon(lambda: len(it.engine.batches) == 1)
-        await soon(lambda: it.scheduler.in_flight == 1)
+        await soon(lambda: it.pipeline.busy == 1)
         assert it.scheduler.state().queued_windows <= 4
         it.engine.go.set()
         assert (await task).duration_seconds == 1200.0
@@ -125,7 +125,7 @@ async def test_recordings_share_what_is_prepared_ahead() -> None:
     async with bench(busy=True, batch_size=8, worker_count=4) as it:
         tasks = it.start(*[600.0] * 4)
         await soon(lambda: it.scheduler.state().in_work == 4)
-        await soon(lambda: len(it.engine.batches) == 1 and it.scheduler.in_flight == 1)
+        await soon(lambda: len(it.engine.batches) == 1 and it.pipeline.busy == 1)
         windows = it.scheduler.state().queued_windows + len(it.engine.batches[0])
         one_by_one = 16 + 8 + 6 + 4  # the most, when each fills its share before the next comes
         assert windows <= one_by_one < 4 * 16
@@ -173,11 +173,11 @@ def test_who_left_is_forgotten_at_once() -> None:
 
         async with bench(busy=True) as it:
             leaver = asyncio.create_task(leave(it))
-            await soon(lambda: len(it.engine.batches) == 1 and it.scheduler.in_flight == 1)
+            await soon(lambda: len(it.engine.batches) == 1 and it.pipeline.busy == 1)
             hang_up.set()
             await leaver
             it.engine.go.set()
-            await soon(lambda: it.scheduler.in_flight == 0)
+            await soon(lambda: it.pipeline.busy == 0)
             await it.run()
             leaver = None  # type: ignore[assignment]
             it.engine.batches.clear()

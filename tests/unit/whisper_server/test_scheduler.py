@@ -121,7 +121,7 @@ async def test_a_caller_who_leaves_sequential_decoding_is_no_error(
     async with bench(Patient(), busy=True, decoding="sequential") as it:
         with pytest.raises(ClientGone):
             await it.run(gone=asyncio.to_thread(it.engine.go.wait, 5))  # type: ignore[arg-type]
-        await soon(lambda: it.scheduler.in_flight == 0)
+        await soon(lambda: it.pipeline.busy == 0)
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
