@@ -1,7 +1,8 @@
 """Transcripts: segments of text with times, and words with times."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
@@ -18,6 +19,12 @@ class Word:
     word: Text
     probability: Number = None
 
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> "Word":
+        """Read a word as servers and documents hold it; raise KeyError for a missing field."""
+        start, end = float(body["start"]), float(body["end"])
+        return cls(start, end, str(body["word"]), body.get("probability"))
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -29,6 +36,18 @@ class Segment:
     avg_logprob: Number = None
     no_speech_prob: Number = None
     words: Many[Word] = ()
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> "Segment":
+        """Read a segment as servers and documents hold it; raise KeyError for a missing field."""
+        return cls(
+            start=float(body["start"]),
+            end=float(body["end"]),
+            text=str(body["text"]).strip(),
+            avg_logprob=body.get("avg_logprob"),
+            no_speech_prob=body.get("no_speech_prob"),
+            words=tuple(map(Word.read, body.get("words") or ())),
+        )
 
     def shifted(self, seconds: float) -> "Segment":
         """Return the segment `seconds` later (earlier if negative)."""

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any
 
 from stt.domain.chunk import Chunk, RecordedError, Recording
-from stt.domain.transcript import Segment, Transcript, Word
+from stt.domain.transcript import Segment, Transcript
 from stt.errors import SttError
 
 CHUNK_FIELDS = (
@@ -85,7 +85,7 @@ def read_transcript(document: Mapping[str, Any]) -> Transcript:
         if not isinstance(transcript, Mapping):
             raise TypeError("not an object")
         return Transcript(
-            segments=tuple(_read_segment(s) for s in transcript.get("segments") or ()),
+            segments=tuple(map(_read_segment, transcript.get("segments") or ())),
             **{f.name: transcript.get(f.name) for f in fields(Transcript) if f.name != "segments"},
         )
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -105,17 +105,8 @@ def write_transcript(transcript: Transcript) -> dict[str, Any]:
 
 
 def _read_segment(segment: Mapping[str, Any]) -> Segment:
-    return Segment(
-        start=float(segment.get("start") or 0.0),
-        end=float(segment.get("end") or 0.0),
-        text=str(segment.get("text") or "").strip(),
-        avg_logprob=segment.get("avg_logprob"),
-        no_speech_prob=segment.get("no_speech_prob"),
-        words=tuple(
-            Word(float(w["start"]), float(w["end"]), str(w["word"]), w.get("probability"))
-            for w in segment.get("words") or ()
-        ),
-    )
+    filled = {name: value for name, value in segment.items() if value is not None}
+    return Segment.read({"start": 0.0, "end": 0.0, "text": ""} | filled)
 
 
 def read_number(value: Any) -> float | None:

@@ -25,31 +25,14 @@ def read_transcript(body: Mapping[str, Any], audio_seconds: float) -> Transcript
     if listed is None:
         segments = [Segment(0, audio_seconds, text)]
     else:
-        segments = [_read_segment(segment) for segment in listed]
-    if words := [_read_word(word) for word in body.get("words") or ()]:
+        segments = list(map(Segment.read, listed))
+    if words := list(map(Word.read, body.get("words") or ())):
         segments = _assign_words(segments, words)
     return Transcript(
         segments=tuple(segment for segment in segments if segment.text),
         language=body.get("language"),
         language_probability=body.get("language_probability"),
         model=body.get("model"),
-    )
-
-
-def _read_segment(body: Mapping[str, Any]) -> Segment:
-    return Segment(
-        start=float(body["start"]),
-        end=float(body["end"]),
-        text=str(body["text"]).strip(),
-        avg_logprob=body.get("avg_logprob"),
-        no_speech_prob=body.get("no_speech_prob"),
-        words=tuple(_read_word(word) for word in body.get("words") or ()),
-    )
-
-
-def _read_word(body: Mapping[str, Any]) -> Word:
-    return Word(
-        float(body["start"]), float(body["end"]), str(body["word"]), body.get("probability")
     )
 
 
