@@ -10,8 +10,9 @@ from starlette.requests import HTTPConnection
 
 from stt.coordinator.errors import ApiError, TooMany, Unauthorized
 from stt.coordinator.store.login_throttle import LoginThrottle, Scope
-from stt.coordinator.store.nodes import Node, NodeRegistry
+from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.sessions import Sessions, sha256
+from stt.domain.node import Node
 from stt.errors import KeyRejected
 from stt.settings import Settings
 from stt.store.database import Database

@@ -6,17 +6,16 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from stt.coordinator.authenticator import Authenticator
-from stt.coordinator.authenticator import Person as Person
-from stt.coordinator.authenticator import Principal as Principal
+from stt.coordinator.authenticator import Authenticator, Person, Principal
 from stt.coordinator.errors import Forbidden
 from stt.coordinator.metrics import Metrics
 from stt.coordinator.reservations import Reservations
 from stt.coordinator.store.listing import has_pending
-from stt.coordinator.store.nodes import Node, NodeRegistry
+from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.options import StoredOptions
 from stt.coordinator.store.status import QueueMonitor
 from stt.coordinator.store.uploads import UploadLog
+from stt.domain.node import Node
 from stt.domain.worker_id import WorkerId
 from stt.settings import Settings
 from stt.store.database import Database

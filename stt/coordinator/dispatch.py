@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from stt.coordinator.context import Coordinator, Principal, check_worker
-from stt.coordinator.store.nodes import Node
+from stt.coordinator.authenticator import Principal
+from stt.coordinator.context import Coordinator, check_worker
 from stt.domain.chunk import ChunkRun, chunk_runs
 from stt.domain.claim import Claim, ClaimRules, Order, Page
-from stt.domain.node import reserved_slots
+from stt.domain.node import Node, reserved_slots
 from stt.errors import ClaimLost
 from stt.store.claim_queries import chunks_held_under
 from stt.store.claims import MongoClaims
@@ -91,10 +91,7 @@ class Dispatcher:
             page = self.page(_PAGE_CHUNKS, Order(), is_repeat=is_repeat)
             if not page.chunks:
                 return []
-            share = limit
-            if page.is_last:
-                slots = self.coordinator.roster.slots_alive()
-                share = min(limit, max(1, len(page.chunks) // slots))
+            share = min(limit, page.share(self.coordinator.roster))
             found = chunk_runs(page.chunks, self.coordinator.settings.sequence_seconds, share)
             # At random: of callers that all try the same one at once, all but one would fail.
             if taken := _claim_all(claims, random.choice(found[:_CANDIDATES]), claim_id):

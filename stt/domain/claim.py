@@ -71,6 +71,11 @@ class Page:
     is_last: bool
     next_due_seconds: float | None = None
 
+    def share(self, roster: "Roster") -> int:
+        """Return the longest run that leaves the other workers their part of what is pending."""
+        count = len(self.chunks)
+        return max(1, count // roster.slots_alive()) if self.is_last else count
+
 
 @dataclass(frozen=True, slots=True)
 class StaleClaim:

@@ -121,7 +121,8 @@ class Planner:
         self.is_dry = not chunks and page.next_due_seconds is None
         if chunks:
             self._conditions.not_empty()
-            self._page.extend(chunk_runs(chunks, settings.sequence_seconds, self._share(page)))
+            share = page.share(self._queue.roster)
+            self._page.extend(chunk_runs(chunks, settings.sequence_seconds, share))
             return None
         pause = self._pause(page)
         self._wait_until = now + pause
@@ -134,9 +135,3 @@ class Planner:
         self._conditions.not_empty()
         due = page.next_due_seconds
         return POLL_SECONDS if due is None else min(due + 0.05, POLL_SECONDS)
-
-    def _share(self, page: Page) -> int:
-        """Return the longest run that leaves the other workers their part of what is pending."""
-        if not page.is_last:
-            return len(page.chunks)
-        return max(1, len(page.chunks) // self._queue.roster.slots_alive())

@@ -30,8 +30,7 @@ from stt.coordinator.context import Coordinator
 from stt.coordinator.live.node_monitor import FleetSnapshot, NodeMonitor
 from stt.coordinator.live.polling_monitor import run_until_one_ends
 from stt.coordinator.schemas.nodes import node_settings
-from stt.coordinator.store.nodes import Node
-from stt.domain.node import Job, NodeTest, clean_text
+from stt.domain.node import Job, Node, NodeTest, clean_text
 from stt.domain.worker_id import WorkerId
 from stt.errors import NotFound, SttError
 from stt.remote.messages import NodeSettings

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stt.coordinator.authenticator import Person, address_of
 from stt.coordinator.metrics import Metrics
-from stt.coordinator.store.nodes import Node
+from stt.domain.node import Node
 
 logger = logging.getLogger(__name__)
 

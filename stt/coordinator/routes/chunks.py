@@ -9,8 +9,8 @@ from fastapi import APIRouter, Header, Path, Response
 from stt.coordinator.context import CurrentPrincipal, InCoordinator
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.store.listing import format_of
-from stt.coordinator.store.nodes import Node
 from stt.domain.chunk import Chunk
+from stt.domain.node import Node
 from stt.errors import ClaimLost
 from stt.store.claim_queries import is_held_by
 

@@ -10,7 +10,8 @@ from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket
 
-from stt.coordinator.context import CurrentPrincipal, InCoordinator, Person
+from stt.coordinator.authenticator import Person
+from stt.coordinator.context import CurrentPrincipal, InCoordinator
 from stt.coordinator.live.dashboard import Dashboard
 from stt.coordinator.live.polling_monitor import run_until_one_ends
 from stt.errors import SttError

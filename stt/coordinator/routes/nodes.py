@@ -14,8 +14,8 @@ from stt.coordinator.live.node_monitor import NodeMonitor
 from stt.coordinator.live.node_socket import NodeSocket
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas import nodes as schemas
-from stt.coordinator.store.nodes import JoinCode, Node
-from stt.domain.node import TEST_SECONDS, NodeTest
+from stt.coordinator.store.nodes import JoinCode
+from stt.domain.node import TEST_SECONDS, Node, NodeTest
 from stt.remote.messages import NodeSettings, ReportMessage
 from stt.store import claims
 

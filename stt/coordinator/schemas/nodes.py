@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from stt.coordinator.context import Coordinator
 from stt.coordinator.schemas.base import Schema
 from stt.coordinator.schemas.status import WorkerOut
-from stt.coordinator.store.nodes import Node, NodesSnapshot
-from stt.domain.node import Job, NodeState, NodeTest, clean_name, clean_text
+from stt.coordinator.store.nodes import NodesSnapshot
+from stt.domain.node import Job, Node, NodeState, NodeTest, clean_name, clean_text
 from stt.domain.worker_id import WorkerId
 from stt.remote.messages import NodeSettings
 from stt.remote.messages import WorkerId as NodeWorkerId

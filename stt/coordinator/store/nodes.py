@@ -16,8 +16,6 @@ from stt.store import documents
 from stt.store.database import Database, Document, Repository
 from stt.system.single_flight import SingleFlight
 
-__all__ = ["JoinCode", "Node", "NodeRegistry", "NodesSnapshot"]
-
 # Neither I, L, O, U nor 0, 1, which people mistake for others; no words can arise.
 _CODE_SIGNS = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 _CODE_GROUPS, _GROUP_LENGTH = 3, 4  # 12 of 30 signs: 58 bits

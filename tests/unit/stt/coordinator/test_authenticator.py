@@ -8,8 +8,9 @@ from starlette.requests import HTTPConnection
 
 from stt.coordinator.authenticator import Authenticator, Person, address_of
 from stt.coordinator.errors import TooMany, Unauthorized
-from stt.coordinator.store.nodes import Node, NodeRegistry
+from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.sessions import sha256
+from stt.domain.node import Node
 from stt.errors import KeyRejected
 from stt.store.database import Database
 from tests.support.asgi import http_scope

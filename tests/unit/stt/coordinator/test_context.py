@@ -2,9 +2,10 @@
 
 import pytest
 
-from stt.coordinator.context import Person, check_node, check_worker
+from stt.coordinator.authenticator import Person
+from stt.coordinator.context import check_node, check_worker
 from stt.coordinator.errors import Forbidden
-from stt.coordinator.store.nodes import Node
+from stt.domain.node import Node
 
 MAC = Node("mac-1f2e", "Mac")
 

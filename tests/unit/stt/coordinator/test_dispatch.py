@@ -12,9 +12,9 @@ from stt.coordinator.authenticator import Person, Principal
 from stt.coordinator.dispatch import Dispatcher
 from stt.coordinator.errors import Forbidden
 from stt.coordinator.reservations import Reservations
-from stt.coordinator.store.nodes import Node
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
+from stt.domain.node import Node
 from stt.errors import ClaimLost
 
 RECORDING = ObjectId()

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from stt.coordinator.store.nodes import Node, NodeRegistry, NodesSnapshot
+from stt.coordinator.store.nodes import NodeRegistry, NodesSnapshot
 from stt.domain.claim import WorkerReport
-from stt.domain.node import TEST_SECONDS, Job, NodeTest
+from stt.domain.node import TEST_SECONDS, Job, Node, NodeTest
 from stt.errors import DatabaseUnavailable, KeyRejected, NodeRemoved, NotFound
 from stt.store.database import Database
 

@@ -9,7 +9,7 @@ import pytest
 from stt.coordinator.authenticator import Person
 from stt.coordinator.metrics import Metrics
 from stt.coordinator.middleware.access_log import AccessLog
-from stt.coordinator.store.nodes import Node
+from stt.domain.node import Node
 from tests.support.asgi import answers, call, http_scope
 from tests.support.event_loop import in_event_loop
 
