@@ -80,7 +80,8 @@ def ingest_files(
     database: Database, paths: Iterable[Path], options: "IngestOptions"
 ) -> "Iterator[tuple[Path, Ingested | None]]":
     """Ingest files and folders of them; yield None for a file that cannot be read, and say why."""
-    from stt.store.ingest import find_recordings, ingest
+    from stt.media.recording import find_recordings
+    from stt.store.ingest import ingest
 
     for path in find_recordings(paths):
         ingested = None

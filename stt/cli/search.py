@@ -1,9 +1,9 @@
 """`stt search`: find words in all transcripts."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter
 
 from stt.cli.console import print_note, show, show_json
 from stt.cli.options import DATABASE_SETTINGS, AsJson, OneRecording, with_settings
@@ -52,7 +52,7 @@ def search_command(
             timeout_seconds=_TIMEOUT_SECONDS,
         )
     if as_json:
-        show_json([_json_of(hit) for hit in page.hits])
+        show_json(TypeAdapter(tuple[Hit, ...]).dump_python(page.hits, by_alias=True))
     elif page.hits:
         show(hits_screen(page.hits, wanted.pattern))
     else:
@@ -61,8 +61,3 @@ def search_command(
         print_note(f"There are more results: --limit {limit * 4}")
     if not page.hits:
         raise typer.Exit(1)
-
-
-def _json_of(hit: Hit) -> dict[str, object]:
-    fields = asdict(hit)
-    return {"source_id": fields.pop("recording_id"), **fields}

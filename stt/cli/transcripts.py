@@ -58,7 +58,9 @@ def write_transcripts(
         export = Export(database, recording)
         if export.header.is_partial:
             partial += 1
-            print_note(_warning(name, export))
+            failed = plural(export.failed_chunks, "chunk")
+            reason = f" {failed} failed: `stt status` says why." if export.failed_chunks else ""
+            print_note(f"Warning: {name}: {export.header.partial_notice}.{reason}")
             if require_complete:
                 continue
         if target is None:
@@ -85,10 +87,3 @@ def _print(pieces: Iterable[str]) -> None:
     for piece in pieces:
         stdout.write(piece.encode("utf-8", errors="replace"))
     stdout.flush()
-
-
-def _warning(name: str, export: Export) -> str:
-    parts = [f"Warning: {name}: {export.header.partial_notice}."]
-    if export.failed_chunks:
-        parts.append(f"{plural(export.failed_chunks, 'chunk')} failed: `stt status` says why.")
-    return " ".join(parts)

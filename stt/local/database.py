@@ -142,7 +142,8 @@ class EmbeddedServer:
             deadline = time.monotonic() + _START_SECONDS
             while not self._answers(url, self._process.pid):
                 if self._process.poll() is not None:
-                    reason = _last_line(self._log_path, log_start)
+                    written = self._log_path.read_bytes()[log_start:].decode(errors="replace")
+                    reason = written.strip().rpartition("\n")[2].strip()
                     if "Address already in use" in reason:
                         return None
                     if self._is_disk_full():
@@ -291,8 +292,3 @@ def _is_broken(url: str) -> bool:
         except PyMongoError:
             return False  # for example too slow
     return False
-
-
-def _last_line(log: Path, start: int) -> str:
-    text = log.read_bytes()[start:].decode(errors="replace")
-    return text.strip().rpartition("\n")[2].strip()

@@ -27,13 +27,11 @@ from pymongo.errors import DuplicateKeyError
 from stt.domain.chunk import Recording
 from stt.errors import ConfigError, RecordingError
 from stt.media.audio import SAMPLE_RATE, Samples, encode_opus
-from stt.media.recording import RecordingFile, find_recordings
+from stt.media.recording import RecordingFile
 from stt.media.splitting import pieces
 from stt.store.chunk_writer import WRITE_BATCH, ChunkWriter, Piece, removed_while_ingested
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_recording
-
-__all__ = ["IngestOptions", "Ingested", "Progress", "find_recordings", "ingest"]
 
 _MIN_CHUNK_SECONDS, _MAX_CHUNK_SECONDS = 1.0, 600.0
 # Encoding takes about as long as decoding, which runs in the calling thread: two keep up with it.

@@ -26,7 +26,7 @@ def ingested(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> list[IngestO
         return Ingested(recording, 3, "already there" if known else "ingested")
 
     monkeypatch.setattr("stt.store.ingest.ingest", ingest)
-    monkeypatch.setattr("stt.store.ingest.find_recordings", list)
+    monkeypatch.setattr("stt.media.recording.find_recordings", list)
     return options_of
 
 
