@@ -17,6 +17,7 @@ from stt.coordinator.schemas.status import SessionOut
 from stt.coordinator.store.sessions import SESSION_DAYS
 
 router = APIRouter(tags=["login"])
+_people = APIRouter(dependencies=[PEOPLE_ONLY], responses=error_responses(401, 403, 503))
 
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _KEY = {
@@ -69,13 +70,7 @@ async def log_in(request: Request, coordinator: InCoordinator) -> Response:
     return response
 
 
-@router.post(
-    "/logout",
-    summary="Ends the session of this cookie",
-    status_code=204,
-    dependencies=[PEOPLE_ONLY],
-    responses=error_responses(401, 403, 503),
-)
+@_people.post("/logout", summary="Ends the session of this cookie", status_code=204)
 def log_out(request: Request, coordinator: InCoordinator) -> Response:
     token = session_of(request)
     if token is not None:
@@ -85,14 +80,12 @@ def log_out(request: Request, coordinator: InCoordinator) -> Response:
     return response
 
 
-@router.get(
-    "/api/session",
-    summary="Whether this session lives, and the version",
-    dependencies=[PEOPLE_ONLY],
-    responses=error_responses(401, 403, 503),
-)
+@_people.get("/api/session", summary="Whether this session lives, and the version")
 async def session() -> SessionOut:
     return SessionOut(version=__version__)
+
+
+router.include_router(_people)
 
 
 def _key_in(body: bytes, *, is_form: bool) -> str:

@@ -10,6 +10,7 @@ from stt.coordinator.metrics import CONTENT_TYPE
 from stt.coordinator.schemas.status import QueueSnapshot, ThroughputOut, WorkerList, WorkerOut
 
 router = APIRouter(tags=["status"])
+_people = APIRouter(dependencies=[PEOPLE_ONLY])
 
 _MAX_HISTORY_HOURS = 168
 
@@ -20,31 +21,23 @@ def status(coordinator: InCoordinator) -> QueueSnapshot:
     return coordinator.queue_monitor.now()
 
 
-@router.get(
-    "/api/queue/throughput",
-    summary="What was done in each of the last hours",
-    dependencies=[PEOPLE_ONLY],
-)
+@_people.get("/api/queue/throughput", summary="What was done in each of the last hours")
 def throughput(
     coordinator: InCoordinator, hours: Annotated[int, Query(ge=1, le=_MAX_HISTORY_HOURS)] = 24
 ) -> ThroughputOut:
     return ThroughputOut(buckets=coordinator.queue_monitor.throughput(hours))
 
 
-@router.get(
-    "/api/workers", summary="Who is at work, or was in the last day", dependencies=[PEOPLE_ONLY]
-)
+@_people.get("/api/workers", summary="Who is at work, or was in the last day")
 def workers(coordinator: InCoordinator) -> WorkerList:
     node_ids = coordinator.registry.snapshot().nodes
     found = coordinator.roster.members()
     return WorkerList(workers=[WorkerOut.of(worker, node_ids) for worker in found])
 
 
-@router.get(
-    "/metrics",
-    summary="Numbers for Prometheus",
-    response_class=PlainTextResponse,
-    dependencies=[PEOPLE_ONLY],
-)
+@_people.get("/metrics", summary="Numbers for Prometheus", response_class=PlainTextResponse)
 def metrics(coordinator: InCoordinator) -> PlainTextResponse:
     return PlainTextResponse(coordinator.metrics.text(), media_type=CONTENT_TYPE)
+
+
+router.include_router(_people)
