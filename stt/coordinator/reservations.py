@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Set
-from dataclasses import dataclass
 
 from bson import ObjectId
 
@@ -14,34 +13,22 @@ _FORGET_SECONDS = 60.0
 """Longer than a node's pause between two requests for work."""
 
 
-@dataclass(slots=True)
-class _Reservation:
-    """Times on `time.monotonic()`."""
-
-    since: float
-    renewed_at: float
-
-
 class Reservations:
     """What this process has kept from nodes of a lower priority. Safe between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._reserved: dict[ObjectId, _Reservation] = {}
+        # Since when, and when renewed, on `time.monotonic()`.
+        self._reserved: dict[ObjectId, tuple[float, float]] = {}
 
     def overdue(self, page: Page, count: int) -> Set[ObjectId]:
         """Reserve the page's first `count` chunks; return those that were reserved for too long."""
         now = time.monotonic()
         with self._lock:
-            self._reserved = {
-                id_: reservation
-                for id_, reservation in self._reserved.items()
-                if now - reservation.renewed_at < _FORGET_SECONDS
-            }
+            known = self._reserved.items()
+            self._reserved = {id_: at for id_, at in known if now - at[1] < _FORGET_SECONDS}
             for chunk in page.chunks[:count]:
-                self._reserved.setdefault(chunk.id, _Reservation(now, now)).renewed_at = now
-            return {
-                id_
-                for id_, reservation in self._reserved.items()
-                if now - reservation.since >= _MAX_RESERVED_SECONDS
-            }
+                since, _ = self._reserved.get(chunk.id, (now, now))
+                self._reserved[chunk.id] = since, now
+            known = self._reserved.items()
+            return {id_ for id_, (since, _) in known if now - since >= _MAX_RESERVED_SECONDS}

@@ -92,7 +92,7 @@ class Heartbeat:
         tasks = [
             _Task("renew", self._lease_seconds / 4, self._renew_all),
             _Task("report", min(self._report_seconds, self._lease_seconds / 4), self._report),
-            _Task("recover", self._lease_seconds, self._recover),
+            _Task("recover", self._lease_seconds, self.recover),
         ]
         while True:
             was_woken = self._wake.wait(max(0.0, min(d.due for d in tasks) - time.monotonic()))
@@ -145,6 +145,7 @@ class Heartbeat:
                     claim.trusted_until = 0.0
                     self.drop(claim)
 
-    def _recover(self) -> None:
+    def recover(self) -> None:
+        """End the claims of workers that vanished, and log each."""
         for stale in self._claims.recover():
             logger.warning("%s", stale, extra=stale.log_fields)

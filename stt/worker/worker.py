@@ -148,8 +148,7 @@ class Worker:
         logger.info("Total pending chunks: %d", pending, extra=PLAIN)
         slots = context.pool.tune(self._settings.parallel_limit)
         logger.info("Using %d parallel worker(s)", slots, extra=PLAIN)
-        for stale in claims.recover():
-            logger.warning("%s", stale, extra=stale.log_fields)
+        context.heartbeat.recover()
         self._report()
         count = slots + max(1, slots // 2)
         self._threads += [WorkerThread(context, number) for number in range(count)]

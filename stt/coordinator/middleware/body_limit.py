@@ -26,13 +26,15 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = _limit(scope)
+        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+        announced = max((int(length) for length in lengths if length.isdigit()), default=0)
         received = 0
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if max(received, _announced(scope)) > limit:
+            if max(received, announced) > limit:
                 too_large = f"The request is larger than the {limit // 1024} kB taken here."
                 raise HTTPException(413, too_large)
             return message
@@ -44,8 +46,3 @@ def _limit(scope: Scope) -> int:
     if "principal" not in scope["state"]:
         return MAX_UNAUTHENTICATED_BYTES
     return MAX_TRANSCRIPT_BYTES if scope["path"] in _WITH_TRANSCRIPT else MAX_BYTES
-
-
-def _announced(scope: Scope) -> int:
-    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-    return max((int(length) for length in lengths if length.isdigit()), default=0)
