@@ -189,7 +189,11 @@ class Pipeline:
         for queued in batch:
             self._metrics.stage("queue", started - queued.queued_at)
         try:
-            results = self._results(instance, batch)
+            if self._sequential:
+                (queued,) = batch
+                results = [instance.transcribe(queued.input, lambda: queued.task.is_over)]
+            else:
+                results = instance.decode([queued.input for queued in batch])
         except errors.OutOfMemory as error:
             self._requeue(batch, error, alone=False)
         except errors.ModelUnavailable as error:  # it was unloaded, and cannot be loaded again
@@ -205,12 +209,6 @@ class Pipeline:
             self._account(instance, batch, time.monotonic() - started)
             for queued, result in zip(batch, results, strict=True):
                 self._deliver(instance, queued, result)
-
-    def _results(self, instance: ModelInstance, batch: list[QueuedWindow]) -> list[WindowResult]:
-        if self._sequential:
-            (queued,) = batch
-            return [instance.transcribe(queued.input, lambda: queued.task.is_over)]
-        return instance.decode([queued.input for queued in batch])
 
     def _requeue(self, batch: list[QueuedWindow], error: Exception, *, alone: bool) -> None:
         """Try again in smaller batches, or each alone, so that no recording fails for another."""

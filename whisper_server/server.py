@@ -40,18 +40,12 @@ def serve(settings: Settings) -> int:
     if not sys.stderr.isatty():  # no progress bars of a download in a log
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     machine = this_machine()
-    plan = _plan(settings, machine)
+    plan = plan_engine(settings, machine)
+    if plan.backend != MLX:  # again, with the shape of a calibration where there is one
+        plan = plan_engine(settings, machine, remembered(Subject.of(plan, machine)))
     model = find_model(plan.model)
     engines = engines_for(model, plan, settings.model_dir)
     return _run(Service(settings, model, plan, engines), machine)
-
-
-def _plan(settings: Settings, machine: Machine) -> EnginePlan:
-    """Return the plan, with the shape of a calibration where there is one."""
-    plan = plan_engine(settings, machine)
-    if plan.backend == MLX:
-        return plan
-    return plan_engine(settings, machine, remembered(Subject.of(plan, machine)))
 
 
 def _log_plan(plan: EnginePlan, machine: Machine) -> None:

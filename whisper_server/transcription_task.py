@@ -230,7 +230,11 @@ class TranscriptionTask:
         return list(enumerate(taken, first))
 
     def _queued(self, position: int, window: Window) -> QueuedWindow:
-        options = self._current_options()
+        with self._lock:  # the options, with the language once it is known
+            options = replace(self._options, language=self._language())
+            if self._config.sequential and self._segments:
+                text = "".join(segment.text for segment in self._segments[-20:])
+                options = replace(options, prompt=text[-PROMPT_CHARACTERS:])
         if self._config.sequential:
             features = window.samples  # the engine makes its own features of a whole piece
         else:
@@ -239,15 +243,6 @@ class TranscriptionTask:
         entry = WindowInput(features, window.seconds, options, self._ladder[0])
         key = None if self._config.sequential else self._config.batch_key(entry)
         return QueuedWindow(self, position, window, entry, key)
-
-    def _current_options(self) -> Options:
-        """Return the options, with the language once it is known, if sequential with the text."""
-        with self._lock:
-            options = replace(self._options, language=self._language())
-            if self._config.sequential and self._segments:
-                text = "".join(segment.text for segment in self._segments[-20:])
-                options = replace(options, prompt=text[-PROMPT_CHARACTERS:])
-        return options
 
     def _put_in_order(self) -> None:
         """Report what has become ready without a gap; the caller holds the lock."""

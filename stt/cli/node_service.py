@@ -45,9 +45,10 @@ def install_command(
     node = CredentialsFile(settings.config_dir)
     node.load()  # the service of a machine that is not registered would only fail
     service = service_of_this_machine()
-    service.install(
-        Program((*_this_program(), "start", "--no-browser", *(flags or ())), node.folder)
-    )
+    # As this very process was started; a built one-file program is its own.
+    module = () if getattr(sys, "frozen", False) else ("-P", "-m", "stt")
+    command = (sys.executable, *module, "node", "start", "--no-browser", *(flags or ()))
+    service.install(Program(command, node.folder))
     print_line(f"The node runs as a service: {service.path}")
     if advice := service.advice():
         print_line(advice)
@@ -95,10 +96,3 @@ def logs_command(
     """Show the service's log."""
     code = subprocess.call(service_of_this_machine().log_command(lines, follow))
     raise typer.Exit(code)
-
-
-def _this_program() -> tuple[str, ...]:
-    """`stt node` as this very process was started; a built one-file program is its own."""
-    if getattr(sys, "frozen", False):
-        return (sys.executable, "node")
-    return (sys.executable, "-P", "-m", "stt", "node")

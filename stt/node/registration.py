@@ -45,7 +45,13 @@ def register(file: CredentialsFile, url: str, name: str, code: str) -> Credentia
     Raises ConfigError, also as KeyRejected for a wrong code; DatabaseUnavailable.
     """
     url, name = checked_url(url), checked_name(name)
-    _check_unregistered(file)
+    if known := file.load_if_any():
+        _, trouble = _fetch_node(known)
+        if not isinstance(trouble, errors.KeyRejected):  # else its coordinator has removed it
+            raise errors.ConfigError(
+                f"This machine is registered already, as {known.name!r} at {known.server_url}:"
+                " `stt node unregister` first."
+            )
     credentials: Credentials | None = None
     try:
         # Opened first: the coordinator gives a key once, and it would be lost without a file.
@@ -129,19 +135,6 @@ def warn_if_unprotected(url: str) -> None:
             "%s is reached over a public network without TLS: others can read this node's key and"
             " the recordings on the way. Use https://, or a VPN.",
             url,
-        )
-
-
-def _check_unregistered(file: CredentialsFile) -> None:
-    """Raise ConfigError if this machine is a node, and its coordinator has not removed it."""
-    credentials = file.load_if_any()
-    if credentials is None:
-        return
-    _, trouble = _fetch_node(credentials)
-    if not isinstance(trouble, errors.KeyRejected):
-        raise errors.ConfigError(
-            f"This machine is registered already, as {credentials.name!r} at"
-            f" {credentials.server_url}: `stt node unregister` first."
         )
 
 

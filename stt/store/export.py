@@ -17,14 +17,13 @@ from datetime import datetime
 from itertools import chain, pairwise
 from typing import Annotated, Any
 
-from bson import ObjectId
 from pydantic import Field
 
 from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Recording
 from stt.domain.field_types import ALWAYS_WRITTEN, HexId
 from stt.domain.transcript import Segment
 from stt.errors import SttError
-from stt.store.database import Database, Document, Repository
+from stt.store.database import Database, Repository
 from stt.store.documents import read_chunk, read_text, read_transcript
 from stt.store.states import TRANSCRIBED, state_of
 from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
@@ -188,7 +187,9 @@ class Export(Repository):
         end, expected = (self.spans[begin - 1].end if begin else 0.0), first_index
         for at in range(begin, len(self.spans), _BATCH):
             batch = self.spans[at : at + _BATCH]
-            documents = self._read_transcripts(batch)
+            ids = [span.id for span in batch if span.done_at is not None]
+            found = self._db.chunks.find({"_id": {"$in": ids}}, ["transcript"])
+            documents = {document["_id"]: document for document in found}
             for span in batch:
                 if self._recording.chunk_count is not None and span.index > expected:
                     yield expected, UntranscribedSpan(end, span.offset, "missing")
@@ -244,11 +245,6 @@ class Export(Repository):
             missing_chunks=tuple(sorted(missing)),
             is_growing=is_growing,
         )
-
-    def _read_transcripts(self, batch: Iterable[ChunkSpan]) -> dict[ObjectId, Document]:
-        ids = [span.id for span in batch if span.done_at is not None]
-        found = self._db.chunks.find({"_id": {"$in": ids}}, ["transcript"])
-        return {document["_id"]: document for document in found}
 
     def _length(self, chunk: Chunk, following: Mapping[str, Any] | None) -> float:
         """Return the seconds of a chunk; see the top of this file."""

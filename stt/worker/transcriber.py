@@ -111,7 +111,12 @@ class Transcriber:
         self, chunks: Sequence[DecodedChunk], may_start: Callable[[Sequence[Claim]], bool]
     ) -> Transcript | None:
         recording = self._recordings.of(chunks[0].claim.chunk)
-        data, filename = _joined(chunks)
+        if len(chunks) == 1:  # sent as it is stored
+            data, format_ = chunks[0].encoded, chunks[0].claim.chunk.format or ""
+            filename = f"chunk.{format_ if format_.isalnum() else 'ogg'}"
+        else:  # as FLAC, which is lossless and cheap, and which every server reads
+            data = encode_flac(np.concatenate([chunk.samples for chunk in chunks]))
+            filename = "sequence.flac"
         upload = Upload(
             data=data,
             filename=filename,
@@ -127,17 +132,6 @@ class Transcriber:
         return self._pool.transcribe(
             Call(upload, self._call_seconds, lambda: may_start(claims), failed_on, isolated)
         )
-
-
-def _joined(chunks: Sequence[DecodedChunk]) -> tuple[bytes, str]:
-    """Return what is uploaded and its file name: one chunk as it is stored, several as FLAC.
-
-    FLAC is lossless, cheap, and every server reads it.
-    """
-    if len(chunks) == 1:
-        format_ = chunks[0].claim.chunk.format or ""
-        return chunks[0].encoded, f"chunk.{format_ if format_.isalnum() else 'ogg'}"
-    return encode_flac(np.concatenate([chunk.samples for chunk in chunks])), "sequence.flac"
 
 
 def split(transcript: Transcript, durations: Sequence[float]) -> list[Transcript]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -208,8 +208,8 @@ def _limited(request: Request, max_mebibytes: int) -> Request:
     return Request(request.scope, receive)
 
 
-def _field_values(data: FormData, model: type[BaseModel]) -> dict[str, Any]:
-    """Return a list for a field `name[]`, also sent as `name`; for others the last value."""
+def _validated(data: FormData, model: type[Form]) -> Form:
+    """Return the form; a field `name[]` is a list, and may be sent as `name` too."""
     values: dict[str, Any] = {}
     for field_name, field in model.model_fields.items():
         name = field.alias or field_name
@@ -218,12 +218,8 @@ def _field_values(data: FormData, model: type[BaseModel]) -> dict[str, Any]:
         texts = [value for value in sent if isinstance(value, str) and value]
         if texts:
             values[name] = texts if is_list else texts[-1]
-    return values
-
-
-def _validated(data: FormData, model: type[Form]) -> Form:
     try:
-        return model.model_validate(_field_values(data, model))
+        return model.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         name = str(first["loc"][0])
