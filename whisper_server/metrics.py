@@ -6,15 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    ProcessCollector,
-    Summary,
-    disable_created_metrics,
-    generate_latest,
-)
+import prometheus_client
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,17 +28,18 @@ _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _REQUEST_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 _REAL_TIME_FACTORS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # timestamps of all counters
+# They are timestamps of all counters.
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics(Collector):
     """One registry for one server, so that tests may start several in a process."""
 
     def __init__(self) -> None:
-        registry = self._registry = CollectorRegistry()
-        ProcessCollector(registry=registry)  # it exports on Linux only
-        counter = partial(Counter, registry=registry)
-        histogram = partial(Histogram, registry=registry)
+        registry = self._registry = prometheus_client.CollectorRegistry()
+        prometheus_client.ProcessCollector(registry=registry)  # it exports on Linux only
+        counter = partial(prometheus_client.Counter, registry=registry)
+        histogram = partial(prometheus_client.Histogram, registry=registry)
         self._requests = counter(
             "whisper_requests",
             "Answers by route and status; 499: the caller hung up first",
@@ -67,7 +60,7 @@ class Metrics(Collector):
             buckets=_REAL_TIME_FACTORS,
         )
         self._errors = counter("whisper_errors", "Errors by their code", ["kind"])
-        self._stages = Summary(
+        self._stages = prometheus_client.Summary(
             "whisper_stage_seconds",
             "Time by stage: prepare (a step of a recording), queue (a window waits), decode "
             "(a batch)",
@@ -115,7 +108,7 @@ class Metrics(Collector):
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format; its type is CONTENT_TYPE_LATEST."""
-        return generate_latest(self._registry)
+        return prometheus_client.generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
         """Return the scheduler's state, for the registry."""

@@ -5,15 +5,7 @@ See https://prometheus.io/docs/concepts.
 
 from collections.abc import Iterator
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+import prometheus_client
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -21,12 +13,13 @@ from stt.coordinator.schemas.status import QueueSnapshot
 from stt.coordinator.store.status import QueueMonitor
 from stt.errors import DatabaseUnavailable
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
+CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside every counter
+# They are a time stamp beside every counter.
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics(Collector):
@@ -34,16 +27,16 @@ class Metrics(Collector):
 
     def __init__(self, queue_monitor: QueueMonitor) -> None:
         self._queue_monitor = queue_monitor
-        self._registry = CollectorRegistry()
+        self._registry = prometheus_client.CollectorRegistry()
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)  # has numbers on Linux only
-        self._requests = Counter(
+        prometheus_client.ProcessCollector(registry=self._registry)  # has numbers on Linux only
+        self._requests = prometheus_client.Counter(
             "stt_requests",
             "Answers by route, method and status; 499: the caller hung up first",
             ["route", "method", "status"],
             registry=self._registry,
         )
-        self._seconds = Histogram(
+        self._seconds = prometheus_client.Histogram(
             "stt_request_seconds",
             "From a request's first byte to the end of its answer, long polls' waiting included",
             ["route"],
@@ -59,7 +52,7 @@ class Metrics(Collector):
 
     def text(self) -> bytes:
         """Return everything as `CONTENT_TYPE`; without the queue while the database is away."""
-        return generate_latest(self._registry)
+        return prometheus_client.generate_latest(self._registry)
 
     def describe(self) -> Iterator[Metric]:
         """Return nothing: finding out the names would read the database."""

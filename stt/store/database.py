@@ -13,25 +13,8 @@ from urllib.parse import unquote_plus
 import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
-from pymongo import (
-    ASCENDING,
-    DESCENDING,
-    IndexModel,
-    MongoClient,
-    ReadPreference,
-    WriteConcern,
-)
+from pymongo import IndexModel, MongoClient, ReadPreference, WriteConcern, errors
 from pymongo.collection import Collection
-from pymongo.errors import (
-    ConfigurationError,
-    ConnectionFailure,
-    DocumentTooLarge,
-    DuplicateKeyError,
-    InvalidName,
-    InvalidURI,
-    OperationFailure,
-    PyMongoError,
-)
 
 from stt.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 
@@ -61,7 +44,7 @@ _URL_ADVICE = (
     " password that is no letter or digit as %XX, such as %40 for @"
 )
 
-PAGING_ORDER = [("priority", DESCENDING), ("start", ASCENDING), ("_id", ASCENDING)]
+PAGING_ORDER = [("priority", -1), ("start", 1), ("_id", 1)]
 
 _INDEXES = {
     "audio_chunks": [
@@ -100,7 +83,7 @@ class Database(AbstractContextManager["Database"]):
         try:
             # Ignore the URL's read preference: a secondary may lack what we have just written.
             self._db = self._client.get_database(name, _AWARE, ReadPreference.PRIMARY, _DURABLE)
-        except InvalidName as error:
+        except errors.InvalidName as error:
             self._client.close()
             raise ConfigError(f"DATABASE_NAME is wrong: {error}") from error
         self.chunks: Collection[Document] = self._db["audio_chunks"]
@@ -120,7 +103,7 @@ class Database(AbstractContextManager["Database"]):
             for collection, indexes in _INDEXES.items():
                 try:
                     self._db[collection].create_indexes(indexes)
-                except DuplicateKeyError as error:
+                except errors.DuplicateKeyError as error:
                     raise ConfigError(
                         f"{collection} holds two documents where only one may be, which another"
                         f" program must have written: {_first_line(error)}"
@@ -152,9 +135,9 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except DuplicateKeyError:
+    except errors.DuplicateKeyError:
         raise
-    except OperationFailure as error:
+    except errors.OperationFailure as error:
         if error.code in _NOT_AUTHORIZED:
             raise ConfigError(
                 "The database refuses this user: check the name and the password in MONGO_URL."
@@ -162,14 +145,14 @@ def translated() -> Iterator[None]:
         if error.code in _DOCUMENT_REFUSED:
             raise DatabaseRefused(f"The database refuses it: {_first_line(error)}") from error
         raise DatabaseUnavailable(f"The database could not do it: {_first_line(error)}") from error
-    except ConnectionFailure as error:
+    except errors.ConnectionFailure as error:
         reason = _first_line(error)
         raise DatabaseUnavailable(
             f"The database does not answer (MONGO_URL): {reason}{_tls_advice(reason)}"
         ) from error
-    except (DocumentTooLarge, BSONError, UnicodeEncodeError, OverflowError) as error:
+    except (errors.DocumentTooLarge, BSONError, UnicodeEncodeError, OverflowError) as error:
         raise DatabaseRefused(f"It cannot be stored: {_first_line(error)}") from error
-    except PyMongoError as error:
+    except errors.PyMongoError as error:
         raise DatabaseUnavailable(f"The database failed: {_first_line(error)}") from error
 
 
@@ -230,7 +213,7 @@ def _client(url: str) -> MongoClient[Document]:
             "MONGO_URL: a file that its tls options name cannot be used:"
             f" {where}{error.strerror or error}"
         ) from None
-    except (InvalidURI, ConfigurationError, ValueError, UserWarning) as error:
+    except (errors.InvalidURI, errors.ConfigurationError, ValueError, UserWarning) as error:
         reason = _first_line(error)
         if "quote_plus" in reason or _repeats(reason, rest):  # advice about Python
             reason = _URL_ADVICE
