@@ -14,14 +14,7 @@ import av
 from av.stream import Discard
 
 from stt.errors import BadAudio
-from stt.media.samples import (
-    SAMPLE_RATE,
-    Resampler,
-    Samples,
-    joined,
-    require_sample_rate,
-    silence,
-)
+from stt.media.samples import SAMPLE_RATE, Resampler, Samples, joined, require_sample_rate, silence
 
 MAX_ALLOCATION_BYTES = 128 << 20
 """FFmpeg allocates as much at once as a header claims, up to 2 GB, and a WAV file of 3 KB can claim

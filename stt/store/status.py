@@ -15,12 +15,7 @@ from stt.domain.chunk import RecordedError
 from stt.domain.field_types import Hundredths, Tenths, Whole
 from stt.store.counts import StateCounts, counts_by_recording, sum_up
 from stt.store.database import Database, Document, translated
-from stt.store.documents import (
-    read_chunk,
-    read_errors,
-    read_recording,
-    read_time,
-)
+from stt.store.documents import read_chunk, read_errors, read_recording, read_time
 from stt.store.recordings import recording_names
 from stt.store.states import QUERIES, State
 

@@ -13,12 +13,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
-from mlx_whisper.decoding import (
-    DecodingOptions,
-    DecodingTask,
-    LogitFilter,
-    detect_language,
-)
+from mlx_whisper.decoding import DecodingOptions, DecodingTask, LogitFilter, detect_language
 from mlx_whisper.load_models import load_model
 from mlx_whisper.timing import add_word_timestamps, dtw
 from mlx_whisper.tokenizer import get_tokenizer

@@ -9,19 +9,11 @@ from pydantic import BaseModel
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.base import ChunkCount
-from stt.coordinator.schemas.recordings import (
-    RecordingChange,
-    RetranscriptionRequest,
-)
+from stt.coordinator.schemas.recordings import RecordingChange, RetranscriptionRequest
 from stt.domain.field_types import HexId
 from stt.store import claims
 from stt.store.ingest import IngestOptions
-from stt.store.recordings import (
-    ListState,
-    MongoRecordings,
-    RecordingDetails,
-    RecordingList,
-)
+from stt.store.recordings import ListState, MongoRecordings, RecordingDetails, RecordingList
 
 router = APIRouter(prefix="/api/recordings", tags=["recordings"], dependencies=[PEOPLE_ONLY])
 

@@ -13,10 +13,7 @@ from fastapi.responses import StreamingResponse
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.errors import Unprocessable
 from stt.coordinator.openapi import error_responses
-from stt.coordinator.schemas.recordings import (
-    RecordingChunks,
-    TranscriptOut,
-)
+from stt.coordinator.schemas.recordings import RecordingChunks, TranscriptOut
 from stt.domain.field_types import HexId
 from stt.domain.worker_id import WorkerId
 from stt.errors import DatabaseUnavailable, SttError
