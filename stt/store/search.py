@@ -18,7 +18,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from stt.domain.field_types import HexId
 from stt.errors import DatabaseUnavailable, NotFound
-from stt.store.database import Database, Document, translated
+from stt.store.database import Database, Document, Repository, translated
 from stt.store.documents import read_chunk, read_list, read_mapping, read_number, read_text
 from stt.store.recordings import recording_names
 from stt.store.search_query import BadQuery, SearchQuery
@@ -78,14 +78,14 @@ _Found = tuple[_Position, Hit]
 """A hit without the name of its recording, and where it is."""
 
 
-class Search:
-    """Search one database. Safe between threads. Methods raise DatabaseUnavailable.
+class Search(Repository):
+    """Search one database. Safe between threads.
 
     The first search creates the text index, or starts to if `in_background`.
     """
 
     def __init__(self, database: Database, *, in_background: bool = False) -> None:
-        self._db = database
+        super().__init__(database)
         self._index = TextIndex(database, in_background=in_background)
 
     def find(
@@ -153,8 +153,7 @@ class Search:
 
     def _boundaries(self) -> list[ObjectId]:
         """Return ids that divide the recordings into windows, each read in a short time."""
-        with translated():
-            ids = [document["_id"] for document in self._db.recordings.find({}, ["_id"])]
+        ids = [document["_id"] for document in self._db.recordings.find({}, ["_id"])]
         known = sorted(id_ for id_ in ids if isinstance(id_, ObjectId))
         return known[_RECORDINGS_PER_WINDOW::_RECORDINGS_PER_WINDOW]
 
@@ -162,9 +161,8 @@ class Search:
         chunk_id, _, segment = cursor.partition("-")
         if not (ObjectId.is_valid(chunk_id) and re.fullmatch("[0-9]{1,9}", segment)):
             raise BadQuery("This cursor is none of a search.")
-        with translated():
-            fields = ["original_id", "index"]
-            document = self._db.chunks.find_one({"_id": ObjectId(chunk_id)}, fields)
+        fields = ["original_id", "index"]
+        document = self._db.chunks.find_one({"_id": ObjectId(chunk_id)}, fields)
         if document is None:
             raise NotFound("What was found last is gone: search again.")
         return _position_of(document, int(segment))

@@ -25,7 +25,9 @@ class BodyLimit:
         if scope["type"] != "http" or scope["path"] in _STREAMED:
             await self._app(scope, receive, send)
             return
-        limit = _limit(scope)
+        limit = MAX_TRANSCRIPT_BYTES if scope["path"] in _WITH_TRANSCRIPT else MAX_BYTES
+        if "principal" not in scope["state"]:
+            limit = MAX_UNAUTHENTICATED_BYTES
         lengths = [value for name, value in scope["headers"] if name == b"content-length"]
         announced = max((int(length) for length in lengths if length.isdigit()), default=0)
         received = 0
@@ -40,9 +42,3 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
-
-
-def _limit(scope: Scope) -> int:
-    if "principal" not in scope["state"]:
-        return MAX_UNAUTHENTICATED_BYTES
-    return MAX_TRANSCRIPT_BYTES if scope["path"] in _WITH_TRANSCRIPT else MAX_BYTES

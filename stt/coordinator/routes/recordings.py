@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from bson import ObjectId
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
@@ -69,7 +69,6 @@ def transcribe_again(
 @router.delete(
     "/{source_id}",
     status_code=204,
-    response_class=Response,
     summary="Remove a recording",
     responses=error_responses(404),
 )

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
@@ -78,7 +78,6 @@ def uploads(coordinator: InCoordinator) -> UploadList:
 @router.delete(
     "/api/uploads/{upload_id}",
     status_code=204,
-    response_class=Response,
     summary="Cancel or forget an upload",
     responses=error_responses(404),
 )
