@@ -41,7 +41,17 @@ class ModelInstance:
         try:
             return self._run(partial(self.engine.decode, windows), windows)
         except OutOfMemory:
-            self._shrink(len(windows))
+            with self._lock:
+                smaller = max(1, len(windows) // 2)
+                if smaller < self.batch_size:
+                    self.batch_size = smaller
+                    logger.warning(
+                        "Instance %d: out of memory with %d window(s) at once, goes on with %d "
+                        "(set BATCH_SIZE to begin with that)",
+                        self.id,
+                        len(windows),
+                        smaller,
+                    )
             raise
 
     def transcribe(self, piece: WindowInput, should_stop: ShouldStop) -> WindowResult:
@@ -110,16 +120,3 @@ class ModelInstance:
             self._loading = False
         self._loaded = True
         logger.info("Instance %d: model loaded in %.1f s", self.id, time.monotonic() - started)
-
-    def _shrink(self, windows: int) -> None:
-        with self._lock:
-            smaller = max(1, windows // 2)
-            if smaller < self.batch_size:
-                self.batch_size = smaller
-                logger.warning(
-                    "Instance %d: out of memory with %d window(s) at once, goes on with %d "
-                    "(set BATCH_SIZE to begin with that)",
-                    self.id,
-                    windows,
-                    smaller,
-                )
