@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from stt.domain.chunk import ChunkRun, chunk_runs
-from stt.domain.claim import Order, Page, Queue
+from stt.domain.claim import Order, Queue
 from stt.errors import DatabaseUnavailable
 from stt.settings import Settings
 from stt.worker.stop_conditions import POLL_SECONDS, StopConditions
@@ -118,20 +118,16 @@ class Planner:
             self._conditions.not_empty()  # or it may not be empty at all
             raise
         chunks = [chunk for chunk in page.chunks if chunk.id not in taken]
-        self.is_dry = not chunks and page.next_due_seconds is None
-        if chunks:
+        due = page.next_due_seconds
+        self.is_dry = not chunks and due is None
+        if self.is_dry and not self._in_work:
+            pause = self._conditions.found_empty()
+        else:
             self._conditions.not_empty()
+            pause = POLL_SECONDS if due is None else min(due + 0.05, POLL_SECONDS)
+        if chunks:
             share = page.share(self._queue.roster)
             self._page.extend(chunk_runs(chunks, settings.sequence_seconds, share))
             return None
-        pause = self._pause(page)
         self._wait_until = now + pause
         return Wait(pause)
-
-    def _pause(self, page: Page) -> float:
-        """Return the seconds until the next page, after one with nothing to deal."""
-        if page.next_due_seconds is None and not self._in_work:
-            return self._conditions.found_empty()
-        self._conditions.not_empty()
-        due = page.next_due_seconds
-        return POLL_SECONDS if due is None else min(due + 0.05, POLL_SECONDS)
