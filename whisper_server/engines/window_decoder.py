@@ -15,18 +15,10 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
+from whisper_server.engines import segments
 from whisper_server.engines.base import FRAMES_PER_SECOND, WindowInput, WindowResult
 from whisper_server.engines.batch_rows import DecodedRow, Row, decode_to_end
 from whisper_server.engines.prompt_contexts import Contexts
-from whisper_server.engines.segments import (
-    MAX_INITIAL_TIMESTAMP_SECONDS,
-    SAMPLED_CANDIDATES,
-    SECONDS_PER_TIMESTAMP,
-    finite,
-    split_at_timestamps,
-    top_languages,
-    without_broken_tail,
-)
 
 OPENING_MARKS = "\"'“¿([{-"
 CLOSING_MARKS = "\"'.。,，!！?？:：”)]}、"
@@ -68,7 +60,7 @@ class WindowDecoder:
             return_no_speech_prob=True,
             suppress_tokens=self._suppressed,
             max_initial_timestamp_index=round(
-                MAX_INITIAL_TIMESTAMP_SECONDS / SECONDS_PER_TIMESTAMP
+                segments.MAX_INITIAL_TIMESTAMP_SECONDS / segments.SECONDS_PER_TIMESTAMP
             ),
             **_search(window),
         )
@@ -92,7 +84,9 @@ class WindowDecoder:
         if not self._model.is_multilingual:
             return [(("en", 1.0),)] * len(rows)
         return [
-            () if row.language else top_languages((token[2:-2], prob) for token, prob in found)
+            ()
+            if row.language
+            else segments.top_languages((token[2:-2], prob) for token, prob in found)
             for row, found in zip(rows, self._model.detect_language(encoded), strict=True)
         ]
 
@@ -140,7 +134,7 @@ def _search(window: WindowInput) -> dict[str, Any]:
     if window.temperature > 0:
         return {
             "beam_size": 1,
-            "num_hypotheses": SAMPLED_CANDIDATES,
+            "num_hypotheses": segments.SAMPLED_CANDIDATES,
             "sampling_topk": 0,
             "sampling_temperature": window.temperature,
         }
@@ -156,8 +150,8 @@ def _read(
 ) -> DecodedRow:
     tokens = all_tokens = [int(token) for token in generated.sequences_ids[0]]
     if len(all_tokens) >= max_tokens:
-        tokens = without_broken_tail(all_tokens, tokenizer.timestamp_begin)
-    split = split_at_timestamps(tokens, tokenizer.timestamp_begin, row.seconds)
+        tokens = segments.without_broken_tail(all_tokens, tokenizer.timestamp_begin)
+    split = segments.split_at_timestamps(tokens, tokenizer.timestamp_begin, row.seconds)
     return DecodedRow(
         row=row,
         language=tokenizer.language_code,
@@ -166,7 +160,7 @@ def _read(
         drafts=split.drafts,
         undecoded_from=split.undecoded_from,
         token_count=len(all_tokens),
-        logprob=finite(generated.scores[0]) * len(all_tokens),
+        logprob=segments.finite(generated.scores[0]) * len(all_tokens),
         no_speech_prob=generated.no_speech_prob,
         text=tokenizer.decode(tokens),
     )
