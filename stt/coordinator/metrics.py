@@ -13,8 +13,6 @@ from stt.coordinator.schemas.status import QueueSnapshot
 from stt.coordinator.store.status import QueueMonitor
 from stt.errors import DatabaseUnavailable
 
-CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
-
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -51,7 +49,7 @@ class Metrics(Collector):
         self._seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        """Return everything as `CONTENT_TYPE`; without the queue while the database is away."""
+        """Return everything in Prometheus' form; without the queue while the database is away."""
         return prometheus_client.generate_latest(self._registry)
 
     def describe(self) -> Iterator[Metric]:

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
-from stt.coordinator.metrics import CONTENT_TYPE
 from stt.coordinator.schemas.status import QueueSnapshot, ThroughputOut, WorkerList, WorkerOut
 
 router = APIRouter(tags=["status"])
@@ -37,7 +37,7 @@ def workers(coordinator: InCoordinator) -> WorkerList:
 
 @_people.get("/metrics", summary="Numbers for Prometheus", response_class=PlainTextResponse)
 def metrics(coordinator: InCoordinator) -> PlainTextResponse:
-    return PlainTextResponse(coordinator.metrics.text(), media_type=CONTENT_TYPE)
+    return PlainTextResponse(coordinator.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 router.include_router(_people)
