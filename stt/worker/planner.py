@@ -4,7 +4,6 @@ import random
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 
 from bson import ObjectId
 
@@ -15,13 +14,6 @@ from stt.settings import Settings
 from stt.worker.stop_conditions import POLL_SECONDS, StopConditions
 
 _MISSES_OF_A_STALE_PAGE = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing to do right now; ask again after `seconds`."""
-
-    seconds: float
 
 
 class Planner:
@@ -56,14 +48,14 @@ class Planner:
         self._wait_until = 0.0
         self._lock = threading.Lock()
 
-    def next(self) -> ChunkRun | Wait:
-        """Return the next run to claim. Raises DatabaseUnavailable."""
+    def next(self) -> ChunkRun | float:
+        """Return the next run to claim, or the seconds to wait. Raises DatabaseUnavailable."""
         with self._lock:
             if self._budget == 0:
                 if self._in_work == 0:
                     self._conditions.limit_reached(self._limit or 0)
-                return Wait(POLL_SECONDS)
-            if not self._page and (pause := self._read_page()):
+                return POLL_SECONDS
+            if not self._page and (pause := self._read_page()) is not None:
                 return pause
             run = self._page.popleft()
             if self._budget is not None:
@@ -105,11 +97,11 @@ class Planner:
         with self._lock:
             self._excluded.add(chunk_id)
 
-    def _read_page(self) -> Wait | None:
+    def _read_page(self) -> float | None:
         """Fill the page; else return how long to wait for one."""
         now = time.monotonic()
         if now < self._wait_until:  # another thread has just found nothing
-            return Wait(self._wait_until - now)
+            return self._wait_until - now
         # What another thread is about to claim is still pending.
         settings, taken = self._settings, self._dealt | self._excluded
         try:
@@ -130,4 +122,4 @@ class Planner:
             self._page.extend(chunk_runs(chunks, settings.sequence_seconds, share))
             return None
         self._wait_until = now + pause
-        return Wait(pause)
+        return pause

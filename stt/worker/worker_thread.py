@@ -13,7 +13,6 @@ from stt.domain.claim import Claim
 from stt.domain.transcript import Transcript
 from stt.system.log_context import log_fields
 from stt.worker.context import WorkerContext
-from stt.worker.planner import Wait
 from stt.worker.transcriber import Outcome
 
 logger = logging.getLogger(__name__)
@@ -85,8 +84,8 @@ class WorkerThread(threading.Thread):
         context = self._context
         plan = context.planner.next()
         context.outage.record_answer(self.name)  # a page from before an outage was dropped
-        if isinstance(plan, Wait):
-            context.stop.wait(plan.seconds)
+        if not isinstance(plan, tuple):
+            context.stop.wait(plan)
             return
         self.waits_for_server = True
         context.pool.wait_until_available(context.stop)  # an error of it ends the worker

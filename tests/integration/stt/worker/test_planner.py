@@ -13,7 +13,7 @@ from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from stt.store.workers import MongoRoster
-from stt.worker.planner import Planner, Wait
+from stt.worker.planner import Planner
 from stt.worker.stop_conditions import StopConditions
 from tests.support.queue_builder import add_chunks
 
@@ -53,7 +53,7 @@ def test_checks_of_an_empty_queue_are_counted_once_for_all_threads_and_far_apart
     conditions = conditions_of(required_empty_checks=2, empty_queue_wait_seconds=0.3)
     plan = planner(database, alice, conditions=conditions)
     waits = [plan.next() for _ in range(3)]
-    assert all(isinstance(wait, Wait) and 0 < wait.seconds <= 0.3 for wait in waits)
+    assert all(isinstance(wait, float) and 0 < wait <= 0.3 for wait in waits)
     assert reason(conditions) is None
     time.sleep(0.3)
     plan.next()
@@ -122,7 +122,7 @@ def test_what_one_thread_is_about_to_claim_is_not_dealt_to_another(
     plan = planner(database, alice)
     first = plan.next()
     assert isinstance(first, tuple)
-    assert isinstance(plan.next(), Wait)
+    assert isinstance(plan.next(), float)
     plan.claimed(first, missed=True)
     plan.ended(unspent=2)
     assert plan.next() == first
@@ -175,8 +175,8 @@ def test_a_page_full_of_resting_chunks_is_waited_for(
     alice.fail(claim, "refused", "odd")
     conditions = conditions_of(required_empty_checks=1)
     wait = planner(database, alice, conditions=conditions).next()
-    assert isinstance(wait, Wait)
-    assert 0 < wait.seconds <= 5.1
+    assert isinstance(wait, float)
+    assert 0 < wait <= 5.1
     assert reason(conditions) is None
 
 
