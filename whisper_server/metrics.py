@@ -28,7 +28,7 @@ _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _REQUEST_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 _REAL_TIME_FACTORS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
-# They are timestamps of all counters.
+# Else each counter would have a metric beside it, the time of its start.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 

@@ -16,7 +16,7 @@ from stt.errors import DatabaseUnavailable
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-# They are a time stamp beside every counter.
+# Else each counter would have a metric beside it, the time of its start.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
@@ -26,7 +26,6 @@ class Metrics(Collector):
     def __init__(self, queue_monitor: QueueMonitor) -> None:
         self._queue_monitor = queue_monitor
         self._registry = prometheus_client.CollectorRegistry()
-        self._registry.register(self)
         prometheus_client.ProcessCollector(registry=self._registry)  # has numbers on Linux only
         self._requests = prometheus_client.Counter(
             "stt_requests",
@@ -41,6 +40,7 @@ class Metrics(Collector):
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        self._registry.register(self)
 
     def request_ended(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a response under its route's template; clients may send any word as a method."""
