@@ -13,17 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ctranslate2
 import numpy as np
 
-from whisper_server.engines.base import (
-    SAMPLE_RATE,
-    Features,
-    Options,
-    Samples,
-    Segment,
-    ShouldStop,
-    Transcription,
-    WindowInput,
-    WindowResult,
-)
+from whisper_server.engines import base
 from whisper_server.engines.failures import engine_failure, fetch_model, first_line
 from whisper_server.engines.prompt_contexts import Contexts
 from whisper_server.engines.segments import padded, segment_of, transcription
@@ -83,8 +73,10 @@ class FasterWhisperEngine:
             decoder = WindowDecoder(whisper, self._contexts)
             self._extractor = whisper.feature_extractor
             # Missing CUDA libraries only show when something is computed.
-            silence = self.features(np.zeros(SAMPLE_RATE, dtype=np.float32))
-            decoder.decode([WindowInput(silence, 1.0, Options(language="en", beam_size=1), 0.0)])
+            silence = self.features(np.zeros(base.SAMPLE_RATE, dtype=np.float32))
+            decoder.decode(
+                [base.WindowInput(silence, 1.0, base.Options(language="en", beam_size=1), 0.0)]
+            )
         except Exception as error:  # RuntimeError, ValueError, and bare ones out of Rust
             raise ModelUnavailable(self._why_not_loaded(error)) from error
         self._is_multilingual = bool(whisper.model.is_multilingual)
@@ -104,7 +96,7 @@ class FasterWhisperEngine:
             return language == "en"
         return self._contexts is not None and self._contexts.knows(language)
 
-    def features(self, samples: Samples) -> Features:
+    def features(self, samples: base.Samples) -> base.Features:
         """Return the spectrogram, shape (mel bands, 100 frames a second), padded with zeros.
 
         faster-whisper pads to 30 seconds, here it is the model's own window: the same for all
@@ -112,14 +104,14 @@ class FasterWhisperEngine:
         """
         return padded(self._extractor(samples), self._extractor.nb_max_frames)
 
-    def batch_key(self, window: WindowInput) -> Hashable:
+    def batch_key(self, window: base.WindowInput) -> Hashable:
         """Return what a call of CTranslate2 has once: search options, length of the prompts."""
         assert self._contexts is not None, "no window comes before the model was loaded once"
         options, prompt = window.options, self._contexts.tokens(window.options)
         search = (window.temperature, options.beam_size)
         return options.task, search, options.word_timestamps, len(prompt)
 
-    def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
+    def decode(self, windows: Sequence[base.WindowInput]) -> list[base.WindowResult]:
         decoder = self._decoder
         if decoder is None:
             raise self._not_loaded()
@@ -129,10 +121,10 @@ class FasterWhisperEngine:
             raise engine_failure(error, "faster-whisper") from error
 
     def transcribe(
-        self, samples: Samples, options: Options, should_stop: ShouldStop
-    ) -> Transcription:
+        self, samples: base.Samples, options: base.Options, should_stop: base.ShouldStop
+    ) -> base.Transcription:
         """Transcribe in faster-whisper's own long form."""
-        duration = len(samples) / SAMPLE_RATE
+        duration = len(samples) / base.SAMPLE_RATE
         whisper = self._whisper
         if whisper is None or self._contexts is None:
             raise self._not_loaded()
@@ -148,7 +140,7 @@ class FasterWhisperEngine:
         except Exception as error:
             raise engine_failure(error, "faster-whisper") from error
         probabilities = info.all_language_probs or [(info.language, info.language_probability)]
-        detected = WindowResult(info.language, tuple(probabilities), (), 0.0)
+        detected = base.WindowResult(info.language, tuple(probabilities), (), 0.0)
         return transcription(None, detected, duration, segments)
 
     def _not_loaded(self) -> EngineFailed:
@@ -206,7 +198,7 @@ def _return_free_memory() -> None:
 class _Temperatures(tuple[float, ...]):
     """Call `should_stop` before each one: a window may take six attempts of seconds each."""
 
-    should_stop: ShouldStop
+    should_stop: base.ShouldStop
 
     def __iter__(self) -> Iterator[float]:
         for temperature in super().__iter__():
@@ -215,7 +207,7 @@ class _Temperatures(tuple[float, ...]):
             yield temperature
 
 
-def _arguments(options: Options, should_stop: ShouldStop) -> dict[str, Any]:
+def _arguments(options: base.Options, should_stop: base.ShouldStop) -> dict[str, Any]:
     """Return the options as faster-whisper's arguments."""
     temperatures = _Temperatures(ladder_of(options))
     temperatures.should_stop = should_stop
@@ -223,7 +215,9 @@ def _arguments(options: Options, should_stop: ShouldStop) -> dict[str, Any]:
     return arguments | {"initial_prompt": arguments.pop("prompt")}
 
 
-def _collect(found: Iterable[Any], duration: float, should_stop: ShouldStop) -> tuple[Segment, ...]:
+def _collect(
+    found: Iterable[Any], duration: float, should_stop: base.ShouldStop
+) -> tuple[base.Segment, ...]:
     """Run the lazy generator: each step of it decodes a window."""
     segments = []
     for found_segment in found:

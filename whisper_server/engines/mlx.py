@@ -10,18 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from whisper_server.audio_windows import Window, cut_into_windows
-from whisper_server.engines.base import (
-    FRAMES_PER_SECOND,
-    SAMPLE_RATE,
-    Features,
-    Options,
-    Samples,
-    Segment,
-    ShouldStop,
-    Transcription,
-    WindowInput,
-    WindowResult,
-)
+from whisper_server.engines import base
 from whisper_server.engines.failures import engine_failure, fetch_model, first_line
 from whisper_server.engines.mlx_thread import in_mlx_thread
 from whisper_server.engines.segments import padded, transcription
@@ -83,7 +72,7 @@ class MlxEngine:
     @property
     def window_seconds(self) -> float:
         """Return the length of the encoder's positions: 30 seconds, less for some models."""
-        return self._frames / FRAMES_PER_SECOND
+        return self._frames / base.FRAMES_PER_SECOND
 
     def load(self) -> None:
         from faster_whisper.feature_extractor import FeatureExtractor
@@ -105,8 +94,8 @@ class MlxEngine:
             self._languages = decoder.languages
             self._decoder = decoder
             # Wrong shapes only show when something is computed.
-            silence = self.features(np.zeros(SAMPLE_RATE, np.float32))
-            self.decode([WindowInput(silence, 1.0, Options(language="en"), 0.0)])
+            silence = self.features(np.zeros(base.SAMPLE_RATE, np.float32))
+            self.decode([base.WindowInput(silence, 1.0, base.Options(language="en"), 0.0)])
         except Exception as error:
             self.unload()
             raise ModelUnavailable(
@@ -124,16 +113,16 @@ class MlxEngine:
     def knows(self, language: str) -> bool:
         return language in self._languages
 
-    def features(self, samples: Samples) -> Features:
+    def features(self, samples: base.Samples) -> base.Features:
         """Return the spectrogram, shape (frames, mel bands), computed by the caller's thread."""
         return np.ascontiguousarray(padded(self._extractor(samples), self._frames).T)
 
-    def batch_key(self, window: WindowInput) -> Hashable:
+    def batch_key(self, window: base.WindowInput) -> Hashable:
         """Return what a batch has once in mlx-whisper, the language and the prompt too."""
         options = window.options
         return options.task, options.language, window.temperature, options.prompt, options.hotwords
 
-    def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
+    def decode(self, windows: Sequence[base.WindowInput]) -> list[base.WindowResult]:
         """Decode greedily at any beam size: mlx-whisper has no beam search."""
         decoder = self._decoder
         if decoder is None:
@@ -144,14 +133,14 @@ class MlxEngine:
             raise engine_failure(error, "mlx") from error
 
     def transcribe(
-        self, samples: Samples, options: Options, should_stop: ShouldStop
-    ) -> Transcription:
+        self, samples: base.Samples, options: base.Options, should_stop: base.ShouldStop
+    ) -> base.Transcription:
         """Transcribe window by window, each with the text before it as its prompt.
 
         The windows end in pauses, so none has to be decoded again from its last time stamp.
         """
-        results: list[WindowResult] = []
-        segments: list[Segment] = []
+        results: list[base.WindowResult] = []
+        segments: list[base.Segment] = []
         current = options
         detector = find_speech if options.vad_filter else None
         cut = cut_into_windows([samples], self.window_seconds, detector)
@@ -166,18 +155,18 @@ class MlxEngine:
             current = replace(current, language=language, prompt=prompt)
         first = next((result for result in results if result.segments), None)
         detected = first or next(iter(results), None)
-        return transcription(options.language, detected, len(samples) / SAMPLE_RATE, segments)
+        return transcription(options.language, detected, len(samples) / base.SAMPLE_RATE, segments)
 
     def _best_attempt(
-        self, window: Window, options: Options, should_stop: ShouldStop
-    ) -> WindowResult:
+        self, window: Window, options: base.Options, should_stop: base.ShouldStop
+    ) -> base.WindowResult:
         ladder = ladder_of(options)
         features = self.features(window.samples)
-        attempts: list[WindowResult] = []
+        attempts: list[base.WindowResult] = []
         while (temperature := next_temperature(attempts, ladder)) is not None:
             if should_stop():
                 raise EngineStopped("stopped before a window")
-            entry = WindowInput(features, window.seconds, options, temperature)
+            entry = base.WindowInput(features, window.seconds, options, temperature)
             attempts += self.decode([entry])
         return best_of(attempts)
 
