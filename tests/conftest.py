@@ -2,16 +2,14 @@
 
 import os
 import signal
-import uuid
 from collections.abc import Iterator
 
-import pymongo
 import pytest
 
 from stt.domain.claim import ClaimRules
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from tests.support.mongo_process import running_mongo
+from tests.support.mongo_process import new_database, running_mongo
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: then no Ctrl-C of
 # a test would reach them.
@@ -33,12 +31,15 @@ def mongo_url() -> Iterator[str]:
 @pytest.fixture
 def database(mongo_url: str) -> Iterator[Database]:
     """A database of this test's own, with the indexes made."""
-    name = f"stt_test_{uuid.uuid4().hex[:12]}"
-    with Database(mongo_url, name) as database:
-        database.ensure_indexes()
+    with new_database(mongo_url) as database:
         yield database
-    with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
-        client.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def shared_database(mongo_url: str) -> Iterator[Database]:
+    """A database of this module's own, with the indexes made."""
+    with new_database(mongo_url) as database:
+        yield database
 
 
 @pytest.fixture

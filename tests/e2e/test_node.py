@@ -9,13 +9,11 @@ import stat
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pymongo
 import pytest
 import requests
 from bson import ObjectId
@@ -147,21 +145,11 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
-def database_of_all(mongo_url: str) -> Iterator[Database]:
-    name = f"stt_test_{uuid.uuid4().hex[:12]}"
-    with Database(mongo_url, name) as database:
-        database.ensure_indexes()
-        yield database
-    with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
-        client.drop_database(name)
-
-
-@pytest.fixture(scope="module")
 def coordinator(
-    database_of_all: Database, tmp_path_factory: pytest.TempPathFactory
+    shared_database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CoordinatorThread]:
     folder = tmp_path_factory.mktemp("coordinator")
-    with running_coordinator(database_of_all, folder, lease_seconds=LEASE_SECONDS) as thread:
+    with running_coordinator(shared_database, folder, lease_seconds=LEASE_SECONDS) as thread:
         yield thread
 
 
@@ -173,11 +161,11 @@ def whisper() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def fleet(
-    database_of_all: Database, coordinator: CoordinatorThread, whisper: ScriptedServer
+    shared_database: Database, coordinator: CoordinatorThread, whisper: ScriptedServer
 ) -> Iterator[Fleet]:
-    yield Fleet(database_of_all, coordinator, whisper)
+    yield Fleet(shared_database, coordinator, whisper)
     for collection in ("chunks", "recordings", "audio"):
-        getattr(database_of_all, collection).delete_many({})
+        getattr(shared_database, collection).delete_many({})
 
 
 @pytest.fixture

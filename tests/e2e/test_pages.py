@@ -8,12 +8,10 @@ forbids, fails the test that it happens in.
 import base64
 import re
 import shutil
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pymongo
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
@@ -61,22 +59,17 @@ def said(number: int, upload: bytes) -> Answer:
 
 
 @pytest.fixture(scope="module")
-def house(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    name = f"stt_test_{uuid.uuid4().hex[:12]}"
-    folder = tmp_path_factory.mktemp("pages")
-    try:
-        with (
-            Database(mongo_url, name) as database,
-            ScriptedServer(said).running() as server,
-            worker_processes(mongo_url, name) as workers,
-            running_process(mongo_url, name, folder) as coordinator,
-        ):
-            database.ensure_indexes()
-            workers.start(server.url, "--watch", "--workers", "1", "--empty-queue-wait", "0.5")
-            yield House(coordinator, database, opus_tone(70))
-    finally:
-        with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
-            client.drop_database(name)
+def house(
+    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
+    with (
+        ScriptedServer(said).running() as server,
+        worker_processes(mongo_url, name) as workers,
+        running_process(mongo_url, name, folder) as coordinator,
+    ):
+        workers.start(server.url, "--watch", "--workers", "1", "--empty-queue-wait", "0.5")
+        yield House(coordinator, shared_database, opus_tone(70))
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pymongo
 import pytest
 from pymongo.errors import PyMongoError
+
+from stt.store.database import Database
 
 _BINARY = Path(sys.executable).with_name("secantusd-py")
 
@@ -116,3 +119,14 @@ def running_mongo(*flags: str, options: str = "") -> Iterator[MongoProcess]:
             yield server
         finally:
             server.kill()  # nothing in it is needed any more
+
+
+@contextlib.contextmanager
+def new_database(mongo_url: str) -> Iterator[Database]:
+    """Yield a new database on this server, with the indexes made; drop it at the end."""
+    name = f"stt_test_{uuid.uuid4().hex[:12]}"
+    with Database(mongo_url, name) as database:
+        database.ensure_indexes()
+        yield database
+    with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
+        client.drop_database(name)

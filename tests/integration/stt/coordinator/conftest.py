@@ -1,10 +1,8 @@
 """Coordinators: one for all tests of a module, one for a single test, one without a database."""
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import pymongo
 import pytest
 
 from stt.coordinator.uploads import processor
@@ -18,17 +16,6 @@ from tests.support.speech import opus_tone
 from tests.support.upload_site import Site
 
 AWAY = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300&directConnection=true"
-
-
-@pytest.fixture(scope="module")
-def shared_database(mongo_url: str) -> Iterator[Database]:
-    """A database of this module's own, with the indexes made."""
-    name = f"stt_test_{uuid.uuid4().hex[:12]}"
-    with Database(mongo_url, name) as database:
-        database.ensure_indexes()
-        yield database
-    with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
-        client.drop_database(name)
 
 
 @pytest.fixture(scope="module")

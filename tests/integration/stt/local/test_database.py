@@ -13,10 +13,8 @@ import pymongo
 import pytest
 
 from stt.errors import ConfigError, DatabaseUnavailable
-from stt.local.database import is_installed
 from stt.local.stack import open_database
 from stt.settings import Settings
-from tests.support.mongo_process import missing
 from tests.support.queue_builder import add_chunks
 from tests.support.scripted_server import Answer, ScriptedServer, heard
 from tests.support.speech import opus_tone
@@ -33,17 +31,6 @@ with open_database(Settings(_env_file=None, data_dir=Path(sys.argv[1]))) as data
     print("inside", flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture(autouse=True)
-def _installed() -> None:
-    if not is_installed():
-        missing("the embedded database: pip install 'stt-fleet[embedded]'")
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, data_dir=tmp_path / "data")  # type: ignore[call-arg]
 
 
 def is_serving(settings: Settings) -> bool:

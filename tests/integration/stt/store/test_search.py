@@ -2,12 +2,10 @@
 
 import io
 import json
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pymongo
 import pytest
 from bson import ObjectId
 from rich.console import Console
@@ -25,15 +23,11 @@ from tests.support.queue_builder import START, add_recording
 
 @pytest.fixture(scope="module")
 def coordinator(
-    mongo_url: str, tmp_path_factory: pytest.TempPathFactory
+    shared_database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CoordinatorThread]:
-    name = f"stt_test_{uuid.uuid4().hex[:12]}"
-    with Database(mongo_url, name) as database:
-        database.ensure_indexes()
-        with running_coordinator(database, tmp_path_factory.mktemp("data")) as coordinator:
-            yield coordinator
-    with pymongo.MongoClient[dict[str, object]](mongo_url) as client:
-        client.drop_database(name)
+    folder = tmp_path_factory.mktemp("data")
+    with running_coordinator(shared_database, folder) as coordinator:
+        yield coordinator
 
 
 @pytest.fixture
