@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from stt.domain.claim import Claim
 from stt.errors import SttError
-from stt.system.log_context import PLAIN, with_log_fields
+from stt.system.log_context import with_log_fields
 from stt.worker.context import WorkerContext
 from stt.worker.worker_thread import WorkerThread
 
@@ -71,7 +71,7 @@ class Shutdown:
         seconds = 0.0 if context.outage.error else self._wait_seconds
         self._wait_for(lambda: context.heartbeat.stop(seconds), seconds)
         context.is_over.set()
-        logger.info("Completed processing. Stats: %s", context.stats.counts, extra=PLAIN)
+        context.stats.log()
         self._wait_for(report_stopped, seconds)
 
     def _is_any_ending(self) -> bool:

@@ -1,9 +1,14 @@
 """How the chunks that a worker tried have ended."""
 
+import logging
 import threading
 from dataclasses import dataclass, field
 
 from bson import ObjectId
+
+from stt.system.log_context import PLAIN
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -35,6 +40,10 @@ class Stats:
         with other._lock:
             counts = {ending: n + other.counts[ending] for ending, n in self.counts.items()}
             return Stats(counts, self._failing | other._failing)
+
+    def log(self) -> None:
+        """Write the last line of a worker."""
+        logger.info("Completed processing. Stats: %s", self.counts, extra=PLAIN)
 
     @property
     def has_failures(self) -> bool:
