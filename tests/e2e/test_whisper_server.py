@@ -188,7 +188,7 @@ def test_health_answers_at_once_while_every_worker_is_busy(
     assert requests.get(server.url + "/ready", timeout=60).json()["in_flight"] == 2
     assert sorted(waits)[len(waits) // 2] < 0.5, waits
     for client in clients:
-        client.join(10)
+        client.join(60)
     wait_for(server, in_flight=0, waiting=0)
 
 

@@ -47,7 +47,7 @@ class CoordinatorProcess:
         while time.monotonic() < deadline and self._process.poll() is None:
             if self.url:
                 with contextlib.suppress(OSError), KeyedSession(self.url, None) as session:
-                    if session.get("/health", timeout=5).ok:
+                    if session.get("/health", timeout=60).ok:
                         return
             time.sleep(0.05)
         raise RuntimeError(f"the coordinator did not start:\n{self.log}")
@@ -61,18 +61,18 @@ class CoordinatorProcess:
     def wait(self, timeout_seconds: float = 20.0) -> int:
         """Return the exit code. Raises `subprocess.TimeoutExpired`."""
         code = self._process.wait(timeout_seconds)
-        self._reader.join(5)
+        self._reader.join(60)
         return code
 
     def stop(self) -> None:
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(10)
+                self._process.wait(60)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._reader.join(5)
+        self._reader.join(60)
         if self._process.stdout is not None:
             self._process.stdout.close()
 

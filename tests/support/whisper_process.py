@@ -73,7 +73,7 @@ class WhisperProcess:
     def wait(self, timeout_seconds: float) -> int:
         """The exit code; raises `subprocess.TimeoutExpired`."""
         code = self._process.wait(timeout_seconds)
-        self._reader.join(5)
+        self._reader.join(60)
         return code
 
     def stop(self) -> None:
@@ -84,7 +84,7 @@ class WhisperProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._reader.join(5)
+        self._reader.join(60)
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._folder.cleanup()
@@ -101,7 +101,7 @@ class WhisperProcess:
         while time.monotonic() < deadline and self._process.poll() is None:
             if self.url:
                 with contextlib.suppress(requests.RequestException):
-                    if requests.get(self.url + path, timeout=5).ok:
+                    if requests.get(self.url + path, timeout=60).ok:
                         return
             time.sleep(0.05)
         raise RuntimeError(f"the whisper server did not answer {path}:\n{self.log}")

@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import requests
 import uvicorn
 
+from tests.support.pace import until
 from whisper_server.app import create_app
 from whisper_server.audio_windows import Span
 from whisper_server.engines.base import (
@@ -56,7 +56,7 @@ class StandInEngine:
     window_seconds: float = 30.0
 
     def load(self) -> None:
-        self.may_load.wait(10)
+        self.may_load.wait(60)
         if self.load_failure:
             raise self.load_failure
         self.loads += 1
@@ -82,7 +82,7 @@ class StandInEngine:
         error = self.failure or self.refuses(windows)
         if error:
             raise error
-        self.go.wait(10)
+        self.go.wait(60)
         return [self._result(window) for window in windows]
 
     def transcribe(
@@ -183,14 +183,7 @@ def running(
             engine.go.set()
             engine.may_load.set()
             server.should_exit = True
-            thread.join(10)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass within ten seconds"
-        time.sleep(0.01)
+            thread.join(60)
 
 
 def wav(seconds: float) -> bytes:

@@ -40,7 +40,7 @@ class Echo:
     def close(self) -> None:
         with contextlib.suppress(OSError):  # closed already
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(5)
+        self._thread.join(60)
         self._listener.close()
         for connection in self._open:
             connection.close()
@@ -156,7 +156,7 @@ def test_a_trap_may_do_something_in_the_moment_in_which_the_answer_leaves(
     done = threading.Event()
     proxy.trap = AnswerTrap((b"write",), 1, then=done.set)
     assert ask(client, b"write 1") == b"you said write 1"
-    assert done.wait(5)
+    assert done.wait(60)
     assert proxy.trap.caught == 1
     assert ask(client, b"write 2") == b"you said write 2"
 

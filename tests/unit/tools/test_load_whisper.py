@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pace import until
 from tests.support.paths import ROOT
-from tests.support.whisper_stand_in import StandInEngine, running, until, wav
+from tests.support.whisper_stand_in import StandInEngine, running, wav
 from tools.bench_lab.callers import percentile
 from tools.load_whisper import main
 from whisper_server.errors import EngineFailed

@@ -3,14 +3,8 @@
 import pytest
 import requests
 
-from tests.support.whisper_stand_in import (
-    TRANSCRIPTIONS,
-    Running,
-    StandInEngine,
-    error_of,
-    running,
-    until,
-)
+from tests.support.pace import until
+from tests.support.whisper_stand_in import TRANSCRIPTIONS, Running, StandInEngine, error_of, running
 from whisper_server.errors import EngineFailed
 
 

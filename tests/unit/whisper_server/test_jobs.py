@@ -2,14 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import requests
 from starlette.responses import Response
 
 from tests.support.event_loop import in_event_loop
-from tests.support.whisper_stand_in import Running, running, until
+from tests.support.whisper_stand_in import Running, running
 from whisper_server.errors import ApiError, InvalidAudio, UnknownJob
 from whisper_server.jobs import Job, Jobs
 from whisper_server.scheduler_state import Progress
@@ -50,18 +48,6 @@ async def finished(jobs: Jobs) -> Job:
 def server() -> Iterator[Running]:
     with running(MAX_QUEUE=4) as server:
         yield server
-
-
-def get_json(server: Running, path: str) -> dict[str, Any]:
-    response = requests.get(server.url + path, timeout=60)
-    assert response.status_code == 200, response.text
-    body: dict[str, Any] = response.json()
-    return body
-
-
-def ended(server: Running, path: str) -> dict[str, Any]:
-    until(lambda: get_json(server, path)["status"] in {"done", "failed"})
-    return get_json(server, path)
 
 
 @in_event_loop

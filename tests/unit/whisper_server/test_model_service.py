@@ -3,7 +3,8 @@
 import pytest
 import requests
 
-from tests.support.whisper_stand_in import StandInEngine, error_of, running, until
+from tests.support.pace import until
+from tests.support.whisper_stand_in import StandInEngine, error_of, running
 from whisper_server.errors import ModelUnavailable
 
 
@@ -23,6 +24,6 @@ def test_while_the_model_loads_only_health_is_well() -> None:
 def test_a_model_that_cannot_be_loaded_ends_the_server(failure: Exception) -> None:
     with running(StandInEngine(load_failure=failure), loaded=False) as server:
         server.engine.may_load.set()
-        assert server.load_failed.wait(10)
+        assert server.load_failed.wait(60)
         assert server.service.failure is not None
         assert requests.get(server.url + "/ready", timeout=60).status_code == 503

@@ -184,7 +184,7 @@ class TestClosing:
             def read(self, size: int | None = -1) -> bytes:
                 if self.tell() > 1_000_000:
                     reached.set()
-                    go_on.wait(10)
+                    go_on.wait(60)
                 return super().read(size)
 
         recording = Recording([Slow(tone_file(60).getvalue())], 60, "file")
@@ -199,10 +199,10 @@ class TestClosing:
 
         thread = threading.Thread(target=read)
         thread.start()
-        assert reached.wait(10)
+        assert reached.wait(60)
         recording.close()
         go_on.set()
-        thread.join(10)
+        thread.join(60)
         assert isinstance(ends[0], EngineStopped)
 
     def test_nothing_stays_of_two_hundred_uploads(self) -> None:

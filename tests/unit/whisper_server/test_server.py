@@ -28,7 +28,7 @@ def test_port_0_takes_a_free_one() -> None:
     with _listening_socket("127.0.0.1", 0) as sock:
         port = sock.getsockname()[1]
         assert _url(sock) == f"http://127.0.0.1:{port}"
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
     assert _url(Mock(getsockname=lambda: ("::", 8081, 0, 0))) == "http://[::]:8081"
 
 

@@ -47,7 +47,7 @@ def test_a_step_that_begins_as_another_ends_keeps_the_files_open() -> None:
     assert task.begin_step()
     task._no_step_runs = event = Interrupted(task)
     task.end_step()
-    event.other.join(5)
+    event.other.join(60)
     assert task.is_being_read
 
 

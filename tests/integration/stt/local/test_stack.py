@@ -43,7 +43,7 @@ def test_without_the_extra_the_message_says_what_to_install(
 
 def test_the_local_server_is_ready_inside_and_gone_outside(settings: Settings) -> None:
     with local_server(settings, demo_model()) as url:
-        assert requests.get(f"{url}/ready", timeout=5).ok
+        assert requests.get(f"{url}/ready", timeout=60).ok
     until(lambda: is_gone(url))
 
 
@@ -56,7 +56,7 @@ def test_the_local_server_goes_when_its_parent_is_killed(settings: Settings) -> 
     ) as holder:
         assert holder.stdout is not None
         url = holder.stdout.readline().strip()
-        assert requests.get(f"{url}/ready", timeout=5).ok
+        assert requests.get(f"{url}/ready", timeout=60).ok
         holder.kill()
     until(lambda: is_gone(url))
 

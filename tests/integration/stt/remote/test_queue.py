@@ -68,7 +68,7 @@ class TestResults:
         time.sleep(0.4)
         assert document(database, id_)["transcribed_at"] is None
         with running_coordinator(database, tmp_path, port=port):
-            offered.join(10)
+            offered.join(60)
         assert document(database, id_)["transcript"]["segments"][0]["text"] == "hello"
 
     def test_a_coordinator_that_stays_away_costs_the_result_when_the_lease_is_over(

@@ -1,34 +1,19 @@
 """Pages of pending chunks: their order, and what they leave out."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.cursor import Cursor
 
 from stt.domain.chunk import Chunk
-from stt.domain.claim import ClaimRules, Claims, Order
+from stt.domain.claim import Claims, Order
 from stt.domain.transcript import Transcript
 from stt.store import claim_queries
-from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from tests.support.queue_builder import add_chunks, add_recording, claimed, document
-from tests.support.remote_claims import remote_claims
-
-
-@pytest.fixture(params=["database", "coordinator"])
-def reach(
-    request: pytest.FixtureRequest, database: Database, rules: ClaimRules, tmp_path: Path
-) -> Iterator[Callable[[str], Claims]]:
-    """Gives a worker of this name its view of the queue."""
-    if request.param == "database":
-        yield lambda worker: MongoClaims(database, worker, rules)
-        return
-    with remote_claims(database, rules, tmp_path) as claims_of:
-        yield claims_of
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import ClassVar
 
 import pymongo
@@ -24,21 +23,8 @@ from stt.store.database import Database
 from stt.store.documents import write_transcript
 from tests.support.mongo_process import missing
 from tests.support.queue_builder import add_chunks, chunk, claimed, document
-from tests.support.remote_claims import remote_claims
 
 HELLO = Transcript(segments=(Segment(0.5, 1.5, "hello world"),), language="en", worker="alice_1")
-
-
-@pytest.fixture(params=["database", "coordinator"])
-def reach(
-    request: pytest.FixtureRequest, database: Database, rules: ClaimRules, tmp_path: Path
-) -> Iterator[Callable[[str], Claims]]:
-    """Gives a worker of this name its view of the queue."""
-    if request.param == "database":
-        yield lambda worker: MongoClaims(database, worker, rules)
-        return
-    with remote_claims(database, rules, tmp_path) as claims_of:
-        yield claims_of
 
 
 @pytest.fixture

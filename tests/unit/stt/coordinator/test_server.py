@@ -35,7 +35,7 @@ def test_port_0_takes_a_free_one_and_the_address_can_be_opened() -> None:
     with listening_socket("127.0.0.1", 0) as sock:
         port = sock.getsockname()[1]
         assert server._url(sock) == f"http://127.0.0.1:{port}"
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
 
 
 def test_an_address_of_ipv6_stands_in_brackets() -> None:

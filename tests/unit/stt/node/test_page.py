@@ -31,7 +31,7 @@ class Page:
 
     def get(self, path: str, **headers: str) -> requests.Response:
         with http_session(self.url) as session:
-            return session.get(self.url + path, headers=headers, timeout=10)
+            return session.get(self.url + path, headers=headers, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_this_machine_may_be_called_by_either_name(shown: Page, host: str) -> No
 def test_nothing_can_be_changed_through_it(shown: Page) -> None:
     with http_session(shown.url) as session:
         for method in ("POST", "PUT", "DELETE"):
-            assert session.request(method, shown.url + "/api/state", timeout=10).status_code == 405
+            assert session.request(method, shown.url + "/api/state", timeout=60).status_code == 405
     assert shown.get("/openapi.json").status_code == 404
 
 

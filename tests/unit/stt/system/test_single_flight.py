@@ -34,7 +34,7 @@ def test_a_caller_that_does_not_wait_gets_the_previous_value() -> None:
     values = iter(range(10))
 
     def compute() -> int:
-        may_end.wait(10)
+        may_end.wait(60)
         return next(values)
 
     shared = SingleFlight(compute)
@@ -58,7 +58,7 @@ def test_what_changed_during_a_computation_is_computed_again() -> None:
     shared = SingleFlight(compute)
     thread = threading.Thread(target=shared.get)
     thread.start()
-    found.wait(10)
+    found.wait(60)
     truth[0] = "new"
     shared.invalidate()
     thread.join()
@@ -116,7 +116,7 @@ def test_a_caller_during_a_computation_that_is_too_old_waits_for_another() -> No
     shared = SingleFlight(compute)
     thread = threading.Thread(target=shared.get)
     thread.start()
-    has_begun.wait(10)
+    has_begun.wait(60)
     assert shared.get(max_age_seconds=0) == 1
     thread.join()
 
@@ -130,7 +130,7 @@ def test_a_value_of_none_is_kept_like_any_other() -> None:
 
 def test_an_event_loop_waits_without_a_thread_and_only_for_so_long() -> None:
     may_end = threading.Event()
-    shared = SingleFlight(lambda: may_end.wait(10))
+    shared = SingleFlight(lambda: may_end.wait(60))
 
     async def ask() -> bool:
         with pytest.raises(TimeoutError):

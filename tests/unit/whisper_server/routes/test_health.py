@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import requests
 
-from tests.support.whisper_stand_in import Running, error_of, running, until
+from tests.support.pace import until
+from tests.support.whisper_stand_in import Running, error_of, running
 
 
 def in_background(call: Callable[[], object]) -> threading.Thread:
@@ -38,7 +39,7 @@ def test_a_full_line_sends_away_and_counts_itself_in_ready() -> None:
         assert int(response.headers["Retry-After"]) >= 1
         server.engine.go.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         assert len(server.engine.calls) == 3
 
 

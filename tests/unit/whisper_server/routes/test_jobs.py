@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.whisper_stand_in import Running, StandInEngine, running, until, wav
+from tests.support.pace import until
+from tests.support.whisper_jobs import ended, get_json
+from tests.support.whisper_stand_in import Running, StandInEngine, running, wav
 from whisper_server.engines.base import WindowInput
 from whisper_server.errors import EngineFailed
 
@@ -29,18 +31,6 @@ def hand_in(server: Running, **more: Any) -> str:
     path = response.headers["Location"]
     assert path == f"/jobs/{response.json()['id']}"
     return path
-
-
-def get_json(server: Running, path: str) -> dict[str, Any]:
-    response = requests.get(server.url + path, timeout=60)
-    assert response.status_code == 200, response.text
-    body: dict[str, Any] = response.json()
-    return body
-
-
-def ended(server: Running, path: str) -> dict[str, Any]:
-    until(lambda: get_json(server, path)["status"] in {"done", "failed"})
-    return get_json(server, path)
 
 
 def spooled_files() -> int:
@@ -145,7 +135,7 @@ def test_a_job_is_processing_with_progress_while_it_is_worked_on() -> None:
 
     def all_but_the_first_wait(windows: Sequence[WindowInput]) -> None:
         if len(engine.calls) > 1:
-            may_go_on.wait(10)
+            may_go_on.wait(60)
 
     engine.refuses = all_but_the_first_wait
     with running(engine) as server:

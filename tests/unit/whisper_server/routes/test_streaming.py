@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.whisper_stand_in import Running, StandInEngine, running, until, wav
+from tests.support.pace import until
+from tests.support.whisper_stand_in import Running, StandInEngine, running, wav
 from whisper_server.engines.base import WindowInput, WindowResult
 from whisper_server.errors import EngineFailed
 from whisper_server.routes import streaming

@@ -10,14 +10,8 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.whisper_stand_in import (
-    TRANSCRIPTIONS,
-    Running,
-    StandInEngine,
-    running,
-    until,
-    wav,
-)
+from tests.support.pace import until
+from tests.support.whisper_stand_in import TRANSCRIPTIONS, Running, StandInEngine, running, wav
 from whisper_server import hardware
 from whisper_server.hardware import Card
 

@@ -14,13 +14,13 @@ import pytest
 import requests
 import starlette.formparsers
 
+from tests.support.pace import until
 from tests.support.whisper_stand_in import (
     TRANSCRIPTIONS,
     Running,
     StandInEngine,
     error_of,
     running,
-    until,
     wav,
 )
 from whisper_server.routes import uploads
@@ -204,7 +204,7 @@ def test_clients_that_hang_up_are_not_transcribed() -> None:
         second = in_background(lambda: server.post(timeout=0.2))
         until(lambda: server.service.scheduler.state().waiting == 1)
         for thread in (first, second):
-            thread.join(10)
+            thread.join(60)
         until(lambda: server.service.scheduler.state().in_work == 0)
         until(lambda: server.service.scheduler.state().waiting == 0)
         assert len(server.engine.calls) == 1

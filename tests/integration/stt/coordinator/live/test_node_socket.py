@@ -38,7 +38,7 @@ def test_a_node_hears_that_it_was_removed(person: KeyedSession, node: TheNode) -
         person.delete(node.path)
         receive(channel, "removed")
         with pytest.raises(ConnectionClosed) as closed:
-            channel.recv(timeout=5)
+            channel.recv(timeout=60)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4410
 
@@ -101,7 +101,7 @@ def test_what_cannot_be_understood_closes_the_channel_and_says_why(
     with node.channel() as channel:
         channel.send(text)
         with pytest.raises(ConnectionClosed) as closed:
-            channel.recv(timeout=5)
+            channel.recv(timeout=60)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1008
         assert closed.value.rcvd.reason
@@ -126,7 +126,7 @@ def test_a_coordinator_that_ends_hangs_up_and_the_node_goes_to_another(
         until(lambda: shown(person, node)["jobs"])
         third.stop()
         with pytest.raises(ConnectionClosed):
-            channel.recv(timeout=5)
+            channel.recv(timeout=60)
     assert shown(person, node)["jobs"] == []
     with node.channel(node.fleet.second):
         pass

@@ -1,0 +1,23 @@
+"""Workers that reach the queue at the database, or through a coordinator."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stt.domain.claim import ClaimRules, Claims
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
+from tests.support.remote_claims import remote_claims
+
+
+@pytest.fixture(params=["database", "coordinator"])
+def reach(
+    request: pytest.FixtureRequest, database: Database, rules: ClaimRules, tmp_path: Path
+) -> Iterator[Callable[[str], Claims]]:
+    """Gives a worker of this name its view of the queue."""
+    if request.param == "database":
+        yield lambda worker: MongoClaims(database, worker, rules)
+        return
+    with remote_claims(database, rules, tmp_path) as claims_of:
+        yield claims_of
