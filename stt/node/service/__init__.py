@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+import platformdirs
+
 from stt.errors import ConfigError, SttError
 from stt.node.service.base import Command, Program, last_line, run_tool
 from stt.node.service.launchd import LaunchAgent
@@ -29,8 +31,7 @@ def service_of_this_machine() -> Service:
         return LaunchAgent(Path.home(), os.getuid())
     if sys.platform == "win32":
         raise ConfigError("On Windows the Task Scheduler starts programs: stt node start")
-    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    unit = SystemdUnit(Path(config) / "systemd" / "user")
+    unit = SystemdUnit(platformdirs.user_config_path() / "systemd" / "user")
     result = run_tool("systemctl", "--user", "show-environment")
     if result.returncode == 0:
         return unit
