@@ -28,7 +28,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of speech; `start` and `end` in seconds, `text` without outer blanks."""
+    """A piece of speech; `start` and `end` in seconds, `text` without outer blanks.
+
+    `language`: the code of the spoken one, None where the server names none for each segment.
+    """
 
     start: Seconds
     end: Seconds
@@ -36,10 +39,12 @@ class Segment:
     avg_logprob: Number = None
     no_speech_prob: Number = None
     words: Many[Word] = ()
+    language: Name | None = None
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> "Segment":
         """Read a segment as servers and documents hold it; raise KeyError for a missing field."""
+        language = body.get("language")
         return cls(
             start=float(body["start"]),
             end=float(body["end"]),
@@ -47,6 +52,7 @@ class Segment:
             avg_logprob=body.get("avg_logprob"),
             no_speech_prob=body.get("no_speech_prob"),
             words=tuple(map(Word.read, body.get("words") or ())),
+            language=language if isinstance(language, str) else None,
         )
 
     def shifted(self, seconds: float) -> "Segment":
@@ -63,7 +69,8 @@ class Segment:
 class Transcript:
     """The transcript of a piece of audio, and what made it; without segments if it is silent.
 
-    `seconds` is the wall-clock time of the server call. Its JSON has no `worker`.
+    `seconds` is the wall-clock time of the server call. `silent_speech_seconds`: audio in which
+    voice activity was detected and no text was found. Its JSON has no `worker`.
     """
 
     segments: Many[Segment] = ()
@@ -73,6 +80,7 @@ class Transcript:
     server: Name | None = None
     worker: Annotated[SkipJsonSchema[str | None], Field(exclude=True)] = None
     seconds: Seconds | None = None
+    silent_speech_seconds: Seconds = 0.0
 
     @property
     def text(self) -> str:

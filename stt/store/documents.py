@@ -84,10 +84,11 @@ def read_transcript(document: Mapping[str, Any]) -> Transcript:
     try:
         if not isinstance(transcript, Mapping):
             raise TypeError("not an object")
-        return Transcript(
-            segments=tuple(map(_read_segment, transcript.get("segments") or ())),
-            **{f.name: transcript.get(f.name) for f in fields(Transcript) if f.name != "segments"},
-        )
+        found: dict[str, Any] = {f.name: transcript.get(f.name) for f in fields(Transcript)}
+        found["segments"] = tuple(map(_read_segment, transcript.get("segments") or ()))
+        silent_speech_seconds = read_positive(transcript.get("silent_speech_seconds"))
+        found["silent_speech_seconds"] = silent_speech_seconds or 0.0
+        return Transcript(**found)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise SttError(
             f"The transcript of chunk {document.get('_id')} cannot be read: {error}"
@@ -95,12 +96,13 @@ def read_transcript(document: Mapping[str, Any]) -> Transcript:
 
 
 def write_transcript(transcript: Transcript) -> dict[str, Any]:
-    """Return a transcript for a chunk's document; leave out `words` of segments without any."""
+    """Return a transcript for a chunk's document; leave out what segments do not have."""
     segments = [asdict(segment) for segment in transcript.segments]
     for segment in segments:
         segment["words"] = list(segment["words"])
-        if not segment["words"]:
-            del segment["words"]
+        for name in ("words", "language"):
+            if not segment[name]:
+                del segment[name]
     return asdict(transcript) | {"segments": segments}
 
 

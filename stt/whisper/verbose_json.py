@@ -5,6 +5,7 @@ Source: https://platform.openai.com/docs/api-reference/audio/verbose-json-object
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 from stt.domain.transcript import Segment, Transcript, Word
@@ -33,7 +34,14 @@ def read_transcript(body: Mapping[str, Any], audio_seconds: float) -> Transcript
         language=body.get("language"),
         language_probability=body.get("language_probability"),
         model=body.get("model"),
+        silent_speech_seconds=_silent_speech(body, audio_seconds),
     )
+
+
+def _silent_speech(body: Mapping[str, Any], audio_seconds: float) -> float:
+    """Return the seconds of speech that gave no text; 0 for servers that do not count them."""
+    seconds = float(body.get("silent_speech_seconds") or 0.0)
+    return min(max(seconds, 0.0), audio_seconds) if isfinite(seconds) else 0.0
 
 
 def _assign_words(segments: list[Segment], words: list[Word]) -> list[Segment]:

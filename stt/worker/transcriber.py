@@ -138,7 +138,8 @@ def split(transcript: Transcript, durations: Sequence[float]) -> list[Transcript
     """Split a transcript of joined audio into those of its parts, of `durations` seconds each.
 
     A segment that spans a border is cut between two words where the server gave words; else it
-    goes whole to the part that holds its middle. Times become relative to each part.
+    goes whole to the part that holds its middle. Times become relative to each part. Speech without
+    text is shared out by the time in each part that has none.
     """
     ends = np.cumsum(durations)
     parts: list[list[Segment]] = [[] for _ in durations]
@@ -147,7 +148,11 @@ def split(transcript: Transcript, durations: Sequence[float]) -> list[Transcript
             at = _part_at((piece.start + piece.end) / 2, ends)
             begin = float(ends[at] - durations[at])
             parts[at].append(_clamped(piece.shifted(-begin), durations[at]))
-    return [replace(transcript, segments=tuple(segments)) for segments in parts]
+    shares = _shares(transcript.silent_speech_seconds, parts, durations)
+    return [
+        replace(transcript, segments=tuple(segments), silent_speech_seconds=share)
+        for segments, share in zip(parts, shares, strict=True)
+    ]
 
 
 def without_words(transcript: Transcript) -> Transcript:
@@ -172,6 +177,15 @@ def _cut(segment: Segment, ends: NDArray[np.float64]) -> list[Segment]:
 
 def _part_at(seconds: float, ends: NDArray[np.float64]) -> int:
     return min(int(np.searchsorted(ends, seconds, side="right")), len(ends) - 1)
+
+
+def _shares(
+    seconds: float, parts: Sequence[Sequence[Segment]], durations: Sequence[float]
+) -> list[float]:
+    """Share out seconds by the time in each part that its segments leave."""
+    text_seconds = [sum(segment.end - segment.start for segment in part) for part in parts]
+    weights = np.maximum(np.subtract(durations, text_seconds), 1e-3)
+    return [round(float(share), 3) for share in seconds * weights / weights.sum()]
 
 
 def _clamped(segment: Segment, duration: float) -> Segment:

@@ -18,8 +18,9 @@ from tests.support.queue_builder import chunk
 from tests.support.remote_claims import node_settings
 
 HELLO = Transcript(
-    (Segment(0.5, 1.5, "hello", -0.2, 0.01, (Word(0.5, 1.5, "hello", 0.9),)),), "en", 0.98, "m"
-)
+    (Segment(0.5, 1.5, "hello", -0.2, 0.01, (Word(0.5, 1.5, "hello", 0.9),), "en"),),
+    "en", 0.98, "m", silent_speech_seconds=2.5,
+)  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ class TestResults:
         written = read_transcript(document(database, id_))
         assert written.worker == mac.worker
         assert written.segments == HELLO.segments
+        assert written.silent_speech_seconds == 2.5
         assert (written.language, written.language_probability, written.model) == ("en", 0.98, "m")
 
     def test_what_json_cannot_say_does_not_lose_the_result(

@@ -71,11 +71,18 @@ def test_odd_entries_among_the_errors_are_left_out() -> None:
 
 def test_a_transcript_is_read_as_it_was_written() -> None:
     words = (Word(0.0, 0.4, "hello", 0.9), Word(0.4, 1.0, "you", None))
-    segments = (Segment(0.0, 1.0, "hello you", -0.2, 0.01, words), Segment(1.0, 2.0, "yes"))
-    transcript = Transcript(segments, "en", 0.98, "tiny", "http://a", "a_1", 1.5)
+    segments = (Segment(0.0, 1.0, "hello you", -0.2, 0.01, words, "en"), Segment(1.0, 2.0, "yes"))
+    transcript = Transcript(segments, "en", 0.98, "tiny", "http://a", "a_1", 1.5, 0.7)
     written = write_transcript(transcript)
     assert read_transcript({"_id": ID, "transcript": written}) == transcript
-    assert "words" not in written["segments"][1]
+    assert not {"words", "language"} & written["segments"][1].keys()
+
+
+@pytest.mark.parametrize("odd", ["soon", -1.0, float("nan"), None])
+def test_speech_without_text_is_0_where_a_document_does_not_count_it(odd: object) -> None:
+    stored: list[dict[str, object]] = [{"segments": []}, {"silent_speech_seconds": odd}]
+    for transcript in stored:
+        assert read_transcript({"_id": ID, "transcript": transcript}) == Transcript()
 
 
 def test_no_transcript_at_all_is_silence() -> None:

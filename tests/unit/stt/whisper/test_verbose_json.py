@@ -25,6 +25,24 @@ def test_segments_are_read_without_outer_blanks_and_without_empty_ones() -> None
     assert transcript.model == "large-v3"
 
 
+@pytest.mark.parametrize(
+    ("sent", "seconds"), [(1.5, 1.5), (None, 0), (-3, 0), (99, 2), (float("nan"), 0)]
+)
+def test_speech_without_text_is_read_and_lies_within_the_audio(
+    sent: object, seconds: float
+) -> None:
+    body = {"text": "", "segments": [], "silent_speech_seconds": sent}
+    assert read_transcript(body, 2.0).silent_speech_seconds == seconds
+    assert read_transcript({"text": ""}, 2.0).silent_speech_seconds == 0
+
+
+def test_each_segment_may_have_a_language_of_its_own() -> None:
+    times = {"start": 0, "end": 1, "text": "guten Tag"}
+    segments = [times | {"language": "de"}, times, times | {"language": 7}]
+    read = read_transcript({"text": "", "language": "en", "segments": segments}, 2.0)
+    assert [segment.language for segment in read.segments] == ["de", None, None]
+
+
 def test_a_plain_text_becomes_one_segment_as_long_as_the_audio() -> None:
     assert read_transcript({"text": " hello "}, 12.5).segments == (Segment(0, 12.5, "hello"),)
     assert read_transcript({"text": ""}, 12.5).segments == ()

@@ -1,5 +1,7 @@
 """Dealing a transcript of joined audio to the chunks it was made of."""
 
+from dataclasses import replace
+
 import pytest
 
 from stt.domain.transcript import Segment, Transcript, Word
@@ -52,6 +54,13 @@ def test_silence_gives_every_chunk_an_empty_transcript() -> None:
     pieces = split(transcript_of(), [30, 30])
     assert [piece.segments for piece in pieces] == [(), ()]
     assert {piece.language for piece in pieces} == {"en"}
+
+
+def test_speech_without_text_is_shared_out_by_the_time_that_has_none() -> None:
+    whole = replace(transcript_of(Segment(0, 20, "long")), silent_speech_seconds=8)
+    assert [part.silent_speech_seconds for part in split(whole, [30, 30])] == [2.0, 6.0]
+    full = replace(transcript_of(Segment(0, 10, "all of it")), silent_speech_seconds=8)
+    assert [part.silent_speech_seconds for part in split(full, [10])] == [8.0]
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
