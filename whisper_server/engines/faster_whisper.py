@@ -15,7 +15,7 @@ import numpy as np
 
 from whisper_server.engines import base
 from whisper_server.engines.failures import engine_failure, fetch_model, first_line
-from whisper_server.engines.prompt_contexts import Contexts
+from whisper_server.engines.prompt_contexts import Contexts, PlainTextTokenizer
 from whisper_server.engines.segments import padded, segment_of, transcription
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
 from whisper_server.model_names import DEMO, Model
@@ -178,7 +178,7 @@ def load_whisper(folder: Path, plan: EnginePlan, device_index: int) -> "WhisperM
     """Load a model in the plan's shape; raises RuntimeError, ValueError, and errors out of Rust."""
     from faster_whisper import WhisperModel  # a second of work: not before the port is open
 
-    return WhisperModel(
+    whisper = WhisperModel(
         str(folder),
         device=plan.device,
         device_index=device_index,
@@ -187,6 +187,8 @@ def load_whisper(folder: Path, plan: EnginePlan, device_index: int) -> "WhisperM
         num_workers=plan.shape.streams,
         local_files_only=True,
     )
+    whisper.hf_tokenizer = PlainTextTokenizer(whisper.hf_tokenizer)
+    return whisper
 
 
 def _return_free_memory() -> None:

@@ -1,9 +1,36 @@
 """The context of a window's text: hotwords and prompt, as tokens."""
 
+import re
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from whisper_server.engines.base import Options
+
+_INSIDE_MARKS = re.compile(r"(?<=<)(?=\|)")
+"""The middle of `<|`, which all special tokens and time stamps of Whisper begin with."""
+
+
+class PlainTextTokenizer:
+    """A tokenizer that takes `<|endoftext|>` and `<|0.00|>` in a text for text.
+
+    Those of the library `tokenizers` make the special token and the time stamp of them, wherever
+    they stand in a text.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def encode(self, text: str, *, add_special_tokens: bool = False) -> SimpleNamespace:
+        """Return the tokens of a text as `ids`; cut within each `<|`, so that none is special."""
+        parts = (
+            self._tokenizer.encode(part, add_special_tokens=add_special_tokens).ids
+            for part in _INSIDE_MARKS.split(text)
+        )
+        return SimpleNamespace(ids=[token for part in parts for token in part])
 
 
 class Contexts:
