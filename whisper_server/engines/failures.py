@@ -3,6 +3,7 @@
 import logging
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from whisper_server.errors import EngineFailed, ModelUnavailable, OutOfMemory
@@ -34,11 +35,12 @@ def fetch_model(
     files: list[str],
     is_complete: Callable[[Path], bool],
     cache: Path | None,
+    installed: Callable[[], Path | None] = lambda: None,
     hint: str = "",
 ) -> Path:
-    """Return the folder of a model, out of the hub's cache or fetched from the hub.
+    """Return the folder of a model: out of the hub's cache, `installed`, or fetched from the hub.
 
-    Raises ModelUnavailable.
+    `hint` is a way to get the model without the hub, for the error. Raises ModelUnavailable.
     """
     from huggingface_hub import snapshot_download  # half a second of work
 
@@ -50,18 +52,20 @@ def fetch_model(
             raise FileNotFoundError(f"it lacks files of {', '.join(files)}")
         return Path(folder)
 
-    try:
+    # Not to be in the cache has no common base among the errors of the hub's client.
+    with suppress(Exception):
         return download(from_cache=True)
-    except Exception:  # not in the cache; the hub's client has no common base for that
-        logger.info("Fetching model %s from the Hugging Face hub", repository)
+    if folder := installed():
+        return folder
+    logger.info("Fetching model %s from the Hugging Face hub", repository)
     try:
         return download(from_cache=False)
     except Exception as error:
         raise ModelUnavailable(
             f"Model '{name}' is not on this machine and cannot be fetched from the Hugging Face "
-            f"hub as {repository} ({first_line(error)}). Check the network and the name, run "
-            f"'whisper-server download {name}' where there is a network, {hint}or give a folder "
-            "with --model FOLDER."
+            f"hub as {repository} ({first_line(error)}). Check the network and the name, {hint}"
+            f"give a folder with --model FOLDER, or run 'whisper-server download {name}' where "
+            "there is a network."
         ) from error
 
 

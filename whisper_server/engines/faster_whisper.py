@@ -18,7 +18,8 @@ from whisper_server.engines.failures import engine_failure, fetch_model, first_l
 from whisper_server.engines.prompt_contexts import Contexts, PlainTextTokenizer
 from whisper_server.engines.segments import padded, segment_of, transcription
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
-from whisper_server.model_names import DEMO, Model
+from whisper_server.model_names import Model
+from whisper_server.model_packages import installed_folder, ways_to_a_package
 from whisper_server.presets import EnginePlan
 from whisper_server.quality import ladder_of
 
@@ -161,7 +162,7 @@ class FasterWhisperEngine:
 
 
 def fetch(name: str, cache: Path | None = None) -> Path:
-    """Return the folder of a model on the Hugging Face hub, fetched unless the cache has it.
+    """Return the folder of a model: in the hub's cache, in an installed package, or from the hub.
 
     `name` is a size or a hub id. Raises ModelUnavailable.
     """
@@ -170,8 +171,15 @@ def fetch(name: str, cache: Path | None = None) -> Path:
     def is_complete(folder: Path) -> bool:
         return (folder / "model.bin").exists()  # it comes last
 
-    hint = f"try the small --model {DEMO}, "
-    return fetch_model(name, _MODELS.get(name, name), _FILES, is_complete, cache, hint)
+    return fetch_model(
+        name,
+        _MODELS.get(name, name),
+        _FILES,
+        is_complete,
+        cache,
+        installed=lambda: installed_folder(name, cache),
+        hint=ways_to_a_package(name),
+    )
 
 
 def load_whisper(folder: Path, plan: EnginePlan, device_index: int) -> "WhisperModel":

@@ -17,6 +17,7 @@ from whisper_server.engines.segments import padded, transcription
 from whisper_server.engines.silero import find_speech
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
 from whisper_server.model_names import DEMO, FASTER_WHISPER, MLX_HUB_OWNER, Model, is_mlx_folder
+from whisper_server.model_packages import is_installed
 from whisper_server.presets import MLX_COMPUTE_TYPES, EnginePlan
 from whisper_server.quality import best_of, ladder_of, next_temperature
 
@@ -53,7 +54,10 @@ def hub_name(name: str) -> str:
 
 def fetch(name: str, cache: Path | None) -> Path:
     """Return the folder of a model, out of the cache or from the hub; raises ModelUnavailable."""
-    return fetch_model(name, hub_name(name), _FILES, is_mlx_folder, cache)
+    hint = (
+        f"choose --backend {FASTER_WHISPER}, for which it is here, " if is_installed(name) else ""
+    )
+    return fetch_model(name, hub_name(name), _FILES, is_mlx_folder, cache, hint=hint)
 
 
 class MlxEngine:

@@ -29,6 +29,18 @@ def test_a_whole_folder_is_a_model_by_its_own_name(tmp_path: Path) -> None:
     assert find_model(str(folder)) == Model("mine", folder)
 
 
+def test_a_folder_with_weights_comes_before_a_size_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("base").mkdir()
+    assert find_model("base") == Model("base"), "a folder of other things is no model"
+    for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt"):
+        (Path("base") / name).touch()
+    assert find_model("base") == Model("base", Path("base"))
+    assert backend_of("base") == "faster-whisper"
+
+
 def test_a_broken_folder_is_named_with_what_it_lacks(tmp_path: Path) -> None:
     (tmp_path / "config.json").touch()
     with pytest.raises(ModelUnavailable, match=r"lacks model\.bin, tokenizer\.json, vocabulary"):

@@ -96,8 +96,8 @@ def test_a_model_that_cannot_be_had_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelUnavailable, match="whisper-server download base") as caught:
-        FasterWhisperEngine(Model("base"), PLAN, download_folder=tmp_path).load()
+    with pytest.raises(ModelUnavailable, match="whisper-server download small") as caught:
+        FasterWhisperEngine(Model("small"), PLAN, download_folder=tmp_path).load()
     assert "\n" not in str(caught.value)
     assert "give a folder with --model" in str(caught.value)
 
