@@ -81,7 +81,7 @@ PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
 Key = Annotated[SecretStr, AfterValidator(_check_key)]
 CoordinatorKey = Annotated[SecretStr, AfterValidator(_check_coordinator_key)]
 Proxies = Annotated[str, AfterValidator(_check_proxies)]
-LanguageCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z-]{0,19}$")]
+LanguageName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z _-]{0,49}$")]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")]
 
 EVERYDAY, STOPPING, QUEUE, SERVERS, DATABASE = (

@@ -26,7 +26,7 @@ from stt.setting_types import (
     CoordinatorKey,
     Count,
     Key,
-    LanguageCode,
+    LanguageName,
     Minutes,
     ModelName,
     Proxies,
@@ -189,8 +189,8 @@ class Settings(BaseSettings):
         30, "Longest chunk that uploads are cut into", env="STT_CHUNK_SECONDS", flag=None,
         unit="seconds", is_stored=True, ge=1, le=600, allow_inf_nan=False,
     )  # fmt: skip
-    default_language: LanguageCode | None = setting(
-        None, "Spoken language of uploads, such as en",
+    default_language: LanguageName | None = setting(
+        None, "Spoken language of uploads, such as en; auto detects it",
         env="STT_DEFAULT_LANGUAGE", flag=None, shown_default="detected", is_stored=True,
     )  # fmt: skip
     default_model: ModelName | None = setting(

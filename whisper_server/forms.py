@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from stt.transcripts.languages import language_code
 from whisper_server.engines.base import Options, Task
-from whisper_server.languages import language_code
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Granularity = Literal["segment", "word"]
@@ -45,9 +45,10 @@ class UploadForm(BaseModel):
     model: str | None = Field(
         None, description="The loaded model's name, or whisper-1 for whichever is loaded."
     )
-    language: Annotated[str, AfterValidator(language_code)] | None = Field(
+    language: Annotated[str | None, AfterValidator(language_code)] = Field(
         None,
-        description="Spoken language, as code (en) or English name; detected when left out.",
+        description="Spoken language, as code (en) or English name; detected when left out, empty "
+        "or auto.",
     )
     prompt: str | None = Field(None, description="Words that precede the recording, as context.")
     hotwords: str | None = Field(

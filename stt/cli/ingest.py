@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -52,12 +52,10 @@ def ingest_command(
     ] = 30.0,
 ) -> None:
     """Put recordings into the queue, cut into chunks."""
-    from stt.store.ingest import IngestOptions
-
-    try:
-        options = IngestOptions(language, prompt, priority, chunk_seconds, model)
-    except ConfigError as error:
-        raise typer.BadParameter(str(error)) from error
+    options = checked_options(
+        language=language, prompt=prompt, priority=priority, chunk_seconds=chunk_seconds,
+        model=model,
+    )  # fmt: skip
     setup_logging(settings.log_format)
     endings: Counter[str] = Counter()
     with open_database(settings) as database:
@@ -74,6 +72,16 @@ def ingest_command(
         logger.info("%s", summary, extra={**RESULT, **endings})
     if endings["failed"]:
         raise typer.Exit(1)
+
+
+def checked_options(**flags: Any) -> "IngestOptions":
+    """Return the options of recordings. Raise BadParameter."""
+    from stt.store.ingest import IngestOptions
+
+    try:
+        return IngestOptions(**flags)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def ingest_files(

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from stt.cli.console import print_note, setup_logging, stop
 from stt.cli.formatting import plural, span
-from stt.cli.ingest import ingest_files
+from stt.cli.ingest import checked_options, ingest_files
 from stt.cli.options import DATABASE_SETTINGS, Language, Prompt, Recordings, with_settings
 from stt.cli.transcripts import STDOUT, FormatName, checked_format, write_transcripts
 from stt.cli.worker import run_worker
@@ -60,15 +60,14 @@ def transcribe_command(
     prompt: Prompt = None,
 ) -> None:
     """Transcribe recordings and print or save their transcripts."""
-    from stt.store.ingest import IngestOptions
-
+    options = checked_options(language=language, prompt=prompt)
     chosen = checked_format(format_name)
     _make_folder(output)
     setup_logging(settings.log_format, to_stderr=True)
     refused = 0
     recordings: dict[ObjectId, tuple[str, Recording]] = {}
     with on_signals(stop), open_database(settings) as database:
-        for path, ingested in ingest_files(database, files, IngestOptions(language, prompt)):
+        for path, ingested in ingest_files(database, files, options):
             if ingested is None:
                 refused += 1
             else:

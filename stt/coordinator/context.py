@@ -19,6 +19,7 @@ from stt.domain.node import Node
 from stt.domain.worker_id import WorkerId
 from stt.settings import Settings
 from stt.store.database import Database
+from stt.store.ingest import IngestOptions
 from stt.store.recordings import MongoRecordings
 from stt.store.search import Search
 from stt.store.workers import MongoRoster
@@ -29,12 +30,13 @@ class Coordinator:
     """The parts of one coordinator process; safe between threads.
 
     `closing` is set once the process is about to end: what waits on behalf of a client checks it
-    every second or so.
+    every second or so. Raises ConfigError for options of uploads that cannot be.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
         self.settings = settings
+        IngestOptions.of_uploads(settings)
         self.stored_options = StoredOptions(database, settings)
         self.registry = NodeRegistry(database)
         self.authenticator = Authenticator(database, settings, self.registry)

@@ -13,6 +13,7 @@ from typing import Any
 from stt.domain.chunk import Chunk, RecordedError, Recording
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import SttError
+from stt.transcripts.languages import language_code
 
 CHUNK_FIELDS = (
     "original_id", "index", "start", "offset", "duration", "format", "vad.has_speech",
@@ -49,7 +50,7 @@ def read_recording(document: Mapping[str, Any]) -> Recording:
         filename=str(document.get("filename") or document["_id"]),
         duration=read_positive(document.get("duration")),
         chunk_count=read_count(document.get("chunk_count")) or None,
-        language=read_text(document.get("language")),
+        language=_read_language(document.get("language")),
         prompt=read_text(document.get("prompt")),
         start=read_time(document.get("start")),
         ingested_at=read_time(document.get("ingested_at")),
@@ -109,6 +110,15 @@ def write_transcript(transcript: Transcript) -> dict[str, Any]:
 def _read_segment(segment: Mapping[str, Any]) -> Segment:
     filled = {name: value for name, value in segment.items() if value is not None}
     return Segment.read({"start": 0.0, "end": 0.0, "text": ""} | filled)
+
+
+def _read_language(value: Any) -> str | None:
+    """Return the code of a language, None to detect it; an unknown one as it is, to be refused."""
+    text = read_text(value)
+    try:
+        return language_code(text)
+    except ValueError:
+        return text
 
 
 def read_number(value: Any) -> float | None:

@@ -29,16 +29,17 @@ from stt.errors import ConfigError, RecordingError
 from stt.media.audio import SAMPLE_RATE, Samples, encode_opus
 from stt.media.recording import RecordingFile
 from stt.media.splitting import pieces
+from stt.settings import Settings
 from stt.store.chunk_writer import WRITE_BATCH, ChunkWriter, Piece, removed_while_ingested
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_recording
+from stt.transcripts.languages import language_code
 
 _MIN_CHUNK_SECONDS, _MAX_CHUNK_SECONDS = 1.0, 600.0
 # Encoding takes about as long as decoding, which runs in the calling thread: two keep up with it.
 _ENCODERS = 2
 _MAX_PROMPT_CHARACTERS = 10_000
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,20}([-_][A-Za-z0-9]{1,8}){0,3}")
 
 Progress = Callable[[float, float | None], None]
 """Takes the seconds stored so far and all seconds of the file, None if it does not say."""
@@ -50,9 +51,10 @@ logger = logging.getLogger(__name__)
 class IngestOptions:
     """Options of a recording; `chunk_seconds` is the longest that a chunk may be.
 
-    `model`: the model to transcribe it with, None for the one that each worker uses. Raise
-    ConfigError for chunks shorter than 1 s or longer than 600 s, for text that cannot be a language
-    code or a model name, and for a prompt of more than 10,000 characters: every call sends it.
+    `language`: its code, made of any form that `language_code` takes; None to detect it. `model`:
+    the model to transcribe it with, None for the one that each worker uses. Raise ConfigError for
+    chunks shorter than 1 s or longer than 600 s, for an unknown language, for text that cannot be a
+    model name, and for a prompt of more than 10,000 characters: every call sends it.
     """
 
     language: str | None = None
@@ -69,13 +71,28 @@ class IngestOptions:
             )
         if self.model is not None and not _MODEL.fullmatch(self.model):
             raise ConfigError(f"{self.model[:20]!r} is no model's name, such as `large-v3-turbo`.")
-        if self.language is not None and not _LANGUAGE.fullmatch(self.language):
-            raise ConfigError(f"{self.language[:20]!r} is no language's code, such as `en`.")
+        try:
+            object.__setattr__(self, "language", language_code(self.language))
+        except ValueError as error:
+            raise ConfigError(f"{(self.language or '')[:20]!r} is {error}.") from error
         if self.prompt is not None and len(self.prompt) > _MAX_PROMPT_CHARACTERS:
             raise ConfigError(
                 f"The prompt has {len(self.prompt)} characters, and at most"
                 f" {_MAX_PROMPT_CHARACTERS} are allowed: Whisper reads the last 200 words or so."
             )
+
+    @classmethod
+    def of_uploads(cls, settings: Settings) -> "IngestOptions":
+        """Return the options of uploads for which none are given. Raise ConfigError."""
+        try:
+            return cls(
+                language=settings.default_language,
+                priority=settings.default_priority,
+                chunk_seconds=settings.chunk_seconds,
+                model=settings.default_model,
+            )
+        except ConfigError as error:
+            raise ConfigError(f"The options for uploads are wrong: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,9 +84,8 @@ def remove_recording(coordinator: InCoordinator, source_id: HexId) -> None:
 def _change(recordings: MongoRecordings, recording_id: ObjectId, change: BaseModel) -> None:
     """Store the fields that the request names. Raises ConfigError, NotFound."""
     fields = change.model_dump(exclude_unset=True)
-    texts = {name: value or None for name, value in fields.items() if name != "priority"}
-    # Raises ConfigError.
-    IngestOptions(texts.get("language"), texts.get("prompt"), model=texts.get("model"))
+    given = {name: value for name, value in fields.items() if value not in (None, "")}
+    options = IngestOptions(**given)
     recordings.get(recording_id)
     if fields:
-        recordings.change(recording_id, fields | texts)
+        recordings.change(recording_id, {name: getattr(options, name) for name in fields})

@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from stt.errors import ConfigError
 from stt.settings import Settings, extra_of, field_of, variable_of
 from stt.store.database import Database, Repository
+from stt.store.ingest import IngestOptions
 from stt.system.single_flight import SingleFlight
 
 NAMES = tuple(name for name in Settings.model_fields if extra_of(name)["is_stored"])
@@ -81,10 +82,13 @@ class StoredOptions(Repository):
     def change(self, values: Mapping[str, Value]) -> list[Option]:
         """Store these values, None as "back to the default"; none at all if one is invalid.
 
+        An empty text counts as None.
         Raises ConfigError for an unknown name or a value out of range, OptionLocked for one that
         the environment sets.
         """
         known = {option.name: option for option in self.all()}
+        texts = {name for name, option in known.items() if option.kind == "text"}
+        values = {n: None if v == "" and n in texts else v for n, v in values.items()}
         after = {option.name: option.value for option in known.values()}
         for name, value in values.items():
             if name not in known:
@@ -95,6 +99,7 @@ class StoredOptions(Repository):
         together = self._settings.model_copy(update=after)
         if together.offline_seconds <= together.heartbeat_seconds:
             raise ConfigError("offline_seconds must be longer than heartbeat_seconds.")
+        IngestOptions.of_uploads(together)  # raises ConfigError
         for name, value in values.items():
             self._store(name, value)
         self._stored.invalidate()

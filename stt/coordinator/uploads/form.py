@@ -38,7 +38,7 @@ class UploadFields(BaseModel):
     """What a form, or its address, gives for the files that follow."""
 
     language: str | None = pydantic.Field(
-        None, max_length=50, description="Spoken language, such as `en`."
+        None, max_length=50, description="Spoken language, such as `en`; `auto` to detect it."
     )
     prompt: str | None = pydantic.Field(
         None, max_length=10_000, description="Names and words that will come up."
@@ -62,12 +62,7 @@ class UploadFormReader:
         self.uploads: list[UploadRecord] = []
         self._processor = processor
         self._max_bytes = defaults.max_upload_mb * 1024 * 1024
-        self._options = IngestOptions(
-            language=defaults.default_language,
-            priority=defaults.default_priority,
-            chunk_seconds=defaults.chunk_seconds,
-            model=defaults.default_model,
-        )
+        self._options = IngestOptions.of_uploads(defaults)
         self._take_fields(fields)
         self._incoming: IncomingFile | None = None
         self._files = 0

@@ -8,7 +8,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from stt.setting_types import (
     CoordinatorKey,
     Key,
-    LanguageCode,
+    LanguageName,
     ModelName,
     Proxies,
     PublicUrl,
@@ -27,7 +27,7 @@ def checked(kind: Any, value: str) -> Any:
         (ServerUrls, "", ()),
         (PublicUrl, " https://stt.example/ ", "https://stt.example"),
         (Proxies, "10.0.0.0/8, ::1", "10.0.0.0/8, ::1"),
-        (LanguageCode, "pt-BR", "pt-BR"),
+        (LanguageName, "pt-BR", "pt-BR"),
         (ModelName, "Systran/faster-whisper-large-v3", "Systran/faster-whisper-large-v3"),
     ],
 )
@@ -45,8 +45,8 @@ def test_good_values(kind: Any, text: str, expected: object) -> None:
         (ServerUrls, "http://a:1#secret"),
         (PublicUrl, "https://stt.example/app"),
         (Proxies, "10.0.0.0/8,proxy.example"),
-        (LanguageCode, "1"),
-        (LanguageCode, "en_US"),
+        (LanguageName, "1"),
+        (LanguageName, "en!"),
         (ModelName, "large v3"),
         (ModelName, "x" * 201),
         (Key, "key with an é"),

@@ -18,6 +18,11 @@ def test_a_language_becomes_its_code() -> None:
     assert AudioForm.model_validate({"language": "German"}).options("translate").language == "de"
 
 
+@pytest.mark.parametrize("language", [None, "", "auto", "Auto"])
+def test_a_language_may_be_left_to_the_model(language: str | None) -> None:
+    assert AudioForm.model_validate({"language": language}).options("transcribe").language is None
+
+
 @pytest.mark.parametrize(
     "field",
     [

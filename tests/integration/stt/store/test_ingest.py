@@ -15,6 +15,7 @@ from stt.domain.chunk import Chunk
 from stt.domain.claim import Order
 from stt.errors import ConfigError, DatabaseUnavailable, RecordingError
 from stt.media.audio import SAMPLE_RATE, decode
+from stt.settings import Settings
 from stt.store import chunk_writer
 from stt.store.claims import MongoClaims
 from stt.store.database import Database, Document
@@ -332,6 +333,21 @@ class TestBadFiles:
         with pytest.raises(RecordingError, match="removed from the queue"):
             ingest(database, talk, FOUR_SECONDS, remove)
         assert is_empty(database)
+
+
+def test_a_language_becomes_its_code_and_none_is_one_to_detect() -> None:
+    languages = ("German", "de-CH", "DE", "auto", "", None)
+    codes = [IngestOptions(language).language for language in languages]
+    assert codes == ["de", "de", "de", None, None, None]
+    with pytest.raises(ConfigError, match="'klingon' is not a language code"):
+        IngestOptions("klingon")
+
+
+def test_the_options_of_uploads_are_those_of_the_settings() -> None:
+    settings = Settings(default_language="German", default_model="tiny", default_priority=3)
+    assert IngestOptions.of_uploads(settings) == IngestOptions("de", None, 3, 30, "tiny")
+    with pytest.raises(ConfigError, match="The options for uploads are wrong: 'klingon'"):
+        IngestOptions.of_uploads(Settings(default_language="klingon"))
 
 
 @pytest.mark.parametrize("seconds", [0, 0.5, 601, float("nan")])

@@ -61,7 +61,7 @@ def test_a_folder_without_recordings_is_exit_code_1(
     [
         (["--chunk-seconds", "0.5"], "A chunk of 0.5 s is not possible"),
         (["--chunk-seconds", "nan"], "not possible"),
-        (["--language", "not a language"], "no language's code"),
+        (["--language", "not a language"], "not a language code"),
         (["--model", "../x y"], "no model's name"),
         (["--priority", "high"], "valid integer"),
         (["--priority", str(10**10)], "less than or equal to 1000000000"),

@@ -132,6 +132,11 @@ def test_an_output_that_is_no_folder_is_refused_before_the_work(stt: Run, tmp_pa
     assert "--output must be a folder" in " ".join(stt.err.split())
 
 
+def test_an_unknown_language_is_refused_before_the_work(stt: Run) -> None:
+    assert stt("transcribe", "talk.mp3", "--language", "klingon") == 2
+    assert "'klingon' is not a language code (like en)" in " ".join(stt.err.split())
+
+
 def test_an_unknown_format_is_refused_before_the_work(stt: Run) -> None:
     assert stt("transcribe", "talk.mp3", "--format", "docx") == 2
     assert "Unknown format 'docx'" in " ".join(stt.err.split())

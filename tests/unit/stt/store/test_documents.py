@@ -54,6 +54,16 @@ def test_a_recording_without_a_name_is_called_by_its_id() -> None:
     assert read_recording({"_id": ID}).filename == str(ID)
 
 
+@pytest.mark.parametrize(
+    ("stored", "language"),
+    [("German", "de"), ("auto", None), ("", None), (None, None), (7, None), ("klingon", "klingon")],
+)
+def test_a_language_that_another_program_wrote_is_read_as_its_code(
+    stored: object, language: str | None
+) -> None:
+    assert read_recording({"_id": ID, "language": stored}).language == language
+
+
 def test_only_null_means_that_chunks_are_still_being_cut() -> None:
     assert read_recording({"_id": 1, "ingested_at": None}).is_ingesting
     assert not read_recording({"_id": 1, "ingested_at": NOW}).is_ingesting

@@ -146,6 +146,14 @@ class TestChanges:
         ).json()
         assert (received["language"], received["prompt"], received["model"]) == ("de", "Ann", None)
 
+    @pytest.mark.parametrize("language", [None, "", "auto"])
+    def test_a_language_may_be_left_to_the_model_again(
+        self, database: Database, person: KeyedSession, language: str | None
+    ) -> None:
+        recording_id = post_recording(database, 1, language="en")
+        changed = person.patch(f"/api/recordings/{recording_id}", json={"language": language})
+        assert changed.json()["language"] is None
+
     @pytest.mark.parametrize(
         "change", [{"language": "?!"}, {"model": "a b"}, {"priority": 10**12}, {"priority": None}]
     )

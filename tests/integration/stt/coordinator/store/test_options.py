@@ -48,6 +48,14 @@ def test_a_stored_value_holds_for_every_coordinator_until_it_is_put_back(
     assert StoredOptions(database, Settings()).current() == Settings()
 
 
+def test_an_empty_text_puts_an_option_back(stored: StoredOptions) -> None:
+    stored.change({"default_language": "German", "default_model": "tiny"})
+    stored.change({"default_language": "", "default_model": ""})
+    assert stored.current() == Settings()
+    with pytest.raises(ConfigError):
+        stored.change({"heartbeat_seconds": ""})
+
+
 def test_the_environment_wins_and_locks(
     database: Database, stored: StoredOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +88,7 @@ def test_the_environment_wins_and_locks(
         {"heartbeat_seconds": 90},  # longer than offline_seconds
         {"offline_seconds": 20},
         {"default_language": "<b>"},
+        {"default_language": "klingon"},
         {"default_model": "two words"},
         {"default_priority": 10**12},
     ],

@@ -31,6 +31,22 @@ def test_wishes_may_stand_in_the_address(site: Site, uploader: KeyedSession, tal
 
 
 @pytest.mark.parametrize(
+    ("given", "stored"),
+    [("auto", None), ("", "fr"), ("German", "de"), ("pt-BR", "pt")],
+)
+def test_a_language_may_have_any_form_and_auto_goes_before_the_default(
+    site: Site, uploader: KeyedSession, talk: bytes, given: str, stored: str | None
+) -> None:
+    assert uploader.patch("/api/options", json={"default_language": "French"}).ok
+    [upload] = send(uploader, ("talk.wav", talk), fields={"language": given})
+    done = ended(uploader, upload["id"])
+    recording = site.database.recordings.find_one({"_id": ObjectId(done["source_id"])})
+    assert recording is not None
+    assert recording["language"] == stored
+    assert uploader.patch("/api/options", json={"default_language": None}).ok
+
+
+@pytest.mark.parametrize(
     ("name", "shown"),
     [
         ("../../x.wav", "../../x.wav"),
@@ -60,7 +76,7 @@ def test_a_name_is_text_and_nothing_else(
 @pytest.mark.parametrize(
     ("fields", "word"),
     [
-        ({"language": "not a language!"}, "language"),
+        ({"language": "klingon"}, "language"),
         ({"model": "../../etc/passwd x"}, "model"),
         ({"priority": "high"}, "priority"),
         ({"priority": str(10**12)}, "priority"),

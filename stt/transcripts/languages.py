@@ -30,11 +30,17 @@ _OTHER_NAMES = {
 }  # fmt: skip
 
 _CODES = {name: code for code, name in LANGUAGES.items()} | _OTHER_NAMES
+_DETECTED = {"", "auto", "null"}
 
 
-def language_code(text: str) -> str:
-    """Return `en` for `en`, `EN`, `en-GB` or `English`; raise ValueError for what is unknown."""
-    word = text.strip().lower().replace("_", "-")
+def language_code(text: str | None) -> str | None:
+    """Return `en` for `en`, `EN`, `en-GB` or `English`; raise ValueError for what is unknown.
+
+    None, an empty text, `auto` and `null` mean a language that is to be detected: return None.
+    """
+    word = (text or "").strip().lower().replace("_", "-")
+    if word in _DETECTED:
+        return None
     for code in (word, _CODES.get(word), word.partition("-")[0]):
         if code in LANGUAGES:
             return code

@@ -3,7 +3,7 @@
 import pytest
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 
-from whisper_server.languages import LANGUAGES, language_code
+from stt.transcripts.languages import LANGUAGES, language_code
 
 
 def test_the_list_is_that_of_the_engine() -> None:
@@ -19,6 +19,11 @@ def test_the_list_is_that_of_the_engine() -> None:
 )  # fmt: skip
 def test_codes_names_and_regions_are_understood(text: str, code: str) -> None:
     assert language_code(text) == code
+
+
+@pytest.mark.parametrize("text", [None, "", "  ", "auto", "AUTO ", "null"])
+def test_no_language_is_one_to_detect(text: str | None) -> None:
+    assert language_code(text) is None
 
 
 @pytest.mark.parametrize("text", ["klingon", "xx", "e", "-", "english-"])
