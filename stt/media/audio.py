@@ -7,12 +7,13 @@ import av
 import numpy as np
 
 from stt.errors import BadAudio
-from stt.media.reader import AudioReader, NoAudioTrack
+from stt.media.reader import AudioReader
 from stt.media.samples import SAMPLE_RATE, Samples
+from stt.media.tracks import NoAudioTrack, NoSuchTrack
 
 __all__ = [
-    "SAMPLE_RATE", "AudioReader", "BadAudio", "NoAudioTrack", "Samples", "decode", "encode_flac",
-    "encode_opus",
+    "SAMPLE_RATE", "AudioReader", "BadAudio", "NoAudioTrack", "NoSuchTrack", "Samples", "decode",
+    "encode_flac", "encode_opus",
 ]  # fmt: skip
 
 MAX_CHUNK_SECONDS = 3 * 3600

@@ -1,4 +1,4 @@
-"""The first audio track of a file, in any container and codec that FFmpeg reads.
+"""An audio track of a file, in any container and codec that FFmpeg reads.
 
 Everything that a file says about itself may be wrong, or forged: what counts is what its packets
 hold, and memory and time are bounded whatever it claims.
@@ -14,7 +14,9 @@ import av
 from av.stream import Discard
 
 from stt.errors import BadAudio
-from stt.media.samples import SAMPLE_RATE, Resampler, Samples, joined, require_sample_rate, silence
+from stt.media.resampler import Resampler
+from stt.media.samples import SAMPLE_RATE, Samples, joined, require_sample_rate, silence
+from stt.media.tracks import first_with_sound, numbered_track, preferred_tracks
 
 MAX_ALLOCATION_BYTES = 128 << 20
 """FFmpeg allocates as much at once as a header claims, up to 2 GB, and a WAV file of 3 KB can claim
@@ -49,27 +51,27 @@ def _limit_allocations() -> None:
 _limit_allocations()
 
 
-class NoAudioTrack(BadAudio):
-    """The file is a known container, with other tracks only."""
-
-
 class AudioReader(contextlib.AbstractContextManager["AudioReader"]):
-    """The first audio track of an open file, as blocks of samples in constant memory.
+    """An audio track of an open file, as blocks of samples in constant memory.
+
+    `track` is its number among the audio tracks, counted from 1; by default the one that the file
+    calls its default, else the first, and one that is not silent before one that is. `channel` is
+    the number of the channel to read, counted from 0; None mixes all to one.
 
     Every method raises BadAudio for what is wrong with the content; errors of the file itself
     (OSError) pass through. Use as a context manager, or `close()`: PyAV frees FFmpeg's buffers
     late otherwise. The file stays open.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(
+        self, file: BinaryIO, track: int | None = None, channel: int | None = None
+    ) -> None:
+        self._container = _opened(file)
         try:
-            self._container = av.open(
-                file, "r", metadata_errors="replace", container_options=_NO_PROTOCOLS
-            )
-        except (av.FFmpegError, ValueError) as error:
-            raise BadAudio("not audio, or not in a known format") from error
-        try:
-            self._stream = self._first_track()
+            self.track = track or self._best_track(file)
+            """The number of the track among the audio tracks, counted from 1."""
+            self._stream = self._selected(self.track)
+            self._channel = self._checked(channel)
         except BadAudio:
             self.close()
             raise
@@ -87,10 +89,21 @@ class AudioReader(contextlib.AbstractContextManager["AudioReader"]):
         self.first_byte: int | None = None
         """Where in the file the first packet of audio lies, once `blocks` has met it."""
 
-    def _first_track(self) -> av.AudioStream:
-        if not self._container.streams.audio:
-            raise NoAudioTrack("no audio track")
-        track = self._container.streams.audio[0]
+    def _best_track(self, file: BinaryIO) -> int:
+        numbers = preferred_tracks(self._container)
+        if len(numbers) == 1:
+            return numbers[0]
+        file.seek(0)
+        with contextlib.closing(_opened(file)) as scanned:
+            number = first_with_sound(scanned, numbers)
+        # The two containers share the file's position.
+        file.seek(0)
+        self.close()
+        self._container = _opened(file)
+        return number
+
+    def _selected(self, number: int) -> av.AudioStream:
+        track = numbered_track(self._container, number)
         if track.codec_context is None:
             raise BadAudio("audio in an unknown codec")
         if track.codec_context.sample_rate:  # 0: only a decoded frame says it
@@ -99,6 +112,21 @@ class AudioReader(contextlib.AbstractContextManager["AudioReader"]):
             if stream is not track:
                 stream.discard = Discard.all  # hours of video need not even be read
         return track
+
+    def _checked(self, channel: int | None) -> int | None:
+        if channel is not None and not 0 <= channel < self.channels:
+            raise BadAudio(f"no channel {channel + 1}: it has {self.channels}")
+        return channel
+
+    @property
+    def track_count(self) -> int:
+        """The number of audio tracks."""
+        return len(self._container.streams.audio)
+
+    @property
+    def channels(self) -> int:
+        """The number of channels of the track, at its start."""
+        return max(1, self._stream.codec_context.channels)
 
     @property
     def format(self) -> str:
@@ -165,7 +193,7 @@ class AudioReader(contextlib.AbstractContextManager["AudioReader"]):
             if isinstance(frame, float):
                 yield from silence(frame)
                 continue
-            resampler = resampler or Resampler(frame)
+            resampler = resampler or Resampler(frame, self._channel)
             yield resampler.push(frame)
         if resampler is not None:
             yield resampler.finish()
@@ -241,6 +269,13 @@ class AudioReader(contextlib.AbstractContextManager["AudioReader"]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _opened(file: BinaryIO) -> av.container.InputContainer:
+    try:
+        return av.open(file, "r", metadata_errors="replace", container_options=_NO_PROTOCOLS)
+    except (av.FFmpegError, ValueError) as error:
+        raise BadAudio("not audio, or not in a known format") from error
 
 
 def clock(seconds: float) -> str:

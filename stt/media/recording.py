@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from stt.errors import BadAudio, RecordingError
-from stt.media.reader import AudioReader, NoAudioTrack, clock
+from stt.media.reader import AudioReader, clock
 from stt.media.samples import SAMPLE_RATE, Samples
+from stt.media.tracks import NoAudioTrack
 
 EXTENSIONS = frozenset(
     {
@@ -88,12 +89,20 @@ def shown_name(name: str) -> str:
 class RecordingFile(AbstractContextManager["RecordingFile"]):
     """An open recording. Use as a context manager.
 
-    `filename` is the name to show, the file's own by default. Every method raises RecordingError,
+    `filename` is the name to show, the file's own by default; `track` and `channel` as for
+    AudioReader. Every method raises RecordingError,
     whose one line names the file: it does not exist, is a folder, cannot be read, is empty, not
     audio, without an audio track, truncated, damaged, or longer than MAX_HOURS.
     """
 
-    def __init__(self, path: Path, filename: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        filename: str | None = None,
+        *,
+        track: int | None = None,
+        channel: int | None = None,
+    ) -> None:
         self.path = path
         self.filename = shown_name(_shown(Path(path.name)) if filename is None else filename)
         """The file's name, without its folder."""
@@ -110,13 +119,18 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
                 raise BadAudio("empty: 0 bytes")
             self.bytes = status.st_size
             self._modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
-            self._reader = self._open_reader()
+            self._reader = self._open_reader(track, channel)
             closing.pop_all()
 
     @property
     def declared_seconds(self) -> float | None:
         """The length by its header; may be FFmpeg's estimate, good enough for a progress bar."""
         return self._reader.track_seconds or self._reader.file_seconds
+
+    @property
+    def channels(self) -> int:
+        """The number of channels of the track, at its start."""
+        return self._reader.channels
 
     @property
     def start(self) -> datetime:
@@ -146,9 +160,9 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
                 yield block
             self._check_whole()
 
-    def _open_reader(self) -> AudioReader:
+    def _open_reader(self, track: int | None, channel: int | None) -> AudioReader:
         try:
-            reader = AudioReader(self._file)
+            reader = AudioReader(self._file, track, channel)
         except NoAudioTrack:
             raise
         except BadAudio as error:

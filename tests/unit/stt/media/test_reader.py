@@ -59,6 +59,21 @@ def test_both_sides_of_a_loud_stereo_file_are_mixed_without_clipping() -> None:
     assert np.abs(samples).max() / 32_768 == pytest.approx(0.99, abs=0.01)
 
 
+def test_sides_that_are_inverse_to_one_another_do_not_cancel_out() -> None:
+    said = babble(3)
+    file = io.BytesIO()
+    with av.open(file, "w", format="flac") as output:
+        stream = output.add_stream("flac", rate=SAMPLE_RATE, layout="stereo")
+        assert isinstance(stream, av.AudioStream)
+        packed = np.stack([said, -said], axis=1).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, "s16", "stereo")
+        frame.sample_rate = SAMPLE_RATE
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    file.seek(0)
+    np.testing.assert_array_equal(read(file), said)
+
+
 def test_a_film_without_sound_has_no_audio_track() -> None:
     with pytest.raises(NoAudioTrack, match="no audio track"):
         read(film_without_sound())
