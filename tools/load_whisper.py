@@ -38,7 +38,8 @@ if __name__ == "__main__":  # run as a script: its own folder is on the path, an
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from stt.errors import RecordingError
-from stt.media.recording import RecordingFile, find_recordings
+from stt.media.folders import find_recordings
+from stt.media.recording import RecordingFile
 from tools.bench_lab.callers import Call, CallFailed, Clip, Hopeless, Measured, run
 from tools.bench_lab.health import HealthWatch
 
@@ -120,7 +121,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     options = parser.parse_args(arguments)
     server = Server(_url(options.server, parser), _key(options.api_key, parser), *_asked(options))
     try:
-        clips = [_measured_clip(path) for path in find_recordings(options.files)]
+        clips = [_measured_clip(found.path) for found in find_recordings(options.files)]
     except RecordingError as error:
         parser.error(str(error))
     if not clips:

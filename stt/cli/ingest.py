@@ -88,17 +88,17 @@ def ingest_files(
     database: Database, paths: Iterable[Path], options: "IngestOptions"
 ) -> "Iterator[tuple[Path, Ingested | None]]":
     """Ingest files and folders of them; yield None for a file that cannot be read, and say why."""
-    from stt.media.recording import find_recordings
+    from stt.media.folders import find_recordings
     from stt.store.ingest import ingest
 
-    for path in find_recordings(paths):
+    for found in find_recordings(paths):
         ingested = None
         try:
-            with recording_progress(path.name) as progress:
-                ingested = ingest(database, path, options, progress)
+            with recording_progress(found.path.name) as progress:
+                ingested = ingest(database, found.path, options, progress, place=found.place)
         except RecordingError as error:
             print_note(f"Error: {error}")
-        yield path, ingested
+        yield found.path, ingested
 
 
 def _log(path: Path, ingested: "Ingested") -> None:

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -71,7 +71,10 @@ def transcribe_command(
             if ingested is None:
                 refused += 1
             else:
-                recordings.setdefault(ingested.recording.id, (str(path), ingested.recording))
+                recording = ingested.recording
+                if place := ingested.place:  # its transcript has the name that the file has now
+                    recording = replace(recording, path=place.path, folder=place.folder)
+                recordings.setdefault(recording.id, (str(path), recording))
         if not recordings and not refused:
             print_note("Nothing to transcribe: no recordings found.")
         if chosen not in _STREAMABLE and output is None and len(recordings) > 1:

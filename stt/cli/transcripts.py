@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,8 @@ from stt.cli.formatting import plural
 from stt.domain.chunk import Recording
 from stt.store.database import Database
 from stt.store.export import FORMATS, Export
-from stt.transcripts.files import file_names, save
+from stt.store.recordings import MongoRecordings
+from stt.transcripts.files import save
 
 STDOUT = "-"
 
@@ -52,7 +52,7 @@ def write_transcripts(
     `output`: a file, a folder, or STDOUT. `require_complete`: write no partial transcript.
     """
     partial = 0
-    targets = _targets(recordings, format_name, output)
+    targets = _targets(database, recordings, format_name, output)
     has_titles = len(recordings) > 1 and format_name == "txt"
     for (name, recording), target in zip(recordings, targets, strict=True):
         export = Export(database, recording)
@@ -73,13 +73,13 @@ def write_transcripts(
 
 
 def _targets(
-    recordings: Sequence[tuple[str, Recording]], format_name: str, output: str
+    database: Database, recordings: Sequence[tuple[str, Recording]], format_name: str, output: str
 ) -> list[Path | None]:
     """Return the path of each transcript, None for stdout."""
     if not is_folder(output):
         return [None if output == STDOUT else Path(output)] * len(recordings)
-    shown = [replace(recording, filename=name) for name, recording in recordings]
-    return [Path(output) / name for name in file_names(shown, format_name)]
+    stems = MongoRecordings(database).file_stems([recording for _, recording in recordings])
+    return [Path(output) / f"{stem}.{format_name}" for stem in stems]
 
 
 def _print(pieces: Iterable[str]) -> None:

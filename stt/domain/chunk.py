@@ -115,9 +115,10 @@ def _follows(chunk: Chunk, last: Chunk) -> bool:
 class Recording:
     """A recording; `duration` in seconds.
 
-    `is_ingesting`: more of its chunks are to be cut; `ingested_at` is None until then, and for
-    recordings of other programs. `model`: the model to transcribe it with, None for the one that
-    each worker uses. The annotations are for its JSON.
+    `path`: its path below the folder that was given, with `/`; `folder`: that folder's own name;
+    None where they are unknown. `is_ingesting`: more of its chunks are to be cut; `ingested_at` is
+    None until then, and for recordings of other programs. `model`: the model to transcribe it
+    with, None for the one that each worker uses. The annotations are for its JSON.
     """
 
     id: HexId
@@ -130,6 +131,8 @@ class Recording:
     ingested_at: Annotated[datetime | None, Field(exclude=True)] = None
     model: str | None = None
     is_ingesting: bool = False
+    path: str | None = None
+    folder: Annotated[str | None, Field(exclude=True)] = None
     __pydantic_config__ = ALWAYS_WRITTEN
 
 

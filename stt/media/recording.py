@@ -5,7 +5,8 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,42 +46,20 @@ _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # before: a clock that was never s
 logger = logging.getLogger(__name__)
 
 
-def find_recordings(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield files as they are named, and all recordings inside folders, in the order of names.
-
-    Hidden files and folders are passed over unless they are named. A path that is not there, or a
-    folder that cannot be listed, is passed on: `RecordingFile` says what is wrong with it.
-    """
-    for path in paths:
-        if path.is_dir():
-            yield from _recordings_in(path)
-        else:
-            yield path
-
-
-def _recordings_in(folder: Path) -> Iterator[Path]:
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError:
-        yield folder
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            if not entry.is_symlink():  # it may lead round in a circle
-                yield from _recordings_in(entry)
-        elif entry.suffix.lower() in EXTENSIONS:
-            yield entry
+def is_recording(path: Path) -> bool:
+    """Return whether a file inside a folder is taken for a recording."""
+    return path.suffix.lower() in EXTENSIONS
 
 
 def shown_name(name: str) -> str:
     """Return a name as it can be stored and printed.
 
     Paths, markup and marks for the direction of writing stay as they are. What cannot be shown is
-    replaced, and a name of more than 500 characters is cut.
+    replaced, and a name of more than 500 characters is cut. The same letters give the same name,
+    however accents were written (Unicode's form NFC).
     """
     shown = _NOT_SHOWN.sub("\N{REPLACEMENT CHARACTER}", name).strip()
+    shown = unicodedata.normalize("NFC", shown)
     if len(shown) > _MAX_NAME:
         shown = shown[: _MAX_NAME - 1] + "…"
     return shown or "(no name)"

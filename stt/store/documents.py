@@ -57,6 +57,8 @@ def read_recording(document: Mapping[str, Any]) -> Recording:
         model=read_text(document.get("model")),
         # `stt ingest` sets it to null until it is done; other programs leave the field out.
         is_ingesting=document.get("ingested_at", "absent") is None,
+        path=read_text(document.get("path")),
+        folder=read_text(document.get("folder")),
     )
 
 

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +28,7 @@ from stt.domain.chunk import Recording
 from stt.errors import ConfigError, RecordingError
 from stt.media.audio import SAMPLE_RATE, Samples, encode_opus
 from stt.media.recording import RecordingFile
+from stt.media.recording_path import RecordingPath
 from stt.media.splitting import pieces
 from stt.settings import Settings
 from stt.store.chunk_writer import WRITE_BATCH, ChunkWriter, Piece, removed_while_ingested
@@ -97,11 +98,15 @@ class IngestOptions:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """The result of an ingest; `chunks` counts those of earlier runs too."""
+    """The result of an ingest; `chunks` counts those of earlier runs too.
+
+    `place` is that of the file that was given now; the recording may have come from another one.
+    """
 
     recording: Recording
     chunks: int
     status: Literal["ingested", "already there", "resumed"]
+    place: RecordingPath | None = field(default=None, compare=False)
 
 
 def ingest(
@@ -110,23 +115,27 @@ def ingest(
     options: IngestOptions,
     progress: Progress = lambda _done_seconds, _total_seconds: None,
     filename: str | None = None,
+    place: RecordingPath | None = None,
 ) -> Ingested:
     """Store a recording and its chunks, in memory independent of its length.
 
     Return at once for a file that was ingested before, and continue an ingest that was interrupted;
     ignore `options` in both cases. Workers may claim the first chunks meanwhile. `filename` is the
-    name to show, by default the file's own.
+    name of an upload, by default the file's own; `place` is by default that of a file that was
+    given itself.
 
     Raise RecordingError for a file that cannot be ingested, and leave nothing of it behind;
     `progress` may raise it to cancel. After DatabaseUnavailable, KeyboardInterrupt or another error
     from `progress`, the next call continues the ingest.
     """
+    if place is None:
+        place = RecordingPath.sent(filename) if filename else RecordingPath.of_file(path)
     with RecordingFile(path, filename) as file:
-        document, is_new = _register(database, file, options)
+        document, is_new = _register(database, file, place, options)
         recording = read_recording(document)
         # A recording without `chunk_seconds` was written by another program: do not add chunks.
         if recording.ingested_at is not None or "chunk_seconds" not in document:
-            return Ingested(recording, recording.chunk_count or 0, "already there")
+            return Ingested(recording, recording.chunk_count or 0, "already there", place)
         writer = ChunkWriter(database, document)
         try:
             _fill(writer, file, progress)
@@ -134,16 +143,18 @@ def ingest(
         except RecordingError:
             writer.remove()
             raise
-    return Ingested(recording, writer.chunks, "ingested" if is_new else "resumed")
+    return Ingested(recording, writer.chunks, "ingested" if is_new else "resumed", place)
 
 
 def _register(
-    database: Database, file: RecordingFile, options: IngestOptions
+    database: Database, file: RecordingFile, place: RecordingPath, options: IngestOptions
 ) -> tuple[Document, bool]:
     """Return the document of the file's recording, and whether it was created just now."""
     sha256 = file.sha256()
     fields = {
-        "filename": file.filename,
+        "filename": place.filename,
+        "path": place.path,
+        "folder": place.folder,
         "sha256": sha256,
         "bytes": file.bytes,
         "duration": None,
@@ -165,7 +176,7 @@ def _register(
                 logger.debug("%s: another ingest has just begun it", file.path)
             known = database.recordings.find_one({"sha256": sha256})
     if known is None:
-        raise removed_while_ingested(file.filename)
+        raise removed_while_ingested(place.filename)
     return known, known["_id"] == recording_id
 
 

@@ -19,6 +19,7 @@ from stt.store.counts import StateCounts, counts_by_recording
 from stt.store.database import Database, Document, Repository, translated
 from stt.store.documents import read_count, read_recording, read_text, read_time
 from stt.store.states import FAILED, UNFINISHED
+from stt.transcripts.files import file_stems
 
 _RECORDING_FIELDS = [field.name for field in fields(Recording)]
 _DETAIL_FIELDS = [*_RECORDING_FIELDS, "sha256", "priority", "created_at"]
@@ -105,6 +106,14 @@ class MongoRecordings(Repository):
         """Yield all recordings, oldest first."""
         with self._db.recordings.find({}, _RECORDING_FIELDS).sort("_id") as cursor:
             yield from map(read_recording, cursor)
+
+    def file_stems(self, recordings: Sequence[Recording]) -> list[str]:
+        """Return the paths of these recordings' transcripts below a folder, without extensions.
+
+        No other recording of the database has the same; see `stt.transcripts.files.file_stems`.
+        """
+        known = list(self.all())
+        return file_stems([*known, *recordings])[len(known) :]
 
     def get(self, recording_id: ObjectId) -> Recording:
         """Return the recording with this id, even if only chunks refer to it; raise NotFound."""

@@ -3,8 +3,7 @@
 import os
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from stt.domain.chunk import Recording
@@ -13,36 +12,63 @@ from stt.system.files import replacement
 
 _MAX_STEM_BYTES = 200
 # Control characters, line ends, what turns the direction of writing, and what Windows forbids.
-_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>:"|?*]')
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>:"|?*\\]')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
 def file_name(recording: Recording, format_name: str) -> str:
     """Return a transcript's file name, without a folder and without unsafe characters."""
-    name = re.split(r"[/\\]", recording.filename)[-1]
-    name = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)
+    return f"{_stem(recording.filename, str(recording.id))}.{format_name}"
+
+
+def file_stems(recordings: Sequence[Recording]) -> list[str]:
+    """Return the path of each transcript's file below one folder, without its extension.
+
+    A recording has the path that it had below the folder that was given. If a recording before it
+    has that one, the name of the folder goes before it, and if that is taken too, its id behind
+    it: files of two recordings never overwrite one another, and a recording keeps its files when
+    others are added behind it.
+    """
+    owners: dict[str, object] = {}
+    stems = []
+    for recording in recordings:
+        for stem in _candidates(recording):
+            if owners.setdefault(_folded(stem), recording.id) == recording.id:
+                stems.append(stem)
+                break
+    return stems
+
+
+def _candidates(recording: Recording) -> Iterator[str]:
+    """Yield the stems that a recording may have, without end."""
+    recording_id = str(recording.id)
+    *folders, name = (recording.path or recording.filename).split("/")
+    if not recording.path:  # a file name of another program, which may hold anything
+        folders = []
+    parts = [*(_safe(folder, "folder") for folder in folders), _stem(name, recording_id)]
+    stem = "/".join(parts)
+    yield stem
+    if recording.folder:
+        yield f"{_safe(recording.folder, 'folder')}/{stem}"
+    while True:
+        stem = f"{stem}_{recording_id}"
+        yield stem
+
+
+def _stem(filename: str, recording_id: str) -> str:
+    name = re.split(r"[/\\]", filename)[-1]
+    return _safe(re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name), recording_id)
+
+
+def _safe(name: str, word: str) -> str:
+    """Return a name that every file system takes; `word` is added to one that none is left of."""
     name = _NOT_IN_NAMES.sub("_", name).strip(" .")
     if not name or _RESERVED.match(name):
         head, dot, tail = name.partition(".")  # Windows reserves NUL.anything
-        name = f"{head}_{recording.id}{dot}{tail}".lstrip("_")
+        name = f"{head}_{word}{dot}{tail}".lstrip("_")
     while len(name.encode()) > _MAX_STEM_BYTES:
         name = name[:-1]
-    return f"{name}.{format_name}"
-
-
-def file_names(recordings: Sequence[Recording], format_name: str) -> list[str]:
-    """Return a name for each in one folder; those that would share a file get their ids too."""
-    plain = [file_name(recording, format_name) for recording in recordings]
-    count = Counter(map(_folded, plain))
-    taken = set(count)
-    names = []
-    for recording, name in zip(recordings, plain, strict=True):
-        if count[_folded(name)] > 1:
-            while _folded(name) in taken:
-                name = f"{Path(name).stem}_{recording.id}.{format_name}"
-            taken.add(_folded(name))
-        names.append(name)
-    return names
+    return name
 
 
 def _folded(name: str) -> str:

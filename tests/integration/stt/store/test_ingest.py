@@ -15,6 +15,8 @@ from stt.domain.chunk import Chunk
 from stt.domain.claim import Order
 from stt.errors import ConfigError, DatabaseUnavailable, RecordingError
 from stt.media.audio import SAMPLE_RATE, decode
+from stt.media.folders import find_recordings
+from stt.media.recording_path import RecordingPath
 from stt.settings import Settings
 from stt.store import chunk_writer
 from stt.store.claims import MongoClaims
@@ -103,6 +105,8 @@ class TestWhatIsStored:
         assert document == {
             "_id": result.recording.id,
             "filename": "talk.wav",
+            "path": "talk.wav",
+            "folder": talk.parent.name,
             "sha256": hashlib.sha256(talk.read_bytes()).hexdigest(),
             "bytes": talk.stat().st_size,
             "duration": 60.0,
@@ -114,6 +118,19 @@ class TestWhatIsStored:
             "priority": 7,
         }
         assert result.recording == MongoRecordings(database).find("talk.wav")
+
+    def test_it_has_its_path_below_the_folder_that_was_given_in_one_form_of_unicode(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "talks" / "U\u0308bung" / "cafe\u0301.wav"
+        path.parent.mkdir(parents=True)
+        [found] = find_recordings([write_wav(path, babble(1)).parents[1]])
+        recording = ingest(database, found.path, IngestOptions(), place=found.place).recording
+        assert (recording.folder, recording.path) == ("talks", "\u00dcbung/caf\u00e9.wav")
+        assert recording.filename == "caf\u00e9.wav"
+        again = ingest(database, path, IngestOptions())
+        assert (again.status, again.recording) == ("already there", recording)
+        assert again.place == RecordingPath("caf\u00e9.wav", "\u00dcbung")
 
     def test_a_chunk_is_as_the_data_model_says(self, database: Database, tmp_path: Path) -> None:
         tags = {"creation_time": "2024-05-06T07:08:09Z"}

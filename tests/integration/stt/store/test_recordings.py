@@ -1,5 +1,6 @@
 """Recordings and audio, read from a real database."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,6 +45,19 @@ def test_a_name_of_several_sources_lists_their_ids(database: Database) -> None:
 def test_all_sources_come_oldest_first(database: Database) -> None:
     ids = [add_recording(database) for _ in range(3)]
     assert [recording.id for recording in MongoRecordings(database).all()] == ids
+
+
+def test_transcripts_of_two_recordings_never_share_a_file(database: Database) -> None:
+    ids = [
+        add_recording(database, filename="ep01.wav", path="ep01.wav", folder=folder)
+        for folder in ("season1", "season2", "season2")
+    ]
+    recordings = MongoRecordings(database)
+    first, second, third = (recordings.get(id_) for id_ in ids)
+    assert recordings.file_stems([second]) == ["season2/ep01"]
+    assert recordings.file_stems([third, first]) == [f"ep01_{third.id}", "ep01"]
+    renamed = replace(second, path="copy.wav", folder="elsewhere")
+    assert recordings.file_stems([renamed]) == ["copy"]
 
 
 def test_a_chunk_knows_its_source_unless_nobody_described_it(database: Database) -> None:

@@ -8,8 +8,14 @@ from bson import ObjectId
 
 from stt.domain.chunk import Recording
 from stt.errors import RecordingError
+from stt.media.folders import FoundFile
+from stt.media.recording_path import RecordingPath
 from stt.store.ingest import Ingested, IngestOptions
 from tests.unit.stt.cli.conftest import Run
+
+
+def found(path: Path) -> FoundFile:
+    return FoundFile(path, RecordingPath(path.name), is_named=True)
 
 
 @pytest.fixture
@@ -17,7 +23,9 @@ def ingested(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> list[IngestO
     """Stand in for `stt.store.ingest`: files called bad cannot be read."""
     options_of: list[IngestOptions] = []
 
-    def ingest(_: object, path: Path, options: IngestOptions, __: object) -> Ingested:
+    def ingest(
+        _: object, path: Path, options: IngestOptions, __: object, place: RecordingPath
+    ) -> Ingested:
         options_of.append(options)
         if "bad" in path.name:
             raise RecordingError(f"{path}: not audio")
@@ -26,7 +34,7 @@ def ingested(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> list[IngestO
         return Ingested(recording, 3, "already there" if known else "ingested")
 
     monkeypatch.setattr("stt.store.ingest.ingest", ingest)
-    monkeypatch.setattr("stt.media.recording.find_recordings", list)
+    monkeypatch.setattr("stt.media.folders.find_recordings", lambda paths: map(found, paths))
     return options_of
 
 

@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from stt.cli.transcripts import STDOUT, checked_format, is_folder, write_transcripts
 from stt.domain.chunk import Recording
+from stt.transcripts.files import file_stems
 
 TALK, DIARY = Recording(ObjectId(), "talk.mp3"), Recording(ObjectId(), "diary.mp3")
 
@@ -38,6 +39,8 @@ class FakeExport:
 @pytest.fixture(autouse=True)
 def _exports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stt.cli.transcripts.Export", FakeExport)
+    recordings = Mock(file_stems=file_stems)
+    monkeypatch.setattr("stt.cli.transcripts.MongoRecordings", lambda _: recordings)
 
 
 def written(

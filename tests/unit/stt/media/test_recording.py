@@ -10,7 +10,7 @@ import pytest
 from stt.errors import RecordingError
 from stt.media import recording as recording_module
 from stt.media.audio import SAMPLE_RATE, encode_flac
-from stt.media.recording import RecordingFile, find_recordings
+from stt.media.recording import RecordingFile, is_recording
 from tests.support.recordings import (
     CODECS,
     babble,
@@ -183,26 +183,6 @@ class TestRefusing:
         assert refusal(path) == "longer than 0.005 hours"
 
 
-class TestFinding:
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        for name in ("b.mp3", "a.WAV", "notes.txt", ".hidden.mp3", "sub/c.mkv", ".git/d.mp3"):
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).touch()
-        return tmp_path
-
-    def test_folders_are_searched_for_recordings_in_order(self, folder: Path) -> None:
-        found = [path.relative_to(folder).as_posix() for path in find_recordings([folder])]
-        assert found == ["a.WAV", "b.mp3", "sub/c.mkv"]
-
-    def test_a_file_is_taken_as_it_is_named(self, folder: Path) -> None:
-        named = [folder / "notes.txt", folder / ".hidden.mp3"]
-        assert list(find_recordings(named)) == named
-
-    def test_a_missing_path_does_not_stop_the_others(self, folder: Path) -> None:
-        found = list(find_recordings([folder / "nowhere", folder / "sub"]))
-        assert found == [folder / "nowhere", folder / "sub" / "c.mkv"]
-
-    def test_links_that_lead_in_a_circle_end(self, folder: Path) -> None:
-        (folder / "sub" / "up").symlink_to(folder)
-        assert len(list(find_recordings([folder]))) == 3
+@pytest.mark.parametrize(("name", "expected"), [("a.WAV", True), ("b.mkv", True), ("a.txt", False)])
+def test_a_recording_is_known_by_its_name(name: str, expected: bool) -> None:
+    assert is_recording(Path(name)) is expected

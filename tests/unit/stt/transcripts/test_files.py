@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stt.domain.chunk import Recording
 from stt.errors import SttError
 from stt.store.export import FORMATS
-from stt.transcripts.files import file_names, save
+from stt.transcripts.files import file_stems, save
 
 _HEX = "6903ce2e3006e94c81d59b3"
 
@@ -47,7 +47,7 @@ def test_every_source_gets_one_file_of_its_own_inside_the_folder(
         Recording(ObjectId(f"{_HEX}{index:x}"[-24:].rjust(24, "0")), filename=filename)
         for index, filename in enumerate(filenames)
     ]
-    names = file_names(recordings, format_name)
+    names = [f"{stem}.{format_name}" for stem in file_stems(recordings)]
     folder = "/export/folder"
     for name in names:
         assert os.path.dirname(os.path.normpath(f"{folder}/{name}")) == folder  # noqa: PTH120
@@ -57,6 +57,39 @@ def test_every_source_gets_one_file_of_its_own_inside_the_folder(
         assert name.partition(".")[0].casefold() not in {"con", "nul", "aux", "prn"}
     as_one = [unicodedata.normalize("NFC", n).casefold() for n in names]
     assert len(set(as_one)) == len(recordings)
+
+
+def recording(number: int, path: str, folder: str | None = None) -> Recording:
+    filename = path.rpartition("/")[2]
+    return Recording(ObjectId(f"{_HEX}{number:x}"), filename, path=path, folder=folder)
+
+
+def test_the_structure_of_the_folder_that_was_given_is_kept() -> None:
+    stems = file_stems([recording(0, "A/ep01.wav"), recording(1, "B/ep01.wav")])
+    assert stems == ["A/ep01", "B/ep01"]
+
+
+def test_a_path_that_is_taken_gets_the_folders_name_and_then_the_id() -> None:
+    first, second = recording(0, "ep01.wav", "season1"), recording(1, "ep01.mp3", "season2")
+    third = recording(2, "EP01.wav", "season2")
+    named = file_stems([first, second, third])
+    assert named == ["ep01", "season2/ep01", f"EP01_{third.id}"]
+    assert file_stems([first, second]) == named[:2], "those behind it change nothing"
+    assert file_stems([first, second, first]) == ["ep01", "season2/ep01", "ep01"]
+
+
+@pytest.mark.parametrize(
+    ("path", "stem"),
+    [
+        ("../../x.wav", "folder/folder/x"),
+        ("/etc/x.wav", "folder/etc/x"),
+        ("CON/a:b/x.wav", "CON_folder/a_b/x"),
+        ("a\\b/x.wav", "a_b/x"),
+        (". ./x.wav", "folder/x"),
+    ],
+)
+def test_a_path_of_another_program_stays_inside_the_folder(path: str, stem: str) -> None:
+    assert file_stems([recording(0, path)]) == [stem]
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:

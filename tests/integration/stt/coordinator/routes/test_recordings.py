@@ -41,6 +41,7 @@ class TestTheList:
         assert received == {
             "id": recording_id,
             "filename": "talk.mp3",
+            "path": None,
             "duration": 120.0,
             "start": "2026-01-02T00:00:00Z",
             "created_at": "2026-01-02T00:00:00Z",

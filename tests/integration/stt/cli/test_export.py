@@ -1,0 +1,44 @@
+"""`stt export` with a real database: which recording is meant, and which file is written."""
+
+from pathlib import Path
+
+from stt.store.database import Database
+from tests.support.recordings_in_queue import post_recording, transcribe
+from tests.unit.stt.cli.conftest import Run
+
+
+def add(database: Database, text: str, path: str, folder: str | None = None) -> str:
+    """Put a transcribed recording of one chunk into the queue; return its id."""
+    name = path.rpartition("/")[2]
+    recording_id = post_recording(database, 1, filename=name, path=path, folder=folder)
+    transcribe(database, recording_id, 0, text)
+    return recording_id
+
+
+def written(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text().strip()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+class TestFiles:
+    def test_two_of_one_name_never_overwrite_one_another(
+        self, stt: Run, database: Database, tmp_path: Path
+    ) -> None:
+        first = add(database, "first", "ep01.wav", "A")
+        second = add(database, "second", "ep01.wav", "B")
+        for recording_id in (second, first, second):
+            assert stt("export", recording_id, "-o", "o/") == 0
+        assert written(tmp_path / "o") == {"ep01.txt": "first", "B/ep01.txt": "second"}
+        assert stt("export", "--all", "-o", "all/") == 0
+        assert written(tmp_path / "all") == written(tmp_path / "o")
+
+    def test_the_structure_of_folders_is_kept(
+        self, stt: Run, database: Database, tmp_path: Path
+    ) -> None:
+        add(database, "first", "A/ep01.wav", "talks")
+        add(database, "second", "B/ep01.wav", "talks")
+        assert stt("export", "--all", "-o", "o/", "-f", "srt") == 0
+        assert set(written(tmp_path / "o")) == {"A/ep01.srt", "B/ep01.srt"}
