@@ -18,11 +18,13 @@ EXAMPLES = """\b
 Examples:
   stt search coffee
   stt search budget meeting                 both in one chunk, of about 30 seconds
+  stt search '"meeting budget"'             one after the other
   stt search 'transcri*' --source talk.mp3  words with this beginning, in one recording
   stt search coffee --json | jq -r '.[].filename' | sort | uniq -c
 
 \b
-Words match whole words in any case; accents count. The exit code is 1 if nothing is found.
+Words match whole words in any case; accents count. Words in quotes match as a phrase; the shell
+needs quotes around those. The exit code is 1 if nothing is found.
 """
 
 _TIMEOUT_SECONDS = 300.0
@@ -54,7 +56,7 @@ def search_command(
     if as_json:
         show_json(TypeAdapter(tuple[Hit, ...]).dump_python(page.hits, by_alias=True))
     elif page.hits:
-        show(hits_screen(page.hits, wanted.pattern))
+        show(hits_screen(page.hits))
     else:
         print_note("Nothing found.")
     if page.cursor is not None:

@@ -1,6 +1,5 @@
 """Make the tables and lists of `stt status`, `workers` and `search`."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 from rich.console import Group
@@ -129,7 +128,7 @@ def workers_table(members: Iterable[WorkerStatus]) -> Screen:
     return table
 
 
-def hits_screen(hits: Iterable[Hit], words: re.Pattern[str]) -> Screen:
+def hits_screen(hits: Iterable[Hit]) -> Screen:
     """Return the output of `stt search`: recordings with a line for each hit."""
     lines: list[Screen] = []
     recording: object = None
@@ -139,7 +138,8 @@ def hits_screen(hits: Iterable[Hit], words: re.Pattern[str]) -> Screen:
             name = printable(hit.filename) or "(no source)"
             lines += [*([""] if lines else []), Text(name, style="bold")]
         text = Text(printable(hit.text))
-        text.highlight_regex(words, "bold yellow")
+        for start, end in hit.matches:
+            text.stylize("bold yellow", start, end)
         lines.append(Text.assemble((f"{clock(hit.start):>8}  ", "dim"), text))
     return Group(*lines)
 

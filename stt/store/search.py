@@ -1,9 +1,8 @@
 """Search the text of transcripts for words.
 
-Find the segments that contain a word of the query, in chunks that contain all of them;
-`search_query.py` defines words. On a server with text indexes, use one to choose the chunks to
-read. Without one, read the transcripts of some recordings at a time. Matching is done here in both
-cases, so the results are the same.
+Find the segments that contain a word or phrase of the query, in chunks that contain all of them;
+`search_query.py` decides what matches, and where. On a server with text indexes, use one to choose
+the chunks to read. Without one, read the transcripts of some recordings at a time.
 """
 
 import re
@@ -20,6 +19,7 @@ from stt.domain.field_types import HexId
 from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, Repository, translated
 from stt.store.documents import read_chunk, read_list, read_mapping, read_number, read_text
+from stt.store.folding import Span
 from stt.store.recordings import recording_names
 from stt.store.search_query import BadQuery, SearchQuery
 from stt.store.text_index import TEXT_FIELD, TextIndex
@@ -31,6 +31,8 @@ _FIELDS = [
 _RECORDINGS_PER_WINDOW = 40
 _BY_POSITION = [("original_id", 1), ("index", 1)]
 _BY_ID = [("_id", 1)]
+_SPELLED_SEVERAL_WAYS = re.compile("'|ss")
+_APOSTROPHES_IN_WORDS = "ʼ´"  # those at which a text index does not divide words
 
 
 class SearchTooSlow(DatabaseUnavailable):
@@ -41,7 +43,8 @@ class SearchTooSlow(DatabaseUnavailable):
 class Hit:
     """A segment that contains a word; `start` and `end` in seconds of the recording.
 
-    The annotations are for its JSON.
+    `matches`: the parts of `text` that match, each by the number of its first character, and of the
+    first one after it. The annotations are for its JSON.
     """
 
     recording_id: Annotated[str | None, Field(alias="source_id")]
@@ -50,6 +53,7 @@ class Hit:
     start: float
     end: float
     text: str
+    matches: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,8 @@ class Search(Repository):
     ) -> Iterator[_Found]:
         """Yield all hits; raise _OutOfTime."""
         deadline = time.monotonic() + timeout_seconds
-        with_index = words.are_indexed and recording_id is None and self._index.is_ready()
+        are_indexed = all(word.is_whole for word in words.query_words)
+        with_index = are_indexed and recording_id is None and self._index.is_ready()
         wanted = _text_query(words) if with_index else _pattern(words)
         boundaries = [] if with_index or recording_id is not None else self._boundaries()
         for window, order in _windows(after, recording_id, boundaries):
@@ -203,9 +208,23 @@ def _windows(
 
 
 def _text_query(words: SearchQuery) -> Document:
-    """Return a query for chunks that contain every word, each given as a phrase."""
-    phrases = " ".join(f'"{word}"' for word in words.words)
-    return {"$text": {"$search": phrases, "$diacriticSensitive": True}}
+    """Return a query for chunks that contain every word.
+
+    In quotes is what a text must contain, without any of it what the index may have as a word: it
+    divides words at some apostrophes, and knows nothing of ß and ss. It ignores accents, so that
+    composed and decomposed letters are equal.
+    """
+    required: list[str] = []
+    spellings: list[str] = []
+    for word in words.query_words:
+        longest = max(_SPELLED_SEVERAL_WAYS.split(word.text), key=len)
+        if longest and longest in word.typed.lower():
+            required.append(f'"{longest}"')
+        if longest != word.text or word.text != word.typed.lower():
+            others = [word.text.replace("'", sign) for sign in _APOSTROPHES_IN_WORDS]
+            spellings += [word.text, word.typed, word.text.replace("ss", "ß"), *others]
+    wanted = " ".join(dict.fromkeys([*required, *spellings]))
+    return {"$text": {"$search": wanted, "$diacriticSensitive": False}}
 
 
 def _pattern(words: SearchQuery) -> Document:
@@ -213,7 +232,8 @@ def _pattern(words: SearchQuery) -> Document:
 
     The embedded database reads every chunk if a query has several patterns.
     """
-    return {TEXT_FIELD: {"$regex": re.escape(max(words.stems, key=len)), "$options": "i"}}
+    longest = max(words.query_words, key=lambda word: len(word.text))
+    return {TEXT_FIELD: {"$regex": longest.pattern, "$options": "i"}}
 
 
 def _position_of(document: Document, segment: int) -> _Position:
@@ -229,11 +249,11 @@ def _found_in(document: Document, words: SearchQuery, after: _Position | None) -
     begin = chunk.index * chunk.planned_seconds if chunk.offset is None else chunk.offset
     segments = read_mapping(document.get("transcript")).get("segments")
     listed = [read_mapping(segment) for segment in read_list(segments)]
-    texts = [read_text(s.get("text")) or "" for s in listed]
-    for number in words.segments_in(texts):
+    texts = [(read_text(s.get("text")) or "").strip() for s in listed]
+    for number, matches in words.matches(texts).items():
         if after is not None and after.chunk_id == chunk.id and number <= after.segment:
             continue
         start, end = (max(read_number(listed[number].get(f)) or 0.0, 0.0) for f in ("start", "end"))
         start, end = begin + start, begin + max(start, end)
-        hit = Hit(recording_id, "", chunk.id, start, end, texts[number].strip())
+        hit = Hit(recording_id, "", chunk.id, start, end, texts[number], tuple(matches))
         yield _position_of(document, number), hit

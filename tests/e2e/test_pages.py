@@ -231,6 +231,26 @@ def test_a_found_word_is_marked_and_leads_to_its_place(page: Page, house: House)
 
 
 @pytest.mark.browser
+def test_what_is_marked_is_what_matched(page: Page, house: House) -> None:
+    texts = ("🙂 <b>zebra, rhino</b> and aujourd’hui", "rhino zebra", "어제 회의록을 보냈다")
+    segments = [{"start": 1.0, "end": 2.0, "text": text} for text in texts]
+    transcript = {"segments": segments}
+    add_chunks(house.database, 1, transcribed_at=START, transcript=transcript)
+    for query, marks in {
+        '"zebra rhino"': ["zebra, rhino"],
+        "zebra aujourd'hui": ["zebra", "aujourd’hui", "zebra"],
+        "회의": ["회의"],
+        "ebra": [],
+    }.items():
+        page.goto("/search")
+        page.get_by_role("searchbox").fill(query)
+        page.get_by_role("button", name="Search").click()
+        expect(page.locator(".hit mark")).to_have_text(marks)
+        if not marks:
+            expect(page.get_by_text("Not found in what is transcribed")).to_be_visible()
+
+
+@pytest.mark.browser
 def test_a_node_is_seen_to_join_and_is_renamed_and_removed(page: Page, house: House) -> None:
     page.goto("/nodes")
     expect(page.get_by_text("No machine has joined yet")).to_be_visible()

@@ -26,7 +26,8 @@ def search(
     """Find chunks, of some 30 seconds, that contain every word.
 
     Words are found whole and in any case; accents count. `word*` stands for all words that begin
-    so.
+    so, and `"words in quotes"` for a phrase. `matches` are the parts of `text` that match, each by
+    the number of its first character (code point), and of the first one after it.
     """
     return coordinator.search.find(
         SearchQuery(q),

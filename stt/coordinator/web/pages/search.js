@@ -7,7 +7,8 @@ import { clock, plural } from "../format.js";
 import { moreButton, name } from "../markup.js";
 
 const PAGE = 30;
-const HINT = "Every word has to occur in the same piece of a recording, about half a minute.";
+const HINT = `Every word has to occur in the same piece of a recording, about half a minute.
+  "Words in quotes" are found as a phrase, and word* finds all words that begin so.`;
 
 export function open(page) {
   let words = page.query.get("q") ?? "";
@@ -38,7 +39,7 @@ export function open(page) {
           (hit) => html`
           <li><a class="hit" href="/recordings/${recordingId}?t=${hit.start.toFixed(2)}">
             <time>${clock(hit.start)}</time>
-            <span dir="auto">${marked(hit.text, asked)}</span></a></li>`,
+            <span dir="auto">${marked(hit)}</span></a></li>`,
         )}
         </ul>
       </section>`,
@@ -112,15 +113,15 @@ export function open(page) {
   begin();
 }
 
-/** The text with the words that were asked for in `<mark>`. */
-function marked(text, asked) {
-  const words = asked
-    .split(/\s+/)
-    .filter(Boolean)
-    .sort((a, b) => b.length - a.length)
-    .map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  if (!words.length) return text;
-  return text
-    .split(new RegExp(`(${words.join("|")})`, "giu"))
-    .map((part, i) => (i % 2 ? html`<mark>${part}</mark>` : part));
+/** The text of a hit with what matches in `<mark>`. The server counts code points. */
+function marked({ text, matches }) {
+  const characters = [...text];
+  const piece = (start, end) => characters.slice(start, end).join("");
+  let at = 0;
+  const parts = matches.map(([start, end]) => {
+    const before = piece(at, start);
+    at = end;
+    return html`${before}<mark>${piece(start, end)}</mark>`;
+  });
+  return [...parts, piece(at)];
 }

@@ -119,6 +119,50 @@ def test_the_beginning_of_a_word_and_scripts_without_spaces(database: Database) 
     assert texts(search(database, "会議")) == ["次の会議は"]
 
 
+def marked(page: HitPage) -> list[str]:
+    return [hit.text[start:end] for hit in page.hits for start, end in hit.matches]
+
+
+def test_a_phrase_in_quotes_is_found_as_a_phrase_only(database: Database) -> None:
+    recording_id = add_recording(database)
+    say(database, recording_id, 0, "the meeting budget", "the budget of the meeting")
+    say(database, recording_id, 1, "budget", "for the meeting")
+    say(database, recording_id, 2, "begin the meeting.", " Budget first")
+    page = search(database, '"meeting budget"')
+    assert texts(page) == ["the meeting budget", "begin the meeting.", "Budget first"]
+    assert marked(page) == ["meeting budget", "meeting", "Budget"]
+    assert len(search(database, "meeting budget").hits) == 6
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "found"),
+    [
+        ("aujourd'hui", "c’est aujourd’hui", "aujourd’hui"),
+        ("aujourd’hui", "c'est aujourd'hui", "aujourd'hui"),
+        ("aujourd`hui", "c'est aujourdʼhui", "aujourdʼhui"),
+        ("회의", "오늘 회의록을 보냈다", "회의"),
+        ("KBS", "어제 KBS는", "KBS"),
+        ("iPhone", "私のiPhoneを買う", "iPhone"),
+        ("แมว", "ผมมีแมวสองตัว", "แมว"),
+        ("strasse", "in der Straße", "Straße"),
+        ("STRAẞE", "in der Strasse", "Strasse"),
+        ("café", "un cafe\u0301", "cafe\u0301"),
+        ("cafe\u0301", "UN CAFÉ", "CAFÉ"),
+        ("istanbul", "İstanbul’da", "İstanbul"),
+        ("diyarbakır", "DİYARBAKIR", "DİYARBAKIR"),
+        ("abc", "会社はＡＢＣです", "ＡＢＣ"),
+        ("ガイド", "ｶﾞｲﾄﾞと", "ｶﾞｲﾄﾞ"),
+        ("coffee", "a coﬀee", "coﬀee"),
+        ("coff*", "a coﬀee", "coﬀ"),
+    ],
+)
+def test_other_spellings_of_a_word_are_found_and_marked(
+    database: Database, query: str, text: str, found: str
+) -> None:
+    say(database, add_recording(database), 0, text)
+    assert marked(search(database, query)) == [found]
+
+
 def test_recordings_come_in_their_order_and_each_from_its_start(database: Database) -> None:
     first, second = sorted([add_recording(database), add_recording(database)])
     for index in (2, 0, 1):
@@ -240,7 +284,7 @@ class TestOverHttp:
         assert [hit["text"] for hit in page["hits"]] == ["word 0", "word 1"]
         assert page["hits"][1] | {"chunk_id": ""} == {
             "source_id": str(recording_id), "filename": "<img src=x>.mp3", "chunk_id": "",
-            "start": 30.0, "end": 33.0, "text": "word 1",
+            "start": 30.0, "end": 33.0, "text": "word 1", "matches": [[0, 4]],
         }  # fmt: skip
         rest = person.get(f"/api/search?q=word&limit=2&cursor={page['cursor']}").json()
         assert [hit["text"] for hit in rest["hits"]] == ["word 2"]
@@ -268,10 +312,11 @@ class TestOverHttp:
 
 
 def test_a_terminal_shows_the_words_marked_and_each_recording_once() -> None:
-    hits = [Hit("1", "[red]a.mp3", ObjectId(), at, at, "one Word, wordy word") for at in (5.0, 9.0)]
+    text, marked = "one Word, wordy word", ((4, 8), (16, 20))
+    hits = [Hit("1", "[red]a.mp3", ObjectId(), at, at, text, marked) for at in (5.0, 9.0)]
     terminal = Console(file=io.StringIO(), force_terminal=True, width=100, color_system="standard")
     with terminal.capture() as capture:
-        terminal.print(hits_screen(hits, SearchQuery("word").pattern))
+        terminal.print(hits_screen(hits))
     shown = capture.get()
     assert shown.count("[red]a.mp3") == 1
     assert "one \x1b[1;33mWord\x1b[0m, wordy \x1b[1;33mword\x1b[0m" in shown

@@ -10,7 +10,7 @@ from stt.store.search import Hit, HitPage
 from tests.unit.stt.cli.conftest import Run
 
 CHUNK = ObjectId()
-HIT = Hit("6903ce2e3006e94c81d59b3f", "talk.mp3", CHUNK, 65.0, 67.5, "Coffee, please.")
+HIT = Hit("6903ce2e3006e94c81d59b3f", "talk.mp3", CHUNK, 65.0, 67.5, "Coffee, please.", ((0, 6),))
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def test_json_has_the_public_names_of_the_fields(stt: Run, find: Mock) -> None:
         {
             "source_id": HIT.recording_id, "filename": "talk.mp3", "chunk_id": str(CHUNK),
             "start": 65.0, "end": 67.5, "text": "Coffee, please.",
+            "matches": [[0, 6]],
         }
     ]  # fmt: skip
 
