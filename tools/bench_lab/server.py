@@ -84,19 +84,25 @@ class OurServer:
 
     def transcribe(self, clip: Clip) -> None:
         """Raises `CallFailed`."""
+        self.verbose_json(clip, "en")
+
+    def verbose_json(self, clip: Clip, language: str | None) -> dict[str, Any]:
+        """The response; `language` None: the server finds it. Raises `CallFailed`."""
+        fields = {"response_format": "verbose_json", "beam_size": str(BEAM_SIZE)}
         try:
             with clip.path.open("rb") as file:
                 answer = requests.post(
                     f"{self._url}/v1/audio/transcriptions",
                     files={"file": (clip.path.name, file)},
-                    data={"language": "en", "response_format": "verbose_json"}
-                    | {"beam_size": str(BEAM_SIZE)},
+                    data=fields | ({"language": language} if language else {}),
                     timeout=CALL_SECONDS,
                 )
         except requests.RequestException as error:
             raise CallFailed(type(error).__name__) from error
         if not answer.ok:
             raise CallFailed(f"HTTP {answer.status_code}: {answer.text[:200]}")
+        body: dict[str, Any] = answer.json()
+        return body
 
     def shape(self) -> str:
         """In which shape the model runs and why, by `/system`; `unknown` where it is not told."""
