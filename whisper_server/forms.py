@@ -110,6 +110,8 @@ class JobForm(AudioForm):
 class RecordingForm(UploadForm):
     """The fields of `/transcribe` beside the files."""
 
+    task: Task = "transcribe"
+
     word_timestamps: bool = Field(False, description="Whether segments have `words`.")
 
     def wants_words(self) -> bool:

@@ -11,7 +11,15 @@ import typer
 from stt.cli.console import print_note, recording_progress, setup_logging
 from stt.cli.formatting import clock, plural
 from stt.cli.log_lines import RESULT
-from stt.cli.options import DATABASE_SETTINGS, Language, Prompt, Recordings, with_settings
+from stt.cli.options import (
+    DATABASE_SETTINGS,
+    Hotwords,
+    Language,
+    Prompt,
+    Recordings,
+    Task,
+    with_settings,
+)
 from stt.errors import ConfigError, RecordingError
 from stt.local.stack import open_database
 from stt.settings import Settings
@@ -24,7 +32,8 @@ EXAMPLES = """\b
 Examples:
   stt ingest talk.mp3
   stt ingest recordings/ --language de --priority 5
-  stt ingest meeting.mkv --prompt "Names: Ann Müller, Bo Li"
+  stt ingest meeting.mkv --hotwords "Ann Müller, Bo Li"
+  stt ingest vortrag.mp3 --language de --task translate
 
 \b
 A file that was ingested before is skipped, and an interrupted ingest is continued. For a file that
@@ -39,7 +48,9 @@ def ingest_command(
     settings: Settings,
     paths: Recordings,
     language: Language = None,
+    task: Task = "transcribe",
     prompt: Prompt = None,
+    hotwords: Hotwords = None,
     priority: Annotated[
         int, typer.Option(min=-(10**9), max=10**9, metavar="N", help="Higher is transcribed first.")
     ] = 0,
@@ -53,8 +64,8 @@ def ingest_command(
 ) -> None:
     """Put recordings into the queue, cut into chunks."""
     options = checked_options(
-        language=language, prompt=prompt, priority=priority, chunk_seconds=chunk_seconds,
-        model=model,
+        language=language, task=task, prompt=prompt, hotwords=hotwords, priority=priority,
+        model=model, chunk_seconds=chunk_seconds,
     )  # fmt: skip
     setup_logging(settings.log_format)
     endings: Counter[str] = Counter()

@@ -25,15 +25,22 @@ Language = Annotated[
     str | None,
     typer.Option(metavar="CODE", help="Spoken language, such as `en`; detected if not given."),
 ]
+Hotwords = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Rare names and terms to listen for.")
+]
 NewestFirst = Annotated[bool, typer.Option("--newest-first", help="Take the newest chunks first.")]
 OneRecording = Annotated[
     str | None, typer.Option("--source", metavar="RECORDING", help="Only this recording.")
 ]
 Prompt = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="Names and words that occur in the recordings.")
+    str | None,
+    typer.Option(metavar="TEXT", help="Text that could precede the recordings."),
 ]
 Recordings = Annotated[
     list[Path], typer.Argument(metavar="PATH", help="Recordings, and folders of them.")
+]
+Task = Annotated[
+    str, typer.Option(metavar="TASK", help="transcribe; or translate, which gives English text.")
 ]
 
 _NAME_METAVARS = {"model": "M", "log_format": "FORMAT", "join_code": "CODE"}

@@ -13,7 +13,15 @@ from bson import ObjectId
 from stt.cli.console import print_note, setup_logging, stop
 from stt.cli.formatting import plural, span
 from stt.cli.ingest import checked_options, ingest_files
-from stt.cli.options import DATABASE_SETTINGS, Language, Prompt, Recordings, with_settings
+from stt.cli.options import (
+    DATABASE_SETTINGS,
+    Hotwords,
+    Language,
+    Prompt,
+    Recordings,
+    Task,
+    with_settings,
+)
 from stt.cli.transcripts import STDOUT, FormatName, checked_format, write_transcripts
 from stt.cli.worker import run_worker
 from stt.domain.chunk import Recording
@@ -28,6 +36,7 @@ EXAMPLES = """\b
 Examples:
   stt transcribe talk.mp3                        text to the terminal
   stt transcribe talk.mp3 --format srt > talk.srt
+  stt transcribe vortrag.mp3 --task translate    English text of any language
   stt transcribe *.m4a --format vtt --output subs/
   stt transcribe talk.mp3 --model demo           the test model in the package: no download
 
@@ -57,10 +66,12 @@ def transcribe_command(
         typer.Option("--output", "-o", metavar="DIR", help="A file for each, in this folder."),
     ] = None,
     language: Language = None,
+    task: Task = "transcribe",
     prompt: Prompt = None,
+    hotwords: Hotwords = None,
 ) -> None:
     """Transcribe recordings and print or save their transcripts."""
-    options = checked_options(language=language, prompt=prompt)
+    options = checked_options(language=language, task=task, prompt=prompt, hotwords=hotwords)
     chosen = checked_format(format_name)
     _make_folder(output)
     setup_logging(settings.log_format, to_stderr=True)

@@ -11,6 +11,7 @@ from bson import ObjectId
 from pydantic import Field, PlainSerializer
 
 from stt.domain.field_types import ALWAYS_WRITTEN, ForeignId, HexId
+from stt.domain.transcript import Task
 
 ASSUMED_SECONDS = 30.0
 """Seconds assumed for a chunk whose document has no duration; for planning only."""
@@ -117,8 +118,9 @@ class Recording:
 
     `path`: its path below the folder that was given, with `/`; `folder`: that folder's own name;
     None where they are unknown. `is_ingesting`: more of its chunks are to be cut; `ingested_at` is
-    None until then, and for recordings of other programs. `model`: the model to transcribe it
-    with, None for the one that each worker uses. The annotations are for its JSON.
+    None until then, and for recordings of other programs. `language`: the spoken one, None to
+    detect it. `model`, `prompt` and `hotwords`: None for those that each worker uses. The
+    annotations are for its JSON.
     """
 
     id: HexId
@@ -133,6 +135,8 @@ class Recording:
     is_ingesting: bool = False
     path: str | None = None
     folder: Annotated[str | None, Field(exclude=True)] = None
+    hotwords: str | None = None
+    task: Task = "transcribe"
     __pydantic_config__ = ALWAYS_WRITTEN
 
 

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from stt.domain.field_types import Many, Name, Number, Seconds, Text
+
+Task = Literal["transcribe", "translate"]
+"""What to write: what is said, or what it means in English."""
+
+TASKS: tuple[Task, ...] = get_args(Task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,8 @@ class Transcript:
     """The transcript of a piece of audio, and what made it; without segments if it is silent.
 
     `seconds` is the wall-clock time of the server call. `silent_speech_seconds`: audio in which
-    voice activity was detected and no text was found. Its JSON has no `worker`.
+    voice activity was detected and no text was found. `language` is the spoken one, of a
+    translation too. Its JSON has no `worker`.
     """
 
     segments: Many[Segment] = ()
@@ -81,6 +87,7 @@ class Transcript:
     worker: Annotated[SkipJsonSchema[str | None], Field(exclude=True)] = None
     seconds: Seconds | None = None
     silent_speech_seconds: Seconds = 0.0
+    task: Task = "transcribe"
 
     @property
     def text(self) -> str:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Page, WorkerReport
 from stt.domain.field_types import Count, HexId, Name, Slug, Text
-from stt.domain.transcript import Transcript
+from stt.domain.transcript import Task, Transcript
 
 WorkerId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,99}_[0-9]{1,10}$")
@@ -34,12 +34,14 @@ class PageMessage(Page):
 
 
 class OptionsMessage(_Message):
-    """What a person said about the recording of a claimed chunk."""
+    """The options of a claimed chunk's recording; an older coordinator does not send all."""
 
     filename: str = ""
     language: str | None = None
     prompt: str | None = None
     model: str | None = None
+    hotwords: str | None = None
+    task: Task = "transcribe"
 
     @classmethod
     def of(cls, recording: Recording | None) -> "OptionsMessage":

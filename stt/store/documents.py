@@ -11,9 +11,9 @@ from math import isfinite
 from typing import Any
 
 from stt.domain.chunk import Chunk, RecordedError, Recording
-from stt.domain.transcript import Segment, Transcript
+from stt.domain.transcript import Segment, Task, Transcript
 from stt.errors import SttError
-from stt.transcripts.languages import language_code
+from stt.transcripts.languages import foreign_language
 
 CHUNK_FIELDS = (
     "original_id", "index", "start", "offset", "duration", "format", "vad.has_speech",
@@ -50,7 +50,7 @@ def read_recording(document: Mapping[str, Any]) -> Recording:
         filename=str(document.get("filename") or document["_id"]),
         duration=read_positive(document.get("duration")),
         chunk_count=read_count(document.get("chunk_count")) or None,
-        language=_read_language(document.get("language")),
+        language=foreign_language(document.get("language")),
         prompt=read_text(document.get("prompt")),
         start=read_time(document.get("start")),
         ingested_at=read_time(document.get("ingested_at")),
@@ -59,6 +59,8 @@ def read_recording(document: Mapping[str, Any]) -> Recording:
         is_ingesting=document.get("ingested_at", "absent") is None,
         path=read_text(document.get("path")),
         folder=read_text(document.get("folder")),
+        hotwords=read_text(document.get("hotwords")),
+        task=_read_task(document.get("task")),
     )
 
 
@@ -91,6 +93,7 @@ def read_transcript(document: Mapping[str, Any]) -> Transcript:
         found["segments"] = tuple(map(_read_segment, transcript.get("segments") or ()))
         silent_speech_seconds = read_positive(transcript.get("silent_speech_seconds"))
         found["silent_speech_seconds"] = silent_speech_seconds or 0.0
+        found["task"] = _read_task(transcript.get("task"))
         return Transcript(**found)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise SttError(
@@ -114,13 +117,8 @@ def _read_segment(segment: Mapping[str, Any]) -> Segment:
     return Segment.read({"start": 0.0, "end": 0.0, "text": ""} | filled)
 
 
-def _read_language(value: Any) -> str | None:
-    """Return the code of a language, None to detect it; an unknown one as it is, to be refused."""
-    text = read_text(value)
-    try:
-        return language_code(text)
-    except ValueError:
-        return text
+def _read_task(value: Any) -> Task:
+    return "translate" if value == "translate" else "transcribe"
 
 
 def read_number(value: Any) -> float | None:

@@ -25,6 +25,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from stt.domain.chunk import Recording
+from stt.domain.transcript import TASKS, Task
 from stt.errors import ConfigError, RecordingError
 from stt.media.audio import SAMPLE_RATE, Samples, encode_opus
 from stt.media.recording import RecordingFile
@@ -55,7 +56,8 @@ class IngestOptions:
     `language`: its code, made of any form that `language_code` takes; None to detect it. `model`:
     the model to transcribe it with, None for the one that each worker uses. Raise ConfigError for
     chunks shorter than 1 s or longer than 600 s, for an unknown language, for text that cannot be a
-    model name, and for a prompt of more than 10,000 characters: every call sends it.
+    model name, for an unknown task, and for a prompt or hotwords of more than 10,000 characters:
+    every call sends them.
     """
 
     language: str | None = None
@@ -63,6 +65,8 @@ class IngestOptions:
     priority: int = 0
     chunk_seconds: float = 30.0
     model: str | None = None
+    hotwords: str | None = None
+    task: Task = "transcribe"
 
     def __post_init__(self) -> None:
         if not _MIN_CHUNK_SECONDS <= self.chunk_seconds <= _MAX_CHUNK_SECONDS:
@@ -76,11 +80,14 @@ class IngestOptions:
             object.__setattr__(self, "language", language_code(self.language))
         except ValueError as error:
             raise ConfigError(f"{(self.language or '')[:20]!r} is {error}.") from error
-        if self.prompt is not None and len(self.prompt) > _MAX_PROMPT_CHARACTERS:
-            raise ConfigError(
-                f"The prompt has {len(self.prompt)} characters, and at most"
-                f" {_MAX_PROMPT_CHARACTERS} are allowed: Whisper reads the last 200 words or so."
-            )
+        if self.task not in TASKS:
+            raise ConfigError(f"{self.task[:20]!r} is no task: choose {' or '.join(TASKS)}.")
+        for name, text in (("prompt", self.prompt), ("hotwords", self.hotwords)):
+            if text is not None and len(text) > _MAX_PROMPT_CHARACTERS:
+                raise ConfigError(
+                    f"The {name} may have {_MAX_PROMPT_CHARACTERS} characters and not {len(text)}:"
+                    " Whisper reads 200 words or so."
+                )
 
     @classmethod
     def of_uploads(cls, settings: Settings) -> "IngestOptions":

@@ -171,7 +171,7 @@ class MongoRecordings(Repository):
         return RecordingList(tuple(self._with_counts(in_order)), cursor_id, len(ids))
 
     def change(self, recording_id: ObjectId, changes: Mapping[str, object]) -> None:
-        """Set `language`, `prompt`, `model` or `priority`; raise NotFound without a document.
+        """Set options and `priority` as IngestOptions has them; raise NotFound without a document.
 
         Set the priority of all chunks that are not transcribed too.
         """

@@ -45,3 +45,12 @@ def language_code(text: str | None) -> str | None:
         if code in LANGUAGES:
             return code
     raise ValueError("not a language code (like en) or English name (like english)")
+
+
+def foreign_language(value: object) -> str | None:
+    """Return the code of a language that another program names; an unknown name as it is."""
+    text = value if isinstance(value, str) else None
+    try:
+        return language_code(text)
+    except ValueError:
+        return text

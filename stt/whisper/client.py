@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.filepost import encode_multipart_formdata
 
 from stt import errors
-from stt.domain.transcript import Transcript
+from stt.domain.transcript import Task, Transcript
 from stt.system.http import http_session, reason_of
 from stt.whisper.verbose_json import FORMAT_ERRORS, read_transcript
 
@@ -29,13 +29,17 @@ _PROBE_SECONDS = 10.0
 _DEFAULT_RETRY_AFTER_SECONDS = 5.0
 _MAX_RETRY_AFTER_SECONDS = 600.0
 _MAX_MESSAGE_CHARACTERS = 500
+_PATHS: Mapping[Task, str] = {
+    "transcribe": "/v1/audio/transcriptions",
+    "translate": "/v1/audio/translations",
+}
 _ANY_MODEL = "whisper-1"
 """The model name that OpenAI-compatible servers accept for whatever model they have loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Encoded audio to transcribe; `seconds` is its length.
+    """Encoded audio to transcribe, or to translate into English; `seconds` is its length.
 
     `model` is the recording's own setting, None for the worker's.
     """
@@ -47,6 +51,8 @@ class Upload:
     prompt: str | None = None
     wants_words: bool = False
     model: str | None = None
+    hotwords: str | None = None
+    task: Task = "transcribe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ class WhisperClient:
         """
         started = time.monotonic()
         answer = self._post(upload, started + timeout_seconds)
-        self._check(answer, upload.model)
+        self._check(answer, upload)
         try:
             transcript = read_transcript(json.loads(answer.body), upload.seconds)
         except FORMAT_ERRORS as error:
@@ -130,7 +136,7 @@ class WhisperClient:
             ) from error
         seconds = round(time.monotonic() - started, 3)
         model = transcript.model or upload.model or self._model or self._served_model
-        return replace(transcript, model=model, server=self.url, seconds=seconds)
+        return replace(transcript, model=model, server=self.url, seconds=seconds, task=upload.task)
 
     def _post(self, upload: Upload, deadline: float) -> _Answer:
         """Return the whole response, of any status. `deadline` is on `time.monotonic()`."""
@@ -141,7 +147,7 @@ class WhisperClient:
         try:
             return self._request(
                 "POST",
-                "/v1/audio/transcriptions",
+                _PATHS[upload.task],
                 deadline,
                 data=body,
                 headers={"Content-Type": content_type},
@@ -179,15 +185,16 @@ class WhisperClient:
             ("timestamp_granularities[]", "word" if upload.wants_words else None),
             ("language", upload.language),
             ("prompt", upload.prompt),
+            ("hotwords", upload.hotwords),
             ("file", (upload.filename, upload.data, "")),
         )
         return [(name, value) for name, value in fields if value]
 
-    def _check(self, answer: _Answer, recording_model: str | None) -> None:
+    def _check(self, answer: _Answer, upload: Upload) -> None:
         """Raise the error that a status other than 200 stands for.
 
-        `recording_model` is the recording's own setting. A server without that model refuses the
-        chunk; a server without the worker's model is a mistake in the worker's settings.
+        A server without the recording's own model, or one that cannot translate, refuses the chunk;
+        a server without the worker's model is a mistake in the worker's settings.
         """
         status = answer.status
         if status == 200:
@@ -206,8 +213,15 @@ class WhisperClient:
             )
         if status in (429, 503):
             raise errors.ServerBusy(message, _retry_after(answer.headers))
-        if recording_model and _is_about_model(status, error, recording_model):
-            raise errors.RequestRefused(f"no model {recording_model} on {self.url}", self.url)
+        if upload.task == "translate" and _is_about_translation(status, error):
+            raise errors.RequestRefused(
+                f"{self.url} cannot translate: use a server with a multilingual model, or"
+                f" transcribe the recording (it answered {status}:"
+                f" {self._redact(str(error.get('message')))[:_MAX_MESSAGE_CHARACTERS]})",
+                self.url,
+            )
+        if upload.model and _is_about_model(status, error, upload.model):
+            raise errors.RequestRefused(f"no model {upload.model} on {self.url}", self.url)
         if status in (404, 405) or error.get("param") == "model":
             raise errors.ConfigError(f"{message} (check STT_SERVER_URL and --model)")
         if status in (500, 504):
@@ -244,6 +258,16 @@ def _is_about_model(status: int, error: Mapping[str, Any], model: str) -> bool:
     if error.get("param") == "model" or error.get("code") == "model_not_found":
         return True
     return status == 404 and model in str(error.get("message"))
+
+
+def _is_about_translation(status: int, error: Mapping[str, Any]) -> bool:
+    """Return whether the server refused a request because it does not translate.
+
+    Ours says so; one without the path does not know it, and names no model.
+    """
+    if error.get("code") == "unsupported_task":
+        return True
+    return status in (404, 405) and "model" not in f"{error.get('param')} {error.get('message')}"
 
 
 def _read(response: requests.Response, deadline: float) -> _Answer:

@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any
 
 from stt.domain.transcript import Segment, Transcript, Word
+from stt.transcripts.languages import foreign_language
 
 FORMAT_ERRORS = (
     ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
@@ -31,7 +32,7 @@ def read_transcript(body: Mapping[str, Any], audio_seconds: float) -> Transcript
         segments = _assign_words(segments, words)
     return Transcript(
         segments=tuple(segment for segment in segments if segment.text),
-        language=body.get("language"),
+        language=foreign_language(body.get("language")),
         language_probability=body.get("language_probability"),
         model=body.get("model"),
         silent_speech_seconds=_silent_speech(body, audio_seconds),

@@ -125,6 +125,8 @@ class Transcriber:
             prompt=recording.prompt if recording else None,
             wants_words=self._keeps_words or len(chunks) > 1,
             model=recording.model if recording else None,
+            hotwords=recording.hotwords if recording else None,
+            task=recording.task if recording else "transcribe",
         )
         claims = [chunk.claim for chunk in chunks]
         failed_on = frozenset[str]().union(*(claim.chunk.failed_on for claim in claims))

@@ -63,6 +63,7 @@ class ScriptedServer:
         self.most_at_once = 0
         self.uploads: list[bytes] = []
         self.forms: list[bytes] = []
+        self.paths: list[str] = []
         self._at_once = 0
         self._lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -80,7 +81,7 @@ class ScriptedServer:
             self._http.server_close()
             thread.join()
 
-    def _transcribe(self, form: bytes) -> Answer:
+    def _transcribe(self, path: str, form: bytes) -> Answer:
         upload = file_part(form)
         if b'filename="canary.ogg"' in form:
             with self._lock:
@@ -90,6 +91,7 @@ class ScriptedServer:
         with self._lock:
             self.calls.append(time.monotonic())
             self.forms.append(form.replace(upload, b""))
+            self.paths.append(path)
             self.uploads.append(upload)
             number = len(self.calls)
             self._at_once += 1
@@ -113,7 +115,7 @@ class ScriptedServer:
 
             def do_POST(self) -> None:
                 form = self.rfile.read(int(self.headers["Content-Length"]))
-                self._send(server._transcribe(form))
+                self._send(server._transcribe(self.path, form))
 
             def _send(self, answer: Answer) -> None:
                 raw = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body)

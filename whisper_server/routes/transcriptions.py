@@ -62,7 +62,7 @@ def router(service: Service) -> APIRouter:
         pairs of language code and probability, the likeliest first.
         """
         async with receive_upload(service, request, RecordingForm, "files", MAX_FILES) as upload:
-            return await _answer(upload, "transcribe")
+            return await _answer(upload, upload.form.task)
 
     return routes
 

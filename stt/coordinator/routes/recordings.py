@@ -41,7 +41,7 @@ def recording(coordinator: InCoordinator, source_id: HexId) -> RecordingDetails:
 
 
 @router.patch(
-    "/{source_id}", summary="Change language, prompt, model or priority",
+    "/{source_id}", summary="Change language, task, prompt, hotwords, model or priority",
     responses=error_responses(404),
 )  # fmt: skip
 def change_recording(

@@ -34,11 +34,14 @@ router = APIRouter(
     lifespan=_lifespan,
 )
 
-_TYPES = {"language": "string", "prompt": "string", "priority": "integer", "model": "string"}
+_FIELDS = {
+    name: {"type": "integer" if name == "priority" else "string"}
+    for name in UploadFields.model_fields
+}
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": MAX_FILES}
 _FORM: dict[str, Any] = {
     "type": "object",
-    "properties": {name: {"type": type_} for name, type_ in _TYPES.items()} | {"file": _FILES},
+    "properties": _FIELDS | {"file": _FILES},
     "required": ["file"],
 }
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from stt.coordinator.schemas.base import Priority
+from stt.domain.transcript import Task
 from stt.store.export import ChunkSpan, Contributor, Line, UntranscribedSpan
 
 Text = Annotated[str, Field(max_length=10_000)]
@@ -15,6 +16,7 @@ class RetranscriptionRequest(BaseModel):
 
     model: Text | None = None
     language: Text | None = None
+    task: Task | None = None
 
 
 class RecordingChange(RetranscriptionRequest):
@@ -22,6 +24,7 @@ class RecordingChange(RetranscriptionRequest):
 
     priority: Priority = 0
     prompt: Text | None = None
+    hotwords: Text | None = None
 
 
 class TranscriptOut(BaseModel):

@@ -21,6 +21,7 @@ from stt.coordinator.store.uploads import UploadRecord
 from stt.coordinator.uploads.incoming import BROKE_OFF, IncomingFile
 from stt.coordinator.uploads.multipart import Event, Field, FileEnd, FileStart, MultipartStream
 from stt.coordinator.uploads.processor import UploadProcessor
+from stt.domain.transcript import Task
 from stt.settings import Settings
 from stt.store.ingest import IngestOptions
 
@@ -41,11 +42,17 @@ class UploadFields(BaseModel):
         None, max_length=50, description="Spoken language, such as `en`; `auto` to detect it."
     )
     prompt: str | None = pydantic.Field(
-        None, max_length=10_000, description="Names and words that will come up."
+        None, max_length=10_000, description="Text that could precede it."
     )
     priority: Priority | None = pydantic.Field(None, description="Higher goes first.")
     model: str | None = pydantic.Field(
         None, max_length=200, description="Model to transcribe with."
+    )
+    hotwords: str | None = pydantic.Field(
+        None, max_length=10_000, description="Rare names and terms to listen for."
+    )
+    task: Task | None = pydantic.Field(
+        None, description="`translate` gives English text of any language."
     )
 
 

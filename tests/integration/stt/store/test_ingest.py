@@ -94,7 +94,7 @@ class TestWhatIsStored:
         assert all(chunk["offset"] % 1.0 > 0.7 for chunk in chunks_of(database)[1:])
 
     def test_a_source_is_as_the_data_model_says(self, database: Database, talk: Path) -> None:
-        options = IngestOptions("de", "Numbers and letters.", 7, 4, "large-v3")
+        options = IngestOptions("de", "Numbers and letters.", 7, 4, "large-v3", "A, B", "translate")
         before = database.server_time() - timedelta(seconds=1)
         result = ingest(database, talk, options)
         document = database.recordings.find_one()
@@ -115,6 +115,8 @@ class TestWhatIsStored:
             "language": "de",
             "prompt": "Numbers and letters.",
             "model": "large-v3",
+            "hotwords": "A, B",
+            "task": "translate",
             "priority": 7,
         }
         assert result.recording == MongoRecordings(database).find("talk.wav")

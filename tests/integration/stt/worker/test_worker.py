@@ -135,15 +135,49 @@ class TestWorking:
             make_worker(database, server.url, use_parallel_transcription=False).run()
         assert server.most_at_once == 1
 
-    def test_the_language_and_prompt_of_a_source_go_to_the_server(
+    def test_the_options_of_a_recording_go_to_the_server(
         self, database: Database, opus: bytes
     ) -> None:
-        recording_id = add_recording(database, language="de", prompt="Namen: Ada")
+        recording_id = add_recording(
+            database, language="de", prompt="Namen: Ada", hotwords="<|en|> Zermatt"
+        )
         add_chunks(database, 1, recording_id=recording_id, audio=opus)
         with ScriptedServer(always()).running() as server:
             make_worker(database, server.url).run()
         assert b'name="language"\r\n\r\nde\r\n' in server.forms[0]
         assert b'name="prompt"\r\n\r\nNamen: Ada\r\n' in server.forms[0]
+        assert b'name="hotwords"\r\n\r\n<|en|> Zermatt\r\n' in server.forms[0]
+        assert server.paths == ["/v1/audio/transcriptions"]
+
+    def test_a_recording_to_translate_goes_to_the_servers_translations(
+        self, database: Database, opus: bytes
+    ) -> None:
+        recording_id = add_recording(database, task="translate")
+        [id_] = add_chunks(database, 1, recording_id=recording_id, audio=opus)
+        with ScriptedServer(always("good morning")).running() as server:
+            make_worker(database, server.url).run()
+        assert server.paths == ["/v1/audio/translations"]
+        assert document(database, id_)["transcript"]["task"] == "translate"
+
+    @pytest.mark.parametrize(
+        "refused",
+        [
+            refusal(400, "knows English only", code="unsupported_task", param="model"),
+            refusal(404, "Not Found"),
+        ],
+    )
+    def test_a_server_that_cannot_translate_fails_the_chunk_with_what_to_do(
+        self, database: Database, opus: bytes, refused: Answer
+    ) -> None:
+        recording_id = add_recording(database, task="translate", model="tiny.en")
+        [id_] = add_chunks(database, 1, recording_id=recording_id, audio=opus)
+        with ScriptedServer(lambda n, u: refused).running() as server:
+            make_worker(database, server.url, max_attempts=1).run()
+        chunk = document(database, id_)
+        [error] = chunk["errors"]
+        assert chunk["failed_at"] is not None
+        assert error["kind"] == "refused"
+        assert "cannot translate: use a server with a multilingual model" in error["message"]
 
 
 class TestFailures:

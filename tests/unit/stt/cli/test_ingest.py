@@ -42,8 +42,9 @@ def test_the_flags_become_the_options_of_the_recording(
     stt: Run, ingested: list[IngestOptions]
 ) -> None:
     flags = "--language de --priority -5 --model tiny --chunk-seconds 20"
-    assert stt("ingest", "talk.mp3", *flags.split(), "--prompt", "Ann Müller") == 0
-    assert ingested == [IngestOptions("de", "Ann Müller", -5, 20.0, "tiny")]
+    texts = ["--prompt", "Ann Müller", "--hotwords", "Bo Li", "--task", "translate"]
+    assert stt("ingest", "talk.mp3", *flags.split(), *texts) == 0
+    assert ingested == [IngestOptions("de", "Ann Müller", -5, 20.0, "tiny", "Bo Li", "translate")]
     assert "talk.mp3: ingested, 3 chunks, 1:05" in stt.out
 
 
@@ -70,11 +71,13 @@ def test_a_folder_without_recordings_is_exit_code_1(
         (["--chunk-seconds", "0.5"], "A chunk of 0.5 s is not possible"),
         (["--chunk-seconds", "nan"], "not possible"),
         (["--language", "not a language"], "not a language code"),
+        (["--task", "sing"], "'sing' is no task: choose transcribe or translate."),
+        (["--hotwords", "x" * 10_001], "The hotwords may have 10000 characters and not 10001"),
         (["--model", "../x y"], "no model's name"),
         (["--priority", "high"], "valid integer"),
         (["--priority", str(10**10)], "less than or equal to 1000000000"),
     ],
-    ids=" ".join,
+    ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_an_option_that_cannot_be_is_refused_before_the_database_is_opened(
     stt: Run, flags: list[str], reason: str

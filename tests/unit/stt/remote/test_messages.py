@@ -100,11 +100,17 @@ def test_fields_of_a_later_version_are_ignored() -> None:
 
 
 def test_options_are_those_of_the_recording_and_none_without_one() -> None:
-    recording = Recording(ObjectId(), "talk.mp3", language="de", prompt="Ann", model="tiny")
+    recording = Recording(
+        ObjectId(), "talk.mp3", language="de", prompt="Ann", model="tiny", hotwords="Bo",
+        task="translate",
+    )  # fmt: skip
     options = OptionsMessage.of(recording)
     assert dict(options) == {
         "filename": "talk.mp3", "language": "de", "prompt": "Ann", "model": "tiny",
+        "hotwords": "Bo", "task": "translate",
     }  # fmt: skip
+    older = OptionsMessage.model_validate({"filename": "talk.mp3"})
+    assert (older.hotwords, older.task) == (None, "transcribe")
     back = options.to_recording(CHUNK)
     assert back is not None
     assert (back.id, back.filename, back.language) == (CHUNK.recording_id, "talk.mp3", "de")

@@ -64,6 +64,12 @@ def test_a_language_that_another_program_wrote_is_read_as_its_code(
     assert read_recording({"_id": ID, "language": stored}).language == language
 
 
+@pytest.mark.parametrize("stored", ["transcribe", None, "sing", 7])
+def test_anything_but_translate_is_transcribed(stored: object) -> None:
+    assert read_recording({"_id": ID, "task": stored}).task == "transcribe"
+    assert read_recording({"_id": ID, "task": "translate"}).task == "translate"
+
+
 def test_only_null_means_that_chunks_are_still_being_cut() -> None:
     assert read_recording({"_id": 1, "ingested_at": None}).is_ingesting
     assert not read_recording({"_id": 1, "ingested_at": NOW}).is_ingesting
@@ -82,7 +88,7 @@ def test_odd_entries_among_the_errors_are_left_out() -> None:
 def test_a_transcript_is_read_as_it_was_written() -> None:
     words = (Word(0.0, 0.4, "hello", 0.9), Word(0.4, 1.0, "you", None))
     segments = (Segment(0.0, 1.0, "hello you", -0.2, 0.01, words, "en"), Segment(1.0, 2.0, "yes"))
-    transcript = Transcript(segments, "en", 0.98, "tiny", "http://a", "a_1", 1.5, 0.7)
+    transcript = Transcript(segments, "en", 0.98, "tiny", "http://a", "a_1", 1.5, 0.7, "translate")
     written = write_transcript(transcript)
     assert read_transcript({"_id": ID, "transcript": written}) == transcript
     assert not {"words", "language"} & written["segments"][1].keys()

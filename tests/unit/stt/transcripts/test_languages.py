@@ -3,7 +3,7 @@
 import pytest
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 
-from stt.transcripts.languages import LANGUAGES, language_code
+from stt.transcripts.languages import LANGUAGES, foreign_language, language_code
 
 
 def test_the_list_is_that_of_the_engine() -> None:
@@ -30,3 +30,12 @@ def test_no_language_is_one_to_detect(text: str | None) -> None:
 def test_anything_else_is_no_language(text: str) -> None:
     with pytest.raises(ValueError, match="not a language code"):
         language_code(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "language"), [("english", "en"), ("klingon", "klingon"), ("auto", None), (7, None)]
+)
+def test_what_another_program_names_is_a_code_where_it_is_known(
+    value: object, language: str | None
+) -> None:
+    assert foreign_language(value) == language

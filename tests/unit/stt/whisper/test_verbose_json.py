@@ -36,6 +36,11 @@ def test_speech_without_text_is_read_and_lies_within_the_audio(
     assert read_transcript({"text": ""}, 2.0).silent_speech_seconds == 0
 
 
+def test_a_language_that_openai_names_in_english_becomes_its_code() -> None:
+    assert read_transcript({"text": "", "language": "german"}, 1.0).language == "de"
+    assert read_transcript({"text": "", "language": "klingon"}, 1.0).language == "klingon"
+
+
 def test_each_segment_may_have_a_language_of_its_own() -> None:
     times = {"start": 0, "end": 1, "text": "guten Tag"}
     segments = [times | {"language": "de"}, times, times | {"language": 7}]

@@ -77,6 +77,13 @@ def test_several_files_become_one_recording(open_server: Running) -> None:
     assert [segment["text"] for segment in body["segments"]] == ["1.5"]
 
 
+def test_several_files_may_be_translated(open_server: Running) -> None:
+    files = [("files", ("a.wav", wav(1.0)))]
+    answer = open_server.post("/transcribe", files=files, data={"task": "translate"})
+    assert answer.status_code == 200
+    assert open_server.engine.calls[-1].task == "translate"
+
+
 def test_an_english_model_refuses_to_translate() -> None:
     with running(StandInEngine(multilingual=False)) as server:
         response = server.post("/v1/audio/translations")

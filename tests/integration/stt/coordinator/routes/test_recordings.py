@@ -49,6 +49,8 @@ class TestTheList:
             "language": "en",
             "prompt": None,
             "model": "large-v3",
+            "hotwords": None,
+            "task": "transcribe",
             "priority": 2,
             "counts": {"pending": 1, "processing": 1, "transcribed": 1, "failed": 1},
             "chunk_count": 4,
@@ -143,9 +145,14 @@ class TestChanges:
     ) -> None:
         recording_id = post_recording(database, 1, language="en", prompt="Ann", model="tiny")
         received = person.patch(
-            f"/api/recordings/{recording_id}", json={"language": "de", "model": None}
+            f"/api/recordings/{recording_id}",
+            json={"language": "de", "model": None, "hotwords": "Bo", "task": "translate"},
         ).json()
         assert (received["language"], received["prompt"], received["model"]) == ("de", "Ann", None)
+        assert (received["hotwords"], received["task"]) == ("Bo", "translate")
+        back = {"hotwords": None, "task": None}
+        received = person.patch(f"/api/recordings/{recording_id}", json=back).json()
+        assert (received["hotwords"], received["task"]) == (None, "transcribe")
 
     @pytest.mark.parametrize("language", [None, "", "auto"])
     def test_a_language_may_be_left_to_the_model_again(
@@ -156,7 +163,15 @@ class TestChanges:
         assert changed.json()["language"] is None
 
     @pytest.mark.parametrize(
-        "change", [{"language": "?!"}, {"model": "a b"}, {"priority": 10**12}, {"priority": None}]
+        "change",
+        [
+            {"language": "?!"},
+            {"model": "a b"},
+            {"task": "sing"},
+            {"hotwords": "x" * 10_001},
+            {"priority": 10**12},
+            {"priority": None},
+        ],
     )
     def test_a_wish_that_can_be_none_is_refused(
         self, database: Database, person: KeyedSession, change: dict[str, object]

@@ -15,7 +15,9 @@ from tests.support.remote_member import HELLO, Member
 def test_next_claims_a_sequence_and_the_same_question_gets_the_same_answer(
     database: Database, mac: Member, opus: bytes
 ) -> None:
-    recording = add_recording(database, language="de", prompt="Ann", model="large-v3")
+    recording = add_recording(
+        database, language="de", prompt="Ann", model="large-v3", task="translate"
+    )
     ids = add_chunks(database, 3, recording_id=recording, audio=opus)
     claim_id = str(ObjectId())
     query = {"worker_id": mac.worker, "wait": "0", "claim_id": claim_id}
@@ -26,6 +28,7 @@ def test_next_claims_a_sequence_and_the_same_question_gets_the_same_answer(
     assert first["claim_id"] == claim_id
     assert first["options"]["language"] == "de"
     assert first["options"]["model"] == "large-v3"
+    assert first["options"]["task"] == "translate"
     assert mac.session.get(first["tasks"][0]["audio"]).content == opus
     for id_ in ids:
         done = {

@@ -13,13 +13,17 @@ from tests.support.upload_site import Site, ended, form_of, half_sent, send
 def test_the_wishes_of_a_person_reach_the_recording(
     site: Site, uploader: KeyedSession, talk: bytes
 ) -> None:
-    fields = {"language": "de", "prompt": "Ann Müller", "priority": "7", "model": "tiny"}
+    fields = {
+        "language": "de", "prompt": "Ann Müller", "priority": "7", "model": "tiny",
+        "hotwords": "Bo Li", "task": "translate",
+    }  # fmt: skip
     [upload] = send(uploader, ("talk.wav", talk), fields=fields)
     done = ended(uploader, upload["id"])
     recording = site.database.recordings.find_one({"_id": ObjectId(done["source_id"])})
     assert recording is not None
     assert (recording["language"], recording["prompt"]) == ("de", "Ann Müller")
     assert (recording["priority"], recording["model"]) == (7, "tiny")
+    assert (recording["hotwords"], recording["task"]) == ("Bo Li", "translate")
 
 
 def test_wishes_may_stand_in_the_address(site: Site, uploader: KeyedSession, talk: bytes) -> None:
@@ -78,10 +82,12 @@ def test_a_name_is_text_and_nothing_else(
     [
         ({"language": "klingon"}, "language"),
         ({"model": "../../etc/passwd x"}, "model"),
+        ({"task": "sing"}, "task"),
+        ({"hotwords": "x" * 10_001}, "hotwords"),
         ({"priority": "high"}, "priority"),
         ({"priority": str(10**12)}, "priority"),
     ],
-    ids=["language", "model", "priority", "huge priority"],
+    ids=["language", "model", "task", "hotwords", "priority", "huge priority"],
 )
 def test_a_wish_that_can_be_none_is_refused(
     site: Site, uploader: KeyedSession, talk: bytes, fields: dict[str, str], word: str
