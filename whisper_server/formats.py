@@ -1,11 +1,14 @@
 """Transcripts in the formats that a client may ask for, whole or piece by piece. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
 
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from stt.transcripts.cues import VTT_HEADER, CueTimes, one_line, srt_cue, vtt_cue
+from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits, split
+from stt.transcripts.cues import VTT_HEADER, Subtitle, one_line, srt_cue, vtt_cue
 from whisper_server.engines.base import Segment, Task, Transcription
 from whisper_server.forms import AudioForm, RecordingForm, ResponseFormat
 from whisper_server.schemas import RecordingOut, TextOut, VerboseOut
@@ -28,7 +31,7 @@ def render(found: Transcription, form: AudioForm | RecordingForm, task: Task) ->
     elif form.response_format == "text":
         return Response(found.text + "\n", media_type="text/plain; charset=utf-8")
     else:
-        growing = GrowingText(form.response_format)
+        growing = GrowingText(form.response_format, form.cue_limits())
         text = growing.add(found.segments) + growing.end()
         kind = "vtt" if form.response_format == "vtt" else "plain"
         return Response(text, media_type=f"text/{kind}; charset=utf-8")
@@ -46,36 +49,40 @@ class GrowingText:
     The JSON formats grow as their text does. `whole` is what has been returned so far.
     """
 
-    def __init__(self, response_format: ResponseFormat) -> None:
+    def __init__(self, response_format: ResponseFormat, limits: CueLimits = DEFAULT_LIMITS) -> None:
         self._format = response_format
-        self._times = CueTimes()
+        self._limits = limits
+        self._track = limits.track()
         self._cue_count = 0
         self._spoken = ""
         self.whole = ""
 
     def add(self, segments: Sequence[Segment]) -> str:
-        """Return what `segments` add; empty when they add nothing yet."""
+        """Return what `segments` add; empty when they add nothing yet.
+
+        How long a cue may stay is known with the next one: each is one behind.
+        """
         if self._format in {"srt", "vtt"}:
-            return self._grown("".join(map(self._cue, segments)))
+            plain = (replace(segment, text=one_line(segment.text)) for segment in segments)
+            cues = (cue for segment in plain for cue in split(segment, self._limits))
+            return self._grown(self._written(chain.from_iterable(map(self._track.add, cues))))
         self._spoken += "".join(segment.text for segment in segments)
         # The whole has no white space at either end.
         return self._grown(self._spoken.strip()[len(self.whole) :])
 
     def end(self) -> str:
-        """Return what is still missing: the header of a file without cues."""
-        return self._grown(VTT_HEADER if self._format == "vtt" and not self._cue_count else "")
+        """Return what is still missing: the last cue, and the header of a file without cues."""
+        rest = self._written(self._track.flush())
+        return self._grown(rest if rest or self.whole or self._format != "vtt" else VTT_HEADER)
 
     def _grown(self, text: str) -> str:
         self.whole += text
         return text
 
-    def _cue(self, segment: Segment) -> str:
-        """Return the segment as one line of text, with its times; nothing if it has no text."""
-        text = one_line(segment.text)
-        if not text:
-            return ""
-        start, end = self._times.place(segment.start, segment.end)
-        self._cue_count += 1
-        if self._format == "srt":
-            return srt_cue(self._cue_count, start, end, text)
-        return (VTT_HEADER if self._cue_count == 1 else "") + vtt_cue(start, end, text)
+    def _written(self, cues: Iterable[Subtitle]) -> str:
+        text = ""
+        for cue in cues:
+            self._cue_count += 1
+            text += srt_cue(self._cue_count, cue) if self._format == "srt" else vtt_cue(cue)
+        is_first = self._format == "vtt" and text and not self.whole
+        return VTT_HEADER + text if is_first else text

@@ -1,11 +1,12 @@
 """The form fields that clients send, checked, as options of the engine."""
 
 from abc import abstractmethod
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from stt.transcripts.cue_splitting import NO_LIMITS, CueLimits
 from stt.transcripts.languages import language_code
 from whisper_server.engines.base import Options, Task
 
@@ -87,6 +88,30 @@ class AudioForm(UploadForm):
     stream: bool = Field(
         False, description="Whether to answer with server-sent events as segments become ready."
     )
+
+    max_line_width: int = Field(
+        42, ge=0, le=1_000, description="Of srt and vtt: the longest line of a cue; 0: no limit."
+    )
+    max_lines: int = Field(
+        2, ge=0, le=1_000, description="Of srt and vtt: lines of a cue at most; 0: no limit."
+    )
+    max_cue_seconds: float = Field(
+        7.0, ge=0, le=3_600, description="Of srt and vtt: the longest cue; 0: no limit."
+    )
+
+    def options(self, task: Task) -> Options:
+        """Return the engine's options, with word times for cues that are to be split.
+
+        The times of words of a translation are not good enough for that.
+        """
+        options = super().options(task)
+        is_split = self.response_format in {"srt", "vtt"} and self.cue_limits() != NO_LIMITS
+        if is_split and task == "transcribe":
+            return replace(options, word_timestamps=True)
+        return options
+
+    def cue_limits(self) -> CueLimits:
+        return CueLimits(self.max_line_width, self.max_lines, self.max_cue_seconds)
 
     def is_verbose(self) -> bool:
         return self.response_format == "verbose_json"

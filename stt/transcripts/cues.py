@@ -2,40 +2,85 @@
 
 import html
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from math import isfinite
 
 VTT_HEADER = "WEBVTT\n\n"
+MIN_SECONDS = 5 / 6
+"""Shorter cues cannot be read (Netflix, Timed Text Style Guide: minimum duration)."""
 
 _MAX_SECONDS = 1e9
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff]")
 
 
-class CueTimes:
-    """Puts the times of one file's cues in order.
+@dataclass(frozen=True, slots=True)
+class Subtitle:
+    """A cue of a subtitle file: what is on the screen, and when, in milliseconds."""
 
-    Players ignore a cue that ends when it starts. WebVTT forbids that, and a start before that of
-    the cue before. Such times, which models return, are moved to the nearest valid ones.
+    start: int
+    end: int
+    text: str
+
+
+class SubtitleTrack:
+    """Puts one file's subtitles in order, so that none overlaps another or lasts no time.
+
+    One that starts before the one before it is moved; one that ends after the next one starts is
+    cut, but stays for MIN_SECONDS; one that is shorter is prolonged into the pause that follows.
+    """
+
+    def __init__(self, min_seconds: float = MIN_SECONDS) -> None:
+        self._min = max(milliseconds(min_seconds), 1)
+        self._earliest = 0
+        self._last: Subtitle | None = None
+
+    def add(self, subtitle: Subtitle) -> Iterator[Subtitle]:
+        """Yield the subtitle before, which has its final times now."""
+        start = max(subtitle.start, self._earliest)
+        if last := self._last:
+            start = max(start, last.start + min(last.end - last.start, self._min))
+            yield self._until(last, start)
+        self._last = Subtitle(start, max(subtitle.end, start + 1), subtitle.text)
+
+    def flush(self) -> Iterator[Subtitle]:
+        """Yield the last subtitle."""
+        if last := self._last:
+            self._last = None
+            final = self._until(last, last.end + self._min)
+            self._earliest = final.end
+            yield final
+
+    def _until(self, subtitle: Subtitle, next_start: int) -> Subtitle:
+        return replace(subtitle, end=min(max(subtitle.end, subtitle.start + self._min), next_start))
+
+
+class CueTimes:
+    """Puts the times of one file's segments in order.
+
+    Models return segments that end when they start, or start before the one before. Such times
+    are moved to the nearest valid ones.
     """
 
     def __init__(self) -> None:
         self._earliest = 0
 
     def place(self, start: float, end: float) -> tuple[int, int]:
-        """Return the next cue's start and end in milliseconds."""
+        """Return the next segment's start and end in milliseconds."""
         self._earliest = start_ms = max(milliseconds(start), self._earliest)
         return start_ms, max(milliseconds(end), start_ms + 1)
 
 
-def srt_cue(number: int, start_ms: int, end_ms: int, text: str) -> str:
+def srt_cue(number: int, cue: Subtitle) -> str:
     """Return a cue of SubRip, which has no way to escape the arrow between two times."""
-    times = f"{clock(start_ms, ',')} --> {clock(end_ms, ',')}"
-    return f"{number}\n{times}\n{_lines(text).replace('-->', '->')}\n\n"
+    times = f"{clock(cue.start, ',')} --> {clock(cue.end, ',')}"
+    return f"{number}\n{times}\n{_body(cue.text).replace('-->', '->')}\n\n"
 
 
-def vtt_cue(start_ms: int, end_ms: int, text: str) -> str:
+def vtt_cue(cue: Subtitle) -> str:
     """Return a cue of WebVTT (https://www.w3.org/TR/webvtt1/)."""
-    escaped = html.escape(_lines(text), quote=False)
-    return f"{clock(start_ms, '.')} --> {clock(end_ms, '.')}\n{escaped}\n\n"
+    escaped = html.escape(_body(cue.text), quote=False)
+    return f"{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n{escaped}\n\n"
 
 
 def milliseconds(seconds: float) -> int:
@@ -56,7 +101,11 @@ def one_line(text: str) -> str:
     return " ".join(_CONTROL_CHARACTERS.sub("", text).split())
 
 
-def _lines(text: str) -> str:
-    """Return the lines of a cue: a blank one would end it."""
+def text_lines(text: str) -> list[str]:
+    """Return the lines of a text without blank ones, which would end a cue."""
     lines = _CONTROL_CHARACTERS.sub("", text).splitlines()
-    return "\n".join(line.strip() for line in lines if line.strip())
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _body(text: str) -> str:
+    return "\n".join(text_lines(text))

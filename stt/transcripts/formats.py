@@ -10,11 +10,16 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
+from typing import Protocol
 
 from stt.domain.transcript import Segment
+from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits, split
 from stt.transcripts.cues import (
     VTT_HEADER,
     CueTimes,
+    Subtitle,
+    SubtitleTrack,
     clock,
     milliseconds,
     one_line,
@@ -66,10 +71,17 @@ class TranscriptHeader:
 
 Cue = Segment | Gap
 Cues = Callable[[], Iterable[Cue]]
-Writer = Callable[[TranscriptHeader, Cues], Iterator[str]]
 
 
-def txt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
+class Writer(Protocol):
+    """Yields the pieces of a transcript in one format; `limits` matter to srt and vtt only."""
+
+    def __call__(
+        self, header: TranscriptHeader, cues: Cues, limits: CueLimits = DEFAULT_LIMITS, /
+    ) -> Iterator[str]: ...
+
+
+def txt(header: TranscriptHeader, cues: Cues, _limits: CueLimits = DEFAULT_LIMITS) -> Iterator[str]:
     """Write a line for each segment, as Whisper does; what is missing in square brackets."""
     if header.is_partial:
         yield f"[{header.partial_notice}]\n"
@@ -81,25 +93,30 @@ def txt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
             yield f"{text}\n"
 
 
-def srt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
+def srt(_header: TranscriptHeader, cues: Cues, limits: CueLimits = DEFAULT_LIMITS) -> Iterator[str]:
     """Write SubRip. It has no comments, so what is missing is a cue of its own."""
-    for number, (start, end, cue) in enumerate(_cues(cues()), start=1):
-        yield srt_cue(number, start, end, NOT_TRANSCRIBED if isinstance(cue, Gap) else cue.text)
+    track = limits.track()
+    finished = chain.from_iterable(_finished(track, c, limits) for c in chain(cues(), [None]))
+    for number, subtitle in enumerate(finished, start=1):
+        yield srt_cue(number, subtitle)
 
 
-def vtt(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
+def vtt(header: TranscriptHeader, cues: Cues, limits: CueLimits = DEFAULT_LIMITS) -> Iterator[str]:
     """Write WebVTT; what is missing stands in NOTEs, which players do not show."""
     yield VTT_HEADER
     if header.is_partial:
         yield f"NOTE {header.partial_notice}\n\n"
-    for start, end, cue in _cues(cues()):
+    track = limits.track()
+    for cue in chain(cues(), [None]):
         if isinstance(cue, Gap):
-            yield f"NOTE not transcribed: {clock(start, '.')} to {clock(end, '.')}\n\n"
+            yield from map(vtt_cue, track.flush())
+            start, end = (clock(milliseconds(time), ".") for time in (cue.start, cue.end))
+            yield f"NOTE not transcribed: {start} to {end}\n\n"
         else:
-            yield vtt_cue(start, end, cue.text)
+            yield from map(vtt_cue, _finished(track, cue, limits))
 
 
-def tsv(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
+def tsv(header: TranscriptHeader, cues: Cues, _limits: CueLimits = DEFAULT_LIMITS) -> Iterator[str]:
     """Write Whisper's tab-separated form: start and end in whole milliseconds."""
     yield "start\tend\ttext\n"
     for start, end, cue in _cues(cues()):
@@ -107,7 +124,9 @@ def tsv(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
         yield f"{start}\t{end}\t{text}\n"
 
 
-def json_(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
+def json_(
+    header: TranscriptHeader, cues: Cues, _limits: CueLimits = DEFAULT_LIMITS
+) -> Iterator[str]:
     """Write one object, in two passes: first its `segments`, then `full_text`.
 
     `partial: true` and `missing_chunks` follow at the end, for a partial transcript only.
@@ -133,6 +152,18 @@ def json_(header: TranscriptHeader, cues: Cues) -> Iterator[str]:
 
 
 WRITERS: Mapping[str, Writer] = {"txt": txt, "srt": srt, "vtt": vtt, "json": json_, "tsv": tsv}
+
+
+def _finished(track: SubtitleTrack, cue: Cue | None, limits: CueLimits) -> Iterator[Subtitle]:
+    """Yield the subtitles that are finished when `cue` follows, None at the end."""
+    if cue is None:
+        yield from track.flush()
+    elif isinstance(cue, Gap):
+        start, end = milliseconds(cue.start), milliseconds(cue.end)
+        yield from track.add(Subtitle(start, end, NOT_TRANSCRIBED))
+    else:
+        for subtitle in split(cue, limits):
+            yield from track.add(subtitle)
 
 
 def _spoken(cues: Iterable[Cue]) -> Iterator[tuple[int, int, str]]:

@@ -66,7 +66,7 @@ class TranscriptEvents:
 
     def __init__(self, form: AudioForm) -> None:
         self._form = form
-        self._text = GrowingText(form.response_format)
+        self._text = GrowingText(form.response_format, form.cue_limits())
         self._sent = 0
 
     def add(self, segments: Sequence[Segment]) -> str:

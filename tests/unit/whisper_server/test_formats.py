@@ -57,8 +57,19 @@ def test_text_cannot_break_out_of_its_cue() -> None:
 @pytest.mark.parametrize("name", ["srt", "vtt"])
 def test_a_cue_ends_after_it_starts_and_starts_after_the_one_before(name: str) -> None:
     text = in_format(name, [segment(5, 5, "one"), segment(4, 3, "two"), segment(6, 7, "  ")])
-    assert text.replace(".", ",").count("00:00:05,000 --> 00:00:05,001") == 2
-    assert text.count("-->") == 2
+    times = [line for line in text.replace(".", ",").split("\n") if "-->" in line]
+    assert times == ["00:00:05,000 --> 00:00:05,001", "00:00:05,001 --> 00:00:05,834"]
+
+
+@pytest.mark.parametrize("name", ["srt", "vtt"])
+def test_a_long_segment_becomes_several_cues_unless_the_limits_are_off(name: str) -> None:
+    long = (segment(0.0, 20.0, " We meet at the station" * 10),)
+    off = {"max_line_width": "0", "max_lines": "0", "max_cue_seconds": "0"}
+    lines = in_format(name, long).split("\n")
+    assert in_format(name, long).count("-->") == 3
+    assert max(map(len, lines)) <= 42
+    assert in_format(name, long, **off).count("-->") == 1
+    assert in_format(name, long, max_lines="1").count("-->") == 6
 
 
 def test_json_has_the_text_alone() -> None:
@@ -84,7 +95,7 @@ def test_the_others_are_plain_text(name: str) -> None:
 
 
 ODD = (
-    segment(0, 1, "  "), segment(1, 2, " one "), segment(2, 3, ""), segment(3, 4, "  two"),
+    segment(0, 1, "  "), segment(1, 2, " one "), segment(2, 3, ""), segment(3, 4, "  two" * 60),
     segment(4, 5, " "),
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from stt.transcripts.cue_splitting import CueLimits
 from whisper_server.engines.base import Options
 from whisper_server.forms import AudioForm, JobForm, RecordingForm
 
@@ -29,7 +30,8 @@ def test_a_language_may_be_left_to_the_model(language: str | None) -> None:
         {"response_format": "xml"}, {"response_format": "diarized_json"}, {"temperature": "1.5"},
         {"temperature": "nan"}, {"language": "klingon"}, {"timestamp_granularities[]": ["char"]},
         {"stream": "perhaps"}, {"beam_size": "0"}, {"beam_size": "11"}, {"beam_size": "2.5"},
-        {"vad_filter": "sometimes"},
+        {"vad_filter": "sometimes"}, {"max_line_width": "-1"}, {"max_lines": "two"},
+        {"max_cue_seconds": "nan"},
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused(field: dict[str, object]) -> None:
@@ -60,3 +62,14 @@ def test_the_extras_of_other_servers_reach_the_engine() -> None:
     fields = {"hotwords": "Aletsch", "vad_filter": "false", "beam_size": "1"}
     options = RecordingForm.model_validate(fields).options("transcribe")
     assert (options.hotwords, options.vad_filter, options.beam_size) == ("Aletsch", False, 1)
+
+
+@pytest.mark.parametrize("name", ["srt", "vtt"])
+def test_subtitles_ask_for_words_that_cues_are_split_by(name: str) -> None:
+    form = AudioForm.model_validate({"response_format": name})
+    assert form.cue_limits() == CueLimits(42, 2, 7.0)
+    assert form.options("transcribe").word_timestamps
+    assert not form.options("translate").word_timestamps  # their times are too bad for that
+    off = {"max_line_width": "0", "max_lines": "0", "max_cue_seconds": "0"}
+    whole = AudioForm.model_validate({"response_format": name, **off})
+    assert not whole.options("transcribe").word_timestamps

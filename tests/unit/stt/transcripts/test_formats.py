@@ -4,23 +4,34 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stt.domain.transcript import Segment
+from stt.transcripts.cue_splitting import DEFAULT_LIMITS, NO_LIMITS, CueLimits
 from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
 
 DONE = TranscriptHeader(
     "6903ce2e", "talk.mp3", 2, completed_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 )
 PARTIAL = TranscriptHeader("6903ce2e", "talk.mp3", 9, missing_chunks=(1, 4, 5, 6))
+LONG = (
+    "We meet again at the station tomorrow, and then we go on together to the old town"
+    " by the river."
+)
 HELLO = Segment(0.0, 1.5, "hello world")
 
 
-def written(format_name: str, *cues: Cue, header: TranscriptHeader = DONE) -> str:
-    return "".join(WRITERS[format_name](header, lambda: iter(cues)))
+def written(
+    format_name: str,
+    *cues: Cue,
+    header: TranscriptHeader = DONE,
+    limits: CueLimits = DEFAULT_LIMITS,
+) -> str:
+    return "".join(WRITERS[format_name](header, lambda: iter(cues), limits))
 
 
 class TestText:
@@ -42,7 +53,7 @@ class TestText:
 
 class TestSrt:
     def test_cues_are_numbered_and_timed_with_a_comma(self) -> None:
-        assert written("srt", HELLO, Segment(59.9996, 3661.25, "bye")) == (
+        assert written("srt", HELLO, Segment(59.9996, 3661.25, "bye"), limits=NO_LIMITS) == (
             "1\n00:00:00,000 --> 00:00:01,500\nhello world\n\n"
             "2\n00:01:00,000 --> 01:01:01,250\nbye\n\n"
         )
@@ -65,6 +76,18 @@ class TestSrt:
         text = written("srt", Gap(30, 60), header=PARTIAL)
         assert text == "1\n00:00:30,000 --> 00:01:00,000\n[not transcribed]\n\n"
 
+    def test_a_long_segment_becomes_cues_of_two_lines(self) -> None:
+        assert written("srt", Segment(0, 10, LONG)) == (
+            "1\n00:00:00,000 --> 00:00:04,000\nWe meet again at the station tomorrow,\n\n"
+            "2\n00:00:04,105 --> 00:00:10,000\n"
+            "and then we go on together\nto the old town by the river.\n\n"
+        )
+
+    def test_limits_can_be_switched_off(self) -> None:
+        assert written("srt", Segment(0, 10, LONG), limits=NO_LIMITS) == (
+            f"1\n00:00:00,000 --> 00:00:10,000\n{LONG}\n\n"
+        )
+
 
 class TestVtt:
     def test_it_begins_with_the_magic_word_and_uses_points(self) -> None:
@@ -79,6 +102,15 @@ class TestVtt:
         text = written("vtt", HELLO, Gap(30, 60), header=PARTIAL)
         assert "NOTE Partial transcript: 4 of 9" in text
         assert "NOTE not transcribed: 00:00:30.000 to 00:01:00.000\n\n" in text
+
+    def test_long_segments_are_split_as_in_srt(self) -> None:
+        assert written("vtt", Segment(0, 10, LONG)).count("-->") == 2
+        assert written("vtt", Segment(0, 10, LONG), limits=NO_LIMITS).count("-->") == 1
+
+    def test_a_cue_before_a_gap_stands_before_its_note(self) -> None:
+        text = written("vtt", HELLO, Gap(30, 60), Segment(60, 61, "bye"), header=PARTIAL)
+        note = text.index("NOTE not transcribed: 00:00:30.000 to 00:01:00.000")
+        assert text.index("hello world") < note < text.index("bye")
 
 
 class TestTsv:
@@ -154,12 +186,12 @@ def cue_times(text: str) -> list[tuple[float, float]]:
 @settings(deadline=None, max_examples=60)
 @given(ODD_PASSAGES)
 @pytest.mark.parametrize("format_name", ["srt", "vtt"])
-def test_cues_never_end_before_they_start_nor_start_before_the_last(
+def test_cues_never_end_before_they_start_nor_start_before_the_last_one_ends(
     format_name: str, cues: list[Cue]
 ) -> None:
     times = cue_times(written(format_name, *cues, header=PARTIAL))
     assert all(0 <= start < end for start, end in times)
-    assert [start for start, _ in times] == sorted(start for start, _ in times)
+    assert all(end <= following for (_, end), (following, _) in pairwise(times))
 
 
 @settings(deadline=None, max_examples=60)

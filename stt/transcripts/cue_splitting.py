@@ -1,0 +1,176 @@
+"""Split segments into subtitles that can be read: few lines, short lines, not for too long. Pure.
+
+A text is split into cues, and a cue into lines, so that the sum of costs is least (dynamic
+programming, as Knuth and Plass break paragraphs): each part costs something; parts of equal width
+cost least; a break costs nothing after a sentence, and more after a clause, at a pause, and
+anywhere else; a word alone costs most.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice, pairwise
+from math import inf
+
+from rich.cells import cell_len
+
+from stt.transcripts.cues import MIN_SECONDS, Subtitle, SubtitleTrack, milliseconds, text_lines
+from stt.transcripts.timed_text import TimedText, Unit, timed_units
+
+_LONG_PAUSE_MS = 1_500
+"""Of a pause that always ends a cue: its text would be shown long before it is spoken."""
+_PAUSE_MS = 300
+_CLAUSE_COST, _PAUSE_COST, _WORD_COST, _ORPHAN_COST = 0.5, 0.8, 1.5, 2.0
+_CUE_COST, _LINE_COST = 1.0, 100.0
+_ORPHAN_CELLS = 8
+_ROOM = 84
+"""Cells of a cue that has no limit of its own."""
+_MAX_UNITS = 100
+"""Of a cue that is split off: keeps the time linear where a limit is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class CueLimits:
+    """The limits of a cue; 0 for none. `max_line_width` in cells, of which 漢 takes two."""
+
+    max_line_width: int = 42
+    max_lines: int = 2
+    max_cue_seconds: float = 7.0
+
+    def track(self) -> SubtitleTrack:
+        """Return a track whose cues are not prolonged past `max_cue_seconds`."""
+        return SubtitleTrack(min(MIN_SECONDS, self.max_cue_seconds or MIN_SECONDS))
+
+
+DEFAULT_LIMITS = CueLimits()
+NO_LIMITS = CueLimits(0, 0, 0)
+
+Units = Sequence[Unit]
+Part = tuple[int, float]
+"""Where a part ends (the index behind it), and its cost."""
+
+
+def split(segment: TimedText, limits: CueLimits) -> list[Subtitle]:
+    """Return the cues of a segment, of which one may be too large if a single word is.
+
+    Line breaks of a text that fits are kept. There are no cues if the segment has no text.
+    """
+    units = timed_units(segment, shorten=limits.max_cue_seconds > 0)
+    if not units:
+        return []
+    own_lines = text_lines(segment.text)
+    if len(own_lines) > 1 and _fits(units, limits) and _are_lines_within(own_lines, limits):
+        return [_subtitle(units, own_lines)]
+    cues: list[Units] = []
+    for group in _between_long_pauses(units):
+        if _fits(group, limits):
+            cues.append(group)
+        else:
+            cues += _partition(group, partial(_cues_from, group, _break_costs(group), limits))
+    return [_subtitle(cue, _lines(cue, limits.max_line_width)) for cue in cues]
+
+
+def _partition(units: Units, parts_from: Callable[[int], Iterator[Part]]) -> list[Units]:
+    """Return the cheapest partition; `parts_from` yields the parts that begin at a unit."""
+    costs = [0.0] + [inf] * len(units)
+    begins = [0] * (len(units) + 1)
+    for first in range(len(units)):
+        for behind, cost in parts_from(first):
+            if costs[first] + cost < costs[behind]:
+                costs[behind], begins[behind] = costs[first] + cost, first
+    parts, behind = [], len(units)
+    while behind:
+        parts.append(units[begins[behind] : behind])
+        behind = begins[behind]
+    return parts[::-1]
+
+
+def _cues_from(
+    units: Units, breaks: Sequence[float], limits: CueLimits, first: int
+) -> Iterator[Part]:
+    room = limits.max_line_width * limits.max_lines
+    for behind, width in islice(_within(units, first, limits), _MAX_UNITS):
+        yield behind, _CUE_COST + _cost(breaks, first, behind, width, room)
+
+
+def _lines_from(
+    units: Units, breaks: Sequence[float], max_width: int, first: int
+) -> Iterator[Part]:
+    for behind, width in _within(units, first, CueLimits(max_width, 1, 0)):
+        yield behind, _LINE_COST + _cost(breaks, first, behind, width, max_width)
+
+
+def _within(units: Units, first: int, limits: CueLimits) -> Iterator[tuple[int, int]]:
+    """Yield the end and the width of each cue from `first` within the limits, one at least."""
+    latest_end = units[first].start + (milliseconds(limits.max_cue_seconds) or inf)
+    lines, line_width, width = 1, 0, -units[first].space
+    for behind in range(first + 1, len(units) + 1):
+        unit = units[behind - 1]
+        line_width += unit.space + unit.width if line_width else unit.width
+        width += unit.space + unit.width
+        if behind > first + 1:
+            if 0 < limits.max_line_width < line_width:
+                lines, line_width = lines + 1, unit.width
+            if 0 < limits.max_lines < lines or unit.end > latest_end:
+                return
+        yield behind, width
+
+
+def _fits(units: Units, limits: CueLimits) -> bool:
+    return any(behind == len(units) for behind, _ in _within(units, 0, limits))
+
+
+def _are_lines_within(lines: Sequence[str], limits: CueLimits) -> bool:
+    widest = max(map(cell_len, lines))
+    return not 0 < limits.max_lines < len(lines) and not 0 < limits.max_line_width < widest
+
+
+def _lines(units: Units, max_width: int) -> list[str]:
+    """Return the fewest lines that hold a cue, of widths as equal as can be."""
+    if not max_width or _width(units) <= max_width:
+        return [_text(units)]
+    lines_from = partial(_lines_from, units, _break_costs(units), max_width)
+    return [_text(line) for line in _partition(units, lines_from)]
+
+
+def _break_costs(units: Units) -> list[float]:
+    """Return what a break costs before each unit, and behind the last one."""
+    costs = [0.0]
+    for unit, following in pairwise(units):
+        if unit.ends_sentence(following):
+            costs.append(0.0)
+        elif unit.ends_clause():
+            costs.append(_CLAUSE_COST)
+        else:
+            is_pause = following.start - unit.end >= _PAUSE_MS
+            costs.append(_PAUSE_COST if is_pause else _WORD_COST)
+    return [*costs, 0.0]
+
+
+def _cost(breaks: Sequence[float], first: int, behind: int, width: int, room: int) -> float:
+    """Return the cost of a part of this width in its room, and of the break behind it."""
+    cost = (width / (room or _ROOM)) ** 2 + breaks[behind]
+    is_sentence = not breaks[first] and not breaks[behind]
+    is_short = behind == first + 1 or width < _ORPHAN_CELLS
+    return cost + _ORPHAN_COST if is_short and not is_sentence else cost
+
+
+def _between_long_pauses(units: Units) -> Iterator[Units]:
+    first = 0
+    for at, (unit, following) in enumerate(pairwise(units), start=1):
+        if following.start - unit.end >= _LONG_PAUSE_MS:
+            yield units[first:at]
+            first = at
+    yield units[first:]
+
+
+def _subtitle(units: Units, lines: Sequence[str]) -> Subtitle:
+    return Subtitle(units[0].start, units[-1].end, "\n".join(lines))
+
+
+def _width(units: Units) -> int:
+    return sum(unit.space + unit.width for unit in units) - units[0].space
+
+
+def _text(units: Units) -> str:
+    return "".join(" " * unit.space + unit.text for unit in units).lstrip(" ")
