@@ -82,6 +82,7 @@ Key = Annotated[SecretStr, AfterValidator(_check_key)]
 CoordinatorKey = Annotated[SecretStr, AfterValidator(_check_coordinator_key)]
 Proxies = Annotated[str, AfterValidator(_check_proxies)]
 LanguageName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z _-]{0,49}$")]
+PromptText = Annotated[str, StringConstraints(max_length=10_000)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")]
 
 EVERYDAY, STOPPING, QUEUE, SERVERS, DATABASE = (

@@ -29,6 +29,7 @@ from stt.setting_types import (
     LanguageName,
     Minutes,
     ModelName,
+    PromptText,
     Proxies,
     PublicUrl,
     Seconds,
@@ -102,6 +103,14 @@ class Settings(BaseSettings):
     word_timestamps: bool = setting(
         False, "Keep the time of every word",
         env="STT_WORD_TIMESTAMPS", flag="--word-timestamps/--no-word-timestamps", panel=SERVERS,
+    )  # fmt: skip
+    prompt: PromptText | None = setting(
+        None, "Text that could precede recordings that have no prompt of their own",
+        env="STT_PROMPT", panel=SERVERS,
+    )  # fmt: skip
+    hotwords: PromptText | None = setting(
+        None, "Rare names and terms to listen for in recordings that have no hotwords of their own",
+        env="STT_HOTWORDS", panel=SERVERS,
     )  # fmt: skip
     api_key: Key | None = setting(
         None, "Key for the whisper servers, sent as a Bearer token", env="STT_API_KEY", flag=None
@@ -192,6 +201,18 @@ class Settings(BaseSettings):
     default_language: LanguageName | None = setting(
         None, "Spoken language of uploads, such as en; auto detects it",
         env="STT_DEFAULT_LANGUAGE", flag=None, shown_default="detected", is_stored=True,
+    )  # fmt: skip
+    default_task: Literal["transcribe", "translate"] = setting(
+        "transcribe", "What to make of uploads: text in their language, or in English",
+        env="STT_DEFAULT_TASK", flag=None, is_stored=True,
+    )  # fmt: skip
+    default_prompt: PromptText | None = setting(
+        None, "Prompt of uploads", env="STT_DEFAULT_PROMPT", flag=None,
+        shown_default="each worker's own", is_stored=True,
+    )  # fmt: skip
+    default_hotwords: PromptText | None = setting(
+        None, "Hotwords of uploads", env="STT_DEFAULT_HOTWORDS", flag=None,
+        shown_default="each worker's own", is_stored=True,
     )  # fmt: skip
     default_model: ModelName | None = setting(
         None, "Model for uploads",

@@ -43,7 +43,9 @@ Task = Annotated[
     str, typer.Option(metavar="TASK", help="transcribe; or translate, which gives English text.")
 ]
 
-_NAME_METAVARS = {"model": "M", "log_format": "FORMAT", "join_code": "CODE"}
+_NAME_METAVARS = {
+    "model": "M", "log_format": "FORMAT", "join_code": "CODE", "prompt": "TEXT", "hotwords": "TEXT",
+}  # fmt: skip
 _METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR"}
 _FOR_ALL = {*DATABASE_SETTINGS, "log_format"}
 _BEFORE = "stt.flags"

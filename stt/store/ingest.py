@@ -98,6 +98,9 @@ class IngestOptions:
                 priority=settings.default_priority,
                 chunk_seconds=settings.chunk_seconds,
                 model=settings.default_model,
+                task=settings.default_task,
+                prompt=settings.default_prompt,
+                hotwords=settings.default_hotwords,
             )
         except ConfigError as error:
             raise ConfigError(f"The options for uploads are wrong: {error}") from error

@@ -42,6 +42,7 @@ class Transcriber:
         self._pool = pool
         self._call_seconds = settings.chunk_timeout_seconds
         self._keeps_words = settings.word_timestamps
+        self._prompt, self._hotwords = settings.prompt, settings.hotwords
 
     def transcribe(
         self, claims: Sequence[Claim], may_start: Callable[[Sequence[Claim]], bool]
@@ -122,10 +123,10 @@ class Transcriber:
             filename=filename,
             seconds=sum(chunk.seconds for chunk in chunks),
             language=recording.language if recording else None,
-            prompt=recording.prompt if recording else None,
+            prompt=(recording and recording.prompt) or self._prompt,
             wants_words=self._keeps_words or len(chunks) > 1,
             model=recording.model if recording else None,
-            hotwords=recording.hotwords if recording else None,
+            hotwords=(recording and recording.hotwords) or self._hotwords,
             task=recording.task if recording else "transcribe",
         )
         claims = [chunk.claim for chunk in chunks]

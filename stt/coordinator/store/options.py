@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pymongo.errors import DuplicateKeyError
@@ -38,7 +38,8 @@ _KINDS: dict[Any, Kind] = {bool: "bool", int: "int", float: "float"}
 class Option:
     """An option as people see it.
 
-    `variable` is its name in the environment; a value from there locks it.
+    `variable` is its name in the environment; a value from there locks it. `choices`: all values
+    that it may have, empty where they are not listed.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Option:
     source: Source
     variable: str
     kind: Kind
+    choices: tuple[str, ...]
     unit: str | None
     help: str
     is_locked: bool
@@ -120,6 +122,7 @@ class StoredOptions(Repository):
             source=source,  # type: ignore[arg-type]
             variable=variable_of(name),
             kind=_KINDS.get(field.annotation, "text"),
+            choices=get_args(field.annotation) if get_origin(field.annotation) is Literal else (),
             unit=extra["unit"],
             help=f"{field.description}{if_empty}.",
             is_locked=source == "environment",

@@ -363,8 +363,12 @@ def test_a_language_becomes_its_code_and_none_is_one_to_detect() -> None:
 
 
 def test_the_options_of_uploads_are_those_of_the_settings() -> None:
-    settings = Settings(default_language="German", default_model="tiny", default_priority=3)
-    assert IngestOptions.of_uploads(settings) == IngestOptions("de", None, 3, 30, "tiny")
+    settings = Settings(
+        default_language="German", default_model="tiny", default_priority=3,
+        default_prompt="A talk.", default_hotwords="Bo Li", default_task="translate",
+    )  # fmt: skip
+    expected = IngestOptions("de", "A talk.", 3, 30, "tiny", "Bo Li", "translate")
+    assert IngestOptions.of_uploads(settings) == expected
     with pytest.raises(ConfigError, match="The options for uploads are wrong: 'klingon'"):
         IngestOptions.of_uploads(Settings(default_language="klingon"))
 

@@ -149,6 +149,18 @@ class TestWorking:
         assert b'name="hotwords"\r\n\r\n<|en|> Zermatt\r\n' in server.forms[0]
         assert server.paths == ["/v1/audio/transcriptions"]
 
+    @pytest.mark.parametrize("own", ["Bo", None])
+    def test_a_prompt_and_hotwords_of_the_worker_are_for_recordings_without_their_own(
+        self, database: Database, opus: bytes, own: str | None
+    ) -> None:
+        recording_id = add_recording(database, prompt=own, hotwords=own)
+        add_chunks(database, 1, recording_id=recording_id, audio=opus)
+        with ScriptedServer(always()).running() as server:
+            make_worker(database, server.url, prompt="Ann", hotwords="Ann").run()
+        sent = (own or "Ann").encode()
+        for name in (b"prompt", b"hotwords"):
+            assert b'name="%s"\r\n\r\n%s\r\n' % (name, sent) in server.forms[0]
+
     def test_a_recording_to_translate_goes_to_the_servers_translations(
         self, database: Database, opus: bytes
     ) -> None:

@@ -56,6 +56,11 @@ def test_an_empty_text_puts_an_option_back(stored: StoredOptions) -> None:
         stored.change({"heartbeat_seconds": ""})
 
 
+def test_an_option_with_few_values_lists_them(stored: StoredOptions) -> None:
+    choices = {option.name: option.choices for option in stored.all() if option.choices}
+    assert choices == {"default_task": ("transcribe", "translate")}
+
+
 def test_the_environment_wins_and_locks(
     database: Database, stored: StoredOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +95,7 @@ def test_the_environment_wins_and_locks(
         {"default_language": "<b>"},
         {"default_language": "klingon"},
         {"default_model": "two words"},
+        {"default_task": "sing"},
         {"default_priority": 10**12},
     ],
     ids=str,
