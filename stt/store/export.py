@@ -11,13 +11,13 @@ Reading the transcript twice gives the same chunks: those that were transcribed 
 chunks was read.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from itertools import chain, pairwise
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Recording
 from stt.domain.field_types import ALWAYS_WRITTEN, HexId
@@ -25,8 +25,12 @@ from stt.domain.transcript import Segment
 from stt.errors import SttError
 from stt.store.database import Database, Repository
 from stt.store.documents import read_chunk, read_text, read_transcript
+from stt.store.spans import ChunkSpan, UntranscribedSpan, merged
 from stt.store.states import TRANSCRIBED, state_of
+from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
+from stt.transcripts.cues import milliseconds
 from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
+from stt.transcripts.languages import foreign_language
 
 FORMATS = tuple(WRITERS)
 
@@ -54,39 +58,6 @@ class Line:
     text: str
     speaker: str | None = None
     __pydantic_config__ = ALWAYS_WRITTEN
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkSpan:
-    """A chunk's place in the recording, in seconds; its audio is at `/chunks/{id}.{format}`.
-
-    `done_at`: when it was transcribed.
-    """
-
-    id: HexId
-    index: int
-    offset: float
-    duration: float
-    format: str
-    state: str
-    done_at: Annotated[datetime | None, Field(exclude=True)]
-
-    @property
-    def end(self) -> float:
-        return self.offset + self.duration
-
-
-@dataclass(frozen=True, slots=True)
-class UntranscribedSpan:
-    """A span without a transcript, in the recording's time.
-
-    `state`: that of its chunks; missing if the queue has none, cutting if they are still to come,
-    unreadable if another program wrote a transcript that cannot be read.
-    """
-
-    start: float
-    end: float
-    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +113,21 @@ class Export(Repository):
         if gap:
             yield gap
 
-    def pieces(self, format_name: str) -> Iterator[str]:
-        """Yield the text of the transcript in one of FORMATS."""
-        return WRITERS[format_name](self.header, self.cues)
+    def pieces(self, format_name: str, limits: CueLimits = DEFAULT_LIMITS) -> Iterator[str]:
+        """Yield the text of the transcript in one of FORMATS; `limits` are for subtitles."""
+        header = self.header
+        if format_name == "json":
+            header = replace(header, language=self.language, model=self._main_model())
+        return WRITERS[format_name](header, self.cues, limits)
+
+    @cached_property
+    def language(self) -> str | None:
+        """The code of the language with the most speech; None if none is known. Read all text."""
+        seconds = Counter[str]()
+        for cue in self.cues():
+            if isinstance(cue, Segment) and cue.language and cue.text:
+                seconds[cue.language] += milliseconds(cue.end - cue.start)
+        return _most(seconds)
 
     def contributors(self) -> tuple[Contributor, ...]:
         """Return who transcribed the chunks, and how many; the largest number first."""
@@ -168,12 +151,18 @@ class Export(Repository):
         gaps: list[UntranscribedSpan] = []
         for index, part in self._parts(first_index, strict=False):
             if index is not None and len(lines) >= count:
-                return Lines(tuple(lines), _merge(gaps), index)
+                return Lines(tuple(lines), merged(gaps), index)
             if isinstance(part, UntranscribedSpan):
                 gaps.append(part)
             else:
                 lines += (Line(s.id, x.start, x.end, s.offset, x.text) for s, x in part)
-        return Lines(tuple(lines), _merge(gaps), None)
+        return Lines(tuple(lines), merged(gaps), None)
+
+    def _main_model(self) -> str | None:
+        chunks = Counter[str]()
+        for one in self.contributors():
+            chunks[one.model or ""] += one.chunks
+        return _most(chunks) or None
 
     def _parts(
         self, first_index: int, *, strict: bool
@@ -194,7 +183,7 @@ class Export(Repository):
                 if self._recording.chunk_count is not None and span.index > expected:
                     yield expected, UntranscribedSpan(end, span.offset, "missing")
                 try:
-                    segments = read_transcript(documents.get(span.id, {})).segments
+                    segments = _segments_of(documents.get(span.id, {}))
                 except SttError:
                     if strict:
                         raise
@@ -244,6 +233,7 @@ class Export(Repository):
             completed_at=None if missing or is_growing else max(times, default=None),
             missing_chunks=tuple(sorted(missing)),
             is_growing=is_growing,
+            duration=self._recording.duration or (self.spans[-1].end if self.spans else None),
         )
 
     def _length(self, chunk: Chunk, following: Mapping[str, Any] | None) -> float:
@@ -258,11 +248,14 @@ class Export(Repository):
         return max((segment.end for segment in segments), default=ASSUMED_SECONDS)
 
 
-def _merge(gaps: Iterable[UntranscribedSpan]) -> tuple[UntranscribedSpan, ...]:
-    """Join neighbouring gaps of the same state."""
-    merged: list[UntranscribedSpan] = []
-    for gap in gaps:
-        if merged and merged[-1].state == gap.state and gap.start <= merged[-1].end + 0.001:
-            gap = UntranscribedSpan(merged.pop().start, gap.end, gap.state)
-        merged.append(gap)
-    return tuple(merged)
+def _most(counts: Counter[str]) -> str | None:
+    return max(counts, key=counts.__getitem__, default=None)
+
+
+def _segments_of(document: Mapping[str, Any]) -> list[Segment]:
+    """Return the segments of a chunk, those without a language in that of their transcript."""
+    transcript = read_transcript(document)
+    language = foreign_language(transcript.language)
+    return [
+        replace(segment, language=segment.language or language) for segment in transcript.segments
+    ]

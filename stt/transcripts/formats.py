@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
+from math import isfinite
 from typing import Protocol
 
-from stt.domain.transcript import Segment
+from stt.domain.transcript import Segment, Word
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits, split
 from stt.transcripts.cues import (
     VTT_HEADER,
@@ -42,6 +43,8 @@ class Gap:
 class TranscriptHeader:
     """What is known of a transcript before its first segment.
 
+    `duration`: of the recording, in seconds. `language`: the code of the one with the most speech;
+    `model`: the one that transcribed most chunks; both are for json, and None where unknown.
     `missing_chunks` are the indexes of the chunks without a transcript; `is_growing` if more chunks
     are still being cut; `completed_at` is None while the transcript is partial.
     """
@@ -52,6 +55,9 @@ class TranscriptHeader:
     completed_at: datetime | None = None
     missing_chunks: tuple[int, ...] = ()
     is_growing: bool = False
+    duration: float | None = None
+    language: str | None = None
+    model: str | None = None
 
     @property
     def is_partial(self) -> bool:
@@ -129,21 +135,38 @@ def json_(
 ) -> Iterator[str]:
     """Write one object, in two passes: first its `segments`, then `full_text`.
 
-    `partial: true` and `missing_chunks` follow at the end, for a partial transcript only.
+    Segments have `language` where it is known, and `words` where they are stored. `partial: true`
+    and `missing_chunks` follow at the end, for a partial transcript only.
     """
-    completed_at = header.completed_at.isoformat() if header.completed_at else None
-    yield f'{{\n"book_id": {_quoted(header.book_id)},\n"filename": {_quoted(header.filename)},\n'
-    yield f'"completed_at": {_quoted(completed_at)},\n"total_chunks": {header.total_chunks},\n'
-    yield '"segments": ['
+    yield "{"
+    for name, value in {
+        "book_id": header.book_id,
+        "filename": header.filename,
+        "completed_at": header.completed_at.isoformat() if header.completed_at else None,
+        "total_chunks": header.total_chunks,
+        "language": header.language,
+        "model": header.model,
+        "duration": header.duration,
+    }.items():
+        yield f'\n"{name}": {_quoted(value)},'
+    yield '\n"segments": ['
     separator = "\n"
-    for start, end, text in _spoken(cues()):
-        timed = {"start": start / 1000, "end": end / 1000, "text": text}
+    for start, end, segment in _spoken(cues()):
+        timed: dict[str, object] = {
+            "start": start / 1000,
+            "end": end / 1000,
+            "text": one_line(segment.text),
+        }
+        if segment.language:
+            timed["language"] = segment.language
+        if segment.words:
+            timed["words"] = list(map(_word, segment.words))
         yield f"{separator}{_quoted(timed)}"
         separator = ",\n"
     yield '\n],\n"full_text": "'
     separator = ""
-    for _, _, text in _spoken(cues()):
-        yield f"{separator}{_quoted(text)[1:-1]}"
+    for _, _, segment in _spoken(cues()):
+        yield f"{separator}{_quoted(one_line(segment.text))[1:-1]}"
         separator = " "
     yield '"'
     if header.is_partial:
@@ -166,10 +189,19 @@ def _finished(track: SubtitleTrack, cue: Cue | None, limits: CueLimits) -> Itera
             yield from track.add(subtitle)
 
 
-def _spoken(cues: Iterable[Cue]) -> Iterator[tuple[int, int, str]]:
+def _spoken(cues: Iterable[Cue]) -> Iterator[tuple[int, int, Segment]]:
     for start, end, cue in _cues(cues):
         if isinstance(cue, Segment):
-            yield start, end, one_line(cue.text)
+            yield start, end, cue
+
+
+def _word(word: Word) -> dict[str, object]:
+    """Return a word as the whisper server's `verbose_json` has it."""
+    start, end = (milliseconds(time) / 1000 for time in (word.start, word.end))
+    found: dict[str, object] = {"word": word.word, "start": start, "end": end}
+    if isinstance(word.probability, float | int) and isfinite(word.probability):
+        found["probability"] = word.probability
+    return found
 
 
 def _cues(cues: Iterable[Cue]) -> Iterator[tuple[int, int, Cue]]:

@@ -18,6 +18,7 @@ from stt.domain.field_types import HexId
 from stt.domain.worker_id import WorkerId
 from stt.errors import DatabaseUnavailable, SttError
 from stt.store.export import Export
+from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
 from stt.transcripts.files import file_name
 
 router = APIRouter(dependencies=[PEOPLE_ONLY], responses=error_responses(404))
@@ -86,11 +87,21 @@ def result(
         Literal["json", "txt", "srt", "vtt", "tsv"], Query(alias="format")
     ] = "txt",
     download: Annotated[bool, Query(description="To be saved rather than shown.")] = False,
+    max_line_width: Annotated[
+        int, Query(ge=0, le=1_000, description="Of srt and vtt: cells in a line; 0: no limit.")
+    ] = DEFAULT_LIMITS.max_line_width,
+    max_lines: Annotated[
+        int, Query(ge=0, le=1_000, description="Of srt and vtt: lines in a cue; 0: no limit.")
+    ] = DEFAULT_LIMITS.max_lines,
+    max_cue_seconds: Annotated[
+        float, Query(ge=0, le=3_600, description="Of srt and vtt: the longest cue; 0: no limit.")
+    ] = DEFAULT_LIMITS.max_cue_seconds,
 ) -> StreamingResponse:
     """Mark a partial one as such, in its own format and in the header."""
     recording = coordinator.recordings.get(source_id)
     export = Export(coordinator.database, recording)
-    blocks = _blocks(export.pieces(format_name))
+    limits = CueLimits(max_line_width, max_lines, max_cue_seconds)
+    blocks = _blocks(export.pieces(format_name, limits))
     try:
         first = next(blocks, b"")  # an unreadable transcript must show before the 200 is sent
     except DatabaseUnavailable:

@@ -6,7 +6,8 @@ from pydantic import BaseModel, Field
 
 from stt.coordinator.schemas.base import Priority
 from stt.domain.transcript import Task
-from stt.store.export import ChunkSpan, Contributor, Line, UntranscribedSpan
+from stt.store.export import Contributor, Line
+from stt.store.spans import ChunkSpan, UntranscribedSpan
 
 Text = Annotated[str, Field(max_length=10_000)]
 

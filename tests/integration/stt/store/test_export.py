@@ -15,8 +15,10 @@ from stt.domain.chunk import Recording
 from stt.domain.transcript import Segment
 from stt.errors import SttError
 from stt.store.database import Database
-from stt.store.export import Export, UntranscribedSpan
+from stt.store.export import Export
 from stt.store.recordings import MongoRecordings
+from stt.store.spans import UntranscribedSpan
+from stt.transcripts.cue_splitting import DEFAULT_LIMITS, NO_LIMITS, CueLimits
 from stt.transcripts.files import file_name, save
 from stt.transcripts.formats import Gap
 from tests.support.queue_builder import START, add_chunks, add_recording
@@ -160,6 +162,61 @@ class TestPartial:
         found = json.loads("".join(pieces))
         assert found["full_text"] == "word word"
         assert found["missing_chunks"] == [2]
+
+
+class TestFacts:
+    def test_the_language_is_the_one_with_the_most_speech_and_the_model_that_of_most_chunks(
+        self, database: Database, recording_id: ObjectId
+    ) -> None:
+        first, second, third = ids_of(database, recording_id)
+        for chunk_id, start, language, model in (
+            (first, 0.0, "english", "base"),
+            (second, 0.0, "en", "tiny"),
+            (third, 20.0, "en", "tiny"),
+        ):
+            spoken = [{"start": start, "end": 29.0, "text": "word"}]
+            transcript = {"segments": spoken, "language": language, "model": model}
+            set_fields(database, chunk_id, transcript=transcript)
+        set_fields(database, second, **{"transcript.segments.0.language": "de"})
+        found = json.loads("".join(export_of(database, recording_id).pieces("json")))
+        assert [s["language"] for s in found["segments"]] == ["en", "de", "en"]
+        assert (found["language"], found["model"], found["duration"]) == ("en", "tiny", 90.0)
+
+    def test_nothing_is_made_up_where_nothing_is_known(
+        self, database: Database, recording_id: ObjectId
+    ) -> None:
+        database.recordings.update_one({"_id": recording_id}, {"$set": {"duration": None}})
+        found = json.loads("".join(export_of(database, recording_id).pieces("json")))
+        assert (found["language"], found["model"], found["duration"]) == (None, None, 90.0)
+
+    def test_words_are_exported_with_times_of_the_recording_where_they_are_stored(
+        self, database: Database, recording_id: ObjectId
+    ) -> None:
+        second = ids_of(database, recording_id)[1]
+        words = [{"start": 1.0, "end": 1.4, "word": " good", "probability": 0.5},
+                 {"start": 1.4, "end": 9.0, "word": " word."}]  # fmt: skip
+        segment = {"start": 1.0, "end": 9.0, "text": "good word.", "words": words}
+        set_fields(database, second, transcript={"segments": [segment]})
+        export = export_of(database, recording_id)
+        found = json.loads("".join(export.pieces("json")))
+        assert found["segments"][1]["words"] == [
+            {"word": " good", "start": 31.0, "end": 31.4, "probability": 0.5},
+            {"word": " word.", "start": 31.4, "end": 39.0},
+        ]
+        assert "words" not in found["segments"][0]
+        srt = "".join(export.pieces("srt"))
+        assert "00:00:31,000 --> 00:00:32,400\ngood word." in srt
+
+    def test_subtitles_keep_the_limits_that_are_given(
+        self, database: Database, recording_id: ObjectId
+    ) -> None:
+        spoken = [{"start": 0.0, "end": 20.0, "text": "one two three four " * 10}]
+        set_fields(database, ids_of(database, recording_id)[0], transcript={"segments": spoken})
+        export = export_of(database, recording_id)
+        counts = ["".join(export.pieces("srt", limits)).count("-->") for limits in (
+            DEFAULT_LIMITS, CueLimits(max_lines=1), NO_LIMITS,
+        )]  # fmt: skip
+        assert counts == [5, 7, 3]
 
 
 class TestOddTranscripts:

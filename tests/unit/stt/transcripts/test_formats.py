@@ -1,8 +1,10 @@
 """The writers: legal in each format whatever the text and the times, and honest about gaps."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stt.domain.transcript import Segment
+from stt.domain.transcript import Segment, Word
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, NO_LIMITS, CueLimits
 from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
 
@@ -132,6 +134,9 @@ class TestJson:
             ("filename", "talk.mp3"),
             ("completed_at", "2026-01-02T03:04:05+00:00"),
             ("total_chunks", 2),
+            ("language", None),
+            ("model", None),
+            ("duration", None),
             (
                 "segments",
                 [
@@ -141,6 +146,24 @@ class TestJson:
             ),
             ("full_text", 'hello world the "end"'),
         ]
+
+    def test_it_names_language_model_and_duration(self) -> None:
+        header = replace(DONE, language="de", model="base", duration=61.5)
+        found = json.loads(written("json", HELLO, header=header))
+        assert (found["language"], found["model"], found["duration"]) == ("de", "base", 61.5)
+
+    def test_a_segment_has_its_language_and_its_words_where_they_are_stored(self) -> None:
+        words = (Word(0.1, 0.5, " hello", 0.9), Word(0.5, 1.5, " world", math.nan))
+        found = json.loads(written("json", replace(HELLO, language="en", words=words)))
+        assert found["segments"] == [
+            {
+                "start": 0.0, "end": 1.5, "text": "hello world", "language": "en",
+                "words": [
+                    {"word": " hello", "start": 0.1, "end": 0.5, "probability": 0.9},
+                    {"word": " world", "start": 0.5, "end": 1.5},
+                ],
+            }
+        ]  # fmt: skip
 
     def test_a_partial_one_lists_what_is_missing_at_its_end(self) -> None:
         found = json.loads(written("json", HELLO, Gap(30, 60), header=PARTIAL))

@@ -125,6 +125,19 @@ class TestResults:
         assert answer.headers["X-Transcript-Partial"] == "false"
         assert answer.headers["Content-Disposition"].startswith(f'inline; filename="talk.{name}"')
 
+    @pytest.mark.parametrize("name", ["srt", "vtt"])
+    def test_cues_of_subtitles_keep_the_limits(
+        self, database: Database, person: KeyedSession, name: str
+    ) -> None:
+        recording_id = post_recording(database, 1)
+        transcribe(database, recording_id, 0, "one two three four " * 10)
+        usual = person.get(f"/results/{recording_id}?format={name}").text
+        assert usual.count("-->") == 3
+        assert max(map(len, usual.split("\n"))) <= 42
+        off = "max_line_width=0&max_lines=0&max_cue_seconds=0"
+        assert person.get(f"/results/{recording_id}?format={name}&{off}").text.count("-->") == 1
+        assert person.get(f"/results/{recording_id}?max_lines=-1").status_code == 422
+
     def test_a_partial_one_is_marked(self, database: Database, person: KeyedSession) -> None:
         recording_id = post_recording(database, 2)
         transcribe(database, recording_id, 0, "Hello.")
