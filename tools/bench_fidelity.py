@@ -1,21 +1,24 @@
 """How faithful transcripts are: our server and fleet beside faster-whisper, on the same weights.
 
     python tools/bench_fidelity.py --model base
-    python tools/bench_fidelity.py --model tiny.en --languages en --minutes 5 --json found.json
-    python tools/bench_fidelity.py --model base --only server --only oracle --sets switching
+    python tools/bench_fidelity.py --model tiny.en --minutes 5 --json found.json
+    python tools/bench_fidelity.py --only server,oracle,fw-multilingual --sets switching
+    python tools/bench_fidelity.py --only fleet,fleet-10s --workers 1,4 --sets switching
 
 Makes recordings from human speech whose words are known (Debian: asterisk-core-sounds-*), has each
 contestant transcribe them, and prints the words that are wrong, the share in the right language,
 words that nobody said, speech without text, and how far cue ends are from the speech's.
 
-    fw sequential, fw batched, fw multilingual    faster-whisper, as a library
-    server, server + language given               whisper-server over HTTP, whole files
-    oracle                                        the same, each stretch alone, its language given
-    fleet                                         stt ingest, a database, a worker
-    10 s chunks, … one by one                     another program's chunks, which cut words
+    fw-sequential, fw-batched, fw-multilingual   faster-whisper as a library, with its own defaults
+    server, server-given                         whisper-server over HTTP, whole files; with the
+                                                 language given
+    oracle                                       each stretch alone, with its language given
+    fleet                                        stt ingest, a database, a worker, a server
+    fleet-10s, fleet-10s-alone                   another program's chunks, which cut words: in
+                                                 sequences, and one by one
 
-Recordings that switch, without speech, and in one language: see tools/fidelity_lab/sets.py. The
-same seed makes the same recordings. `--minutes` scales all of them.
+The sets: tools/fidelity_lab/sets.py. The same seed makes the same recordings; `--minutes` scales
+all of them. Differences of a tenth of a point need many minutes: read the intervals.
 
 Exit codes: 0 all goals met, 1 one was not, or a contestant failed; 2 wrong usage, 130 interrupted.
 """
@@ -23,14 +26,11 @@ Exit codes: 0 all goals met, 1 one was not, or a contestant failed; 2 wrong usag
 import argparse
 import json
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 if __name__ == "__main__":  # run as a script: its own folder is on the path, and not the project's
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -39,14 +39,14 @@ from stt.errors import SttError
 from stt.system.signals import on_signals
 from tools.bench_lab.callers import CallFailed
 from tools.bench_lab.contestants import ModelAt
-from tools.bench_lab.server import OurServer, ServerBroken, options_of
-from tools.fidelity_lab import contestants, fleet, report
-from tools.fidelity_lab.contestants import Contestant
-from tools.fidelity_lab.fleet import Fleet, FleetFailed
+from tools.bench_lab.server import ServerBroken, options_of
+from tools.fidelity_lab import report
+from tools.fidelity_lab.fleet import FleetFailed
 from tools.fidelity_lab.goals import judged
-from tools.fidelity_lab.measures import measure
+from tools.fidelity_lab.measures import Measured
 from tools.fidelity_lab.prompts import SPEAKERS, SpeechMissing, load_prompts
 from tools.fidelity_lab.results import Results
+from tools.fidelity_lab.run import NAMES, Wishes, is_multilingual, run
 from tools.fidelity_lab.sets import SetMaker
 from tools.fidelity_lab.tape import SpeechSet
 from whisper_server.errors import ModelUnavailable
@@ -54,7 +54,8 @@ from whisper_server.model_names import find_model
 from whisper_server.model_packages import installed_folder, ways_to_a_package
 
 FILE_WIDTH = 160
-FAILURES = (CallFailed, FleetFailed, ModelUnavailable, ServerBroken, SpeechMissing, SttError)
+"""Of tables that are not shown on a terminal."""
+FAILURES = (CallFailed, FleetFailed, ServerBroken, SttError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,15 +63,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        server_options = options_of(options.server_option)
-    except ValueError as error:
-        parser.error(f"argument --server-option: {error}")
+        wishes = Wishes(
+            options.only, options.workers, options_of(options.server_option), options.peers
+        )
+        model = ModelAt(_folder_of(options.model), "cpu", "int8")
+        languages = _languages_of(model, options.languages)
+        results = Results(options.model, options.minutes, _sets(languages, options))
+    except (ModelUnavailable, SpeechMissing, ValueError) as error:
+        parser.error(str(error))
     console = Console()
     if not console.is_terminal:
         console.width = FILE_WIDTH
     try:
-        with on_signals(_interrupt), ExitStack() as stack:
-            results = _run(options, server_options, stack, console)
+        with on_signals(_interrupt), Shown(console) as shown:
+            run(results, model, wishes, shown.begin, shown.advance)
     except FAILURES as error:
         console.print(f"Error: {error}", style="red", markup=False)
         return 1
@@ -83,123 +89,123 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", default="base", help="name or folder; default: base")
-    parser.add_argument(
-        "--languages", type=_languages, default=tuple(SPEAKERS), metavar="CODE,…",
-        help=f"default: {','.join(SPEAKERS)}",
-    )  # fmt: skip
-    parser.add_argument(
-        "--minutes", type=float, default=2.0, metavar="N",
-        help="of the plain recording of each language; default: 2",
-    )  # fmt: skip
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="CONTESTANT", help="may be repeated"
-    )
-    parser.add_argument(
-        "--sets", action="append", default=[], metavar="TEXT",
-        help="only sets with this in their name, such as switching; may be repeated",
-    )  # fmt: skip
-    parser.add_argument(
-        "--workers", type=_counts, default=(4,), metavar="N,…",
-        help="calls in flight of the fleet; each number is a contestant; default: 4",
-    )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of the recordings; default: 0")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
-    parser.add_argument(
-        "--server-option", action="append", default=[], metavar="NAME=VALUE",
-        help="a flag for whisper-server, such as batch-size=2; may be repeated",
-    )  # fmt: skip
+    add = parser.add_argument
+    add("--model", default="base", help="name or folder; default: base")
+    languages = ",".join(SPEAKERS)
+    add("--languages", type=_languages, metavar="CODE,…",
+        help=f"default: {languages}, or what the model knows of them")  # fmt: skip
+    add("--minutes", type=_positive, default=2.0, metavar="N",
+        help="of the plain recording of each language; default: 2")  # fmt: skip
+    add("--only", type=_names, default=NAMES, metavar="NAME,…", help="contestants; default: all")
+    add("--sets", action="append", default=[], metavar="TEXT",
+        help="only sets with this in their name, such as switching; may be repeated")  # fmt: skip
+    add("--workers", type=_counts, default=(4,), metavar="N,…",
+        help="calls in flight of the fleets, each a contestant of its own; default: 4")  # fmt: skip
+    add("--seed", type=int, default=0, help="of the recordings; default: 0")
+    add("--json", type=Path, metavar="FILE", help="write everything there, transcripts too")
+    add("--peers", type=Path, metavar="FOLDER",
+        help="keep the transcripts of faster-whisper there for the next run")  # fmt: skip
+    add("--server-option", action="append", default=[], metavar="NAME=VALUE",
+        help="a flag for whisper-server, such as batch-size=2; may be repeated")  # fmt: skip
     return parser
 
 
 def _languages(text: str) -> tuple[str, ...]:
-    codes = tuple(dict.fromkeys(text.split(",")))
-    if unknown := set(codes) - set(SPEAKERS):
-        raise argparse.ArgumentTypeError(f"no speech in {', '.join(sorted(unknown))}")
-    return codes
+    return _chosen(text, SPEAKERS, "speech in")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return _chosen(text, NAMES, "contestant")
+
+
+def _chosen(text: str, known: Sequence[str] | dict[str, str], what: str) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(text.split(",")))
+    if unknown := [one for one in chosen if one not in known]:
+        raise argparse.ArgumentTypeError(f"no {what} {unknown[0]!r}: some of {', '.join(known)}")
+    return chosen
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 600:
+        raise argparse.ArgumentTypeError("more than 0, at most 600")
+    return number
 
 
 def _counts(text: str) -> tuple[int, ...]:
-    counts = tuple(int(part) for part in text.split(","))
+    counts = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     if not all(0 < count <= 64 for count in counts):
         raise argparse.ArgumentTypeError("each between 1 and 64")
     return counts
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _run(
-    options: argparse.Namespace, server_options: dict[str, str], stack: ExitStack, console: Console
-) -> Results:
-    results = Results(options.model, options.minutes)
-    progress = stack.enter_context(
-        Progress(
-            TextColumn("{task.description:32}"),
-            BarColumn(),
-            TextColumn("{task.completed:.0f} of {task.total:.0f} s"),
-            TimeElapsedColumn(),
-            console=console,
-        )
-    )
-    prompts = {language: load_prompts(language) for language in options.languages}
-    maker = SetMaker(prompts, options.minutes, options.seed)
-    results.sets = [one for one in maker.make() if _is_wanted(one, options.sets)]
-    for who in _contestants(options, server_options, stack):
-        sets = [one for one in results.sets if who.takes(one)]
-        if not sets:
-            continue
-        task = progress.add_task(who.name, total=sum(one.seconds for one in sets))
-        began = time.monotonic()
-        for one, segments in who.transcribe(sets):
-            results.segments.setdefault(who.name, {})[one.name] = segments
-            results.measured.setdefault(who.name, {})[one.name] = measure(one, segments)
-            progress.advance(task, one.seconds)
-        results.seconds[who.name] = time.monotonic() - began
-        progress.stop_task(task)
-    return results
-
-
-def _is_wanted(one: SpeechSet, texts: Sequence[str]) -> bool:
-    return not texts or any(text in one.name for text in texts)
-
-
-def _contestants(
-    options: argparse.Namespace, server_options: dict[str, str], stack: ExitStack
-) -> Iterator[Contestant]:
-    """Those that are wanted; the server starts when the first of them needs it."""
-    model = ModelAt(_folder_of(options.model), "cpu", "int8")
-    load = contestants.shared_model(model)
-    peers = contestants.SEQUENTIAL, contestants.BATCHED, contestants.MULTILINGUAL
-    for name in peers:
-        if _is_chosen(name, options.only):
-            yield contestants.Peer(name, load)
-    work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stt-fidelity-")))
-    server = stack.enter_context(OurServer(model, server_options, work))
-    ours: list[Contestant] = [
-        contestants.Whole(contestants.SERVER, server),
-        contestants.Whole(contestants.GIVEN, server),
-        contestants.Oracle(server),
-    ]
-    for kind in (fleet.FLEET, fleet.FOREIGN, fleet.FOREIGN_ALONE):
-        for workers in options.workers:
-            name = kind if workers == options.workers[0] else f"{kind}, {workers} workers"
-            ours.append(Fleet(name, server, workers))
-    yield from (one for one in ours if _is_chosen(one.name, options.only))
 
 
 def _folder_of(model: str) -> Path:
     """Raises ModelUnavailable for a model that is neither a folder nor installed as a package."""
     folder = find_model(model).folder or installed_folder(model)
     if folder is None:
-        text = f"{ways_to_a_package(model)}or name a folder with it, to compare with {model}."
-        raise ModelUnavailable(text[0].upper() + text[1:])
+        raise ModelUnavailable(
+            f"The model {model} is not on this machine: {ways_to_a_package(model)}or name the"
+            " folder of a model in CTranslate2 form with --model."
+        )
     return folder
 
 
-def _is_chosen(name: str, only: Sequence[str]) -> bool:
-    return not only or name in only
+def _languages_of(model: ModelAt, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Raises ValueError for a language that the model does not know."""
+    known = tuple(SPEAKERS) if is_multilingual(model.folder) else ("en",)
+    if unknown := set(wanted or ()) - set(known):
+        raise ValueError(f"the model knows English only, and not {', '.join(sorted(unknown))}")
+    return wanted or known
+
+
+def _sets(languages: Sequence[str], options: argparse.Namespace) -> list[SpeechSet]:
+    """Raises SpeechMissing, and ValueError if no set is left."""
+    prompts = {language: load_prompts(language) for language in languages}
+    sets = [
+        one
+        for one in SetMaker(prompts, options.minutes, options.seed).make()
+        if not options.sets or any(text in one.name for text in options.sets)
+    ]
+    if not sets:
+        raise ValueError(f"no set has {' or '.join(options.sets)} in its name")
+    return sets
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+class Shown:
+    """The progress of a run: a bar for each contestant on a terminal, else a line for each set."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._task = TaskID(0)
+        self._progress = Progress(
+            TextColumn("{task.description:16}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f} of {task.total:.0f} s"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> "Shown":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, name: str, seconds: float) -> None:
+        self._task = self._progress.add_task(name, total=seconds)
+
+    def advance(self, name: str, one: SpeechSet, found: Measured) -> None:
+        self._progress.advance(self._task, one.seconds)
+        if not self._console.is_terminal:
+            wrong = f"{found.wrong} of {found.words} words wrong, " if found.words else ""
+            line = f"{name}, {one.name}: {wrong}{len(found.phantoms)} phantom words"
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _show(results: Results, json_file: Path | None, console: Console) -> int:

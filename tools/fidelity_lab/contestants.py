@@ -19,8 +19,9 @@ from tools.fidelity_lab.measures import Segment
 from tools.fidelity_lab.tape import ONE_LANGUAGE, SWITCHING, SpeechSet
 from whisper_server.hardware import usable_cores
 
-SEQUENTIAL, BATCHED, MULTILINGUAL = "fw sequential", "fw batched", "fw multilingual"
-SERVER, GIVEN, ORACLE = "server", "server, language given", "oracle"
+SEQUENTIAL, BATCHED, MULTILINGUAL = "fw-sequential", "fw-batched", "fw-multilingual"
+PEERS = SEQUENTIAL, BATCHED, MULTILINGUAL
+SERVER, GIVEN, ORACLE = "server", "server-given", "oracle"
 PEER_BATCH = 8
 
 Heard = tuple[SpeechSet, tuple[Segment, ...]]
@@ -29,7 +30,8 @@ Heard = tuple[SpeechSet, tuple[Segment, ...]]
 class Contestant(Protocol):
     """One way to transcribe."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def takes(self, one: SpeechSet) -> bool:
         """Return whether this set says anything about this contestant."""

@@ -23,7 +23,9 @@ from tools.fidelity_lab.contestants import Heard
 from tools.fidelity_lab.measures import Segment
 from tools.fidelity_lab.tape import SpeechSet
 
-FLEET, FOREIGN, FOREIGN_ALONE = "fleet", "10 s chunks", "10 s chunks, one by one"
+FLEET, FOREIGN, FOREIGN_ALONE = "fleet", "fleet-10s", "fleet-10s-alone"
+FLEETS = FLEET, FOREIGN, FOREIGN_ALONE
+"""With chunks that `stt ingest` cuts; with another program's, in sequences and one by one."""
 FOREIGN_SECONDS = 10
 """The chunks of another program, which cut words."""
 _SETTINGS = (
@@ -40,17 +42,26 @@ _SETTINGS = (
 _END_SECONDS = 30
 
 
+def fleet_name(kind: str, workers: int, counts: Sequence[int]) -> str:
+    """Return `fleet` for the first of several counts of workers, and for the others `fleet@4`."""
+    return kind if workers == counts[0] else f"{kind}@{workers}"
+
+
 class FleetFailed(Exception):
     """`str()` of it is the end of what a command said."""
 
 
 @dataclass
 class Fleet:
-    """A queue of its own for all sets of a run, and one worker with `workers` calls at a time."""
+    """A queue of its own for all sets of a run, and one worker with `workers` calls at a time.
+
+    `kind`: one of FLEETS, whose chunks it has.
+    """
 
     name: str
+    kind: str
     server: OurServer
-    workers: int = 4
+    workers: int
 
     def takes(self, one: SpeechSet) -> bool:
         return True
@@ -69,7 +80,7 @@ class Fleet:
                     yield one, tuple(_segments(export, one.name))
 
     def _fill(self, database: Database, sets: Sequence[SpeechSet], folder: Path) -> list[ObjectId]:
-        if self.name.startswith(FOREIGN):
+        if self.kind != FLEET:
             return [_add_foreign(database, one) for one in sets]
         recordings = folder / "recordings"
         recordings.mkdir()
@@ -81,7 +92,7 @@ class Fleet:
         return [found[name] for name in names]
 
     def _work(self, folder: Path) -> None:
-        one_by_one = ["--sequence-seconds", "0"] if self.name.startswith(FOREIGN_ALONE) else []
+        one_by_one = ["--sequence-seconds", "0"] if self.kind == FOREIGN_ALONE else []
         self._stt(
             folder,
             *("--server", self.server.url),

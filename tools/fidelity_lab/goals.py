@@ -1,12 +1,12 @@
 """The goals, each with its limit; `judged` gives their values in a run and whether they are met."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tools.fidelity_lab.contestants import BATCHED, GIVEN, MULTILINGUAL, ORACLE, SEQUENTIAL, SERVER
-from tools.fidelity_lab.fleet import FLEET, FOREIGN, FOREIGN_ALONE
+from tools.fidelity_lab.fleet import FLEET, FLEETS, FOREIGN, FOREIGN_ALONE
 from tools.fidelity_lab.results import Estimate, Results
 from tools.fidelity_lab.tape import NO_SPEECH, ONE_LANGUAGE, SWITCHING
 
@@ -43,7 +43,14 @@ class Verdict:
 def judged(results: Results) -> list[Verdict]:
     """Each goal that this run says something about."""
     verdicts = []
-    for goal in goals(sorted({lang for one in results.sets for lang in one.languages})):
+    languages = sorted({lang for one in results.sets for lang in one.languages})
+    regrouped = [
+        (who, kind)
+        for kind in FLEETS
+        for who in results.measured
+        if who.startswith(f"{kind}@") and kind in results.measured
+    ]
+    for goal in goals(languages, regrouped):
         found = goal.find(results)
         if isinstance(found, Estimate):
             verdicts.append(Verdict(goal, found.value, (found.low, found.high)))
@@ -52,25 +59,33 @@ def judged(results: Results) -> list[Verdict]:
     return verdicts
 
 
-def goals(languages: list[str]) -> Iterator[Goal]:
-    """All goals; differences are percentage points of words wrong."""
+def goals(languages: Sequence[str], regrouped: Sequence[tuple[str, str]]) -> Iterator[Goal]:
+    """All goals; differences are percentage points of words wrong.
+
+    `regrouped`: fleets with another number of workers, each with the fleet that it is like.
+    """
     points = "points"
     for one in languages:
         yield Goal(f"fleet − server, {one}", points, 0.1, _more(FLEET, SERVER, one))
     for one in languages:
         yield Goal(f"server − the better of faster-whisper, {one}", points, 0.1, _against(one))
-    yield Goal("10 s chunks in sequences − server", points, 0.3, _more(FOREIGN, SERVER))
-    yield Goal("10 s chunks one by one − server", points, 1.5, _more(FOREIGN_ALONE, SERVER))
+    yield Goal(f"{FOREIGN} − {SERVER}", points, 0.3, _more(FOREIGN, SERVER))
+    yield Goal(f"{FOREIGN_ALONE} − {SERVER}", points, 1.5, _more(FOREIGN_ALONE, SERVER))
     for one in languages:
-        text = f"language found − language given, {one}"
+        text = f"{SERVER} − {GIVEN}, {one}"
         yield Goal(text, points, 0.2, _more(SERVER, GIVEN, one))
     for who in (SERVER, FLEET):
         yield Goal(f"{who} − oracle, switching", points, 3.0, _switching(who))
-        yield Goal(f"{who} : multilingual=True, switching", "of its errors", 0.5, _ratio(who))
+        text = f"{who} : multilingual=True, switching"
+        yield Goal(text, "% of its errors", 50, _ratio(who))
         yield Goal(f"{who}: longest speech without text, switching", "s", 3.0, _silence(who))
         yield Goal(f"{who}: phantom words where nothing is said", "words", 0, _phantoms(who))
         yield Goal(f"{who}: error of cue ends, median", "s", 0.2, _cue_error(who, 50))
         yield Goal(f"{who}: error of cue ends, 95th percentile", "s", 0.6, _cue_error(who, 95))
+    for one, other in regrouped:
+        yield Goal(f"|{one} − {other}|, switching", points, 0.5, _apart(one, other))
+        text = f"{one}: prompts in another language than {other}'s, switching"
+        yield Goal(text, "%", 0, _languages_differ(one, other))
 
 
 def _more(
@@ -100,11 +115,31 @@ def _switching(who: str) -> Callable[[Results], Estimate | None]:
     return find
 
 
-def _ratio(who: str) -> Callable[[Results], float | None]:
-    def find(results: Results) -> float | None:
+def _ratio(who: str) -> Callable[[Results], Estimate | None]:
+    def find(results: Results) -> Estimate | None:
         names = results.of(who, [SWITCHING]) & results.of(MULTILINGUAL, [SWITCHING])
-        ours, theirs = (results.wrong(one, names) for one in (who, MULTILINGUAL))
-        return ours.value / theirs.value if ours and theirs and theirs.value else None
+        return results.ratio(who, MULTILINGUAL, names)
+
+    return find
+
+
+def _apart(one: str, other: str) -> Callable[[Results], float | None]:
+    def find(results: Results) -> float | None:
+        names = results.of(one, [SWITCHING]) & results.of(other, [SWITCHING])
+        found = results.difference(one, other, names)
+        return abs(found.value) if found else None
+
+    return find
+
+
+def _languages_differ(one: str, other: str) -> Callable[[Results], float | None]:
+    def find(results: Results) -> float | None:
+        names = results.of(one, [SWITCHING]) & results.of(other, [SWITCHING])
+        ours, theirs = (results.languages(who, names) for who in (one, other))
+        if not any(ours) or not any(theirs):
+            return None
+        differ = sum(a != b for a, b in zip(ours, theirs, strict=True))
+        return 100 * differ / len(ours)
 
     return find
 

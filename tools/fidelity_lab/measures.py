@@ -1,6 +1,6 @@
 """How far a transcript is from what was said: words, languages, inventions, times."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
@@ -39,6 +39,8 @@ class PromptErrors:
     inserted: int = 0
     changed: int = 0
     is_in_its_language: bool = True
+    reported_language: str | None = None
+    """The `language` of most of its words' segments; None where they say none, or none is there."""
 
     @property
     def wrong(self) -> int:
@@ -55,8 +57,6 @@ class Measured:
     cue_end_errors: list[float] = field(default_factory=list)
     silent_stretches: list[tuple[float, float]] = field(default_factory=list)
     """Begin and end of speech of more than three seconds without any text."""
-    reported_in_language: int | None = None
-    """Words in segments whose `language` is the prompt's; None where segments say none."""
     mistakes: list[str] = field(default_factory=list)
     """Each run of wrong words, as `said → written`, with its time."""
 
@@ -105,7 +105,7 @@ def measure(of: SpeechSet, segments: Sequence[Segment]) -> Measured:
         if said[at].is_last and written[index].is_last
     ]
     found.silent_stretches = _silent_stretches(said, pairs)
-    _find_languages(found, of, said, written, pairs)
+    _find_languages(found, said, written, pairs)
     found.mistakes = list(_mistakes(said, written, pairs))
     return found
 
@@ -199,16 +199,12 @@ def _silent_stretches(said: Sequence[_Said], pairs: Sequence[_Pair]) -> list[tup
 
 
 def _find_languages(
-    found: Measured,
-    of: SpeechSet,
-    said: Sequence[_Said],
-    written: Sequence[_Written],
-    pairs: Sequence[_Pair],
+    found: Measured, said: Sequence[_Said], written: Sequence[_Written], pairs: Sequence[_Pair]
 ) -> None:
-    """Judge each prompt by its letters, and count words by the language that segments report."""
+    """Judge each prompt by its letters, and say which language its segments report."""
     theirs: dict[int, list[str]] = defaultdict(list)
     ours: dict[int, list[str]] = defaultdict(list)
-    reported = 0
+    languages: dict[int, Counter[str]] = defaultdict(Counter)
     for at, index in pairs:
         if at is None:
             continue
@@ -216,13 +212,14 @@ def _find_languages(
         theirs[prompt].append(said[at].word)
         if index is not None:
             ours[prompt].append(written[index].word)
-            reported += written[index].segment.language == of.spoken[prompt].language
+            if language := written[index].segment.language:
+                languages[prompt][language] += 1
     for prompt, errors in enumerate(found.prompts):
         letters = " ".join(theirs[prompt]), " ".join(ours[prompt])
         ratio = SequenceMatcher(None, *letters, autojunk=False).ratio()
         errors.is_in_its_language = ratio >= SAME_LANGUAGE_RATIO
-    if any(one.segment.language for one in written):
-        found.reported_in_language = reported
+        if languages[prompt]:
+            errors.reported_language = languages[prompt].most_common(1)[0][0]
 
 
 def _mistakes(

@@ -83,13 +83,23 @@ def _kinds(of: Results) -> Shown:
                 of.share(who, names, lambda one: one.changed),
                 of.share(who, names, lambda one: one.words * one.is_in_its_language),
             )
-            reported = [one.reported_in_language for one in of.every(who, names)]
-            known = sum(one for one in reported if one is not None)
-            words = sum(one.words for one in of.every(who, names))
-            told = f"{100 * known / words:.1f}" if None not in reported else "-"
-            rows.append((f"{who}, {title}", *map(_percent, counts), told))
+            rows.append((f"{who}, {title}", *map(_percent, counts), _reported(of, who, names)))
     header = ("", "deleted", "inserted", "changed", "right language", "by its own report")
     return Shown("Percent of words (95 % interval)", header, tuple(rows))
+
+
+def _reported(of: Results, who: str, names: set[str]) -> str:
+    """The share of prompts whose segments report the right language."""
+    reported = of.languages(who, names)
+    spoken = [
+        spoken.language
+        for name in sorted(names)
+        for one in of.sets
+        if one.name == name
+        for spoken in one.spoken
+    ]
+    right = sum(one == other for one, other in zip(reported, spoken, strict=True))
+    return f"{100 * right / len(spoken):.1f}" if any(reported) else "-"
 
 
 def _others(of: Results) -> Shown:

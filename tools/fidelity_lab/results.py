@@ -58,12 +58,21 @@ class Results:
         ours, theirs = (self._prompts(name, names) for name in (one, other))
         return _bootstrapped(_wrong(ours) - _wrong(theirs), _words(ours))
 
+    def ratio(self, one: str, other: str, names: Iterable[str]) -> Estimate | None:
+        """Wrong words of `one` for each hundred of `other`, on the same sets."""
+        ours, theirs = (self._prompts(name, names) for name in (one, other))
+        return _bootstrapped(_wrong(ours), _wrong(theirs))
+
     def share(
         self, contestant: str, names: Iterable[str], count: Callable[[PromptErrors], float]
     ) -> Estimate | None:
         """Percent of words that `count` counts in each prompt."""
         prompts = self._prompts(contestant, names)
         return _bootstrapped(np.array([count(one) for one in prompts]), _words(prompts))
+
+    def languages(self, contestant: str, names: Iterable[str]) -> list[str | None]:
+        """The language that is reported for each prompt of these sets."""
+        return [one.reported_language for one in self._prompts(contestant, names)]
 
     def every(self, contestant: str, names: Iterable[str] | None = None) -> list[Measured]:
         done: Mapping[str, Measured] = self.measured.get(contestant, {})

@@ -29,12 +29,12 @@ HALF = (RIGHT[0], Segment(4.0, 8.0, "Dial the city code."))
 
 
 def results(**heard: dict[str, tuple[Segment, ...]]) -> Results:
-    """By contestant (blanks as `_`) and the first word of a set's name."""
+    """By contestant (dashes as `_`) and the first word of a set's name."""
     found = Results("test", 1.0, SETS)
     for who, transcripts in heard.items():
         for one in SETS:
             if (segments := transcripts.get(one.name.split()[0])) is not None:
-                name = who.replace("_", " ")
+                name = who.replace("_", "-")
                 found.segments.setdefault(name, {})[one.name] = segments
                 found.measured.setdefault(name, {})[one.name] = measure(one, segments)
                 found.seconds[name] = 1.0
@@ -92,6 +92,15 @@ def test_each_goal_is_missed_by_what_it_is_about(tmp_path: Path) -> None:
     assert {goal["text"] for goal in goals if not goal["is_met"]} == missed
 
 
+def test_fleets_that_differ_by_their_number_of_workers_are_compared() -> None:
+    english = tuple(Segment(one.start, one.end, one.text, "en") for one in RIGHT)
+    spanish = (english[0], Segment(4.0, 8.0, TEXTS[1], "es"))
+    found = results(fleet={"switching": spanish}, **{"fleet@4": {"switching": english}})
+    met = verdicts(found)
+    assert met["|fleet@4 − fleet|, switching"] is True
+    assert met["fleet@4: prompts in another language than fleet's, switching"] is False
+
+
 def test_a_goal_that_the_run_says_nothing_about_is_not_judged() -> None:
     assert verdicts(results(fw_sequential={"plain": RIGHT[:1]})) == {}
 
@@ -112,3 +121,23 @@ def test_the_tables_have_a_column_or_line_for_each_contestant() -> None:
     assert wrong.rows[0] == ("plain en", "0.0", "-")
     assert [row[0] for row in kinds.rows] == [f"{SERVER}, one language", f"{ORACLE}, switching"]
     assert [row[0] for row in others.rows] == [SERVER, ORACLE]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--only", "nobody"], "no contestant 'nobody': some of fw-sequential,"),
+        (["--languages", "en,xx"], "no speech in 'xx': some of en, es"),
+        (["--minutes", "0"], "more than 0"),
+        (["--workers", "0"], "each between 1 and 64"),
+        (["--model", "nothing-like-it"], "No model 'nothing-like-it'"),
+        (["--server-option", "streams"], "is not NAME=VALUE"),
+    ],
+)
+def test_wrong_usage_is_said_before_any_work(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        bench_fidelity.main(arguments)
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err

@@ -45,7 +45,7 @@ def test_a_right_transcript_has_no_error() -> None:
     assert found.silent_stretches == []
     assert found.cue_end_errors == pytest.approx([0.2, -0.1, 0.0])
     assert all(prompt.is_in_its_language for prompt in found.prompts)
-    assert found.reported_in_language is None
+    assert {prompt.reported_language for prompt in found.prompts} == {None}
 
 
 def test_deleted_inserted_and_changed_words_are_counted_at_their_prompt() -> None:
@@ -97,9 +97,14 @@ def test_a_translated_prompt_is_not_in_its_language() -> None:
     assert found.silent_stretches == []
 
 
-def test_words_are_counted_by_the_language_that_segments_report() -> None:
-    heard = [Segment(one.start, one.end, one.text, "en") for one in RIGHT]
-    assert measure(SPEECH, heard).reported_in_language == 8
+def test_the_language_that_most_segments_of_a_prompt_report_is_kept() -> None:
+    heard = [
+        Segment(1.0, 3.0, RIGHT[0].text, "en"),
+        Segment(7.0, 8.0, "Composez", "en"),
+        Segment(8.0, 12.0, "votre numero de téléphone", "fr"),
+    ]
+    reported = [prompt.reported_language for prompt in measure(SPEECH, heard).prompts]
+    assert reported == ["en", None, "fr"]
 
 
 def test_only_segments_that_end_with_a_prompt_say_how_far_cue_ends_are() -> None:
