@@ -29,7 +29,9 @@ def export_command(
     settings: Settings,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RECORDING", help="File name or id, as `stt status` lists them."),
+        typer.Argument(
+            metavar="RECORDING", help="A file, or a name, path or id as `stt status` lists them."
+        ),
     ] = None,
     format_name: FormatName = None,
     output: Annotated[

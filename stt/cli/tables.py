@@ -75,7 +75,7 @@ def _recordings_table(recordings: Iterable[RecordingProgress]) -> list[Screen]:
         counts = recording.counts
         share = f"{100 * counts.transcribed // counts.total} %" if counts.total else "—"
         table.add_row(
-            Text(printable(recording.filename)),
+            Text(printable(recording.label or recording.filename)),
             "—" if recording.duration_seconds is None else clock(recording.duration_seconds),
             str(counts.total),
             share,
@@ -96,7 +96,7 @@ def _failures(title: str, chunks: Sequence[FailedChunk], total: int) -> list[Scr
         at = "" if chunk.failed_at is None else f", {local_time(chunk.failed_at.timestamp())}"
         if chunk.failed_at is None and chunk.again_at is not None:
             at = f", again at {local_time(chunk.again_at.timestamp())}"
-        position = f"no. {chunk.index} of {chunk.filename}, {tries}{at}"
+        position = f"no. {chunk.index} of {chunk.label or chunk.filename}, {tries}{at}"
         lines.append(Text(printable(f"{chunk.id}  {position}")))
         where = f" ({chunk.server})" if chunk.server and chunk.server not in chunk.message else ""
         error = Text(printable(f"{chunk.kind}: {chunk.message}{where}"), style="red")
@@ -135,7 +135,7 @@ def hits_screen(hits: Iterable[Hit]) -> Screen:
     for hit in hits:
         if not lines or hit.recording_id != recording:
             recording = hit.recording_id
-            name = printable(hit.filename) or "(no source)"
+            name = printable(hit.label or hit.filename) or "(no source)"
             lines += [*([""] if lines else []), Text(name, style="bold")]
         text = Text(printable(hit.text))
         for start, end in hit.matches:

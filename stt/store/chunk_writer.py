@@ -15,7 +15,7 @@ from stt.errors import RecordingError
 from stt.media.audio import SAMPLE_RATE
 from stt.store.database import Database, Document, Repository, translated
 from stt.store.documents import read_recording
-from stt.store.recordings import remove_recording
+from stt.store.removal import remove_recording
 from stt.store.states import NEW
 
 WRITE_BATCH = 4

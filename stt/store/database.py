@@ -55,7 +55,10 @@ _INDEXES = {
         IndexModel([("original_id", 1), ("index", 1)], name="place", unique=True),
         IndexModel([("processing_by", 1), ("claimed_at", 1)], name="claims"),
     ],
-    "source_files": [IndexModel([("sha256", 1)], name="sha256", unique=True)],
+    "source_files": [
+        IndexModel([("sha256", 1)], name="sha256", unique=True),
+        IndexModel([("filename", 1)], name="filename"),
+    ],
     "workers": [IndexModel([("seen_at", 1)], name="seen", expireAfterSeconds=86_400)],
     # The coordinator's; keys, codes and sessions are stored as hashes.
     "nodes": [IndexModel([("key_sha256", 1)], name="key", unique=True)],

@@ -1,31 +1,33 @@
 """Read, list, change and remove recordings; read the audio of their chunks."""
 
+import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from bson import ObjectId
 from pydantic import Field
 
-from stt.domain.chunk import Chunk, Recording, chunk_id
+from stt.domain.chunk import Chunk, Recording
 from stt.domain.field_types import HexId
 from stt.errors import Ambiguous, BadAudio, NotFound
 from stt.store.counts import StateCounts, counts_by_recording
-from stt.store.database import Database, Document, Repository, translated
+from stt.store.database import Document, Repository
 from stt.store.documents import read_count, read_recording, read_text, read_time
+from stt.store.recording_names import NAME_FIELDS, full_path, labels_in, labels_of, named, spellings
+from stt.store.removal import remove_recording
 from stt.store.states import FAILED, UNFINISHED
 from stt.transcripts.files import file_stems
 
 _RECORDING_FIELDS = [field.name for field in fields(Recording)]
 _DETAIL_FIELDS = [*_RECORDING_FIELDS, "sha256", "priority", "created_at"]
-_REMOVE_BATCH = 200
-# A crashed ingest may have stored the audio of chunks that it did not store yet.
-_AUDIO_WITHOUT_CHUNKS = 16
+_MAX_LISTED = 10
 
 ListState = Literal["all", "open", "done", "failed"]
 
@@ -35,8 +37,10 @@ class RecordingDetails(Recording):
     """A recording with more of its document; `counts`: its chunks by state.
 
     `duration` and `chunk_count` are None while it is being cut. `start`: when it was recorded.
+    `label`: its file name, with so many of its folders that no other recording has the same.
     """
 
+    label: str
     sha256: Annotated[str | None, Field(exclude=True)]
     priority: int
     created_at: datetime | None
@@ -73,34 +77,51 @@ class MongoRecordings(Repository):
         return data
 
     def find(self, name: str) -> Recording:
-        """Return the recording with this id, file name, or path to such a file.
+        """Return the recording with this id, of this file, or with this name or path.
 
-        By its id also one that only chunks refer to. Raise NotFound with similar names, or
-        Ambiguous.
+        By its id also one that only chunks refer to. A file that is there is known by its content
+        alone, whatever it is called. Raise NotFound, with similar names, or Ambiguous.
         """
-        query: dict[str, object] = {"filename": name}
+        found = []
         if ObjectId.is_valid(name):
-            query = {"$or": [query, {"_id": ObjectId(name)}]}
-        found = list(self._db.recordings.find(query, _RECORDING_FIELDS).limit(10))
+            with suppress(NotFound):
+                found.append(self.get(ObjectId(name)))
+        if not found and (sha256 := _sha256_of(name)) is not None:
+            document = self._db.recordings.find_one({"sha256": sha256}, _RECORDING_FIELDS)
+            if document is None:
+                raise self._not_ingested(name)
+            return read_recording(document)
+        last = name.rstrip("/").rpartition("/")[2]
+        query = {"filename": {"$in": sorted(spellings(last) | {name})}}
+        with self._db.recordings.find(query, _RECORDING_FIELDS) as documents:
+            found += named(name, map(read_recording, documents))
+        # Letters may be stored in a third form, a mixture.
+        found = found or named(name, self.all())
         if len(found) > 1:
-            ids = ", ".join(str(document["_id"]) for document in found)
-            raise Ambiguous(f"Several sources are called {name!r}; name one by its id: {ids}")
-        if found:
-            return read_recording(found[0])
-        with suppress(NotFound):
-            if ObjectId.is_valid(name):
-                return self.get(ObjectId(name))
-        file_name = Path(name).name
-        if file_name not in (name, ""):
-            return self.find(file_name)
-        known = {recording.filename for recording in self.all()}
-        near = get_close_matches(name, known, n=3) or sorted(
-            candidate for candidate in known if name.casefold() in candidate.casefold()
+            raise Ambiguous(
+                f"Several recordings are called {name!r}; name one by its id: {_listed(found)}"
+            )
+        if not found:
+            raise NotFound(f"No recording is called {name!r}. {self._advice(name)}")
+        return found[0]
+
+    def _not_ingested(self, name: str) -> NotFound:
+        namesakes = named(Path(name).name, self.all())
+        others = f" Others of that name: {_listed(namesakes)}." if namesakes else ""
+        return NotFound(
+            f"{name} is not in the queue; `stt ingest {shlex.quote(name)}` puts it there.{others}"
         )
-        advice = f"Did you mean {' or '.join(map(repr, near[:3]))}?"
-        raise NotFound(
-            f"No recording is called {name!r}. {advice if near else '`stt status` lists them.'}"
-        )
+
+    def _advice(self, name: str) -> str:
+        labels = sorted(set(labels_of(self.all()).values()))
+        near = get_close_matches(name, labels, n=3) or [
+            label for label in labels if name.casefold() in label.casefold()
+        ]
+        if not near and "/" in name:
+            return self._advice(name.rpartition("/")[2])
+        if not near:
+            return "`stt status` lists them."
+        return f"Did you mean {' or '.join(map(repr, near[:3]))}?"
 
     def all(self) -> Iterator[Recording]:
         """Yield all recordings, oldest first."""
@@ -142,15 +163,17 @@ class MongoRecordings(Repository):
     ) -> RecordingList:
         """Return up to `limit` recordings that follow `after`, the last one of the page before.
 
-        `search`: a part of the file name. `state`: open if a chunk is pending, processing or still
-        to be cut; failed if one is in quarantine (the recording may be open too); done otherwise.
+        `search`: a part of the file name, of its path or of its folder. `state`: open if a chunk is
+        pending, processing or still to be cut; failed if one is in quarantine (the recording may be
+        open too); done otherwise.
 
         Read the ids of all recordings, and the chunks of those on the page. For a `state` other
         than all, read all open or failed chunks too.
         """
         query: Document = {}
         if search := search.replace("\0", ""):
-            query = {"filename": {"$regex": re.escape(search), "$options": "i"}}
+            pattern = "|".join(map(re.escape, sorted(spellings(search))))
+            query = {"$or": [{name: {"$regex": pattern, "$options": "i"}} for name in NAME_FIELDS]}
         with self._db.recordings.find(query, ["ingested_at"]) as cursor:
             found = [read_recording(d) for d in cursor if isinstance(d["_id"], ObjectId)]
         ids = {recording.id for recording in found}
@@ -197,9 +220,11 @@ class MongoRecordings(Repository):
     def _with_counts(self, documents: Sequence[Document]) -> list[RecordingDetails]:
         ids = [document["_id"] for document in documents]
         counts = counts_by_recording(self._db, {"original_id": {"$in": ids}}) if ids else {}
+        labels = labels_in(self._db, [read_recording(document) for document in documents])
         return [
             RecordingDetails(
                 **asdict(read_recording(document)),
+                label=labels[document["_id"]],
                 sha256=read_text(document.get("sha256")),
                 priority=read_count(document.get("priority")),
                 created_at=read_time(document.get("created_at")),
@@ -217,51 +242,19 @@ class MongoRecordings(Repository):
         return read_recording(document) if document else None
 
 
-def recording_names(database: Database, ids: Iterable[Any]) -> dict[Any, str]:
-    """Return the file names of these recordings; for one without a document, its id as text."""
-    names = {id_: str(id_ or "") for id_ in ids}
-    known = [id_ for id_ in names if isinstance(id_, ObjectId)]
-    with translated(), database.recordings.find({"_id": {"$in": known}}, ["filename"]) as found:
-        return names | {document["_id"]: read_recording(document).filename for document in found}
+def _listed(recordings: Sequence[Recording]) -> str:
+    listed = [f"{r.id} ({full_path(r)})" for r in recordings[:_MAX_LISTED]]
+    more = len(recordings) - len(listed)
+    return ", ".join(listed) + (f" and {more} more" if more else "")
 
 
-def remove_recording(database: Database, recording_id: ObjectId, min_chunks: int = 0) -> None:
-    """Remove a recording, if there is one, with its chunks and their audio.
-
-    Remove chunks before their audio, so that no chunk lacks its audio, and the recording last, so
-    that an interrupted removal can be repeated. `min_chunks`: so many may have been stored, even
-    if they are gone. Raise DatabaseUnavailable.
-    """
-    last = _remove_chunks(database, recording_id)
-    with translated():
-        document = database.recordings.find_one({"_id": recording_id}, ["chunk_count"]) or {}
-    known = max(last + 1, min_chunks, read_count(document.get("chunk_count")))
-    indexes = range(known + _AUDIO_WITHOUT_CHUNKS)
-    _remove_audio(database, [chunk_id(recording_id, index) for index in indexes])
-    with translated():
-        database.recordings.delete_one({"_id": recording_id})
-    _remove_chunks(database, recording_id)
-
-
-def _remove_chunks(database: Database, recording_id: ObjectId) -> int:
-    """Remove chunks and their audio; return the highest index among them, -1 without any."""
-    last = -1
-    while True:
-        with translated():
-            found = database.chunks.find({"original_id": recording_id}, ["index"])
-            chunks = list(found.limit(_REMOVE_BATCH))
-            ids = [chunk["_id"] for chunk in chunks]
-            if not ids:
-                return last
-            database.chunks.delete_many({"_id": {"$in": ids}})
-        _remove_audio(database, ids)
-        last = max(last, *(read_count(chunk.get("index")) for chunk in chunks))
-
-
-def _remove_audio(database: Database, ids: Sequence[ObjectId]) -> None:
-    for at in range(0, len(ids), _REMOVE_BATCH):
-        with translated():
-            database.audio.delete_many({"_id": {"$in": ids[at : at + _REMOVE_BATCH]}})
+def _sha256_of(name: str) -> str | None:
+    """Return the hash of a file, None if there is none of this name that can be read."""
+    try:
+        with Path(name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):  # a name may hold what no path may
+        return None
 
 
 def _unknown(recording_id: ObjectId) -> NotFound:

@@ -8,7 +8,7 @@ the chunks to read. Without one, read the transcripts of some recordings at a ti
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 from bson import ObjectId
@@ -20,7 +20,7 @@ from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, Repository, translated
 from stt.store.documents import read_chunk, read_list, read_mapping, read_number, read_text
 from stt.store.folding import Span
-from stt.store.recordings import recording_names
+from stt.store.recording_names import recording_names
 from stt.store.search_query import BadQuery, SearchQuery
 from stt.store.text_index import TEXT_FIELD, TextIndex
 
@@ -44,7 +44,8 @@ class Hit:
     """A segment that contains a word; `start` and `end` in seconds of the recording.
 
     `matches`: the parts of `text` that match, each by the number of its first character, and of the
-    first one after it. The annotations are for its JSON.
+    first one after it. `label`: the file name, with so many of its folders that no other recording
+    has the same. The annotations are for its JSON.
     """
 
     recording_id: Annotated[str | None, Field(alias="source_id")]
@@ -54,6 +55,8 @@ class Hit:
     end: float
     text: str
     matches: tuple[Span, ...] = ()
+    path: str | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ class Search(Repository):
         shown = found[:limit]
         has_more = len(found) > limit or is_cut_off
         names = recording_names(self._db, (position.recording_id for position, _ in shown))
-        hits = tuple(replace(hit, filename=names[at.recording_id]) for at, hit in shown)
+        hits = tuple(replace(hit, **asdict(names[at.recording_id])) for at, hit in shown)
         return HitPage(hits, shown[-1][0].cursor if has_more else None)
 
     def _hits(

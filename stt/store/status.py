@@ -4,7 +4,7 @@ The numbers are read one after the other while workers go on: they may be of dif
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -16,12 +16,13 @@ from stt.domain.field_types import Hundredths, Tenths, Whole
 from stt.store.counts import StateCounts, counts_by_recording, sum_up
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_chunk, read_errors, read_recording, read_time
-from stt.store.recordings import recording_names
+from stt.store.recording_names import NAME_FIELDS, RecordingName, labels_of, recording_names
 from stt.store.states import QUERIES, State
 
 RATE_WINDOW_SECONDS = 600.0
 _MIN_WINDOW_SECONDS = 15.0
 _MAX_FAILURES = 20
+_NO_RECORDING = "(no source)"
 _FAILURE_FIELDS = ["original_id", "index", "attempts", "failed_at", "not_before", "errors"]
 
 
@@ -41,20 +42,25 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class RecordingProgress:
-    """The chunks of one recording by state; `is_ingesting` while more of them are being cut."""
+    """The chunks of one recording by state; `is_ingesting` while more of them are being cut.
+
+    `label`: its file name, with so many of its folders that no other recording has the same.
+    """
 
     id: ObjectId | None
     filename: str
     duration_seconds: float | None
     is_ingesting: bool
     counts: StateCounts
+    path: str | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedChunk:
     """A chunk in quarantine, or one that waits until `again_at`, with its last error.
 
-    `server` is the one that was called, if any.
+    `label` is that of its recording. `server` is the one that was called, if any.
     """
 
     id: ObjectId
@@ -68,6 +74,8 @@ class FailedChunk:
     worker: str
     server: str | None = None
     again_at: datetime | None = None
+    path: str | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +137,19 @@ def _progress(
     database: Database, by_recording: Mapping[Any, StateCounts]
 ) -> Iterator[RecordingProgress]:
     """Yield the recordings, oldest first, and then ids that only chunks refer to."""
-    fields = ["filename", "duration", "ingested_at"]
+    fields = [*NAME_FIELDS, "duration", "ingested_at"]
     documents = {d["_id"]: d for d in database.recordings.find({}, fields).sort("_id", 1)}
-    for id_ in {**documents, **by_recording}:
-        recording = read_recording(documents.get(id_, {"_id": id_}))
+    recordings = {
+        id_: read_recording(documents.get(id_, {"_id": id_}))
+        for id_ in {**documents, **by_recording}
+    }
+    labels = labels_of(recordings.values())
+    for id_, recording in recordings.items():
         yield RecordingProgress(
             id=id_,
-            filename="(no source)" if id_ is None else recording.filename,
+            filename=_NO_RECORDING if id_ is None else recording.filename,
+            path=recording.path,
+            label=_NO_RECORDING if id_ is None else labels[id_],
             duration_seconds=recording.duration,
             is_ingesting=recording.is_ingesting,
             counts=by_recording.get(id_, StateCounts()),
@@ -175,13 +189,13 @@ def _failures(
     return tuple(_failed_chunk(document, names) for document in found)
 
 
-def _failed_chunk(document: Document, names: Mapping[Any, str]) -> FailedChunk:
+def _failed_chunk(document: Document, names: Mapping[Any, RecordingName]) -> FailedChunk:
     chunk, errors = read_chunk(document), read_errors(document)
     last = errors[-1] if errors else RecordedError(None, "unknown", "", "", None)
     return FailedChunk(
         id=chunk.id,
         source_id=chunk.recording_id,
-        filename=names[chunk.recording_id],
+        **asdict(names[chunk.recording_id]),
         index=chunk.index,
         attempts=chunk.attempts,
         failed_at=read_time(document.get("failed_at")),

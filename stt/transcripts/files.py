@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -27,26 +28,32 @@ def file_stems(recordings: Sequence[Recording]) -> list[str]:
     A recording has the path that it had below the folder that was given. If a recording before it
     has that one, the name of the folder goes before it, and if that is taken too, its id behind
     it: files of two recordings never overwrite one another, and a recording keeps its files when
-    others are added behind it.
+    others are added behind it. Recordings without a path have their ids behind their names
+    wherever several would share a file.
     """
+    wanted: defaultdict[str, set[object]] = defaultdict(set)
+    for recording in recordings:
+        wanted[_folded(next(_candidates(recording)))].add(recording.id)
     owners: dict[str, object] = {}
     stems = []
     for recording in recordings:
-        for stem in _candidates(recording):
-            if owners.setdefault(_folded(stem), recording.id) == recording.id:
-                stems.append(stem)
-                break
+        candidates = _candidates(recording)
+        stem = next(candidates)
+        if recording.path is None and len(wanted[_folded(stem)]) > 1:
+            stem = next(candidates)
+        while owners.setdefault(_folded(stem), recording.id) != recording.id:
+            stem = next(candidates)
+        stems.append(stem)
     return stems
 
 
 def _candidates(recording: Recording) -> Iterator[str]:
     """Yield the stems that a recording may have, without end."""
     recording_id = str(recording.id)
+    # A file name of another program may hold anything.
     *folders, name = (recording.path or recording.filename).split("/")
-    if not recording.path:  # a file name of another program, which may hold anything
-        folders = []
-    parts = [*(_safe(folder, "folder") for folder in folders), _stem(name, recording_id)]
-    stem = "/".join(parts)
+    parts = [_safe(folder, "folder") for folder in folders if recording.path]
+    stem = "/".join([*parts, _stem(name, recording_id)])
     yield stem
     if recording.folder:
         yield f"{_safe(recording.folder, 'folder')}/{stem}"

@@ -132,8 +132,8 @@ class Worker:
                 claims, elapsed_seconds = call
                 chunks = [claim.chunk for claim in claims]
                 recording = self._queue.recordings.of(chunks[0])
-                filename = recording.filename if recording else ""
-                found.append(Job.of(chunks, filename, elapsed_seconds))
+                name = (recording.path or recording.filename) if recording else ""
+                found.append(Job.of(chunks, name, elapsed_seconds))
         return tuple(found)
 
     def check_claims(self) -> None:

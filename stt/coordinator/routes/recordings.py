@@ -21,7 +21,9 @@ router = APIRouter(prefix="/api/recordings", tags=["recordings"], dependencies=[
 @router.get("", summary="Recordings, paged")
 def recordings(
     coordinator: InCoordinator,
-    search: Annotated[str, Query(max_length=500, description="A part of the file's name.")] = "",
+    search: Annotated[
+        str, Query(max_length=500, description="A part of the file's name or path.")
+    ] = "",
     state: Annotated[
         ListState, Query(description="open: more to do; failed: a chunk is in quarantine.")
     ] = "all",

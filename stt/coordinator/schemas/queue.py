@@ -13,6 +13,8 @@ class _ChunkFields(BaseModel):
     id: AnyId
     source_id: ForeignId = Field(validation_alias="recording_id")
     filename: str
+    path: str | None
+    label: str
     index: int
     offset: float | None
     duration: float | None

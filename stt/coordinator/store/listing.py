@@ -15,7 +15,7 @@ from stt.coordinator.schemas.queue import ChunkRow, QuarantinedChunk
 from stt.errors import NotFound
 from stt.store import documents
 from stt.store.database import Database, Document, translated
-from stt.store.recordings import recording_names
+from stt.store.recording_names import recording_names
 from stt.store.states import ANY_TIME, FAILED, PENDING, QUERIES, State, state_of
 
 _FIELDS = [
@@ -92,7 +92,7 @@ def _described(database: Database, found: Cursor[Document]) -> Iterator[dict[str
         worker, errors = document.get("processing_by"), documents.read_errors(document)
         yield {
             **asdict(chunk),
-            "filename": names[chunk.recording_id],
+            **asdict(names[chunk.recording_id]),
             "state": state_of(document),
             "worker": None if worker is None else str(worker),
             "claimed_at": documents.read_time(document.get("claimed_at")),

@@ -65,7 +65,7 @@ export const transcribeAgain = (recording) =>
 export const remove = (recording) =>
   confirm(
     "Delete recording",
-    html`${name(recording.filename)}, its audio and its transcript are removed from the database.
+    html`${name(recording.label)}, its audio and its transcript are removed from the database.
       This cannot be undone.`,
     "Delete",
     {

@@ -204,7 +204,7 @@ export function open(page) {
     return html`<ul class="plain-list">${failed.map((chunk) => {
       const error = chunk.errors.at(-1);
       return html`<li>
-        <div class="line-up"><a href="/quarantine">${name(chunk.filename)}</a>
+        <div class="line-up"><a href="/quarantine">${name(chunk.label)}</a>
           <small>${since(chunk.failed_at)}</small></div>
         <small class="clipped" title=${error?.message ?? ""}>${
           error?.message ?? "No reason was kept."

@@ -48,14 +48,14 @@ export function open(page) {
       ${history(chunk)}
       <div class="actions">
         <audio controls preload="none" src="/chunks/${chunk.id}.${chunk.format ?? "opus"}"
-               aria-label=${`Listen to ${chunk.filename}, ${place(chunk)}`}></audio>
+               aria-label=${`Listen to ${chunk.label}, ${place(chunk)}`}></audio>
         <button class="small" aria-busy=${busy.has(chunk.id)} @click=${() => retry(chunk)}
-                aria-label=${`Retry ${chunk.filename}, ${place(chunk)}`}>Retry</button>
+                aria-label=${`Retry ${chunk.label}, ${place(chunk)}`}>Retry</button>
       </div>
     </li>`;
 
-  const heading = ({ source_id: id, offset, filename }) =>
-    id ? html`<a href="/recordings/${id}?t=${offset ?? 0}">${name(filename)}</a>` : name(filename);
+  const heading = ({ source_id: id, offset, label }) =>
+    id ? html`<a href="/recordings/${id}?t=${offset ?? 0}">${name(label)}</a>` : name(label);
 
   const place = ({ index, offset, duration }) =>
     offset == null

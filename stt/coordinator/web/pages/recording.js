@@ -56,7 +56,7 @@ export function open(page) {
     return html`
       <nav class="path" aria-label="Where you are"><a href="/recordings">Recordings</a></nav>
       <div class="heading">
-        <h1>${name(recording.filename)}</h1>
+        <h1>${name(recording.label)}</h1>
         ${badge(recordingState(recording))}
       </div>
       ${facts()}
@@ -261,7 +261,7 @@ export function open(page) {
         problem = recording ? "This recording has been deleted." : "There is no such recording.";
         return draw();
       }
-      page.setTitle(recording.filename);
+      page.setTitle(recording.label);
       draw();
       const now = JSON.stringify([recording.counts, recording.chunk_count, recording.is_ingesting]);
       if (now === seen) return;

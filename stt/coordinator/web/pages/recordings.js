@@ -67,7 +67,7 @@ export function open(page) {
           (recording) => html`
           <tr>
             <th scope="row">
-              <a href="/recordings/${recording.id}">${name(recording.filename)}</a></th>
+              <a href="/recordings/${recording.id}">${name(recording.label)}</a></th>
             <td>${recording.duration == null ? "–" : length(recording.duration)}</td>
             <td><time datetime=${recording.created_at ?? ""} title=${date(recording.created_at)}>
               ${day(recording.created_at)}</time></td>

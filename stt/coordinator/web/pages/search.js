@@ -34,7 +34,7 @@ export function open(page) {
     ${groups().map(
       ([recordingId, found]) => html`
       <section class="hits">
-        <h2><a href="/recordings/${recordingId}">${name(found[0].filename)}</a></h2>
+        <h2><a href="/recordings/${recordingId}">${name(found[0].label)}</a></h2>
         <ul class="plain-list">${found.map(
           (hit) => html`
           <li><a class="hit" href="/recordings/${recordingId}?t=${hit.start.toFixed(2)}">

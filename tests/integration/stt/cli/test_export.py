@@ -42,3 +42,16 @@ class TestFiles:
         add(database, "second", "B/ep01.wav", "talks")
         assert stt("export", "--all", "-o", "o/", "-f", "srt") == 0
         assert set(written(tmp_path / "o")) == {"A/ep01.srt", "B/ep01.srt"}
+
+
+def test_a_file_that_was_never_ingested_is_no_namesake_of_it(
+    stt: Run, database: Database, tmp_path: Path
+) -> None:
+    add(database, "first", "ep01.wav", "A")
+    (tmp_path / "B").mkdir()
+    (tmp_path / "B" / "ep01.wav").write_bytes(b"another")
+    assert stt("export", "B/ep01.wav") == 1
+    assert stt.out == ""
+    assert stt.err.startswith("Error: B/ep01.wav is not in the queue; `stt ingest B/ep01.wav` puts")
+    assert stt("export", "A/ep01.wav") == 0
+    assert stt.out == "first\n"

@@ -1,13 +1,15 @@
 """Recordings and audio, read from a real database."""
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from stt.domain.chunk import Chunk
-from stt.errors import BadAudio, NotFound
+from stt.errors import Ambiguous, BadAudio, NotFound
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from tests.support.queue_builder import add_chunks, add_recording, chunk
@@ -40,6 +42,64 @@ def test_a_name_of_several_sources_lists_their_ids(database: Database) -> None:
     with pytest.raises(NotFound) as caught:
         MongoRecordings(database).find("talk.mp3")
     assert all(str(id_) in str(caught.value) for id_ in ids)
+
+
+def test_a_name_of_several_is_told_apart_by_a_folder(database: Database) -> None:
+    first, second = (
+        add_recording(database, filename="ep01.wav", path=f"{folder}/ep01.wav", folder="talks")
+        for folder in "AB"
+    )
+    recordings = MongoRecordings(database)
+    assert recordings.find("B/ep01.wav").id == second
+    assert recordings.find("talks/A/ep01.wav").id == first
+    with pytest.raises(Ambiguous) as caught:
+        recordings.find("ep01.wav")
+    assert str(caught.value) == (
+        "Several recordings are called 'ep01.wav'; name one by its id:"
+        f" {first} (talks/A/ep01.wav), {second} (talks/B/ep01.wav)"
+    )
+    with pytest.raises(NotFound, match=r"Did you mean '[AB]/ep01\.wav' or '[AB]/ep01\.wav'\?"):
+        recordings.find("C/ep01.wav")
+
+
+_FORMS = [
+    "\u00dcbung caf\u00e9.wav",
+    "U\u0308bung cafe\u0301.wav",
+    "U\u0308bung caf\u00e9.wav",
+]
+
+
+@pytest.mark.parametrize("stored", _FORMS, ids=["NFC", "NFD", "mixed"])
+def test_letters_may_be_typed_in_either_form(database: Database, stored: str) -> None:
+    recording_id = add_recording(database, filename=stored)
+    for typed in _FORMS:
+        assert MongoRecordings(database).find(typed).id == recording_id
+
+
+class TestAFileOnThisMachine:
+    def test_it_is_known_by_its_content_whatever_it_is_called(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "copy.wav"
+        path.write_bytes(b"talk")
+        recording_id = add_recording(
+            database, filename="talk.wav", sha256=hashlib.sha256(b"talk").hexdigest()
+        )
+        assert MongoRecordings(database).find(str(path)).id == recording_id
+
+    def test_it_is_not_in_the_queue_even_if_another_has_its_name(
+        self, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = add_recording(database, filename="ep 1.wav", path="ep 1.wav", folder="A")
+        monkeypatch.chdir(tmp_path)
+        Path("B").mkdir()
+        Path("B/ep 1.wav").write_bytes(b"another one")
+        with pytest.raises(NotFound) as caught:
+            MongoRecordings(database).find("B/ep 1.wav")
+        assert str(caught.value) == (
+            "B/ep 1.wav is not in the queue; `stt ingest 'B/ep 1.wav'` puts it there."
+            f" Others of that name: {other} (A/ep 1.wav)."
+        )
 
 
 def test_all_sources_come_oldest_first(database: Database) -> None:

@@ -285,6 +285,7 @@ class TestOverHttp:
         assert page["hits"][1] | {"chunk_id": ""} == {
             "source_id": str(recording_id), "filename": "<img src=x>.mp3", "chunk_id": "",
             "start": 30.0, "end": 33.0, "text": "word 1", "matches": [[0, 4]],
+            "path": None, "label": "<img src=x>.mp3",
         }  # fmt: skip
         rest = person.get(f"/api/search?q=word&limit=2&cursor={page['cursor']}").json()
         assert [hit["text"] for hit in rest["hits"]] == ["word 2"]

@@ -42,6 +42,7 @@ class TestTheList:
             "id": recording_id,
             "filename": "talk.mp3",
             "path": None,
+            "label": "talk.mp3",
             "duration": 120.0,
             "start": "2026-01-02T00:00:00Z",
             "created_at": "2026-01-02T00:00:00Z",
@@ -56,6 +57,18 @@ class TestTheList:
             "chunk_count": 4,
         }
         assert person.get(f"/api/recordings/{recording_id}").json() == received
+
+    def test_namesakes_are_told_apart_and_found_by_their_folders(
+        self, database: Database, person: KeyedSession
+    ) -> None:
+        for folder in ("A", "B"):
+            path = f"{folder}/caf\u00e9.wav"
+            post_recording(database, 0, filename="caf\u00e9.wav", path=path, folder="talks")
+        listed = person.get("/api/recordings").json()["recordings"]
+        assert [(one["path"], one["label"]) for one in listed] == [("B/café.wav",) * 2,
+                                                                   ("A/café.wav",) * 2]  # fmt: skip
+        for search, count in (("a/CAFE\u0301", 1), ("talks", 2), ("C/", 0)):
+            assert person.get("/api/recordings", params={"search": search}).json()["total"] == count
 
     def test_pages_hold_every_recording_once_newest_first(
         self, database: Database, person: KeyedSession
