@@ -81,11 +81,17 @@ def _recordings_table(recordings: Iterable[RecordingProgress]) -> list[Screen]:
             share,
             Text(str(counts.failed or ""), style="red"),
             Text(printable(str(recording.id or "")), style="dim"),
-            "being ingested" if recording.is_ingesting else "",
+            _note_on(recording),
         )
     if (more := len(latest) - _RECORDINGS_SHOWN) > 0:
         return [table, Text(f"… and {more} more; --json lists all", style="dim")]
     return [table]
+
+
+def _note_on(recording: RecordingProgress) -> str:
+    seconds = recording.silent_speech_seconds
+    silent = f"{span(seconds)} of speech gave no text" if round(seconds) else ""
+    return "; ".join(filter(None, ["being ingested" if recording.is_ingesting else "", silent]))
 
 
 def _failures(title: str, chunks: Sequence[FailedChunk], total: int) -> list[Screen]:

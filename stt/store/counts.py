@@ -35,6 +35,14 @@ class StateCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingSums:
+    """The chunks of a recording by state, and the seconds of speech in them that gave no text."""
+
+    counts: StateCounts = StateCounts()
+    silent_speech_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """Sums over some chunks: `empty` have no words, `resting` wait after a failure.
 
@@ -48,16 +56,19 @@ class Totals:
     first_at: datetime | None
 
 
-def counts_by_recording(database: Database, query: Query) -> dict[Any, StateCounts]:
-    """Count the chunks that match by recording and state, each once."""
+def sums_by_recording(database: Database, query: Query) -> dict[Any, RecordingSums]:
+    """Sum up the chunks that match by recording, each once."""
     key = {"recording": "$original_id", "state": STATE_EXPRESSION}
-    group = {"$group": {"_id": key, "chunks": {"$sum": 1}}}
-    found: defaultdict[Any, Counter[str]] = defaultdict(Counter)
+    silent = {"$sum": "$transcript.silent_speech_seconds"}  # of numbers; others count as 0
+    group = {"$group": {"_id": key, "chunks": {"$sum": 1}, "silent": silent}}
+    counts: defaultdict[Any, Counter[str]] = defaultdict(Counter)
+    silent_seconds: defaultdict[Any, float] = defaultdict(float)
     with translated():
         for row in database.chunks.aggregate([{"$match": query}, group]):
             recording_id = read_hashable(row["_id"].get("recording"))
-            found[recording_id][row["_id"]["state"]] += int(row["chunks"])
-    return {recording_id: StateCounts(**counts) for recording_id, counts in found.items()}
+            counts[recording_id][row["_id"]["state"]] += int(row["chunks"])
+            silent_seconds[recording_id] += read_positive(row["silent"]) or 0.0
+    return {id_: RecordingSums(StateCounts(**counts[id_]), silent_seconds[id_]) for id_ in counts}
 
 
 def sum_up(database: Database, query: Query, now: datetime) -> Totals:

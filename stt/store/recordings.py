@@ -15,9 +15,9 @@ from bson import ObjectId
 from pydantic import Field
 
 from stt.domain.chunk import Chunk, Recording
-from stt.domain.field_types import HexId
+from stt.domain.field_types import HexId, Tenths
 from stt.errors import Ambiguous, BadAudio, NotFound
-from stt.store.counts import StateCounts, counts_by_recording
+from stt.store.counts import RecordingSums, StateCounts, sums_by_recording
 from stt.store.database import Document, Repository
 from stt.store.documents import read_count, read_recording, read_text, read_time
 from stt.store.recording_names import NAME_FIELDS, full_path, labels_in, labels_of, named, spellings
@@ -36,6 +36,7 @@ ListState = Literal["all", "open", "done", "failed"]
 class RecordingDetails(Recording):
     """A recording with more of its document; `counts`: its chunks by state.
 
+    `silent_speech_seconds`: speech in what is transcribed that gave no text.
     `duration` and `chunk_count` are None while it is being cut. `start`: when it was recorded.
     `label`: its file name, with so many of its folders that no other recording has the same.
     """
@@ -45,6 +46,7 @@ class RecordingDetails(Recording):
     priority: int
     created_at: datetime | None
     counts: StateCounts
+    silent_speech_seconds: Tenths
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,7 @@ class MongoRecordings(Repository):
 
     def _with_counts(self, documents: Sequence[Document]) -> list[RecordingDetails]:
         ids = [document["_id"] for document in documents]
-        counts = counts_by_recording(self._db, {"original_id": {"$in": ids}}) if ids else {}
+        sums = sums_by_recording(self._db, {"original_id": {"$in": ids}}) if ids else {}
         labels = labels_in(self._db, [read_recording(document) for document in documents])
         return [
             RecordingDetails(
@@ -228,9 +230,11 @@ class MongoRecordings(Repository):
                 sha256=read_text(document.get("sha256")),
                 priority=read_count(document.get("priority")),
                 created_at=read_time(document.get("created_at")),
-                counts=counts.get(document["_id"], StateCounts()),
+                counts=summed.counts,
+                silent_speech_seconds=summed.silent_speech_seconds,
             )
             for document in documents
+            for summed in [sums.get(document["_id"], RecordingSums())]
         ]
 
     def _with_chunks(self, query: Document) -> set[ObjectId]:

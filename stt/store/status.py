@@ -13,7 +13,7 @@ from pydantic import Field
 
 from stt.domain.chunk import RecordedError
 from stt.domain.field_types import Hundredths, Tenths, Whole
-from stt.store.counts import StateCounts, counts_by_recording, sum_up
+from stt.store.counts import RecordingSums, StateCounts, sum_up, sums_by_recording
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_chunk, read_errors, read_recording, read_time
 from stt.store.recording_names import NAME_FIELDS, RecordingName, labels_of, recording_names
@@ -45,6 +45,7 @@ class RecordingProgress:
     """The chunks of one recording by state; `is_ingesting` while more of them are being cut.
 
     `label`: its file name, with so many of its folders that no other recording has the same.
+    `silent_speech_seconds`: speech in those that are transcribed that gave no text.
     """
 
     id: ObjectId | None
@@ -54,6 +55,7 @@ class RecordingProgress:
     counts: StateCounts
     path: str | None = None
     label: str = ""
+    silent_speech_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,9 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
     """Read all chunks, in time proportional to their number. Raise DatabaseUnavailable."""
     now = database.server_time()
     with translated():
-        by_recording = counts_by_recording(database, {})
-        counts = StateCounts(
-            **{state: sum(getattr(c, state) for c in by_recording.values()) for state in QUERIES}
-        )
+        by_recording = sums_by_recording(database, {})
+        each = [sums.counts for sums in by_recording.values()]
+        counts = StateCounts(**{state: sum(getattr(c, state) for c in each) for state in QUERIES})
         rate = recent_rate(database, now)
         recordings = tuple(_progress(database, by_recording))
         at_rest: Document = {"not_before": {"$gt": now}}
@@ -134,7 +135,7 @@ def _count(database: Database, state: State, also: Document) -> int:
 
 
 def _progress(
-    database: Database, by_recording: Mapping[Any, StateCounts]
+    database: Database, by_recording: Mapping[Any, RecordingSums]
 ) -> Iterator[RecordingProgress]:
     """Yield the recordings, oldest first, and then ids that only chunks refer to."""
     fields = [*NAME_FIELDS, "duration", "ingested_at"]
@@ -145,6 +146,7 @@ def _progress(
     }
     labels = labels_of(recordings.values())
     for id_, recording in recordings.items():
+        sums = by_recording.get(id_, RecordingSums())
         yield RecordingProgress(
             id=id_,
             filename=_NO_RECORDING if id_ is None else recording.filename,
@@ -152,7 +154,8 @@ def _progress(
             label=_NO_RECORDING if id_ is None else labels[id_],
             duration_seconds=recording.duration,
             is_ingesting=recording.is_ingesting,
-            counts=by_recording.get(id_, StateCounts()),
+            counts=sums.counts,
+            silent_speech_seconds=round(sums.silent_speech_seconds, 1),
         )
 
 

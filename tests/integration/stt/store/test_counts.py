@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from stt.store.counts import StateCounts, Totals, counts_by_recording, sum_up
+from stt.store.counts import RecordingSums, StateCounts, Totals, sum_up, sums_by_recording
 from stt.store.database import Database
 from tests.support.queue_builder import add_chunks, add_recording
 
@@ -22,21 +22,31 @@ def test_chunks_are_counted_by_recording_and_state(database: Database) -> None:
     said: dict[str, object] = {"transcribed_at": now, "transcript": WORDS}
     database.chunks.update_one({"_id": done}, {"$set": said})
     database.chunks.update_one({"_id": failed}, {"$set": {"failed_at": now}})
-    found = counts_by_recording(database, {})
+    found = sums_by_recording(database, {})
     assert found == {
-        one: StateCounts(pending=3, processing=2),
-        other: StateCounts(transcribed=1, failed=1),
+        one: RecordingSums(StateCounts(pending=3, processing=2)),
+        other: RecordingSums(StateCounts(transcribed=1, failed=1)),
     }
-    assert (found[one].total, found[one].open) == (5, 5)
-    assert (found[other].total, found[other].open) == (2, 0)
-    assert counts_by_recording(database, {"original_id": other}) == {other: found[other]}
+    assert (found[one].counts.total, found[one].counts.open) == (5, 5)
+    assert (found[other].counts.total, found[other].counts.open) == (2, 0)
+    assert sums_by_recording(database, {"original_id": other}) == {other: found[other]}
 
 
 @pytest.mark.parametrize("odd", [None, ["a", "list"], {"an": "object"}], ids=str)
 def test_an_odd_id_of_a_recording_can_be_counted_too(database: Database, odd: object) -> None:
     database.chunks.insert_one({"_id": ObjectId(), "original_id": odd})
-    [counts] = counts_by_recording(database, {}).values()
-    assert counts == StateCounts(pending=1)
+    [sums] = sums_by_recording(database, {}).values()
+    assert sums.counts == StateCounts(pending=1)
+
+
+def test_speech_that_gave_no_text_is_summed_up_by_recording(database: Database) -> None:
+    recording_id = add_recording(database)
+    ids = add_chunks(database, 5, recording_id=recording_id)
+    for id_, seconds in zip(ids, (1.5, 2, None, "odd"), strict=False):
+        transcript = WORDS | {"silent_speech_seconds": seconds}
+        done = {"transcribed_at": database.server_time(), "transcript": transcript}
+        database.chunks.update_one({"_id": id_}, {"$set": done})
+    assert sums_by_recording(database, {})[recording_id].silent_speech_seconds == 3.5
 
 
 def test_sums_have_the_seconds_of_audio_and_when_the_first_was_transcribed(

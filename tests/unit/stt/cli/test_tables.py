@@ -89,11 +89,15 @@ class TestStatusScreen:
             RecordingProgress(ObjectId(), f"done{n}.mp3", 60.0, False, StateCounts(transcribed=1))
             for n in range(30)
         ]
-        half = RecordingProgress(ObjectId(), "half.mp3", 60.0, False, StateCounts(1, 0, 1, 0))
+        half = RecordingProgress(
+            ObjectId(), "half.mp3", 60.0, is_ingesting=True, counts=StateCounts(1, 0, 1, 0),
+            silent_speech_seconds=80.2,
+        )  # fmt: skip
         text = shown(status(StateCounts(1, 0, 31, 0), sources=(half, *done)))
         assert text.index("half.mp3") < text.index("done29.mp3")
         assert "… and 11 more" in text
         assert "50 %" in text
+        assert text.count("speech") == text.count("being ingested; 1m 20s of speech gave no text")
 
 
 def test_a_worker_that_fell_silent_is_shown_as_gone() -> None:
