@@ -23,6 +23,7 @@ from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Recording
 from stt.domain.field_types import ALWAYS_WRITTEN, HexId
 from stt.domain.transcript import Segment
 from stt.errors import SttError
+from stt.store.counts import sums_by_recording
 from stt.store.database import Database, Repository
 from stt.store.documents import read_chunk, read_text, read_transcript
 from stt.store.spans import ChunkSpan, UntranscribedSpan, merged
@@ -117,7 +118,12 @@ class Export(Repository):
         """Yield the text of the transcript in one of FORMATS; `limits` are for subtitles."""
         header = self.header
         if format_name == "json":
-            header = replace(header, language=self.language, model=self._main_model())
+            header = replace(
+                header,
+                language=self.language,
+                model=self._main_model(),
+                silent_speech_seconds=self._silent_speech_seconds(),
+            )
         return WRITERS[format_name](header, self.cues, limits)
 
     @cached_property
@@ -163,6 +169,10 @@ class Export(Repository):
         for one in self.contributors():
             chunks[one.model or ""] += one.chunks
         return _most(chunks) or None
+
+    def _silent_speech_seconds(self) -> float:
+        sums = sums_by_recording(self._db, {**TRANSCRIBED, "original_id": self._recording.id})
+        return round(sum(one.silent_speech_seconds for one in sums.values()), 1)
 
     def _parts(
         self, first_index: int, *, strict: bool
@@ -233,6 +243,7 @@ class Export(Repository):
             completed_at=None if missing or is_growing else max(times, default=None),
             missing_chunks=tuple(sorted(missing)),
             is_growing=is_growing,
+            task=self._recording.task,
             duration=self._recording.duration or (self.spans[-1].end if self.spans else None),
         )
 

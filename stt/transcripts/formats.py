@@ -14,7 +14,7 @@ from itertools import chain
 from math import isfinite
 from typing import Protocol
 
-from stt.domain.transcript import Segment, Word
+from stt.domain.transcript import Segment, Task, Word
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits, split
 from stt.transcripts.cues import (
     VTT_HEADER,
@@ -44,9 +44,11 @@ class TranscriptHeader:
     """What is known of a transcript before its first segment.
 
     `duration`: of the recording, in seconds. `language`: the code of the one with the most speech;
-    `model`: the one that transcribed most chunks; both are for json, and None where unknown.
-    `missing_chunks` are the indexes of the chunks without a transcript; `is_growing` if more chunks
-    are still being cut; `completed_at` is None while the transcript is partial.
+    `model`: the one that transcribed most chunks; both are for json, and None where unknown. So
+    are `task`, "translate" if the text is English whatever the language, and
+    `silent_speech_seconds`: speech that gave no text. `missing_chunks` are the indexes of the
+    chunks without a transcript; `is_growing` if more chunks are still being cut; `completed_at` is
+    None while the transcript is partial.
     """
 
     book_id: str
@@ -58,6 +60,8 @@ class TranscriptHeader:
     duration: float | None = None
     language: str | None = None
     model: str | None = None
+    task: Task = "transcribe"
+    silent_speech_seconds: float = 0.0
 
     @property
     def is_partial(self) -> bool:
@@ -135,8 +139,9 @@ def json_(
 ) -> Iterator[str]:
     """Write one object, in two passes: first its `segments`, then `full_text`.
 
-    Segments have `language` where it is known, and `words` where they are stored. `partial: true`
-    and `missing_chunks` follow at the end, for a partial transcript only.
+    Segments have `language` where it is known, and `words` where they are stored. At the end
+    follow `task` of a translation, `silent_speech_seconds` if there is such speech, and for a
+    partial transcript `partial: true` and `missing_chunks`.
     """
     yield "{"
     for name, value in {
@@ -169,6 +174,10 @@ def json_(
         yield f"{separator}{_quoted(one_line(segment.text))[1:-1]}"
         separator = " "
     yield '"'
+    if header.task != "transcribe":
+        yield f',\n"task": {_quoted(header.task)}'
+    if header.silent_speech_seconds:
+        yield f',\n"silent_speech_seconds": {header.silent_speech_seconds}'
     if header.is_partial:
         yield f',\n"partial": true,\n"missing_chunks": {_quoted(header.missing_chunks)}'
     yield "\n}\n"

@@ -182,12 +182,22 @@ class TestFacts:
         assert [s["language"] for s in found["segments"]] == ["en", "de", "en"]
         assert (found["language"], found["model"], found["duration"]) == ("en", "tiny", 90.0)
 
+    def test_a_translation_and_speech_without_text_are_said(
+        self, database: Database, recording_id: ObjectId
+    ) -> None:
+        for chunk_id in ids_of(database, recording_id)[:2]:
+            set_fields(database, chunk_id, **{"transcript.silent_speech_seconds": 1.25})
+        database.recordings.update_one({"_id": recording_id}, {"$set": {"task": "translate"}})
+        found = json.loads("".join(export_of(database, recording_id).pieces("json")))
+        assert (found["task"], found["silent_speech_seconds"]) == ("translate", 2.5)
+
     def test_nothing_is_made_up_where_nothing_is_known(
         self, database: Database, recording_id: ObjectId
     ) -> None:
         database.recordings.update_one({"_id": recording_id}, {"$set": {"duration": None}})
         found = json.loads("".join(export_of(database, recording_id).pieces("json")))
         assert (found["language"], found["model"], found["duration"]) == (None, None, 90.0)
+        assert not {"task", "silent_speech_seconds"} & found.keys()
 
     def test_words_are_exported_with_times_of_the_recording_where_they_are_stored(
         self, database: Database, recording_id: ObjectId

@@ -127,6 +127,12 @@ class TestTsv:
 
 
 class TestJson:
+    def test_a_translation_and_speech_without_text_are_said_before_what_is_missing(self) -> None:
+        header = replace(PARTIAL, task="translate", silent_speech_seconds=80.2)
+        found = json.loads(written("json", HELLO, header=header))
+        assert list(found)[-4:] == ["task", "silent_speech_seconds", "partial", "missing_chunks"]
+        assert (found["task"], found["silent_speech_seconds"]) == ("translate", 80.2)
+
     def test_it_has_exactly_the_documented_keys_in_their_order(self) -> None:
         found = json.loads(written("json", HELLO, Segment(2, 3, 'the "end"')))
         assert list(found.items()) == [
