@@ -82,6 +82,8 @@ def goals(languages: Sequence[str], regrouped: Sequence[tuple[str, str]]) -> Ite
         yield Goal(f"{who}: phantom words where nothing is said", "words", 0, _phantoms(who))
         yield Goal(f"{who}: error of cue ends, median", "s", 0.2, _cue_error(who, 50))
         yield Goal(f"{who}: error of cue ends, 95th percentile", "s", 0.6, _cue_error(who, 95))
+    for one in (FLEET, FOREIGN):
+        yield Goal(f"|{one} − {SERVER}|, switching", points, 0.5, _apart(one, SERVER))
     for one, other in regrouped:
         yield Goal(f"|{one} − {other}|, switching", points, 0.5, _apart(one, other))
         text = f"{one}: prompts in another language than {other}'s, switching"
