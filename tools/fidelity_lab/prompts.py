@@ -57,7 +57,9 @@ def load_prompts(language: str) -> list[Prompt]:
     texts, sounds = Path(TEXTS.format(language)), SOUNDS / SPEAKERS[language]
     if not texts.exists() or not sounds.is_dir():
         package = f"asterisk-core-sounds-{language}"
-        raise SpeechMissing(f"The speech in {language!r} is missing: apt install {package}-wav")
+        raise SpeechMissing(
+            f"The speech in {language!r} is missing: apt install {package} {package}-wav"
+        )
     prompts = [
         Prompt(language, name, text, trimmed(decode(path.read_bytes())))
         for name, text in sorted(read_texts(gzip.decompress(texts.read_bytes())).items())
