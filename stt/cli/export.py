@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from stt.cli.options import DATABASE_SETTINGS, with_settings
-from stt.cli.transcripts import STDOUT, FormatName, checked_format, is_folder, write_transcripts
+from stt.cli.output import OutputOptions, with_output
+from stt.cli.transcripts import write_transcripts
 from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.recordings import MongoRecordings
@@ -16,7 +17,10 @@ Examples:
   stt export talk.mp3                            text to the terminal
   stt export talk.mp3 --output talk.srt          format from the file's name
   stt export talk.mp3 --format json | jq .full_text
+  stt export talk.mp3 -f srt -f json -o talk/    talk/talk.srt, talk/talk.json
   stt export --all --format vtt --output subs/   every recording, a file each
+  stt export A/ep01.wav -f srt --beside --language-suffix
+                                                 A/ep01.en.srt, where players find it
 
 \b
 A partial transcript is marked: on stderr, at the top of txt and vtt, as `partial` in json, and in
@@ -25,19 +29,16 @@ place of missing text as `[not transcribed]` in txt, srt and tsv, or as a NOTE i
 
 
 @with_settings(*DATABASE_SETTINGS)
+@with_output
 def export_command(
     settings: Settings,
+    output: OutputOptions,
     names: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="RECORDING", help="A file, or a name, path or id as `stt status` lists them."
         ),
     ] = None,
-    format_name: FormatName = None,
-    output: Annotated[
-        str,
-        typer.Option("--output", "-o", metavar="WHERE", help="A file, a folder, or - for stdout."),
-    ] = STDOUT,
     all_recordings: Annotated[
         bool, typer.Option("--all", help="Every recording; needs a folder as --output.")
     ] = False,
@@ -50,16 +51,23 @@ def export_command(
     names = names or []
     if bool(names) == all_recordings:
         raise typer.BadParameter("Name a recording, or use --all.")
-    if (all_recordings or len(names) > 1) and not is_folder(output):
-        raise typer.BadParameter("Several recordings need a folder: --output FOLDER/")
-    suffix = "" if is_folder(output) else Path(output).suffix.removeprefix(".")
-    chosen = checked_format(format_name or suffix)
+    where = output.resolve(several=all_recordings or len(names) > 1)
+    if where.beside:
+        _check_files(names)
     with open_database(settings) as database:
         stored = MongoRecordings(database)
-        recordings = stored.all() if all_recordings else map(stored.find, names)
-        named = [(recording.filename, recording) for recording in recordings]
-        partial = write_transcripts(
-            database, named, chosen, output, require_complete=require_complete
-        )
+        if all_recordings:
+            named = [(recording.filename, recording) for recording in stored.all()]
+        else:
+            found = [(name, stored.find(name)) for name in names]
+            named = [(name if where.beside else one.filename, one) for name, one in found]
+        partial = write_transcripts(database, named, where, require_complete=require_complete)
     if partial and require_complete:
         raise typer.Exit(1)
+
+
+def _check_files(names: list[str]) -> None:
+    missing = [name for name in names if not Path(name).is_file()]
+    if missing or not names:
+        what = f"{missing[0]} is none" if missing else "name them in place of --all"
+        raise typer.BadParameter(f"--beside needs the files of the recordings: {what}.")

@@ -5,9 +5,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from stt.setting_types import DATABASE, EVERYDAY, QUEUE, SERVERS, STOPPING
-
-_PANELS = (EVERYDAY, STOPPING, QUEUE, SERVERS, DATABASE)
+from stt.setting_types import EVERYDAY, PANELS
 
 
 class PanelCommand(TyperCommand):
@@ -34,7 +32,7 @@ def _format_panels(command: Any, ctx: Any, formatter: Any) -> None:
             panels[panel].append(record)
     if len(panels.keys() - {"Arguments"}) == 1:
         panels["Options"] = panels.pop((panels.keys() - {"Arguments"}).pop())
-    for panel in ("Arguments", "Options", *_PANELS):
+    for panel in ("Arguments", "Options", *PANELS):
         if panel in panels:
             with formatter.section(panel):
                 formatter.write_dl(panels[panel])

@@ -4,8 +4,8 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from bson import ObjectId
@@ -22,7 +22,8 @@ from stt.cli.options import (
     Task,
     with_settings,
 )
-from stt.cli.transcripts import STDOUT, FormatName, checked_format, write_transcripts
+from stt.cli.output import Output, OutputOptions, with_output
+from stt.cli.transcripts import write_transcripts
 from stt.cli.worker import run_worker
 from stt.domain.chunk import Recording
 from stt.local.stack import open_database, whisper_servers
@@ -38,6 +39,7 @@ Examples:
   stt transcribe talk.mp3 --format srt > talk.srt
   stt transcribe vortrag.mp3 --task translate    English text of any language
   stt transcribe *.m4a --format vtt --output subs/
+  stt transcribe film.mkv -f srt --beside        film.srt next to it, where players find it
   stt transcribe talk.mp3 --model demo           the test model in the package: no download
 
 \b
@@ -52,19 +54,14 @@ Exit codes: 0 all well · 1 a recording could not be read, or a chunk failed · 
 """
 
 _POLL_SECONDS = 2.0
-# Formats of which several transcripts on one stdout can be separated again.
-_STREAMABLE = {"txt", "json"}
 
 
 @with_settings("model", "server_urls", "max_parallel_workers", *DATABASE_SETTINGS)
+@with_output
 def transcribe_command(
     files: Recordings,
     settings: Settings,
-    format_name: FormatName = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="A file for each, in this folder."),
-    ] = None,
+    output: OutputOptions,
     language: Language = None,
     task: Task = "transcribe",
     prompt: Prompt = None,
@@ -72,8 +69,7 @@ def transcribe_command(
 ) -> None:
     """Transcribe recordings and print or save their transcripts."""
     options = checked_options(language=language, task=task, prompt=prompt, hotwords=hotwords)
-    chosen = checked_format(format_name)
-    _make_folder(output)
+    where = _checked(output, files)
     setup_logging(settings.log_format, to_stderr=True)
     refused = 0
     recordings: dict[ObjectId, tuple[str, Recording]] = {}
@@ -88,24 +84,23 @@ def transcribe_command(
                 recordings.setdefault(recording.id, (str(path), recording))
         if not recordings and not refused:
             print_note("Nothing to transcribe: no recordings found.")
-        if chosen not in _STREAMABLE and output is None and len(recordings) > 1:
-            raise typer.BadParameter(f"Several recordings as {chosen} need --output DIR.")
         _work(database, settings, recordings)
-        target = f"{output}/" if output else STDOUT
-        partial = write_transcripts(database, list(recordings.values()), chosen, target)
+        partial = write_transcripts(database, list(recordings.values()), where)
     if refused or partial or not recordings:
         raise typer.Exit(1)
 
 
-def _make_folder(output: Path | None) -> None:
-    """Check the folder before the work, not after it."""
-    try:
-        if output is not None:
-            output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise typer.BadParameter(
-            f"--output must be a folder, and {output} is none: {error.strerror}."
-        ) from error
+def _checked(output: OutputOptions, files: list[Path]) -> Output:
+    """Decide where transcripts go, and make the folder, before the work. Raise BadParameter."""
+    from stt.media.folders import find_recordings
+
+    found = [one.path for one in islice(find_recordings(files), 2)]
+    where = output.resolve(several=len(found) > 1, may_stream=True)
+    target = where.file
+    if target and target.exists() and any(p.exists() and target.samefile(p) for p in found):
+        raise typer.BadParameter(f"--output {target} is the recording itself.")
+    where.prepare()
+    return where
 
 
 def _work(database: Database, settings: Settings, ids: Iterable[ObjectId]) -> None:

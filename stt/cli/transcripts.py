@@ -1,60 +1,37 @@
-"""Write transcripts to stdout, a file or a folder, as `stt export` and `stt transcribe` do."""
+"""Write transcripts to stdout, a file, a folder, or next to their recordings."""
 
-import os
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from stt.cli.console import print_note
 from stt.cli.formatting import plural
+from stt.cli.output import Output
 from stt.domain.chunk import Recording
 from stt.store.database import Database
 from stt.store.export import FORMATS, Export
 from stt.store.recordings import MongoRecordings
-from stt.transcripts.files import save
-
-STDOUT = "-"
-
-FormatName = Annotated[
-    str | None,
-    typer.Option(
-        "--format", "-f", metavar="FORMAT", help=f"{', '.join(FORMATS)}; txt if not given."
-    ),
-]
-
-
-def checked_format(name: str | None) -> str:
-    """Return the name of a format, txt for none. Raise BadParameter for an unknown one."""
-    chosen = (name or "txt").lower()
-    if chosen not in FORMATS:
-        raise typer.BadParameter(f"Unknown format {name!r}: use --format {', '.join(FORMATS)}.")
-    return chosen
-
-
-def is_folder(output: str) -> bool:
-    # os.path.isdir returns False for a name that is too long; writing then fails with the reason.
-    return output != STDOUT and (output.endswith(("/", "\\")) or os.path.isdir(output))  # noqa: PTH112
+from stt.transcripts.files import folded, save, without_extension
 
 
 def write_transcripts(
     database: Database,
     recordings: Sequence[tuple[str, Recording]],
-    format_name: str,
-    output: str,
+    output: Output,
     *,
     require_complete: bool = False,
 ) -> int:
     """Write the transcripts of recordings and the names to show; return how many are partial.
 
-    `output`: a file, a folder, or STDOUT. `require_complete`: write no partial transcript.
+    To write next to the recordings, their names must be paths of their files. `require_complete`:
+    write no partial transcript.
     """
     partial = 0
-    targets = _targets(database, recordings, format_name, output)
-    has_titles = len(recordings) > 1 and format_name == "txt"
-    for (name, recording), target in zip(recordings, targets, strict=True):
+    stems = _stems(database, recordings, output)
+    has_titles = len(recordings) > 1 and output.formats == ("txt",)
+    for (name, recording), stem in zip(recordings, stems, strict=True):
         export = Export(database, recording)
         if export.header.is_partial:
             partial += 1
@@ -63,23 +40,48 @@ def write_transcripts(
             print_note(f"Warning: {name}: {export.header.partial_notice}.{reason}")
             if require_complete:
                 continue
-        if target is None:
-            title = f"==> {name} <==\n" if has_titles else ""
-            _print(chain([title], export.pieces(format_name)))
-        else:
-            save(export.pieces(format_name), target)
-            print_note(f"Wrote {target}")
+        if stem and output.language_suffix:
+            stem = Path(f"{stem}.{export.text_language or 'und'}")
+        for format_name in output.formats:
+            pieces = export.pieces(format_name, output.limits)
+            if target := Path(f"{stem}.{format_name}") if stem else output.file:
+                save(pieces, target)
+                print_note(f"Wrote {target}")
+            else:
+                title = f"==> {name} <==\n" if has_titles else ""
+                _print(chain([title], pieces))
     return partial
 
 
-def _targets(
-    database: Database, recordings: Sequence[tuple[str, Recording]], format_name: str, output: str
+def _stems(
+    database: Database, recordings: Sequence[tuple[str, Recording]], output: Output
 ) -> list[Path | None]:
-    """Return the path of each transcript, None for stdout."""
-    if not is_folder(output):
-        return [None if output == STDOUT else Path(output)] * len(recordings)
+    """Return the path of each recording's files without the extension; None if it gets none."""
+    if output.beside:
+        return [_stem_beside(Path(name)) for name, _ in recordings]
+    if output.folder is None:
+        return [None] * len(recordings)
     stems = MongoRecordings(database).file_stems([recording for _, recording in recordings])
-    return [Path(output) / f"{stem}.{format_name}" for stem in stems]
+    return [output.folder / stem for stem in stems]
+
+
+def _stem_beside(source: Path) -> Path:
+    """Return the path of transcripts next to a recording, without the extension.
+
+    It keeps the recording's own extension if another recording there has the same name without
+    one, or if a transcript could have that extension.
+    """
+    from stt.media.recording import is_recording
+
+    stem = without_extension(source.name)
+    twins = (
+        other
+        for other in source.parent.iterdir()
+        if folded(without_extension(other.name)) == folded(stem) and is_recording(other)
+    )
+    is_alone = all(folded(twin.name) == folded(source.name) for twin in twins)
+    has_own_extension = source.suffix[1:].lower() not in FORMATS
+    return source.with_name(stem if is_alone and has_own_extension else source.name)
 
 
 def _print(pieces: Iterable[str]) -> None:

@@ -31,7 +31,7 @@ from stt.store.states import TRANSCRIBED, state_of
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
 from stt.transcripts.cues import milliseconds
 from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
-from stt.transcripts.languages import foreign_language
+from stt.transcripts.languages import LANGUAGES, foreign_language
 
 FORMATS = tuple(WRITERS)
 
@@ -134,6 +134,13 @@ class Export(Repository):
             if isinstance(cue, Segment) and cue.language and cue.text:
                 seconds[cue.language] += milliseconds(cue.end - cue.start)
         return _most(seconds)
+
+    @property
+    def text_language(self) -> str | None:
+        """The code of the language that most of the text is written in; None if unknown."""
+        if self._recording.task == "translate":
+            return "en"
+        return self.language if self.language in LANGUAGES else None
 
     def contributors(self) -> tuple[Contributor, ...]:
         """Return who transcribed the chunks, and how many; the largest number first."""

@@ -12,10 +12,8 @@ from functools import partial
 from itertools import islice, pairwise
 from math import inf
 
-from rich.cells import cell_len
-
 from stt.transcripts.cues import MIN_SECONDS, Subtitle, SubtitleTrack, milliseconds, text_lines
-from stt.transcripts.timed_text import TimedText, Unit, timed_units
+from stt.transcripts.timed_text import TimedText, Unit, cell_width, timed_units
 
 _LONG_PAUSE_MS = 1_500
 """Of a pause that always ends a cue: its text would be shown long before it is spoken."""
@@ -121,7 +119,7 @@ def _fits(units: Units, limits: CueLimits) -> bool:
 
 
 def _are_lines_within(lines: Sequence[str], limits: CueLimits) -> bool:
-    widest = max(map(cell_len, lines))
+    widest = max(map(cell_width, lines))
     return not 0 < limits.max_lines < len(lines) and not 0 < limits.max_line_width < widest
 
 

@@ -33,15 +33,15 @@ def file_stems(recordings: Sequence[Recording]) -> list[str]:
     """
     wanted: defaultdict[str, set[object]] = defaultdict(set)
     for recording in recordings:
-        wanted[_folded(next(_candidates(recording)))].add(recording.id)
+        wanted[folded(next(_candidates(recording)))].add(recording.id)
     owners: dict[str, object] = {}
     stems = []
     for recording in recordings:
         candidates = _candidates(recording)
         stem = next(candidates)
-        if recording.path is None and len(wanted[_folded(stem)]) > 1:
+        if recording.path is None and len(wanted[folded(stem)]) > 1:
             stem = next(candidates)
-        while owners.setdefault(_folded(stem), recording.id) != recording.id:
+        while owners.setdefault(folded(stem), recording.id) != recording.id:
             stem = next(candidates)
         stems.append(stem)
     return stems
@@ -64,7 +64,12 @@ def _candidates(recording: Recording) -> Iterator[str]:
 
 def _stem(filename: str, recording_id: str) -> str:
     name = re.split(r"[/\\]", filename)[-1]
-    return _safe(re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name), recording_id)
+    return _safe(without_extension(name), recording_id)
+
+
+def without_extension(name: str) -> str:
+    """Return a file's name without its extension, of up to five letters and digits."""
+    return re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name) or name
 
 
 def _safe(name: str, word: str) -> str:
@@ -78,7 +83,7 @@ def _safe(name: str, word: str) -> str:
     return name
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """Return what is equal for names that a file system may take for one.
 
     Some ignore case, and whether an accent is written as one character or as two.

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rich.cells import cell_len
-
 from stt.transcripts.cues import milliseconds, one_line
 
 # Scripts that put no blanks between words: Thai, Lao, Tibetan, Burmese, Khmer, Japanese, Chinese.
@@ -18,6 +16,7 @@ _SPACELESS = re.compile(
 # Closing and other punctuation, marks, joiners, and letters that modify the one before.
 _NEVER_FIRST = {"Pe", "Pf", "Po", "Pd", "Mn", "Mc", "Me", "Cf", "Lm", "Sk"}
 _NEVER_LAST = {"Ps", "Pi"}
+_NO_WIDTH = {"Mn", "Me", "Cf"}
 # Small kana; vowels of Thai and Lao that are written behind or before their consonant.
 _FOLLOWING = set("ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶะาำຽະາຳ")
 _LEADING = set("เแโใไເແໂໃໄ\u200d\u2060")
@@ -110,14 +109,27 @@ def timed_units(segment: TimedText, *, shorten: bool = True) -> list[Unit]:
         while spans[at].behind < behind:
             at += 1
         piece, space = text[first:behind], int(text[first - 1 : first] == " ")
-        units.append(Unit(piece, space, cell_len(piece), start, spans[at].milliseconds_at(behind)))
+        units.append(
+            Unit(piece, space, cell_width(piece), start, spans[at].milliseconds_at(behind))
+        )
     return units
+
+
+def cell_width(text: str) -> int:
+    """Return how many cells a text takes where all letters are equally wide, as in a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+        if unicodedata.category(character) not in _NO_WIDTH
+    )
 
 
 def plausible_seconds(text: str, base: float, per_cell: float) -> float:
     """Return the longest time that speaking `text` takes; a digit is a word of its own."""
     digits = sum(map(str.isdigit, text))
-    return base + per_cell * (cell_len(text) + digits * (_CELLS_OF_A_DIGIT - 1))
+    return base + per_cell * (cell_width(text) + digits * (_CELLS_OF_A_DIGIT - 1))
 
 
 def _unbroken(text: str) -> Iterator[tuple[int, int]]:

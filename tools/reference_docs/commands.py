@@ -10,11 +10,10 @@ from typer.main import get_command
 
 from stt.cli.app import app
 from stt.cli.options import DATABASE_SETTINGS
-from stt.setting_types import DATABASE, EVERYDAY, QUEUE, SERVERS, STOPPING
+from stt.setting_types import EVERYDAY, PANELS
 from tools.reference_docs.markdown import block, cell, origin, page, table
 from whisper_server.__main__ import _parser as server_parser
 
-_PANELS = (EVERYDAY, STOPPING, QUEUE, SERVERS, DATABASE)
 _COMPLETION_OPTIONS = ("install_completion", "show_completion")
 _HEADER = ("option", "meaning", "default")
 
@@ -83,7 +82,7 @@ def _options(command: Any) -> Iterator[str]:
         if param.name not in (*DATABASE_SETTINGS, *_COMPLETION_OPTIONS):
             is_argument = param.param_type_name == "argument"
             panels[EVERYDAY if is_argument else param.rich_help_panel or EVERYDAY].append(param)
-    for panel in _PANELS:
+    for panel in PANELS:
         if panel in panels:
             if len(panels) > 1:
                 yield f"**{panel}**"

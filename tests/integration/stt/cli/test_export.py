@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from bson import ObjectId
+
 from stt.store.database import Database
 from tests.support.recordings_in_queue import post_recording, transcribe
 from tests.unit.stt.cli.conftest import Run
@@ -42,6 +44,25 @@ class TestFiles:
         add(database, "second", "B/ep01.wav", "talks")
         assert stt("export", "--all", "-o", "o/", "-f", "srt") == 0
         assert set(written(tmp_path / "o")) == {"A/ep01.srt", "B/ep01.srt"}
+
+    def test_every_format_and_the_language_in_the_name(
+        self, stt: Run, database: Database, tmp_path: Path
+    ) -> None:
+        recording_id = add(database, "first", "ep01.wav")
+        language = {"$set": {"transcript.language": "german"}}
+        database.chunks.update_one({"original_id": ObjectId(recording_id)}, language)
+        assert stt("export", recording_id, "-f", "all", "-o", "o", "--language-suffix") == 0
+        names = {f"ep01.de.{name}" for name in ("txt", "srt", "vtt", "json", "tsv")}
+        assert set(written(tmp_path / "o")) == names
+
+    def test_the_text_of_a_translation_is_english(
+        self, stt: Run, database: Database, tmp_path: Path
+    ) -> None:
+        recording_id = add(database, "first", "ep01.wav")
+        source = {"_id": ObjectId(recording_id)}
+        database.recordings.update_one(source, {"$set": {"task": "translate"}})
+        assert stt("export", recording_id, "-f", "srt", "-o", "o/", "--language-suffix") == 0
+        assert set(written(tmp_path / "o")) == {"ep01.en.srt"}
 
 
 def test_a_file_that_was_never_ingested_is_no_namesake_of_it(

@@ -1,11 +1,14 @@
 """`stt export`: which recordings, in which format, to where."""
 
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from bson import ObjectId
 
+from stt.cli.output import Output
 from stt.domain.chunk import Recording
+from stt.transcripts.cue_splitting import CueLimits
 from tests.unit.stt.cli.conftest import Run
 
 TALK, DIARY = Recording(ObjectId(), "talk.mp3"), Recording(ObjectId(), "diary.mp3")
@@ -22,34 +25,48 @@ def written(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> Mock:
     return write
 
 
-def arguments_of(write: Mock) -> tuple[list[str], str, str]:
-    """Return the names, the format and the target of the only call."""
+def arguments_of(write: Mock) -> tuple[list[str], Output]:
+    """Return the names and the output of the only call."""
     [call] = write.call_args_list
-    _, named, format_name, output = call.args
-    return [name for name, _ in named], format_name, output
+    _, named, output = call.args
+    return [name for name, _ in named], output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "format_name", "output"),
+    ("arguments", "output"),
     [
-        ([], "txt", "-"),
-        (["-o", "talk.srt"], "srt", "talk.srt"),
-        (["-o", "talk.SRT"], "srt", "talk.SRT"),
-        (["-o", "talk.srt", "-f", "vtt"], "vtt", "talk.srt"),
-        (["-o", "v1.5/"], "txt", "v1.5/"),
+        ([], Output()),
+        (["-o", "talk.srt"], Output(("srt",), file=Path("talk.srt"))),
+        (["-o", "talk.SRT"], Output(("srt",), file=Path("talk.SRT"))),
+        (["-o", "talk.srt", "-f", "vtt"], Output(("vtt",), file=Path("talk.srt"))),
+        (["-o", "v1.5/"], Output(folder=Path("v1.5"))),
+        (["-f", "srt", "-f", "json", "-o", "o"], Output(("srt", "json"), folder=Path("o"))),
+        (["-o", "o/", "--max-lines", "1"], Output(limits=CueLimits(42, 1, 7), folder=Path("o"))),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_the_format_is_that_of_the_flag_or_else_of_the_files_name(
-    stt: Run, written: Mock, arguments: list[str], format_name: str, output: str
+    stt: Run, written: Mock, arguments: list[str], output: Output
 ) -> None:
     assert stt("export", "talk.mp3", *arguments) == 0
-    assert arguments_of(written) == (["talk.mp3"], format_name, output)
+    assert arguments_of(written) == (["talk.mp3"], output)
 
 
 def test_all_recordings_go_into_a_folder(stt: Run, written: Mock) -> None:
     assert stt("export", "--all", "-o", "out/") == 0
-    assert arguments_of(written) == (["talk.mp3", "diary.mp3"], "txt", "out/")
+    assert arguments_of(written) == (["talk.mp3", "diary.mp3"], Output(folder=Path("out")))
+
+
+def test_transcripts_are_written_next_to_files_that_are_there(
+    stt: Run, written: Mock, tmp_path: Path
+) -> None:
+    assert stt("export", "talk.mp3", "--beside") == 2
+    assert "--beside needs the files of the recordings: talk.mp3 is none." in " ".join(
+        stt.err.split()
+    )
+    (tmp_path / "talk.mp3").touch()
+    assert stt("export", "talk.mp3", "--beside") == 0
+    assert arguments_of(written) == (["talk.mp3"], Output(beside=True))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +88,12 @@ def test_a_partial_transcript_is_an_error_only_if_a_complete_one_is_required(
         (["--all"], "Several recordings need a folder"),
         (["a", "b", "-o", "one.txt"], "Several recordings need a folder"),
         (["a", "-o", "a.docx"], "Unknown format 'docx'"),
+        (["a", "b", "-f", "txt"], "Several recordings need a folder"),
+        (["a", "-f", "srt", "-f", "vtt"], "Several formats need a folder: --output DIR/"),
+        (["--all", "--beside"], "name them in place of --all"),
+        (["a", "--beside", "-o", "o/"], "--beside and --output exclude each other."),
+        (["a", "--language-suffix"], "--language-suffix needs a folder"),
+        (["a", "--max-lines", "-1"], "Invalid value for '--max-lines'"),
     ],
     ids=" ".join,
 )

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import pytest
 from bson import ObjectId
 
+from stt.cli.output import Output
 from stt.domain.chunk import Recording
 from stt.settings import Settings
 from stt.store.counts import StateCounts
@@ -64,7 +65,7 @@ def work(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> Work:
 def test_a_recording_that_was_transcribed_before_starts_no_server(stt: Run, work: Work) -> None:
     assert stt("transcribe", "talk.mp3") == 0
     assert (work.servers, work.runs) == (0, [])
-    assert work.write.call_args.args[1:] == ([("talk.mp3", TALK)], "txt", "-")
+    assert work.write.call_args.args[1:] == ([("talk.mp3", TALK)], Output())
 
 
 def test_a_worker_runs_until_no_chunk_is_open_and_ignores_a_fleets_stop_settings(
@@ -113,9 +114,38 @@ def test_a_file_that_cannot_be_read_or_a_partial_transcript_is_exit_code_1(
 
 def test_several_recordings_as_subtitles_need_a_folder(stt: Run, work: Work) -> None:
     assert stt("transcribe", "talk.mp3", "b.mp3", "--format", "srt") == 2
-    assert "Several recordings as srt need --output DIR." in " ".join(stt.err.split())
+    assert "Several recordings need a folder: --output DIR/" in " ".join(stt.err.split())
+    work.write.assert_not_called()
     assert stt("transcribe", "talk.mp3", "b.mp3", "--format", "srt", "-o", "subs") == 0
-    assert work.write.call_args.args[3] == "subs/"
+    assert work.write.call_args.args[2] == Output(formats=("srt",), folder=Path("subs"))
+
+
+def test_one_recording_becomes_a_file_of_the_format_that_its_name_says(
+    stt: Run, work: Work, tmp_path: Path
+) -> None:
+    assert stt("transcribe", "talk.mp3", "-o", "subs/talk.vtt") == 0
+    assert work.write.call_args.args[2] == Output(formats=("vtt",), file=Path("subs/talk.vtt"))
+    assert (tmp_path / "subs").is_dir()
+
+
+def test_the_recordings_of_a_folder_are_counted_before_the_work(
+    stt: Run, work: Work, tmp_path: Path
+) -> None:
+    for name in ("talk.mp3", "b.mp3"):
+        (tmp_path / "talks").mkdir(exist_ok=True)
+        (tmp_path / "talks" / name).touch()
+    assert stt("transcribe", "talks", "-o", "all.srt") == 2
+    (tmp_path / "talks" / "b.mp3").unlink()
+    assert stt("transcribe", "talks", "-o", "all.srt") == 0
+
+
+def test_a_recording_is_never_overwritten_by_its_transcript(
+    stt: Run, work: Work, tmp_path: Path
+) -> None:
+    (tmp_path / "talk.txt").write_bytes(b"audio")
+    assert stt("transcribe", "talk.txt", "-o", "./talk.txt") == 2
+    assert "is the recording itself" in " ".join(stt.err.split())
+    assert (tmp_path / "talk.txt").read_bytes() == b"audio"
 
 
 def test_without_a_recording_there_is_nothing_to_do(
@@ -126,10 +156,16 @@ def test_without_a_recording_there_is_nothing_to_do(
     assert "Nothing to transcribe: no recordings found." in stt.err
 
 
-def test_an_output_that_is_no_folder_is_refused_before_the_work(stt: Run, tmp_path: Path) -> None:
+def test_an_output_that_is_no_folder_is_refused_before_the_work(
+    stt: Run, work: Work, tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
-    assert stt("transcribe", "talk.mp3", "--output", "file") == 2
-    assert "--output must be a folder" in " ".join(stt.err.split())
+    assert stt("transcribe", "talk.mp3", "b.mp3", "--output", "file") == 2
+    assert "Several recordings need a folder" in " ".join(stt.err.split())
+    for output in ("file/", "file/talk.txt"):
+        assert stt("transcribe", "talk.mp3", "--output", output) == 2
+        assert "--output: the folder file cannot be made" in " ".join(stt.err.split())
+    work.write.assert_not_called()
 
 
 def test_an_unknown_language_is_refused_before_the_work(stt: Run) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-import typer
 from bson import ObjectId
 
-from stt.cli.transcripts import STDOUT, checked_format, is_folder, write_transcripts
+from stt.cli.output import Output
+from stt.cli.transcripts import write_transcripts
 from stt.domain.chunk import Recording
+from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
 from stt.transcripts.files import file_stems
 
 TALK, DIARY = Recording(ObjectId(), "talk.mp3"), Recording(ObjectId(), "diary.mp3")
@@ -30,8 +31,10 @@ class FakeExport:
         is_partial = recording == DIARY
         self.header = FakeHeader(is_partial)
         self.failed_chunks = 2 if is_partial else 0
+        self.text_language = None if is_partial else "de"
 
-    def pieces(self, format_name: str) -> Iterator[str]:
+    def pieces(self, format_name: str, limits: CueLimits) -> Iterator[str]:
+        assert limits == DEFAULT_LIMITS
         yield f"{self._name} "
         yield f"as {format_name}: grüße \ud83d\n"
 
@@ -43,33 +46,9 @@ def _exports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stt.cli.transcripts.MongoRecordings", lambda _: recordings)
 
 
-def written(
-    *recordings: Recording, to: str = STDOUT, kind: str = "txt", whole: bool = False
-) -> int:
+def written(*recordings: Recording, to: Output = Output(), whole: bool = False) -> int:  # noqa: B008
     named = [(recording.filename, recording) for recording in recordings]
-    return write_transcripts(Mock(), named, kind, to, require_complete=whole)
-
-
-@pytest.mark.parametrize(
-    ("name", "found"), [(None, "txt"), ("", "txt"), ("SRT", "srt"), ("json", "json")]
-)
-def test_a_format_is_known_in_any_case_and_txt_if_none_is_named(
-    name: str | None, found: str
-) -> None:
-    assert checked_format(name) == found
-
-
-def test_an_unknown_format_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(typer.BadParameter, match=r"Unknown format 'docx': use --format .*srt"):
-        checked_format("docx")
-
-
-def test_a_folder_ends_with_a_slash_or_is_there_already(tmp_path: Path) -> None:
-    assert is_folder("new/")
-    assert is_folder(str(tmp_path))
-    assert not is_folder(str(tmp_path / "new"))
-    assert not is_folder(STDOUT)
-    assert not is_folder("x" * 5_000)
+    return write_transcripts(Mock(), named, to, require_complete=whole)
 
 
 def test_one_transcript_goes_to_stdout_as_utf_8_whatever_the_terminal_has(
@@ -86,14 +65,17 @@ def test_several_texts_on_stdout_have_titles_and_other_formats_none(
     out = capfd.readouterr().out
     assert out.startswith("==> talk.mp3 <==\ntalk.mp3 as txt")
     assert "==> diary.mp3 <==\n" in out
-    written(TALK, DIARY, kind="json")
+    written(TALK, DIARY, to=Output(("json",)))
     assert "==>" not in capfd.readouterr().out
 
 
-def test_a_folder_gets_a_file_for_each(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert written(TALK, DIARY, to=f"{tmp_path}/out/", kind="srt") == 1
+def test_a_folder_gets_a_file_for_each_recording_and_format(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = Output(("srt", "json"), folder=tmp_path / "out")
+    assert written(TALK, DIARY, to=out) == 1
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["diary.srt", "talk.srt"]
+    assert names == ["diary.json", "diary.srt", "talk.json", "talk.srt"]
     assert f"Wrote {tmp_path}/out/talk.srt" in capfd.readouterr().err
 
 
@@ -101,9 +83,39 @@ def test_a_partial_one_is_written_with_a_warning_unless_complete_ones_are_requir
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "diary.txt"
-    assert written(DIARY, to=str(file), whole=True) == 1
+    assert written(DIARY, to=Output(file=file), whole=True) == 1
     assert not file.exists()
-    assert written(DIARY, to=str(file)) == 1
+    assert written(DIARY, to=Output(file=file)) == 1
     assert file.read_text().startswith("diary.mp3 as txt")
     warning = "Warning: diary.mp3: Partial transcript. 2 chunks failed: `stt status` says why."
     assert capfd.readouterr().err.splitlines()[0] == warning
+
+
+def test_files_can_be_named_by_the_language_of_their_text(tmp_path: Path) -> None:
+    written(TALK, DIARY, to=Output(("srt",), folder=tmp_path, language_suffix=True))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["diary.und.srt", "talk.de.srt"]
+
+
+class TestBeside:
+    def names(self, folder: Path, *sources: str, **options: bool) -> list[str]:
+        """Return the files that are new when these recordings' transcripts are written."""
+        for source in sources:
+            (folder / source).touch()
+        before = set(folder.iterdir())
+        named = [(str(folder / source), TALK) for source in sources]
+        write_transcripts(Mock(), named, Output(("txt", "srt"), beside=True, **options))  # type: ignore[arg-type]
+        return sorted(path.name for path in {*folder.iterdir()} - before)
+
+    def test_files_are_named_by_their_recording(self, tmp_path: Path) -> None:
+        (tmp_path / "talk.jpg").touch()
+        assert self.names(tmp_path, "talk.mp3") == ["talk.srt", "talk.txt"]
+        named = self.names(tmp_path, "film.mkv", language_suffix=True)
+        assert named == ["film.de.srt", "film.de.txt"]
+
+    def test_recordings_that_differ_by_their_extension_keep_it(self, tmp_path: Path) -> None:
+        assert self.names(tmp_path, "talk.mp3", "Talk.wav") == [
+            "Talk.wav.srt", "Talk.wav.txt", "talk.mp3.srt", "talk.mp3.txt",
+        ]  # fmt: skip
+
+    def test_a_recording_is_never_overwritten(self, tmp_path: Path) -> None:
+        assert self.names(tmp_path, "notes.txt") == ["notes.txt.srt", "notes.txt.txt"]

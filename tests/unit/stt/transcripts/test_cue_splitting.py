@@ -4,11 +4,11 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.cells import cell_len
 
 from stt.domain.transcript import Segment, Word
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, NO_LIMITS, CueLimits, split
 from stt.transcripts.cues import one_line
+from stt.transcripts.timed_text import cell_width
 
 STATION = (
     "We meet again at the station tomorrow, and then we go on together to the old town"
@@ -106,8 +106,8 @@ class TestScripts:
     def test_thai_has_no_blanks_and_no_line_begins_with_a_mark(self) -> None:
         [cue] = cues_of("กำลังไปที่สถานีรถไฟพรุ่งนี้ตอนเช้าเพื่อไปพบเพื่อนเก่าที่ไม่ได้เจอกัน", 5)
         first, second = cue.split("\n")
-        assert max(cell_len(first), cell_len(second)) <= 42
-        assert cell_len(second[0]) == 1
+        assert max(cell_width(first), cell_width(second)) <= 42
+        assert cell_width(second[0]) == 1
 
     def test_right_to_left_text_is_left_as_it_is(self) -> None:
         text = "שלום לכולם, ברוכים הבאים לשידור של היום. היום נדבר על דברים חשובים מאוד."
@@ -186,7 +186,7 @@ def test_cues_keep_the_limits_unless_a_single_word_is_larger(
         assert not 0 < limits.max_lines < len(lines)
         if limits.max_line_width:
             assert all(
-                cell_len(line) <= limits.max_line_width or len(_unbroken(line)) == 1
+                cell_width(line) <= limits.max_line_width or len(_unbroken(line)) == 1
                 for line in lines
             )
         if limits.max_cue_seconds and len(_unbroken(cue.text)) > 1:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stt.domain.transcript import Segment, Word
 from stt.transcripts.cues import one_line
-from stt.transcripts.timed_text import Unit, plausible_seconds, timed_units
+from stt.transcripts.timed_text import Unit, cell_width, plausible_seconds, timed_units
 
 TIMES = st.floats() | st.floats(0, 20)
 TEXTS = st.text(st.sampled_from("ab, .!7日本。กำé\u0301\u200b\n\x00"), max_size=30) | st.text()
@@ -46,6 +46,7 @@ def test_lines_break_at_blanks_and_between_letters_of_scripts_without_blanks(
 
 def test_wide_letters_take_two_cells_and_marks_none() -> None:
     assert [unit.width for unit in units_of("é e\u0301 漢 กำ")] == [1, 1, 2, 2]
+    assert [cell_width(text) for text in ("", "a b", "ﾃｽﾄ", "한국", "กี่")] == [0, 3, 3, 4, 1]
 
 
 class TestTimes:
