@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from bson import ObjectId
 from pydantic import Field, PlainSerializer
@@ -15,6 +15,9 @@ from stt.domain.transcript import Task
 
 ASSUMED_SECONDS = 30.0
 """Seconds assumed for a chunk whose document has no duration; for planning only."""
+
+Channels = Literal["mix", "split"]
+"""Of a recording: one transcript of all channels mixed, or each channel transcribed by itself."""
 
 _EXTENSION = re.compile("[A-Za-z0-9]{1,20}")
 
@@ -26,7 +29,8 @@ class Chunk:
     `offset` and `duration` are seconds (None where another program left them out), `start` and
     `not_before` are aware UTC times. `isolated`: it must not share a server with other chunks,
     because a server died while it transcribed this one and others (`solo` in the document).
-    `failed_on`: the servers that its errors name. The annotations are for its JSON.
+    `failed_on`: the servers that its errors name. `channel`: the one that it is cut from, counted
+    from 1, None for all of them mixed. The annotations are for its JSON.
     """
 
     id: HexId
@@ -42,6 +46,7 @@ class Chunk:
     not_before: datetime | None = None
     isolated: Annotated[bool, Field(alias="solo")] = False
     failed_on: Annotated[frozenset[str], PlainSerializer(sorted, list[str])] = frozenset()
+    channel: int | None = None
 
     @property
     def has_failed_before(self) -> bool:
@@ -74,7 +79,7 @@ def chunk_id(recording_id: ObjectId, index: int) -> ObjectId:
 
 
 ChunkRun = tuple[Chunk, ...]
-"""Consecutive chunks of one recording, at least one."""
+"""Consecutive chunks of one recording, and of one channel of it; at least one."""
 
 
 def chunk_runs(chunks: Iterable[Chunk], max_seconds: float, max_chunks: int) -> list[ChunkRun]:
@@ -84,28 +89,27 @@ def chunk_runs(chunks: Iterable[Chunk], max_seconds: float, max_chunks: int) -> 
     a run of its own of each chunk that failed before.
     """
     runs: list[list[Chunk]] = []
-    seconds = 0.0
+    latest: dict[tuple[object, int | None], list[Chunk]] = {}
     for chunk in chunks:
-        last = runs[-1][-1] if runs else None
+        key = chunk.recording_id, chunk.channel  # the channels of a recording take turns in a page
+        run = latest.get(key)
         joins = (
-            last is not None
-            and _follows(chunk, last)
-            and len(runs[-1]) < max_chunks
-            and seconds + chunk.planned_seconds <= max_seconds
+            run is not None
+            and _follows(chunk, run[-1])
+            and len(run) < max_chunks
+            and sum(each.planned_seconds for each in run) + chunk.planned_seconds <= max_seconds
         )
-        if joins:
-            runs[-1].append(chunk)
-            seconds += chunk.planned_seconds
+        if run is not None and joins:
+            run.append(chunk)
         else:
-            runs.append([chunk])
-            seconds = chunk.planned_seconds
+            latest[key] = [chunk]
+            runs.append(latest[key])
     return [tuple(run) for run in runs]
 
 
 def _follows(chunk: Chunk, last: Chunk) -> bool:
     return (
         chunk.recording_id is not None
-        and chunk.recording_id == last.recording_id
         and chunk.index == last.index + 1
         and not chunk.has_failed_before
         and not last.has_failed_before
@@ -119,8 +123,8 @@ class Recording:
     `path`: its path below the folder that was given, with `/`; `folder`: that folder's own name;
     None where they are unknown. `is_ingesting`: more of its chunks are to be cut; `ingested_at` is
     None until then, and for recordings of other programs. `language`: the spoken one, None to
-    detect it. `model`, `prompt` and `hotwords`: None for those that each worker uses. The
-    annotations are for its JSON.
+    detect it. `model`, `prompt` and `hotwords`: None for those that each worker uses. `channels`:
+    whether a chunk is of all channels mixed, or of one. The annotations are for its JSON.
     """
 
     id: HexId
@@ -137,6 +141,7 @@ class Recording:
     folder: Annotated[str | None, Field(exclude=True)] = None
     hotwords: str | None = None
     task: Task = "transcribe"
+    channels: Channels = "mix"
     __pydantic_config__ = ALWAYS_WRITTEN
 
 

@@ -36,6 +36,7 @@ class Segment:
     """A piece of speech; `start` and `end` in seconds, `text` without outer blanks.
 
     `language`: the code of the spoken one, None where the server names none for each segment.
+    `channel`: the one that it was said on, counted from 1, None for all of them mixed.
     """
 
     start: Seconds
@@ -45,6 +46,7 @@ class Segment:
     no_speech_prob: Number = None
     words: Many[Word] = ()
     language: Name | None = None
+    channel: int | None = None
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> "Segment":

@@ -17,7 +17,7 @@ from stt.transcripts.languages import foreign_language
 
 CHUNK_FIELDS = (
     "original_id", "index", "start", "offset", "duration", "format", "vad.has_speech",
-    "attempts", "expirations", "not_before", "solo", "errors.server",
+    "attempts", "expirations", "not_before", "solo", "errors.server", "channel",
 )  # fmt: skip
 """The fields that `read_chunk` reads; a chunk's document has much larger ones too."""
 
@@ -40,6 +40,7 @@ def read_chunk(document: Mapping[str, Any]) -> Chunk:
         not_before=read_time(document.get("not_before")),
         isolated=document.get("solo") is True,
         failed_on=frozenset(server for server in servers if server is not None),
+        channel=read_count(document.get("channel")) or None,
     )
 
 
@@ -61,6 +62,7 @@ def read_recording(document: Mapping[str, Any]) -> Recording:
         folder=read_text(document.get("folder")),
         hotwords=read_text(document.get("hotwords")),
         task=_read_task(document.get("task")),
+        channels="split" if document.get("channels") == "split" else "mix",
     )
 
 
@@ -106,7 +108,7 @@ def write_transcript(transcript: Transcript) -> dict[str, Any]:
     segments = [asdict(segment) for segment in transcript.segments]
     for segment in segments:
         segment["words"] = list(segment["words"])
-        for name in ("words", "language"):
+        for name in ("words", "language", "channel"):
             if not segment[name]:
                 del segment[name]
     return asdict(transcript) | {"segments": segments}

@@ -50,6 +50,19 @@ def test_a_chunk_that_failed_before_is_always_alone(mark: dict[str, Any]) -> Non
     assert indexes([make(0), marked, make(2), make(3)]) == [[0], [1], [2, 3]]
 
 
+def test_channels_take_turns_in_a_page_and_never_share_a_sequence() -> None:
+    left, right = ([make(n, channel=c) for n in range(3 * c - 3, 3 * c)] for c in (1, 2))
+    page = [chunk for pair in zip(left, right, strict=True) for chunk in pair]
+    assert indexes(page) == [[0, 1, 2], [3, 4, 5]]
+    assert indexes([*left, *right]) == [[0, 1, 2], [3, 4, 5]]
+    assert indexes(page, seconds=60) == [[0, 1], [3, 4], [2], [5]]
+
+
+def test_recordings_that_take_turns_in_a_page_keep_their_sequences() -> None:
+    page = [make(0), make(5, DIARY), make(1), make(6, DIARY)]
+    assert indexes(page) == [[0, 1], [5, 6]]
+
+
 def test_a_chunk_of_unknown_length_is_taken_for_half_a_minute() -> None:
     chunks = [make(n, duration=None) for n in range(4)]
     assert indexes(chunks, seconds=60) == [[0, 1], [2, 3]]
