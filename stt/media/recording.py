@@ -86,6 +86,7 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
         self.filename = shown_name(_shown(Path(path.name)) if filename is None else filename)
         """The file's name, without its folder."""
         self._name = _shown(path) if filename is None else self.filename
+        self._given_name = filename
         with self._translated(), ExitStack() as closing:
             status = path.stat()
             if stat.S_ISDIR(status.st_mode):
@@ -110,6 +111,11 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
     def channels(self) -> int:
         """The number of channels of the track, at its start."""
         return self._reader.channels
+
+    def of_channel(self, channel: int) -> "RecordingFile":
+        """Open the same track again, to read only this channel, counted from 0."""
+        track = self._reader.track
+        return RecordingFile(self.path, self._given_name, track=track, channel=channel)
 
     @property
     def start(self) -> datetime:

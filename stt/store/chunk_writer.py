@@ -26,12 +26,16 @@ _DUPLICATE_KEY = 11_000
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The encoded audio of a chunk; `first` and `count` are samples of the whole recording."""
+    """The encoded audio of a chunk; `first` and `count` are samples of the whole recording.
+
+    `is_silent`: nothing can be heard in it, so that no server need be asked.
+    """
 
     index: int
     first: int
     count: int
     data: bytes
+    is_silent: bool = False
 
 
 class ChunkWriter(Repository):
@@ -45,14 +49,24 @@ class ChunkWriter(Repository):
         self.chunks = 0
         """Chunks stored without a gap from the first, by this run or an earlier one."""
         self.samples = 0
-        """Samples of the recording in these chunks."""
-        fields = ["index", "offset", "duration"]
+        """Samples of the recording in these chunks, of those of `channel` if they have one."""
+        self.channel: int | None = None
+        """The channel that is being cut, counted from 1; None where all are mixed."""
+        self._channels = 0
+        fields = ["index", "offset", "duration", "channel"]
         with database.chunks.find(self._of_recording, fields).sort("index") as cursor:
             for chunk in cursor:
                 if chunk["index"] != self.chunks:
                     break
                 self.chunks += 1
                 self.samples = round((chunk["offset"] + chunk["duration"]) * SAMPLE_RATE)
+                self.channel = chunk.get("channel")
+
+    def begin_channel(self, channel: int, channels: int) -> None:
+        """Store chunks of this one of `channels` from now on: from its start, if it is another."""
+        if channel != self.channel:
+            self.samples = 0
+        self.channel, self._channels = channel, channels
 
     def add(self, batch: Sequence[Piece]) -> None:
         """Store the next pieces; skip those that another ingest of this file has stored."""
@@ -102,6 +116,8 @@ class ChunkWriter(Repository):
             "duration": piece.count / SAMPLE_RATE,
             "format": "opus",
             "priority": self._recording["priority"],
+            **({"channel": self.channel, "channels": self._channels} if self.channel else {}),
+            **({"vad": {"has_speech": False, "prob": 0.0}} if piece.is_silent else {}),
             **NEW,
         }
 

@@ -46,7 +46,9 @@ class RecordingSums:
 class Totals:
     """Sums over some chunks: `empty` have no words, `resting` wait after a failure.
 
-    `first_at`: when the first of them was transcribed, None if none was.
+    `audio_seconds` are those of the recordings: channels that are transcribed one by one last as
+    long together as each of them. `first_at`: when the first chunk was transcribed, None if
+    none was.
     """
 
     chunks: int
@@ -74,7 +76,7 @@ def sums_by_recording(database: Database, query: Query) -> dict[Any, RecordingSu
 def sum_up(database: Database, query: Query, now: datetime) -> Totals:
     """Read each chunk that matches once; one that rests is pending until after `now`."""
     group: Document = {
-        "_id": None,
+        "_id": "$channels",
         "chunks": {"$sum": 1},
         "audio": {"$sum": "$duration"},
         "empty": {"$sum": {"$cond": [_IS_SILENT, 1, 0]}},
@@ -83,11 +85,15 @@ def sum_up(database: Database, query: Query, now: datetime) -> Totals:
     }
     with translated():
         rows = database.chunks.aggregate([{"$match": query}, {"$group": group}])
-        row: Document = next(iter(rows), {})
+        parts: list[Document] = list(rows)
+    starts = [at for part in parts if (at := read_time(part.get("first"))) is not None]
     return Totals(
-        chunks=read_count(row.get("chunks")),
-        audio_seconds=read_positive(row.get("audio")) or 0.0,
-        empty=read_count(row.get("empty")),
-        resting=read_count(row.get("resting")),
-        first_at=read_time(row.get("first")),
+        chunks=sum(read_count(part.get("chunks")) for part in parts),
+        audio_seconds=sum(
+            (read_positive(part.get("audio")) or 0.0) / max(read_count(part["_id"]), 1)
+            for part in parts
+        ),
+        empty=sum(read_count(part.get("empty")) for part in parts),
+        resting=sum(read_count(part.get("resting")) for part in parts),
+        first_at=min(starts, default=None),
     )

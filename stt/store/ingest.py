@@ -13,38 +13,28 @@ What makes it safe to crash, to run twice and to run beside workers:
 
 import logging
 import re
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from stt.domain.chunk import Recording
 from stt.domain.transcript import TASKS, Task
+from stt.domain.chunk import Channels, Recording
 from stt.errors import ConfigError, RecordingError
-from stt.media.audio import SAMPLE_RATE, Samples, encode_opus
 from stt.media.recording import RecordingFile
 from stt.media.recording_path import RecordingPath
-from stt.media.splitting import pieces
 from stt.settings import Settings
-from stt.store.chunk_writer import WRITE_BATCH, ChunkWriter, Piece, removed_while_ingested
+from stt.store.chunk_writer import ChunkWriter, removed_while_ingested
+from stt.store.cutting import Progress, cut_channels, cut_mixed
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_recording
 from stt.transcripts.languages import language_code
 
 _MIN_CHUNK_SECONDS, _MAX_CHUNK_SECONDS = 1.0, 600.0
-# Encoding takes about as long as decoding, which runs in the calling thread: two keep up with it.
-_ENCODERS = 2
 _MAX_PROMPT_CHARACTERS = 10_000
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
-
-Progress = Callable[[float, float | None], None]
-"""Takes the seconds stored so far and all seconds of the file, None if it does not say."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +44,8 @@ class IngestOptions:
     """Options of a recording; `chunk_seconds` is the longest that a chunk may be.
 
     `language`: its code, made of any form that `language_code` takes; None to detect it. `model`:
-    the model to transcribe it with, None for the one that each worker uses. Raise ConfigError for
+    the model to transcribe it with, None for the one that each worker uses. `channels`: split to
+    transcribe each channel by itself. Raise ConfigError for
     chunks shorter than 1 s or longer than 600 s, for an unknown language, for text that cannot be a
     model name, for an unknown task, and for a prompt or hotwords of more than 10,000 characters:
     every call sends them.
@@ -67,6 +58,7 @@ class IngestOptions:
     model: str | None = None
     hotwords: str | None = None
     task: Task = "transcribe"
+    channels: Channels = "mix"
 
     def __post_init__(self) -> None:
         if not _MIN_CHUNK_SECONDS <= self.chunk_seconds <= _MAX_CHUNK_SECONDS:
@@ -76,6 +68,10 @@ class IngestOptions:
             )
         if self.model is not None and not _MODEL.fullmatch(self.model):
             raise ConfigError(f"{self.model[:20]!r} is no model's name, such as `large-v3-turbo`.")
+        if self.channels not in get_args(Channels):
+            raise ConfigError(
+                f"{self.channels[:20]!r} is nothing to do with channels: mix or split."
+            )
         try:
             object.__setattr__(self, "language", language_code(self.language))
         except ValueError as error:
@@ -145,10 +141,19 @@ def ingest(
         recording = read_recording(document)
         # A recording without `chunk_seconds` was written by another program: do not add chunks.
         if recording.ingested_at is not None or "chunk_seconds" not in document:
+            if options.channels == "split" and recording.channels == "mix":
+                logger.warning(
+                    "%s is in the queue with its channels mixed: remove it to split them", file.path
+                )
             return Ingested(recording, recording.chunk_count or 0, "already there", place)
         writer = ChunkWriter(database, document)
         try:
-            _fill(writer, file, progress)
+            if recording.channels == "split" and file.channels > 1:
+                cut_channels(writer, file, progress)
+            else:
+                if recording.channels == "split":
+                    logger.warning("%s has one channel: there is nothing to split", file.path)
+                cut_mixed(writer, file, progress)
             recording = writer.finish()
         except RecordingError:
             writer.remove()
@@ -188,47 +193,3 @@ def _register(
     if known is None:
         raise removed_while_ingested(place.filename)
     return known, known["_id"] == recording_id
-
-
-def _fill(writer: ChunkWriter, file: RecordingFile, progress: Progress) -> None:
-    total_seconds = file.declared_seconds
-    batch: list[Piece] = []
-    progress(writer.samples / SAMPLE_RATE, total_seconds)
-    rest = pieces(_without_first(file.blocks(), writer.samples), writer.chunk_seconds)
-    with closing(_encoded(rest, writer.chunks, writer.samples)) as encoded:
-        for piece in encoded:
-            batch.append(piece)
-            # Store the first one at once: a worker may be waiting for it.
-            if piece.index == 0 or len(batch) == WRITE_BATCH:
-                writer.add(batch)
-                batch = []
-                progress(writer.samples / SAMPLE_RATE, total_seconds)
-    writer.add(batch)
-    progress(writer.samples / SAMPLE_RATE, writer.samples / SAMPLE_RATE)
-
-
-def _without_first(blocks: Iterable[Samples], count: int) -> Iterator[Samples]:
-    for block in blocks:
-        if count < len(block):
-            yield block[count:]
-        count = max(0, count - len(block))
-
-
-def _encoded(cut: Iterator[Samples], index: int, first: int) -> Generator[Piece, None, None]:
-    """Encode pieces in threads while the next ones are cut; yield them in order."""
-    waiting: deque[Future[Piece]] = deque()
-    pool = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="opus")
-    try:
-        for samples in cut:
-            waiting.append(pool.submit(_encode, samples, index, first))
-            index, first = index + 1, first + len(samples)
-            while waiting and (len(waiting) > _ENCODERS or waiting[0].done()):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _encode(samples: Samples, index: int, first: int) -> Piece:
-    return Piece(index, first, len(samples), encode_opus(samples))

@@ -76,12 +76,12 @@ def write_video_without_sound(path: Path) -> Path:
     return path
 
 
-def write_wav(path: Path, samples: Samples) -> Path:
+def write_wav(path: Path, *channels: Samples) -> Path:
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(len(channels))
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        file.writeframes(samples.tobytes())
+        file.writeframes(np.stack(channels, axis=1).tobytes())
     return path
 
 

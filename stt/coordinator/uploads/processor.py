@@ -11,8 +11,9 @@ from stt.coordinator.store.uploads import UploadLog, UploadRecord
 from stt.coordinator.uploads.incoming import BROKE_OFF
 from stt.coordinator.uploads.spool import Spool, SpoolFile
 from stt.errors import DatabaseUnavailable, RecordingError, SttError
+from stt.store.cutting import Progress
 from stt.store.database import Database
-from stt.store.ingest import IngestOptions, Progress, ingest
+from stt.store.ingest import IngestOptions, ingest
 
 _THREADS = 2
 _POLL_SECONDS = 5.0

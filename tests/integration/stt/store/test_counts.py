@@ -59,6 +59,17 @@ def test_sums_have_the_seconds_of_audio_and_when_the_first_was_transcribed(
     assert sum_up(database, {}, now) == Totals(3, 90.0, 0, 0, min(times))
 
 
+def test_channels_that_are_transcribed_one_by_one_do_not_multiply_the_audio(
+    database: Database,
+) -> None:
+    now = database.server_time()
+    add_chunks(database, 2)
+    for channel in (1, 2, 3):
+        add_chunks(database, 1, channel=channel, channels=3, transcribed_at=now, transcript=WORDS)
+    add_chunks(database, 1, channels="three", duration="long")
+    assert sum_up(database, {}, now) == Totals(6, 90.0, 3, 0, now)
+
+
 @pytest.mark.parametrize(
     ("transcript", "is_empty"),
     [(WORDS, 0), ({"segments": []}, 1), ({"segments": None}, 1), ({}, 1), (None, 1)],

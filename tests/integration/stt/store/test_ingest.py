@@ -112,6 +112,7 @@ class TestWhatIsStored:
             "duration": 60.0,
             "chunk_count": result.chunks,
             "chunk_seconds": 4,
+            "channels": "mix",
             "language": "de",
             "prompt": "Numbers and letters.",
             "model": "large-v3",
@@ -371,6 +372,12 @@ def test_the_options_of_uploads_are_those_of_the_settings() -> None:
     assert IngestOptions.of_uploads(settings) == expected
     with pytest.raises(ConfigError, match="The options for uploads are wrong: 'klingon'"):
         IngestOptions.of_uploads(Settings(default_language="klingon"))
+
+
+def test_channels_are_mixed_or_split() -> None:
+    assert IngestOptions().channels == "mix"
+    with pytest.raises(ConfigError, match="mix or split"):
+        IngestOptions(channels="stereo")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seconds", [0, 0.5, 601, float("nan")])
