@@ -13,6 +13,7 @@ from stt.cli.formatting import clock, plural
 from stt.cli.log_lines import RESULT
 from stt.cli.options import (
     DATABASE_SETTINGS,
+    Channels,
     Hotwords,
     Language,
     Prompt,
@@ -34,6 +35,7 @@ Examples:
   stt ingest recordings/ --language de --priority 5
   stt ingest meeting.mkv --hotwords "Ann Müller, Bo Li"
   stt ingest vortrag.mp3 --language de --task translate
+  stt ingest call.wav --channels split
 
 \b
 A file that was ingested before is skipped, and an interrupted ingest is continued. For a file that
@@ -61,11 +63,12 @@ def ingest_command(
     chunk_seconds: Annotated[
         float, typer.Option(metavar="S", help="Longest chunk in seconds, 1 to 600.")
     ] = 30.0,
+    channels: Channels = "mix",
 ) -> None:
     """Put recordings into the queue, cut into chunks."""
     options = checked_options(
         language=language, task=task, prompt=prompt, hotwords=hotwords, priority=priority,
-        model=model, chunk_seconds=chunk_seconds,
+        model=model, chunk_seconds=chunk_seconds, channels=channels,
     )  # fmt: skip
     setup_logging(settings.log_format)
     endings: Counter[str] = Counter()

@@ -21,6 +21,10 @@ STOP_SETTINGS = tuple(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with keys that stay the same.")]
+Channels = Annotated[
+    str,
+    typer.Option(metavar="HOW", help="mix; or split: each channel by itself, as for calls."),
+]
 Language = Annotated[
     str | None,
     typer.Option(metavar="CODE", help="Spoken language, such as `en`; detected if not given."),

@@ -146,7 +146,8 @@ def hits_screen(hits: Iterable[Hit]) -> Screen:
         text = Text(printable(hit.text))
         for start, end in hit.matches:
             text.stylize("bold yellow", start, end)
-        lines.append(Text.assemble((f"{clock(hit.start):>8}  ", "dim"), text))
+        channel = "" if hit.channel is None else f"[Channel {hit.channel}] "
+        lines.append(Text.assemble((f"{clock(hit.start):>8}  {channel}", "dim"), text))
     return Group(*lines)
 
 

@@ -15,6 +15,7 @@ from stt.cli.formatting import plural, span
 from stt.cli.ingest import checked_options, ingest_files
 from stt.cli.options import (
     DATABASE_SETTINGS,
+    Channels,
     Hotwords,
     Language,
     Prompt,
@@ -40,6 +41,7 @@ Examples:
   stt transcribe vortrag.mp3 --task translate    English text of any language
   stt transcribe *.m4a --format vtt --output subs/
   stt transcribe film.mkv -f srt --beside        film.srt next to it, where players find it
+  stt transcribe call.wav --channels split       a speaker on each channel
   stt transcribe talk.mp3 --model demo           the test model in the package: no download
 
 \b
@@ -66,9 +68,12 @@ def transcribe_command(
     task: Task = "transcribe",
     prompt: Prompt = None,
     hotwords: Hotwords = None,
+    channels: Channels = "mix",
 ) -> None:
     """Transcribe recordings and print or save their transcripts."""
-    options = checked_options(language=language, task=task, prompt=prompt, hotwords=hotwords)
+    options = checked_options(
+        language=language, task=task, prompt=prompt, hotwords=hotwords, channels=channels
+    )
     where = _checked(output, files)
     setup_logging(settings.log_format, to_stderr=True)
     refused = 0

@@ -1,8 +1,6 @@
 """Join the chunks of a recording into one transcript, read from the database in order.
 
-A chunk begins at its `offset`, or where that is missing, at the end of the chunk before. The length
-of a chunk is its `duration`, or where that is missing, the time between its `start` and the next
-one's, or the end of its last segment, or 30 s.
+`spans.py` says where a chunk is, and `transcript_parts.py` what follows what.
 
 A recording has `chunk_count` chunks, or where that is missing, those that are in the queue. The
 ones without a transcript are missing, whatever their state.
@@ -12,34 +10,27 @@ chunks was read.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from itertools import chain, pairwise
-from typing import Any
 
-from stt.domain.chunk import ASSUMED_SECONDS, Chunk, Recording
+from stt.domain.chunk import Recording
 from stt.domain.field_types import ALWAYS_WRITTEN, HexId
 from stt.domain.transcript import Segment
-from stt.errors import SttError
 from stt.store.counts import sums_by_recording
 from stt.store.database import Database, Repository
-from stt.store.documents import read_chunk, read_text, read_transcript
-from stt.store.spans import ChunkSpan, UntranscribedSpan, merged
-from stt.store.states import TRANSCRIBED, state_of
+from stt.store.documents import read_text
+from stt.store.spans import UntranscribedSpan, merged, read_spans
+from stt.store.states import TRANSCRIBED
+from stt.store.transcript_parts import PartReader
+from stt.transcripts.channels import with_channel_marks
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
 from stt.transcripts.cues import milliseconds
 from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
-from stt.transcripts.languages import LANGUAGES, foreign_language
+from stt.transcripts.languages import LANGUAGES
 
 FORMATS = tuple(WRITERS)
-
-_OUTLINE_FIELDS = [
-    "index", "start", "offset", "duration", "format", "transcribed_at", "failed_at",
-    "processing_by",
-]  # fmt: skip
-_BATCH = 50
 
 
 # The annotations of these classes are for their JSON.
@@ -49,7 +40,8 @@ _BATCH = 50
 class Line:
     """A segment; `start` and `end` in seconds of the recording.
 
-    `chunk_start`: where the audio of its chunk begins. `speaker` is reserved.
+    `chunk_start`: where the audio of its chunk begins. `channel`: the one that it was said on, None
+    where all were mixed. `speaker` is reserved.
     """
 
     chunk_id: HexId
@@ -57,6 +49,7 @@ class Line:
     end: float
     chunk_start: float
     text: str
+    channel: int | None = None
     speaker: str | None = None
     __pydantic_config__ = ALWAYS_WRITTEN
 
@@ -94,8 +87,9 @@ class Export(Repository):
     def __init__(self, database: Database, recording: Recording) -> None:
         super().__init__(database)
         self._recording = recording
-        self.spans = tuple(self._read_spans())
-        """The chunks in the queue, in order."""
+        self.spans = tuple(read_spans(database, recording.id))
+        """The chunks in the queue, in order; one channel after the other."""
+        self._parts = PartReader(database, recording, self.spans)
         self.failed_chunks = sum(span.state == "failed" for span in self.spans)
         """How many chunks are in quarantine."""
         self.header = self._read_header()
@@ -103,14 +97,14 @@ class Export(Repository):
     def cues(self) -> Iterator[Cue]:
         """Yield the segments of the whole recording in order, and the gaps between them."""
         gap: Gap | None = None
-        for _, part in self._parts(0, strict=True):
-            if isinstance(part, UntranscribedSpan):
-                gap = Gap(gap.start if gap else part.start, part.end)
+        for cue in self._parts.cues():
+            if isinstance(cue, Gap):
+                gap = Gap(gap.start, max(gap.end, cue.end)) if gap else cue
                 continue
-            if gap and part:
+            if gap:
                 yield gap
                 gap = None
-            yield from (segment for _, segment in part)
+            yield cue
         if gap:
             yield gap
 
@@ -124,7 +118,8 @@ class Export(Repository):
                 model=self._main_model(),
                 silent_speech_seconds=self._silent_speech_seconds(),
             )
-        return WRITERS[format_name](header, self.cues, limits)
+            return WRITERS[format_name](header, self.cues, limits)
+        return WRITERS[format_name](header, lambda: with_channel_marks(self.cues()), limits)
 
     @cached_property
     def language(self) -> str | None:
@@ -158,17 +153,20 @@ class Export(Repository):
     def lines(self, first_index: int, count: int) -> Lines:
         """Return at least `count` lines from the chunk `first_index` on, up to the end of a chunk.
 
-        Unlike `cues`, count a transcript that cannot be read as a gap.
+        Unlike `cues`, count a transcript that cannot be read as a gap. The chunks of several
+        channels come by their offsets.
         """
         lines: list[Line] = []
         gaps: list[UntranscribedSpan] = []
-        for index, part in self._parts(first_index, strict=False):
-            if index is not None and len(lines) >= count:
-                return Lines(tuple(lines), merged(gaps), index)
-            if isinstance(part, UntranscribedSpan):
-                gaps.append(part)
+        for part in self._parts.from_chunk(first_index):
+            if part.index is not None and len(lines) >= count:
+                return Lines(tuple(lines), merged(gaps), part.index)
+            if isinstance(part.content, UntranscribedSpan):
+                gaps.append(part.content)
             else:
-                lines += (Line(s.id, x.start, x.end, s.offset, x.text) for s, x in part)
+                lines += (
+                    Line(s.id, x.start, x.end, s.offset, x.text, x.channel) for s, x in part.content
+                )
         return Lines(tuple(lines), merged(gaps), None)
 
     def _main_model(self) -> str | None:
@@ -180,62 +178,6 @@ class Export(Repository):
     def _silent_speech_seconds(self) -> float:
         sums = sums_by_recording(self._db, {**TRANSCRIBED, "original_id": self._recording.id})
         return round(sum(one.silent_speech_seconds for one in sums.values()), 1)
-
-    def _parts(
-        self, first_index: int, *, strict: bool
-    ) -> Iterator[tuple[int | None, list[tuple[ChunkSpan, Segment]] | UntranscribedSpan]]:
-        """Yield the segments of each chunk, or a span in their place, with the chunk's index.
-
-        Times are those of the recording. The index of what follows the last chunk is None.
-        `strict`: raise SttError for a transcript that cannot be read.
-        """
-        begin = sum(span.index < first_index for span in self.spans)
-        end, expected = (self.spans[begin - 1].end if begin else 0.0), first_index
-        for at in range(begin, len(self.spans), _BATCH):
-            batch = self.spans[at : at + _BATCH]
-            ids = [span.id for span in batch if span.done_at is not None]
-            found = self._db.chunks.find({"_id": {"$in": ids}}, ["transcript"])
-            documents = {document["_id"]: document for document in found}
-            for span in batch:
-                if self._recording.chunk_count is not None and span.index > expected:
-                    yield expected, UntranscribedSpan(end, span.offset, "missing")
-                try:
-                    segments = _segments_of(documents.get(span.id, {}))
-                except SttError:
-                    if strict:
-                        raise
-                    yield span.index, UntranscribedSpan(span.offset, span.end, "unreadable")
-                else:
-                    if span.done_at is None:
-                        yield span.index, UntranscribedSpan(span.offset, span.end, span.state)
-                    else:
-                        yield span.index, [(span, x.shifted(span.offset)) for x in segments]
-                expected, end = span.index + 1, span.end
-        if self.header.is_growing or expected < (self._recording.chunk_count or 0):
-            whole = max(self._recording.duration or 0.0, end + ASSUMED_SECONDS)
-            state = "cutting" if self.header.is_growing else "missing"
-            yield None, UntranscribedSpan(end, whole, state)
-
-    def _read_spans(self) -> Iterator[ChunkSpan]:
-        query = {"original_id": self._recording.id}
-        begin = 0.0
-        with self._db.chunks.find(query, _OUTLINE_FIELDS).sort("index") as cursor:
-            for document, following in pairwise(chain(cursor, [None])):
-                assert document is not None
-                chunk = read_chunk(document)
-                if chunk.offset is not None:
-                    begin = max(chunk.offset, 0.0)
-                span = ChunkSpan(
-                    id=chunk.id,
-                    index=chunk.index,
-                    offset=begin,
-                    duration=self._length(chunk, following),
-                    format=chunk.extension,
-                    state=state_of(document),
-                    done_at=document.get("transcribed_at"),
-                )
-                yield span
-                begin = span.end
 
     def _read_header(self) -> TranscriptHeader:
         done = {span.index for span in self.spans if span.done_at is not None}
@@ -251,29 +193,9 @@ class Export(Repository):
             missing_chunks=tuple(sorted(missing)),
             is_growing=is_growing,
             task=self._recording.task,
-            duration=self._recording.duration or (self.spans[-1].end if self.spans else None),
+            duration=self._recording.duration or max((s.end for s in self.spans), default=None),
         )
-
-    def _length(self, chunk: Chunk, following: Mapping[str, Any] | None) -> float:
-        """Return the seconds of a chunk; see the top of this file."""
-        if chunk.duration is not None and chunk.duration > 0:
-            return chunk.duration
-        next_start = read_chunk(following).start if following else None
-        if chunk.start is not None and next_start is not None and next_start > chunk.start:
-            return (next_start - chunk.start).total_seconds()
-        document = self._db.chunks.find_one({"_id": chunk.id}, ["transcript"]) or {}
-        segments = read_transcript(document).segments
-        return max((segment.end for segment in segments), default=ASSUMED_SECONDS)
 
 
 def _most(counts: Counter[str]) -> str | None:
     return max(counts, key=counts.__getitem__, default=None)
-
-
-def _segments_of(document: Mapping[str, Any]) -> list[Segment]:
-    """Return the segments of a chunk, those without a language in that of their transcript."""
-    transcript = read_transcript(document)
-    language = foreign_language(transcript.language)
-    return [
-        replace(segment, language=segment.language or language) for segment in transcript.segments
-    ]

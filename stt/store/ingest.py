@@ -20,8 +20,8 @@ from typing import Literal, get_args
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from stt.domain.transcript import TASKS, Task
 from stt.domain.chunk import Channels, Recording
+from stt.domain.transcript import TASKS, Task
 from stt.errors import ConfigError, RecordingError
 from stt.media.recording import RecordingFile
 from stt.media.recording_path import RecordingPath

@@ -25,7 +25,7 @@ from stt.store.search_query import BadQuery, SearchQuery
 from stt.store.text_index import TEXT_FIELD, TextIndex
 
 _FIELDS = [
-    "original_id", "index", "offset", "duration",
+    "original_id", "index", "offset", "duration", "channel",
     "transcript.segments.start", "transcript.segments.end", TEXT_FIELD,
 ]  # fmt: skip
 _RECORDINGS_PER_WINDOW = 40
@@ -45,7 +45,8 @@ class Hit:
 
     `matches`: the parts of `text` that match, each by the number of its first character, and of the
     first one after it. `label`: the file name, with so many of its folders that no other recording
-    has the same. The annotations are for its JSON.
+    has the same. `channel`: the one that it was said on, None where all were mixed. The annotations
+    are for its JSON.
     """
 
     recording_id: Annotated[str | None, Field(alias="source_id")]
@@ -57,6 +58,7 @@ class Hit:
     matches: tuple[Span, ...] = ()
     path: str | None = None
     label: str = ""
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,5 +260,14 @@ def _found_in(document: Document, words: SearchQuery, after: _Position | None) -
             continue
         start, end = (max(read_number(listed[number].get(f)) or 0.0, 0.0) for f in ("start", "end"))
         start, end = begin + start, begin + max(start, end)
-        hit = Hit(recording_id, "", chunk.id, start, end, texts[number], tuple(matches))
+        hit = Hit(
+            recording_id,
+            "",
+            chunk.id,
+            start,
+            end,
+            texts[number],
+            tuple(matches),
+            channel=chunk.channel,
+        )
         yield _position_of(document, number), hit

@@ -1,22 +1,36 @@
-"""Parts of a recording in its own time: chunks, and what has no transcript."""
+"""Parts of a recording in its own time: chunks, and what has no transcript.
 
-from collections.abc import Iterable
+A chunk begins at its `offset`, or where that is missing, at the end of the chunk before. The length
+of a chunk is its `duration`, or where that is missing, the time between its `start` and the next
+one's, or the end of its last segment, or 30 s.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from itertools import chain, pairwise
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from stt.domain.chunk import ASSUMED_SECONDS, Chunk
 from stt.domain.field_types import HexId
+from stt.store.database import Database
+from stt.store.documents import read_chunk, read_transcript
+from stt.store.states import state_of
 
-# The annotations of these classes are for their JSON.
+_FIELDS = [
+    "index", "start", "offset", "duration", "format", "transcribed_at", "failed_at",
+    "processing_by", "channel",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkSpan:
     """A chunk's place in the recording, in seconds; its audio is at `/chunks/{id}.{format}`.
 
-    `done_at`: when it was transcribed.
+    `channel`: the one that it was cut from, counted from 1, None if all were mixed. `done_at`: when
+    it was transcribed. The annotations are for its JSON.
     """
 
     id: HexId
@@ -26,6 +40,7 @@ class ChunkSpan:
     format: str
     state: str
     done_at: Annotated[datetime | None, Field(exclude=True)]
+    channel: int | None = None
 
     @property
     def end(self) -> float:
@@ -45,11 +60,49 @@ class UntranscribedSpan:
     state: str
 
 
+def read_spans(database: Database, recording_id: Any) -> Iterator[ChunkSpan]:
+    """Yield the places of a recording's chunks that are in the queue, by index.
+
+    Raise pymongo's errors, and SttError for a transcript that is needed and cannot be read.
+    """
+    begin = 0.0
+    with database.chunks.find({"original_id": recording_id}, _FIELDS).sort("index") as cursor:
+        for document, following in pairwise(chain(cursor, [None])):
+            assert document is not None
+            chunk = read_chunk(document)
+            if chunk.offset is not None:
+                begin = max(chunk.offset, 0.0)
+            span = ChunkSpan(
+                id=chunk.id,
+                index=chunk.index,
+                offset=begin,
+                duration=_length(database, chunk, following),
+                format=chunk.extension,
+                state=state_of(document),
+                done_at=document.get("transcribed_at"),
+                channel=chunk.channel,
+            )
+            yield span
+            begin = span.end
+
+
+def _length(database: Database, chunk: Chunk, following: Mapping[str, Any] | None) -> float:
+    """Return the seconds of a chunk; see the top of this file."""
+    if chunk.duration is not None and chunk.duration > 0:
+        return chunk.duration
+    next_start = read_chunk(following).start if following else None
+    if chunk.start is not None and next_start is not None and next_start > chunk.start:
+        return (next_start - chunk.start).total_seconds()
+    document = database.chunks.find_one({"_id": chunk.id}, ["transcript"]) or {}
+    segments = read_transcript(document).segments
+    return max((segment.end for segment in segments), default=ASSUMED_SECONDS)
+
+
 def merged(gaps: Iterable[UntranscribedSpan]) -> tuple[UntranscribedSpan, ...]:
     """Join neighbouring gaps of the same state."""
     joined: list[UntranscribedSpan] = []
     for gap in gaps:
         if joined and joined[-1].state == gap.state and gap.start <= joined[-1].end + 0.001:
-            gap = UntranscribedSpan(joined.pop().start, gap.end, gap.state)
+            gap = UntranscribedSpan(joined[-1].start, max(joined.pop().end, gap.end), gap.state)
         joined.append(gap)
     return tuple(joined)

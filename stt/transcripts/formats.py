@@ -139,9 +139,10 @@ def json_(
 ) -> Iterator[str]:
     """Write one object, in two passes: first its `segments`, then `full_text`.
 
-    Segments have `language` where it is known, and `words` where they are stored. At the end
-    follow `task` of a translation, `silent_speech_seconds` if there is such speech, and for a
-    partial transcript `partial: true` and `missing_chunks`.
+    Segments have `channel` where channels were transcribed one by one, `language` where it is
+    known, and `words` where they are stored. At the end follow `task` of a translation,
+    `silent_speech_seconds` if there is such speech, and for a partial transcript `partial: true`
+    and `missing_chunks`.
     """
     yield "{"
     for name, value in {
@@ -162,6 +163,8 @@ def json_(
             "end": end / 1000,
             "text": one_line(segment.text),
         }
+        if segment.channel is not None:
+            timed["channel"] = segment.channel
         if segment.language:
             timed["language"] = segment.language
         if segment.words:

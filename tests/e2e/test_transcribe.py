@@ -24,6 +24,7 @@ from stt.store.database import Database
 from tests.support.mongo_process import missing
 from tests.support.pace import scaled, until
 from tests.support.queue_builder import add_chunks, chunk
+from tests.support.recordings import babble, write_wav
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal
 from tests.support.speech import speak
 from tests.support.whisper_process import demo_model
@@ -118,6 +119,16 @@ def test_the_database_and_server_of_the_environment_are_used_and_nothing_is_star
     [chunk] = database.chunks.find()
     assert chunk["transcript"]["server"] == server.url
     assert chunk["transcribed_at"] is not None
+
+
+def test_the_channels_of_a_call_are_transcribed_one_by_one(
+    settings: Settings, tmp_path: Path, server: ScriptedServer
+) -> None:
+    call = write_wav(tmp_path / "call.wav", babble(3), babble(3, seed=1))
+    ended = transcribe(settings, call, "--channels", "split", "--server", server.url)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == "[Channel 1] good morning\n[Channel 2] good morning\n"
+    assert len(server.calls) == 2
 
 
 def test_a_bad_file_gets_its_line_and_the_others_go_on(

@@ -21,6 +21,7 @@ from stt.coordinator.store.uploads import UploadRecord
 from stt.coordinator.uploads.incoming import BROKE_OFF, IncomingFile
 from stt.coordinator.uploads.multipart import Event, Field, FileEnd, FileStart, MultipartStream
 from stt.coordinator.uploads.processor import UploadProcessor
+from stt.domain.chunk import Channels
 from stt.domain.transcript import Task
 from stt.settings import Settings
 from stt.store.ingest import IngestOptions
@@ -53,6 +54,9 @@ class UploadFields(BaseModel):
     )
     task: Task | None = pydantic.Field(
         None, description="`translate` gives English text of any language."
+    )
+    channels: Channels | None = pydantic.Field(
+        None, description="`split` to transcribe each channel by itself."
     )
 
 

@@ -1,6 +1,6 @@
 // Small pieces of markup that several pages have.
 
-import { html } from "./vendor/lit-html/lit-html.js";
+import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { ago, date } from "./format.js";
 
 /** A name out of the database: text, whatever is in it, and cut by the layout where it is long. */
@@ -8,6 +8,10 @@ export const name = (text) => html`<bdi class="name" title=${text}>${text}</bdi>
 
 /** A state, as a word with a colour. */
 export const badge = (state) => html`<span class="badge" data-state=${state}>${state}</span>`;
+
+/** Which channel a line was said on, where the channels were transcribed one by one. */
+export const channelMark = ({ channel }) =>
+  channel == null ? nothing : html`<small>Channel ${channel}: </small>`;
 
 /** How long ago something was; the date itself stands in its title. */
 export const since = (iso) =>

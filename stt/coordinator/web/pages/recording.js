@@ -6,7 +6,7 @@ import { api } from "../api.js";
 import { recordingProgress, recordingState } from "../chunk_states.js";
 import { onQueueChange } from "../reloading.js";
 import { clock, date, length, number, plural } from "../format.js";
-import { badge, name } from "../markup.js";
+import { badge, channelMark, name } from "../markup.js";
 import { Player } from "../player.js";
 import { edit, remove, transcribeAgain } from "../recording_actions.js";
 import { Transcript } from "../transcript.js";
@@ -38,6 +38,8 @@ export function open(page) {
   let player = null;
   let isMoving = false;
   let playingLine = -1;
+  let chunks = [];
+  let channel = null;
   let readAt = 0;
 
   const draw = () => {
@@ -82,6 +84,7 @@ export function open(page) {
       ["Language", recording.language ?? "found by listening"],
       recording.model ? ["Model", recording.model] : null,
       recording.prompt ? ["Prompt", recording.prompt] : null,
+      recording.channels === "split" ? ["Channels", "each by itself"] : null,
       ["Priority", number(recording.priority)],
     ]
       .filter(Boolean)
@@ -136,8 +139,8 @@ export function open(page) {
     row.text === undefined
       ? html`<li class="gap"><small>${clock(row.start)} to ${clock(row.end)}:
           ${GAPS[row.state] ?? row.state}</small></li>`
-      : html`<li><button class="line" data-start=${row.start}><time>${clock(row.start)}</time>
-        <span dir="auto">${row.speaker ? `${row.speaker}: ` : ""}${row.text}</span></button></li>`;
+      : html`<li><button class="line" data-start=${row.start} data-channel=${row.channel ?? ""}><time>${clock(row.start)}</time>
+        <span dir="auto">${channelMark(row)}${row.speaker ? `${row.speaker}: ` : ""}${row.text}</span></button></li>`;
 
   const madeBy = () =>
     transcript.madeBy.length
@@ -180,6 +183,16 @@ export function open(page) {
         (speed) => html`<option value=${speed} ?selected=${speed === 1}>${speed} ×</option>`,
       )}
     </select>
+    ${
+      channels().length > 1
+        ? html`<select aria-label="Channel" @change=${(event) => hear(Number(event.target.value))}>
+            ${channels().map(
+              (each) =>
+                html`<option value=${each} ?selected=${each === channel}>Channel ${each}</option>`,
+            )}
+          </select>`
+        : nothing
+    }
     ${player.error ? html`<small class="wrong" role="alert">${player.error}</small>` : nothing}`;
 
   /** Mark the line that plays, and keep it in sight unless the reader has scrolled away. */
@@ -207,8 +220,22 @@ export function open(page) {
   const choose = (event) => {
     const button = event.target.closest("button.line");
     if (!button || String(getSelection())) return;
+    hear(Number(button.dataset.channel) || null);
     player.isPlaying = true;
     player.seek(Number(button.dataset.start));
+  };
+
+  /** The channels that were cut by themselves, in order; none if all are mixed. */
+  const channels = () => [...new Set(chunks.map((chunk) => chunk.channel ?? 0))].filter(Boolean);
+
+  /** Play this channel from now on; without one, the first. */
+  const hear = (wanted) => {
+    const next = wanted ?? channels()[0] ?? null;
+    const place = player.time;
+    const isOther = next !== channel;
+    channel = next;
+    player.setChunks(chunks.filter((chunk) => (chunk.channel ?? null) === channel));
+    if (isOther && place > 0) player.seek(place);
   };
 
   const more = () =>
@@ -265,8 +292,8 @@ export function open(page) {
       draw();
       const now = JSON.stringify([recording.counts, recording.chunk_count, recording.is_ingesting]);
       if (now === seen) return;
-      const { chunks } = await api("GET", `${path}/chunks`, { signal: page.signal });
-      player.setChunks(chunks);
+      ({ chunks } = await api("GET", `${path}/chunks`, { signal: page.signal }));
+      hear(channel);
       await transcript.again();
       const isFirst = seen === "";
       seen = now;

@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { api, withQuery } from "../api.js";
 import { clock, plural } from "../format.js";
-import { moreButton, name } from "../markup.js";
+import { channelMark, moreButton, name } from "../markup.js";
 
 const PAGE = 30;
 const HINT = `Every word has to occur in the same piece of a recording, about half a minute.
@@ -39,7 +39,7 @@ export function open(page) {
           (hit) => html`
           <li><a class="hit" href="/recordings/${recordingId}?t=${hit.start.toFixed(2)}">
             <time>${clock(hit.start)}</time>
-            <span dir="auto">${marked(hit)}</span></a></li>`,
+            <span dir="auto">${channelMark(hit)}${marked(hit)}</span></a></li>`,
         )}
         </ul>
       </section>`,

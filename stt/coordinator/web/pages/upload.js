@@ -51,6 +51,12 @@ export function open(page) {
           <input name="priority" type="number" step="1" min="-1000" max="1000"
                  placeholder=${options.default_priority ?? 0}>
           <small>Higher ones go first.</small></label>
+        <label>Channels
+          <select name="channels">
+            <option value="">Mixed</option>
+            <option value="split">Each by itself</option>
+          </select>
+          <small>For calls with one speaker on each.</small></label>
         <label class="wide">Prompt
           <input name="prompt" maxlength="2000" placeholder="Names and words that occur">
           <small>Helps with the spelling of names.</small></label>

@@ -15,7 +15,7 @@ from stt.domain.chunk import Recording
 from stt.domain.transcript import Segment
 from stt.errors import SttError
 from stt.store.database import Database
-from stt.store.export import Export
+from stt.store.export import Export, Line
 from stt.store.recordings import MongoRecordings
 from stt.store.spans import UntranscribedSpan
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, NO_LIMITS, CueLimits
@@ -337,3 +337,77 @@ class TestLines:
         assert [line.start for line in part.lines] == [1.0, 61.0]
         assert part.gaps == (UntranscribedSpan(30.0, 60.0, "unreadable"),)
         assert part.next_index is None
+
+
+class TestChannels:
+    """Two channels of 60 s, transcribed one by one."""
+
+    @pytest.fixture
+    def call(self, database: Database) -> ObjectId:
+        recording_id = add_recording(database, filename="call.wav", chunk_count=4, duration=60.0)
+        said = [
+            (0.0, 1, ((1.0, 2.0, "Hello."), (9.0, 11.0, "It is me."))),
+            (25.0, 1, ((6.0, 7.0, "Yes."),)),
+            (0.0, 2, ((4.0, 5.0, "Who is it?"), (28.0, 29.0, "Really?"))),
+            (30.0, 2, ((20.0, 21.0, "Well."),)),
+        ]
+        for index, (offset, channel, segments) in enumerate(said):
+            place: dict[str, Any] = {
+                "index": index,
+                "offset": offset,
+                "channel": channel,
+                "channels": 2,
+            }
+            add_chunks(database, 1, recording_id=recording_id, **place, **heard(*segments))
+        return recording_id
+
+    def test_segments_of_all_channels_are_merged_by_their_times(
+        self, database: Database, call: ObjectId
+    ) -> None:
+        cues = list(export_of(database, call).cues())
+        assert [(c.start, c.text, c.channel) for c in cues if isinstance(c, Segment)] == [
+            (1.0, "Hello.", 1), (4.0, "Who is it?", 2), (9.0, "It is me.", 1),
+            (28.0, "Really?", 2), (31.0, "Yes.", 1), (50.0, "Well.", 2),
+        ]  # fmt: skip
+        assert len(cues) == 6
+
+    def test_the_formats_say_who_speaks(self, database: Database, call: ObjectId) -> None:
+        export = export_of(database, call)
+        assert "".join(export.pieces("txt")).splitlines() == [
+            "[Channel 1] Hello.", "[Channel 2] Who is it?", "[Channel 1] It is me.",
+            "[Channel 2] Really?", "[Channel 1] Yes.", "[Channel 2] Well.",
+        ]  # fmt: skip
+        for name in ("srt", "vtt", "tsv"):
+            assert "[Channel 2] Who is it?" in "".join(export.pieces(name))
+        found = json.loads("".join(export.pieces("json")))
+        assert [s["channel"] for s in found["segments"]] == [1, 2, 1, 2, 1, 2]
+        assert found["segments"][1]["text"] == "Who is it?"
+
+    def test_pages_of_lines_have_every_line_and_gap_once(
+        self, database: Database, call: ObjectId
+    ) -> None:
+        export = export_of(database, call)
+        for count in (1, 2, 3, 100):
+            lines: list[Line] = []
+            index = 0
+            while True:
+                part = export.lines(index, count)
+                lines += part.lines
+                assert part.gaps == ()
+                if part.next_index is None:
+                    break
+                index = part.next_index
+            assert sorted((line.start, line.channel) for line in lines) == [
+                (1.0, 1), (4.0, 2), (9.0, 1), (28.0, 2), (31.0, 1), (50.0, 2),
+            ]  # fmt: skip
+
+    def test_what_is_missing_of_a_channel_is_a_gap(
+        self, database: Database, call: ObjectId
+    ) -> None:
+        _, second, third, fourth = ids_of(database, call)
+        set_fields(database, third, transcribed_at=None)
+        database.chunks.delete_many({"_id": {"$in": [second, fourth]}})
+        export = export_of(database, call)
+        assert export.header.missing_chunks == (1, 2, 3)
+        assert [c for c in export.cues() if isinstance(c, Gap)] == [Gap(0.0, 30.0), Gap(30.0, 60.0)]
+        assert {gap.state for gap in export.lines(0, 100).gaps} == {"missing", "pending"}

@@ -163,6 +163,19 @@ def test_other_spellings_of_a_word_are_found_and_marked(
     assert marked(search(database, query)) == [found]
 
 
+def test_a_hit_says_its_channel(database: Database) -> None:
+    recording_id = add_recording(database)
+    say(database, recording_id, 0, "word", channel=1)
+    say(database, recording_id, 1, "word", channel=2, offset=0.0)
+    say(database, recording_id, 2, "word")
+    hits = search(database, "word").hits
+    assert [(hit.channel, hit.start) for hit in hits] == [(1, 0.0), (2, 0.0), (None, 60.0)]
+    terminal = Console(file=io.StringIO(), width=100)
+    with terminal.capture() as capture:
+        terminal.print(hits_screen(hits))
+    assert "0:00  [Channel 2] word" in capture.get()
+
+
 def test_recordings_come_in_their_order_and_each_from_its_start(database: Database) -> None:
     first, second = sorted([add_recording(database), add_recording(database)])
     for index in (2, 0, 1):
@@ -286,6 +299,7 @@ class TestOverHttp:
             "source_id": str(recording_id), "filename": "<img src=x>.mp3", "chunk_id": "",
             "start": 30.0, "end": 33.0, "text": "word 1", "matches": [[0, 4]],
             "path": None, "label": "<img src=x>.mp3",
+            "channel": None,
         }  # fmt: skip
         rest = person.get(f"/api/search?q=word&limit=2&cursor={page['cursor']}").json()
         assert [hit["text"] for hit in rest["hits"]] == ["word 2"]

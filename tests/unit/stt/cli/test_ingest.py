@@ -48,6 +48,13 @@ def test_the_flags_become_the_options_of_the_recording(
     assert "talk.mp3: ingested, 3 chunks, 1:05" in stt.out
 
 
+def test_channels_are_mixed_or_split(stt: Run, ingested: list[IngestOptions]) -> None:
+    assert stt("ingest", "call.wav", "--channels", "split") == 0
+    assert ingested == [IngestOptions(channels="split")]
+    assert stt("ingest", "call.wav", "--channels", "left") == 2
+    assert "mix or split" in " ".join(stt.err.split())
+
+
 def test_several_files_are_summed_up_and_a_bad_one_stops_no_other(
     stt: Run, ingested: list[IngestOptions]
 ) -> None:

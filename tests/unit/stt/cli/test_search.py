@@ -36,7 +36,7 @@ def test_json_has_the_public_names_of_the_fields(stt: Run, find: Mock) -> None:
         {
             "source_id": HIT.recording_id, "filename": "talk.mp3", "chunk_id": str(CHUNK),
             "start": 65.0, "end": 67.5, "text": "Coffee, please.",
-            "matches": [[0, 6]],
+            "matches": [[0, 6]], "channel": None,
             "path": None, "label": "",
         }
     ]  # fmt: skip

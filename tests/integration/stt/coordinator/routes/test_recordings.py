@@ -52,6 +52,7 @@ class TestTheList:
             "model": "large-v3",
             "hotwords": None,
             "task": "transcribe",
+            "channels": "mix",
             "priority": 2,
             "counts": {"pending": 1, "processing": 1, "transcribed": 1, "failed": 1},
             "silent_speech_seconds": 0.0,

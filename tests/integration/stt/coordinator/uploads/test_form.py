@@ -1,12 +1,14 @@
 """The form of an upload: files, and options of their recordings."""
 
 import http.client
+from pathlib import Path
 
 import pytest
 from bson import ObjectId
 
 from stt.coordinator.uploads import form
 from tests.support.coordinator_app import KeyedSession
+from tests.support.recordings import babble, write_wav
 from tests.support.upload_site import Site, ended, form_of, half_sent, send
 
 
@@ -24,6 +26,21 @@ def test_the_wishes_of_a_person_reach_the_recording(
     assert (recording["language"], recording["prompt"]) == ("de", "Ann Müller")
     assert (recording["priority"], recording["model"]) == (7, "tiny")
     assert (recording["hotwords"], recording["task"]) == ("Bo Li", "translate")
+
+
+def test_channels_are_split_if_the_form_says_so(
+    site: Site, uploader: KeyedSession, tmp_path: Path
+) -> None:
+    call = write_wav(tmp_path / "call.wav", babble(2), babble(2, seed=1)).read_bytes()
+    [upload] = send(uploader, ("call.wav", call), fields={"channels": "split"})
+    source_id = ended(uploader, upload["id"])["source_id"]
+    recording = uploader.get(f"/api/recordings/{source_id}").json()
+    assert (recording["channels"], recording["duration"]) == ("split", 2.0)
+    chunks = uploader.get(f"/api/recordings/{source_id}/chunks").json()["chunks"]
+    assert [chunk["channel"] for chunk in chunks] == [1, 2]
+    answer = uploader.post("/upload?channels=stereo", files={"file": ("call.wav", call)})
+    assert answer.status_code == 422
+    assert "'mix' or 'split'" in answer.json()["error"]["message"]
 
 
 def test_wishes_may_stand_in_the_address(site: Site, uploader: KeyedSession, talk: bytes) -> None:
