@@ -260,14 +260,6 @@ def _found_in(document: Document, words: SearchQuery, after: _Position | None) -
             continue
         start, end = (max(read_number(listed[number].get(f)) or 0.0, 0.0) for f in ("start", "end"))
         start, end = begin + start, begin + max(start, end)
-        hit = Hit(
-            recording_id,
-            "",
-            chunk.id,
-            start,
-            end,
-            texts[number],
-            tuple(matches),
-            channel=chunk.channel,
-        )
+        said = (chunk.id, start, end, texts[number], tuple(matches))
+        hit = Hit(recording_id, "", *said, channel=chunk.channel)
         yield _position_of(document, number), hit
