@@ -117,7 +117,7 @@ def seconds(clock: str) -> float:
 
 
 def cues_of_subtitles(text: str) -> list[Cue]:
-    found = re.findall(r"(?m)^([\d:.,]+) --> ([\d:.,]+)\n(.+)$", text)
+    found = re.findall(r"(?m)^([\d:.,]+) --> ([\d:.,]+)\n((?:.+\n)+)", text)
     return [(seconds(start), seconds(end), said) for start, end, said in found]
 
 
