@@ -21,6 +21,7 @@ from tests.support.coordinator_process import CoordinatorProcess, running_proces
 from tests.support.mongo_process import missing
 from tests.support.pace import until
 from tests.support.queue_builder import START, add_chunks, add_recording
+from tests.support.recordings import babble, write_wav
 from tests.support.scripted_server import Answer, ScriptedServer
 from tests.support.speech import opus_tone
 from tests.support.worker_process import worker_processes
@@ -203,6 +204,41 @@ def test_a_click_on_a_line_lets_one_hear_that_place_and_what_follows_it(
     until(lambda: heard_at(page)[0] == f"/chunks/{chunks[2]['id']}.opus")
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+@pytest.mark.browser
+def test_the_channels_of_a_call_are_read_together_and_heard_one_by_one(
+    page: Page, house: House, tmp_path: Path
+) -> None:
+    call = write_wav(tmp_path / "call.wav", babble(40, seed=7), babble(40, seed=8))
+    page.goto("/upload")
+    page.get_by_text("Options for the next files").click()
+    page.get_by_label("Channels").select_option("split")
+    drop(page, page.locator(".dropzone"), "call.wav", call.read_bytes())
+    row = page.get_by_role("listitem").filter(has_text="call.wav")
+    expect(row).to_have_attribute("data-state", "done")
+    expect(row).to_contain_text("Transcribed: 4 of 4 chunks")
+    row.get_by_role("link", name="call.wav").click()
+    lines = page.locator(".transcript .line")
+    expect(lines).to_have_count(8)
+    assert [text.split(":")[0] for text in page.locator(".line small").all_inner_texts()] == [
+        "Channel 1", "Channel 2", "Channel 1", "Channel 2",
+        *["Channel 1", "Channel 2"] * 2,
+    ]  # fmt: skip
+    expect(page.locator(".facts")).to_contain_text("each by itself")
+    chunks = list(house.database.chunks.find({"channels": 2}).sort("index"))
+    lines.nth(1).click()
+    until(lambda: heard_at(page)[0] == f"/chunks/{chunks[2]['_id']}.opus")
+    page.get_by_label("Channel", exact=True).select_option("1")
+    until(lambda: heard_at(page)[0] == f"/chunks/{chunks[0]['_id']}.opus")
+    # A hit of the search leads to the line of its channel.
+    page.goto("/search?q=harbour")
+    page.get_by_role("link", name="Channel 2:").first.click()
+    playing = page.locator(".transcript .is-playing .line")
+    expect(playing).to_be_focused()
+    expect(playing).to_contain_text("Channel 2:")
+    with house.coordinator.person() as person:
+        assert person.delete(f"/api/recordings/{chunks[0]['original_id']}").ok
 
 
 @pytest.mark.browser

@@ -61,8 +61,8 @@ export class Transcript {
     this.isLoaded = true;
   }
 
-  /** Return the index of the line that is spoken at `seconds`, or -1. */
-  lineAt(seconds) {
+  /** Return the index of the line that is spoken at `seconds`, on this channel if any, or -1. */
+  lineAt(seconds, channel = null) {
     let low = 0;
     let high = this.rows.length;
     while (low < high) {
@@ -70,6 +70,8 @@ export class Transcript {
       if (this.rows[middle].start <= seconds + 0.01) low = middle + 1;
       else high = middle;
     }
+    const isOther = (row) => channel !== null && row?.channel && row.channel !== channel;
+    while (isOther(this.rows[low - 1])) low -= 1;
     const row = this.rows[low - 1];
     return row && row.text !== undefined && seconds < row.end + 0.5 ? low - 1 : -1;
   }

@@ -198,7 +198,7 @@ export function open(page) {
   /** Mark the line that plays, and keep it in sight unless the reader has scrolled away. */
   const follow = () => {
     if (!isMoving) render(controls(), document.querySelector("#controls"));
-    const now = player.isPlaying || player.time > 0 ? transcript.lineAt(player.time) : -1;
+    const now = player.isPlaying || player.time > 0 ? transcript.lineAt(player.time, channel) : -1;
     const items = document.querySelector(".transcript")?.children;
     if (!items) return;
     const before = document.querySelector(".transcript > .is-playing");
@@ -228,9 +228,9 @@ export function open(page) {
   /** The channels that were cut by themselves, in order; none if all are mixed. */
   const channels = () => [...new Set(chunks.map((chunk) => chunk.channel ?? 0))].filter(Boolean);
 
-  /** Play this channel from now on; without one, the first. */
+  /** Play this channel from now on; if it is none of them, the first. */
   const hear = (wanted) => {
-    const next = wanted ?? channels()[0] ?? null;
+    const next = channels().includes(wanted) ? wanted : (channels()[0] ?? null);
     const place = player.time;
     const isOther = next !== channel;
     channel = next;
@@ -303,12 +303,13 @@ export function open(page) {
       if (isFirst) await goToPlace();
     });
 
-  /** A link from the search leads to a place: `?t=SECONDS`. */
+  /** A link from the search leads to a place: `?t=SECONDS`, and `channel` where there are several. */
   const goToPlace = async () => {
     const seconds = Number(page.query.get("t"));
     if (!page.query.has("t") || !(seconds >= 0)) return;
     await transcript.reach(seconds);
     draw();
+    hear(Number(page.query.get("channel")) || null);
     player.seek(seconds);
     const item = document.querySelector(".transcript > .is-playing");
     item?.scrollIntoView({ block: "center", behavior: "instant" });

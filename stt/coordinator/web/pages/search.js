@@ -37,7 +37,7 @@ export function open(page) {
         <h2><a href="/recordings/${recordingId}">${name(found[0].label)}</a></h2>
         <ul class="plain-list">${found.map(
           (hit) => html`
-          <li><a class="hit" href="/recordings/${recordingId}?t=${hit.start.toFixed(2)}">
+          <li><a class="hit" href=${place(hit)}>
             <time>${clock(hit.start)}</time>
             <span dir="auto">${channelMark(hit)}${marked(hit)}</span></a></li>`,
         )}
@@ -112,6 +112,10 @@ export function open(page) {
   document.querySelector("[name=q]").focus({ preventScroll: true });
   begin();
 }
+
+/** The address of the line of a hit. */
+const place = ({ source_id: id, start, channel }) =>
+  withQuery(`/recordings/${id}`, { t: start.toFixed(2), channel });
 
 /** The text of a hit with what matches in `<mark>`. The server counts code points. */
 function marked({ text, matches }) {
