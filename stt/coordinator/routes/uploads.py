@@ -28,6 +28,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(processor.stop)
 
 
+_MAX_SHOWN = 50
+
+
+class ReceivedUploads(UploadList):
+    """The files of a form; each of `warnings` is one sentence."""
+
+    warnings: list[str]
+
+
 router = APIRouter(
     tags=["uploads"],
     dependencies=[PEOPLE_ONLY],
@@ -59,17 +68,28 @@ async def upload(
     request: Request,
     coordinator: InCoordinator,
     fields: Annotated[UploadFields, Query()],
-) -> UploadList:
+) -> ReceivedUploads:
     """Receive one file or several, in any form field, and cut them into chunks in the background.
 
-    What is given before a file, as fields or in the address, applies to it. `/api/uploads` has the
-    progress. The same file again is found, not stored twice. Files are independent: those that
-    were whole before an error are taken.
+    What is given in the address is for all files. A field of the form is for the files behind it,
+    and for those before it that have none of its name; so a single file may stand before its
+    fields. `warnings` name fields that mean nothing here. `/api/uploads` has the progress. The
+    same file again is found, not stored twice. Files are independent: those that were whole before
+    an error are taken.
     """
     options = await run_in_threadpool(lambda: coordinator.options)
     reader = UploadFormReader(request.app.state.processor, options, fields)
     await reader.read(request)
-    return UploadList(uploads=reader.uploads)
+    unknown = [*request.query_params, *reader.ignored]
+    known = ", ".join(UploadFields.model_fields)
+    return ReceivedUploads(
+        uploads=reader.uploads,
+        warnings=[
+            f"The field {name[:_MAX_SHOWN]!r} is ignored: the fields are {known}."
+            for name in dict.fromkeys(unknown)
+            if name not in UploadFields.model_fields
+        ],
+    )
 
 
 @router.get("/api/uploads", summary="The latest hundred uploads")

@@ -1,14 +1,16 @@
 """One `POST /upload`: the form is read as it arrives, and each file in it becomes an upload.
 
-Files are independent: those that were whole before an error stay, and are cut.
+Files are independent: those that were whole before an error stay, and are cut. That begins at the
+form's end, because a field may stand behind the files that it is for.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import pydantic
 from pydantic import BaseModel, ValidationError
@@ -23,6 +25,7 @@ from stt.coordinator.uploads.multipart import Event, Field, FileEnd, FileStart, 
 from stt.coordinator.uploads.processor import UploadProcessor
 from stt.domain.chunk import Channels
 from stt.domain.transcript import Task
+from stt.errors import ConfigError, SttError
 from stt.settings import Settings
 from stt.store.ingest import IngestOptions
 
@@ -37,7 +40,7 @@ _DRAIN_BYTES = 256 * 1024 * 1024
 
 
 class UploadFields(BaseModel):
-    """What a form, or its address, gives for the files that follow."""
+    """What a form, or its address, gives for its files."""
 
     language: str | None = pydantic.Field(
         None, max_length=50, description="Spoken language, such as `en`; `auto` to detect it."
@@ -60,8 +63,19 @@ class UploadFields(BaseModel):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _WholeFile:
+    """A file that has come, and the fields for it: the last before it, or the first behind it."""
+
+    incoming: IncomingFile
+    fields: dict[str, Any]
+
+
 class UploadFormReader:
     """Reads one form into `uploads`; `fields`, those in the address, go before `defaults`.
+
+    A field in the form is for the files behind it, and for those before it that have none of its
+    name. `ignored` are the names of fields that mean nothing.
 
     Raises BadRequest, TooLarge, Stalled, OutOfSpace, Gone, Unprocessable or ConfigError for an
     invalid field, and DatabaseUnavailable.
@@ -71,17 +85,26 @@ class UploadFormReader:
         self, processor: UploadProcessor, defaults: Settings, fields: UploadFields
     ) -> None:
         self.uploads: list[UploadRecord] = []
+        self.ignored: list[str] = []
         self._processor = processor
         self._max_bytes = defaults.max_upload_mb * 1024 * 1024
-        self._options = IngestOptions.of_uploads(defaults)
-        self._take_fields(fields)
+        self._defaults = replace(IngestOptions.of_uploads(defaults), **_given(fields))
+        self._fields: dict[str, Any] = {}
         self._incoming: IncomingFile | None = None
+        self._whole: list[_WholeFile] = []
         self._files = 0
         self._buffer = bytearray()
         self._announced_bytes = 0
         self._read_bytes = 0
 
     async def read(self, request: Request) -> None:
+        try:
+            await self._receive(request)
+        finally:
+            await self._break_off(BROKE_OFF)
+            await self._finish()
+
+    async def _receive(self, request: Request) -> None:
         length = request.headers.get("content-length", "")
         self._announced_bytes = int(length) if length.isdigit() else 0
         form = MultipartStream(request.headers.get("content-type", ""))
@@ -105,14 +128,14 @@ class UploadFormReader:
             if not isinstance(error, Stalled):
                 await self._drain(blocks)
             raise
-        finally:
-            await self._break_off(BROKE_OFF)
 
     async def _handle(self, event: Event) -> None:
         match event:
             case Field(name, value):
-                if value and name in UploadFields.model_fields:
-                    self._take_fields(_field(name, value))
+                if name not in UploadFields.model_fields:
+                    self.ignored.append(name)
+                elif value:
+                    await self._take_field(name, value)
             case FileStart(filename):
                 self._files += 1
                 if self._files > MAX_FILES:
@@ -122,7 +145,7 @@ class UploadFormReader:
                     self._processor.log,
                     self._processor.spool,
                     filename,
-                    self._options,
+                    self._options(self._fields),
                     expected_bytes=max(0, self._announced_bytes - self._read_bytes),
                     max_bytes=self._max_bytes,
                 )
@@ -134,15 +157,41 @@ class UploadFormReader:
             case FileEnd():
                 await self._write()
                 assert self._incoming is not None
-                self.uploads.append(await run_in_threadpool(self._incoming.finish))
+                self._whole.append(_WholeFile(self._incoming, dict(self._fields)))
                 self._incoming = None
-                self._processor.notify()
 
-    def _take_fields(self, fields: UploadFields) -> None:
-        """Use these for the files that follow. Raises ConfigError."""
-        given = fields.model_dump(exclude_none=True)
-        given = {name: value for name, value in given.items() if value != ""}
-        self._options = replace(self._options, **given)
+    async def _take_field(self, name: str, value: str) -> None:
+        """Use a field. Raise for an invalid one, and break off the files that it is for."""
+        try:
+            field = _given(_field(name, value))
+            self._options(field)
+        except (Unprocessable, ConfigError) as error:
+            while meant := [file for file in self._whole if name not in file.fields]:
+                self._whole.remove(meant[0])
+                await run_in_threadpool(meant[0].incoming.break_off, str(error))
+            raise
+        self._fields |= field
+        for file in self._whole:
+            file.fields.update(field | file.fields)
+
+    def _options(self, fields: Mapping[str, Any]) -> IngestOptions:
+        """Raise ConfigError."""
+        return replace(self._defaults, **fields)
+
+    async def _finish(self) -> None:
+        """Hand all whole files over to be cut; raise for the first for which that fails."""
+        failure: Exception | None = None
+        while self._whole:
+            file = self._whole.pop(0)
+            try:
+                finish = partial(file.incoming.finish, self._options(file.fields))
+                self.uploads.append(await run_in_threadpool(finish))
+                self._processor.notify()
+            except (ApiError, SttError) as error:
+                failure = failure or error
+                await run_in_threadpool(file.incoming.break_off, str(error))
+        if failure is not None:
+            raise failure
 
     async def _write(self) -> None:
         assert self._incoming is not None
@@ -165,6 +214,12 @@ class UploadFormReader:
                     left -= len(block)
                     if left < 0:
                         return
+
+
+def _given(fields: UploadFields) -> dict[str, Any]:
+    """Return the fields that are not empty."""
+    given = fields.model_dump(exclude_none=True)
+    return {name: value for name, value in given.items() if value != ""}
 
 
 def _field(name: str, value: str) -> UploadFields:

@@ -68,8 +68,8 @@ class IncomingFile:
         if time.monotonic() - self._logged_at >= _PROGRESS_SECONDS:
             self._log_progress()
 
-    def finish(self) -> UploadRecord:
-        """Hand the whole file over to the processor."""
+    def finish(self, options: IngestOptions | None = None) -> UploadRecord:
+        """Hand the whole file over to the processor, with `options` if they have changed."""
         with self._spool.translated():
             self._file.flush()
         is_open = self._log.update(
@@ -78,6 +78,7 @@ class IncomingFile:
             bytes=self._received_bytes,
             received_bytes=self._received_bytes,
             sha256=self._sha256.hexdigest(),
+            **({} if options is None else {"options": asdict(options)}),
         )
         record = self._log.get(self.id) if is_open else None
         if record is None:

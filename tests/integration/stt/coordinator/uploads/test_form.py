@@ -1,13 +1,16 @@
 """The form of an upload: files, and options of their recordings."""
 
 import http.client
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
 from bson import ObjectId
 
 from stt.coordinator.uploads import form
-from tests.support.coordinator_app import KeyedSession
+from tests.support.coordinator_app import PEOPLES_KEY, KeyedSession
+from tests.support.pace import until
 from tests.support.recordings import babble, write_wav
 from tests.support.upload_site import Site, ended, form_of, half_sent, send
 
@@ -65,6 +68,97 @@ def test_a_language_may_have_any_form_and_auto_goes_before_the_default(
     assert recording is not None
     assert recording["language"] == stored
     assert uploader.patch("/api/options", json={"default_language": None}).ok
+
+
+Part = tuple[str, tuple[str | None, str | bytes]]
+
+
+def options_of(
+    site: Site, uploader: KeyedSession, *parts: Part, query: str = ""
+) -> list[tuple[str | None, int]]:
+    """Send the parts of a form in this order; return language and priority of each recording."""
+    answer = uploader.post(f"/upload{query}", files=list(parts))
+    assert answer.status_code == 202, answer.text
+    found = []
+    for upload in answer.json()["uploads"]:
+        done = ended(uploader, upload["id"])
+        recording = site.database.recordings.find_one({"_id": ObjectId(done["source_id"])})
+        assert recording is not None
+        found.append((recording["language"], recording["priority"]))
+    return found
+
+
+def file(number: int, tmp_path: Path) -> Part:
+    path = write_wav(tmp_path / f"{number}.wav", babble(1, number))
+    return "file", (path.name, path.read_bytes())
+
+
+def field(name: str, value: str) -> Part:
+    return name, (None, value)
+
+
+class TestFieldsBehindAFile:
+    def test_they_are_for_it_as_curl_sends_them(
+        self, site: Site, uploader: KeyedSession, tmp_path: Path
+    ) -> None:
+        path = write_wav(tmp_path / "x.wav", babble(1))
+        form = ("-F", f"file=@{path}", "-F", "language=de", "-F", "priority=7")
+        key = f"Authorization: Bearer {PEOPLES_KEY}"
+        sent = subprocess.run(
+            ["curl", "-sS", "-H", key, *form, f"{site.coordinator.url}/upload"],
+            capture_output=True, timeout=60, check=True,
+        )  # fmt: skip
+        [upload] = json.loads(sent.stdout)["uploads"]
+        done = ended(uploader, upload["id"])
+        recording = site.database.recordings.find_one({"_id": ObjectId(done["source_id"])})
+        assert recording is not None
+        assert (recording["language"], recording["priority"]) == ("de", 7)
+
+    def test_they_are_for_all_files_before_them_that_have_none(
+        self, site: Site, uploader: KeyedSession, tmp_path: Path
+    ) -> None:
+        parts = [
+            file(0, tmp_path), field("language", "de"), file(1, tmp_path), field("language", "fr"),
+            file(2, tmp_path), field("priority", "3"),
+        ]  # fmt: skip
+        assert options_of(site, uploader, *parts) == [("de", 3), ("de", 3), ("fr", 3)]
+
+    def test_they_go_before_those_in_the_address(
+        self, site: Site, uploader: KeyedSession, tmp_path: Path
+    ) -> None:
+        parts = file(0, tmp_path), field("language", "de")
+        assert options_of(site, uploader, *parts, query="?language=nl&priority=2") == [("de", 2)]
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("priority", "high"), ("language", "not a language!")]
+    )
+    def test_one_that_can_be_none_is_refused_with_the_files_that_it_is_for(
+        self, site: Site, uploader: KeyedSession, tmp_path: Path, name: str, value: str
+    ) -> None:
+        before = field(name, "1" if name == "priority" else "de")
+        parts = [file(0, tmp_path), field(name, value)]
+        answer = uploader.post("/upload", files=parts)
+        assert answer.status_code == 422
+        assert name in answer.json()["error"]["message"]
+        [upload] = uploader.get("/api/uploads").json()["uploads"]
+        assert upload["state"] == "failed"
+        assert uploader.post("/upload", files=[before, *parts]).status_code == 422
+        newest = uploader.get("/api/uploads").json()["uploads"][0]
+        assert ended(uploader, newest["id"])["state"] == "done"
+        until(lambda: not site.spooled())
+
+
+def test_a_field_that_means_nothing_is_warned_of(
+    site: Site, uploader: KeyedSession, talk: bytes
+) -> None:
+    form = [field("lang", "de"), ("file", ("talk.wav", talk)), field("prio", "7")]
+    answer = uploader.post("/upload?langauge=de&priority=1", files=form)
+    assert answer.status_code == 202
+    names = [warning.split("'")[1] for warning in answer.json()["warnings"]]
+    assert names == ["langauge", "lang", "prio"]
+    answer = uploader.post("/upload", files={"file": ("talk.wav", talk)}, data={"language": ""})
+    assert answer.json()["warnings"] == []
+    until(lambda: not site.spooled())
 
 
 @pytest.mark.parametrize(
