@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from stt.media.audio import AudioReader, BadAudio, NoAudioTrack
+from stt.media.audio import AudioReader, BadAudio, NoAudioTrack, NoSuchTrack, NothingDecoded
 from whisper_server.engines.base import SAMPLE_RATE, Samples
 from whisper_server.errors import EngineStopped, InvalidAudio, TooLarge
 
@@ -23,15 +23,25 @@ class Recording:
     """`files`, one after the other, as one recording. Used by one thread at a time.
 
     At most `limit_seconds` of it are decoded, so that the work is bounded whatever a small file
-    unpacks to. The files belong to the caller, who closes them after the recording.
+    unpacks to. `track` is the number of the audio track to read, None for each file's default one.
+    The files belong to the caller, who closes them after the recording.
     """
 
-    def __init__(self, files: Sequence[BinaryIO], limit_seconds: float, param: str) -> None:
+    def __init__(
+        self,
+        files: Sequence[BinaryIO],
+        limit_seconds: float,
+        param: str,
+        track: int | None = None,
+    ) -> None:
         self._files = files
         self._limit_seconds = limit_seconds
         self._param = param
         self._reading: Generator[Samples, None, None] | None = None
         self._closed = False
+        self._tracks = [track] * len(files)
+        self.warnings: list[str] = []
+        """What is lost of the files that were read, and which of several tracks were taken."""
 
     def measure(self) -> float:
         """Return the seconds of audio by the packets' own durations; 0 if they have none.
@@ -41,8 +51,8 @@ class Recording:
         limit.
         """
         seconds = 0.0
-        for file, name in self._named_files():
-            with self._opened(file, name) as reader:
+        for index, name in enumerate(self._names()):
+            with self._opened(index, name) as reader:
                 for length in reader.packet_seconds():
                     seconds += length
                     if seconds > self._limit_seconds * MEASURED_SLACK + 1:
@@ -69,9 +79,8 @@ class Recording:
     def _read(self) -> Generator[Samples, None, None]:
         limit = int(self._limit_seconds * SAMPLE_RATE)
         total = 0
-        for file, name in self._named_files():
-            before = total
-            with self._opened(file, name) as reader:
+        for index, name in enumerate(self._names()):
+            with self._opened(index, name) as reader:
                 for block in reader.blocks():
                     if self._closed:
                         raise EngineStopped("the recording was closed while it was decoded")
@@ -79,31 +88,43 @@ class Recording:
                     if total > limit:
                         raise self._too_long()
                     yield block.astype(np.float32) / _FULL_SCALE
-                if reader.lost_seconds:
-                    logger.warning("%.2f s of an upload are broken: silence", reader.lost_seconds)
-            if total == before:
-                raise InvalidAudio(f"{name} holds no audio that can be decoded.", param=self._param)
+                self._warn(reader, name)
+
+    def _warn(self, reader: AudioReader, name: str) -> None:
+        lines = list(reader.warnings)
+        if reader.track_count > 1:
+            lines.insert(0, f"audio track {reader.track} of {reader.track_count} was taken")
+        self.warnings.extend(f"{name}: {line}" for line in lines)
+        for line in reader.warnings:
+            logger.warning("An upload is not whole: %s", line)
 
     @contextlib.contextmanager
-    def _opened(self, file: BinaryIO, name: str) -> Iterator[AudioReader]:
+    def _opened(self, index: int, name: str) -> Iterator[AudioReader]:
         """Open one of the files; messages call it `name`."""
+        file = self._files[index]
         file.seek(0)
         if not file.read(1):
             raise InvalidAudio(f"{name} is empty.", param=self._param, code="empty_file")
-        file.seek(0)
         try:
-            with AudioReader(file) as reader:
+            with AudioReader(file, self._tracks[index]) as reader:
+                self._tracks[index] = reader.track  # seeking the default one may take seconds
                 yield reader
         except NoAudioTrack as error:
             raise InvalidAudio(f"{name} has no audio track.", param=self._param) from error
+        except NoSuchTrack as error:
+            raise InvalidAudio(
+                f"{name} has {error}.", param="track", code="no_such_track"
+            ) from error
+        except NothingDecoded as error:
+            message = f"{name} holds no audio that can be decoded."
+            raise InvalidAudio(message, param=self._param) from error
         except (BadAudio, OSError) as error:
             message = f"{name} cannot be decoded as audio."
             raise InvalidAudio(message, param=self._param) from error
 
-    def _named_files(self) -> Iterator[tuple[BinaryIO, str]]:
-        for position, file in enumerate(self._files):
-            many = len(self._files) > 1
-            yield file, f"File {position + 1} of {len(self._files)}" if many else "The file"
+    def _names(self) -> Iterator[str]:
+        count = len(self._files)
+        return (f"File {n} of {count}" if count > 1 else "The file" for n in range(1, count + 1))
 
     def _too_long(self) -> TooLarge:
         return TooLarge(

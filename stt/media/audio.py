@@ -1,19 +1,20 @@
 """Bytes ↔ samples: whole chunks in memory. Only this package imports PyAV."""
 
 import io
+import logging
 from fractions import Fraction
 
 import av
 import numpy as np
 
 from stt.errors import BadAudio
-from stt.media.reader import AudioReader
+from stt.media.reader import AudioReader, NothingDecoded
 from stt.media.samples import SAMPLE_RATE, Samples
 from stt.media.tracks import NoAudioTrack, NoSuchTrack
 
 __all__ = [
-    "SAMPLE_RATE", "AudioReader", "BadAudio", "NoAudioTrack", "NoSuchTrack", "Samples", "decode",
-    "encode_flac", "encode_opus",
+    "SAMPLE_RATE", "AudioReader", "BadAudio", "NoAudioTrack", "NoSuchTrack", "NothingDecoded",
+    "Samples", "decode", "encode_flac", "encode_opus",
 ]  # fmt: skip
 
 MAX_CHUNK_SECONDS = 3 * 3600
@@ -29,9 +30,11 @@ _OPUS_OPTIONS = {
 # Encoded at once: FFmpeg may allocate no more than MAX_ALLOCATION_BYTES for a frame.
 _ENCODED_SAMPLES = 600 * SAMPLE_RATE
 
+logger = logging.getLogger(__name__)
+
 
 def decode(data: bytes) -> Samples:
-    """Return the samples of a chunk in any format that FFmpeg reads.
+    """Return the samples of a chunk in any format that FFmpeg reads; log what is lost of them.
 
     Raises BadAudio if it cannot be decoded, holds no sample, or is longer than MAX_CHUNK_SECONDS.
     """
@@ -44,8 +47,8 @@ def decode(data: bytes) -> Samples:
             pcm += block.tobytes()
             if len(pcm) > MAX_CHUNK_SECONDS * SAMPLE_RATE * 2:
                 raise BadAudio(f"longer than {MAX_CHUNK_SECONDS / 3600:g} hours")
-        if reader.decoded_seconds == 0:
-            raise BadAudio("no sample of it can be decoded")
+        for warning in reader.warnings:
+            logger.warning("A chunk's audio is not whole: %s", warning)
     return np.frombuffer(pcm, dtype=np.int16)
 
 

@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from stt.errors import BadAudio, RecordingError
-from stt.media.reader import AudioReader, clock
+from stt.media.reader import AudioReader
 from stt.media.samples import SAMPLE_RATE, Samples
 from stt.media.tracks import NoAudioTrack
+from stt.media.wholeness import trusted_seconds
 
 EXTENSIONS = frozenset(
     {
@@ -27,17 +28,6 @@ EXTENSIONS = frozenset(
 MAX_HOURS = 24
 """Longer recordings are refused."""
 
-# How far a recording may end before its header says: rounding, the codec's own padding, the last
-# frame. Beyond that, the rest of the file is missing.
-_SLACK_SECONDS = 0.5
-_SLACK_SHARE = 0.001
-# A broken packet here and there is replaced by silence; with more lost, a transcript would mislead.
-_MAX_LOST_SHARE = 0.1
-
-# Sizes that programs write into a WAV header when they do not know yet, or cannot say.
-_RIFF_PLACEHOLDER = 0x7FFF_0000
-_OGG_PAGE_MAX_BYTES = 65_307
-_MPEG_FRAME_MAX_BYTES = 2_881
 _MAX_NAME = 500
 # Control characters, line ends that only some programs know, and halves of characters.
 _NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -68,10 +58,10 @@ def shown_name(name: str) -> str:
 class RecordingFile(AbstractContextManager["RecordingFile"]):
     """An open recording. Use as a context manager.
 
-    `filename` is the name to show, the file's own by default; `track` and `channel` as for
-    AudioReader. Every method raises RecordingError,
-    whose one line names the file: it does not exist, is a folder, cannot be read, is empty, not
-    audio, without an audio track, truncated, damaged, or longer than MAX_HOURS.
+    `filename` is the name to show, the file's own by default; `track`, `channel` and `strict` as
+    for AudioReader. Every method raises RecordingError, whose one line names the file: it does not
+    exist, is a folder, cannot be read, is empty, not audio, without an audio track or the one that
+    is asked for, longer than MAX_HOURS, or, with `strict`, truncated or damaged.
     """
 
     def __init__(
@@ -81,6 +71,7 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
         *,
         track: int | None = None,
         channel: int | None = None,
+        strict: bool = False,
     ) -> None:
         self.path = path
         self.filename = shown_name(_shown(Path(path.name)) if filename is None else filename)
@@ -99,13 +90,31 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
                 raise BadAudio("empty: 0 bytes")
             self.bytes = status.st_size
             self._modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
-            self._reader = self._open_reader(track, channel)
+            self._reader = self._open_reader(track, channel, strict)
             closing.pop_all()
+        if self.track_count > 1:
+            logger.info("%s: audio track %d of %d", self._name, self.track, self.track_count)
 
     @property
     def declared_seconds(self) -> float | None:
         """The length by its header; may be FFmpeg's estimate, good enough for a progress bar."""
-        return self._reader.track_seconds or self._reader.file_seconds
+        header = self._reader.header
+        return header.track_seconds or header.file_seconds
+
+    @property
+    def track(self) -> int:
+        """The number of the audio track that is read, counted from 1."""
+        return self._reader.track
+
+    @property
+    def track_count(self) -> int:
+        """The number of audio tracks."""
+        return self._reader.track_count
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is lost of the recording, a line for each; complete once `blocks` has ended."""
+        return tuple(self._reader.warnings)
 
     @property
     def channels(self) -> int:
@@ -121,7 +130,7 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
     def start(self) -> datetime:
         """When it was recorded: the file's own `creation_time` tag, else its modification time."""
         try:
-            tagged = datetime.fromisoformat(self._reader.tags["creation_time"])
+            tagged = datetime.fromisoformat(self._reader.header.tags["creation_time"])
         except (KeyError, ValueError):
             return self._modified_at
         if tagged.tzinfo is None:
@@ -135,7 +144,7 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def blocks(self) -> Iterator[Samples]:
-        """Yield its samples in order; only after the last one it is known to be whole."""
+        """Yield its samples in order; only after the last one it is known whether it is whole."""
         count = 0
         with self._translated():
             for block in self._reader.blocks():
@@ -143,11 +152,12 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
                 if count > MAX_HOURS * 3600 * SAMPLE_RATE:
                     raise BadAudio(f"longer than {MAX_HOURS} hours")
                 yield block
-            self._check_whole()
+        for warning in self.warnings:
+            logger.warning("%s: %s", self._name, warning)
 
-    def _open_reader(self, track: int | None, channel: int | None) -> AudioReader:
+    def _open_reader(self, track: int | None, channel: int | None, strict: bool) -> AudioReader:
         try:
-            reader = AudioReader(self._file, track, channel)
+            reader = AudioReader(self._file, track, channel, strict=strict)
         except NoAudioTrack:
             raise
         except BadAudio as error:
@@ -155,55 +165,14 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
             if self._bytes_at(4, 4) == b"ftyp":
                 raise BadAudio("truncated or damaged: its index (moov) is missing") from error
             raise
-        seconds = _trusted_seconds(reader, has_frame_count=False) or 0.0
-        if reader.format in {"wav", "ogg"}:
-            seconds = reader.track_seconds or 0.0
+        header = reader.header
+        seconds = trusted_seconds(header, has_frame_count=False) or 0.0
+        if header.format in {"wav", "ogg"}:
+            seconds = header.track_seconds or 0.0
         if seconds > MAX_HOURS * 3600:
             reader.close()
             raise BadAudio(f"longer than {MAX_HOURS} hours")
         return reader
-
-    def _check_whole(self) -> None:
-        reader = self._reader
-        if reader.decoded_seconds == 0 and not reader.lost_seconds:
-            raise BadAudio("empty: it holds no samples")
-        if reader.lost_seconds > _MAX_LOST_SHARE * (reader.decoded_seconds + reader.lost_seconds):
-            raise BadAudio(f"damaged: {reader.lost_seconds:.1f} s of it cannot be decoded")
-        expected_seconds = _trusted_seconds(reader, self._has_frame_count())
-        if expected_seconds is not None:
-            slack_seconds = _SLACK_SECONDS + _SLACK_SHARE * expected_seconds
-            if reader.end_seconds < expected_seconds - slack_seconds:
-                raise BadAudio(
-                    f"truncated: it ends after {clock(reader.end_seconds)} "
-                    f"of {clock(expected_seconds)}"
-                )
-        if self._is_cut_off():
-            raise BadAudio(f"truncated: it breaks off after {clock(reader.end_seconds)}")
-        if reader.lost_seconds:
-            logger.warning(
-                "%s: %.2f s cannot be decoded; silence stands in", self._name, reader.lost_seconds
-            )
-        if reader.hole_seconds:
-            logger.info("%s: silence fills holes of %.2f s", self._name, reader.hole_seconds)
-
-    def _has_frame_count(self) -> bool:
-        """Return whether an MP3 says how long it is; for others, FFmpeg guesses by the size."""
-        first_byte = self._reader.first_byte
-        if self._reader.format != "mp3" or not first_byte:
-            return False
-        # The first frame of such a file holds no audio but this; FFmpeg passes over it.
-        before = max(0, first_byte - _MPEG_FRAME_MAX_BYTES)
-        head = self._bytes_at(before, first_byte - before)
-        return b"Xing" in head or b"Info" in head
-
-    def _is_cut_off(self) -> bool:
-        """Return whether the container's own sizes reach past the end of the file."""
-        if self._reader.format == "wav" and self._bytes_at(0, 4) == b"RIFF":
-            size = int.from_bytes(self._bytes_at(4, 4), "little")
-            return size < _RIFF_PLACEHOLDER and size + 8 - self.bytes > 1
-        if self._reader.format == "ogg":
-            return _is_page_cut(self._bytes_at(max(0, self.bytes - _OGG_PAGE_MAX_BYTES)))
-        return False
 
     def _bytes_at(self, position: int, count: int = -1) -> bytes:
         """Read beside the decoder, and leave the file where the decoder had it."""
@@ -227,35 +196,6 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _trusted_seconds(reader: AudioReader, has_frame_count: bool) -> float | None:
-    """Return the length by the container; None where it is an estimate, or of other tracks.
-
-    WAV is missing here because FFmpeg fits the length to the file; `_is_cut_off` sees to it.
-    """
-    if reader.format in {"flac", "aiff"} or (reader.format == "mp3" and has_frame_count):
-        return reader.track_seconds
-    if reader.format.startswith("mov,"):
-        known = [s for s in (reader.track_seconds, reader.file_seconds) if s is not None]
-        return min(known, default=None)
-    if reader.format.startswith("matroska"):
-        tagged = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", reader.tags.get("duration", ""))
-        if tagged is not None:
-            hours, minutes, seconds = tagged.groups()
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        return reader.file_seconds if reader.is_audio_only else None
-    return None
-
-
-def _is_page_cut(tail: bytes) -> bool:
-    """Return whether the last Ogg page of a tail is longer than what is there (RFC 3533, 6)."""
-    page = tail[max(0, tail.rfind(b"OggS")) :]
-    if not page.startswith(b"OggS"):
-        return False
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return True
-    return 27 + page[26] + sum(page[27 : 27 + page[26]]) > len(page)
 
 
 def _shown(path: Path) -> str:

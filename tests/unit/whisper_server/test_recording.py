@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stt.media import reader as reader_module
+from stt.media import track_reader
 from stt.media.audio import AudioReader
 from tests.support.uploads import (
     decode,
@@ -73,7 +73,7 @@ class TestLength:
         assert sum(len(block) for block in recording.blocks()) == 20 * SECOND
 
     def test_measuring_ends_after_many_packets(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(reader_module, "MAX_MEASURED_PACKETS", 10)
+        monkeypatch.setattr(track_reader, "MAX_MEASURED_PACKETS", 10)
         assert measure(tone_file(20)) < 5
 
     @pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
@@ -246,7 +246,7 @@ def test_a_bomb_is_refused_before_it_goes_off() -> None:
 def test_a_bomb_that_hides_its_length_goes_no_further_than_the_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reader_module, "MAX_MEASURED_PACKETS", 10)
+    monkeypatch.setattr(track_reader, "MAX_MEASURED_PACKETS", 10)
     bomb = io.BytesIO(flac_bomb(12))
     assert measure(bomb, limit_seconds=3600) < 60
     read = 0

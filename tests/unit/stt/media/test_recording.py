@@ -20,16 +20,21 @@ from tests.support.recordings import (
     write_wav,
 )
 
+DATA = Path(__file__).parents[3] / "data"
+
 
 def read(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     with RecordingFile(path) as recording:
         return np.concatenate(list(recording.blocks()))
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path, *, strict: bool = False) -> str:
     """The line that a person sees instead of a transcript."""
-    with pytest.raises(RecordingError) as caught:
-        read(path)
+    with (
+        pytest.raises(RecordingError) as caught,
+        RecordingFile(path, strict=strict) as recording,
+    ):
+        list(recording.blocks())
     line = str(caught.value)
     assert line.startswith(f"{path}: ")
     assert "\n" not in line
@@ -87,6 +92,72 @@ class TestReading:
         data[4:8] = data[40:44] = b"\xff\xff\xff\xff"
         path.write_bytes(data)
         assert len(read(path)) == 2 * SAMPLE_RATE
+
+
+class TestLosses:
+    """What can be decoded is kept, and what is lost is said; `strict` refuses it."""
+
+    @pytest.mark.parametrize("extension", ["mp3", "wav", "flac", "ogg", "opus", "webm", "mkv"])
+    @pytest.mark.parametrize("share", [0.4, 0.8])
+    def test_of_a_truncated_file_what_is_there_is_kept(
+        self, extension: str, share: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = cut_short(write_recording(tmp_path / f"talk.{extension}", 10.0), share)
+        with RecordingFile(path) as recording:
+            decoded = np.concatenate(list(recording.blocks()))
+        assert len(decoded) == pytest.approx(share * 10 * SAMPLE_RATE, rel=0.3)
+        (warning,) = recording.warnings
+        assert warning.startswith("truncated: it ")
+        assert warning in caplog.text
+
+    def test_the_warning_says_how_much_is_missing(self, tmp_path: Path) -> None:
+        path = cut_short(write_recording(tmp_path / "talk.wav", 10.0), 0.7)
+        with RecordingFile(path) as recording:
+            list(recording.blocks())
+        (warning,) = recording.warnings
+        assert warning == "truncated: it breaks off after 0:00:07.0; about 3.0 s are missing"
+        path = cut_short(write_recording(tmp_path / "talk.flac", 10.0), 0.7)
+        with RecordingFile(path) as recording:
+            list(recording.blocks())
+        assert "of 0:00:10.0; " in recording.warnings[0]
+
+    def test_what_is_whole_has_no_warning(self, tmp_path: Path) -> None:
+        for extension in CODECS:
+            path = write_recording(tmp_path / f"talk.{extension}", 6.0)
+            with RecordingFile(path, strict=True) as recording:
+                list(recording.blocks())
+            assert not recording.warnings, extension
+
+    def test_a_file_of_which_much_is_broken_keeps_the_rest_in_its_place(
+        self, tmp_path: Path
+    ) -> None:
+        path = write_recording(tmp_path / "talk.m4a", 10.0)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 4 : len(data) // 2] = b"\xff" * (len(data) // 2 - len(data) // 4)
+        path.write_bytes(data)
+        with RecordingFile(path) as recording:
+            decoded = np.concatenate(list(recording.blocks()))
+        assert len(decoded) == pytest.approx(10 * SAMPLE_RATE, rel=0.02)
+        assert best_lag(
+            decoded[-3 * SAMPLE_RATE :], babble(10)[7 * SAMPLE_RATE :]
+        ) == pytest.approx(0, abs=400)
+        assert recording.warnings[0].startswith("damaged: ")
+
+
+class TestTracks:
+    def test_one_line_says_which_of_several_was_taken(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        path = DATA / "two-tracks-second-default.mkv"
+        with RecordingFile(path) as recording:
+            assert (recording.track, recording.track_count) == (2, 2)
+        assert f"{path}: audio track 2 of 2" in caplog.text
+
+    def test_one_that_is_not_there_is_refused_with_the_number_of_those_that_are(self) -> None:
+        path = DATA / "two-tracks-second-default.mkv"
+        with pytest.raises(RecordingError, match="no track 9: it has 2 audio tracks"):
+            RecordingFile(path, track=9)
 
 
 class TestStart:
@@ -149,13 +220,13 @@ class TestRefusing:
     @pytest.mark.parametrize("share", [0.4, 0.8])
     def test_a_truncated_file(self, extension: str, share: float, tmp_path: Path) -> None:
         path = cut_short(write_recording(tmp_path / f"talk.{extension}", 10.0), share)
-        assert refusal(path).startswith("truncated: it ")
+        assert refusal(path, strict=True).startswith("truncated: it ")
 
     @pytest.mark.parametrize("extension", ["m4a", "mp4"])
     def test_a_truncated_file_with_its_index_in_front(self, extension: str, tmp_path: Path) -> None:
         path = tmp_path / f"talk.{extension}"
         cut_short(write_recording(path, 10.0, flags={"movflags": "faststart"}), 0.7)
-        assert refusal(path).startswith("truncated: it ends after 0:00:0")
+        assert refusal(path, strict=True).startswith("truncated: it ends after 0:00:0")
 
     def test_a_truncated_file_with_its_index_at_the_end(self, tmp_path: Path) -> None:
         path = cut_short(write_recording(tmp_path / "talk.m4a", 10.0), 0.9)
@@ -166,7 +237,7 @@ class TestRefusing:
         data = bytearray(path.read_bytes())
         data[len(data) // 4 : len(data) // 2] = b"\xff" * (len(data) // 2 - len(data) // 4)
         path.write_bytes(data)
-        assert refusal(path).startswith("damaged: ")
+        assert refusal(path, strict=True).startswith("damaged: ")
 
     def test_more_than_a_day_by_its_header(self, tmp_path: Path) -> None:
         data = bytearray(encode_flac(babble(1)))

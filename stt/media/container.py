@@ -1,0 +1,42 @@
+"""A file opened by FFmpeg, which may claim anything: memory is bounded, and nothing else opened."""
+
+import ctypes
+import logging
+
+import av
+
+from stt.errors import BadAudio
+from stt.media.window import FileWindow
+
+MAX_ALLOCATION_BYTES = 128 << 20
+"""FFmpeg allocates as much at once as a header claims, up to 2 GB, and a WAV file of 3 KB can claim
+that. The index of a day of m4a takes 90 MB."""
+
+# Playlists are "audio" to FFmpeg too; with no protocol allowed they cannot make it open the files
+# and addresses that they name.
+_NO_PROTOCOLS = {"protocol_whitelist": "none"}
+
+logger = logging.getLogger(__name__)
+
+
+def _limit_allocations() -> None:
+    """Limit them for the whole process: PyAV has no name for this, but is linked with FFmpeg."""
+    try:
+        set_limit = ctypes.CDLL(av.logging.__file__).av_max_alloc
+    except (OSError, AttributeError) as error:
+        logger.warning("Forged files may take 2 GB of memory for a moment: %s", error)
+        return
+    set_limit.argtypes, set_limit.restype = [ctypes.c_size_t], None
+    set_limit(MAX_ALLOCATION_BYTES)
+
+
+_limit_allocations()
+
+
+def open_container(window: FileWindow) -> av.container.InputContainer:
+    """Raise BadAudio for what FFmpeg cannot open."""
+    window.seek(0)
+    try:
+        return av.open(window, "r", metadata_errors="replace", container_options=_NO_PROTOCOLS)
+    except (av.FFmpegError, ValueError) as error:
+        raise BadAudio("not audio, or not in a known format") from error

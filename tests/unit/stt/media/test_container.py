@@ -1,0 +1,32 @@
+"""What FFmpeg may open, and how much memory it may take for it."""
+
+import contextlib
+import io
+
+import pytest
+
+from stt.errors import BadAudio
+from stt.media.container import open_container
+from stt.media.window import FileWindow
+from tests.support.damage import tones
+
+
+def test_a_container_is_opened_from_the_start_of_its_window() -> None:
+    file = io.BytesIO(b"junk" + tones("wav"))
+    window = FileWindow(file, 4)
+    window.seek(1_000)
+    with open_container(window) as container:
+        assert container.format.name == "wav"
+
+
+@pytest.mark.parametrize("data", [b"", b"no audio at all " * 99, bytes(5_000)])
+def test_what_ffmpeg_cannot_open_is_refused(data: bytes) -> None:
+    with pytest.raises(BadAudio, match="not in a known format"):
+        open_container(FileWindow(io.BytesIO(data)))
+
+
+def test_a_damaged_file_that_sends_ffmpeg_before_its_start_is_no_error_of_the_disk() -> None:
+    data = tones("caf")
+    chunk_of_negative_size = b"junk" + (-1_000_000).to_bytes(8, "big", signed=True)
+    with contextlib.suppress(BadAudio):
+        open_container(FileWindow(io.BytesIO(data + chunk_of_negative_size))).close()
