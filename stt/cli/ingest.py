@@ -18,7 +18,9 @@ from stt.cli.options import (
     Language,
     Prompt,
     Recordings,
+    Strict,
     Task,
+    Track,
     with_settings,
 )
 from stt.errors import ConfigError, RecordingError
@@ -53,6 +55,8 @@ def ingest_command(
     task: Task = "transcribe",
     prompt: Prompt = None,
     hotwords: Hotwords = None,
+    track: Track = None,
+    strict: Strict = False,
     priority: Annotated[
         int, typer.Option(min=-(10**9), max=10**9, metavar="N", help="Higher is transcribed first.")
     ] = 0,
@@ -68,7 +72,7 @@ def ingest_command(
     """Put recordings into the queue, cut into chunks."""
     options = checked_options(
         language=language, task=task, prompt=prompt, hotwords=hotwords, priority=priority,
-        model=model, chunk_seconds=chunk_seconds, channels=channels,
+        model=model, chunk_seconds=chunk_seconds, channels=channels, track=track, strict=strict,
     )  # fmt: skip
     setup_logging(settings.log_format)
     endings: Counter[str] = Counter()

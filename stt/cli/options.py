@@ -43,8 +43,17 @@ Prompt = Annotated[
 Recordings = Annotated[
     list[Path], typer.Argument(metavar="PATH", help="Recordings, and folders of them.")
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse recordings that are truncated or damaged.")
+]
 Task = Annotated[
     str, typer.Option(metavar="TASK", help="transcribe; or translate, which gives English text.")
+]
+Track = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Audio track to take, from 1; the default one if not given."
+    ),
 ]
 
 _NAME_METAVARS = {

@@ -20,7 +20,9 @@ from stt.cli.options import (
     Language,
     Prompt,
     Recordings,
+    Strict,
     Task,
+    Track,
     with_settings,
 )
 from stt.cli.output import Output, OutputOptions, with_output
@@ -69,11 +71,14 @@ def transcribe_command(
     prompt: Prompt = None,
     hotwords: Hotwords = None,
     channels: Channels = "mix",
+    track: Track = None,
+    strict: Strict = False,
 ) -> None:
     """Transcribe recordings and print or save their transcripts."""
     options = checked_options(
-        language=language, task=task, prompt=prompt, hotwords=hotwords, channels=channels
-    )
+        language=language, task=task, prompt=prompt, hotwords=hotwords, channels=channels,
+        track=track, strict=strict,
+    )  # fmt: skip
     where = _checked(output, files)
     setup_logging(settings.log_format, to_stderr=True)
     refused = 0

@@ -74,6 +74,8 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
         strict: bool = False,
     ) -> None:
         self.path = path
+        self._strict = strict
+        self._losses: list[str] = []
         self.filename = shown_name(_shown(Path(path.name)) if filename is None else filename)
         """The file's name, without its folder."""
         self._name = _shown(path) if filename is None else self.filename
@@ -92,8 +94,8 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
             self._modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
             self._reader = self._open_reader(track, channel, strict)
             closing.pop_all()
-        if self.track_count > 1:
-            logger.info("%s: audio track %d of %d", self._name, self.track, self.track_count)
+        if self.track_count > 1 and channel is None:
+            logger.info("%s: %s", self._name, self.warnings[0])
 
     @property
     def declared_seconds(self) -> float | None:
@@ -113,8 +115,10 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is lost of the recording, a line for each; complete once `blocks` has ended."""
-        return tuple(self._reader.warnings)
+        """Which of several tracks is read, and what is lost, once `blocks` has ended."""
+        if self.track_count == 1:
+            return tuple(self._losses)
+        return f"audio track {self.track} of {self.track_count} was taken", *self._losses
 
     @property
     def channels(self) -> int:
@@ -122,9 +126,16 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
         return self._reader.channels
 
     def of_channel(self, channel: int) -> "RecordingFile":
-        """Open the same track again, to read only this channel, counted from 0."""
+        """Open the same track again, to read only this channel, counted from 0.
+
+        What is lost of it is among the warnings of this file too.
+        """
         track = self._reader.track
-        return RecordingFile(self.path, self._given_name, track=track, channel=channel)
+        other = RecordingFile(
+            self.path, self._given_name, track=track, channel=channel, strict=self._strict
+        )
+        other._losses = self._losses
+        return other
 
     @property
     def start(self) -> datetime:
@@ -152,8 +163,10 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
                 if count > MAX_HOURS * 3600 * SAMPLE_RATE:
                     raise BadAudio(f"longer than {MAX_HOURS} hours")
                 yield block
-        for warning in self.warnings:
-            logger.warning("%s: %s", self._name, warning)
+        for loss in self._reader.warnings:
+            if loss not in self._losses:
+                self._losses.append(loss)
+                logger.warning("%s: %s", self._name, loss)
 
     def _open_reader(self, track: int | None, channel: int | None, strict: bool) -> AudioReader:
         try:

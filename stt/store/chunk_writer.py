@@ -83,9 +83,14 @@ class ChunkWriter(Repository):
         self.chunks = batch[-1].index + 1
         self.samples = batch[-1].first + batch[-1].count
 
-    def finish(self) -> Recording:
-        """Mark the recording as ingested; raise RecordingError if it was removed meanwhile."""
-        whole = {"duration": self.samples / SAMPLE_RATE, "chunk_count": self.chunks}
+    def finish(self, warnings: Sequence[str] = ()) -> Recording:
+        """Mark the recording as ingested, with `warnings` about its file if there are any.
+
+        Raise RecordingError if it was removed meanwhile.
+        """
+        whole: Document = {"duration": self.samples / SAMPLE_RATE, "chunk_count": self.chunks}
+        if warnings:
+            whole["warnings"] = list(warnings)
         self._db.recordings.update_one(
             {"_id": self._recording["_id"], "ingested_at": None},
             {"$set": whole, "$currentDate": {"ingested_at": True}},

@@ -142,6 +142,11 @@ def read_text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def read_texts(value: Any) -> tuple[str, ...]:
+    """Return the texts in a list; leave out entries of other types."""
+    return tuple(entry for entry in read_list(value) if isinstance(entry, str))
+
+
 def read_time(value: Any) -> datetime | None:
     return value if isinstance(value, datetime) else None
 

@@ -13,7 +13,9 @@ What makes it safe to crash, to run twice and to run beside workers:
 
 import logging
 import re
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -29,12 +31,14 @@ from stt.settings import Settings
 from stt.store.chunk_writer import ChunkWriter, removed_while_ingested
 from stt.store.cutting import Progress, cut_channels, cut_mixed
 from stt.store.database import Database, Document, translated
-from stt.store.documents import read_recording
+from stt.store.documents import read_count, read_recording, read_texts
 from stt.transcripts.languages import language_code
 
 _MIN_CHUNK_SECONDS, _MAX_CHUNK_SECONDS = 1.0, 600.0
 _MAX_PROMPT_CHARACTERS = 10_000
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+
+Status = Literal["ingested", "already there", "resumed"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +48,14 @@ class IngestOptions:
     """Options of a recording; `chunk_seconds` is the longest that a chunk may be.
 
     `language`: its code, made of any form that `language_code` takes; None to detect it. `model`:
-    the model to transcribe it with, None for the one that each worker uses. `channels`: split to
-    transcribe each channel by itself. Raise ConfigError for
-    chunks shorter than 1 s or longer than 600 s, for an unknown language, for text that cannot be a
-    model name, for an unknown task, and for a prompt or hotwords of more than 10,000 characters:
-    every call sends them.
+    the model to transcribe it with, None for the one that each worker uses. `track`: the number of
+    the audio track to take, from 1, None for the file's default one. `strict`: refuse a file that
+    is truncated or damaged, in place of taking what can be decoded. `channels`: split to transcribe
+    each channel by itself.
+
+    Raise ConfigError for chunks shorter than 1 s or longer than 600 s, for an unknown language, for
+    text that cannot be a model name, for an unknown task, and for a prompt or hotwords of more than
+    10,000 characters: every call sends them.
     """
 
     language: str | None = None
@@ -59,6 +66,8 @@ class IngestOptions:
     hotwords: str | None = None
     task: Task = "transcribe"
     channels: Channels = "mix"
+    track: int | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if not _MIN_CHUNK_SECONDS <= self.chunk_seconds <= _MAX_CHUNK_SECONDS:
@@ -107,12 +116,14 @@ class Ingested:
     """The result of an ingest; `chunks` counts those of earlier runs too.
 
     `place` is that of the file that was given now; the recording may have come from another one.
+    `warnings`: what is lost of it, and which of several audio tracks was taken.
     """
 
     recording: Recording
     chunks: int
-    status: Literal["ingested", "already there", "resumed"]
+    status: Status
     place: RecordingPath | None = field(default=None, compare=False)
+    warnings: tuple[str, ...] = ()
 
 
 def ingest(
@@ -136,16 +147,19 @@ def ingest(
     """
     if place is None:
         place = RecordingPath.sent(filename) if filename else RecordingPath.of_file(path)
-    with RecordingFile(path, filename) as file:
+    with ExitStack() as closing:
+        opened = partial(RecordingFile, path, filename, strict=options.strict)
+        file = closing.enter_context(opened(track=options.track))
         document, is_new = _register(database, file, place, options)
-        recording = read_recording(document)
+        recording, track = read_recording(document), read_count(document.get("track"))
         # A recording without `chunk_seconds` was written by another program: do not add chunks.
         if recording.ingested_at is not None or "chunk_seconds" not in document:
-            if options.channels == "split" and recording.channels == "mix":
-                logger.warning(
-                    "%s is in the queue with its channels mixed: remove it to split them", file.path
-                )
-            return Ingested(recording, recording.chunk_count or 0, "already there", place)
+            _log_differences(file, options, recording, track)
+            warnings = read_texts(document.get("warnings"))
+            count = recording.chunk_count or 0
+            return Ingested(recording, count, "already there", place, warnings)
+        if track not in (0, file.track):  # an earlier run began with another one
+            file = closing.enter_context(opened(track=track))
         writer = ChunkWriter(database, document)
         try:
             if recording.channels == "split" and file.channels > 1:
@@ -154,11 +168,26 @@ def ingest(
                 if recording.channels == "split":
                     logger.warning("%s has one channel: there is nothing to split", file.path)
                 cut_mixed(writer, file, progress)
-            recording = writer.finish()
+            recording = writer.finish(file.warnings)
         except RecordingError:
             writer.remove()
             raise
-    return Ingested(recording, writer.chunks, "ingested" if is_new else "resumed", place)
+    status: Status = "ingested" if is_new else "resumed"
+    return Ingested(recording, writer.chunks, status, place, file.warnings)
+
+
+def _log_differences(
+    file: RecordingFile, options: IngestOptions, recording: Recording, track: int
+) -> None:
+    """Say what is not as `options` want it in a recording that is in the queue already."""
+    if options.channels == "split" and recording.channels == "mix":
+        logger.warning(
+            "%s is in the queue with its channels mixed: remove it to split them", file.path
+        )
+    if options.track is not None and track not in (0, options.track):
+        logger.warning(
+            "%s is in the queue with audio track %d: remove it to take another", file.path, track
+        )
 
 
 def _register(
@@ -166,6 +195,11 @@ def _register(
 ) -> tuple[Document, bool]:
     """Return the document of the file's recording, and whether it was created just now."""
     sha256 = file.sha256()
+    stored = asdict(options)
+    del stored["strict"]
+    stored["track"] = file.track
+    if file.track_count == 1:
+        del stored["track"]
     fields = {
         "filename": place.filename,
         "path": place.path,
@@ -175,7 +209,7 @@ def _register(
         "duration": None,
         "start": file.start,
         "chunk_count": None,
-        **asdict(options),
+        **stored,
         "ingested_at": None,
     }
     recording_id = ObjectId()

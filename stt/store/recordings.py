@@ -19,14 +19,14 @@ from stt.domain.field_types import HexId, Tenths
 from stt.errors import Ambiguous, BadAudio, NotFound
 from stt.store.counts import RecordingSums, StateCounts, sums_by_recording
 from stt.store.database import Document, Repository
-from stt.store.documents import read_count, read_recording, read_text, read_time
+from stt.store.documents import read_count, read_recording, read_text, read_texts, read_time
 from stt.store.recording_names import NAME_FIELDS, full_path, labels_in, labels_of, named, spellings
 from stt.store.removal import remove_recording
 from stt.store.states import FAILED, UNFINISHED
 from stt.transcripts.files import file_stems
 
 _RECORDING_FIELDS = [field.name for field in fields(Recording)]
-_DETAIL_FIELDS = [*_RECORDING_FIELDS, "sha256", "priority", "created_at"]
+_DETAIL_FIELDS = [*_RECORDING_FIELDS, "sha256", "priority", "created_at", "track", "warnings"]
 _MAX_LISTED = 10
 
 ListState = Literal["all", "open", "done", "failed"]
@@ -38,7 +38,9 @@ class RecordingDetails(Recording):
 
     `silent_speech_seconds`: speech in what is transcribed that gave no text.
     `duration` and `chunk_count` are None while it is being cut. `start`: when it was recorded.
-    `label`: its file name, with so many of its folders that no other recording has the same.
+    `track`: the number of its audio track, if its file has several. `warnings`: which track was
+    taken, and what is lost of a truncated or damaged file. `label`: its file name, with so many of
+    its folders that no other recording has the same.
     """
 
     label: str
@@ -47,6 +49,8 @@ class RecordingDetails(Recording):
     created_at: datetime | None
     counts: StateCounts
     silent_speech_seconds: Tenths
+    track: int | None
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +236,8 @@ class MongoRecordings(Repository):
                 created_at=read_time(document.get("created_at")),
                 counts=summed.counts,
                 silent_speech_seconds=summed.silent_speech_seconds,
+                track=read_count(document.get("track")) or None,
+                warnings=read_texts(document.get("warnings")),
             )
             for document in documents
             for summed in [sums.get(document["_id"], RecordingSums())]

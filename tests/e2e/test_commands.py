@@ -259,11 +259,34 @@ class TestTrouble:
         assert done.stdout == "2 failed\n"
         assert database.recordings.find_one() is None
 
+    def test_of_a_truncated_recording_what_is_there_is_in_with_a_word(
+        self, stt: Stt, database: Database
+    ) -> None:
+        whole = write_wav(stt.folder / "cut.wav", babble(10)).read_bytes()
+        (stt.folder / "cut.wav").write_bytes(whole[: len(whole) // 2])
+        done = stt("ingest", "cut.wav")
+        assert done.returncode == 0, done.stderr
+        words = "cut.wav: truncated: it breaks off after 0:00:05.0; about 5.0 s are missing"
+        assert words in done.stdout
+        [recording] = database.recordings.find()
+        assert recording["duration"] == pytest.approx(5, abs=0.01)
+
+    def test_the_audio_track_is_said_and_can_be_chosen(self, stt: Stt, database: Database) -> None:
+        film = ROOT / "tests" / "data" / "two-tracks-second-default.mkv"
+        missing = stt("ingest", str(film), "--track", "9")
+        assert missing.returncode == 1
+        assert missing.stderr == f"Error: {film}: no track 9: it has 2 audio tracks\n"
+        assert stt("ingest", str(film), "--track", "0").returncode == 2
+        assert database.recordings.find_one() is None
+        done = stt("ingest", str(film))
+        assert done.returncode == 0, done.stderr
+        assert f"{film}: audio track 2 of 2 was taken" in done.stdout
+
     def test_every_kind_of_bad_recording_gets_a_line_and_the_good_one_is_in(
         self, stt: Stt, database: Database, bad_recordings: dict[str, str]
     ) -> None:
         write_recording(stt.folder / "talks" / "good.mp3")
-        done = stt("ingest", "talks")
+        done = stt("ingest", "talks", "--strict")
         assert done.returncode == 1
         lines = done.stderr.splitlines()
         assert len(lines) == len(bad_recordings)

@@ -43,10 +43,8 @@ router = APIRouter(
     lifespan=_lifespan,
 )
 
-_FIELDS = {
-    name: {"type": "integer" if name == "priority" else "string"}
-    for name in UploadFields.model_fields
-}
+_TYPES = {"priority": "integer", "track": "integer", "strict": "boolean"}
+_FIELDS = {name: {"type": _TYPES.get(name, "string")} for name in UploadFields.model_fields}
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": MAX_FILES}
 _FORM: dict[str, Any] = {
     "type": "object",

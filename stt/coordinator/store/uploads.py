@@ -32,7 +32,8 @@ class UploadRecord(BaseModel):
     """An upload. `bytes`: the expected size while it is received, then the real one.
 
     `cut_seconds` of the recording have been cut, of `total_seconds` if its file says its length.
-    `error`: one sentence, once it has failed.
+    `error`: one sentence, once it has failed. `warnings`: which of several audio tracks was taken,
+    and what is lost of a truncated or damaged file, once it has been cut.
     """
 
     model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
@@ -46,6 +47,7 @@ class UploadRecord(BaseModel):
     total_seconds: float | None = None
     recording_id: HexId | None = Field(default=None, alias="source_id")
     error: str | None = None
+    warnings: tuple[str, ...] = ()
     created_at: datetime | None = None
     updated_at: datetime | None = None
     sha256: str | None = Field(default=None, exclude=True)

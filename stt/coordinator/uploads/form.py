@@ -61,6 +61,15 @@ class UploadFields(BaseModel):
     channels: Channels | None = pydantic.Field(
         None, description="`split` to transcribe each channel by itself."
     )
+    track: int | None = pydantic.Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="Audio track to take, from 1; by default the file's.",
+    )
+    strict: bool | None = pydantic.Field(
+        None, description="Refuse a file that is truncated or damaged."
+    )
 
 
 @dataclass(frozen=True, slots=True)

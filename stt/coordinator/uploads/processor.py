@@ -139,6 +139,7 @@ class UploadProcessor:
                     source_id=recording.id,
                     cut_seconds=recording.duration or 0.0,
                     total_seconds=recording.duration,
+                    warnings=ingested.warnings,
                 )
                 logger.info("Upload %s (%s): %s", record.id, record.filename, ingested.status)
         file.remove()

@@ -86,6 +86,7 @@ export function open(page) {
       recording.prompt ? ["Prompt", recording.prompt] : null,
       recording.channels === "split" ? ["Channels", "each by itself"] : null,
       ["Priority", number(recording.priority)],
+      ...recording.warnings.map((text) => ["Warning", text]),
     ]
       .filter(Boolean)
       .map(([term, text]) => html`<div><dt>${term}</dt><dd><bdi>${text}</bdi></dd></div>`)}

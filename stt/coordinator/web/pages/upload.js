@@ -167,7 +167,9 @@ export function open(page) {
       plural(total, "chunk") +
       (counts.failed ? `, ${number(counts.failed)} failed` : "");
     const state = !isDone ? "transcribing" : counts.failed ? "failed" : "done";
-    return row(upload.filename, state, progress(label, settled, Math.max(total, 1)), [drop], upload);
+    const body = html`${progress(label, settled, Math.max(total, 1))}
+      ${upload.warnings.map((text) => html`<div><small>${text}</small></div>`)}`;
+    return row(upload.filename, state, body, [drop], upload);
   };
 
   const row = (filename, state, body, buttons, upload) => html`

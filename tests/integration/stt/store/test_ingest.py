@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from stt.store.recordings import MongoRecordings
 from tests.support.recordings import babble, best_lag, write_recording, write_wav
 
 FOUR_SECONDS = IngestOptions(chunk_seconds=4)
+STRICT = replace(FOUR_SECONDS, strict=True)
+TWO_TRACKS = Path(__file__).parents[3] / "data" / "two-tracks-second-default.mkv"
 
 
 class PowerCut(BaseException):
@@ -301,6 +304,68 @@ class TestBrokenOff:
         assert chunks_of(database)[0]["transcript"] == {"language": "en"}
 
 
+class TestLosses:
+    def test_of_a_truncated_file_what_is_there_is_stored_with_a_warning(
+        self, database: Database, talk: Path
+    ) -> None:
+        data = talk.read_bytes()
+        talk.write_bytes(data[: len(data) // 2])
+        done = ingest(database, talk, FOUR_SECONDS)
+        assert_whole(database, (len(data) // 2 - 44) // 2 / SAMPLE_RATE)
+        (warning,) = done.warnings
+        assert warning.startswith("truncated: it breaks off after 0:00:30.0; about 30.0 s")
+        document = database.recordings.find_one()
+        assert document is not None
+        assert document["warnings"] == [warning]
+        assert MongoRecordings(database).details(done.recording.id).warnings == (warning,)
+
+    def test_the_warning_is_there_again_when_the_file_is_found_in_the_queue(
+        self, database: Database, talk: Path
+    ) -> None:
+        talk.write_bytes(talk.read_bytes()[:100_000])
+        first = ingest(database, talk, FOUR_SECONDS)
+        again = ingest(database, talk, FOUR_SECONDS)
+        assert (again.status, again.warnings) == ("already there", first.warnings)
+        assert first.warnings
+
+
+class TestTracks:
+    def test_the_default_one_is_stored_by_its_number(self, database: Database) -> None:
+        done = ingest(database, TWO_TRACKS, FOUR_SECONDS)
+        details = MongoRecordings(database).details(done.recording.id)
+        assert details.track == 2
+        assert details.warnings == ("audio track 2 of 2 was taken",) == done.warnings
+        assert np.abs(np.concatenate(heard_in(database))).max() > 3_000
+
+    def test_another_one_is_taken_if_it_is_asked_for(self, database: Database) -> None:
+        done = ingest(database, TWO_TRACKS, replace(FOUR_SECONDS, track=1))
+        assert done.warnings == ("audio track 1 of 2 was taken",)
+        assert np.abs(np.concatenate(heard_in(database))).max() < 100
+
+    def test_one_that_is_not_there_leaves_nothing(self, database: Database) -> None:
+        with pytest.raises(RecordingError, match="no track 9: it has 2 audio tracks"):
+            ingest(database, TWO_TRACKS, replace(FOUR_SECONDS, track=9))
+        assert is_empty(database)
+
+    def test_what_is_in_the_queue_keeps_its_track_with_a_word(
+        self, database: Database, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ingest(database, TWO_TRACKS, FOUR_SECONDS)
+        assert (
+            ingest(database, TWO_TRACKS, replace(FOUR_SECONDS, track=1)).status == "already there"
+        )
+        assert "is in the queue with audio track 2: remove it" in caplog.text
+
+    def test_an_interrupted_ingest_is_continued_with_the_track_that_it_began_with(
+        self, database: Database
+    ) -> None:
+        short = replace(FOUR_SECONDS, chunk_seconds=1)
+        with pytest.raises(PowerCut):
+            ingest(database, TWO_TRACKS, replace(short, track=1), stop_after(0.5, PowerCut()))
+        assert ingest(database, TWO_TRACKS, short).status == "resumed"
+        assert np.abs(np.concatenate(heard_in(database))).max() < 100
+
+
 class TestBadFiles:
     def test_a_file_that_turns_out_bad_midway_leaves_nothing(
         self, database: Database, talk: Path
@@ -309,7 +374,7 @@ class TestBadFiles:
         talk.write_bytes(data[: len(data) // 2])
         stored: list[float] = []
         with pytest.raises(RecordingError, match=r"talk\.wav: truncated"):
-            ingest(database, talk, FOUR_SECONDS, lambda done, _total: stored.append(done))
+            ingest(database, talk, STRICT, lambda done, _total: stored.append(done))
         assert max(stored) > 10
         assert is_empty(database)
 
@@ -319,10 +384,10 @@ class TestBadFiles:
         data = talk.read_bytes()
         talk.write_bytes(data[: len(data) // 2])
         with pytest.raises(PowerCut):
-            ingest(database, talk, FOUR_SECONDS, stop_after(10, PowerCut()))
+            ingest(database, talk, STRICT, stop_after(10, PowerCut()))
         assert not is_empty(database)
         with pytest.raises(RecordingError):
-            ingest(database, talk, FOUR_SECONDS)
+            ingest(database, talk, STRICT)
         assert is_empty(database)
 
     def test_other_sources_are_left_alone(self, database: Database, talk: Path) -> None:
@@ -330,7 +395,7 @@ class TestBadFiles:
         bad = talk.with_name("bad.wav")
         bad.write_bytes(write_wav(bad, babble(20, seed=1)).read_bytes()[:400_000])
         with pytest.raises(RecordingError):
-            ingest(database, bad, FOUR_SECONDS)
+            ingest(database, bad, STRICT)
         assert database.recordings.count_documents({}) == 1
         assert_whole(database, 60.0)
 

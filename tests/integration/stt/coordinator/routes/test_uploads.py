@@ -12,6 +12,7 @@ from tests.support.pace import until
 from tests.support.recordings import CODECS, write_recording, write_video_without_sound
 from tests.support.upload_site import Site, ended, send
 
+TWO_TRACKS = Path(__file__).parents[4] / "data" / "two-tracks-second-default.mkv"
 FORMATS = ["mp3", "m4a", "wav", "flac", "ogg", "opus", "mp4"]
 
 
@@ -57,7 +58,8 @@ class TestWhatIsRefused:
         self, site: Site, uploader: KeyedSession, talk: bytes, tmp_path: Path
     ) -> None:
         film = write_video_without_sound(tmp_path / "film.mp4").read_bytes()
-        cut, silent = send(uploader, ("cut.wav", talk[:20_000]), ("film.mp4", film))
+        files = (("cut.wav", talk[:20_000]), ("film.mp4", film))
+        cut, silent = send(uploader, *files, fields={"strict": "true"})
         assert "truncated" in ended(uploader, cut["id"])["error"]
         assert "no audio track" in ended(uploader, silent["id"])["error"]
         assert site.database.chunks.count_documents({}) == 0
@@ -67,6 +69,39 @@ class TestWhatIsRefused:
         with site.coordinator.node(key) as node:
             assert node.post("/upload", files={"file": ("talk.wav", talk)}).status_code == 403
             assert node.get("/api/uploads").status_code == 403
+
+
+class TestWarnings:
+    def test_what_is_lost_is_shown_with_the_upload_and_with_the_recording(
+        self, site: Site, uploader: KeyedSession, talk: bytes
+    ) -> None:
+        [upload] = send(uploader, ("cut.wav", talk[:20_000]))
+        done = ended(uploader, upload["id"])
+        assert (done["state"], done["error"]) == ("done", None)
+        (warning,) = done["warnings"]
+        assert warning.startswith("truncated: it breaks off after 0:00:00.6")
+        recording = uploader.get(f"/api/recordings/{done['source_id']}").json()
+        assert recording["warnings"] == [warning]
+
+    def test_the_audio_track_can_be_chosen(self, site: Site, uploader: KeyedSession) -> None:
+        film = ("film.mkv", TWO_TRACKS.read_bytes())
+        [missing] = send(uploader, film, fields={"track": "9"})
+        assert "no track 9: it has 2 audio tracks" in ended(uploader, missing["id"])["error"]
+        [first] = send(uploader, film, fields={"track": "1"})
+        done = ended(uploader, first["id"])
+        assert done["warnings"] == ["audio track 1 of 2 was taken"]
+        recording = uploader.get(f"/api/recordings/{done['source_id']}").json()
+        assert recording["track"] == 1
+
+    @pytest.mark.parametrize("track", ["0", "-1", "two", "1.5"])
+    def test_a_number_that_no_track_has_is_refused(
+        self, site: Site, uploader: KeyedSession, talk: bytes, track: str
+    ) -> None:
+        answer = uploader.post(
+            "/upload", data={"track": track}, files=[("file", ("talk.wav", talk))]
+        )
+        assert answer.status_code == 422
+        assert "track" in answer.json()["error"]["message"]
 
 
 def test_a_recording_that_is_there_already_keeps_its_wishes(
