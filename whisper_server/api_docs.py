@@ -103,7 +103,7 @@ _EVENT = {
     "properties": {"data": {"type": "string", "contentMediaType": "application/json"}},
     "required": ["data"],
 }
-_WARNING = {"Warning": _header("string", "One for each field that is ignored")}
+_WARNING = {"Warning": _header("string", "One for each field that is ignored, and each loss")}
 _UPLOAD_ERRORS = errors(400, 404, 413, 500, 503, 504)
 
 TRANSCRIPT: Responses = {

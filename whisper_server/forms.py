@@ -61,6 +61,9 @@ class UploadForm(BaseModel):
     beam_size: int = Field(
         5, ge=1, le=MAX_BEAM, description="Hypotheses side by side; 1 is fastest."
     )
+    track: int | None = Field(
+        None, ge=1, le=10_000, description="Audio track to take, from 1; by default the file's."
+    )
     vad_filter: bool = Field(True, description="Whether to leave out what is no speech.")
 
     def options(self, task: Task) -> Options:

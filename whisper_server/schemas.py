@@ -94,11 +94,15 @@ class LanguageOut(BaseModel):
 
 
 class TextDone(BaseModel):
-    """The end of a stream; the last three in `verbose_json` alone."""
+    """The end of a stream; language and duration in `verbose_json` alone.
+
+    `warnings`: which of several audio tracks was taken, and what is lost of the file, if anything.
+    """
 
     type: Literal["transcript.text.done"] = "transcript.text.done"
     text: str
     languages: list[LanguageOut]
+    warnings: list[str] | None = None
     language: str | None = None
     language_probability: float | None = None
     duration: float | None = None

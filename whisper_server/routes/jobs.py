@@ -42,7 +42,9 @@ def router(service: Service) -> APIRouter:
             async def work(job: Job) -> Response:
                 async with held_by_job:
                     found = await upload.transcribe(options, job.advance, until=job.forgotten.wait)
-                return await asyncio.to_thread(render, found, form, form.task)
+                result = await asyncio.to_thread(render, found, form, form.task)
+                upload.warn_in(result)
+                return result
 
             service.jobs.start(job, work)
         await service.jobs.admitted(job)
@@ -68,14 +70,17 @@ def router(service: Service) -> APIRouter:
         """Return its state, and its `result` once it is done.
 
         That is what the transcription endpoint would have answered, as an object in the JSON
-        formats, else as a string.
+        formats, else as a string, with its `Warning` headers.
 
         Results are kept for `JOB_KEEP_SECONDS`, the last `JOB_KEEP_COUNT` of them, and in memory:
         a restart loses them.
         """
         job = service.jobs.find(job_id)
         body = await asyncio.to_thread(_with_result, JobSummary.model_validate(job), job.result)
-        return Response(body, media_type=JSON_TYPE)
+        response = Response(body, media_type=JSON_TYPE)
+        for warning in job.result.headers.getlist("Warning") if job.result else ():
+            response.headers.append("Warning", warning)
+        return response
 
     @routes.delete(
         "/{job_id}", summary="Forget a job", status_code=204, responses=api_docs.errors(404)

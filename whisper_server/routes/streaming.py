@@ -29,12 +29,15 @@ _running: set[asyncio.Task[Transcription]] = set()
 """The event loop itself does not keep its tasks alive."""
 
 
-async def stream_transcript(work: Work, form: AudioForm, metrics: Metrics) -> StreamingResponse:
+async def stream_transcript(
+    work: Work, form: AudioForm, metrics: Metrics, warnings: Sequence[str] = ()
+) -> StreamingResponse:
     """Return a response that grows with the transcript.
 
     It begins with the first segment, so what `work` raises before that is raised here, and gets
     a status of its own; but at the latest after `KEEP_ALIVE_SECONDS`, since a client in a long
-    queue must see that the server is alive. `work` itself notices when its client leaves.
+    queue must see that the server is alive. `work` itself notices when its client leaves. The last
+    event has the `warnings` that are there then.
     """
     queue: Updates = asyncio.Queue()
 
@@ -55,7 +58,7 @@ async def stream_transcript(work: Work, form: AudioForm, metrics: Metrics) -> St
     if first is None:
         await task
     return StreamingResponse(
-        _events(first, queue, task, TranscriptEvents(form), metrics),
+        _events(first, queue, task, TranscriptEvents(form, warnings), metrics),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -64,8 +67,9 @@ async def stream_transcript(work: Work, form: AudioForm, metrics: Metrics) -> St
 class TranscriptEvents:
     """Turns segments, as they become ready, into the events to send."""
 
-    def __init__(self, form: AudioForm) -> None:
+    def __init__(self, form: AudioForm, warnings: Sequence[str] = ()) -> None:
         self._form = form
+        self._warnings = warnings
         self._text = GrowingText(form.response_format, form.cue_limits())
         self._sent = 0
 
@@ -83,6 +87,7 @@ class TranscriptEvents:
         """Return the events that are still missing."""
         events = self.add(found.segments[self._sent :]) + _delta(self._text.end())
         done = TextDone(text=self._text.whole, languages=[LanguageOut(code=found.language)])
+        done.warnings = list(self._warnings) or None
         if self._form.is_verbose():
             done.language = found.language
             done.language_probability = found.language_probability

@@ -35,6 +35,9 @@ def router(service: Service) -> APIRouter:
         `verbose_json` brings segments (and words, when asked for), the language as a code and
         its probability. `temperature` 0 stands for Whisper's own ladder of temperatures.
 
+        A `Warning` header says which of several audio tracks was taken, and what is lost of a
+        truncated or damaged file.
+
         With `stream=true` segments are sent as they become ready. What is wrong with the request
         is still a plain 4xx; what goes wrong later is an event with an `error`.
         """
@@ -76,7 +79,9 @@ async def _answer(upload: Upload[AudioForm] | Upload[RecordingForm], task: Task)
             async with held:
                 return await upload.transcribe(options, on_progress)
 
-        response: Response = await stream_transcript(work, form, upload.service.metrics)
+        response: Response = await stream_transcript(
+            work, form, upload.service.metrics, upload.warnings
+        )
     else:
         found = await upload.transcribe(options)
         response = await asyncio.to_thread(render, found, form, task)

@@ -5,7 +5,7 @@ import errno
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
@@ -24,6 +24,8 @@ from whisper_server.scheduler_state import OnProgress
 
 STALL_SECONDS = 60.0
 """Without it a client that has left would hold its place in the queue for ever."""
+
+MAX_WARNINGS = 20
 
 _DISK_FULL = ("The server has no room on its disk for the upload.", 60, "disk_full")
 _TOO_MANY_FILES = (
@@ -54,6 +56,8 @@ class Upload(Generic[Form]):
     form: Form
     file_field: str
     held: AsyncExitStack
+    warnings: list[str] = field(default_factory=list)
+    """Once it is transcribed: which of several audio tracks was taken, and what is lost."""
 
     def keep(self) -> AsyncExitStack:
         """Keep the place and the files after the context, until the returned stack is closed."""
@@ -112,7 +116,8 @@ class Upload(Generic[Form]):
         server is logged.
         """
         files = [file.file for file in self.files()]
-        recording = Recording(files, self.service.settings.max_audio_seconds, self.file_field)
+        limit_seconds = self.service.settings.max_audio_seconds
+        recording = Recording(files, limit_seconds, self.file_field, self.form.track)
         gone = until() if until else self._client_left()
         try:
             return await self.service.scheduler.run(recording, options, gone, on_progress)
@@ -124,6 +129,7 @@ class Upload(Generic[Form]):
                 "The transcription failed; the server's log says why."
             ) from error
         finally:
+            self.warnings[:] = recording.warnings
             recording.close()
 
     async def _client_left(self) -> None:
@@ -131,12 +137,22 @@ class Upload(Generic[Form]):
             pass
 
     def warn_in(self, response: Response) -> None:
-        """Add a `Warning` (RFC 7234, section 5.5) for each field that was ignored."""
+        """Add a `Warning` (RFC 7234, section 5.5) for each ignored field, and each of `warnings`.
+
+        MAX_WARNINGS at most: clients and proxies limit the size of headers.
+        """
         sent = {name.partition("[")[0] for name, value in self.data.multi_items() if value}
-        for name in UploadForm.ignored_fields:
-            if name in sent:
-                text = f"'{name}' was ignored: no Whisper model can do what it asks for"
-                response.headers.append("Warning", f'299 - "{text}"')
+        texts = [
+            f"'{name}' was ignored: no Whisper model can do what it asks for"
+            for name in UploadForm.ignored_fields
+            if name in sent
+        ]
+        texts += self.warnings
+        if len(texts) > MAX_WARNINGS:
+            more = len(texts) - MAX_WARNINGS + 1
+            texts[MAX_WARNINGS - 1 :] = [f"there are {more} more warnings, see the server's log"]
+        for text in texts:
+            response.headers.append("Warning", f'299 - "{text}"')
 
 
 @asynccontextmanager
@@ -211,8 +227,8 @@ def _limited(request: Request, max_mebibytes: int) -> Request:
 def _validated(data: FormData, model: type[Form]) -> Form:
     """Return the form; a field `name[]` is a list, and may be sent as `name` too."""
     values: dict[str, Any] = {}
-    for field_name, field in model.model_fields.items():
-        name = field.alias or field_name
+    for field_name, declared in model.model_fields.items():
+        name = declared.alias or field_name
         is_list = name.endswith("[]")
         sent = [*data.getlist(name), *(data.getlist(field_name) if is_list else ())]
         texts = [value for value in sent if isinstance(value, str) and value]

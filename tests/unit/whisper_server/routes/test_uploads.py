@@ -3,10 +3,12 @@
 import contextlib
 import errno
 import io
+import json
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
@@ -14,7 +16,9 @@ import pytest
 import requests
 import starlette.formparsers
 
+from tests.support.damage import tones
 from tests.support.pace import until
+from tests.support.whisper_jobs import ended
 from tests.support.whisper_stand_in import (
     TRANSCRIPTIONS,
     Running,
@@ -25,6 +29,7 @@ from tests.support.whisper_stand_in import (
 )
 from whisper_server.routes import uploads
 
+TWO_TRACKS = Path(__file__).parents[3] / "data" / "two-tracks-second-default.mkv"
 IN_VAIN = {
     "include[]": "logprobs", "chunking_strategy[type]": "server_vad",
     "chunking_strategy[threshold]": "0.5", "known_speaker_names[]": ["agent", "customer"],
@@ -71,6 +76,57 @@ def test_what_cannot_be_honoured_is_taken_with_a_warning(
 def test_nobody_is_warned_without_need(open_server: Running) -> None:
     fields = {"include[]": "", "prompt": "a", "unheard_of": "yes"}
     assert "Warning" not in open_server.post(data=fields).headers
+
+
+def test_what_is_lost_of_a_file_is_a_warning(open_server: Running) -> None:
+    whole = tones("wav", seconds=4)
+    response = open_server.post(files={"file": ("a.wav", whole[: len(whole) // 2])})
+    assert response.ok
+    assert response.headers["Warning"] == (
+        '299 - "The file: truncated: it breaks off after 0:00:02.0; about 2.0 s are missing"'
+    )
+
+
+def test_the_warnings_of_a_job_are_those_of_its_result(open_server: Running) -> None:
+    whole = tones("wav", seconds=4)
+    sent = open_server.post("/jobs", files={"file": ("a.wav", whole[: len(whole) // 2])})
+    path = sent.headers["Location"]
+    assert ended(open_server, path)["status"] == "done"
+    assert "truncated" in requests.get(open_server.url + path, timeout=60).headers["Warning"]
+
+
+def test_the_warnings_of_a_stream_are_in_its_last_event(open_server: Running) -> None:
+    whole = tones("wav", seconds=4)
+    response = open_server.post(
+        data={"stream": "true"}, files={"file": ("a.wav", whole[: len(whole) // 2])}
+    )
+    last = [line for line in response.text.splitlines() if line.startswith("data: ")][-1]
+    (warning,) = json.loads(last.removeprefix("data: "))["warnings"]
+    assert "truncated" in warning
+
+
+def test_warnings_never_fill_the_headers(open_server: Running) -> None:
+    whole = tones("wav", seconds=1)
+    files = [("files", (f"{n}.wav", whole[: len(whole) // 2])) for n in range(50)]
+    response = open_server.post("/transcribe", files=files)
+    warnings = response.raw.headers.getlist("Warning")
+    assert len(warnings) == uploads.MAX_WARNINGS
+    assert "File 1 of 50" in warnings[0]
+    assert "31 more warnings" in warnings[-1]
+
+
+def test_the_audio_track_is_said_and_can_be_chosen(open_server: Running) -> None:
+    film = {"file": ("film.mkv", TWO_TRACKS.read_bytes())}
+    response = open_server.post(files=film)
+    assert response.headers["Warning"] == '299 - "The file: audio track 2 of 2 was taken"'
+    response = open_server.post(data={"track": "1"}, files=film)
+    assert response.headers["Warning"] == '299 - "The file: audio track 1 of 2 was taken"'
+    error = error_of(open_server.post(data={"track": "9"}, files=film))
+    assert (error["param"], error["code"]) == ("track", "no_such_track")
+    assert error["message"] == "The file has no track 9: it has 2 audio tracks."
+    for wrong in ("0", "-3", "second"):
+        refused = open_server.post(data={"track": wrong}, files=film)
+        assert (refused.status_code, error_of(refused)["param"]) == (400, "track")
 
 
 @pytest.mark.parametrize("path", [TRANSCRIPTIONS, "/v1/audio/translations", "/transcribe", "/jobs"])

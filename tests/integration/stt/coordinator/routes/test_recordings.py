@@ -56,6 +56,8 @@ class TestTheList:
             "priority": 2,
             "counts": {"pending": 1, "processing": 1, "transcribed": 1, "failed": 1},
             "silent_speech_seconds": 0.0,
+            "track": None,
+            "warnings": [],
             "chunk_count": 4,
         }
         assert person.get(f"/api/recordings/{recording_id}").json() == received
