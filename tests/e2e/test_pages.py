@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from stt.store.database import Database
+from stt.store.recordings import MongoRecordings
 from tests.support.coordinator_app import PEOPLES_KEY, KeyedSession
 from tests.support.coordinator_process import CoordinatorProcess, running_process
 from tests.support.mongo_process import missing
@@ -184,6 +185,41 @@ def test_a_recording_that_is_dropped_in_is_watched_until_it_is_transcribed(
 
 
 @pytest.mark.browser
+def test_options_that_are_chosen_go_with_the_next_file_and_can_be_changed(
+    page: Page, house: House
+) -> None:
+    page.goto("/upload")
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    page.get_by_text("Options for the next files").click()
+    page.get_by_label("Language").select_option("German")
+    page.get_by_label("Text").select_option("in English")
+    page.get_by_label("Prompt").fill("A talk.")
+    page.get_by_label("Hotwords").fill("<|en|> Zermatt")
+    drop(page, page.locator(".dropzone"), "options.opus", opus_tone(3))
+    row = page.get_by_role("listitem").filter(has_text="options.opus")
+    expect(row).to_have_attribute("data-state", "done")
+    row.get_by_role("link", name="options.opus").click()
+    facts = page.locator(".facts")
+    expect(facts).to_contain_text("German")
+    expect(facts).to_contain_text("in English")
+    expect(facts).to_contain_text("<|en|> Zermatt")
+    recording = house.database.recordings.find_one({"filename": "options.opus"})
+    assert recording is not None
+    silent: dict[str, object] = {"transcript.silent_speech_seconds": 80.0}
+    house.database.chunks.update_one({"original_id": recording["_id"]}, {"$set": silent})
+    page.reload()
+    expect(page.get_by_text("1 min 20 s of speech gave no text.")).to_be_visible()
+    page.get_by_role("button", name="Edit…").click()
+    page.get_by_label("Language").select_option("detected")
+    page.get_by_label("Text").select_option("as spoken")
+    page.get_by_role("button", name="Save").click()
+    expect(facts).to_contain_text("detected")
+    expect(facts).not_to_contain_text("in English")
+    house.database.uploads.delete_many({})  # a page would ask for the recording
+    MongoRecordings(house.database).remove(recording["_id"])
+
+
+@pytest.mark.browser
 def test_a_click_on_a_line_lets_one_hear_that_place_and_what_follows_it(
     page: Page, house: House
 ) -> None:
@@ -239,6 +275,7 @@ def test_the_channels_of_a_call_are_read_together_and_heard_one_by_one(
     expect(playing).to_contain_text("Channel 2:")
     with house.coordinator.person() as person:
         assert person.delete(f"/api/recordings/{chunks[0]['original_id']}").ok
+    house.database.uploads.delete_many({})  # a page would ask for the recording
 
 
 @pytest.mark.browser
@@ -352,12 +389,15 @@ def test_a_setting_is_changed_and_put_back(page: Page) -> None:
     field = page.get_by_label("Heartbeat")
     usual = field.input_value()
     field.fill("12")
+    page.get_by_label("Default task").select_option("translate")
     page.get_by_role("button", name="Save").click()
     page.reload()
     expect(field).to_have_value("12")
+    expect(page.get_by_label("Default task")).to_have_value("translate")
+    page.get_by_role("button", name="back to transcribe").click()
     page.get_by_role("button", name=f"back to {usual}").click()
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved")).to_be_visible()
+    expect(page.get_by_text("Saved", exact=True)).to_be_visible()
     expect(field).to_have_value(usual)
 
 

@@ -6,27 +6,28 @@ import { ask, confirm } from "./dialogs.js";
 import { plural } from "./format.js";
 import { name } from "./markup.js";
 import { notice } from "./notices.js";
+import {
+  hotwordsField,
+  languageField,
+  modelField,
+  promptField,
+  taskField,
+} from "./option_fields.js";
 
 const pathOf = ({ id }) => `/api/recordings/${id}`;
 const textOf = (form, field) => form.get(field).trim() || null;
 
-const languageField = ({ language }) => html`
-  <label>Language <input name="language" maxlength="20" value=${language ?? ""}
-    placeholder="detected"></label>`;
-const modelField = ({ model }) => html`
-  <label>Model <input name="model" maxlength="200" value=${model ?? ""}
-    placeholder="as the machines have it"></label>`;
-
-/** Change priority, language, model and prompt; only what was changed here is sent. */
+/** Change priority and options; only what was changed here is sent. */
 export const edit = (recording) =>
   ask(
     "Edit recording",
     html`
       <label>Priority <input name="priority" type="number" step="1" required
         value=${recording.priority}> <small>Higher ones go first.</small></label>
-      ${languageField(recording)} ${modelField(recording)}
-      <label>Prompt <input name="prompt" maxlength="2000" value=${recording.prompt ?? ""}>
-        <small>Language, model and prompt hold for what is not transcribed yet.</small></label>`,
+      ${languageField(recording.language)} ${taskField(recording.task)}
+      ${modelField(recording.model)} ${promptField(recording.prompt)}
+      ${hotwordsField(recording.hotwords)}
+      <small>All but the priority hold for what is not transcribed yet.</small>`,
     "Save",
     {
       save: async (form) => {
@@ -34,7 +35,9 @@ export const edit = (recording) =>
           priority: Number(form.get("priority")),
           language: textOf(form, "language"),
           model: textOf(form, "model"),
+          task: form.get("task"),
           prompt: textOf(form, "prompt"),
+          hotwords: textOf(form, "hotwords"),
         };
         const changed = Object.entries(given).filter(([key, value]) => value !== recording[key]);
         if (!changed.length) return;
@@ -50,11 +53,16 @@ export const transcribeAgain = (recording) =>
     html`
       <p>All of it is transcribed anew. The transcript there is now is lost. A model that no
         machine has loaded sends every chunk to the quarantine.</p>
-      ${modelField(recording)} ${languageField(recording)}`,
+      ${modelField(recording.model)} ${languageField(recording.language)}
+      ${taskField(recording.task)}`,
     "Transcribe again",
     {
       save: async (form) => {
-        const body = { model: textOf(form, "model"), language: textOf(form, "language") };
+        const body = {
+          model: textOf(form, "model"),
+          language: textOf(form, "language"),
+          task: form.get("task"),
+        };
         const { chunks } = await api("POST", `${pathOf(recording)}/transcribe`, { body });
         notice(`${plural(chunks, "chunk")} put back in the queue`);
       },

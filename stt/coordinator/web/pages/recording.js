@@ -7,6 +7,7 @@ import { recordingProgress, recordingState } from "../chunk_states.js";
 import { onQueueChange } from "../reloading.js";
 import { clock, date, length, number, plural } from "../format.js";
 import { badge, channelMark, name } from "../markup.js";
+import { languageName } from "../option_fields.js";
 import { Player } from "../player.js";
 import { edit, remove, transcribeAgain } from "../recording_actions.js";
 import { Transcript } from "../transcript.js";
@@ -62,6 +63,7 @@ export function open(page) {
         ${badge(recordingState(recording))}
       </div>
       ${facts()}
+      ${silentSpeech()}
       ${
         recordingState(recording) === "done"
           ? nothing
@@ -81,9 +83,11 @@ export function open(page) {
     ${[
       ["Length", recording.duration == null ? "–" : length(recording.duration)],
       ["Recorded", date(recording.start)],
-      ["Language", recording.language ?? "found by listening"],
+      ["Language", languageName(recording.language)],
+      recording.task === "translate" ? ["Text", "in English"] : null,
       recording.model ? ["Model", recording.model] : null,
       recording.prompt ? ["Prompt", recording.prompt] : null,
+      recording.hotwords ? ["Hotwords", recording.hotwords] : null,
       recording.channels === "split" ? ["Channels", "each by itself"] : null,
       ["Priority", number(recording.priority)],
       ...recording.warnings.map((text) => ["Warning", text]),
@@ -91,6 +95,12 @@ export function open(page) {
       .filter(Boolean)
       .map(([term, text]) => html`<div><dt>${term}</dt><dd><bdi>${text}</bdi></dd></div>`)}
   </dl>`;
+
+  const silentSpeech = () =>
+    Math.round(recording.silent_speech_seconds)
+      ? html`<p><small>${length(recording.silent_speech_seconds)} of speech gave no
+          text.</small></p>`
+      : nothing;
 
   const actions = () => html`<div class="actions">
     <details class="dropdown" @click=${closeMenu} @keydown=${closeMenu}>

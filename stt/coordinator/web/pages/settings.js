@@ -83,11 +83,17 @@ export function open(page) {
         .checked=${live(Boolean(shown))} aria-describedby="${name}-help"
         @change=${(event) => change(option, event.target.checked)}>`;
     }
+    if (option.choices.length) {
+      return html`<select id=${name} ?disabled=${isLocked} aria-describedby="${name}-help"
+        @change=${(event) => change(option, event.target.value)}>${option.choices.map(
+          (value) => html`<option .selected=${live(value === shown)}>${value}</option>`,
+        )}</select>`;
+    }
     const isNumber = kind === "int" || kind === "float";
     return html`<input id=${name} type=${isNumber ? "number" : "text"}
       step=${kind === "int" ? "1" : "any"}
       ?disabled=${isLocked} ?required=${isNumber} .value=${live(String(shown ?? ""))}
-      placeholder=${isNumber ? "" : "none"} maxlength="200" aria-describedby="${name}-help"
+      placeholder=${isNumber ? "" : "none"} maxlength="1000" aria-describedby="${name}-help"
       @input=${(event) => change(option, event.target.value)}>`;
   };
 

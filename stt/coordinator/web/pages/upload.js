@@ -8,6 +8,13 @@ import { bytes, length, number, plural } from "../format.js";
 import { follow, refresh } from "../live.js";
 import { badge, name } from "../markup.js";
 import { report } from "../notices.js";
+import {
+  hotwordsField,
+  languageField,
+  modelField,
+  promptField,
+  taskField,
+} from "../option_fields.js";
 import { cancel, forget, onTransfers, retry, send, transfers } from "../transfers.js";
 
 const KINDS = "audio/*,video/mp4,.mp3,.m4a,.wav,.flac,.ogg,.opus,.mp4";
@@ -39,14 +46,9 @@ export function open(page) {
     <details class="more">
       <summary>Options for the next files</summary>
       <form id="upload-options" class="fields" @submit=${(event) => event.preventDefault()}>
-        <label>Language
-          <input name="language" maxlength="20" autocapitalize="none" spellcheck="false"
-                 placeholder=${options.default_language ?? "found by listening"}>
-          <small>A code as en, de or fr. Empty: it is found out.</small></label>
-        <label>Model
-          <input name="model" maxlength="200" autocapitalize="none" spellcheck="false"
-                 placeholder=${options.default_model ?? "as the machines have it"}>
-          <small>Only where a machine has to use another one.</small></label>
+        ${languageField(null, options.default_language)}
+        ${taskField(null, options.default_task)}
+        ${modelField(null, options.default_model ?? undefined)}
         <label>Priority
           <input name="priority" type="number" step="1" min="-1000" max="1000"
                  placeholder=${options.default_priority ?? 0}>
@@ -57,9 +59,8 @@ export function open(page) {
             <option value="split">Each by itself</option>
           </select>
           <small>For calls with one speaker on each.</small></label>
-        <label class="wide">Prompt
-          <input name="prompt" maxlength="2000" placeholder="Names and words that occur">
-          <small>Helps with the spelling of names.</small></label>
+        ${promptField(null, options.default_prompt ?? undefined)}
+        ${hotwordsField(null, options.default_hotwords ?? undefined)}
       </form>
     </details>
     <section aria-live="off">

@@ -1,13 +1,22 @@
 """Codes and names of languages."""
 
+import re
+
 import pytest
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 
 from stt.transcripts.languages import LANGUAGES, foreign_language, language_code
+from tests.support.paths import ROOT
 
 
 def test_the_list_is_that_of_the_engine() -> None:
     assert set(LANGUAGES) == set(_LANGUAGE_CODES)
+
+
+def test_the_pages_offer_the_same_languages() -> None:
+    script = (ROOT / "stt/coordinator/web/option_fields.js").read_text()
+    [codes] = re.findall(r"CODES = \((.*?)\)\.split", script, re.DOTALL)
+    assert "".join(re.findall(r'"([^"]*)"', codes)).split() == sorted(LANGUAGES)
 
 
 @pytest.mark.parametrize(
