@@ -82,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    if options.mistakes:
+        for line in report.mistakes(results):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
     return _show(results, options.json, console)
 
 
@@ -103,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         help="calls in flight of the fleets, each a contestant of its own; default: 4")  # fmt: skip
     add("--seed", type=int, default=0, help="of the recordings; default: 0")
     add("--json", type=Path, metavar="FILE", help="write everything there, transcripts too")
+    add("--mistakes", action="store_true", help="print each run of wrong words, and phantoms")
     add("--peers", type=Path, metavar="FOLDER",
         help="keep the transcripts of faster-whisper there for the next run")  # fmt: skip
     add("--server-option", action="append", default=[], metavar="NAME=VALUE",

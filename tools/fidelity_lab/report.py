@@ -1,6 +1,6 @@
 """The tables of a run, and all of it as JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 import numpy as np
@@ -14,6 +14,15 @@ from tools.fidelity_lab.tape import NO_SPEECH, ONE_LANGUAGE, SWITCHING
 def tables(of: Results) -> list[Shown]:
     """Words wrong by set; then what kinds of errors, and all other measures."""
     return [_words_wrong(of), _kinds(of), _others(of)]
+
+
+def mistakes(of: Results) -> Iterator[str]:
+    """A line for each run of wrong words, and one for all phantom words, of each transcript."""
+    for who, sets in of.measured.items():
+        for name, found in sets.items():
+            yield from (f"{who}, {name}, {mistake}" for mistake in found.mistakes)
+            if found.phantoms:
+                yield f"{who}, {name}, phantom words: {' '.join(found.phantoms)}"
 
 
 def as_json(of: Results, verdicts: Iterable[Verdict]) -> dict[str, object]:

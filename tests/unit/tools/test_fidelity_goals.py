@@ -124,6 +124,20 @@ def test_the_tables_have_a_column_or_line_for_each_contestant() -> None:
     assert [row[0] for row in others.rows] == [SERVER, ORACLE]
 
 
+def test_each_mistake_has_a_line_with_its_place_and_time() -> None:
+    found = results(
+        server={
+            "plain": (Segment(0.0, 3.0, "Enter a number."),),
+            "silence": (Segment(0, 1, "you"),),
+        }
+    )
+    assert list(report.mistakes(found)) == [
+        "server, plain en, 0.0 s: please → -",
+        "server, plain en, 1.6 s: your → a",
+        "server, silence, phantom words: you",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
