@@ -41,6 +41,7 @@ from tools.bench_lab.callers import CallFailed
 from tools.bench_lab.contestants import ModelAt
 from tools.bench_lab.server import ServerBroken, options_of
 from tools.fidelity_lab import report
+from tools.fidelity_lab.contestants import GIVEN
 from tools.fidelity_lab.fleet import FleetFailed
 from tools.fidelity_lab.goals import judged
 from tools.fidelity_lab.measures import Measured
@@ -63,12 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        wishes = Wishes(
-            options.only, options.workers, options_of(options.server_option), options.peers
-        )
         model = ModelAt(_folder_of(options.model), "cpu", "int8")
-        languages = _languages_of(model, options.languages)
-        results = Results(options.model, options.minutes, _sets(languages, options))
+        known = tuple(SPEAKERS) if is_multilingual(model.folder) else ("en",)
+        wishes = Wishes(
+            # Of a model that knows but one language, it is the same as the server.
+            tuple(name for name in options.only if name != GIVEN or len(known) > 1),
+            options.workers,
+            options_of(options.server_option),
+            options.peers,
+        )
+        results = Results(options.model, options.minutes, _sets(known, options))
     except (ModelUnavailable, SpeechMissing, ValueError) as error:
         parser.error(str(error))
     console = Console()
@@ -154,17 +159,11 @@ def _folder_of(model: str) -> Path:
     return folder
 
 
-def _languages_of(model: ModelAt, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Raises ValueError for a language that the model does not know."""
-    known = tuple(SPEAKERS) if is_multilingual(model.folder) else ("en",)
-    if unknown := set(wanted or ()) - set(known):
-        raise ValueError(f"the model knows English only, and not {', '.join(sorted(unknown))}")
-    return wanted or known
-
-
-def _sets(languages: Sequence[str], options: argparse.Namespace) -> list[SpeechSet]:
-    """Raises SpeechMissing, and ValueError if no set is left."""
-    prompts = {language: load_prompts(language) for language in languages}
+def _sets(known: Sequence[str], options: argparse.Namespace) -> list[SpeechSet]:
+    """Raises SpeechMissing, and ValueError for an unknown language or if no set is left."""
+    if unknown := [one for one in options.languages or () if one not in known]:
+        raise ValueError(f"the model knows English only, and not {', '.join(unknown)}")
+    prompts = {language: load_prompts(language) for language in options.languages or known}
     sets = [
         one
         for one in SetMaker(prompts, options.minutes, options.seed).make()
