@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Of a model that knows but one language, it is the same as the server.
             tuple(name for name in options.only if name != GIVEN or len(known) > 1),
             options.workers,
-            options_of(options.server_option),
+            dict(options.server_option),
             options.peers,
         )
         results = Results(options.model, options.minutes, _sets(known, options))
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--mistakes", action="store_true", help="print each run of wrong words, and phantoms")
     add("--peers", type=Path, metavar="FOLDER",
         help="keep the transcripts of faster-whisper there for the next run")  # fmt: skip
-    add("--server-option", action="append", default=[], metavar="NAME=VALUE",
+    add("--server-option", action="append", type=_pair, default=[], metavar="NAME=VALUE",
         help="a flag for whisper-server, such as batch-size=2; may be repeated")  # fmt: skip
     return parser
 
@@ -146,6 +146,14 @@ def _counts(text: str) -> tuple[int, ...]:
     if not all(0 < count <= 64 for count in counts):
         raise argparse.ArgumentTypeError("each between 1 and 64")
     return counts
+
+
+def _pair(text: str) -> tuple[str, str]:
+    try:
+        ((name, value),) = options_of([text]).items()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return name, value
 
 
 def _folder_of(model: str) -> Path:

@@ -32,7 +32,30 @@ MAX_WORDS_PER_SECOND = 6.0
 """Texts with more describe a sound."""
 _NOT_SPEECH = set("[](){}<>*#@/\\")
 """A prompt with one of these in its text says something else than its text, or is no speech."""
-_LOST_LETTER = re.compile(r"\s\?\s")
+_LOST_LETTER = re.compile(r"\?\s+[^\W\dA-Z]|\s\?\s")
+CORRECTIONS = {
+    "en": {
+        "represenatives": "representatives", "un-indentified": "unidentified",
+        "witheld": "withheld",
+    },
+    "es": {
+        "atravez": "a través", "entidade": "entradas", "ingese": "ingrese",
+        "introdusca": "introduzca", "mesaje": "mensaje", "paracambiar": "para cambiar",
+    },
+    "fr": {
+        "d'acceuil": "d'accueil", "appellant": "appelant", "l'appellant": "l'appelant",
+        "connection": "connexion", "deverouillée": "déverrouillée", "démontration": "démonstration",
+        "déboguage": "débogage", "dévérouillée": "déverrouillée", "j'essai": "j'essaie",
+        "présentemnet": "présentement", "rappler": "rappeler", "verouillée": "verrouillée",
+        "vérouiller": "verrouiller", "vérouillée": "verrouillée", "étez": "été",
+    },
+    "it": {"perpiacere": "per piacere"},
+    "ru": {
+        "взёздочка": "звёздочка", "завршить": "завершить", "неразрешен": "не разрешен",
+        "что бы": "чтобы",
+    },
+}  # fmt: skip
+"""Misspelled words of the texts, which no transcript should repeat."""
 _FRAME = SAMPLE_RATE // 100
 _QUIETEST_SPEECH = 10 ** (-40 / 20)
 """Of the loudest hundredth of a second; what is quieter at both ends is no speech."""
@@ -61,7 +84,7 @@ def load_prompts(language: str) -> list[Prompt]:
             f"The speech in {language!r} is missing: apt install {package} {package}-wav"
         )
     prompts = [
-        Prompt(language, name, text, trimmed(decode(path.read_bytes())))
+        Prompt(language, name, corrected(text, language), trimmed(decode(path.read_bytes())))
         for name, text in sorted(read_texts(gzip.decompress(texts.read_bytes())).items())
         if len(text.split()) >= MIN_WORDS and (path := sounds / f"{name}.wav").is_file()
     ]
@@ -82,6 +105,13 @@ def read_texts(data: bytes) -> dict[str, str]:
         if colon and not line.startswith(";") and _is_legible(text):
             texts[name.strip()] = text.strip()
     return texts
+
+
+def corrected(text: str, language: str) -> str:
+    """The text without its known misspellings; in lower case where they were."""
+    for wrong, right in CORRECTIONS[language].items():
+        text = re.sub(rf"(?<!\w){wrong}(?!\w)", right, text, flags=re.IGNORECASE)
+    return text
 
 
 def _is_legible(text: str) -> bool:

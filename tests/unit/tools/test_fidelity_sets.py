@@ -9,7 +9,7 @@ from stt.media.audio import SAMPLE_RATE
 from tests.support.speech import tone
 from tools.fidelity_lab import no_speech
 from tools.fidelity_lab.phone import CODECS, through_phone
-from tools.fidelity_lab.prompts import Prompt, read_texts, trimmed
+from tools.fidelity_lab.prompts import Prompt, corrected, read_texts, trimmed
 from tools.fidelity_lab.sets import NO_SPEECH_SHARE, STRETCHES, SetMaker, patterns
 from tools.fidelity_lab.tape import JOINED, NO_SPEECH, SWITCHING, SpeechSet
 
@@ -121,8 +121,18 @@ def test_texts_that_describe_a_sound_or_lost_a_letter_are_left_out() -> None:
     lines = (
         "; a comment: no\nbeep: [this is a beep]\nhash: press (#)\n"
         "agent: Please log in: now.\nlost: Quella opzione ? invalida\n"
+        "last: La chiamata non pu? essere completata\nquestion: Mailbox? Password?\n"
     )
-    assert read_texts(lines.encode("utf-8-sig")) == {"agent": "Please log in: now."}
+    assert read_texts(lines.encode("utf-8-sig")) == {
+        "agent": "Please log in: now.",
+        "question": "Mailbox? Password?",
+    }
+
+
+def test_known_misspellings_of_the_texts_are_corrected() -> None:
+    assert corrected("Что бы выйти, нажмите", "ru") == "чтобы выйти, нажмите"
+    assert corrected("Message d'acceuil", "fr") == "Message d'accueil"
+    assert corrected("the connection", "en") == "the connection"
 
 
 def test_quiet_ends_of_a_prompt_are_trimmed() -> None:
