@@ -7,8 +7,9 @@ from itertools import chain
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits, split
+from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
 from stt.transcripts.cues import VTT_HEADER, Subtitle, one_line, srt_cue, vtt_cue
+from stt.transcripts.subtitles import Subtitles
 from whisper_server.engines.base import Segment, Task, Transcription
 from whisper_server.forms import AudioForm, RecordingForm, ResponseFormat
 from whisper_server.schemas import RecordingOut, TextOut, VerboseOut
@@ -51,8 +52,7 @@ class GrowingText:
 
     def __init__(self, response_format: ResponseFormat, limits: CueLimits = DEFAULT_LIMITS) -> None:
         self._format = response_format
-        self._limits = limits
-        self._track = limits.track()
+        self._subtitles = Subtitles(limits)
         self._cue_count = 0
         self._spoken = ""
         self.whole = ""
@@ -60,19 +60,18 @@ class GrowingText:
     def add(self, segments: Sequence[Segment]) -> str:
         """Return what `segments` add; empty when they add nothing yet.
 
-        How long a cue may stay is known with the next one: each is one behind.
+        A cue comes when the next one is known, which bounds its time.
         """
         if self._format in {"srt", "vtt"}:
             plain = (replace(segment, text=one_line(segment.text)) for segment in segments)
-            cues = (cue for segment in plain for cue in split(segment, self._limits))
-            return self._grown(self._written(chain.from_iterable(map(self._track.add, cues))))
+            return self._grown(self._written(chain.from_iterable(map(self._subtitles.add, plain))))
         self._spoken += "".join(segment.text for segment in segments)
         # The whole has no white space at either end.
         return self._grown(self._spoken.strip()[len(self.whole) :])
 
     def end(self) -> str:
         """Return what is still missing: the last cue, and the header of a file without cues."""
-        rest = self._written(self._track.flush())
+        rest = self._written(self._subtitles.flush())
         return self._grown(rest if rest or self.whole or self._format != "vtt" else VTT_HEADER)
 
     def _grown(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Split segments into subtitles that can be read: few lines, short lines, not for too long. Pure.
+"""Split text into cues that can be read: few lines, short lines, not for too long. Pure.
 
 A text is split into cues, and a cue into lines, so that the sum of costs is least (dynamic
 programming, as Knuth and Plass break paragraphs): each part costs something; parts of equal width
@@ -12,12 +12,12 @@ from functools import partial
 from itertools import islice, pairwise
 from math import inf
 
-from stt.transcripts.cues import MIN_SECONDS, Subtitle, SubtitleTrack, milliseconds, text_lines
-from stt.transcripts.timed_text import TimedText, Unit, cell_width, timed_units
+from stt.transcripts.cues import Subtitle, milliseconds
+from stt.transcripts.timed_text import Unit, cell_width
 
 _LONG_PAUSE_MS = 1_500
 """Of a pause that always ends a cue: its text would be shown long before it is spoken."""
-_PAUSE_MS = 300
+PAUSE_MS = 300
 _CLAUSE_COST, _PAUSE_COST, _WORD_COST, _ORPHAN_COST = 0.5, 0.8, 1.5, 2.0
 _CUE_COST, _LINE_COST = 1.0, 100.0
 _ORPHAN_CELLS = 8
@@ -35,10 +35,6 @@ class CueLimits:
     max_lines: int = 2
     max_cue_seconds: float = 7.0
 
-    def track(self) -> SubtitleTrack:
-        """Return a track whose cues are not prolonged past `max_cue_seconds`."""
-        return SubtitleTrack(min(MIN_SECONDS, self.max_cue_seconds or MIN_SECONDS))
-
 
 DEFAULT_LIMITS = CueLimits()
 NO_LIMITS = CueLimits(0, 0, 0)
@@ -48,24 +44,34 @@ Part = tuple[int, float]
 """Where a part ends (the index behind it), and its cost."""
 
 
-def split(segment: TimedText, limits: CueLimits) -> list[Subtitle]:
-    """Return the cues of a segment, of which one may be too large if a single word is.
-
-    Line breaks of a text that fits are kept. There are no cues if the segment has no text.
-    """
-    units = timed_units(segment, shorten=limits.max_cue_seconds > 0)
-    if not units:
-        return []
-    own_lines = text_lines(segment.text)
-    if len(own_lines) > 1 and _fits(units, limits) and _are_lines_within(own_lines, limits):
-        return [_subtitle(units, own_lines)]
+def split(units: Units, limits: CueLimits) -> list[Subtitle]:
+    """Return the cues of a text; one of them is too large only if a single unit is."""
     cues: list[Units] = []
     for group in _between_long_pauses(units):
-        if _fits(group, limits):
+        if fits(group, limits) and not any(unit.begins_segment for unit in group[1:]):
             cues.append(group)
         else:
             cues += _partition(group, partial(_cues_from, group, _break_costs(group), limits))
-    return [_subtitle(cue, _lines(cue, limits.max_line_width)) for cue in cues]
+    return [
+        Subtitle(cue[0].start, cue[-1].end, "\n".join(_lines(cue, limits.max_line_width)))
+        for cue in cues
+    ]
+
+
+def fits(units: Units, limits: CueLimits) -> bool:
+    """Return whether a text is one cue within the limits."""
+    return any(behind == len(units) for behind, _ in _within(units, 0, limits))
+
+
+def are_lines_within(lines: Sequence[str], limits: CueLimits) -> bool:
+    """Return whether so many lines of such widths are within the limits."""
+    widest = max(map(cell_width, lines))
+    return not 0 < limits.max_lines < len(lines) and not 0 < limits.max_line_width < widest
+
+
+def is_orphan(units: Units) -> bool:
+    """Return whether a text is too short for a cue of its own."""
+    return len(units) == 1 or _width(units) < _ORPHAN_CELLS
 
 
 def _partition(units: Units, parts_from: Callable[[int], Iterator[Part]]) -> list[Units]:
@@ -114,15 +120,6 @@ def _within(units: Units, first: int, limits: CueLimits) -> Iterator[tuple[int, 
         yield behind, width
 
 
-def _fits(units: Units, limits: CueLimits) -> bool:
-    return any(behind == len(units) for behind, _ in _within(units, 0, limits))
-
-
-def _are_lines_within(lines: Sequence[str], limits: CueLimits) -> bool:
-    widest = max(map(cell_width, lines))
-    return not 0 < limits.max_lines < len(lines) and not 0 < limits.max_line_width < widest
-
-
 def _lines(units: Units, max_width: int) -> list[str]:
     """Return the fewest lines that hold a cue, of widths as equal as can be."""
     if not max_width or _width(units) <= max_width:
@@ -140,7 +137,7 @@ def _break_costs(units: Units) -> list[float]:
         elif unit.ends_clause():
             costs.append(_CLAUSE_COST)
         else:
-            is_pause = following.start - unit.end >= _PAUSE_MS
+            is_pause = following.start - unit.end >= PAUSE_MS or following.begins_segment
             costs.append(_PAUSE_COST if is_pause else _WORD_COST)
     return [*costs, 0.0]
 
@@ -160,10 +157,6 @@ def _between_long_pauses(units: Units) -> Iterator[Units]:
             yield units[first:at]
             first = at
     yield units[first:]
-
-
-def _subtitle(units: Units, lines: Sequence[str]) -> Subtitle:
-    return Subtitle(units[0].start, units[-1].end, "\n".join(lines))
 
 
 def _width(units: Units) -> int:

@@ -9,6 +9,8 @@ from math import isfinite
 VTT_HEADER = "WEBVTT\n\n"
 MIN_SECONDS = 5 / 6
 """Shorter cues cannot be read (Netflix, Timed Text Style Guide: minimum duration)."""
+_MS_OF_A_CHARACTER = 50
+"""Of reading (the same guide, English: 20 characters in a second)."""
 
 _MAX_SECONDS = 1e9
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff]")
@@ -26,8 +28,9 @@ class Subtitle:
 class SubtitleTrack:
     """Puts one file's subtitles in order, so that none overlaps another or lasts no time.
 
-    One that starts before the one before it is moved; one that ends after the next one starts is
-    cut, but stays for MIN_SECONDS; one that is shorter is prolonged into the pause that follows.
+    One that starts before the one before it is moved. One that ends after the next one starts is
+    cut, unless there was no time to read it: then the next one waits. One that is shorter than
+    MIN_SECONDS is prolonged into the pause that follows.
     """
 
     def __init__(self, min_seconds: float = MIN_SECONDS) -> None:
@@ -39,7 +42,8 @@ class SubtitleTrack:
         """Yield the subtitle before, which has its final times now."""
         start = max(subtitle.start, self._earliest)
         if last := self._last:
-            start = max(start, last.start + min(last.end - last.start, self._min))
+            needed = max(self._min, len(last.text) * _MS_OF_A_CHARACTER)
+            start = max(start, min(last.end, last.start + needed))
             yield self._until(last, start)
         self._last = Subtitle(start, max(subtitle.end, start + 1), subtitle.text)
 

@@ -15,18 +15,18 @@ from math import isfinite
 from typing import Protocol
 
 from stt.domain.transcript import Segment, Task, Word
-from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits, split
+from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
 from stt.transcripts.cues import (
     VTT_HEADER,
     CueTimes,
     Subtitle,
-    SubtitleTrack,
     clock,
     milliseconds,
     one_line,
     srt_cue,
     vtt_cue,
 )
+from stt.transcripts.subtitles import Subtitles
 
 NOT_TRANSCRIBED = "[not transcribed]"
 
@@ -105,8 +105,8 @@ def txt(header: TranscriptHeader, cues: Cues, _limits: CueLimits = DEFAULT_LIMIT
 
 def srt(_header: TranscriptHeader, cues: Cues, limits: CueLimits = DEFAULT_LIMITS) -> Iterator[str]:
     """Write SubRip. It has no comments, so what is missing is a cue of its own."""
-    track = limits.track()
-    finished = chain.from_iterable(_finished(track, c, limits) for c in chain(cues(), [None]))
+    subtitles = Subtitles(limits)
+    finished = chain.from_iterable(_finished(subtitles, cue) for cue in chain(cues(), [None]))
     for number, subtitle in enumerate(finished, start=1):
         yield srt_cue(number, subtitle)
 
@@ -116,14 +116,14 @@ def vtt(header: TranscriptHeader, cues: Cues, limits: CueLimits = DEFAULT_LIMITS
     yield VTT_HEADER
     if header.is_partial:
         yield f"NOTE {header.partial_notice}\n\n"
-    track = limits.track()
+    subtitles = Subtitles(limits)
     for cue in chain(cues(), [None]):
         if isinstance(cue, Gap):
-            yield from map(vtt_cue, track.flush())
+            yield from map(vtt_cue, subtitles.flush())
             start, end = (clock(milliseconds(time), ".") for time in (cue.start, cue.end))
             yield f"NOTE not transcribed: {start} to {end}\n\n"
         else:
-            yield from map(vtt_cue, _finished(track, cue, limits))
+            yield from map(vtt_cue, _finished(subtitles, cue))
 
 
 def tsv(header: TranscriptHeader, cues: Cues, _limits: CueLimits = DEFAULT_LIMITS) -> Iterator[str]:
@@ -189,16 +189,15 @@ def json_(
 WRITERS: Mapping[str, Writer] = {"txt": txt, "srt": srt, "vtt": vtt, "json": json_, "tsv": tsv}
 
 
-def _finished(track: SubtitleTrack, cue: Cue | None, limits: CueLimits) -> Iterator[Subtitle]:
-    """Yield the subtitles that are finished when `cue` follows, None at the end."""
+def _finished(subtitles: Subtitles, cue: Cue | None) -> Iterator[Subtitle]:
+    """Yield the subtitles that are final when `cue` follows, None at the end."""
     if cue is None:
-        yield from track.flush()
+        yield from subtitles.flush()
     elif isinstance(cue, Gap):
         start, end = milliseconds(cue.start), milliseconds(cue.end)
-        yield from track.add(Subtitle(start, end, NOT_TRANSCRIBED))
+        yield from subtitles.add_cue(Subtitle(start, end, NOT_TRANSCRIBED))
     else:
-        for subtitle in split(cue, limits):
-            yield from track.add(subtitle)
+        yield from subtitles.add(cue)
 
 
 def _spoken(cues: Iterable[Cue]) -> Iterator[tuple[int, int, Segment]]:

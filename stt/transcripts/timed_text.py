@@ -59,7 +59,8 @@ class TimedText(Protocol):
 class Unit:
     """A piece of text that no line breaks; `start` and `end` in milliseconds, `width` in cells.
 
-    `space`: how many blanks are before it, 0 or 1.
+    `space`: how many blanks are before it, 0 or 1. `begins_segment`: it is the first of a segment
+    that was joined to the one before.
     """
 
     text: str
@@ -67,6 +68,17 @@ class Unit:
     width: int
     start: int
     end: int
+    begins_segment: bool = False
+
+    @property
+    def is_capital(self) -> bool:
+        """Whether it may begin a sentence: everything but a letter that has a capital form."""
+        return not self.text[0].isalpha() or self.text[0].isupper()
+
+    @property
+    def is_spaceless(self) -> bool:
+        """Whether it is of a script without blanks between words."""
+        return bool(_SPACELESS.search(self.text))
 
     def ends_sentence(self, following: "Unit") -> bool:
         return self._has_full_stop() and not following.text[0].islower()

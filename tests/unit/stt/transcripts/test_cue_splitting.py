@@ -1,14 +1,20 @@
 """Cues that can be read, and in which no word is lost, whatever the text and the times are."""
 
-from itertools import pairwise
-
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from stt.domain.transcript import Segment, Word
-from stt.transcripts.cue_splitting import DEFAULT_LIMITS, NO_LIMITS, CueLimits, split
-from stt.transcripts.cues import one_line
-from stt.transcripts.timed_text import cell_width
+from stt.transcripts.cue_splitting import (
+    DEFAULT_LIMITS,
+    NO_LIMITS,
+    CueLimits,
+    are_lines_within,
+    fits,
+    is_orphan,
+    split,
+)
+from stt.transcripts.cues import Subtitle, one_line
+from stt.transcripts.timed_text import cell_width, timed_units
+from tests.support.spoken_segments import CUE_LIMITS, spoken_segments
 
 STATION = (
     "We meet again at the station tomorrow, and then we go on together to the old town"
@@ -20,12 +26,16 @@ DOCTOR = (
 )
 
 
+def cut(segment: Segment, limits: CueLimits) -> list[Subtitle]:
+    return split(timed_units(segment, shorten=limits.max_cue_seconds > 0), limits)
+
+
 def cues_of(
     text: str, seconds: float = 10.0, *words: tuple[float, float, str], **limits: float
 ) -> list[str]:
     timed = tuple(Word(*word) for word in words)
     segment = Segment(0.0, seconds, text, words=timed)
-    return [cue.text for cue in split(segment, CueLimits(**limits))]  # type: ignore[arg-type]
+    return [cue.text for cue in cut(segment, CueLimits(**limits))]  # type: ignore[arg-type]
 
 
 def spoken(*words: str, pause_before: str = "", pause: float = 0.0) -> Segment:
@@ -60,13 +70,13 @@ class TestWhereItSplits:
 
     def test_a_pause_comes_before_the_balanced_place(self) -> None:
         words = [f"{letter}1" for letter in "abcdefghijkl"]
-        even = split(spoken(*words), CueLimits(20, 1, 0))
+        even = cut(spoken(*words), CueLimits(20, 1, 0))
         assert [cue.text for cue in even] == ["a1 b1 c1 d1 e1 f1", "g1 h1 i1 j1 k1 l1"]
-        paused = split(spoken(*words, pause_before="f1", pause=0.5), CueLimits(20, 1, 0))
+        paused = cut(spoken(*words, pause_before="f1", pause=0.5), CueLimits(20, 1, 0))
         assert [cue.text for cue in paused] == ["a1 b1 c1 d1 e1", "f1 g1 h1 i1 j1 k1 l1"]
 
     def test_a_long_pause_always_ends_a_cue(self) -> None:
-        cues = split(
+        cues = cut(
             spoken("Well,", "I", "think", "so.", pause_before="I", pause=2.0), DEFAULT_LIMITS
         )
         assert [(cue.start, cue.end, cue.text) for cue in cues] == [
@@ -79,7 +89,7 @@ class TestWhereItSplits:
             assert all(len(line.split()) > 1 for cue in cues for line in cue.split("\n"))
 
     def test_a_cue_lasts_no_longer_than_its_limit(self) -> None:
-        cues = split(Segment(0.0, 20.0, STATION), DEFAULT_LIMITS)
+        cues = cut(Segment(0.0, 20.0, STATION), DEFAULT_LIMITS)
         assert len(cues) == 4
         assert all(cue.end - cue.start <= 7_000 for cue in cues)
 
@@ -87,9 +97,7 @@ class TestWhereItSplits:
         stretched = Segment(0, 16.3, "We had time.", words=(
             Word(5.0, 5.2, " We"), Word(5.2, 5.5, " had"), Word(5.5, 16.3, " time."),
         ))  # fmt: skip
-        assert [(cue.start, cue.end) for cue in split(stretched, DEFAULT_LIMITS)] == [
-            (5_000, 6_500)
-        ]
+        assert [(cue.start, cue.end) for cue in cut(stretched, DEFAULT_LIMITS)] == [(5_000, 6_500)]
 
 
 class TestScripts:
@@ -116,7 +124,7 @@ class TestScripts:
 
 class TestLimits:
     def test_without_limits_a_segment_stays_whole(self) -> None:
-        [cue] = split(Segment(0.0, 60.0, DOCTOR), NO_LIMITS)
+        [cue] = cut(Segment(0.0, 60.0, DOCTOR), NO_LIMITS)
         assert (cue.start, cue.end, cue.text) == (0, 60_000, DOCTOR)
 
     def test_each_limit_can_be_switched_off_alone(self) -> None:
@@ -128,60 +136,34 @@ class TestLimits:
         word = "Donaudampfschifffahrtsgesellschaftskapitänsmütze"
         assert cues_of(f"Die {word} ist blau.", 5) == [f"Die\n{word}", "ist blau."]
 
-    def test_lines_of_the_text_itself_are_kept_where_they_fit(self) -> None:
-        assert cues_of("- How are you?\n\n- Fine.", 3) == ["- How are you?\n- Fine."]
-        assert cues_of("one\ntwo\nthree", 3) == ["one two three"]
+    def test_what_fits_is_known_before_it_is_split(self) -> None:
+        units = timed_units(Segment(0.0, 5.0, STATION[:80]))
+        assert fits(units, DEFAULT_LIMITS)
+        assert not fits(units, CueLimits(max_lines=1))
+        assert not fits(units, CueLimits(max_cue_seconds=3))
+        assert are_lines_within(["a" * 42, "漢" * 21], DEFAULT_LIMITS)
+        assert not are_lines_within(["漢" * 22], DEFAULT_LIMITS)
+        assert not are_lines_within(["a", "b", "c"], DEFAULT_LIMITS)
+        assert are_lines_within(["a" * 99, "b", "c"], NO_LIMITS)
 
-    def test_a_segment_without_text_has_no_cue(self) -> None:
-        assert cues_of(" \n\x00") == []
+    def test_a_word_or_a_few_letters_are_an_orphan(self) -> None:
+        for text, expected in (("Donaudampfschiff", True), ("he was.", True), ("for them.", False)):
+            assert is_orphan(timed_units(Segment(0.0, 1.0, text))) == expected
 
     def test_a_very_long_text_in_little_time_is_split_too(self) -> None:
         assert len(cues_of("word " * 3_000, 14.0, max_line_width=0)) >= 2
 
 
-WORD_TEXTS = st.text(st.sampled_from("abcdefg.,!漢字กำ’é"), min_size=1, max_size=12)
-LIMITS = st.builds(
-    CueLimits,
-    st.integers(0, 50),
-    st.integers(0, 3),
-    st.sampled_from([0.0, 0.5, 3.0, 7.0]),
-)
-
-
-@st.composite
-def spoken_segments(draw: st.DrawFn) -> Segment:
-    """Return a segment whose words follow one another, each as long as a word can be."""
-    at, words = draw(st.floats(0, 5)), []
-    for text in draw(st.lists(WORD_TEXTS, min_size=1, max_size=40)):
-        start = at + draw(st.floats(0, 3))
-        at = start + draw(st.floats(0, 0.5))
-        words.append(Word(start, at, f" {text}"))
-    timed = tuple(words) if draw(st.booleans()) else ()
-    return Segment(words[0].start, at, "".join(w.word for w in words).strip(), words=timed)
-
-
 @settings(deadline=None, max_examples=200)
-@given(st.lists(spoken_segments(), max_size=3), LIMITS)
-def test_no_word_is_lost_and_cues_follow_one_another(
-    segments: list[Segment], limits: CueLimits
-) -> None:
-    track = limits.track()
-    cues = [
-        done for one in segments for cue in split(one, limits) for done in track.add(cue)
-    ] + list(track.flush())
-    assert "".join("".join(cue.text.split()) for cue in cues) == "".join(
-        "".join(one_line(one.text).split()) for one in segments
-    )
-    assert all(cue.start < cue.end for cue in cues)
-    assert all(one.end <= other.start for one, other in pairwise(cues))
-
-
-@settings(deadline=None, max_examples=200)
-@given(spoken_segments(), LIMITS)
-def test_cues_keep_the_limits_unless_a_single_word_is_larger(
+@given(spoken_segments(), CUE_LIMITS)
+def test_no_word_is_lost_and_cues_keep_the_limits_unless_a_single_word_is_larger(
     segment: Segment, limits: CueLimits
 ) -> None:
-    for cue in split(segment, limits):
+    cues = cut(segment, limits)
+    assert "".join("".join(cue.text.split()) for cue in cues) == "".join(
+        one_line(segment.text).split()
+    )
+    for cue in cues:
         lines = cue.text.split("\n")
         assert not 0 < limits.max_lines < len(lines)
         if limits.max_line_width:
@@ -195,4 +177,4 @@ def test_cues_keep_the_limits_unless_a_single_word_is_larger(
 
 def _unbroken(text: str) -> list[str]:
     """Return the pieces of a text that no line breaks."""
-    return [cue.text for cue in split(Segment(0.0, 1.0, text), CueLimits(1, 1, 0))]
+    return [cue.text for cue in cut(Segment(0.0, 1.0, text), CueLimits(1, 1, 0))]

@@ -84,6 +84,14 @@ def test_a_subtitle_is_moved_as_little_as_can_be(
     assert placed(*times) == expected
 
 
+def test_a_subtitle_that_another_speaker_interrupts_stays_until_it_can_be_read() -> None:
+    track = SubtitleTrack()
+    long, yes = Subtitle(5_000, 9_000, "x" * 60), Subtitle(6_000, 6_500, "Yes.")
+    assert list(track.add(long)) == []
+    assert list(track.add(yes)) == [Subtitle(5_000, 8_000, "x" * 60)]
+    assert list(track.flush()) == [Subtitle(8_000, 8_833, "Yes.")]
+
+
 def test_a_flushed_track_goes_on_after_its_last_subtitle() -> None:
     track = SubtitleTrack()
     assert list(track.add(Subtitle(0, 100, "one"))) == []
