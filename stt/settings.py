@@ -146,6 +146,10 @@ class Settings(BaseSettings):
     database_name: str = setting(
         "stt", "Database on that server", flag="--database", panel=DATABASE
     )
+    settle_seconds: Seconds = setting(
+        5, "Leave files alone that have changed within so long; 0 for none",
+        env="SETTLE_SECONDS", flag="--settle", unit="seconds", ge=0,
+    )  # fmt: skip
     data_dir: Path = setting(
         lambda: platformdirs.user_data_path("stt", appauthor=False),
         "Folder of the embedded database, and of uploads until they are cut",

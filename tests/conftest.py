@@ -16,6 +16,9 @@ from tests.support.mongo_process import new_database, running_mongo
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Tests write a recording and ingest it at once.
+os.environ.setdefault("SETTLE_SECONDS", "0")
+
 
 @pytest.fixture(scope="session")
 def mongo_url() -> Iterator[str]:

@@ -21,6 +21,7 @@ from stt.cli.options import (
     Strict,
     Task,
     Track,
+    Verbose,
     with_settings,
 )
 from stt.errors import ConfigError, RecordingError
@@ -29,6 +30,8 @@ from stt.settings import Settings
 from stt.store.database import Database
 
 if TYPE_CHECKING:
+    from stt.media.folders import FoundFile, PassedOver
+    from stt.media.settling import Settling
     from stt.store.ingest import Ingested, IngestOptions
 
 EXAMPLES = """\b
@@ -41,13 +44,16 @@ Examples:
 
 \b
 A file that was ingested before is skipped, and an interrupted ingest is continued. For a file that
-cannot be read one line is printed, the others are ingested, and the exit code is 1.
+cannot be read one line is printed, the others are ingested, and the exit code is 1. A file in a
+folder that is still being written is left to the next time; one that is named is waited for.
 """
+
+_MAX_NAMED = 3
 
 logger = logging.getLogger(__name__)
 
 
-@with_settings(*DATABASE_SETTINGS)
+@with_settings("settle_seconds", *DATABASE_SETTINGS)
 def ingest_command(
     settings: Settings,
     paths: Recordings,
@@ -68,20 +74,27 @@ def ingest_command(
         float, typer.Option(metavar="S", help="Longest chunk in seconds, 1 to 600.")
     ] = 30.0,
     channels: Channels = "mix",
+    verbose: Verbose = False,
 ) -> None:
     """Put recordings into the queue, cut into chunks."""
+    from stt.media.folders import PassedOver
+
     options = checked_options(
         language=language, task=task, prompt=prompt, hotwords=hotwords, priority=priority,
         model=model, chunk_seconds=chunk_seconds, channels=channels, track=track, strict=strict,
     )  # fmt: skip
     setup_logging(settings.log_format)
     endings: Counter[str] = Counter()
+    passed_over = PassedOver()
     with open_database(settings) as database:
-        for path, ingested in ingest_files(database, paths, options):
+        files = ingest_files(database, paths, options, settings.settle_seconds, passed_over)
+        for path, ingested in files:
             endings[ingested.status if ingested else "failed"] += 1
             if ingested:
                 _log(path, ingested)
-    if not endings:
+    found_none = not endings and not passed_over.growing
+    print_passed_over(passed_over, is_verbose=verbose, found_none=found_none)
+    if found_none:
         print_note("Nothing to ingest: no recordings found.")
         raise typer.Exit(1)
     if endings.total() > 1:
@@ -103,13 +116,29 @@ def checked_options(**flags: Any) -> "IngestOptions":
 
 
 def ingest_files(
-    database: Database, paths: Iterable[Path], options: "IngestOptions"
+    database: Database,
+    paths: Iterable[Path],
+    options: "IngestOptions",
+    settle_seconds: float,
+    passed_over: "PassedOver",
 ) -> "Iterator[tuple[Path, Ingested | None]]":
-    """Ingest files and folders of them; yield None for a file that cannot be read, and say why."""
+    """Ingest files and folders of them; yield None for a file that cannot be read, and say why.
+
+    Pass over files in folders that are still being written, and wait for those that are named.
+    """
     from stt.media.folders import find_recordings
+    from stt.media.settling import Settling
     from stt.store.ingest import ingest
 
-    for found in find_recordings(paths):
+    settling = Settling(settle_seconds)
+    files = list(find_recordings(paths, passed_over))
+    for found in files:  # so that all of them settle at the same time
+        settling.seconds_left(found.path)
+    for found in files:
+        if not _settle(settling, found):
+            passed_over.growing.append(found.path)
+            print_note(f"Passed over, still being written: {found.path}")
+            continue
         ingested = None
         try:
             with recording_progress(found.path.name) as progress:
@@ -117,6 +146,41 @@ def ingest_files(
         except RecordingError as error:
             print_note(f"Error: {error}")
         yield found.path, ingested
+
+
+def _settle(settling: "Settling", found: "FoundFile") -> bool:
+    """Wait until a file is at rest; return False for one of a folder that does not come to it."""
+    if settling.wait(found.path):
+        return True
+    if found.is_named:
+        print_note(
+            f"{found.path} is still being written: waiting until it has not changed for"
+            f" {settling.settle_seconds:g} s (--settle)."
+        )
+        while not settling.wait(found.path):
+            pass
+    return found.is_named
+
+
+def print_passed_over(passed_over: "PassedOver", *, is_verbose: bool, found_none: bool) -> None:
+    """Name what was passed over in folders.
+
+    Files that usually lie beside recordings are only counted, unless `is_verbose` or `found_none`.
+    """
+    for link in passed_over.loops:
+        print_note(f"Passed over: {link} leads to a folder that is searched already.")
+    files = [*passed_over.unexpected, *passed_over.expected]
+    if not files or not (passed_over.unexpected or is_verbose or found_none):
+        return
+    shown = files if is_verbose else (passed_over.unexpected or files)[:_MAX_NAMED]
+    more = len(files) - len(shown)
+    names = ", ".join(map(str, shown)) + (f" and {more} more (-v names them)" if more else "")
+    which = (
+        "1 file that is no recording"
+        if len(files) == 1
+        else (f"{len(files)} files that are no recordings")
+    )
+    print_note(f"Passed over {which}: {names}")
 
 
 def _log(path: Path, ingested: "Ingested") -> None:

@@ -56,6 +56,10 @@ Track = Annotated[
     ),
 ]
 
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Name all files that are passed over.")
+]
+
 _NAME_METAVARS = {
     "model": "M", "log_format": "FORMAT", "join_code": "CODE", "prompt": "TEXT", "hotwords": "TEXT",
 }  # fmt: skip

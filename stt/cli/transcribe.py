@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from stt.cli.console import print_note, setup_logging, stop
 from stt.cli.formatting import plural, span
-from stt.cli.ingest import checked_options, ingest_files
+from stt.cli.ingest import checked_options, ingest_files, print_passed_over
 from stt.cli.options import (
     DATABASE_SETTINGS,
     Channels,
@@ -23,6 +23,7 @@ from stt.cli.options import (
     Strict,
     Task,
     Track,
+    Verbose,
     with_settings,
 )
 from stt.cli.output import Output, OutputOptions, with_output
@@ -60,7 +61,7 @@ Exit codes: 0 all well · 1 a recording could not be read, or a chunk failed · 
 _POLL_SECONDS = 2.0
 
 
-@with_settings("model", "server_urls", "max_parallel_workers", *DATABASE_SETTINGS)
+@with_settings("model", "server_urls", "max_parallel_workers", "settle_seconds", *DATABASE_SETTINGS)
 @with_output
 def transcribe_command(
     files: Recordings,
@@ -73,8 +74,11 @@ def transcribe_command(
     channels: Channels = "mix",
     track: Track = None,
     strict: Strict = False,
+    verbose: Verbose = False,
 ) -> None:
     """Transcribe recordings and print or save their transcripts."""
+    from stt.media.folders import PassedOver
+
     options = checked_options(
         language=language, task=task, prompt=prompt, hotwords=hotwords, channels=channels,
         track=track, strict=strict,
@@ -82,9 +86,11 @@ def transcribe_command(
     where = _checked(output, files)
     setup_logging(settings.log_format, to_stderr=True)
     refused = 0
+    passed_over = PassedOver()
     recordings: dict[ObjectId, tuple[str, Recording]] = {}
     with on_signals(stop), open_database(settings) as database:
-        for path, ingested in ingest_files(database, files, options):
+        found = ingest_files(database, files, options, settings.settle_seconds, passed_over)
+        for path, ingested in found:
             if ingested is None:
                 refused += 1
             else:
@@ -92,11 +98,13 @@ def transcribe_command(
                 if place := ingested.place:  # its transcript has the name that the file has now
                     recording = replace(recording, path=place.path, folder=place.folder)
                 recordings.setdefault(recording.id, (str(path), recording))
-        if not recordings and not refused:
+        found_none = not recordings and not refused and not passed_over.growing
+        print_passed_over(passed_over, is_verbose=verbose, found_none=found_none)
+        if found_none:
             print_note("Nothing to transcribe: no recordings found.")
         _work(database, settings, recordings)
         partial = write_transcripts(database, list(recordings.values()), where)
-    if refused or partial or not recordings:
+    if refused or partial or found_none:
         raise typer.Exit(1)
 
 

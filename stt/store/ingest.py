@@ -147,6 +147,7 @@ def ingest(
     """
     if place is None:
         place = RecordingPath.sent(filename) if filename else RecordingPath.of_file(path)
+    state = _state_of(path)
     with ExitStack() as closing:
         opened = partial(RecordingFile, path, filename, strict=options.strict)
         file = closing.enter_context(opened(track=options.track))
@@ -168,6 +169,8 @@ def ingest(
                 if recording.channels == "split":
                     logger.warning("%s has one channel: there is nothing to split", file.path)
                 cut_mixed(writer, file, progress)
+            if _state_of(path) not in (state, None):
+                raise RecordingError(f"{path}: it was changed while it was read; ingest it again")
             recording = writer.finish(file.warnings)
         except RecordingError:
             writer.remove()
@@ -188,6 +191,15 @@ def _log_differences(
         logger.warning(
             "%s is in the queue with audio track %d: remove it to take another", file.path, track
         )
+
+
+def _state_of(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written, None if it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _register(

@@ -82,6 +82,7 @@ class Stt:
 @pytest.fixture
 def stt(tmp_path: Path, mongo_url: str, database: Database) -> Iterator[Stt]:
     environment = {
+        "SETTLE_SECONDS": "0",
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "PYTHONPATH": str(ROOT),

@@ -49,6 +49,7 @@ class Stt:
 @pytest.fixture
 def stt(tmp_path: Path, mongo_url: str, database: Database) -> Stt:
     environment = {
+        "SETTLE_SECONDS": "0",
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "MONGO_URL": mongo_url,

@@ -49,6 +49,7 @@ def transcribe(folder: Path, *arguments: object) -> subprocess.CompletedProcess[
         [sys.executable, "-m", "stt", "transcribe", *map(str, arguments)],
         cwd=folder,
         env={
+            "SETTLE_SECONDS": "0",
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "STT_DATA_DIR": str(folder / "data"),

@@ -390,6 +390,28 @@ class TestBadFiles:
             ingest(database, talk, STRICT)
         assert is_empty(database)
 
+    def test_a_file_that_is_written_to_while_it_is_read_leaves_nothing(
+        self, database: Database, talk: Path
+    ) -> None:
+        def append(done_seconds: float, _total_seconds: float | None) -> None:
+            if done_seconds > 0:
+                with talk.open("ab") as file:
+                    file.write(bytes(1_000))
+
+        with pytest.raises(RecordingError, match="it was changed while it was read"):
+            ingest(database, talk, FOUR_SECONDS, append)
+        assert is_empty(database)
+
+    def test_a_file_that_vanishes_while_it_is_read_is_ingested(
+        self, database: Database, talk: Path
+    ) -> None:
+        def remove(done_seconds: float, _total_seconds: float | None) -> None:
+            if done_seconds > 0:
+                talk.unlink(missing_ok=True)
+
+        assert ingest(database, talk, FOUR_SECONDS, remove).status == "ingested"
+        assert_whole(database, 60.0)
+
     def test_other_sources_are_left_alone(self, database: Database, talk: Path) -> None:
         ingest(database, talk, FOUR_SECONDS)
         bad = talk.with_name("bad.wav")

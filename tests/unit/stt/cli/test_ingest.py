@@ -34,7 +34,7 @@ def ingested(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> list[IngestO
         return Ingested(recording, 3, "already there" if known else "ingested")
 
     monkeypatch.setattr("stt.store.ingest.ingest", ingest)
-    monkeypatch.setattr("stt.media.folders.find_recordings", lambda paths: map(found, paths))
+    monkeypatch.setattr("stt.media.folders.find_recordings", lambda paths, _: map(found, paths))
     return options_of
 
 

@@ -16,7 +16,7 @@ ON_THE_PAGE = set(NAMES)
 
 def test_every_setting_has_a_flag_but_for_keys(stt: Run) -> None:
     helps = ""
-    for command in ((), ("coordinator",), ("node",), ("node", "register")):
+    for command in ((), ("coordinator",), ("node",), ("node", "register"), ("ingest",)):
         stt(*command, "--help")
         helps += stt.out
     names = {
@@ -40,7 +40,8 @@ def test_flags_of_the_database_may_stand_before_or_behind_the_command(
 
 def test_every_flag_that_a_wrong_setting_may_name_is_one_of_the_command() -> None:
     root: Any = typer.main.get_command(program.app)
-    commands = [root, root.commands["coordinator"], root.commands["node"].commands["register"]]
+    register = root.commands["node"].commands["register"]
+    commands = [root, root.commands["coordinator"], root.commands["ingest"], register]
     options = {o for command in commands for p in command.params for o in p.opts}
     named = {flag_of(field) for field in Settings.model_fields if field not in ON_THE_PAGE}
     # Keys, which others could read; and where they lie.

@@ -33,7 +33,7 @@ class Work:
         return Mock(counts=self.counts.pop(0) if self.counts else StateCounts())
 
     def ingest(
-        self, _: object, paths: list[Path], __: object
+        self, _: object, paths: list[Path], *__: object
     ) -> Iterator[tuple[Path, Ingested | None]]:
         for path in paths:
             recording = TALK if path.name == TALK.filename else Recording(ObjectId(), path.name)

@@ -1,11 +1,11 @@
 """Recordings are found in folders, with their paths below them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from stt.media.folders import find_recordings
+from stt.media.folders import PassedOver, find_recordings
 from stt.media.recording_path import RecordingPath
 
 
@@ -57,3 +57,52 @@ def test_the_folder_that_one_is_in_has_a_name_too(
     monkeypatch.chdir(folder / "sub")
     assert [f.place for f in find_recordings([Path()])] == [RecordingPath("c.mkv", "sub")]
     assert [f.place for f in find_recordings([Path("c.mkv")])] == [RecordingPath("c.mkv", "sub")]
+
+
+class TestPassedOver:
+    def names(self, paths: list[Path], folder: Path) -> list[str]:
+        return [path.relative_to(folder).as_posix() for path in paths]
+
+    def test_what_is_no_recording_is_known_and_what_usually_lies_beside_one_is_apart(
+        self, folder: Path
+    ) -> None:
+        for name in ("report.pdf", "sub/c.srt", "sub/cover.JPG", "all.m3u8", "noname"):
+            (folder / name).touch()
+        passed_over = PassedOver()
+        assert len(list(find_recordings([folder], passed_over))) == 3
+        assert self.names(passed_over.unexpected, folder) == ["noname", "report.pdf"]
+        assert self.names(passed_over.expected, folder) == [
+            ".hidden.mp3", "all.m3u8", "notes.txt", "sub/c.srt", "sub/cover.JPG",
+        ]  # fmt: skip
+
+    def test_a_link_to_another_folder_is_followed_and_one_that_leads_in_a_circle_is_named(
+        self, folder: Path, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        elsewhere = tmp_path_factory.mktemp("elsewhere")
+        (elsewhere / "far.wav").touch()
+        (folder / "a_link").symlink_to(elsewhere)
+        (folder / "a_sub").symlink_to(folder / "sub")
+        (elsewhere / "back").symlink_to(folder)
+        passed_over = PassedOver()
+        found = [f.place.path for f in find_recordings([folder], passed_over)]
+        assert found == ["a.WAV", "b.mp3", "sub/c.mkv", "a_link/far.wav"]
+        assert self.names(passed_over.loops, folder) == ["a_link/back", "a_sub"]
+
+    def test_a_link_to_itself_is_passed_on_and_the_rest_goes_on(self, folder: Path) -> None:
+        (folder / "loop.mp3").symlink_to(folder / "loop.mp3")
+        assert [path.name for path in paths_of([folder])] == [
+            "a.WAV", "b.mp3", "loop.mp3", "c.mkv",
+        ]  # fmt: skip
+
+    def test_a_folder_that_vanishes_or_cannot_be_read_is_passed_on(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        listed = Path.iterdir
+
+        def iterdir(path: Path) -> Iterator[Path]:
+            if path.name == "sub":
+                raise PermissionError(13, "Permission denied")
+            return listed(path)
+
+        monkeypatch.setattr(Path, "iterdir", iterdir)
+        assert [path.name for path in paths_of([folder])] == ["a.WAV", "b.mp3", "sub"]

@@ -1,0 +1,133 @@
+"""`stt ingest` with a real database: files that are being written, and what is passed over."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stt.media import settling
+from stt.store.database import Database
+from tests.support.recordings import babble, write_recording, write_wav
+from tests.unit.stt.cli.conftest import Run
+
+_SETTLE = ("--settle", "5")
+
+
+class Writer:
+    """Another program that writes an mp3; the clock is the test's, so that nothing is slow."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = path.with_name(".whole.mp3")
+        self._data = write_recording(whole, 8.0, flags={"write_xing": "0"}).read_bytes()
+        whole.unlink()
+        self._path = path
+        self._slept = 0.0
+        self.during_sleep: list[Callable[[], object]] = []
+        self._now = 0.0
+        monkeypatch.setattr(settling, "time", self)
+
+    def write(self, share: float) -> None:
+        """Write the file so far, just now."""
+        self._path.write_bytes(self._data[: int(len(self._data) * share)])
+        self._now = self._path.stat().st_mtime - self._slept
+
+    def monotonic(self) -> float:
+        return self._slept
+
+    def time(self) -> float:
+        return self._now + self._slept
+
+    def sleep(self, seconds: float) -> None:
+        self._slept += seconds
+        if self.during_sleep:
+            self.during_sleep.pop(0)()
+
+
+@pytest.fixture
+def writer(stt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Writer:
+    (tmp_path / "talks").mkdir()
+    return Writer(tmp_path / "talks" / "live.mp3", monkeypatch)
+
+
+def test_a_file_in_a_folder_that_grows_is_one_recording_once_it_is_whole(
+    stt: Run, database: Database, writer: Writer
+) -> None:
+    writer.write(0.5)
+    writer.during_sleep = [lambda: writer.write(0.7)]
+    assert stt("ingest", "talks", *_SETTLE) == 0
+    assert stt.err == "Passed over, still being written: talks/live.mp3\n"
+    assert database.recordings.count_documents({}) == 0
+    writer.write(1.0)
+    assert stt("ingest", "talks", *_SETTLE) == 0
+    [recording] = database.recordings.find()
+    assert recording["duration"] == pytest.approx(8.0, abs=0.2)
+    assert stt("ingest", "talks", *_SETTLE) == 0
+    assert database.recordings.count_documents({}) == 1
+
+
+def test_one_that_grows_stops_no_other(stt: Run, database: Database, writer: Writer) -> None:
+    write_wav(Path("talks/whole.wav"), babble(1))
+    writer.write(0.5)
+    writer.during_sleep = [lambda: writer.write(0.7)]
+    assert stt("ingest", "talks", *_SETTLE) == 0
+    assert [recording["filename"] for recording in database.recordings.find()] == ["whole.wav"]
+
+
+def test_a_file_that_is_named_is_waited_for(stt: Run, database: Database, writer: Writer) -> None:
+    writer.write(0.5)
+    writer.during_sleep = [lambda: writer.write(0.7), lambda: writer.write(1.0)]
+    assert stt("ingest", "talks/live.mp3", *_SETTLE) == 0
+    assert stt.err == (
+        "talks/live.mp3 is still being written:"
+        " waiting until it has not changed for 5 s (--settle).\n"
+    )
+    [recording] = database.recordings.find()
+    assert recording["duration"] == pytest.approx(8.0, abs=0.2)
+
+
+class TestPassedOver:
+    @pytest.fixture(autouse=True)
+    def folder(self, stt: Run, tmp_path: Path) -> Path:
+        folder = tmp_path / "talks"
+        folder.mkdir()
+        return folder
+
+    def test_files_that_are_no_recordings_are_named_beside_what_succeeded(
+        self, stt: Run, folder: Path
+    ) -> None:
+        write_wav(folder / "talk.wav", babble(1))
+        for name in ("a.pdf", "b.csv", "c.doc", "d.xls", "talk.srt", ".hidden", "cover.jpg"):
+            (folder / name).touch()
+        assert stt("ingest", "talks") == 0
+        assert stt.err == (
+            "Passed over 7 files that are no recordings:"
+            " talks/a.pdf, talks/b.csv, talks/c.doc and 4 more (-v names them)\n"
+        )
+        assert stt("ingest", "talks", "-v") == 0
+        assert "talks/d.xls, talks/.hidden, talks/cover.jpg, talks/talk.srt\n" in stt.err
+
+    def test_what_usually_lies_beside_recordings_is_passed_over_quietly(
+        self, stt: Run, folder: Path
+    ) -> None:
+        write_wav(folder / "talk.wav", babble(1))
+        for name in ("talk.srt", "talk.txt", ".hidden", "cover.jpg", "all.m3u"):
+            (folder / name).touch()
+        assert stt("ingest", "talks") == 0
+        assert stt.err == ""
+
+    def test_a_folder_without_a_recording_says_what_was_in_it(self, stt: Run, folder: Path) -> None:
+        (folder / "talk.srt").touch()
+        assert stt("ingest", "talks") == 1
+        assert stt.err == (
+            "Passed over 1 file that is no recording: talks/talk.srt\n"
+            "Nothing to ingest: no recordings found.\n"
+        )
+
+    def test_a_link_that_leads_in_a_circle_is_a_line(
+        self, stt: Run, database: Database, folder: Path
+    ) -> None:
+        write_wav(folder / "talk.wav", babble(1))
+        (folder / "again").symlink_to(folder)
+        assert stt("ingest", "talks") == 0
+        assert stt.err == ("Passed over: talks/again leads to a folder that is searched already.\n")
+        assert database.recordings.count_documents({}) == 1
