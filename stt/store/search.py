@@ -7,8 +7,9 @@ the chunks to read. Without one, read the transcripts of some recordings at a ti
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from heapq import merge
 from typing import Annotated, Any
 
 from bson import ObjectId
@@ -18,21 +19,27 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 from stt.domain.field_types import HexId
 from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, Repository, translated
-from stt.store.documents import read_chunk, read_list, read_mapping, read_number, read_text
+from stt.store.documents import (
+    read_chunk,
+    read_count,
+    read_list,
+    read_mapping,
+    read_number,
+    read_text,
+)
 from stt.store.folding import Span
 from stt.store.recording_names import recording_names
 from stt.store.search_query import BadQuery, SearchQuery
-from stt.store.text_index import TEXT_FIELD, TextIndex
+from stt.store.text_index import TEXT_FIELD, TextIndex, indexed_queries
 
 _FIELDS = [
     "original_id", "index", "offset", "duration", "channel",
     "transcript.segments.start", "transcript.segments.end", TEXT_FIELD,
 ]  # fmt: skip
 _RECORDINGS_PER_WINDOW = 40
-_BY_POSITION = [("original_id", 1), ("index", 1)]
-_BY_ID = [("_id", 1)]
-_SPELLED_SEVERAL_WAYS = re.compile("'|ss")
-_APOSTROPHES_IN_WORDS = "ʼ´"  # those at which a text index does not divide words
+_Order = list[tuple[str, int]]
+_BY_POSITION: _Order = [("original_id", 1), ("index", 1)]
+_BY_ID: _Order = [("_id", 1)]
 
 
 class SearchTooSlow(DatabaseUnavailable):
@@ -143,23 +150,29 @@ class Search(Repository):
         deadline = time.monotonic() + timeout_seconds
         are_indexed = all(word.is_whole for word in words.query_words)
         with_index = are_indexed and recording_id is None and self._index.is_ready()
-        wanted = _text_query(words) if with_index else _pattern(words)
+        scan = _pattern(words)
+        queries = indexed_queries(words, scan) if with_index else [scan]
         boundaries = [] if with_index or recording_id is not None else self._boundaries()
         for window, order in _windows(after, recording_id, boundaries):
-            left_ms = int((deadline - time.monotonic()) * 1_000)
-            if left_ms <= 0:
-                raise _OutOfTime
-            cursor = self._db.chunks.find({**window, **wanted}, _FIELDS, batch_size=100)
-            try:
-                with translated(), cursor.sort(order).max_time_ms(left_ms) as documents:
-                    for document in documents:
-                        yield from _found_in(document, words, after)
-            except DatabaseUnavailable as error:
-                if isinstance(error.__cause__, ExecutionTimeout):
-                    raise _OutOfTime from error
-                if with_index and isinstance(error.__cause__, OperationFailure):
-                    self._index.record_missing()  # the index was dropped
-                raise
+            found = [self._read({**window, **query}, order, deadline) for query in queries]
+            for document in merge(*found, key=_place_by(order)):
+                yield from _found_in(document, words, after)
+
+    def _read(self, query: Document, order: _Order, deadline: float) -> Iterator[Document]:
+        """Yield chunks; raise _OutOfTime."""
+        left_ms = int((deadline - time.monotonic()) * 1_000)
+        if left_ms <= 0:
+            raise _OutOfTime
+        cursor = self._db.chunks.find(query, _FIELDS, batch_size=100)
+        try:
+            with translated(), cursor.sort(order).max_time_ms(left_ms) as documents:
+                yield from documents
+        except DatabaseUnavailable as error:
+            if isinstance(error.__cause__, ExecutionTimeout):
+                raise _OutOfTime from error
+            if "$text" in query and isinstance(error.__cause__, OperationFailure):
+                self._index.record_missing()  # the index was dropped
+            raise
 
     def _boundaries(self) -> list[ObjectId]:
         """Return ids that divide the recordings into windows, each read in a short time."""
@@ -184,7 +197,7 @@ class _OutOfTime(Exception):
 
 def _windows(
     after: _Position | None, recording_id: ObjectId | None, boundaries: list[ObjectId]
-) -> Iterator[tuple[Document, list[tuple[str, int]]]]:
+) -> Iterator[tuple[Document, _Order]]:
     """Yield queries that together match each chunk after a position once, and their order.
 
     Go by the recordings' ids, then to chunks without a recording, then to chunks whose recording
@@ -212,24 +225,11 @@ def _windows(
     yield {"original_id": {"$gte": "", "$lt": "\U0010ffff"}, **behind}, _BY_ID
 
 
-def _text_query(words: SearchQuery) -> Document:
-    """Return a query for chunks that contain every word.
-
-    In quotes is what a text must contain, without any of it what the index may have as a word: it
-    divides words at some apostrophes, and knows nothing of ß and ss. It ignores accents, so that
-    composed and decomposed letters are equal.
-    """
-    required: list[str] = []
-    spellings: list[str] = []
-    for word in words.query_words:
-        longest = max(_SPELLED_SEVERAL_WAYS.split(word.text), key=len)
-        if longest and longest in word.typed.lower():
-            required.append(f'"{longest}"')
-        if longest != word.text or word.text != word.typed.lower():
-            others = [word.text.replace("'", sign) for sign in _APOSTROPHES_IN_WORDS]
-            spellings += [word.text, word.typed, word.text.replace("ss", "ß"), *others]
-    wanted = " ".join(dict.fromkeys([*required, *spellings]))
-    return {"$text": {"$search": wanted, "$diacriticSensitive": False}}
+def _place_by(order: _Order) -> Callable[[Document], tuple[str, int]]:
+    """Return what sorts documents as the database does; ObjectIds sort as their hex digits."""
+    if order is _BY_ID:
+        return lambda document: (str(document["_id"]), 0)
+    return lambda document: (str(document["original_id"]), read_count(document.get("index")))
 
 
 def _pattern(words: SearchQuery) -> Document:

@@ -48,15 +48,26 @@ def make_index(member: ScriptedMember) -> dict[str, Any]:
     """Lets the index be made; returns what was asked for."""
     request = member.receives("createIndexes")
     request.ok()
-    [index] = request["indexes"]
+    index, by_language = request["indexes"]
+    assert list(by_language["key"]) == ["transcript.language", "original_id", "index"]
     wanted: dict[str, Any] = index
     return wanted
 
 
-def end_windows(member: ScriptedMember) -> None:
+def scans(member: ScriptedMember, *chunks: dict[str, Any]) -> dict[str, Any]:
+    """Answers the query for chunks in languages that the index divides otherwise."""
+    query: dict[str, Any] = member.finds(*chunks)
+    assert "$text" not in query
+    assert {"ja", "korean"} <= set(query["transcript.language"]["$in"])
+    return query
+
+
+def end_windows(member: ScriptedMember, *, with_index: bool = True) -> None:
     """Nothing in the windows for chunks without a recording that has an id of ours."""
     for _ in range(2):
         member.finds()
+        if with_index:
+            scans(member)
 
 
 def test_the_index_tells_which_chunks_to_read_and_what_is_a_hit_is_decided_here(
@@ -73,8 +84,10 @@ def test_the_index_tells_which_chunks_to_read_and_what_is_a_hit_is_decided_here(
     good = chunk(recording_id, "the budget", "coffee")
     wanted = member.finds(good, chunk(recording_id, "coffees and the budget"))
     assert wanted["$text"] == {"$search": '"coffee" "budget"', "$diacriticSensitive": False}
+    scans(member)
     end_windows(member)
     member.finds({"_id": recording_id, "filename": "talk.mp3"})
+    member.finds()  # no other recording of that name
     assert [(hit.filename, hit.text) for hit in page().hits] == [
         ("talk.mp3", "the budget"),
         ("talk.mp3", "coffee"),
@@ -98,9 +111,24 @@ def test_the_index_is_asked_for_the_spellings_of_a_word(
     page = begun(search, query)
     make_index(member)
     assert set(member.finds()["$text"]["$search"].split()) == wanted
+    scans(member)
     end_windows(member)
     member.finds()
     assert page().hits == ()
+
+
+def test_chunks_in_languages_that_the_index_divides_otherwise_are_scanned_in_the_same_order(
+    member: ScriptedMember, search: Search
+) -> None:
+    page = begun(search, "KBS")
+    make_index(member)
+    first, second, third = (ObjectId() for _ in range(3))
+    wanted = member.finds(chunk(first, "on KBS"), chunk(third, "KBS again"))
+    assert "ko" in wanted["transcript.language"]["$nin"]
+    scans(member, chunk(second, "어제 KBS는"))
+    end_windows(member)
+    member.finds()
+    assert [hit.text for hit in page().hits] == ["on KBS", "어제 KBS는", "KBS again"]
 
 
 def test_the_index_is_asked_for_once(member: ScriptedMember, search: Search) -> None:
@@ -109,6 +137,7 @@ def test_the_index_is_asked_for_once(member: ScriptedMember, search: Search) -> 
         if is_first:
             make_index(member)
         assert "$text" in member.finds()
+        scans(member)
         end_windows(member)
         member.finds()
         assert page().hits == ()
@@ -123,7 +152,7 @@ def test_the_beginning_of_a_word_is_looked_for_in_the_transcripts(
     pattern = wanted["transcript.segments.text"]
     assert pattern["$options"] == "i"
     assert re.search(pattern["$regex"], "a coffee")
-    end_windows(member)
+    end_windows(member, with_index=False)
     member.finds()
     assert page().hits == ()
 
@@ -137,7 +166,7 @@ def test_a_server_without_text_indexes_is_not_asked_again(
             member.receives("createIndexes").command_err(67, "text indexes are not supported")
         member.finds()
         assert "$text" not in member.finds()
-        end_windows(member)
+        end_windows(member, with_index=False)
         member.finds()
         assert page().hits == ()
 
@@ -151,6 +180,6 @@ def test_an_index_that_was_dropped_costs_one_search(member: ScriptedMember, sear
     page = begun(search, "coffee")
     member.finds()
     assert "$text" not in member.finds()
-    end_windows(member)
+    end_windows(member, with_index=False)
     member.finds()
     assert page().hits == ()
