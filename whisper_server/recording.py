@@ -23,7 +23,8 @@ class Recording:
     """`files`, one after the other, as one recording. Used by one thread at a time.
 
     At most `limit_seconds` of it are decoded, so that the work is bounded whatever a small file
-    unpacks to. `track` is the number of the audio track to read, None for each file's default one.
+    unpacks to. `track` is the number of the audio track to read, None for each file's default one;
+    `filenames` tell formats apart whose bytes say nothing about them.
     The files belong to the caller, who closes them after the recording.
     """
 
@@ -33,6 +34,7 @@ class Recording:
         limit_seconds: float,
         param: str,
         track: int | None = None,
+        filenames: Sequence[str] = (),
     ) -> None:
         self._files = files
         self._limit_seconds = limit_seconds
@@ -40,6 +42,7 @@ class Recording:
         self._reading: Generator[Samples, None, None] | None = None
         self._closed = False
         self._tracks = [track] * len(files)
+        self._filenames = filenames or [""] * len(files)
         self.warnings: list[str] = []
         """What is lost of the files that were read, and which of several tracks were taken."""
 
@@ -106,7 +109,8 @@ class Recording:
         if not file.read(1):
             raise InvalidAudio(f"{name} is empty.", param=self._param, code="empty_file")
         try:
-            with AudioReader(file, self._tracks[index]) as reader:
+            filename = self._filenames[index]
+            with AudioReader(file, self._tracks[index], filename=filename) as reader:
                 self._tracks[index] = reader.track  # seeking the default one may take seconds
                 yield reader
         except NoAudioTrack as error:

@@ -71,7 +71,7 @@ def _stem_beside(source: Path) -> Path:
     It keeps the recording's own extension if another recording there has the same name without
     one, or if a transcript could have that extension.
     """
-    from stt.media.recording import is_recording
+    from stt.media.recognition import is_recording
 
     stem = without_extension(source.name)
     twins = (

@@ -16,6 +16,21 @@ that. The index of a day of m4a takes 90 MB."""
 # and addresses that they name.
 _NO_PROTOCOLS = {"protocol_whitelist": "none"}
 
+RAW_FORMATS = {
+    "gsm": ("gsm", {}),
+    "g722": ("g722", {}),
+    "g729": ("g729", {}),
+    **dict.fromkeys(("al", "alaw"), ("alaw", {"sample_rate": "8000"})),
+    **dict.fromkeys(("ul", "ulaw", "mulaw"), ("mulaw", {"sample_rate": "8000"})),
+    "sln": ("s16le", {"sample_rate": "8000"}),
+    **{
+        f"sln{rate}": ("s16le", {"sample_rate": f"{rate}000" if rate != 44 else "44100"})
+        for rate in (12, 16, 24, 32, 44, 48, 96, 192)
+    },
+}
+"""Formats of telephone systems whose bytes say nothing about them: by the file's extension, as
+Asterisk names them, FFmpeg's name of the format and its options."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -33,10 +48,21 @@ def _limit_allocations() -> None:
 _limit_allocations()
 
 
-def open_container(window: FileWindow) -> av.container.InputContainer:
-    """Raise BadAudio for what FFmpeg cannot open."""
+def open_container(window: FileWindow, filename: str = "") -> av.container.InputContainer:
+    """Raise BadAudio for what FFmpeg cannot open; `filename` tells RAW_FORMATS apart."""
+    extension = filename.rpartition(".")[2].lower()
+    format_name, options = RAW_FORMATS.get(extension, (None, {}))
+    if window.read_at(0, 4) == b"RIFF":
+        format_name, options = None, {}
     window.seek(0)
     try:
-        return av.open(window, "r", metadata_errors="replace", container_options=_NO_PROTOCOLS)
+        return av.open(
+            window,
+            "r",
+            format=format_name,
+            options=options,
+            metadata_errors="replace",
+            container_options=_NO_PROTOCOLS,
+        )
     except (av.FFmpegError, ValueError) as error:
         raise BadAudio("not audio, or not in a known format") from error

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stt.media.recording import is_recording
+from stt.media.recognition import is_recording
 from stt.media.recording_path import RecordingPath
 
 _EXPECTED = frozenset(

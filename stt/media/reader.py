@@ -35,7 +35,8 @@ class AudioReader(contextlib.AbstractContextManager["AudioReader"]):
     `track` is its number among the audio tracks, counted from 1; by default the one that the file
     calls its default, else the first, and one that is not silent before one that is. `channel` is
     the number of the channel to read, counted from 0; None mixes all to one. With `strict` a file
-    that is truncated, or damaged beyond single packets, is refused at its end.
+    that is truncated, or damaged beyond single packets, is refused at its end. `filename` tells
+    formats apart whose bytes say nothing about them.
 
     Every method raises BadAudio for what is wrong with the content; errors of the file itself
     (OSError) pass through. Use as a context manager, or `close()`: PyAV frees FFmpeg's buffers
@@ -49,8 +50,10 @@ class AudioReader(contextlib.AbstractContextManager["AudioReader"]):
         channel: int | None = None,
         *,
         strict: bool = False,
+        filename: str = "",
     ) -> None:
         self._window = FileWindow(file)
+        self._filename = filename
         self._first = self._current = self._opened(track)
         self._strict = strict
         self._channel = channel
@@ -66,13 +69,13 @@ class AudioReader(contextlib.AbstractContextManager["AudioReader"]):
         """Were not in the track at all so far, though its timestamps leave room for them."""
 
     def _opened(self, track: int | None) -> TrackReader:
-        container = open_container(self._window)
+        container = open_container(self._window, self._filename)
         try:
             numbers = preferred_tracks(container)
             if track is None and len(numbers) > 1:
                 track = first_with_sound(container, numbers)
                 container.close()
-                container = open_container(self._window)
+                container = open_container(self._window, self._filename)
         except BadAudio:
             container.close()
             raise

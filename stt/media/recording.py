@@ -17,14 +17,6 @@ from stt.media.samples import SAMPLE_RATE, Samples
 from stt.media.tracks import NoAudioTrack
 from stt.media.wholeness import trusted_seconds
 
-EXTENSIONS = frozenset(
-    {
-        *(".mp3", ".m4a", ".m4b", ".aac", ".wav", ".flac", ".ogg", ".oga", ".opus", ".wma"),
-        *(".aif", ".aiff", ".amr", ".mka", ".webm", ".mp4", ".m4v", ".mov", ".mkv", ".3gp"),
-    }
-)
-"""What is taken for a recording inside a folder; a file named by itself may be called anything."""
-
 MAX_HOURS = 24
 """Longer recordings are refused."""
 
@@ -34,11 +26,6 @@ _NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # before: a clock that was never set
 
 logger = logging.getLogger(__name__)
-
-
-def is_recording(path: Path) -> bool:
-    """Return whether a file inside a folder is taken for a recording."""
-    return path.suffix.lower() in EXTENSIONS
 
 
 def shown_name(name: str) -> str:
@@ -170,7 +157,13 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
 
     def _open_reader(self, track: int | None, channel: int | None, strict: bool) -> AudioReader:
         try:
-            reader = AudioReader(self._file, track, channel, strict=strict)
+            reader = AudioReader(
+                self._file,
+                track,
+                channel,
+                strict=strict,
+                filename=self._given_name or self.path.name,
+            )
         except NoAudioTrack:
             raise
         except BadAudio as error:

@@ -25,6 +25,7 @@ def tones(
     rate: int = 48_000,
     layout: str = "mono",
     flags: dict[str, str] | None = None,
+    codec: str | None = None,
 ) -> bytes:
     """A tone that is interrupted twice a second, in this container."""
     times = np.arange(round(seconds * rate)) / rate
@@ -34,7 +35,8 @@ def tones(
         NamedTemporaryFile() as file,
         av.open(file.name, "w", format=container, options=flags or {}) as output,
     ):
-        stream = output.add_stream(FORMS[container], rate=rate, layout=layout)
+        codec = codec or FORMS.get(container) or output.default_audio_codec
+        stream = output.add_stream(codec, rate=rate, layout=layout)
         assert isinstance(stream, av.AudioStream)
         stream.bit_rate = 64_000
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), "s16", layout)

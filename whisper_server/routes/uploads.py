@@ -115,9 +115,14 @@ class Upload(Generic[Form]):
         Ends early when `until` returns, by default when the client has left. What fails in the
         server is logged.
         """
-        files = [file.file for file in self.files()]
-        limit_seconds = self.service.settings.max_audio_seconds
-        recording = Recording(files, limit_seconds, self.file_field, self.form.track)
+        sent = self.files()
+        recording = Recording(
+            [file.file for file in sent],
+            self.service.settings.max_audio_seconds,
+            self.file_field,
+            self.form.track,
+            [file.filename or "" for file in sent],
+        )
         gone = until() if until else self._client_left()
         try:
             return await self.service.scheduler.run(recording, options, gone, on_progress)

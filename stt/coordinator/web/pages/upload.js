@@ -17,7 +17,7 @@ import {
 } from "../option_fields.js";
 import { cancel, forget, onTransfers, retry, send, transfers } from "../transfers.js";
 
-const KINDS = "audio/*,video/mp4,.mp3,.m4a,.wav,.flac,.ogg,.opus,.mp4";
+const KINDS = "audio/*,video/*,.mp3,.m4a,.wav,.flac,.ogg,.opus,.mp4,.mkv,.amr,.wma,.caf,.ts";
 const MEGABYTE = 1_024 ** 2;
 const LOOKED_AFTER = 20;
 
@@ -38,7 +38,7 @@ export function open(page) {
                  take(event.target.files);
                  event.target.value = "";
                }}></p>
-      <small>mp3, m4a, wav, flac, ogg, opus or mp4${
+      <small>Sound and films in any usual format: mp3, m4a, wav, flac, ogg, opus, mp4, mkv …${
         options.max_upload_mb ? `, up to ${bytes(options.max_upload_mb * MEGABYTE)} each` : ""
       }.
         A file that is here already is found, not taken twice.</small>

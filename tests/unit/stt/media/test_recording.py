@@ -10,7 +10,7 @@ import pytest
 from stt.errors import RecordingError
 from stt.media import recording as recording_module
 from stt.media.audio import SAMPLE_RATE, encode_flac
-from stt.media.recording import RecordingFile, is_recording
+from stt.media.recording import RecordingFile
 from tests.support.recordings import (
     CODECS,
     babble,
@@ -252,8 +252,3 @@ class TestRefusing:
         path = write_recording(tmp_path / "talk.mp3", 20.0, flags={"write_xing": "0"})
         monkeypatch.setattr(recording_module, "MAX_HOURS", 0.005)
         assert refusal(path) == "longer than 0.005 hours"
-
-
-@pytest.mark.parametrize(("name", "expected"), [("a.WAV", True), ("b.mkv", True), ("a.txt", False)])
-def test_a_recording_is_known_by_its_name(name: str, expected: bool) -> None:
-    assert is_recording(Path(name)) is expected
