@@ -10,6 +10,7 @@ from stt.cli.output import OutputOptions, with_output
 from stt.cli.transcripts import write_transcripts
 from stt.local.stack import open_database
 from stt.settings import Settings
+from stt.store.recording_names import labels_of
 from stt.store.recordings import MongoRecordings
 
 EXAMPLES = """\b
@@ -56,11 +57,10 @@ def export_command(
         _check_files(names)
     with open_database(settings) as database:
         stored = MongoRecordings(database)
-        if all_recordings:
-            named = [(recording.filename, recording) for recording in stored.all()]
-        else:
-            found = [(name, stored.find(name)) for name in names]
-            named = [(name if where.beside else one.filename, one) for name, one in found]
+        found = list(stored.all()) if all_recordings else [stored.find(name) for name in names]
+        labels = labels_of(found)
+        shown = names if where.beside else [labels[recording.id] for recording in found]
+        named = list(zip(shown, found, strict=True))
         partial = write_transcripts(database, named, where, require_complete=require_complete)
     if partial and require_complete:
         raise typer.Exit(1)

@@ -220,6 +220,34 @@ def test_options_that_are_chosen_go_with_the_next_file_and_can_be_changed(
 
 
 @pytest.mark.browser
+def test_a_folder_keeps_its_structure_and_namesakes_are_told_apart(
+    page: Page, house: House, tmp_path: Path
+) -> None:
+    folder = tmp_path / "talks"
+    for seed, name in enumerate(("A", "B"), start=20):
+        (folder / name).mkdir(parents=True)
+        write_wav(folder / name / "ep01.wav", babble(2, seed=seed))
+    (folder / "notes.txt").write_text("no recording")
+    (folder / ".hidden.wav").write_bytes(b"no recording")
+    page.goto("/upload")
+    page.locator("#folder").set_input_files(folder)
+    expect(page.get_by_text("Left out what is no recording: 1 file.")).to_be_visible()
+    for name in ("A", "B"):
+        row = page.get_by_role("listitem").filter(has_text=f"talks/{name}/ep01.wav")
+        expect(row).to_have_attribute("data-state", "done")
+    page.goto("/recordings")
+    for name in ("A", "B"):
+        expect(page.get_by_role("link", name=f"{name}/ep01.wav")).to_be_visible()
+    found = list(house.database.recordings.find({"filename": "ep01.wav"}).sort("path"))
+    assert [(one["folder"], one["path"]) for one in found] == [
+        ("talks", "A/ep01.wav"), ("talks", "B/ep01.wav"),
+    ]  # fmt: skip
+    house.database.uploads.delete_many({})  # a page would ask for the recordings
+    for recording in found:
+        MongoRecordings(house.database).remove(recording["_id"])
+
+
+@pytest.mark.browser
 def test_a_click_on_a_line_lets_one_hear_that_place_and_what_follows_it(
     page: Page, house: House
 ) -> None:

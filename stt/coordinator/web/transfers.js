@@ -12,14 +12,14 @@ export const transfers = [];
 const listeners = new Set();
 let count = 0;
 
-/** Sends files, two at a time; `options` are the query of POST /upload. */
-export function send(files, options) {
-  for (const file of files) {
+/** Sends files, each `{file, path}`, two at a time; `options` are the query of POST /upload. */
+export function send(chosen, options) {
+  for (const { file, path } of chosen) {
     transfers.unshift({
       key: `transfer-${(count += 1)}`,
       file,
       options,
-      filename: file.name,
+      filename: path,
       bytes: file.size,
       sent: 0,
       state: "queued",
@@ -62,7 +62,7 @@ function next() {
 // XMLHttpRequest, because fetch does not report how much of a body has been sent.
 function start(transfer) {
   const form = new FormData();
-  form.append("file", transfer.file);
+  form.append("file", transfer.file, transfer.filename);
   const request = new XMLHttpRequest();
   transfer.request = request;
   transfer.state = "sending";

@@ -3,6 +3,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../api.js";
+import { acceptDrops, chosenFiles } from "../chosen_files.js";
 import { onQueueChange } from "../reloading.js";
 import { bytes, length, number, plural } from "../format.js";
 import { follow, refresh } from "../live.js";
@@ -33,11 +34,9 @@ export function open(page) {
     <div class="dropzone ${isOver ? "is-over" : ""}">
       <p><strong>Drop recordings here</strong></p>
       <p>or <label for="files" role="button" class="pick">Choose files</label>
-        <input id="files" class="hidden" type="file" multiple accept=${KINDS}
-               @change=${(event) => {
-                 take(event.target.files);
-                 event.target.value = "";
-               }}></p>
+        <input id="files" class="hidden" type="file" multiple accept=${KINDS} @change=${choose}>
+        <label for="folder" role="button" class="pick outline">Choose a folder</label>
+        <input id="folder" class="hidden" type="file" webkitdirectory @change=${choose}></p>
       <small>Sound and films in any usual format: mp3, m4a, wav, flac, ogg, opus, mp4, mkv …${
         options.max_upload_mb ? `, up to ${bytes(options.max_upload_mb * MEGABYTE)} each` : ""
       }.
@@ -200,13 +199,19 @@ export function open(page) {
       await refresh("uploads");
     });
 
-  const take = (files) => {
+  const choose = ({ target }) => {
+    take(chosenFiles(target.files));
+    target.value = "";
+  };
+
+  /** Send files, each `{file, path}`. */
+  const take = (chosen) => {
     const form = document.querySelector("#upload-options");
     if (!form.reportValidity()) return;
     const most = (options.max_upload_mb ?? Infinity) * MEGABYTE;
-    const fit = [...files].filter((file) => file.size <= most);
-    for (const file of files) {
-      if (file.size > most) report(new Error(`${file.name} is too large: ${bytes(file.size)}.`));
+    const fit = chosen.filter(({ file }) => file.size <= most);
+    for (const { file, path } of chosen) {
+      if (file.size > most) report(new Error(`${path} is too large: ${bytes(file.size)}.`));
     }
     send(
       fit,
@@ -263,38 +268,4 @@ export function open(page) {
     draw();
   });
   draw();
-}
-
-/** Files may be dropped anywhere on the page; folders are refused with a word. */
-function acceptDrops(take, setOver, signal) {
-  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
-  addEventListener(
-    "dragover",
-    (event) => {
-      if (!hasFiles(event)) return;
-      event.preventDefault();
-      event.dataTransfer.dropEffect = "copy";
-      setOver(true);
-    },
-    { signal },
-  );
-  addEventListener("dragleave", (event) => event.relatedTarget || setOver(false), { signal });
-  addEventListener(
-    "drop",
-    (event) => {
-      if (!hasFiles(event)) return;
-      event.preventDefault();
-      setOver(false);
-      const items = [...event.dataTransfer.items].filter((item) => item.kind === "file");
-      const isFolder = (item) => item.webkitGetAsEntry?.()?.isDirectory;
-      if (items.some(isFolder)) report(new Error("Folders are not taken: drop the files in it."));
-      take(
-        items
-          .filter((item) => !isFolder(item))
-          .map((item) => item.getAsFile())
-          .filter(Boolean),
-      );
-    },
-    { signal },
-  );
 }
