@@ -166,17 +166,24 @@ def ingest(
             if recording.channels == "split" and file.channels > 1:
                 cut_channels(writer, file, progress)
             else:
-                if recording.channels == "split":
-                    logger.warning("%s has one channel: there is nothing to split", file.path)
                 cut_mixed(writer, file, progress)
             if _state_of(path) not in (state, None):
                 raise RecordingError(f"{path}: it was changed while it was read; ingest it again")
-            recording = writer.finish(file.warnings)
+            warnings = (*file.warnings, *_nothing_to_split(file, recording))
+            recording = writer.finish(warnings)
         except RecordingError:
             writer.remove()
             raise
     status: Status = "ingested" if is_new else "resumed"
-    return Ingested(recording, writer.chunks, status, place, file.warnings)
+    return Ingested(recording, writer.chunks, status, place, warnings)
+
+
+def _nothing_to_split(file: RecordingFile, recording: Recording) -> tuple[str, ...]:
+    if recording.channels == "mix" or file.channels > 1:
+        return ()
+    warning = "it has one channel: there is nothing to split"
+    logger.warning("%s: %s", file.path, warning)
+    return (warning,)
 
 
 def _log_differences(

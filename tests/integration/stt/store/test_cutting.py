@@ -15,7 +15,7 @@ from stt.store.cutting import MAX_CHANNELS
 from stt.store.database import Database, Document
 from stt.store.ingest import IngestOptions, ingest
 from stt.store.status import queue_status
-from tests.support.recordings import babble, best_lag, write_wav
+from tests.support.recordings import babble, best_lag, write_recording, write_wav
 
 SPLIT = IngestOptions(chunk_seconds=4, channels="split")
 SECONDS = 20
@@ -123,10 +123,24 @@ def test_one_channel_is_cut_as_ever_and_a_line_says_so(
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_wav(tmp_path / "memo.wav", babble(8))
-    ingest(database, path, SPLIT)
+    ingested = ingest(database, path, SPLIT)
     assert all("channel" not in chunk for chunk in chunks_of(database))
+    line = "it has one channel: there is nothing to split"
     [record] = [r for r in caplog.records if r.levelno >= logging.WARNING]
-    assert record.getMessage() == f"{path} has one channel: there is nothing to split"
+    assert record.getMessage() == f"{path}: {line}"
+    assert ingested.warnings == (line,)
+    assert ingest(database, path, SPLIT).warnings == (line,)
+
+
+def test_what_is_lost_of_a_file_is_said_once(database: Database, tmp_path: Path) -> None:
+    whole = write_recording(tmp_path / "call.mp3", 10.0).read_bytes()
+    (tmp_path / "call.mp3").write_bytes(whole[: len(whole) * 7 // 10])
+    ingested = ingest(database, tmp_path / "call.mp3", SPLIT)
+    [warning] = ingested.warnings
+    assert "truncated" in warning
+    seconds = [sum(c["duration"] for c in chunks_of(database, channel)) for channel in (1, 2)]
+    assert seconds == [ingested.recording.duration] * 2
+    assert 6.0 < seconds[0] < 8.0
 
 
 def test_a_recording_that_is_there_with_its_channels_mixed_is_named(
