@@ -15,6 +15,7 @@ SttError                     its text is one line for the user; sets the command
 ├── ChunkError               this chunk failed: count an attempt, continue
 │   ├── BadAudio             its audio cannot be decoded, or is missing
 │   ├── RequestRefused       the server refused the request as wrong (4xx)
+│   │   └── CannotTranslate  the server, or its model, does not translate: ask another one
 │   ├── ServerFault          the server failed or took too long: send a canary to find out why
 │   ├── ServerDied           the server's process ended during the call: isolate the chunk
 │   └── DatabaseRefused      its document cannot be written: too large, or against a rule
@@ -101,6 +102,10 @@ class BadAudio(ChunkError):
 
 class RequestRefused(ChunkError):
     kind = "refused"
+
+
+class CannotTranslate(RequestRefused):
+    kind = "cannot_translate"
 
 
 class ServerFault(ChunkError):

@@ -214,7 +214,7 @@ class WhisperClient:
         if status in (429, 503):
             raise errors.ServerBusy(message, _retry_after(answer.headers))
         if upload.task == "translate" and _is_about_translation(status, error):
-            raise errors.RequestRefused(
+            raise errors.CannotTranslate(
                 f"{self.url} cannot translate: use a server with a multilingual model, or"
                 f" transcribe the recording (it answered {status}:"
                 f" {self._redact(str(error.get('message')))[:_MAX_MESSAGE_CHARACTERS]})",

@@ -40,8 +40,8 @@ class ServerPool:
 
     So each server gets work in proportion to its speed, and one that fails backs off. At most
     `slots` calls are in flight at once. A chunk is charged with a failure only if the server
-    passes a canary right after, or died although it had done something right just before. Safe
-    between threads.
+    passes a canary right after, or died although it had done something right just before; or if no
+    server can translate what is to be. Safe between threads.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -74,9 +74,9 @@ class ServerPool:
     def transcribe(self, call: Call) -> Transcript | None:
         """Return the transcript from the best server; None once `may_start` returns False.
 
-        Raises ServerUnavailable when no server is left to ask; RequestRefused, ServerFault or
-        ServerDied when the audio was the cause, as far as can be known; KeyRejected and
-        ConfigError at once.
+        Raises ServerUnavailable when no server is left to ask; CannotTranslate when none of those
+        that are well does; RequestRefused, ServerFault or ServerDied when the audio was the cause,
+        as far as can be known; KeyRejected and ConfigError at once.
         """
         deadline: float | None = None
         ask_again_at = 0.0
@@ -100,21 +100,24 @@ class ServerPool:
 
     def _call_any(self, call: Call) -> Transcript | float:
         """Return a transcript, or the seconds until a busy server may be asked again."""
+        last_error: errors.SttError
         last_error = errors.ServerUnavailable(f"no whisper server answers: {self.urls}")
         while call.may_start() and (server := self._take(call)):
             try:
                 if not call.isolated or server.is_proven or self._health.run_canary(server):
                     return self._ask(server, call)
                 last_error = errors.ServerUnavailable(f"{server.url} has not passed a canary")
-            except errors.ServerUnavailable as error:
+            except (errors.ServerUnavailable, errors.CannotTranslate) as error:
                 last_error = error
             finally:
                 with self._health.lock:
                     server.ended(call.upload.seconds)
         with self._health.lock:
-            resting = [server.retry_at for server in self._servers if server.is_healthy]
+            healthy = [server for server in self._servers if server.is_healthy]
+            resting = [server.retry_at for server in healthy if server.can(call.upload.task)]
+            refusals = [server.refusal for server in healthy if not server.can(call.upload.task)]
         if not resting:
-            raise last_error
+            raise next(filter(None, refusals), last_error)
         return max(0.05, min(resting) - time.monotonic())
 
     def _take(self, call: Call) -> ServerState | None:
@@ -125,6 +128,7 @@ class ServerPool:
         seconds = call.upload.seconds
         with self._health.lock:
             ready = [server for server in self._servers if server.is_healthy and server.is_due]
+            ready = [server for server in ready if server.can(call.upload.task)]
             ready = [server for server in ready if server.url not in call.avoid] or ready
             if not ready:
                 return None
@@ -140,7 +144,7 @@ class ServerPool:
             return server
 
     def _ask(self, server: ServerState, call: Call) -> Transcript:
-        """Make the call. Raises ServerUnavailable if it may be tried elsewhere."""
+        """Make the call. Raises ServerUnavailable, CannotTranslate if it may be tried elsewhere."""
         instance, started = server.instance, time.monotonic()
         failure: errors.SttError
         try:
@@ -149,6 +153,10 @@ class ServerPool:
             failure = self._failure_of_break(server, instance, call, error)
         except errors.ServerUnavailable as error:
             self._health.failed(server, error, is_call=True)
+            failure = error
+        except errors.CannotTranslate as error:
+            with self._health.lock:
+                server.refused(error)
             failure = error
         except errors.ChunkError as error:
             failure = self._failure_to_charge(server, call, error)

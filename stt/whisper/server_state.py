@@ -5,7 +5,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from stt.errors import SttError
+from stt.domain.transcript import Task
+from stt.errors import CannotTranslate, SttError
 from stt.whisper.client import WhisperClient
 
 _FIRST_REST_SECONDS = 0.5
@@ -59,6 +60,8 @@ class ServerState:
     canary_lock: threading.Lock = field(default_factory=threading.Lock)
     tried_at: float = float("-inf")  # when its last canary ended
     verdict: bool | None = None  # of its last canary; None if it was busy or away
+    refusal: CannotTranslate | None = None  # its last one
+    refused_at: float = float("-inf")
 
     @property
     def url(self) -> str:
@@ -71,6 +74,14 @@ class ServerState:
     @property
     def is_healthy(self) -> bool:
         return self.failures == 0
+
+    def can(self, task: Task) -> bool:
+        """Return False to translate for five minutes after it refused; it may get another model."""
+        has_refused = time.monotonic() - self.refused_at < _MEMORY_SECONDS
+        return task == "transcribe" or not has_refused
+
+    def refused(self, refusal: CannotTranslate) -> None:
+        self.refusal, self.refused_at = refusal, time.monotonic()
 
     def expected_seconds(self, audio_seconds: float, rate: float) -> float:
         """Return when it would have done this much more audio, at `rate` for each of its calls."""

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from stt.domain.claim import Claim, Recordings
 from stt.domain.transcript import Segment, Transcript
-from stt.errors import BadAudio, ChunkError, ClaimLost, DatabaseRefused, ServerDied, SttError
+from stt.errors import (
+    BadAudio,
+    CannotTranslate,
+    ChunkError,
+    ClaimLost,
+    DatabaseRefused,
+    ServerDied,
+    SttError,
+)
 from stt.media.audio import SAMPLE_RATE, Samples, decode, encode_flac
 from stt.settings import Settings
 from stt.whisper.client import Upload
@@ -94,7 +102,7 @@ class Transcriber:
         try:
             transcript = self._call(chunks, may_start)
         except ChunkError as error:
-            if len(chunks) == 1 or isinstance(error, ServerDied):
+            if len(chunks) == 1 or isinstance(error, (ServerDied, CannotTranslate)):
                 yield from ((chunk.claim, error) for chunk in chunks)
                 return
             count = len(chunks)

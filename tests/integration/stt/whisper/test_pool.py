@@ -2,10 +2,14 @@
 
 import threading
 import time
+from dataclasses import replace
 
+import pytest
+
+from stt.errors import CannotTranslate
 from tests.support.pace import scaled
-from tests.support.pool_calls import call, make_pool, text, two_servers
-from tests.support.scripted_server import Answer, ScriptedServer, always, heard
+from tests.support.pool_calls import UPLOAD, call, make_pool, text, two_servers
+from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal
 
 
 class TestDealing:
@@ -38,6 +42,25 @@ class TestDealing:
             avoid = frozenset({one.url})
             assert {text(call(pool, avoid=avoid)) for _ in range(4)} == {"other"}
             assert text(call(make_pool(one), avoid=avoid)) == "one"
+
+    def test_a_server_that_cannot_translate_is_asked_once_and_the_others_do_it(self) -> None:
+        refused = refusal(400, "English only", code="unsupported_task", param="model")
+        with two_servers(refused, Answer(body=heard("good morning"))) as (english, multilingual):
+            pool = make_pool(english, multilingual)
+            translation = replace(UPLOAD, task="translate")
+            avoid = frozenset({multilingual.url})  # so that the English one is tried first
+            heard_texts = {text(call(pool, upload=translation, avoid=avoid)) for _ in range(3)}
+            assert heard_texts == {"good morning"}
+            assert (english.paths, english.canaries) == (["/v1/audio/translations"], 0)
+
+    def test_where_no_server_can_translate_each_is_asked_once(self) -> None:
+        missing = refusal(404, "Not Found")
+        with two_servers(missing, missing) as servers:
+            pool = make_pool(*servers)
+            for _ in range(3):
+                with pytest.raises(CannotTranslate, match="cannot translate: use a server"):
+                    call(pool, upload=replace(UPLOAD, task="translate"))
+            assert [(len(one.calls), one.canaries) for one in servers] == [(1, 0)] * 2
 
     def test_a_call_that_meets_a_dead_server_moves_to_another(self) -> None:
         with ScriptedServer(always("here")).running() as alive:

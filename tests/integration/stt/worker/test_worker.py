@@ -188,7 +188,7 @@ class TestWorking:
         chunk = document(database, id_)
         [error] = chunk["errors"]
         assert chunk["failed_at"] is not None
-        assert error["kind"] == "refused"
+        assert error["kind"] == "cannot_translate"
         assert "cannot translate: use a server with a multilingual model" in error["message"]
 
 

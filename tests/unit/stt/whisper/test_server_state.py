@@ -2,6 +2,7 @@
 
 import pytest
 
+from stt.errors import CannotTranslate
 from stt.whisper import server_state
 from stt.whisper.client import WhisperClient
 from stt.whisper.server_state import ServerState, Speed
@@ -20,6 +21,17 @@ def test_a_speed_is_unknown_until_measured_and_then_follows_the_latest_calls() -
     for _ in range(20):
         speed.measured(30, 1)
     assert speed.rate == pytest.approx(30, rel=0.01)
+
+
+def test_a_server_that_refused_to_translate_is_asked_again_after_a_while(
+    server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert server.can("translate")
+    server.refused(CannotTranslate("English only"))
+    assert not server.can("translate")
+    assert server.can("transcribe")
+    monkeypatch.setattr(server_state, "_MEMORY_SECONDS", -1.0)
+    assert server.can("translate")
 
 
 def test_a_speed_is_unknown_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
