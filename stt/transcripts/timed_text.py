@@ -206,12 +206,12 @@ def _words_in_text(segment: TimedText, text: str) -> Iterator[_Span]:
         start = max(start, latest)
         end = max(min(end, high), start)
         longest = plausible_seconds(plain, 0.5, 0.1)
-        if end - start > longest:
+        if end - start > longest:  # then it has its usual length
             begins = is_first or bool(_SENTENCE_MARK.search(text[:at].rstrip()))
             if begins and not _SENTENCE_MARK.search(plain):
-                start = end - longest
+                start = end - longest / 2
             else:
-                end = start + longest
+                end = start + longest / 2
         found, is_first, latest = at + len(plain), False, end
         yield _Span(at, found, start, end)
 

@@ -215,7 +215,7 @@ class TestFacts:
         ]
         assert "words" not in found["segments"][0]
         srt = "".join(export.pieces("srt"))
-        assert "00:00:31,000 --> 00:00:32,400\ngood word." in srt
+        assert "00:00:31,000 --> 00:00:31,900\ngood word." in srt
 
     def test_subtitles_keep_the_limits_that_are_given(
         self, database: Database, recording_id: ObjectId

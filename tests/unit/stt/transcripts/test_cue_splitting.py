@@ -97,7 +97,7 @@ class TestWhereItSplits:
         stretched = Segment(0, 16.3, "We had time.", words=(
             Word(5.0, 5.2, " We"), Word(5.2, 5.5, " had"), Word(5.5, 16.3, " time."),
         ))  # fmt: skip
-        assert [(cue.start, cue.end) for cue in cut(stretched, DEFAULT_LIMITS)] == [(5_000, 6_500)]
+        assert [(cue.start, cue.end) for cue in cut(stretched, DEFAULT_LIMITS)] == [(5_000, 6_000)]
 
 
 class TestScripts:

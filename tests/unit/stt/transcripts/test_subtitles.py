@@ -104,7 +104,7 @@ class TestTimes:
     def test_words_that_were_stretched_over_a_pause_do_not_stretch_the_cue(self) -> None:
         words = (Word(15.9, 24.1, " We"), Word(24.1, 24.3, " had"), Word(24.3, 34.8, " time."))
         segment = Segment(15.9, 34.8, "We had time.", words=words)
-        assert cues_of(segment) == [Subtitle(23_400, 25_300, "We had time.")]
+        assert cues_of(segment) == [Subtitle(23_750, 24_800, "We had time.")]
 
 
 @settings(deadline=None, max_examples=200)
