@@ -13,6 +13,9 @@ from whisper_server.engines.base import Options, Task
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Granularity = Literal["segment", "word"]
 
+MAX_CONTEXT_CHARACTERS = 20_000
+"""Longest prompt, or hotwords, to encode: more than a window has room for."""
+
 MAX_BEAM = 10
 """Each beam takes its own share of the device's memory."""
 
@@ -21,6 +24,14 @@ def _without_speakers(response_format: object) -> object:
     if response_format == "diarized_json":
         raise ValueError("this server does not tell speakers apart; verbose_json has the times")
     return response_format
+
+
+def _start_of(text: str | None) -> str | None:
+    return text and text[:MAX_CONTEXT_CHARACTERS]
+
+
+def _end_of(text: str | None) -> str | None:
+    return text and text[-MAX_CONTEXT_CHARACTERS:]
 
 
 def _not_streaming(wanted: bool) -> bool:
@@ -51,8 +62,10 @@ class UploadForm(BaseModel):
         description="Spoken language, as code (en) or English name; detected when left out, empty "
         "or auto.",
     )
-    prompt: str | None = Field(None, description="Words that precede the recording, as context.")
-    hotwords: str | None = Field(
+    prompt: Annotated[str | None, AfterValidator(_end_of)] = Field(
+        None, description="Words that precede the recording, as context."
+    )
+    hotwords: Annotated[str | None, AfterValidator(_start_of)] = Field(
         None, description="Names and terms to listen for, like: Aletsch, firn."
     )
     temperature: float = Field(

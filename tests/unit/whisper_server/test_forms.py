@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from stt.transcripts.cue_splitting import CueLimits
 from whisper_server.engines.base import Options
-from whisper_server.forms import AudioForm, JobForm, RecordingForm
+from whisper_server.forms import MAX_CONTEXT_CHARACTERS, AudioForm, JobForm, RecordingForm
 
 
 def test_left_out_fields_have_openais_defaults() -> None:
@@ -17,6 +17,13 @@ def test_left_out_fields_have_openais_defaults() -> None:
 
 def test_a_language_becomes_its_code() -> None:
     assert AudioForm.model_validate({"language": "German"}).options("translate").language == "de"
+
+
+def test_a_text_of_any_length_is_cut_to_what_a_window_could_take() -> None:
+    text = "".join(f"{number} " for number in range(20_000))
+    form = AudioForm.model_validate({"prompt": text, "hotwords": text})
+    assert form.prompt == text[-MAX_CONTEXT_CHARACTERS:]
+    assert form.hotwords == text[:MAX_CONTEXT_CHARACTERS]
 
 
 @pytest.mark.parametrize("language", [None, "", "auto", "Auto"])
