@@ -1,6 +1,6 @@
 """Our server beside what people use today, in one run, on one machine.
 
-    python tools/bench_server.py                           # the demo model and `base`, on the CPU
+    python tools/bench_server.py                           # tiny.en and `base`, on the CPU
     python tools/bench_server.py --quick                   # does it run at all
     python tools/bench_server.py --model base --profile --markdown table.md
     python tools/bench_server.py --model large-v3-turbo --device cuda --compute-type float16
@@ -14,13 +14,10 @@
   (e) the ceiling: CTranslate2 on ready spectrograms, in the best shape of a sweep
 
 Each has a process of its own and the same audio, beam size and temperatures; (a) to (d) decode
-audio and look for speech, (e) does neither. `demo` is the model that ships; every other size has
-random weights that say the same text to every window (tools/bench_lab/random_model.py), so
-nothing is downloaded. Speed is seconds of audio per second, from the first call to the last answer.
-
-The demo model's own window is 10 seconds. faster-whisper pads it to 30 all the same, and so do (a)
-to (c); our server does not, nor does (e). With `demo`, that alone makes (d) up to three times as
-fast, whatever it does with its callers: how well it serves many, only the other sizes tell.
+audio and look for speech, (e) does neither. `tiny.en` has real weights (extra sample-model); every
+other size has random weights that say the same text to every window
+(tools/bench_lab/random_model.py). Nothing is downloaded. `--model FOLDER` takes any model in
+CTranslate2 form. Speed is seconds of audio per second, from the first call to the last answer.
 
 Exit codes: 0 all goals met, 1 one was not, or a contestant failed; 2 wrong usage, 130 interrupted.
 """
@@ -47,7 +44,6 @@ from tools.bench_lab.processes import ContestantFailed
 from tools.bench_lab.report import Comparison
 from tools.bench_lab.server import ServerBroken, options_of
 from whisper_server.hardware import usable_cores
-from whisper_server.model_names import DEMO, DEMO_FOLDER
 
 CARD_SWEEP_CLIPS, SWEEP_CLIPS_PER_CORE = 256, 8
 CARD_TUNE_SECONDS, TUNE_SECONDS = 1800.0, 180.0
@@ -64,7 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"argument --server-option: {error}")
     console = Console()
     try:
-        found = [_compare(options, name, console) for name in options.model or (DEMO, "base")]
+        found = [
+            _compare(options, name, console)
+            for name in options.model or (random_model.SAMPLE, "base")
+        ]
     except (ContestantFailed, ServerBroken) as error:
         console.print(f"Error: {error}", style="red", markup=False)
         return 1
@@ -84,8 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = (DEMO, *random_model.SIZES)
-    parser.add_argument("--model", action="append", choices=names, help="default: demo and base")
+    names = ", ".join((random_model.SAMPLE, *random_model.SIZES))
+    parser.add_argument(
+        "--model",
+        action="append",
+        type=_model,
+        metavar="MODEL",
+        help=f"{names}, or a folder; may be repeated; default: {random_model.SAMPLE} and base",
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--compute-type", default=None, help="default: int8; float16 with cuda")
     parser.add_argument(
@@ -122,6 +127,13 @@ def _parser() -> argparse.ArgumentParser:
         "--models", type=Path, metavar="FOLDER", help="keep random models there for the next run"
     )
     return parser
+
+
+def _model(text: str) -> str:
+    is_known = text == random_model.SAMPLE or text in random_model.SIZES
+    if not is_known and not (Path(text) / "model.bin").is_file():
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a known model nor a folder with one")
+    return text
 
 
 def _counts(text: str) -> tuple[int, ...]:
@@ -184,9 +196,11 @@ def _wishes(options: argparse.Namespace) -> Wishes:
 
 
 def _model_folder(name: str, models: Path, compute_type: str) -> Path:
-    """Of the demo model, or of one with random weights, which is made if it is not there."""
-    if name == DEMO:
-        return DEMO_FOLDER
+    """Of real weights, or of a model with random ones, which is made if it is not there."""
+    if name == random_model.SAMPLE:
+        return random_model.sample_folder()
+    if name not in random_model.SIZES:
+        return Path(name)
     folder = models / f"{name}-{compute_type}"
     if not (folder / random_model.WRITTEN_LAST).exists():
         random_model.write_model(random_model.SIZES[name], folder, compute_type)

@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, help="the same faults again; else from the clock")
     parser.add_argument("--real-servers", type=_count(0, 8), default=1, metavar="N",
-                        help="whisper servers with the demo model (1)")  # fmt: skip
+                        help="whisper servers with the model tiny.en (1)")  # fmt: skip
     parser.add_argument("--every", type=_positive, default=0.9, metavar="SECONDS",
                         help="between two faults (0.9)")  # fmt: skip
     parser.add_argument("--lease", type=_positive, default=4.0, metavar="SECONDS",

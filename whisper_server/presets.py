@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 
 from whisper_server.errors import StartError
-from whisper_server.model_names import DEMO, FASTER_WHISPER, MLX, backend_of
+from whisper_server.model_names import FASTER_WHISPER, MLX, backend_of
 from whisper_server.settings import ALL_CARDS, Settings, variable_of
 
 ROOMY_CARD_BYTES = 7_500_000_000
@@ -164,8 +164,6 @@ def _device(settings: Settings, machine: Machine, backend: str) -> str:
         return "cuda" if wants_cuda else settings.device
     if backend == MLX:
         return "metal" if machine.has_metal else "cpu"
-    if settings.model == DEMO:
-        return "cpu"  # ten megabytes: the card's libraries are the larger risk
     return "cuda" if machine.cuda_devices else "cpu"
 
 

@@ -43,8 +43,8 @@ class Settings(BaseSettings):
 
     model: str | None = Field(
         None,
-        description="demo, a size (base, medium, large-v3-turbo, ...), a model id of the Hugging "
-        "Face hub in CTranslate2 form, or a folder; chosen from the hardware when not set",
+        description="a size (tiny.en, base, medium, large-v3-turbo, ...), a model id of the "
+        "Hugging Face hub in CTranslate2 form, or a folder; chosen from the hardware when not set",
     )
     backend: Literal["auto", "faster-whisper", "mlx"] = Field(
         "auto",

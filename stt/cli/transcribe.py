@@ -45,7 +45,7 @@ Examples:
   stt transcribe *.m4a --format vtt --output subs/
   stt transcribe film.mkv -f srt --beside        film.srt next to it, where players find it
   stt transcribe call.wav --channels split       a speaker on each channel
-  stt transcribe talk.mp3 --model demo           the test model in the package: no download
+  stt transcribe talk.mp3 --model tiny.en        small and English: quick to try things out
 
 \b
 Without settings it uses an embedded database, and starts a whisper server for the time of the run.

@@ -47,7 +47,7 @@ two, a breath between sentences at all three, in its middle above all. Pieces wo
 naught if no cut were preferred for being late."""
 WINDOWS = Search((0.1, 0.3))
 """Without voice detection the three scales of ingest cost windows a tenth more wrong words (128
-minutes of synthesized speech, the demo model); with it all scales are equal."""
+minutes of synthesized speech, a small model); with it all scales are equal."""
 
 
 def pieces(blocks: Iterable[Samples], target_seconds: float) -> Iterator[Samples]:

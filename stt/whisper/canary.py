@@ -7,7 +7,7 @@ from stt import errors
 from stt.whisper.client import Upload, WhisperClient
 
 _CANARY_OGG = resources.files("stt.whisper").joinpath("canary.ogg").read_bytes()
-_CANARY = Upload(_CANARY_OGG, "canary.ogg", seconds=1.4)
+_CANARY = Upload(_CANARY_OGG, "canary.ogg", seconds=2.0)
 """A few clear words, made by tools/make_samples.py."""
 
 _TRIES = 3

@@ -5,19 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from tests.support.models import sample_model
 from tests.support.paths import ROOT
-from tests.support.speech import speak
-from tests.support.whisper_process import demo_model
+from tests.support.speech import MILK, write_wav
 
 
 def test_ctrl_c_takes_everything_down_again(tmp_path: Path) -> None:
     for number in range(3):
-        speak(
-            "hello world one two three", tmp_path / f"{number}.wav", words_per_minute=150 + number
-        )
-        (tmp_path / f"{number}.txt").write_text("hello world one two three\n")
+        samples = np.concatenate([MILK.samples(), np.zeros(number * 1000, np.int16)])
+        write_wav(samples, tmp_path / f"{number}.wav")
+        (tmp_path / f"{number}.txt").write_text(f"{MILK.text}\n")
     command = [sys.executable, "-m", "tools.demo", "--samples", str(tmp_path)]
-    command += ["--model", demo_model()]
+    command += ["--model", sample_model()]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as demo:

@@ -21,11 +21,11 @@ from bson import ObjectId
 from stt.store import claims
 from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread, running_coordinator
+from tests.support.models import sample_model
 from tests.support.pace import until
 from tests.support.queue_builder import add_chunks, document
 from tests.support.scripted_server import Answer, ScriptedServer, heard
 from tests.support.speech import opus_tone
-from tests.support.whisper_process import demo_model
 
 LEASE_SECONDS = 60
 """Far longer than a test: what is given back before was given back on purpose."""
@@ -317,12 +317,12 @@ def test_a_claim_that_a_person_takes_away_is_known_to_be_lost_at_once(
 def test_a_node_brings_a_whisper_server_up_with_the_model_that_it_is_told(
     fleet: Fleet, machine: Machine
 ) -> None:
-    fleet.ask("PATCH", f"/api/nodes/{machine.credentials['node_id']}", model=demo_model())
+    fleet.ask("PATCH", f"/api/nodes/{machine.credentials['node_id']}", model=sample_model())
     (chunk,) = add_chunks(fleet.database, 1, audio=opus_tone())
     node = machine.start("--limit", "1")
     assert node.end() == 0
     assert "Starting a whisper server" in node.output
-    assert document(fleet.database, chunk)["transcript"]["model"] == Path(demo_model()).name
+    assert document(fleet.database, chunk)["transcript"]["model"] == Path(sample_model()).name
 
 
 def test_the_page_of_a_node_tells_its_own_browser_alone(fleet: Fleet, machine: Machine) -> None:

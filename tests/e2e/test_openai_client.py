@@ -1,4 +1,4 @@
-"""OpenAI's own client against a real server with the demo model."""
+"""OpenAI's own client against a real server with real weights."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +13,12 @@ from openai.types.audio import (
     TranscriptionTextSegmentEvent,
 )
 
-from tests.support.speech import speak
+from tests.support.models import base_model
+from tests.support.speech import MILK, words
 from tests.support.whisper_process import WhisperProcess, running_server
 from tests.support.whisper_stand_in import StandInEngine, running, wav
 from whisper_server.errors import EngineFailed
 
-SENTENCE = "one two three alpha bravo charlie"
 KEY = "sesame"
 
 
@@ -36,12 +36,12 @@ def client(server: WhisperProcess) -> Iterator[OpenAI]:
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return speak(SENTENCE, tmp_path_factory.mktemp("speech") / "speech.wav")
+    return MILK.write(tmp_path_factory.mktemp("speech") / "speech.wav")
 
 
 def test_json(client: OpenAI, speech: Path) -> None:
     found = client.audio.transcriptions.create(model="whisper-1", file=speech)
-    assert found.text == SENTENCE
+    assert words(found.text) == words(MILK.text)
 
 
 def test_verbose_json_with_words_and_segments(client: OpenAI, speech: Path) -> None:
@@ -52,11 +52,11 @@ def test_verbose_json_with_words_and_segments(client: OpenAI, speech: Path) -> N
         timestamp_granularities=["word", "segment"],
         language="en",
         temperature=0,
-        prompt="one two",
+        prompt="A note.",
     )
-    assert (found.text, found.language) == (SENTENCE, "en")
+    assert (words(found.text), found.language) == (words(MILK.text), "en")
     assert found.words is not None
-    assert [word.word.strip() for word in found.words] == SENTENCE.split()
+    assert words(" ".join(word.word for word in found.words)) == words(MILK.text)
     starts = [word.start for word in found.words]
     assert starts == sorted(starts)
     assert found.segments
@@ -65,7 +65,7 @@ def test_verbose_json_with_words_and_segments(client: OpenAI, speech: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("response_format", "head"), [("text", "one"), ("srt", "1\n00:"), ("vtt", "WEBVTT\n\n00:")]
+    ("response_format", "head"), [("text", "Do not"), ("srt", "1\n00:"), ("vtt", "WEBVTT\n\n00:")]
 )
 def test_the_formats_that_are_no_json(
     client: OpenAI, speech: Path, response_format: Literal["text", "srt", "vtt"], head: str
@@ -75,14 +75,15 @@ def test_the_formats_that_are_no_json(
     )
     assert isinstance(found, str)
     assert found.startswith(head)
-    assert "one two" in found
+    assert "buy milk" in found
 
 
 def test_a_stream(client: OpenAI, speech: Path) -> None:
     events = list(client.audio.transcriptions.create(model="whisper-1", file=speech, stream=True))
     assert isinstance(events[-1], TranscriptionTextDoneEvent)
     deltas = [e.delta for e in events if isinstance(e, TranscriptionTextDeltaEvent)]
-    assert "".join(deltas) == events[-1].text == SENTENCE
+    assert "".join(deltas) == events[-1].text
+    assert words(events[-1].text) == words(MILK.text)
     assert len(deltas) == len(events) - 1
 
 
@@ -91,7 +92,7 @@ def test_a_stream_with_times(client: OpenAI, speech: Path) -> None:
         model="whisper-1", file=speech, stream=True, response_format="verbose_json"
     )
     segments = [e for e in stream if isinstance(e, TranscriptionTextSegmentEvent)]
-    assert "".join(segment.text for segment in segments).strip() == SENTENCE
+    assert words("".join(segment.text for segment in segments)) == words(MILK.text)
     assert segments[0].start < segments[-1].end
 
 
@@ -104,17 +105,28 @@ def test_what_no_whisper_can_do_is_taken_with_a_warning(client: OpenAI, speech: 
         known_speaker_names=["a", "b"],
         known_speaker_references=["data:audio/wav;base64,AAAA"],
     )
-    assert answer.parse().text == SENTENCE
+    assert words(answer.parse().text) == words(MILK.text)
     warnings = answer.headers.get_list("Warning")
     assert sorted(warning.split("'")[1] for warning in warnings) == [
         "chunking_strategy", "include", "known_speaker_names", "known_speaker_references",
     ]  # fmt: skip
 
 
+@pytest.mark.words
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # by OpenAI, for its own
-def test_translations(client: OpenAI, speech: Path) -> None:
-    found = client.audio.translations.create(model="whisper-1", file=speech)
-    assert found.text == SENTENCE
+def test_translations(speech: Path) -> None:
+    with (
+        running_server(model=base_model()) as server,
+        OpenAI(base_url=server.url + "/v1", api_key="x", timeout=60) as client,
+    ):
+        found = client.audio.translations.create(model="whisper-1", file=speech)
+    assert "milk" in words(found.text)
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+def test_a_model_that_knows_english_alone_cannot_translate(client: OpenAI, speech: Path) -> None:
+    with pytest.raises(openai.BadRequestError, match="knows English only"):
+        client.audio.translations.create(model="whisper-1", file=speech)
 
 
 def test_the_models(client: OpenAI) -> None:

@@ -21,13 +21,13 @@ from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
+from tests.support.models import sample_model
 from tests.support.mongo_process import missing
 from tests.support.pace import scaled, until
 from tests.support.queue_builder import add_chunks, chunk
 from tests.support.recordings import babble, write_wav
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal
-from tests.support.speech import speak
-from tests.support.whisper_process import demo_model
+from tests.support.speech import BIRTHDAY, MILK, words
 
 SECONDS = 120
 _SETTINGS = re.compile(
@@ -48,7 +48,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def talk(tmp_path: Path) -> Path:
-    return speak("hello world one two three", tmp_path / "talk.wav")
+    return MILK.write(tmp_path / "talk.wav")
 
 
 @pytest.fixture
@@ -89,9 +89,9 @@ def is_down(settings: Settings) -> bool:
 def test_with_nothing_configured_it_brings_everything_up_and_takes_it_down(
     settings: Settings, talk: Path
 ) -> None:
-    first = transcribe(settings, talk, "--model", demo_model())
+    first = transcribe(settings, talk, "--model", sample_model())
     assert first.returncode == 0, first.stderr
-    assert "hello world" in first.stdout
+    assert words(first.stdout) == words(MILK.text)
     assert "Starting a whisper server" in first.stderr
     assert is_down(settings)
 
@@ -149,7 +149,7 @@ def test_a_bad_file_gets_its_line_and_the_others_go_on(
 def test_several_recordings_become_files_of_a_folder(
     settings: Settings, talk: Path, server: ScriptedServer
 ) -> None:
-    other = speak("four five six", talk.parent / "other.wav")
+    other = BIRTHDAY.write(talk.parent / "other.wav")
     refused = transcribe(settings, talk, other, "--format", "srt", "--server", server.url)
     assert refused.returncode == 2
     assert "--output DIR" in refused.stderr
@@ -229,7 +229,7 @@ def test_an_interruption_in_the_middle_leaves_no_claim_and_no_process(
 def test_an_interruption_while_the_server_starts_leaves_no_process(
     settings: Settings, talk: Path
 ) -> None:
-    with started(settings, talk, "--model", demo_model()) as process:
+    with started(settings, talk, "--model", sample_model()) as process:
         assert process.stderr is not None
         assert "Starting a whisper server" in process.stderr.readline()
         child = _children(process.pid)

@@ -1,19 +1,20 @@
-"""The faster-whisper engine with the demo model, and windows for it."""
+"""The faster-whisper engine with real weights, and windows for it."""
 
 import io
 from pathlib import Path
 
 import numpy as np
 
+from stt.media.audio import Samples as IntSamples
+from tests.support.models import sample_model
 from tests.support.paths import SAMPLES
-from tests.support.whisper_process import demo_model
 from whisper_server.engines.base import SAMPLE_RATE, Options, Samples, WindowInput
 from whisper_server.engines.faster_whisper import FasterWhisperEngine
 from whisper_server.model_names import find_model
 from whisper_server.presets import EnginePlan, Shape
 from whisper_server.recording import Recording
 
-PLAN = EnginePlan("demo", "faster-whisper", "cpu", "int8", Shape(1, 2, 4, "a test"), (0,), 1)
+PLAN = EnginePlan("tiny.en", "faster-whisper", "cpu", "int8", Shape(1, 2, 4, "a test"), (0,), 1)
 
 
 PLAIN = Options(language="en")
@@ -29,10 +30,16 @@ def never() -> bool:
     return False
 
 
-def loaded_engine(plan: EnginePlan = PLAN) -> FasterWhisperEngine:
-    engine = FasterWhisperEngine(find_model(demo_model()), plan)
+def loaded_engine(plan: EnginePlan = PLAN, model: str | None = None) -> FasterWhisperEngine:
+    """Return an engine with the sample model, or another one."""
+    engine = FasterWhisperEngine(find_model(model or sample_model()), plan)
     engine.load()
     return engine
+
+
+def as_float(samples: IntSamples) -> Samples:
+    """Return samples as engines take them: from -1 to 1."""
+    return samples.astype(np.float32) / np.float32(32_768)
 
 
 def samples_of(path: Path) -> Samples:

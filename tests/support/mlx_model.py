@@ -1,4 +1,4 @@
-"""The demo model in mlx form, made from the one that ships.
+"""The sample model in mlx form.
 
 Who imports this runs numba's functions as plain Python: to compile them takes longer than all that
 the tests compute with them. The server's own process in tests/e2e compiles them.
@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.models import sample_folder
 from tests.support.mongo_process import missing
-from whisper_server.model_names import DEMO_FOLDER
 
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 
-def mlx_demo_model(folder: Path) -> Path:
-    """Written to `folder`, in a second; skips where mlx has no business to be."""
+def mlx_model(folder: Path, window_seconds: int | None = None) -> Path:
+    """Write it to `folder`, in a second; skip the test where mlx does not run.
+
+    With a shorter window than 30 seconds it is that much faster, which on a CPU counts.
+    """
     if (sys.platform, platform.machine()) not in {
         ("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"),
     }:  # fmt: skip
@@ -27,7 +30,7 @@ def mlx_demo_model(folder: Path) -> Path:
     for library in ("mlx", "mlx_whisper"):
         if find_spec(library) is None:
             missing(f"{library}: tools/setup_venv.sh installs it")
-    from tools.demo_model.mlx_export import export_to_mlx
+    from tools.mlx_form.mlx_export import export_to_mlx
 
-    export_to_mlx(DEMO_FOLDER, folder)
+    export_to_mlx(sample_folder(), folder, window_seconds=window_seconds)
     return folder

@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from pathlib import Path
 
 from tests.support.mongo_process import missing
 from whisper_server.model_packages import PACKAGES, installed_folder, is_installed
@@ -13,6 +14,12 @@ def sample_model() -> str:
         return folder
     _require("tiny.en", "make .venv/.stt-dev")
     return "tiny.en"
+
+
+def sample_folder() -> Path:
+    """Return the folder of the small English model."""
+    name = sample_model()
+    return installed_folder(name) or Path(name)
 
 
 @cache

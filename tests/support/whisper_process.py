@@ -13,22 +13,11 @@ from collections.abc import Iterator, Mapping
 import requests
 from pydantic import AliasChoices
 
-from tests.support.mongo_process import missing
-from whisper_server.model_names import DEMO, DEMO_FOLDER
+from tests.support.models import sample_model
 from whisper_server.settings import Settings
 
 START_SECONDS = 180
 _LISTENING = "Listening on "
-
-
-def demo_model() -> str:
-    """The model of the tests: the demo model, or the folder in STT_TEST_WHISPER_MODEL."""
-    folder = os.environ.get("STT_TEST_WHISPER_MODEL")
-    if folder:
-        return folder
-    if not (DEMO_FOLDER / "model.bin").exists():
-        missing(f"the demo model in {DEMO_FOLDER}")
-    return DEMO
 
 
 class WhisperProcess:
@@ -113,7 +102,7 @@ def started_server(
 ) -> Iterator[WhisperProcess]:
     """A server that may still be starting; `model` and `port` have defaults."""
     if "model" not in flags:
-        flags["model"] = demo_model()
+        flags["model"] = sample_model()
     server = WhisperProcess(environment, **({"port": 0} | flags))
     try:
         yield server

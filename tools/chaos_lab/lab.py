@@ -73,7 +73,7 @@ class Lab:
             self.stand_ins = [self._stand_in(n + 1) for n in range(STAND_INS)]
             self.real_servers = [
                 http_server(
-                    f"real-{n + 1}", "whisper_server", ["--model", "demo"], self.folders.logs
+                    f"real-{n + 1}", "whisper_server", ["--model", "tiny.en"], self.folders.logs
                 )
                 for n in range(self.fleet.real_servers)
             ]

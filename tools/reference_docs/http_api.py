@@ -18,7 +18,7 @@ from stt.store.database import Database
 from tools.reference_docs.markdown import cell, origin, page, table
 from whisper_server import app as server_app
 from whisper_server.engines.choice import engines_for
-from whisper_server.model_names import DEMO, find_model
+from whisper_server.model_names import find_model
 from whisper_server.model_service import Service
 from whisper_server.presets import Machine, plan_engine
 
@@ -71,9 +71,9 @@ def coordinator_schema() -> dict[str, Any]:
 def server_schema() -> dict[str, Any]:
     """Return the whisper server's OpenAPI schema, as it is with a key."""
     settings = whisper_server.settings.Settings.model_construct(
-        model=DEMO, api_key=SecretStr("any")
+        model="base", api_key=SecretStr("any")
     )
-    plan, model = plan_engine(settings, Machine(cores=1)), find_model(DEMO)
+    plan, model = plan_engine(settings, Machine(cores=1)), find_model("base")
     engines = engines_for(model, plan, None)  # not loaded
     return server_app.create_app(Service(settings, model, plan, engines), lambda: None).openapi()
 

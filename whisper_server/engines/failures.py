@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,11 +36,11 @@ def fetch_model(
     is_complete: Callable[[Path], bool],
     cache: Path | None,
     installed: Callable[[], Path | None] = lambda: None,
-    hint: str = "",
+    ways: Sequence[str] = (),
 ) -> Path:
     """Return the folder of a model: out of the hub's cache, `installed`, or fetched from the hub.
 
-    `hint` is a way to get the model without the hub, for the error. Raises ModelUnavailable.
+    `ways` lead to a model without the hub, for the error. Raises ModelUnavailable.
     """
     from huggingface_hub import snapshot_download  # half a second of work
 
@@ -61,11 +61,12 @@ def fetch_model(
     try:
         return download(from_cache=False)
     except Exception as error:
+        reason, _, _ = first_line(error).partition(". ")
+        out = "; ".join([*ways, "give a folder with --model FOLDER"])
         raise ModelUnavailable(
             f"Model '{name}' is not on this machine and cannot be fetched from the Hugging Face "
-            f"hub as {repository} ({first_line(error)}). Check the network and the name, {hint}"
-            f"give a folder with --model FOLDER, or run 'whisper-server download {name}' where "
-            "there is a network."
+            f"hub as {repository} ({reason}). {out[0].upper()}{out[1:]}; or check the network and "
+            f"the name: 'whisper-server download {name}' fetches it."
         ) from error
 
 

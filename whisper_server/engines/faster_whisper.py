@@ -178,7 +178,7 @@ def fetch(name: str, cache: Path | None = None) -> Path:
         is_complete,
         cache,
         installed=lambda: installed_folder(name, cache),
-        hint=ways_to_a_package(name),
+        ways=ways_to_a_package(name),
     )
 
 

@@ -16,7 +16,7 @@ from whisper_server.engines.mlx_thread import in_mlx_thread
 from whisper_server.engines.segments import padded, transcription
 from whisper_server.engines.silero import find_speech
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
-from whisper_server.model_names import DEMO, FASTER_WHISPER, MLX_HUB_OWNER, Model, is_mlx_folder
+from whisper_server.model_names import FASTER_WHISPER, MLX_HUB_OWNER, Model, is_mlx_folder
 from whisper_server.model_packages import is_installed
 from whisper_server.presets import MLX_COMPUTE_TYPES, EnginePlan
 from whisper_server.quality import best_of, ladder_of, next_temperature
@@ -43,10 +43,9 @@ def hub_name(name: str) -> str:
     """
     if "/" in name:
         return name
-    if name in _WITHOUT_MLX_FORM or name == DEMO:
-        hint = "python tools/convert_demo_to_mlx.py makes it" if name == DEMO else "name another"
+    if name in _WITHOUT_MLX_FORM:
         raise ModelUnavailable(
-            f"Model '{name}' is not to be had in mlx form: {hint}, or choose "
+            f"Model '{name}' is not to be had in mlx form: name another, or choose "
             f"--backend {FASTER_WHISPER}."
         )
     return f"{MLX_HUB_OWNER}/{_UNUSUAL_NAMES.get(name, f'whisper-{name}-mlx')}"
@@ -54,10 +53,10 @@ def hub_name(name: str) -> str:
 
 def fetch(name: str, cache: Path | None) -> Path:
     """Return the folder of a model, out of the cache or from the hub; raises ModelUnavailable."""
-    hint = (
-        f"choose --backend {FASTER_WHISPER}, for which it is here, " if is_installed(name) else ""
+    ways = (
+        [f"choose --backend {FASTER_WHISPER}, for which it is here"] if is_installed(name) else []
     )
-    return fetch_model(name, hub_name(name), _FILES, is_mlx_folder, cache, hint=hint)
+    return fetch_model(name, hub_name(name), _FILES, is_mlx_folder, cache, ways=ways)
 
 
 class MlxEngine:
@@ -88,8 +87,10 @@ class MlxEngine:
             )
         folder = self._model.folder or fetch(self._model.name, self._download_folder)
         if not is_mlx_folder(folder):
-            hub_name(self._model.name)  # raises a better error for the demo model
-            raise ModelUnavailable(f"{folder} is no model in mlx form: choose another --backend.")
+            raise ModelUnavailable(
+                f"{folder} is no model in mlx form: choose another --backend, or make that form, "
+                "in a checkout of this project: python tools/convert_to_mlx.py FOLDER OUT"
+            )
         try:
             on_cpu = self._plan.device == "cpu"
             decoder = in_mlx_thread(_load_decoder, folder, self._plan.compute_type, on_cpu)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from whisper_server import api_docs
 from whisper_server.errors import UnknownModel
-from whisper_server.model_names import DEMO, SIZES, Model, find_model
+from whisper_server.model_names import SIZES, Model, find_model
 from whisper_server.model_service import Service
 from whisper_server.schemas import ModelList, ModelOut
 
@@ -23,7 +23,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("", summary="List the models")
     async def models() -> ModelList:
         """Return the model of this server, then those that it could be started with (`--model`)."""
-        others = [find_model(name) for name in (DEMO, *SIZES) if name != service.model.name]
+        others = [find_model(name) for name in SIZES if name != service.model.name]
         own = described(service.model, loaded=service.ready)
         return ModelList(data=[own, *map(described, others)])
 

@@ -1,15 +1,16 @@
-"""Measuring shapes with the demo model, and remembering the best of them."""
+"""Measuring shapes with real weights, and remembering the best of them."""
 
 import json
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 
-from tests.support.whisper_process import demo_model
+from tests.support.models import sample_folder
 from whisper_server import calibration
 from whisper_server.calibration import (
     Measured,
@@ -22,22 +23,15 @@ from whisper_server.calibration import (
     remembered,
 )
 from whisper_server.errors import OutOfMemory, StartError
-from whisper_server.model_names import find_model
 from whisper_server.presets import EnginePlan, Machine, Shape
 
 SUBJECT = Subject("/models/mine", "cpu", "int8", 2, "", "4.8.1")
 
 
-PLAN = EnginePlan("demo", "faster-whisper", "cpu", "int8", Shape(2, 1, 1, "preset"), (0,), 4)
+PLAN = EnginePlan("tiny.en", "faster-whisper", "cpu", "int8", Shape(2, 1, 1, "preset"), (0,), 4)
 
 
 BEST = Measured(Shape(4, 2, 8, "calibrated on this machine"), 2.5)
-
-
-def folder() -> Path:
-    found = find_model(demo_model()).folder
-    assert found is not None
-    return found
 
 
 def as_tuple(shape: Shape) -> tuple[int, int, int]:
@@ -64,7 +58,7 @@ class _Scripted:
 def test_every_candidate_is_measured_on_the_real_model() -> None:
     shapes = [Shape(streams, 1, batch, "x") for streams in (1, 2) for batch in (1, 2)]
     seen: list[Shape] = []
-    measured = list(measure(folder(), PLAN, shapes, 0.2, seen.append))
+    measured = list(measure(sample_folder(), PLAN, shapes, 0.2, seen.append))
     assert seen == [found.shape for found in measured]
     assert {as_tuple(shape) for shape in seen} >= {(1, 1, 1), (2, 1, 1)}
     assert all(found.windows_per_second for found in measured)
@@ -216,7 +210,6 @@ def test_the_file_is_in_the_users_cache_as_the_platform_has_it(
 
 
 def test_a_folder_of_a_model_goes_by_its_path() -> None:
-    subject = Subject.of(PLAN, Machine(2))
-    if demo_model() == "demo":
-        assert subject.model == str(folder().resolve())
+    subject = Subject.of(replace(PLAN, model=str(sample_folder())), Machine(2))
+    assert subject.model == str(sample_folder().resolve())
     assert (subject.device, subject.cores, subject.card) == ("cpu", 2, "")

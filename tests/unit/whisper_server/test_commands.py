@@ -14,23 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.whisper_process import demo_model, run_server, running_server, started_server
+from tests.support.models import sample_folder, sample_model
+from tests.support.whisper_process import run_server, running_server, started_server
 from whisper_server.__main__ import main
-from whisper_server.model_names import DEMO_FOLDER
 
 COMMIT = "c" * 40
 
 
-HUB_FILES = tuple(file.name for file in DEMO_FOLDER.iterdir())
-
-
 class _Hub(BaseHTTPRequestHandler):
-    """As much of the Hugging Face hub as a download asks for: every repository is the demo."""
+    """As much of the Hugging Face hub as a download asks for: every repository is tiny.en."""
 
     def do_GET(self) -> None:
-        file = DEMO_FOLDER / Path(self.path).name
+        file = sample_folder() / Path(self.path).name
         if "/tree/" in self.path:
-            self._answer(json.dumps([_entry(DEMO_FOLDER / name) for name in HUB_FILES]))
+            self._answer(json.dumps([_entry(file) for file in sample_folder().iterdir()]))
         elif self.path.startswith("/api/models/"):
             self._answer(json.dumps({"id": "x/y", "sha": COMMIT}))
         elif file.is_file():
@@ -69,7 +66,7 @@ def hub() -> Iterator[str]:
 
 def test_calibrate_shows_every_shape_and_the_next_start_uses_the_best(tmp_path: Path) -> None:
     cache = {"XDG_CACHE_HOME": str(tmp_path)}
-    arguments = ["calibrate", "--model", demo_model(), "--seconds", "1"]
+    arguments = ["calibrate", "--model", sample_model(), "--seconds", "1"]
     done = run_server(*arguments, **cache, BATCH_SIZE="3")
     assert done.returncode == 0, done.stderr
     assert "fastest" in done.stdout
@@ -90,7 +87,7 @@ def test_a_calibration_that_is_interrupted_remembers_nothing(tmp_path: Path) -> 
         cwd=tmp_path,
         env=os.environ
         | {
-            "WHISPER_MODEL": demo_model(),
+            "WHISPER_MODEL": sample_model(),
             "XDG_CACHE_HOME": str(tmp_path),
             "PYTHONUNBUFFERED": "1",
         },
@@ -113,7 +110,7 @@ def test_a_downloaded_model_is_all_that_a_start_without_a_network_needs(
     done = run_server("download", "tiny", **folder, **online)
     assert done.returncode == 0, done.stderr
     found = Path(done.stdout.strip())
-    assert (found / "model.bin").read_bytes() == (DEMO_FOLDER / "model.bin").read_bytes()
+    assert (found / "model.bin").read_bytes() == (sample_folder() / "model.bin").read_bytes()
     assert found.is_relative_to(tmp_path / "models")
     assert "100%" in done.stderr  # the hub's own progress bar
     with running_server(folder, model="tiny") as server:
@@ -121,8 +118,8 @@ def test_a_downloaded_model_is_all_that_a_start_without_a_network_needs(
 
 
 def test_download_prints_the_folder_of_a_model_that_is_here() -> None:
-    done = run_server("download", "demo")
-    assert (done.returncode, done.stdout) == (0, f"{DEMO_FOLDER}\n")
+    done = run_server("download", "tiny.en")
+    assert (done.returncode, done.stdout) == (0, f"{sample_folder()}\n")
 
 
 def test_download_of_an_unknown_name_says_what_there_is(

@@ -51,7 +51,7 @@ def test_numpy_leaves_the_cores_to_the_decoders_unless_told_otherwise(
     assert (os.environ["OPENBLAS_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]) == ("1", "3")
 
 
-@pytest.mark.parametrize("arguments", [["--model", "base"], ["download", "base"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["--model", "medium"], ["download", "medium"]], ids=" ".join)
 def test_a_model_that_is_not_here_is_one_clear_line_without_a_network(
     arguments: list[str], tmp_path: Path
 ) -> None:
@@ -59,7 +59,7 @@ def test_a_model_that_is_not_here_is_one_clear_line_without_a_network(
     done = run_server(*arguments, MODEL_DIR=str(tmp_path), PORT="0")
     assert done.returncode == 3
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("whisper-server: ")]
-    assert "'base' is not on this machine and cannot be fetched" in line
-    assert "whisper-server download base" in line
+    assert "'medium' is not on this machine and cannot be fetched" in line
+    assert "whisper-server download medium" in line
     assert "Traceback" not in done.stderr
     assert time.monotonic() - begun < OFFLINE_SECONDS

@@ -67,7 +67,6 @@ def test_a_folder_in_mlx_form_is_a_model_too(tmp_path: Path) -> None:
 
 
 def test_the_files_of_a_model_say_which_engine_they_are_for(tmp_path: Path) -> None:
-    assert backend_of("demo") == "faster-whisper"
     assert backend_of("mlx-community/whisper-large-v3-turbo") == "mlx"
     (tmp_path / "config.json").touch()
     (tmp_path / "model.bin").touch()

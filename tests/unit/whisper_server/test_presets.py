@@ -86,7 +86,6 @@ def test_apple_silicon_gets_the_large_turbo_model_on_its_own_engine() -> None:
         {"WHISPER_DEVICE": "cpu"},
         {"WHISPER_BACKEND": "faster-whisper"},
         {"WHISPER_COMPUTE_TYPE": "int8"},
-        {"WHISPER_MODEL": "demo"},
     ],
 )
 def test_apple_silicon_gives_way_to_what_only_faster_whisper_can(
@@ -106,6 +105,12 @@ def test_a_folder_in_mlx_form_brings_its_engine_along(mlx_folder: str) -> None:
     assert (plan.backend, plan.device, plan.compute_type) == ("mlx", "cpu", "float32")
 
 
+def test_a_folder_in_the_form_of_ctranslate2_does_so_too(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").touch()
+    plan = planned(MAC, WHISPER_MODEL=str(tmp_path))
+    assert (plan.backend, plan.device) == ("faster-whisper", "cpu")
+
+
 def test_a_model_for_another_engine_is_one_clear_line(mlx_folder: str) -> None:
     with pytest.raises(StartError, match="is for mlx, not for faster-whisper"):
         planned(MAC, WHISPER_MODEL=mlx_folder, WHISPER_BACKEND="faster-whisper")
@@ -114,7 +119,6 @@ def test_a_model_for_another_engine_is_one_clear_line(mlx_folder: str) -> None:
 @pytest.mark.parametrize(
     ("machine", "variables", "line"),
     [
-        (MAC, {"WHISPER_BACKEND": "mlx", "WHISPER_MODEL": "demo"}, "is for faster-whisper, not"),
         (MAC, {"WHISPER_BACKEND": "mlx", "WHISPER_DEVICE": "cuda"}, "does not run on cuda"),
         (MAC, {"WHISPER_BACKEND": "faster-whisper", "WHISPER_DEVICE": "metal"}, "not run on metal"),
         (Machine(2, has_mlx=True), {"WHISPER_DEVICE": "metal"}, "no Apple silicon"),
@@ -175,12 +179,6 @@ def test_the_fleet_is_told_of_no_more_calls_than_keep_it_full() -> None:
     assert planned(Machine(8)).useful_calls == 16
     assert planned(CARD).useful_calls == 32
     assert planned(CARD, WORKER_COUNT=3).useful_calls == 3
-
-
-def test_the_demo_model_stays_on_the_cpu_unless_told_otherwise() -> None:
-    assert planned(CARD, WHISPER_MODEL="demo").device == "cpu"
-    assert planned(CARD, WHISPER_MODEL="demo", WHISPER_DEVICE="cuda").device == "cuda"
-    assert planned(CARD, WHISPER_MODEL="demo", GPU_DEVICES="0").device == "cuda"
 
 
 def test_what_is_set_wins_over_the_preset() -> None:

@@ -29,14 +29,14 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
     assert load_settings({}).model == "small"
     monkeypatch.setenv("WHISPER_MODEL", "medium")
     assert load_settings({}).model == "medium"
-    assert load_settings({"model": "demo"}).model == "demo"
-    assert load_settings({"model": "demo"}).port == 1111
+    assert load_settings({"model": "base"}).model == "base"
+    assert load_settings({"model": "base"}).port == 1111
 
 
 def test_the_older_name_of_the_model_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_NAME", "tiny")
     assert load_settings({}).model == "tiny"
-    assert load_settings({"model": "demo"}).model == "demo"
+    assert load_settings({"model": "base"}).model == "base"
 
 
 def test_only_the_documented_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ import requests
 from stt.errors import ConfigError
 from stt.local.stack import local_server, open_database
 from stt.settings import Settings
+from tests.support.models import sample_model
 from tests.support.pace import until
-from tests.support.whisper_process import demo_model
 
 _HOLDER = """
 import sys
@@ -42,14 +42,14 @@ def test_without_the_extra_the_message_says_what_to_install(
 
 
 def test_the_local_server_is_ready_inside_and_gone_outside(settings: Settings) -> None:
-    with local_server(settings, demo_model()) as url:
+    with local_server(settings, sample_model()) as url:
         assert requests.get(f"{url}/ready", timeout=60).ok
     until(lambda: is_gone(url))
 
 
 def test_the_local_server_goes_when_its_parent_is_killed(settings: Settings) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", _HOLDER, str(settings.data_dir), demo_model()],
+        [sys.executable, "-c", _HOLDER, str(settings.data_dir), sample_model()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -9,7 +9,7 @@ from stt.worker.transcriber import split, without_words
 
 
 def transcript_of(*segments: Segment) -> Transcript:
-    return Transcript(segments=segments, language="en", model="demo")
+    return Transcript(segments=segments, language="en", model="base")
 
 
 def cues(pieces: list[Transcript]) -> list[list[tuple[float, float, str]]]:

@@ -1,5 +1,6 @@
-"""Engines with the demo model, loaded once, and speech for them."""
+"""Engines with real weights, loaded once, and speech for them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 
 from tests.support import mlx_engine as mlx
-from tests.support.faster_whisper_engine import DIARY, loaded_engine, samples_of
-from tests.support.mlx_model import mlx_demo_model
-from tests.support.speech import speak
+from tests.support.faster_whisper_engine import DIARY, PLAN, as_float, loaded_engine, samples_of
+from tests.support.mlx_model import mlx_model
+from tests.support.models import base_model
+from tests.support.speech import BIRTHDAY, MILK
 from whisper_server.audio_windows import Window, cut_into_windows
 from whisper_server.engines.base import SAMPLE_RATE, Samples, WindowResult
 from whisper_server.engines.faster_whisper import FasterWhisperEngine
@@ -30,22 +32,27 @@ def model(engine: FasterWhisperEngine) -> Any:
 
 
 @pytest.fixture(scope="session")
-def speech(tmp_path_factory: pytest.TempPathFactory) -> Samples:
-    path = speak("one two three alpha bravo charlie", tmp_path_factory.mktemp("speech") / "a.wav")
-    return samples_of(path)
+def multilingual() -> FasterWhisperEngine:
+    """The engine with the multilingual model, for tests marked `words`."""
+    return loaded_engine(replace(PLAN, model="base"), base_model())
 
 
 @pytest.fixture(scope="session")
-def windows(engine: FasterWhisperEngine) -> list[Window]:
-    """Eight of them, of unlike lengths, in no order that tells the longest."""
-    diary = [samples_of(DIARY)[: 75 * SAMPLE_RATE]]
-    pieces = cut_into_windows(diary, engine.window_seconds, find_speech)
-    return [window for piece in pieces for window in piece][:8]
+def speech() -> Samples:
+    return as_float(MILK.samples())
+
+
+@pytest.fixture(scope="session")
+def windows() -> list[Window]:
+    """Four of them, of unlike lengths, in no order that tells the longest."""
+    diary = [samples_of(DIARY)[: 50 * SAMPLE_RATE]]
+    pieces = cut_into_windows(diary, 12.0, find_speech)
+    return [window for piece in pieces for window in piece][:4]
 
 
 @pytest.fixture(scope="session")
 def mlx_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mlx_demo_model(tmp_path_factory.mktemp("models") / "demo-mlx")
+    return mlx_model(tmp_path_factory.mktemp("models") / "tiny.en-mlx", window_seconds=10)
 
 
 @pytest.fixture(scope="session")
@@ -56,18 +63,13 @@ def mlx_engine(mlx_folder: Path) -> MlxEngine:
 
 
 @pytest.fixture(scope="session")
-def numbers(tmp_path_factory: pytest.TempPathFactory) -> Samples:
-    return mlx.spoken(mlx.NUMBERS, tmp_path_factory.mktemp("speech"))
+def birthday() -> Samples:
+    return as_float(BIRTHDAY.samples())
 
 
 @pytest.fixture(scope="session")
-def letters(tmp_path_factory: pytest.TempPathFactory) -> Samples:
-    return mlx.spoken(mlx.LETTERS, tmp_path_factory.mktemp("speech"))
-
-
-@pytest.fixture(scope="session")
-def crowd(mlx_engine: MlxEngine, numbers: Samples, letters: Samples) -> list[WindowResult]:
+def crowd(mlx_engine: MlxEngine, speech: Samples, birthday: Samples) -> list[WindowResult]:
     """Three windows of different length in one batch."""
     quiet = np.zeros(8_000, np.float32)
-    samples = (numbers, letters, np.concatenate([quiet, numbers]))
+    samples = (speech, birthday, np.concatenate([quiet, speech]))
     return mlx_engine.decode([mlx.window(mlx_engine, each, mlx.WORDS) for each in samples])

@@ -1,4 +1,4 @@
-"""The engine itself, in this process, with the demo model."""
+"""The engine itself, in this process, with real weights."""
 
 import shutil
 from dataclasses import replace
@@ -17,7 +17,8 @@ from tests.support.faster_whisper_engine import (
     ready,
     samples_of,
 )
-from tests.support.whisper_process import demo_model
+from tests.support.models import sample_folder, sample_model
+from tests.support.speech import MILK, words
 from tests.support.whisper_stand_in import yes_after
 from whisper_server.engines.base import SAMPLE_RATE, Options, Samples
 from whisper_server.engines.faster_whisper import FasterWhisperEngine
@@ -61,24 +62,28 @@ def test_an_unloaded_engine_prepares_windows_and_decodes_them_once_it_is_back() 
     engine.unload()
     window = ready(engine, samples)
     assert engine.batch_key(window)
-    assert engine.window_seconds == 10.0
-    assert engine.can_translate()
-    assert (engine.knows("de"), engine.knows("yue")) == (True, False)
-    with pytest.raises(EngineFailed, match="'demo' is not loaded"):
+    assert engine.window_seconds == 30.0
+    assert not engine.can_translate()
+    assert (engine.knows("en"), engine.knows("de")) == (True, False)
+    with pytest.raises(EngineFailed, match=r"'tiny\.en' is not loaded"):
         engine.decode([window])
-    with pytest.raises(EngineFailed, match="'demo' is not loaded"):
+    with pytest.raises(EngineFailed, match=r"'tiny\.en' is not loaded"):
         engine.transcribe(samples, PLAIN, never)
     engine.load()
     assert engine.decode([window]) == before
 
 
+@pytest.mark.words
+def test_a_multilingual_model_translates_and_knows_languages(
+    multilingual: FasterWhisperEngine,
+) -> None:
+    assert multilingual.can_translate()
+    assert (multilingual.knows("de"), multilingual.knows("yue")) == (True, False)
+
+
 def test_a_broken_model_file_is_one_clear_line(tmp_path: Path) -> None:
-    whole = find_model(demo_model()).folder
-    assert whole is not None
     folder = tmp_path / "broken"
-    shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("*.safetensors"))
-    folder.chmod(0o755)
-    (folder / "model.bin").unlink()
+    shutil.copytree(sample_folder(), folder, ignore=shutil.ignore_patterns("model.bin"))
     (folder / "model.bin").write_bytes(b"\x06\0\0\0broken")
     with pytest.raises(ModelUnavailable, match="'broken' cannot be loaded on cpu") as caught:
         FasterWhisperEngine(find_model(str(folder)), PLAN).load()
@@ -88,7 +93,7 @@ def test_a_broken_model_file_is_one_clear_line(tmp_path: Path) -> None:
 def test_an_unknown_compute_type_is_not_blamed_on_the_folder() -> None:
     plan = replace(PLAN, compute_type="int7")
     with pytest.raises(ModelUnavailable, match=r"int7.*another --compute-type") as caught:
-        FasterWhisperEngine(find_model(demo_model()), plan).load()
+        FasterWhisperEngine(find_model(sample_model()), plan).load()
     assert "folder" not in str(caught.value)
 
 
@@ -108,18 +113,18 @@ def test_the_long_form_hears_more_than_a_window(
     pause = np.zeros(12 * SAMPLE_RATE, np.float32)
     twice = np.concatenate([speech, pause, speech])
     found = engine.transcribe(twice, WORDS, never)
-    words = [word for segment in found.segments for word in segment.words]
-    assert [word.word for word in words] == ["one", "two", "three", "alpha", "bravo", "charlie"] * 2
+    timed = [word for segment in found.segments for word in segment.words]
+    assert words(" ".join(word.word for word in timed)) == words(MILK.text) * 2
     second_start = (len(speech) + len(pause)) / SAMPLE_RATE
-    assert words[6].start == pytest.approx(second_start, abs=0.5)
+    assert timed[len(timed) // 2].start == pytest.approx(second_start, abs=0.5)
     assert found.duration_seconds == pytest.approx(len(twice) / SAMPLE_RATE)
-    assert all(type(word.start) is float for word in words)
+    assert all(type(word.start) is float for word in timed)
 
 
 def test_the_long_form_takes_every_option(engine: FasterWhisperEngine, speech: Samples) -> None:
     options = Options(prompt="hello", hotwords="world", beam_size=2, vad_filter=False)
     found = engine.transcribe(speech, options, never)
-    assert "charlie" in found.text
+    assert "milk" in found.text
     assert found.top_language_probs[0][0] == found.language == "en"
 
 

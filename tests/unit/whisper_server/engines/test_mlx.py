@@ -1,4 +1,4 @@
-"""The mlx engine itself, in this process, on the CPU, with the demo model in mlx form."""
+"""The mlx engine itself, in this process, on the CPU, with the sample model in mlx form."""
 
 import json
 import shutil
@@ -11,23 +11,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.mlx_engine import LETTERS, NUMBERS, PLAN, WORDS, window
+from tests.support.mlx_engine import PLAN, WORDS, window
+from tests.support.models import sample_folder
+from tests.support.speech import BIRTHDAY, MILK, words
 from tests.support.whisper_stand_in import text_of, yes_after
 from whisper_server.engines.base import Options, Samples, WindowInput, WindowResult
 from whisper_server.engines.mlx import MlxEngine, fetch, hub_name
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable, OutOfMemory
-from whisper_server.model_names import DEMO, SIZES, Model, find_model
+from whisper_server.model_names import SIZES, Model, find_model
 
 pytestmark = pytest.mark.mlx
 
 
-def test_the_features_are_those_of_mlx_whisper(mlx_engine: MlxEngine, numbers: Samples) -> None:
+def test_the_features_are_those_of_mlx_whisper(mlx_engine: MlxEngine, speech: Samples) -> None:
     """Ours are computed by the caller's thread, with faster-whisper's extractor."""
     from mlx_whisper.audio import log_mel_spectrogram
 
-    theirs = np.array(log_mel_spectrogram(numbers, padding=400))
-    ours = mlx_engine.features(numbers)
-    frames = len(numbers) // 160
+    theirs = np.array(log_mel_spectrogram(speech, padding=400))
+    ours = mlx_engine.features(speech)
+    frames = len(speech) // 160
     assert ours.shape == (1000, 80)
     assert ours.dtype == np.float32
     assert ours[:frames] == pytest.approx(theirs[:frames], abs=2e-3)
@@ -54,16 +56,16 @@ def test_windows_share_a_batch_if_mlx_whisper_can_decode_them_together(
 
 
 def test_sequential_decoding_keeps_its_place_across_windows(
-    mlx_engine: MlxEngine, numbers: Samples, letters: Samples
+    mlx_engine: MlxEngine, speech: Samples, birthday: Samples
 ) -> None:
     pause = np.zeros(6 * 16_000, np.float32)
-    samples = np.concatenate([numbers, pause, letters, pause])
+    samples = np.concatenate([speech, pause, birthday, pause])
     found = mlx_engine.transcribe(samples, replace(WORDS, language=None), yes_after(1000))
-    words = [word for segment in found.segments for word in segment.words]
-    assert [word.word for word in words] == f"{NUMBERS} {LETTERS}".split()
-    assert words[3].start == pytest.approx((len(numbers) + len(pause)) / 16_000, abs=0.5)
+    timed = [word for segment in found.segments for word in segment.words]
+    first = words(MILK.text)
+    assert words(" ".join(word.word for word in timed)) == first + words(BIRTHDAY.text)
+    assert timed[len(first)].start == pytest.approx((len(speech) + len(pause)) / 16_000, abs=0.5)
     assert found.language == "en"
-    assert found.language_probability > 0.5
     assert found.duration_seconds == len(samples) / 16_000
 
 
@@ -73,9 +75,9 @@ def test_silence_has_no_words_and_costs_no_decoding(mlx_engine: MlxEngine) -> No
     assert (found.language, found.language_probability) == ("en", 0.0)
 
 
-def test_a_yes_to_should_stop_ends_the_work(mlx_engine: MlxEngine, numbers: Samples) -> None:
+def test_a_yes_to_should_stop_ends_the_work(mlx_engine: MlxEngine, speech: Samples) -> None:
     with pytest.raises(EngineStopped):
-        mlx_engine.transcribe(numbers, Options(), yes_after(0))
+        mlx_engine.transcribe(speech, Options(), yes_after(0))
 
 
 @pytest.mark.parametrize(
@@ -102,15 +104,16 @@ def test_mlx_failing_is_one_clear_line(
     assert str(caught.value).endswith(said)
 
 
-def test_it_comes_back_after_its_memory_was_given_away(mlx_folder: Path, numbers: Samples) -> None:
+def test_it_comes_back_after_its_memory_was_given_away(mlx_folder: Path, speech: Samples) -> None:
     engine = MlxEngine(find_model(str(mlx_folder)), PLAN)
     engine.load()
     engine.unload()
     assert engine.window_seconds == 10
     with pytest.raises(EngineFailed, match="not loaded"):
-        engine.decode([window(engine, numbers, WORDS)])
+        engine.decode([window(engine, speech, WORDS)])
     engine.load()
-    assert text_of(engine.decode([window(engine, numbers, Options(language="en"))])[0]) == NUMBERS
+    (found,) = engine.decode([window(engine, speech, Options(language="en"))])
+    assert words(text_of(found)) == words(MILK.text)
 
 
 def test_nothing_of_it_needs_torch(crowd: list[WindowResult]) -> None:
@@ -142,8 +145,8 @@ def test_a_broken_folder_is_one_clear_line(mlx_folder: Path, tmp_path: Path, fau
 
 
 def test_what_has_no_mlx_form_is_one_clear_line() -> None:
-    with pytest.raises(ModelUnavailable, match=r"'demo' .*/convert_demo_to_mlx\.py makes it"):
-        MlxEngine(find_model(DEMO), PLAN).load()
+    with pytest.raises(ModelUnavailable, match=r"is no model in mlx form: .*convert_to_mlx"):
+        MlxEngine(Model("tiny.en", sample_folder()), PLAN).load()
     with pytest.raises(ModelUnavailable, match="float16 or float32, not in int8"):
         MlxEngine(Model("base"), replace(PLAN, compute_type="int8")).load()
 
@@ -182,4 +185,4 @@ MlxEngine(find_model({str(mlx_folder)!r}), PLAN).load()
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
     last_line = done.stderr.strip().splitlines()[-1]
-    assert "ModelUnavailable: Model 'demo-mlx' cannot be loaded by mlx" in last_line
+    assert "ModelUnavailable: Model 'tiny.en-mlx' cannot be loaded by mlx" in last_line

@@ -1,15 +1,12 @@
 """Voice detection on real speech."""
 
-import io
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from tests.support.speech import speak
+from tests.support.faster_whisper_engine import as_float
+from tests.support.speech import BIRTHDAY, INVOICE, MEETING, MILK
 from whisper_server.engines.base import SAMPLE_RATE, Samples
 from whisper_server.engines.silero import find_speech
-from whisper_server.recording import Recording
 
 
 def seconds_of_nothing(seconds: float) -> Samples:
@@ -17,14 +14,10 @@ def seconds_of_nothing(seconds: float) -> Samples:
 
 
 @pytest.fixture(scope="module")
-def speech(tmp_path_factory: pytest.TempPathFactory) -> Samples:
-    text = "alpha bravo charlie delta echo foxtrot golf hotel india juliet " * 3
-    path = speak(text, tmp_path_factory.mktemp("speech") / "a.wav")
-    return samples_of(path)
-
-
-def samples_of(path: Path) -> Samples:
-    return np.concatenate(list(Recording([io.BytesIO(path.read_bytes())], 600, "file").blocks()))
+def speech() -> Samples:
+    """Five sentences without a pause between them."""
+    parts = [part.samples() for part in (MILK, INVOICE, MEETING, BIRTHDAY, MILK)]
+    return as_float(np.concatenate(parts))
 
 
 @pytest.mark.parametrize("seconds", [0, 0.001, 0.5, 20])

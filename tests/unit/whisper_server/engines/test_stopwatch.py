@@ -1,28 +1,21 @@
-"""How fast a shape decodes, timed on the demo model."""
+"""How fast a shape decodes, timed on real weights."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.whisper_process import demo_model
+from tests.support.models import sample_folder
 from tests.support.whisper_stand_in import Patched
 from whisper_server.engines.stopwatch import Stopwatch
 from whisper_server.errors import ModelUnavailable
-from whisper_server.model_names import find_model
 from whisper_server.presets import EnginePlan, Shape
 
-PLAN = EnginePlan("demo", "faster-whisper", "cpu", "int8", Shape(2, 1, 1, "preset"), (0,), 4)
-
-
-def folder() -> Path:
-    found = find_model(demo_model()).folder
-    assert found is not None
-    return found
+PLAN = EnginePlan("tiny.en", "faster-whisper", "cpu", "int8", Shape(2, 1, 1, "preset"), (0,), 4)
 
 
 def test_a_window_costs_as_many_steps_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = Stopwatch(folder(), replace(PLAN, shape=Shape(1, 1, 1, "x")))
+    watch = Stopwatch(sample_folder(), replace(PLAN, shape=Shape(1, 1, 1, "x")))
     lengths: list[int] = []
     generate = watch._model.generate
 

@@ -1,4 +1,4 @@
-"""Windows of one batch, decoded by CTranslate2 with the demo model."""
+"""Windows of one batch, decoded by CTranslate2 with real weights."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 
 from tests.support.faster_whisper_engine import PLAIN, PLAN, WORDS, loaded_engine, ready
+from tests.support.speech import MILK, words
 from tests.support.whisper_stand_in import Patched, text_of
 from whisper_server.audio_windows import Window
 from whisper_server.engines.base import SAMPLE_RATE, Options, Samples, WindowInput, WindowResult
 from whisper_server.engines.faster_whisper import FasterWhisperEngine
+from whisper_server.quality import MAX_COMPRESSION, MAX_NO_SPEECH
+
+FIRST_TIMESTAMP = 50_363
+"""Its token, in models that know English alone."""
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +33,13 @@ class Shortened:
 
     def __init__(self, result: Any) -> None:
         tokens = result.sequences_ids[0]
-        stamps = [i for i, token in enumerate(tokens) if token > 50_363]
+        stamps = [i for i, token in enumerate(tokens) if token >= FIRST_TIMESTAMP]
         self.sequences_ids = [tokens[: stamps[2] + 1]]
         self.scores = result.scores
         self.no_speech_prob = result.no_speech_prob
 
 
-@pytest.mark.parametrize("batch_size", [2, 4, 8])
+@pytest.mark.parametrize("batch_size", [2, 4])
 def test_a_window_is_heard_alike_alone_and_in_company(
     engine: FasterWhisperEngine,
     inputs: list[WindowInput],
@@ -64,12 +69,8 @@ def test_with_float32_only_the_last_digits_of_a_probability_know_the_company(
 def test_a_lone_window_is_heard_as_faster_whisper_itself_hears_it(
     engine: FasterWhisperEngine, windows: list[Window]
 ) -> None:
-    """Given as much padding as it takes, which for this model is three times its own window."""
-    from faster_whisper.audio import pad_or_trim
-
-    for window in windows[:3]:
-        entry = ready(engine, window.samples, WORDS)
-        (found,) = engine.decode([replace(entry, features=pad_or_trim(entry.features))])
+    for window in windows[::3]:  # the others are heard in two goes, from places of our own
+        (found,) = engine.decode([ready(engine, window.samples, WORDS)])
         reference, _ = engine._whisper.transcribe(
             window.samples, language="en", word_timestamps=True
         )
@@ -84,40 +85,45 @@ def test_a_lone_window_is_heard_as_faster_whisper_itself_hears_it(
             ]
 
 
+@pytest.mark.words
 def test_rows_of_one_batch_may_have_different_languages(
-    engine: FasterWhisperEngine, windows: list[Window]
+    multilingual: FasterWhisperEngine, windows: list[Window]
 ) -> None:
+    engine = multilingual
     mixed = [
         ready(engine, window.samples, replace(WORDS, language=language))
-        for window, language in zip(windows, ["en", "ja", None], strict=False)
+        for window, language in zip(windows, ["en", "de", None], strict=False)
     ]
     assert len({engine.batch_key(window) for window in mixed}) == 1
     found = engine.decode(mixed)
     assert found == [engine.decode([window])[0] for window in mixed]
-    assert [one.language for one in found] == ["en", "ja", "en"]
-    words = [segment.words for one in found for segment in one.segments]
-    assert all(words)
+    assert [one.language for one in found] == ["en", "de", "en"]
+    timed = [segment.words for one in found for segment in one.segments]
+    assert all(timed)
 
 
+@pytest.mark.words
 def test_only_a_language_that_was_not_given_is_detected(
-    engine: FasterWhisperEngine, windows: list[Window]
+    multilingual: FasterWhisperEngine, windows: list[Window]
 ) -> None:
+    engine = multilingual
     given, unknown = engine.decode(
         [ready(engine, windows[0].samples, Options(language=code)) for code in ("en", None)]
     )
     assert given.language_probs == ()
     likeliest, probability = unknown.language_probs[0]
     assert likeliest == "en"
-    assert probability == pytest.approx(1.0, abs=0.01)
+    assert probability > 0.9
     assert text_of(given) == text_of(unknown)
 
 
+@pytest.mark.words
 def test_a_language_that_this_model_was_never_taught_is_detected_instead(
-    engine: FasterWhisperEngine, speech: Samples
+    multilingual: FasterWhisperEngine, speech: Samples
 ) -> None:
-    (found,) = engine.decode([ready(engine, speech, Options(language="yue"))])
+    (found,) = multilingual.decode([ready(multilingual, speech, Options(language="yue"))])
     assert found.language == "en"
-    assert text_of(found) == "one two three alpha bravo charlie"
+    assert words(text_of(found)) == words(MILK.text)
 
 
 def test_different_prompts_of_equal_length_share_a_batch(
@@ -143,23 +149,23 @@ def test_any_beam_hears_plain_words(
     engine: FasterWhisperEngine, speech: Samples, beam_size: int
 ) -> None:
     (found,) = engine.decode([ready(engine, speech, replace(PLAIN, beam_size=beam_size))])
-    assert text_of(found) == "one two three alpha bravo charlie"
+    assert words(text_of(found)) == words(MILK.text)
 
 
 def test_a_temperature_samples_and_is_told(engine: FasterWhisperEngine, speech: Samples) -> None:
     (found,) = engine.decode([ready(engine, speech, PLAIN, 0.4)])
     assert found.temperature == found.segments[0].temperature == 0.4
-    assert "alpha bravo" in text_of(found)
+    assert "milk" in text_of(found)
 
 
 @pytest.mark.parametrize("options", [WORDS, Options(word_timestamps=True, beam_size=1)])
 @pytest.mark.parametrize("length", [0, 1, 300, 2 * SAMPLE_RATE])
-def test_in_silence_nothing_is_heard(
+def test_in_silence_the_model_hears_nobody_speak(
     engine: FasterWhisperEngine, length: int, options: Options
 ) -> None:
     (found,) = engine.decode([ready(engine, np.zeros(length, np.float32), options)])
-    assert found.segments == ()
-    assert found.compression_ratio == 0.0
+    assert found.no_speech_prob > MAX_NO_SPEECH
+    assert found.compression_ratio < MAX_COMPRESSION
 
 
 def test_a_silent_row_does_not_disturb_its_neighbours(
@@ -168,7 +174,7 @@ def test_a_silent_row_does_not_disturb_its_neighbours(
     silence = ready(engine, np.zeros(SAMPLE_RATE, np.float32), WORDS)
     found = engine.decode([silence, inputs[0], silence, inputs[1]])
     assert [found[1], found[3]] == alone[:2]
-    assert found[0].segments == found[2].segments == ()
+    assert found[0] == found[2] == engine.decode([silence])[0]
 
 
 def test_times_are_plain_numbers_within_the_window(
@@ -186,7 +192,7 @@ def test_times_are_plain_numbers_within_the_window(
     assert type(found.avg_logprob) is float
     assert type(found.no_speech_prob) is float
     assert all(type(token) is int for token in found.segments[0].tokens)
-    assert words[0].word == "one"
+    assert words[0].word == "Do"
 
 
 def test_what_the_model_leaves_unheard_at_a_windows_end_is_decoded_again(
@@ -195,8 +201,8 @@ def test_what_the_model_leaves_unheard_at_a_windows_end_is_decoded_again(
     model: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whisper opens a segment and leaves it empty where a window ends within a sentence. The demo
-    model was never taught to, so its own tokens are cut behind the first segment here."""
+    """Whisper opens a segment and leaves it empty where a window ends within a sentence. Here the
+    window ends in a pause, so its tokens are cut behind the first segment."""
     samples = windows[0].samples
     whole = text_of(engine.decode([ready(engine, samples)])[0])
     generate = model.generate
@@ -230,10 +236,10 @@ def test_text_that_has_no_room_is_heard_in_two_goes(
     """Dense speech takes more tokens than there is room for; here the room is made small."""
     window = ready(engine, windows[0].samples)
     (whole,) = engine.decode([window])
-    room = sum(len(segment.tokens) for segment in whole.segments[:3]) + 3
+    room = len(whole.segments[0].tokens) + 3
     monkeypatch.setattr(engine._whisper, "max_length", 2 * room)
     found, again = engine.decode([window, window])
     assert found == again
-    assert [s.tokens for s in found.segments[:3]] == [s.tokens for s in whole.segments[:3]]
-    assert [segment.seek > 0 for segment in found.segments] == [False, False, False, True]
+    assert found.segments[0].text == whole.segments[0].text
+    assert [segment.seek > 0 for segment in found.segments] == [False, True]
     assert text_of(found).split()[-2:] == text_of(whole).split()[-2:]

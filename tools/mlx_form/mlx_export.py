@@ -1,6 +1,4 @@
-"""From a CTranslate2 Whisper folder to the form that mlx-whisper loads."""
-
-from __future__ import annotations
+"""Write a Whisper of CTranslate2 as mlx-whisper loads it."""
 
 import json
 from pathlib import Path
@@ -9,17 +7,20 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from .ct2_weights import NotCTranslate2, Weights, read_weights
+from tools.mlx_form.ct2_weights import NotCTranslate2, Weights, read_weights
 
 SPECIFICATION = "WhisperSpec"
 POSITIONS_PER_SECOND = 50
 """Of the encoder; the first ones have the same sinusoids, however many there are."""
 
 
-def export_to_mlx(source: Path, folder: Path, dtype: str = "float16") -> None:
+def export_to_mlx(
+    source: Path, folder: Path, dtype: str = "float16", window_seconds: int | None = None
+) -> None:
     """Write `weights.safetensors` and then `config.json`, which makes the folder a model.
 
-    `dtype` is float16 or float32. Raises `NotCTranslate2` when `source` is no Whisper of that form.
+    `dtype` is float16 or float32; `window_seconds` is the model's own if None. Raises
+    `NotCTranslate2` when `source` is no Whisper of that form.
     """
     name, stored = read_weights(source / "model.bin")
     if name != SPECIFICATION:
@@ -31,12 +32,14 @@ def export_to_mlx(source: Path, folder: Path, dtype: str = "float16") -> None:
     weights["alignment_heads"] = mx.array(_alignment_heads(source), dtype=mx.uint32)
     folder.mkdir(parents=True, exist_ok=True)
     mx.save_safetensors(str(folder / "weights.safetensors"), weights)
-    config = {"model_type": "whisper"} | dimensions(stored, _window_seconds(source))
+    config = {"model_type": "whisper"} | dimensions(
+        stored, window_seconds or _window_seconds(source)
+    )
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
 
 
 def dimensions(stored: Weights, window_seconds: int | None = None) -> dict[str, int]:
-    """mlx-whisper's ModelDimensions.
+    """Return mlx-whisper's ModelDimensions.
 
     A model that was taught shorter windows than Whisper's 30 seconds gets an encoder of that
     length: mlx-whisper has no other way to say so.
@@ -61,7 +64,7 @@ def dimensions(stored: Weights, window_seconds: int | None = None) -> dict[str, 
 
 
 def mlx_weights(stored: Weights) -> Weights:
-    """The same numbers under mlx-whisper's names.
+    """Return the same numbers under mlx-whisper's names.
 
     The encoder's positions are left out, since mlx-whisper computes these sinusoids itself, and so
     is the output projection, which is the token table again.
@@ -82,7 +85,7 @@ def mlx_weights(stored: Weights) -> Weights:
 
 
 def _block(stored: Weights, theirs: str, ours: str) -> Weights:
-    """One layer; CTranslate2 stacks the matrices that are applied to the same input."""
+    """Return one layer; CTranslate2 stacks the matrices that are applied to the same input."""
     block = _linear(stored, f"{theirs}/ffn/linear_0", [f"{ours}.mlp1"])
     block |= _linear(stored, f"{theirs}/ffn/linear_1", [f"{ours}.mlp2"])
     block |= _layer_norm(stored, f"{theirs}/ffn/layer_norm", f"{ours}.mlp_ln")
@@ -99,7 +102,7 @@ def _block(stored: Weights, theirs: str, ours: str) -> Weights:
 
 
 def _linear(stored: Weights, theirs: str, ours: list[str]) -> Weights:
-    """A stack of matrices, apart again; Whisper's keys have no bias, the stack has zeros there."""
+    """Return a stack of matrices apart; Whisper's keys have no bias, the stack has zeros there."""
     split: Weights = {}
     weights = np.split(stored[f"{theirs}/weight"], len(ours))
     biases = np.split(stored[f"{theirs}/bias"], len(ours))
@@ -119,7 +122,7 @@ def _layers(stored: Weights, half: str) -> int:
 
 
 def _alignment_heads(source: Path) -> list[list[int]]:
-    """(layer, head) pairs whose attention tells the words' times."""
+    """Return the (layer, head) pairs whose attention gives the times of words."""
     heads: list[list[int]] = _from_json(source / "config.json", "alignment_heads")
     return heads
 
@@ -133,4 +136,4 @@ def _from_json(path: Path, key: str) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NotCTranslate2(f"{path} does not tell {key}") from error
+        raise NotCTranslate2(f"{path} has no {key}") from error

@@ -1,11 +1,9 @@
-"""Reads the weights out of a CTranslate2 model file.
+"""Read the weights out of a CTranslate2 model file.
 
 The layout is that of CTranslate2's own writer (`ctranslate2/specs/model_spec.py`), version 6; all
 numbers are little-endian: version, name of the specification, its revision, the variables (name,
 shape, type, bytes), then the aliases (a name and the variable that it stands for).
 """
-
-from __future__ import annotations
 
 import struct
 from pathlib import Path
@@ -17,8 +15,9 @@ import numpy.typing as npt
 Weights = dict[str, npt.NDArray[np.float32]]
 
 BINARY_VERSION = 6
-_TYPES = ("<f4", "i1", "<i2", "<i4", "<f2")
-"""CTranslate2's type numbers; 5, bfloat16, is unknown to numpy."""
+_TYPES = ("<f4", "i1", "<i2", "<i4", "<f2", "<u2")
+"""numpy's types by CTranslate2's numbers; the last is bfloat16, which numpy does not know."""
+_BFLOAT16 = 5
 _SCALE = "_scale"
 
 
@@ -27,7 +26,10 @@ class NotCTranslate2(Exception):
 
 
 def read_weights(path: Path) -> tuple[str, Weights]:
-    """The specification's name and every variable in float32, with its scale already applied."""
+    """Return the specification's name, and every variable in float32 with its scale applied.
+
+    Raises NotCTranslate2.
+    """
     try:
         with path.open("rb") as file:
             return _read(file)
@@ -47,8 +49,9 @@ def _read(file: BinaryIO) -> tuple[str, Weights]:
     for _ in range(_number(file, "<I")):
         key = _string(file)
         shape = [_number(file, "<I") for _ in range(_number(file, "<B"))]
-        kind = np.dtype(_TYPES[_number(file, "<B")])
-        stored[key] = np.frombuffer(file.read(_number(file, "<I")), kind).reshape(shape)
+        kind = _number(file, "<B")
+        flat = np.frombuffer(file.read(_number(file, "<I")), _TYPES[kind])
+        stored[key] = (_from_bfloat16(flat) if kind == _BFLOAT16 else flat).reshape(shape)
     weights = {
         key: _dequantized(value, stored.get(key + _SCALE))
         for key, value in stored.items()
@@ -69,10 +72,15 @@ def _string(file: BinaryIO) -> str:
     return file.read(_number(file, "<H")).removesuffix(b"\0").decode()
 
 
+def _from_bfloat16(halves: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+    """Return the numbers: a bfloat16 is the upper half of a float32."""
+    return (halves.astype("<u4") << 16).view("<f4")
+
+
 def _dequantized(
     value: npt.NDArray[np.generic], scale: npt.NDArray[np.generic] | None
 ) -> npt.NDArray[np.float32]:
-    """A row of integers was made with one scale; int16 has one for the whole matrix."""
+    """Divide by the scale: one for each row in int8, one for the whole matrix in int16."""
     numbers = value.astype(np.float32)
     if scale is None:
         return numbers

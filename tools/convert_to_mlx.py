@@ -1,39 +1,35 @@
 #!/usr/bin/env python3
-"""Put the demo model, or another CTranslate2 Whisper, into the form that mlx-whisper loads.
+"""Put a Whisper in CTranslate2 form into the form that mlx-whisper loads.
 
-    python tools/convert_demo_to_mlx.py demo-mlx
-    whisper-server --backend mlx --model demo-mlx
+    python tools/convert_to_mlx.py "$(whisper-server download tiny.en)" tiny.en-mlx
+    whisper-server --backend mlx --model tiny.en-mlx
 
 Needs mlx: `pip install mlx` on a Mac with Apple silicon, `pip install "mlx[cpu]"` on Linux.
 """
-
-from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":  # run as a script: its own folder is on the path, and not the project's
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 try:
-    from tools.demo_model.ct2_weights import NotCTranslate2
-    from tools.demo_model.mlx_export import export_to_mlx
+    from tools.mlx_form.ct2_weights import NotCTranslate2
+    from tools.mlx_form.mlx_export import export_to_mlx
 except ImportError as error:
     sys.exit(f"{error}. Install mlx: pip install mlx (on Linux: pip install 'mlx[cpu]')")
-from whisper_server.model_names import DEMO_FOLDER
 
 
 def main() -> None:
-    """Parse, convert, say where it is."""
+    """Convert, and print how to use it."""
     parser = argparse.ArgumentParser(description="CTranslate2 Whisper folder -> mlx folder")
+    parser.add_argument("folder", type=Path, help="the model in CTranslate2 form")
     parser.add_argument("output", type=Path, help="folder to write")
-    parser.add_argument(
-        "--model", type=Path, default=DEMO_FOLDER, metavar="FOLDER", help="to convert (the demo)"
-    )
     parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
     arguments = parser.parse_args()
     try:
-        export_to_mlx(arguments.model, arguments.output, arguments.dtype)
+        export_to_mlx(arguments.folder, arguments.output, arguments.dtype)
     except NotCTranslate2 as error:
         sys.exit(str(error))
     except OSError as error:
