@@ -10,7 +10,6 @@ from stt.cli.output import OutputOptions, with_output
 from stt.cli.transcripts import write_transcripts
 from stt.local.stack import open_database
 from stt.settings import Settings
-from stt.store.recording_names import labels_of
 from stt.store.recordings import MongoRecordings
 
 EXAMPLES = """\b
@@ -58,7 +57,7 @@ def export_command(
     with open_database(settings) as database:
         stored = MongoRecordings(database)
         found = list(stored.all()) if all_recordings else [stored.find(name) for name in names]
-        labels = labels_of(found)
+        labels = stored.labels(found)
         shown = names if where.beside else [labels[recording.id] for recording in found]
         named = list(zip(shown, found, strict=True))
         partial = write_transcripts(database, named, where, require_complete=require_complete)

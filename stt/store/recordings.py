@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from bson import ObjectId
 from pydantic import Field
@@ -133,6 +133,10 @@ class MongoRecordings(Repository):
         """Yield all recordings, oldest first."""
         with self._db.recordings.find({}, _RECORDING_FIELDS).sort("_id") as cursor:
             yield from map(read_recording, cursor)
+
+    def labels(self, recordings: Sequence[Recording]) -> dict[Any, str]:
+        """Return by id the names to show, which no other recording of the database has."""
+        return labels_in(self._db, recordings)
 
     def file_stems(self, recordings: Sequence[Recording]) -> list[str]:
         """Return the paths of these recordings' transcripts below a folder, without extensions.

@@ -65,6 +65,14 @@ class TestFiles:
         assert set(written(tmp_path / "o")) == {"ep01.en.srt"}
 
 
+def test_a_warning_tells_namesakes_apart(stt: Run, database: Database) -> None:
+    for folder in "AB":
+        path = f"{folder}/ep01.wav"
+        post_recording(database, 1, filename="ep01.wav", path=path, folder="talks")
+    assert stt("export", "B/ep01.wav") == 0
+    assert stt.err.startswith("Warning: B/ep01.wav: Partial transcript")
+
+
 def test_a_file_that_was_never_ingested_is_no_namesake_of_it(
     stt: Run, database: Database, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from bson import ObjectId
 
 from stt.cli.output import Output
 from stt.domain.chunk import Recording
+from stt.store.recording_names import labels_of
 from stt.transcripts.cue_splitting import CueLimits
 from tests.unit.stt.cli.conftest import Run
 
@@ -18,7 +19,7 @@ TALK, DIARY = Recording(ObjectId(), "talk.mp3"), Recording(ObjectId(), "diary.mp
 def written(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Stand in for what writes transcripts; it returns how many are partial."""
     found = {recording.filename: recording for recording in (TALK, DIARY)}
-    recordings = Mock(all=lambda: iter(found.values()), find=found.__getitem__)
+    recordings = Mock(all=lambda: iter(found.values()), find=found.__getitem__, labels=labels_of)
     monkeypatch.setattr("stt.cli.export.MongoRecordings", lambda _: recordings)
     write = Mock(return_value=0)
     monkeypatch.setattr("stt.cli.export.write_transcripts", write)
