@@ -171,7 +171,7 @@ def _spans(segment: TimedText, text: str, *, shorten: bool) -> list[_Span]:
     start, end = _seconds(segment.start), _seconds(segment.end)
     words = list(_words_in_text(segment, text))
     if not words:
-        longest = plausible_seconds(text, 3.0, 0.2) if shorten else end
+        longest = plausible_seconds(text, 3.0, 0.12) if shorten else end
         return [_Span(0, len(text), start, max(start, min(end, start + longest)))]
     spans: list[_Span] = []
     first, last_end = 0, min(start, words[0].start)

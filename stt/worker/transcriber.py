@@ -20,6 +20,7 @@ from stt.errors import (
 )
 from stt.media.audio import SAMPLE_RATE, Samples, decode, encode_flac
 from stt.settings import Settings
+from stt.transcripts.timed_text import timed_units
 from stt.whisper.client import Upload
 from stt.whisper.pool import Call, ServerPool
 
@@ -167,7 +168,18 @@ def split(transcript: Transcript, durations: Sequence[float]) -> list[Transcript
 
 
 def without_words(transcript: Transcript) -> Transcript:
-    return replace(transcript, segments=tuple(replace(s, words=()) for s in transcript.segments))
+    """Return a transcript without words, whose segments begin and end with their words.
+
+    Servers stretch segments over pauses, which cannot be seen any more without the words.
+    """
+    segments = []
+    for segment in transcript.segments:
+        units = timed_units(segment, shorten=False) if segment.words else []
+        if units:
+            start = max(segment.start, units[0].start / 1000)
+            segment = replace(segment, start=start, end=max(start, units[-1].end / 1000))
+        segments.append(replace(segment, words=()))
+    return replace(transcript, segments=tuple(segments))
 
 
 def _cut(segment: Segment, ends: NDArray[np.float64]) -> list[Segment]:

@@ -90,7 +90,7 @@ class TestWhereItSplits:
 
     def test_a_cue_lasts_no_longer_than_its_limit(self) -> None:
         cues = cut(Segment(0.0, 20.0, STATION), DEFAULT_LIMITS)
-        assert len(cues) == 4
+        assert len(cues) == 3
         assert all(cue.end - cue.start <= 7_000 for cue in cues)
 
     def test_a_cue_ends_with_its_last_word(self) -> None:

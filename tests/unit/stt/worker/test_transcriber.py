@@ -75,3 +75,12 @@ def test_words_are_dropped_unless_they_are_kept() -> None:
     whole = transcript_of(Segment(0, 1, "a", words=(Word(0, 1, " a"),)))
     assert without_words(whole).segments[0].words == ()
     assert whole.segments[0].words != ()
+
+
+def test_when_words_are_left_out_their_segment_keeps_their_times() -> None:
+    words = (Word(4.0, 4.3, " for"), Word(4.3, 16.0, " them."))
+    stretched = Segment(0.0, 16.0, "for them.", words=words)
+    other = Segment(16.0, 20.0, "No words.")
+    [first, second] = without_words(Transcript((stretched, other))).segments
+    assert (first.start, first.end) == (4.0, 4.8)
+    assert second == other
