@@ -4,7 +4,7 @@ Times are aware UTC in ISO 8601, lengths float seconds, ids 24 hexadecimal digit
 send is bounded, so that one broken node cannot fill the database.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -34,7 +34,10 @@ class PageMessage(Page):
 
 
 class OptionsMessage(_Message):
-    """The options of a claimed chunk's recording; an older coordinator does not send all."""
+    """The options of a claimed chunk's recording; an older coordinator does not send all.
+
+    `filename` is for people, and has the recording's path if it is known.
+    """
 
     filename: str = ""
     language: str | None = None
@@ -45,7 +48,9 @@ class OptionsMessage(_Message):
 
     @classmethod
     def of(cls, recording: Recording | None) -> "OptionsMessage":
-        return cls.model_validate(recording) if recording else cls()
+        if recording is None:
+            return cls()
+        return cls.model_validate(replace(recording, filename=recording.path or recording.filename))
 
     def to_recording(self, chunk: Chunk) -> Recording | None:
         return None if chunk.recording_id is None else Recording(chunk.recording_id, **dict(self))

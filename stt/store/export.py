@@ -188,6 +188,7 @@ class Export(Repository):
         return TranscriptHeader(
             book_id=str(self._recording.id),
             filename=self._recording.filename,
+            path=self._recording.path,
             total_chunks=len(done) + len(missing),
             completed_at=None if missing or is_growing else max(times, default=None),
             missing_chunks=tuple(sorted(missing)),

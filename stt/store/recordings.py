@@ -265,6 +265,8 @@ def _listed(recordings: Sequence[Recording]) -> str:
 def _sha256_of(name: str) -> str | None:
     """Return the hash of a file, None if there is none of this name that can be read."""
     try:
+        if not Path(name).is_file():  # reading a pipe would wait for its writer
+            return None
         with Path(name).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError):  # a name may hold what no path may

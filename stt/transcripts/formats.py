@@ -45,10 +45,10 @@ class TranscriptHeader:
 
     `duration`: of the recording, in seconds. `language`: the code of the one with the most speech;
     `model`: the one that transcribed most chunks; both are for json, and None where unknown. So
-    are `task`, "translate" if the text is English whatever the language, and
-    `silent_speech_seconds`: speech that gave no text. `missing_chunks` are the indexes of the
-    chunks without a transcript; `is_growing` if more chunks are still being cut; `completed_at` is
-    None while the transcript is partial.
+    are `task`, "translate" if the text is English whatever the language, `silent_speech_seconds`:
+    speech that gave no text, and `path`: the recording's, below the folder that was given.
+    `missing_chunks` are the indexes of the chunks without a transcript; `is_growing` if more chunks
+    are still being cut; `completed_at` is None while the transcript is partial.
     """
 
     book_id: str
@@ -62,6 +62,7 @@ class TranscriptHeader:
     model: str | None = None
     task: Task = "transcribe"
     silent_speech_seconds: float = 0.0
+    path: str | None = None
 
     @property
     def is_partial(self) -> bool:
@@ -148,6 +149,7 @@ def json_(
     for name, value in {
         "book_id": header.book_id,
         "filename": header.filename,
+        **({"path": header.path} if header.path else {}),
         "completed_at": header.completed_at.isoformat() if header.completed_at else None,
         "total_chunks": header.total_chunks,
         "language": header.language,

@@ -1,5 +1,6 @@
 """`stt export` with a real database: which recording is meant, and which file is written."""
 
+import json
 from pathlib import Path
 
 from bson import ObjectId
@@ -63,6 +64,12 @@ class TestFiles:
         database.recordings.update_one(source, {"$set": {"task": "translate"}})
         assert stt("export", recording_id, "-f", "srt", "-o", "o/", "--language-suffix") == 0
         assert set(written(tmp_path / "o")) == {"ep01.en.srt"}
+
+
+def test_json_has_the_path(stt: Run, database: Database) -> None:
+    add(database, "first", "A/ep01.wav", "talks")
+    assert stt("export", "A/ep01.wav", "-f", "json") == 0
+    assert json.loads(stt.out)["path"] == "A/ep01.wav"
 
 
 def test_a_warning_tells_namesakes_apart(stt: Run, database: Database) -> None:

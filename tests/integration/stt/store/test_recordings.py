@@ -1,6 +1,7 @@
 """Recordings and audio, read from a real database."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,17 @@ class TestAFileOnThisMachine:
             "B/ep 1.wav is not in the queue; `stt ingest 'B/ep 1.wav'` puts it there."
             f" Others of that name: {other} (A/ep 1.wav)."
         )
+
+
+@pytest.mark.parametrize("name", ["pipe", "folder", "x" * 5_000, "x\0y"])
+def test_what_is_no_file_is_a_name(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    Path("folder").mkdir()
+    recording_id = add_recording(database, filename=name)
+    assert MongoRecordings(database).find(name).id == recording_id
 
 
 def test_all_sources_come_oldest_first(database: Database) -> None:

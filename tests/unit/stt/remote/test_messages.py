@@ -109,6 +109,8 @@ def test_options_are_those_of_the_recording_and_none_without_one() -> None:
         "filename": "talk.mp3", "language": "de", "prompt": "Ann", "model": "tiny",
         "hotwords": "Bo", "task": "translate",
     }  # fmt: skip
+    nested = Recording(ObjectId(), "ep01.wav", path="A/ep01.wav")
+    assert OptionsMessage.of(nested).filename == "A/ep01.wav"
     older = OptionsMessage.model_validate({"filename": "talk.mp3"})
     assert (older.hotwords, older.task) == (None, "transcribe")
     back = options.to_recording(CHUNK)
