@@ -17,12 +17,14 @@ _SPACELESS = re.compile(
 _NEVER_FIRST = {"Pe", "Pf", "Po", "Pd", "Mn", "Mc", "Me", "Cf", "Lm", "Sk"}
 _NEVER_LAST = {"Ps", "Pi"}
 _NO_WIDTH = {"Mn", "Me", "Cf"}
+# French puts blanks before and after some marks.
+_WORD = re.compile("(?:[«‹„“(\\[]+ )*\\S+(?: [!?;:»›”%…！？)\\]]+(?= |$))*")
 # Small kana; vowels of Thai and Lao that are written behind or before their consonant.
 _FOLLOWING = set("ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶะาำຽະາຳ")
 _LEADING = set("เแโใไເແໂໃໄ\u200d\u2060")
 
-_SENTENCE_MARK = re.compile(r"[.!?…。！？｡؟۔।॥።။។][\"'”’»›)\]」』）】]*$")
-_CLAUSE_MARK = re.compile(r"[,;:–—、，；：､،؛၊፣][\"'”’»›)\]」』）】]*$")
+_SENTENCE_MARK = re.compile(r"[.!?…。！？｡؟۔।॥።။។][ \"'”’»›)\]」』）】]*$")
+_CLAUSE_MARK = re.compile(r"[,;:–—、，；：､،؛၊፣][ \"'”’»›)\]」』）】]*$")
 # Initials, numbers as in "3. März", titles.
 _NO_END = re.compile(r"(?i)\W*(\w|\d\d|\w\.\w|mrs?|ms|dr|prof|st|sra?|mme|mlle|vs|bzw)\.$")
 
@@ -146,7 +148,7 @@ def plausible_seconds(text: str, base: float, per_cell: float) -> float:
 
 def _unbroken(text: str) -> Iterator[tuple[int, int]]:
     """Yield begin and end of each piece that no line breaks: a word, or less in some scripts."""
-    for match in re.finditer(r"\S+", text):
+    for match in _WORD.finditer(text):
         first, behind = match.span()
         if _SPACELESS.search(match[0]):
             for at in range(first + 1, behind):
@@ -159,6 +161,7 @@ def _unbroken(text: str) -> Iterator[tuple[int, int]]:
 def _may_break(before: str, after: str) -> bool:
     return (
         bool(_SPACELESS.match(before) or _SPACELESS.match(after))
+        and " " not in (before, after)
         and unicodedata.category(after) not in _NEVER_FIRST
         and unicodedata.category(before) not in _NEVER_LAST
         and after not in _FOLLOWING

@@ -34,6 +34,8 @@ def times_of(text: str, *words: tuple[float, float, str], end: float = 10.0) -> 
         ("「キャッチ」ー", ["「キャッ", "チ」ー"]),
         ("ABCと12%だ", ["ABC", "と", "12%", "だ"]),
         ("เด็กไป", ["เด็", "ก", "ไป"]),
+        ("« Vraiment ? » dit\xa0: non !", ["« Vraiment ? »", "dit :", "non !"]),
+        ("( 漢字 ！ )", ["( 漢", "字 ！ )"]),
         ("한국어 문장", ["한국어", "문장"]),
         ("שלום לכם", ["שלום", "לכם"]),
     ],
@@ -100,6 +102,7 @@ class TestTimes:
     [
         ("one. Two", True), ("one.” Two", True), ("one! Two", True), ("一。二", True),
         ("one. two", False), ("Dr. Two", False), ("3. Two", False), ("J. Two", False),
+        ("« Un ! » Deux", True),
         ("one, Two", False), ("one Two", False), ("वह। यह", True), ("نعم؟ لا", True),
     ],
 )  # fmt: skip
