@@ -85,6 +85,17 @@ def test_a_file_that_is_named_is_waited_for(stt: Run, database: Database, writer
     assert recording["duration"] == pytest.approx(8.0, abs=0.2)
 
 
+def test_a_file_that_vanishes_meanwhile_is_a_line_and_the_rest_goes_on(
+    stt: Run, database: Database, writer: Writer
+) -> None:
+    write_wav(Path("talks/whole.wav"), babble(1))
+    writer.write(0.5)
+    writer.during_sleep = [Path("talks/live.mp3").unlink]
+    assert stt("ingest", "talks", *_SETTLE) == 1
+    assert stt.err == "Error: talks/live.mp3: no such file\n"
+    assert [recording["filename"] for recording in database.recordings.find()] == ["whole.wav"]
+
+
 class TestPassedOver:
     @pytest.fixture(autouse=True)
     def folder(self, stt: Run, tmp_path: Path) -> Path:
