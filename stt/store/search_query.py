@@ -20,6 +20,7 @@ from stt.store.folding import APOSTROPHES, Span, fold, spelling_pattern
 
 MAX_QUERY_CHARACTERS = 200
 MAX_WORDS = 10
+"""A phrase in quotes counts as one."""
 
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]+")
 _QUOTES = re.compile('["“”„‟«»‹›＂「」『』〝〞〟]')
@@ -80,9 +81,11 @@ class SearchQuery:
         self.words = tuple(dict.fromkeys(word for phrase in phrases for word in phrase))
         if not self.words:
             raise BadQuery("There is no word in it to search for.")
-        if len(self.words) > MAX_WORDS:
-            raise BadQuery(f"These are too many words: at most {MAX_WORDS}.")
         self._phrases = tuple(dict.fromkeys(map(_folded, phrases)))
+        if len(self._phrases) > MAX_WORDS:
+            raise BadQuery(
+                f"These are too many words: at most {MAX_WORDS}, phrases in quotes as one."
+            )
 
     @property
     def query_words(self) -> tuple[QueryWord, ...]:

@@ -18,7 +18,9 @@ _TIMEOUT_SECONDS = 15.0
 @router.get("/api/search", summary="The places where words were said")
 def search(
     coordinator: InCoordinator,
-    q: Annotated[str, Query(max_length=MAX_QUERY_CHARACTERS, description="Up to ten words.")],
+    q: Annotated[
+        str, Query(max_length=MAX_QUERY_CHARACTERS, description="Up to ten words or phrases.")
+    ],
     cursor: Annotated[str | None, Query(pattern="^[0-9a-f]{24}-[0-9]{1,9}$")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 30,
     source_id: HexId | None = None,

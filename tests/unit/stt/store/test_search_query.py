@@ -43,6 +43,7 @@ def test_a_query_has_its_bounds() -> None:
     assert len(SearchQuery(" ".join("abcdefghij")).words) == 10
     with pytest.raises(BadQuery, match="at most 10"):
         SearchQuery(" ".join("abcdefghijk"))
+    assert SearchQuery(" ".join("abcdefghi") + ' "j k l m n o p"').words
     assert SearchQuery("x" * MAX_QUERY_CHARACTERS).words
     with pytest.raises(BadQuery, match="at most 200"):
         SearchQuery("x" * (MAX_QUERY_CHARACTERS + 1))
