@@ -3,9 +3,10 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stt.errors import RecordingError
 from stt.media.audio import SAMPLE_RATE, Samples, encode_opus
@@ -18,11 +19,31 @@ MAX_CHANNELS = 32
 
 # Encoding takes about as long as decoding, which runs in the calling thread: two keep up with it.
 _ENCODERS = 2
-# Up to this value, -80 dB of full scale, a channel of its own holds rounding errors only.
-_SILENT_SAMPLE = 3
+# Up to this value, -80 dB of full scale, a sound is rounding errors only.
+_INAUDIBLE = 3
+# Codecs leave a difference of -40 dB or less of two channels with the same sound.
+_SAME_SHARE = 0.001
 
 Progress = Callable[[float, float | None], None]
 """Takes the seconds stored so far and all seconds of the file, None if it does not say."""
+
+
+def nothing_to_split(file: RecordingFile, progress: Callable[[], None]) -> str | None:
+    """Return why the channels of a file need not be cut one by one, None if they must be.
+
+    Read it up to the first difference of its channels; call `progress` now and then.
+    """
+    if file.channels == 1:
+        return "it has one channel: there is nothing to split"
+    if file.channels > MAX_CHANNELS:
+        return None
+    with ExitStack() as closing:
+        files = [closing.enter_context(file.of_channel(n)) for n in range(file.channels)]
+        for first, *others in zip(*(each.blocks() for each in files), strict=False):
+            if not all(_is_same_sound(first, other) for other in others):
+                return None
+            progress()
+    return "its channels hold the same sound: there is nothing to split"
 
 
 def cut_mixed(writer: ChunkWriter, file: RecordingFile, progress: Progress) -> None:
@@ -95,5 +116,21 @@ def _encoded(cut: Iterator[Samples], writer: ChunkWriter) -> Generator[Piece, No
 
 def _encode(samples: Samples, index: int, first: int, is_channel: bool) -> Piece:
     # The channel of a speaker who does not speak: models write sentences into such silence.
-    is_silent = is_channel and int(np.abs(samples.astype(np.int32)).max()) <= _SILENT_SAMPLE
+    is_silent = is_channel and _loudest(samples.astype(np.int32)) <= _INAUDIBLE
     return Piece(index, first, len(samples), encode_opus(samples), is_silent)
+
+
+def _is_same_sound(first: Samples, second: Samples) -> bool:
+    """Return whether two blocks hold the same sound, or one its inverse."""
+    most = _SAME_SHARE * max(_energy(first), _energy(second))
+    wide = first.astype(np.int32)
+    differences = (wide - second, wide + second)
+    return any(_loudest(d) <= _INAUDIBLE or _energy(d) <= most for d in differences)
+
+
+def _energy(samples: NDArray[np.int16] | NDArray[np.int32]) -> float:
+    return float(np.square(samples, dtype=np.float64).sum())
+
+
+def _loudest(samples: NDArray[np.int32]) -> int:
+    return int(np.abs(samples).max(initial=0))

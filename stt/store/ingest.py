@@ -25,11 +25,12 @@ from pymongo.errors import DuplicateKeyError
 from stt.domain.chunk import Channels, Recording
 from stt.domain.transcript import TASKS, Task
 from stt.errors import ConfigError, RecordingError
+from stt.media.audio import SAMPLE_RATE
 from stt.media.recording import RecordingFile
 from stt.media.recording_path import RecordingPath
 from stt.settings import Settings
 from stt.store.chunk_writer import ChunkWriter, removed_while_ingested
-from stt.store.cutting import Progress, cut_channels, cut_mixed
+from stt.store.cutting import Progress, cut_channels, cut_mixed, nothing_to_split
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_recording, read_texts
 from stt.transcripts.languages import language_code
@@ -163,13 +164,10 @@ def ingest(
             file = closing.enter_context(opened(track=track))
         writer = ChunkWriter(database, document)
         try:
-            if recording.channels == "split" and file.channels > 1:
-                cut_channels(writer, file, progress)
-            else:
-                cut_mixed(writer, file, progress)
+            reason = _cut(writer, file, recording, progress)
             if _state_of(path) not in (state, None):
                 raise RecordingError(f"{path}: it was changed while it was read; ingest it again")
-            warnings = (*file.warnings, *_nothing_to_split(file, recording))
+            warnings = (*file.warnings, *([reason] if reason else []))
             recording = writer.finish(warnings)
         except RecordingError:
             writer.remove()
@@ -178,12 +176,21 @@ def ingest(
     return Ingested(recording, writer.chunks, status, place, warnings)
 
 
-def _nothing_to_split(file: RecordingFile, recording: Recording) -> tuple[str, ...]:
-    if recording.channels == "mix" or file.channels > 1:
-        return ()
-    warning = "it has one channel: there is nothing to split"
-    logger.warning("%s: %s", file.path, warning)
-    return (warning,)
+def _cut(
+    writer: ChunkWriter, file: RecordingFile, recording: Recording, progress: Progress
+) -> str | None:
+    """Store the rest of a file; return why its channels are not split, though they should be."""
+    reason = None
+    if recording.channels == "split":
+        stored_seconds = writer.samples / SAMPLE_RATE
+        if writer.channel is None:
+            reason = nothing_to_split(file, lambda: progress(stored_seconds, file.declared_seconds))
+        if reason is None:
+            cut_channels(writer, file, progress)
+            return None
+        logger.warning("%s: %s", file.path, reason)
+    cut_mixed(writer, file, progress)
+    return reason
 
 
 def _log_differences(
