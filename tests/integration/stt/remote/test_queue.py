@@ -20,9 +20,20 @@ from stt.store.documents import read_transcript
 from stt.worker.context import WorkOptions
 from stt.worker.worker import Worker
 from tests.support.coordinator_app import CoordinatorThread, running_coordinator
-from tests.support.queue_builder import add_chunks, document
+from tests.support.queue_builder import add_chunks, add_recording, document
 from tests.support.remote_member import HELLO, Member, impostor, queue_at
 from tests.support.scripted_server import ScriptedServer, always
+
+
+def test_the_options_of_its_recording_come_with_a_claim(database: Database, mac: Member) -> None:
+    recording_id = add_recording(
+        database, language="German", task="translate", prompt="Ann", hotwords="<|en|> Bo"
+    )
+    [id_] = add_chunks(database, 1, recording_id=recording_id)
+    recording = mac.queue.of(mac.claim(database, id_).chunk)
+    assert recording is not None
+    assert (recording.language, recording.task) == ("de", "translate")
+    assert (recording.prompt, recording.hotwords) == ("Ann", "<|en|> Bo")
 
 
 class TestResults:

@@ -97,6 +97,10 @@ def test_a_release_may_isolate_the_chunk_under_its_public_name() -> None:
 def test_fields_of_a_later_version_are_ignored() -> None:
     later: type[BaseModel] = Held
     assert later.model_validate(HELD | {"weather": "fine"}) == later.model_validate(HELD)
+    segment = {"start": 0, "end": 1, "text": "a"}
+    sent = HELD | {"transcript": {"segments": [segment]}}
+    more = HELD | {"transcript": {"segments": [segment | {"mood": "good"}], "weather": "fine"}}
+    assert Completion.model_validate(more) == Completion.model_validate(sent)
 
 
 def test_options_are_those_of_the_recording_and_none_without_one() -> None:
