@@ -102,8 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     languages = ",".join(SPEAKERS)
     add("--languages", type=_languages, metavar="CODE,…",
         help=f"default: {languages}, or what the model knows of them")  # fmt: skip
-    add("--minutes", type=_positive, default=2.0, metavar="N",
-        help="of the plain recording of each language; default: 2")  # fmt: skip
+    add("--minutes", type=_positive, default=1.0, metavar="N",
+        help="of the plain recording of each language; default: 1")  # fmt: skip
     add("--only", type=_names, default=NAMES, metavar="NAME,…", help="contestants; default: all")
     add("--sets", action="append", default=[], metavar="TEXT",
         help="only sets with this in their name, such as switching; may be repeated")  # fmt: skip

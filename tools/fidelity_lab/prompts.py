@@ -86,9 +86,18 @@ def load_prompts(language: str) -> list[Prompt]:
     prompts = [
         Prompt(language, name, corrected(text, language), trimmed(decode(path.read_bytes())))
         for name, text in sorted(read_texts(gzip.decompress(texts.read_bytes())).items())
-        if len(text.split()) >= MIN_WORDS and (path := sounds / f"{name}.wav").is_file()
+        if _is_spoken_so(text, language) and (path := sounds / f"{name}.wav").is_file()
     ]
     return list(filter(_is_speech, prompts)) + (_librivox() if language == "en" else [])
+
+
+def _is_spoken_so(text: str, language: str) -> bool:
+    """Whether it is a sentence or a part of one, and the speaker says it as it is written."""
+    words = text.split()
+    if language == "es" and any(character.isdigit() for character in text):
+        return False  # she says "el número uno" where the text has "1"
+    letters = sum(len(word.strip(",.")) == 1 and not word.isdigit() for word in words)
+    return len(words) >= MIN_WORDS and letters * 2 < len(words)
 
 
 def _is_speech(prompt: Prompt) -> bool:

@@ -28,7 +28,8 @@ PAUSES = (0.25, 0.9)
 STRETCHES = (12.0, 45.0)
 SILENCES = (8.0, 40.0)
 BETWEEN_SECONDS = (5.0, 15.0)
-NOISE_DECIBELS = (20, 10, 5)
+NOISE_DECIBELS = (5, 10, 20)
+"""The loudest in the first language, which models know best."""
 ROOM_SECONDS = 600.0
 NO_SPEECH_SHARE = 2.0
 """Minutes of each sound without speech for each minute of speech in one language."""

@@ -9,7 +9,7 @@ from stt.media.audio import SAMPLE_RATE
 from tests.support.speech import tone
 from tools.fidelity_lab import no_speech
 from tools.fidelity_lab.phone import CODECS, through_phone
-from tools.fidelity_lab.prompts import Prompt, corrected, read_texts, trimmed
+from tools.fidelity_lab.prompts import Prompt, _is_spoken_so, corrected, read_texts, trimmed
 from tools.fidelity_lab.sets import NO_SPEECH_SHARE, STRETCHES, SetMaker, patterns
 from tools.fidelity_lab.tape import JOINED, NO_SPEECH, SWITCHING, SpeechSet
 
@@ -127,6 +127,23 @@ def test_texts_that_describe_a_sound_or_lost_a_letter_are_left_out() -> None:
         "agent": "Please log in: now.",
         "question": "Mailbox? Password?",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "is_spoken_so"),
+    [
+        ("Press 1 now.", "en", True),
+        ("Goodbye now", "en", False),
+        ("m i s d n", "en", False),
+        ("A new message", "en", True),
+        ("Marque 1 para terminar", "es", False),
+        ("Marque para terminar", "es", True),
+    ],
+)
+def test_prompts_are_sentences_that_are_spoken_as_they_are_written(
+    text: str, language: str, is_spoken_so: bool
+) -> None:
+    assert _is_spoken_so(text, language) == is_spoken_so
 
 
 def test_known_misspellings_of_the_texts_are_corrected() -> None:
