@@ -7,7 +7,7 @@
 
 Makes recordings from human speech whose words are known (Debian: asterisk-core-sounds-*), has each
 contestant transcribe them, and prints the words that are wrong, the share in the right language,
-words that nobody said, speech without text, and how far cue ends are from the speech's.
+words that were not said, speech without text, and how far cue ends are from the speech's.
 
     fw-sequential, fw-batched, fw-multilingual   faster-whisper as a library, with its own defaults
     server, server-given                         whisper-server over HTTP, whole files; with the
@@ -47,7 +47,7 @@ from tools.fidelity_lab.goals import judged
 from tools.fidelity_lab.measures import Measured
 from tools.fidelity_lab.prompts import SPEAKERS, SpeechMissing, load_prompts
 from tools.fidelity_lab.results import Results
-from tools.fidelity_lab.run import NAMES, Wishes, is_multilingual, run
+from tools.fidelity_lab.run import NAMES, RunOptions, is_multilingual, run
 from tools.fidelity_lab.sets import SetMaker
 from tools.fidelity_lab.tape import SpeechSet
 from whisper_server.errors import ModelUnavailable
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         model = ModelAt(_folder_of(options.model), "cpu", "int8")
         known = tuple(SPEAKERS) if is_multilingual(model.folder) else ("en",)
-        wishes = Wishes(
+        run_options = RunOptions(
             # Of a model that knows but one language, it is the same as the server.
             tuple(name for name in options.only if name != GIVEN or len(known) > 1),
             options.workers,
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.width = FILE_WIDTH
     try:
         with on_signals(_interrupt), Shown(console) as shown:
-            run(results, model, wishes, shown.begin, shown.advance)
+            run(results, model, run_options, shown.begin, shown.advance)
     except FAILURES as error:
         console.print(f"Error: {error}", style="red", markup=False)
         return 1

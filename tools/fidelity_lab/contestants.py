@@ -24,7 +24,7 @@ PEERS = SEQUENTIAL, BATCHED, MULTILINGUAL
 SERVER, GIVEN, ORACLE = "server", "server-given", "oracle"
 PEER_BATCH = 8
 
-Heard = tuple[SpeechSet, tuple[Segment, ...]]
+Result = tuple[SpeechSet, tuple[Segment, ...]]
 
 
 class Contestant(Protocol):
@@ -36,7 +36,7 @@ class Contestant(Protocol):
     def takes(self, one: SpeechSet) -> bool:
         """Return whether this set says anything about this contestant."""
 
-    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Heard]: ...
+    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Result]: ...
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Peer:
     def takes(self, one: SpeechSet) -> bool:
         return self.name != MULTILINGUAL or one.kind == SWITCHING
 
-    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Heard]:
+    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Result]:
         from faster_whisper import BatchedInferencePipeline
 
         model, more = self.load(), {}
@@ -98,7 +98,7 @@ class Whole:
     def takes(self, one: SpeechSet) -> bool:
         return self.name != GIVEN or one.kind in ONE_LANGUAGE
 
-    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Heard]:
+    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Result]:
         for one in sets:
             language = one.languages[0] if self.name == GIVEN else None
             yield one, tuple(ask(self.server, one.samples, language))
@@ -114,7 +114,7 @@ class Oracle:
     def takes(self, one: SpeechSet) -> bool:
         return one.kind == SWITCHING
 
-    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Heard]:
+    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Result]:
         for one in sets:
             found: list[Segment] = []
             for stretch in one.stretches:

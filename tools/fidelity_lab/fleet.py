@@ -19,7 +19,7 @@ from stt.store.export import Export
 from stt.store.recordings import MongoRecordings
 from stt.transcripts.formats import Gap
 from tools.bench_lab.server import OurServer
-from tools.fidelity_lab.contestants import Heard
+from tools.fidelity_lab.contestants import Result
 from tools.fidelity_lab.measures import Segment
 from tools.fidelity_lab.tape import SpeechSet
 
@@ -66,7 +66,7 @@ class Fleet:
     def takes(self, one: SpeechSet) -> bool:
         return True
 
-    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Heard]:
+    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Result]:
         with tempfile.TemporaryDirectory(prefix="stt-fidelity-") as name:
             folder = Path(name)
             data = folder / "data"

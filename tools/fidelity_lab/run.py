@@ -20,9 +20,9 @@ from tools.fidelity_lab.contestants import (
     PEERS,
     SERVER,
     Contestant,
-    Heard,
     Oracle,
     Peer,
+    Result,
     Whole,
     shared_model,
 )
@@ -38,16 +38,16 @@ OnSet = Callable[[str, SpeechSet, Measured], None]
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What a person may choose. `workers`: of the fleets; each number is a contestant.
+class RunOptions:
+    """Contestants and how they run. `workers`: of the fleets; each number is a contestant.
 
-    `memory`: a folder that keeps the transcripts of faster-whisper for the next run.
+    `cache`: a folder that keeps the transcripts of faster-whisper for the next run.
     """
 
     names: Sequence[str] = NAMES
     workers: Sequence[int] = (4,)
     server_options: Mapping[str, str] | None = None
-    memory: Path | None = None
+    cache: Path | None = None
 
 
 def is_multilingual(folder: Path) -> bool:
@@ -57,7 +57,7 @@ def is_multilingual(folder: Path) -> bool:
 def run(
     results: Results,
     model: ModelAt,
-    wishes: Wishes,
+    options: RunOptions,
     on_begin: Callable[[str, float], None],
     on_set: OnSet,
 ) -> None:
@@ -66,7 +66,7 @@ def run(
     Raises CallFailed, FleetFailed, ServerBroken and SttError; nothing is left running.
     """
     with ExitStack() as stack:
-        for who in contestants(model, wishes, stack):
+        for who in contestants(model, options, stack):
             sets = [one for one in results.sets if who.takes(one)]
             if not sets:
                 continue
@@ -74,32 +74,32 @@ def run(
             segments = results.segments.setdefault(who.name, {})
             measured = results.measured.setdefault(who.name, {})
             began = time.monotonic()
-            for one, heard in who.transcribe(sets):
-                segments[one.name], measured[one.name] = heard, measure(one, heard)
+            for one, transcript in who.transcribe(sets):
+                segments[one.name], measured[one.name] = transcript, measure(one, transcript)
                 on_set(who.name, one, measured[one.name])
             results.seconds[who.name] = time.monotonic() - began
 
 
-def contestants(model: ModelAt, wishes: Wishes, stack: ExitStack) -> Iterator[Contestant]:
+def contestants(model: ModelAt, options: RunOptions, stack: ExitStack) -> Iterator[Contestant]:
     """Those that are wanted; a server is started for the first that needs it."""
     load = shared_model(model)
     for name in PEERS:
-        if name in wishes.names:
+        if name in options.names:
             peer = Peer(name, load)
-            yield Remembered(peer, model, wishes.memory) if wishes.memory else peer
-    if set(wishes.names) <= set(PEERS):
+            yield Cached(peer, model, options.cache) if options.cache else peer
+    if set(options.names) <= set(PEERS):
         return
     work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stt-fidelity-")))
-    server = stack.enter_context(OurServer(model, wishes.server_options or {}, work))
+    server = stack.enter_context(OurServer(model, options.server_options or {}, work))
     ours: list[Contestant] = [Whole(SERVER, server), Whole(GIVEN, server), Oracle(server)]
-    yield from (one for one in ours if one.name in wishes.names)
+    yield from (one for one in ours if one.name in options.names)
     for kind in FLEETS:
-        for workers in wishes.workers if kind in wishes.names else ():
-            yield Fleet(fleet_name(kind, workers, wishes.workers), kind, server, workers)
+        for workers in options.workers if kind in options.names else ():
+            yield Fleet(fleet_name(kind, workers, options.workers), kind, server, workers)
 
 
 @dataclass
-class Remembered:
+class Cached:
     """A contestant whose transcripts are kept in a folder, and read from there the next time."""
 
     contestant: Contestant
@@ -113,7 +113,7 @@ class Remembered:
     def takes(self, one: SpeechSet) -> bool:
         return self.contestant.takes(one)
 
-    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Heard]:
+    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Result]:
         self.folder.mkdir(parents=True, exist_ok=True)
         weights = _digest((self.model.folder / "model.bin").read_bytes())
         version = importlib.metadata.version("faster-whisper")
@@ -121,8 +121,8 @@ class Remembered:
             key = _digest(f"{self.name} {weights} {version}".encode(), one.samples.tobytes())
             file = self.folder / f"{key}.json"
             if not file.exists():
-                ((_, heard),) = self.contestant.transcribe([one])
-                file.write_text(json.dumps([asdict(segment) for segment in heard]))
+                ((_, transcript),) = self.contestant.transcribe([one])
+                file.write_text(json.dumps([asdict(segment) for segment in transcript]))
             yield one, tuple(Segment(**segment) for segment in json.loads(file.read_text()))
 
 

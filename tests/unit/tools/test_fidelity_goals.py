@@ -28,10 +28,10 @@ RIGHT = (Segment(0.0, 3.0, TEXTS[0]), Segment(4.0, 8.0, TEXTS[1]))
 HALF = (RIGHT[0], Segment(4.0, 8.0, "Dial the city code."))
 
 
-def results(**heard: dict[str, tuple[Segment, ...]]) -> Results:
+def results(**by_name: dict[str, tuple[Segment, ...]]) -> Results:
     """By contestant (dashes as `_`) and the first word of a set's name."""
     found = Results("test", 1.0, SETS)
-    for who, transcripts in heard.items():
+    for who, transcripts in by_name.items():
         for one in SETS:
             if (segments := transcripts.get(one.name.split()[0])) is not None:
                 name = who.replace("_", "-")
@@ -141,7 +141,7 @@ def test_each_mistake_has_a_line_with_its_place_and_time() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--only", "nobody"], "no contestant 'nobody': some of fw-sequential,"),
+        (["--only", "other"], "no contestant 'other': some of fw-sequential,"),
         (["--languages", "en,xx"], "no speech in 'xx': some of en, es"),
         (["--minutes", "0"], "more than 0"),
         (["--workers", "0"], "each between 1 and 64"),

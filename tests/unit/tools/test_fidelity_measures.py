@@ -49,17 +49,17 @@ def test_a_right_transcript_has_no_error() -> None:
 
 
 def test_deleted_inserted_and_changed_words_are_counted_at_their_prompt() -> None:
-    heard = [
+    transcript = [
         Segment(1.0, 3.0, "Please your number"),
         Segment(4.0, 6.0, "The line is very dizzy"),
         RIGHT[2],
     ]
-    found = measure(SPEECH, heard)
+    found = measure(SPEECH, transcript)
     first, second, third = found.prompts
     assert (first.deleted, first.inserted, first.changed) == (1, 0, 0)
     assert (second.deleted, second.inserted, second.changed) == (0, 1, 1)
     assert third.wrong == 0
-    assert found.phantoms == []  # two at most, and where somebody speaks
+    assert found.phantoms == []  # two at most, and where speech is
     assert [mistake.partition(": ")[2] for mistake in found.mistakes] == [
         "enter → -",
         "busy → very dizzy",
@@ -67,13 +67,13 @@ def test_deleted_inserted_and_changed_words_are_counted_at_their_prompt() -> Non
 
 
 def test_many_inserted_words_in_a_row_are_phantoms() -> None:
-    heard = [*RIGHT[:2], Segment(6.1, 6.5, "Thank you for watching"), RIGHT[2]]
-    assert measure(SPEECH, heard).phantoms == ["thank", "you", "for", "watching"]
+    transcript = [*RIGHT[:2], Segment(6.1, 6.5, "Thank you for watching"), RIGHT[2]]
+    assert measure(SPEECH, transcript).phantoms == ["thank", "you", "for", "watching"]
 
 
-def test_a_single_word_is_a_phantom_where_nobody_speaks() -> None:
-    heard = [*RIGHT, Segment(13.0, 14.0, "Merci.")]
-    assert measure(SPEECH, heard).phantoms == ["merci"]
+def test_a_single_word_is_a_phantom_far_from_speech() -> None:
+    transcript = [*RIGHT, Segment(13.0, 14.0, "Merci.")]
+    assert measure(SPEECH, transcript).phantoms == ["merci"]
 
 
 def test_every_word_without_speech_is_a_phantom() -> None:
@@ -91,30 +91,30 @@ def test_speech_of_more_than_three_seconds_without_text_is_found() -> None:
 
 
 def test_a_translated_prompt_is_not_in_its_language() -> None:
-    heard = [*RIGHT[:2], Segment(7.0, 12.0, "Dial your telephone code", "en")]
-    found = measure(SPEECH, heard)
+    transcript = [*RIGHT[:2], Segment(7.0, 12.0, "Dial your telephone code", "en")]
+    found = measure(SPEECH, transcript)
     assert [prompt.is_in_its_language for prompt in found.prompts] == [True, True, False]
     assert found.silent_stretches == []
 
 
 def test_the_language_that_most_segments_of_a_prompt_report_is_kept() -> None:
-    heard = [
+    transcript = [
         Segment(1.0, 3.0, RIGHT[0].text, "en"),
         Segment(7.0, 8.0, "Composez", "en"),
         Segment(8.0, 12.0, "votre numero de téléphone", "fr"),
     ]
-    reported = [prompt.reported_language for prompt in measure(SPEECH, heard).prompts]
+    reported = [prompt.reported_language for prompt in measure(SPEECH, transcript).prompts]
     assert reported == ["en", None, "fr"]
 
 
 def test_only_segments_that_end_with_a_prompt_say_how_far_cue_ends_are() -> None:
-    heard = [
+    transcript = [
         Segment(1.0, 2.0, "Please enter"),
         Segment(2.0, 5.0, "your number. The line"),
         Segment(5.0, 6.5, "is busy."),
         RIGHT[2],
     ]
-    assert measure(SPEECH, heard).cue_end_errors == pytest.approx([0.5, 0.0])
+    assert measure(SPEECH, transcript).cue_end_errors == pytest.approx([0.5, 0.0])
 
 
 def test_stretches_are_cut_in_the_middle_of_the_pause_where_the_language_changes() -> None:

@@ -8,10 +8,10 @@ import numpy as np
 
 from stt.media.audio import SAMPLE_RATE
 from tools.bench_lab.contestants import ModelAt
-from tools.fidelity_lab.contestants import Heard
+from tools.fidelity_lab.contestants import Result
 from tools.fidelity_lab.fleet import fleet_name
 from tools.fidelity_lab.measures import Segment
-from tools.fidelity_lab.run import Remembered
+from tools.fidelity_lab.run import Cached
 from tools.fidelity_lab.tape import NO_SPEECH, SpeechSet
 
 QUIET = SpeechSet("quiet", NO_SPEECH, np.zeros(SAMPLE_RATE, np.int16))
@@ -28,14 +28,14 @@ class Scripted:
     def takes(self, one: SpeechSet) -> bool:
         return one.name == QUIET.name
 
-    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Heard]:
+    def transcribe(self, sets: Sequence[SpeechSet]) -> Iterator[Result]:
         for one in sets:
             self.asked.append(one.name)
             yield one, (Segment(0.0, 1.0, f"text {len(self.asked)}", "en"),)
 
 
-def texts(contestant: Remembered, *sets: SpeechSet) -> list[str]:
-    return [segment.text for _, heard in contestant.transcribe(sets) for segment in heard]
+def texts(contestant: Cached, *sets: SpeechSet) -> list[str]:
+    return [segment.text for _, transcript in contestant.transcribe(sets) for segment in transcript]
 
 
 def model(folder: Path, weights: bytes) -> ModelAt:
@@ -46,14 +46,14 @@ def model(folder: Path, weights: bytes) -> ModelAt:
 
 def test_transcripts_are_kept_for_the_same_audio_and_weights(tmp_path: Path) -> None:
     scripted, kept = Scripted(), tmp_path / "kept"
-    first = Remembered(scripted, model(tmp_path / "a", b"weights"), kept)
+    first = Cached(scripted, model(tmp_path / "a", b"weights"), kept)
     assert texts(first, QUIET, LOUDER) == ["text 1", "text 2"]
-    again = Remembered(scripted, model(tmp_path / "b", b"weights"), kept)
+    again = Cached(scripted, model(tmp_path / "b", b"weights"), kept)
     assert texts(again, LOUDER, QUIET) == ["text 2", "text 1"]
     assert scripted.asked == ["quiet", "louder"]
     assert (again.name, again.takes(QUIET), again.takes(LOUDER)) == ("scripted", True, False)
 
-    other = Remembered(scripted, model(tmp_path / "c", b"other weights"), kept)
+    other = Cached(scripted, model(tmp_path / "c", b"other weights"), kept)
     assert texts(other, QUIET) == ["text 3"]
 
 

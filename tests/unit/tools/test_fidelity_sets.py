@@ -100,10 +100,10 @@ def test_noise_is_so_many_decibels_below_the_speech(decibels: float, times: floa
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_phone_keeps_length_and_most_of_the_sound(codec: str) -> None:
     samples = tone(3.0)
-    heard = through_phone(samples, codec)
-    assert len(heard) == len(samples)
-    assert np.abs(heard).max() == pytest.approx(np.abs(samples).max(), rel=0.5)
-    assert not np.array_equal(heard, samples)
+    carried = through_phone(samples, codec)
+    assert len(carried) == len(samples)
+    assert np.abs(carried).max() == pytest.approx(np.abs(samples).max(), rel=0.5)
+    assert not np.array_equal(carried, samples)
 
 
 def test_sounds_lie_between_the_speech() -> None:
