@@ -113,6 +113,24 @@ def _breathing(random: Random, seconds: float) -> Wave:
     return np.asarray(_level(-32) * 3 * smooth * swell, np.float32)
 
 
+def _applause(random: Random, seconds: float) -> Wave:
+    """Claps of fifty people: short bursts of noise, that come and go twice a minute."""
+    count = round(seconds * SAMPLE_RATE)
+    clap = np.exp(-np.arange(400) / 60).astype(np.float32)
+    claps = (random.random(count) < 150 / SAMPLE_RATE) * random.normal(size=count)
+    wave = np.convolve(claps, clap * random.normal(size=400), "same")
+    swell = np.sqrt(np.maximum(0, np.sin(2 * np.pi * _times(seconds) / 30)))
+    return np.asarray(0.05 * wave * swell, np.float32)
+
+
+def _wind(random: Random, seconds: float) -> Wave:
+    """Brown noise in gusts of three to ten seconds."""
+    count = round(seconds * SAMPLE_RATE)
+    knots = random.uniform(0.1, 1.0, int(seconds / 3) + 2)
+    gusts = np.interp(_times(seconds), np.arange(len(knots)) * 3.0, knots) ** 2
+    return np.asarray(_level(-18) * gusts * coloured_noise(random, count, 1.7), np.float32)
+
+
 def _room(random: Random, seconds: float) -> Wave:
     """Quiet brown noise, the hum of the mains, and now and then a knock or a rustle."""
     times = _times(seconds)
@@ -136,5 +154,7 @@ SOUNDS: Mapping[str, Callable[[Random, float], Wave]] = {
     "tones": _tones,
     "dial tone": _call_tones,
     "breathing": _breathing,
+    "applause": _applause,
+    "wind": _wind,
     "room": _room,
 }

@@ -27,7 +27,7 @@ from tools.fidelity_lab.tape import (
 PAUSES = (0.25, 0.9)
 STRETCHES = (12.0, 45.0)
 SILENCES = (8.0, 40.0)
-BETWEEN_SECONDS = (5.0, 15.0)
+BETWEEN_SECONDS = (3.0, 8.0)
 NOISE_DECIBELS = (5, 10, 20)
 """The loudest in the first language, which models know best."""
 ROOM_SECONDS = 600.0
@@ -106,16 +106,17 @@ class SetMaker:
         return tape.finish(name, LONG_SILENCES)
 
     def between(self, language: str, seconds: float) -> SpeechSet:
-        """One to four prompts, then 5 to 15 seconds of a sound without speech, and so on."""
+        """One to four prompts, then 3 to 8 seconds of a sound without speech, and so on."""
         name = f"{BETWEEN} {language}"
         random, tape = self._random(name), Tape()
-        prompts, sounds = self._shuffled(language, random), cycle(no_speech.SOUNDS.values())
+        prompts = self._shuffled(language, random)
+        sounds = cycle(random.permutation(list(no_speech.SOUNDS)))
         while tape.seconds < seconds:
             for prompt in islice(prompts, int(random.integers(1, 5))):
                 tape.say(prompt)
                 tape.pause(random.uniform(*PAUSES))
-            sound = next(sounds)(random, random.uniform(*BETWEEN_SECONDS))
-            tape.add(no_speech.to_samples(sound))
+            sound = no_speech.SOUNDS[next(sounds)]
+            tape.add(no_speech.to_samples(sound(random, random.uniform(*BETWEEN_SECONDS))))
             tape.pause(random.uniform(*PAUSES))
         return tape.finish(name, BETWEEN)
 
