@@ -2,8 +2,6 @@
 
 import functools
 import re
-import shutil
-import subprocess
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from stt.media.audio import SAMPLE_RATE, Samples, decode, encode_opus
-from tests.support.mongo_process import missing
 from tests.support.paths import SAMPLES
 
 
@@ -45,12 +42,12 @@ _MARRIED = (
     "was."
 )
 MILK = Sentence(_MILK, "short-note.mp3", 0.5, 4.2)
-INVOICE = Sentence(_INVOICE, "short-note.mp3", 10.45, 14.1)
-MEETING = Sentence(_MEETING, "short-note.mp3", 14.95, 18.85)
-BIRTHDAY = Sentence("Remind me to call my mother on her birthday.", "short-note.mp3", 19.3, 22.2)
+INVOICE = Sentence(_INVOICE, "short-note.mp3", 9.92, 13.57)
+MEETING = Sentence(_MEETING, "short-note.mp3", 15.05, 18.96)
+BIRTHDAY = Sentence("Remind me to call my mother on her birthday.", "short-note.mp3", 19.88, 22.78)
 # A person's voice.
-MARRIED = Sentence(_MARRIED, "reading.opus", 18.5, 24.5)
-AMIABLE = Sentence("He might even have been made amiable himself.", "reading.opus", 25.1, 28.75)
+MARRIED = Sentence(_MARRIED, "reading.opus", 19.46, 25.46)
+AMIABLE = Sentence("He might even have been made amiable himself.", "reading.opus", 26.22, 29.87)
 
 
 def words(text: str) -> list[str]:
@@ -80,12 +77,3 @@ def tone(seconds: float) -> Samples:
 
 def opus_tone(seconds: float = 2.0) -> bytes:
     return encode_opus(tone(seconds))
-
-
-def speak(text: str, path: Path, voice: str = "en-us", words_per_minute: int = 160) -> Path:
-    """Writes `text`, spoken by espeak-ng, to a wav file."""
-    if shutil.which("espeak-ng") is None:
-        missing("espeak-ng: apt-get install espeak-ng")
-    command = ["espeak-ng", "-v", voice, "-s", str(words_per_minute), "-w", str(path), text]
-    subprocess.run(command, check=True)
-    return path
