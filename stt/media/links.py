@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 from stt.media.window import FileWindow
 
-MAX_LINKS = 1_000
+MAX_LINKS = 2_000
 """A day of an internet radio with a link for each song has some hundreds."""
-MAX_ELEMENTS = 1_000_000
-"""Boxes of a fragmented MP4 of some days."""
+MAX_ELEMENTS = 200_000
+"""Boxes of a fragmented MP4 of a day."""
 
 _BLOCK_BYTES = 1 << 20
 _OVERLAP_BYTES = 64

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from stt.errors import BadAudio
 from stt.media.container import open_container
-from stt.media.links import links
+from stt.media.links import MAX_LINKS, links
 from stt.media.resampler import Resampler
 from stt.media.samples import SAMPLE_RATE, Samples, joined, silence
 from stt.media.track_reader import REPORTED_SECONDS, TrackReader
@@ -141,6 +141,8 @@ class AudioReader(contextlib.AbstractContextManager["AudioReader"]):
         if len(windows) == 1:
             yield self._first
             return
+        if len(windows) == MAX_LINKS:
+            self._warn(f"more than {MAX_LINKS} files were joined to it: the last may be missing")
         for window in windows:
             self._current.close()
             try:

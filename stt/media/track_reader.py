@@ -54,6 +54,8 @@ class TrackReader:
         except BadAudio:
             self.close()
             raise
+        # Of the packets' times; a number, since fractions take a tenth of the time of decoding.
+        self._unit_seconds = float(self._stream.time_base or 0)
         self.decoded_seconds = 0.0
         self.lost_seconds = 0.0
         """Could not be decoded so far; silence stands in its place, so that times stay true."""
@@ -137,32 +139,36 @@ class TrackReader:
 
         In place of `frames`, not beside it.
         """
-        unit = float(self._stream.time_base or 0)
         read_bytes = last = 0
         for count, packet in enumerate(self._packets()):
             read_bytes += packet.size
             now = packet.pts or last
             length = packet.duration or now - last  # some FLAC has timestamps alone
             last = now
-            yield min(max(0.0, length * unit), MAX_PACKET_SECONDS)
+            yield min(max(0.0, length * self._unit_seconds), MAX_PACKET_SECONDS)
             if count >= MAX_MEASURED_PACKETS or read_bytes > self.window.size:
                 return
 
     def frames(self) -> Iterator[av.AudioFrame | float]:
-        """Yield decoded frames; a number stands for that many seconds of silence."""
+        """Yield decoded frames; a number stands for that many seconds of silence.
+
+        Nothing stands for what is lost at the end: junk behind a recording may be larger than it.
+        """
         good = empty = 0
+        silence_seconds = 0.0
         for packet in self._packets():
             frames, lost_seconds = self._decoded(packet)
-            if lost_seconds:
-                yield lost_seconds
+            silence_seconds += lost_seconds
             good += len(frames)
             empty += not frames
             if empty > good + MAX_EMPTY_PACKETS:
                 self.packets_without_sound = empty
                 return
             for frame in frames:
-                if hole := self._hole_before(frame):
-                    yield hole
+                silence_seconds += self._hole_before(frame)
+                if silence_seconds:
+                    yield silence_seconds
+                silence_seconds = 0.0
                 yield frame
 
     def _packets(self) -> "Iterator[av.Packet[av.AudioStream]]":
@@ -204,10 +210,10 @@ class TrackReader:
         if self.first_byte is None:
             self.first_byte = packet.pos
         self._packet_bytes += packet.size
-        if packet.time_base is None or packet.pts is None:
+        if packet.pts is None:
             return 0.0
-        seconds = float((packet.duration or 0) * packet.time_base)
-        start = float(packet.pts * packet.time_base)
+        seconds = (packet.duration or 0) * self._unit_seconds
+        start = packet.pts * self._unit_seconds
         self.end_seconds = max(self.end_seconds, start + seconds)
         return min(max(0.0, seconds), float(MAX_PACKET_SECONDS))
 

@@ -158,6 +158,8 @@ def ingest(
         if recording.ingested_at is not None or "chunk_seconds" not in document:
             _log_differences(file, options, recording, track)
             warnings = read_texts(document.get("warnings"))
+            for warning in warnings:
+                logger.warning("%s: %s", path if filename is None else filename, warning)
             count = recording.chunk_count or 0
             return Ingested(recording, count, "already there", place, warnings)
         if track not in (0, file.track):  # an earlier run began with another one

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import requests
 
+from tests.support.damage import tones
 from tests.support.paths import SAMPLES
 from tests.support.uploads import film_without_sound, flac_bomb, tone_file, wav_that_claims
 from tests.support.whisper_process import WhisperProcess, running_server
@@ -191,6 +192,13 @@ HONEST: dict[str, Callable[[], bytes]] = {
     "rates that change": lambda: chain(22_050, 48_000, 16_000),
     "no numbers": lambda: wav_that_claims(bits=32, form=3, data=b"\0\0\xc0\x7f" * 32_000),
     "twelve minutes of nothing in 3 KB": lambda: flac_bomb(0.2),
+    "a thousand files in one": lambda: tones("ogg", seconds=0.1) * 1_000,
+    "pages that begin files, and no more": lambda: (
+        tones("ogg") + (b"OggS\0\2" + bytes(21)) * 200_000
+    ),
+    "20 MB of junk behind a second of sound": lambda: tones("mp3") + bytes(20 * MEGABYTE),
+    "half a million empty boxes": lambda: tones("mp4") + b"\0\0\0\x08free" * 500_000,
+    "255 channels": lambda: wav_that_claims(channels=255, data=bytes(255 * 2 * 16_000)),
 }
 
 

@@ -320,13 +320,24 @@ class TestLosses:
         assert MongoRecordings(database).details(done.recording.id).warnings == (warning,)
 
     def test_the_warning_is_there_again_when_the_file_is_found_in_the_queue(
-        self, database: Database, talk: Path
+        self, database: Database, talk: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         talk.write_bytes(talk.read_bytes()[:100_000])
         first = ingest(database, talk, FOUR_SECONDS)
         again = ingest(database, talk, FOUR_SECONDS)
         assert (again.status, again.warnings) == ("already there", first.warnings)
-        assert first.warnings
+        assert caplog.text.count(f"{talk}: {first.warnings[0]}") == 2
+
+    def test_of_split_channels_each_loss_is_said_once(
+        self, database: Database, tmp_path: Path
+    ) -> None:
+        path = write_recording(tmp_path / "call.wav", 6.0)
+        path.write_bytes(path.read_bytes()[:300_000])
+        done = ingest(database, path, replace(FOUR_SECONDS, channels="split"))
+        assert len([line for line in done.warnings if "truncated" in line]) == 1
+        database.recordings.delete_many({})
+        with pytest.raises(RecordingError, match="truncated"):
+            ingest(database, path, replace(STRICT, channels="split"))
 
 
 class TestTracks:

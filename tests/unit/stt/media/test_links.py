@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stt.media import links as links_module
+from stt.media import reader as reader_module
 from stt.media.audio import SAMPLE_RATE, AudioReader
 from stt.media.links import links
 from stt.media.window import FileWindow
@@ -97,5 +98,9 @@ def test_a_file_of_very_many_beginnings_has_so_many_parts_and_no_more(
     monkeypatch.setattr(links_module, "MAX_LINKS", 5)
     one = tones("flac", seconds=0.1)
     assert len(starts(one * 9, "flac")) == 5
+    monkeypatch.setattr(reader_module, "MAX_LINKS", 5)
+    with AudioReader(io.BytesIO(tones("wav", seconds=0.1) * 9)) as reader:
+        assert sum(map(len, reader.blocks())) == pytest.approx(0.5 * SAMPLE_RATE)
+    assert reader.warnings == ["more than 5 files were joined to it: the last may be missing"]
     monkeypatch.setattr(links_module, "MAX_ELEMENTS", 3)
     assert len(starts(tones("wav", seconds=0.1) * 9, "wav")) == 3

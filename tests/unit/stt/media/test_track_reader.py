@@ -93,6 +93,13 @@ def test_a_few_frames_by_chance_among_noise_are_no_recording() -> None:
         read(data[:kept] + bytes(len(data) - kept))
 
 
+@pytest.mark.parametrize("container", ["mp3", "ac3"])
+def test_junk_behind_a_recording_does_not_become_silence(container: str) -> None:
+    samples, warnings = read(tones(container, seconds=4) + bytes(2_000_000))
+    assert len(samples) / SAMPLE_RATE == pytest.approx(4, abs=0.2)
+    assert "s of it cannot be decoded, the first at 0:00:04" in warnings[0]
+
+
 def test_a_track_by_its_number_in_a_part_of_a_file() -> None:
     data = tones("wav", 700)
     file = io.BytesIO(b"before" + data + b"behind")
