@@ -13,7 +13,7 @@ from tools.fidelity_lab.tape import NO_SPEECH, ONE_LANGUAGE, SWITCHING
 
 def tables(of: Results) -> list[Shown]:
     """Words wrong by set; then what kinds of errors, and all other measures."""
-    return [_words_wrong(of), _kinds(of), _others(of)]
+    return [table for table in (_words_wrong(of), _kinds(of), _others(of)) if table.rows]
 
 
 def mistakes(of: Results) -> Iterator[str]:
@@ -118,14 +118,13 @@ def _others(of: Results) -> Shown:
         spoken = of.every(who, of.of(who, (*ONE_LANGUAGE, SWITCHING)))
         stretches = [b - a for one in spoken for a, b in one.silent_stretches]
         ends = [abs(e) for e in (e for one in spoken for e in one.cue_end_errors)]
-        median, high = np.percentile(ends, (50, 95)) if ends else (np.nan, np.nan)
         rows.append(
             (
                 who,
                 str(sum(len(one.phantoms) for one in quiet)) if quiet else "-",
                 str(sum(len(one.phantoms) for one in spoken)),
                 f"{len(stretches)} / {max(stretches, default=0):.1f} s",
-                f"{median:.2f} / {high:.2f} s",
+                "{:.2f} / {:.2f} s".format(*np.percentile(ends, (50, 95))) if ends else "-",
                 f"{of.seconds[who]:.0f} s",
             )
         )

@@ -124,6 +124,11 @@ def test_the_tables_have_a_column_or_line_for_each_contestant() -> None:
     assert [row[0] for row in others.rows] == [SERVER, ORACLE]
 
 
+def test_sets_without_speech_have_no_table_of_words() -> None:
+    (others,) = report.tables(Results("test", 1.0, SETS[2:], {SERVER: {}}, seconds={SERVER: 1.0}))
+    assert others.rows == ((SERVER, "-", "0", "0 / 0.0 s", "-", "1 s"),)
+
+
 def test_each_mistake_has_a_line_with_its_place_and_time() -> None:
     found = results(
         server={
