@@ -14,12 +14,12 @@ import pytest
 import requests
 
 from tests.support.damage import tones
-from tests.support.paths import SAMPLES
+from tests.support.paths import ROOT
 from tests.support.uploads import film_without_sound, flac_bomb, tone_file, wav_that_claims
 from tests.support.whisper_process import WhisperProcess, running_server
 from tests.support.whisper_stand_in import TRANSCRIPTIONS
 
-SAMPLE = SAMPLES / "short-note.mp3"
+SAMPLE = ROOT / "stt" / "whisper" / "canary.ogg"
 MOST_AUDIO_SECONDS = 1800
 MEGABYTE = 1 << 20
 GROWTH_BYTES = 200 * MEGABYTE
@@ -68,7 +68,7 @@ def post(
 
 
 def heard(server: WhisperProcess) -> str:
-    answer = post(server, SAMPLE.read_bytes())
+    answer = post(server, SAMPLE.read_bytes(), SAMPLE.name, "audio/ogg")
     assert answer.status_code == 200
     return str(answer.json()["text"])
 

@@ -56,11 +56,11 @@ class _Scripted:
 
 
 def test_every_candidate_is_measured_on_the_real_model() -> None:
-    shapes = [Shape(streams, 1, batch, "x") for streams in (1, 2) for batch in (1, 2)]
+    shapes = [Shape(1, 1, 1, "x"), Shape(2, 1, 1, "x")]
     seen: list[Shape] = []
     measured = list(measure(sample_folder(), PLAN, shapes, 0.2, seen.append))
     assert seen == [found.shape for found in measured]
-    assert {as_tuple(shape) for shape in seen} >= {(1, 1, 1), (2, 1, 1)}
+    assert seen == shapes
     assert all(found.windows_per_second for found in measured)
 
 
