@@ -1,6 +1,6 @@
 """The engine protocol: what the server passes to an engine, and what comes back."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,6 +12,10 @@ FRAMES_PER_SECOND = 100
 """Of the spectrogram."""
 DEFAULT_LANGUAGE = "en"
 """Of a recording without speech when none was given; its probability is 0."""
+
+SLICE_SECONDS = 5.0
+SLICE_STEP_SECONDS = 2.5
+"""Languages are found for slices of a window, so long and so far apart."""
 
 Samples = npt.NDArray[np.float32]
 """Mono, 16 kHz, between -1 and 1; shape (n,)."""
@@ -111,6 +115,26 @@ class WindowResult:
     avg_logprob: float = 0.0
     compression_ratio: float = 0.0
     no_speech_prob: float = 0.0
+
+
+@dataclass(frozen=True)
+class LanguageSlice:
+    """A slice of a window, in seconds from its start, and the probability of each language."""
+
+    start: float
+    end: float
+    probs: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class AlignedWord:
+    """A word with the space and the punctuation around it; seconds from the window's start."""
+
+    text: str
+    tokens: tuple[int, ...]
+    start: float
+    end: float
+    probability: float
 
 
 class Engine(Protocol):
