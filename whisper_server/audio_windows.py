@@ -16,6 +16,7 @@ import numpy as np
 
 from stt.media.splitting import WINDOWS, cut, quietest
 from whisper_server.engines.base import FRAMES_PER_SECOND, SAMPLE_RATE, Samples, Segment, Word
+from whisper_server.word_times import pauses_in
 
 PIECE_SECONDS = 60
 """Voice detection takes some 400 KB for each second of a piece, so 24 MB for one of them."""
@@ -33,6 +34,8 @@ ROOM_SHARE = 1 / 15
 """How far the last borders can move at least; for less a window more is taken."""
 SPREAD_SHARE = 0.1
 """How far from the even share a border may be."""
+SPLIT_REACH_SECONDS = 2.5
+"""How far from a change of language the window is cut."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,12 @@ class Window:
         """The samples, counted by the spans: `samples` may have been freed."""
         return sum(span.length for span in self.spans)
 
+    @property
+    def seams(self) -> list[float]:
+        """Return where the recording goes on after a part that was left out, in seconds."""
+        ends = accumulate(span.length for span in self.spans[:-1])
+        return [end / SAMPLE_RATE for end in ends]
+
     def recording_time(self, seconds: float, *, is_end: bool) -> float:
         """Return the time in the recording of a time within the window, both in seconds.
 
@@ -92,6 +101,22 @@ class Window:
         words = tuple(Word(*times(word), word.word, word.probability) for word in segment.words)
         seek = segment.seek + round(self.spans[0].start / SAMPLE_RATE * FRAMES_PER_SECOND)
         return replace(segment, start=start, end=end, seek=seek, words=words)
+
+    def split(self, seconds: Sequence[float]) -> list["Window"]:
+        """Cut the window near each of the rising times: at the nearest pause, if there is one."""
+        parts: list[Window] = []
+        rest = _WaitingSpeech(self._length, self.samples, self.spans)
+        pauses = [round((start + end) / 2 * SAMPLE_RATE) for start, end in pauses_in(self.samples)]
+        reach, done = round(SPLIT_REACH_SECONDS * SAMPLE_RATE), 0
+        for time in seconds:
+            goal = round(time * SAMPLE_RATE)
+            low, high = max(done + 1, goal - reach), min(self._length - 1, goal + reach)
+            near = [pause for pause in pauses if low <= pause <= high]
+            alone = min(max(done + 1, goal), self._length - 1)
+            border = min(near, key=lambda pause: abs(pause - goal), default=alone)
+            parts.append(rest.first(border - done))
+            done = border
+        return [*parts, rest.first(self._length - done)]
 
 
 FindSpeech = Callable[[Samples, float], list[Span]]
@@ -128,10 +153,12 @@ class _WaitingSpeech:
     A window takes at most `longest` samples.
     """
 
-    def __init__(self, longest: int) -> None:
+    def __init__(
+        self, longest: int, samples: Samples | None = None, spans: Sequence[Span] = ()
+    ) -> None:
         self._longest = longest
-        self._samples: Samples = np.zeros(0, np.float32)
-        self._spans: list[Span] = []
+        self._samples: Samples = np.zeros(0, np.float32) if samples is None else samples
+        self._spans = list(spans)
 
     def add(self, piece: Samples, offset: int, speech: Sequence[Span]) -> None:
         """Add the speech of a piece; a short gap goes with the speech before it."""
@@ -153,7 +180,7 @@ class _WaitingSpeech:
         taken = []
         while len(self._samples) > least:
             border = self._even_border() if everything else self._border(full, longest, longest)
-            taken.append(self._first(border))
+            taken.append(self.first(border))
         return taken
 
     def _even_border(self) -> int:
@@ -180,7 +207,7 @@ class _WaitingSpeech:
             return min(pauses, key=lambda end: abs(end - goal))
         return quietest(self._samples, low, high, WINDOWS)
 
-    def _first(self, count: int) -> Window:
+    def first(self, count: int) -> Window:
         """Remove the first `count` samples and return them as a window."""
         samples, self._samples = self._samples[:count].copy(), self._samples[count:].copy()
         spans: list[Span] = []

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import chain, islice, takewhile, zip_longest
 
-from whisper_server.transcription_task import QueuedWindow, TranscriptionTask
+from whisper_server.queued_window import QueuedWindow
+from whisper_server.transcription_task import TranscriptionTask
 
 
 class WindowQueue:

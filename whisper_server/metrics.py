@@ -15,9 +15,9 @@ from whisper_server.errors import ApiError
 from whisper_server.hardware import process_bytes
 from whisper_server.scheduler_state import SchedulerState
 
-Stage = Literal["prepare", "queue", "decode"]
-"""prepare: upload → samples → speech → spectrograms, a step; queue: a window waits; decode: a
-batch."""
+Stage = Literal["prepare", "queue", "encode", "decode"]
+"""prepare: upload → samples → speech → spectrograms, a step; queue: a window waits; encode: a
+batch, to find its languages; decode: a batch."""
 
 CLIENT_GONE = 499
 """The status of a request whose client disconnected before the response."""
@@ -62,8 +62,8 @@ class Metrics(Collector):
         self._errors = counter("whisper_errors", "Errors by their code", ["kind"])
         self._stages = prometheus_client.Summary(
             "whisper_stage_seconds",
-            "Time by stage: prepare (a step of a recording), queue (a window waits), decode "
-            "(a batch)",
+            "Time by stage: prepare (a step of a recording), queue (a window waits), encode "
+            "(a batch, to find its languages), decode (a batch)",
             ["stage"],
             registry=registry,
         )

@@ -8,7 +8,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from whisper_server.engines.base import Engine, ShouldStop, WindowInput, WindowResult
+from whisper_server.engines.base import (
+    EncodedWindow,
+    Engine,
+    ShouldStop,
+    Transcription,
+    WindowInput,
+    WindowResult,
+)
 from whisper_server.errors import OutOfMemory
 from whisper_server.scheduler_state import InstanceState, InstanceStatus
 
@@ -36,10 +43,22 @@ class ModelInstance:
         self._loaded, self._loading = True, False
         self._idle_since = time.monotonic()
 
+    def encode(self, windows: Sequence[WindowInput]) -> list[EncodedWindow]:
+        """Encode as the engine does; raise OutOfMemory after halving the batch size for good."""
+        return self._in_memory(self.engine.encode, windows, counted=())
+
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
         """Decode as the engine does; raise OutOfMemory after halving the batch size for good."""
+        return self._in_memory(self.engine.decode, windows, counted=windows)
+
+    def _in_memory(
+        self,
+        call: Callable[[Sequence[WindowInput]], list[Result]],
+        windows: Sequence[WindowInput],
+        counted: Sequence[WindowInput],
+    ) -> list[Result]:
         try:
-            return self._run(partial(self.engine.decode, windows), windows)
+            return self._run(partial(call, windows), counted)
         except OutOfMemory:
             with self._lock:
                 smaller = max(1, len(windows) // 2)
@@ -54,16 +73,10 @@ class ModelInstance:
                     )
             raise
 
-    def transcribe(self, piece: WindowInput, should_stop: ShouldStop) -> WindowResult:
+    def transcribe(self, piece: WindowInput, should_stop: ShouldStop) -> Transcription:
         """Transcribe a piece in Whisper's sequential form; `piece.features` are its samples."""
         call = partial(self.engine.transcribe, piece.features, piece.options, should_stop)
-        found = self._run(call, [piece])
-        return WindowResult(
-            language=found.language,
-            language_probs=found.top_language_probs,
-            segments=found.segments,
-            temperature=piece.temperature,
-        )
+        return self._run(call, [piece])
 
     def unload_if_idle(self, idle_seconds: float) -> None:
         """Free the weights if nothing was decoded for `idle_seconds`."""
@@ -85,7 +98,7 @@ class ModelInstance:
         )
 
     def _run(self, call: Callable[[], Result], windows: Sequence[WindowInput]) -> Result:
-        """Run `call` on the loaded model, and count it."""
+        """Run `call` on the loaded model; count its time, and the windows that it decodes."""
         with self._lock:  # others wait here while it loads
             if not self._loaded:
                 self._load()
@@ -98,7 +111,7 @@ class ModelInstance:
                 self._users -= 1
                 self._idle_since = time.monotonic()
         with self._lock:
-            self._counts.batches += 1
+            self._counts.batches += bool(windows)
             self._counts.windows += len(windows)
             self._counts.audio_seconds += sum(window.seconds for window in windows)
             self._counts.busy_seconds += self._idle_since - started

@@ -14,13 +14,22 @@ import numpy as np
 from whisper_server import errors
 from whisper_server.audio_windows import FindSpeech, Window, cut_into_pieces, cut_into_windows
 from whisper_server.batching import WindowQueue
-from whisper_server.engines.base import SAMPLE_RATE, Engine, Samples, WindowResult
+from whisper_server.engines.base import (
+    SAMPLE_RATE,
+    EncodedWindow,
+    Engine,
+    Samples,
+    Transcription,
+    WindowResult,
+)
+from whisper_server.load_measures import Average, Gauge
 from whisper_server.metrics import Metrics
 from whisper_server.model_instance import ModelInstance
 from whisper_server.presets import EnginePlan
+from whisper_server.queued_window import ENCODING, PreparationConfig, QueuedWindow
 from whisper_server.scheduler_state import SchedulerState
 from whisper_server.settings import Settings
-from whisper_server.transcription_task import PreparationConfig, QueuedWindow, TranscriptionTask
+from whisper_server.transcription_task import TranscriptionTask
 
 WINDOWS_AHEAD = 2
 """Windows that are queued or decoded, for each place in a batch: enough that the decoders find the
@@ -59,10 +68,10 @@ class Pipeline:
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._unprepared: set[TranscriptionTask] = set()
-        self._preparing = _Gauge()
-        self._decoding = _Gauge()
-        self._fill = _Average()
-        self._pace = _Average()
+        self._preparing = Gauge()
+        self._decoding = Gauge()
+        self._fill = Average()
+        self._pace = Average()
 
     def start(self) -> None:
         """Begin to decode; the engines are loaded."""
@@ -108,7 +117,12 @@ class Pipeline:
         """Return how recordings are cut and prepared for this pipeline."""
         engine = self._instances[0].engine
         return PreparationConfig(
-            self._cut, engine.features, engine.batch_key, self._ahead, self._sequential
+            self._cut,
+            engine.features,
+            engine.batch_key,
+            self._ahead,
+            self._sequential,
+            engine.can_translate(),
         )
 
     def measure(self, task: TranscriptionTask) -> Future[None]:
@@ -188,12 +202,16 @@ class Pipeline:
         started = time.monotonic()
         for queued in batch:
             self._metrics.stage("queue", started - queued.queued_at)
+        inputs = [queued.input for queued in batch]
+        results: Sequence[EncodedWindow | WindowResult | Transcription]
         try:
             if self._sequential:
                 (queued,) = batch
                 results = [instance.transcribe(queued.input, lambda: queued.task.is_over)]
+            elif batch[0].key == ENCODING:
+                results = instance.encode(inputs)
             else:
-                results = instance.decode([queued.input for queued in batch])
+                results = instance.decode(inputs)
         except errors.OutOfMemory as error:
             self._requeue(batch, error, alone=False)
         except errors.ModelUnavailable as error:  # it was unloaded, and cannot be loaded again
@@ -222,18 +240,36 @@ class Pipeline:
             error = errors.EngineFailed(f"the engine failed: {error}")
         _fail(batch, error)
 
-    def _deliver(self, instance: ModelInstance, queued: QueuedWindow, result: WindowResult) -> None:
+    def _deliver(
+        self,
+        instance: ModelInstance,
+        queued: QueuedWindow,
+        result: EncodedWindow | WindowResult | Transcription,
+    ) -> None:
+        task = queued.task
+        again = None
         try:
-            again = queued.task.deliver(queued, result, instance.id)
+            if isinstance(result, EncodedWindow):
+                task.take_encoded(queued, result)
+            elif isinstance(result, Transcription):
+                task.take_piece(queued, result, instance.id)
+            else:
+                again = task.take_decoded(queued, result, instance.id)
         except Exception as error:
-            queued.task.fail(error)
+            task.fail(error)
             return
         if again:
             self._queue.push_back([again])
         else:
-            self._prepare(queued.task)
+            self._prepare(task)
 
     def _account(self, instance: ModelInstance, batch: list[QueuedWindow], seconds: float) -> None:
+        """Count a batch; windows that were encoded alone count when they are decoded."""
+        if batch[0].key == ENCODING:
+            self._metrics.stage("encode", seconds)
+            with self._lock:
+                self._pace.add(0.0, seconds)
+            return
         audio_seconds = sum(queued.input.seconds for queued in batch)
         self._metrics.batch(len(batch), audio_seconds, seconds)
         with self._lock:
@@ -250,37 +286,3 @@ class Pipeline:
 def _fail(batch: Sequence[QueuedWindow], error: Exception) -> None:
     for queued in batch:
         queued.task.fail(error)
-
-
-class _Gauge:
-    """Counts the threads within its context."""
-
-    def __init__(self) -> None:
-        self.value = 0
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self.value += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self.value -= 1
-
-
-class _Average:
-    """The ratio of two sums in which older values count less."""
-
-    MEMORY = 0.98
-
-    def __init__(self) -> None:
-        self._above = 0.0
-        self._below = 0.0
-
-    def add(self, above: float, below: float) -> None:
-        self._above = self.MEMORY * self._above + above
-        self._below = self.MEMORY * self._below + below
-
-    @property
-    def ratio(self) -> float | None:
-        return self._above / self._below if self._below else None

@@ -30,6 +30,7 @@ class SegmentOut(FromAttributes):
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
+    language: str
 
 
 class TextOut(BaseModel):
@@ -37,13 +38,17 @@ class TextOut(BaseModel):
 
 
 class VerboseOut(BaseModel):
-    """`language` is the code (`en`); `duration` the recording's seconds."""
+    """`language` is the code (`en`) of the language with the most speech; `duration` in seconds.
+
+    `silent_speech_seconds`: speech that gave no text.
+    """
 
     task: Task
     language: str
     language_probability: float
     duration: Rounded
     text: str
+    silent_speech_seconds: Rounded
     segments: list[SegmentOut] | None = None
     words: list[Word] | None = None
 
@@ -59,6 +64,7 @@ class VerboseOut(BaseModel):
             language_probability=found.language_probability,
             duration=found.duration_seconds,
             text=found.text,
+            silent_speech_seconds=found.silent_speech_seconds,
             segments=[SegmentOut(id=i, **vars(s)) for i, s in numbered] if segments else None,
             words=[word for s in found.segments for word in s.words] if words else None,
         )
@@ -116,6 +122,7 @@ class RecordingSegmentOut(FromAttributes):
     text: Annotated[str, AfterValidator(str.strip)]
     avg_logprob: float
     no_speech_prob: float
+    language: str
     words: list[Word] | None = None
 
 
@@ -125,6 +132,7 @@ class RecordingOut(FromAttributes):
     language: str
     top_language_probs: list[tuple[str, float]]
     duration: Rounded = Field(validation_alias="duration_seconds")
+    silent_speech_seconds: Rounded
     segments: list[RecordingSegmentOut]
 
     @classmethod

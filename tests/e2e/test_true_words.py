@@ -144,7 +144,6 @@ def test_words_and_starts_are_right_in_every_format_that_has_times(
         assert sentence[0][0] == pytest.approx(begin, abs=TOLERANCE_SECONDS)
 
 
-@pytest.mark.xfail(reason="Whisper's own end of a segment may lie behind the pause after it")
 @pytest.mark.parametrize("name", TIMED)
 def test_ends_are_right_in_every_format_that_has_times(transcripts: Transcripts, name: str) -> None:
     for sentence, (_, end) in zip(sentences(transcripts, name), transcripts.times, strict=True):

@@ -8,11 +8,14 @@ import numpy as np
 from stt.media.audio import Samples as IntSamples
 from tests.support.models import sample_model
 from tests.support.paths import SAMPLES
-from whisper_server.engines.base import SAMPLE_RATE, Options, Samples, WindowInput
+from whisper_server.audio_windows import Span, Window
+from whisper_server.engines.base import SAMPLE_RATE, Engine, Options, Samples, WindowInput
 from whisper_server.engines.faster_whisper import FasterWhisperEngine
 from whisper_server.model_names import find_model
 from whisper_server.presets import EnginePlan, Shape
 from whisper_server.recording import Recording
+from whisper_server.transcript import TranscribedWindow
+from whisper_server.window_transcript import WindowTranscript
 
 PLAN = EnginePlan("tiny.en", "faster-whisper", "cpu", "int8", Shape(1, 2, 4, "a test"), (0,), 1)
 
@@ -52,3 +55,13 @@ def ready(
     return WindowInput(
         engine.features(samples), len(samples) / SAMPLE_RATE, options, float(temperature)
     )
+
+
+def transcribed(engine: Engine, samples: Samples, options: Options = PLAIN) -> TranscribedWindow:
+    """Return the text of a window as the server finds it: with all attempts and checks."""
+    window = Window(samples, (Span(0, len(samples)),))
+    first = WindowInput(engine.features(samples), window.seconds, options, options.temperature)
+    transcript = WindowTranscript(window, first, engine.features)
+    while entry := transcript.next_input:
+        transcript.add(engine.decode([entry])[0])
+    return transcript.result({})

@@ -18,8 +18,8 @@ from tests.support.mongo_process import missing
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 
-def mlx_model(folder: Path, window_seconds: int | None = None) -> Path:
-    """Write it to `folder`, in a second; skip the test where mlx does not run.
+def mlx_model(folder: Path, window_seconds: int | None = None, source: Path | None = None) -> Path:
+    """Write it, or the model in `source`, to `folder`; skip the test where mlx does not run.
 
     With a shorter window than 30 seconds it is that much faster, which on a CPU counts.
     """
@@ -32,5 +32,5 @@ def mlx_model(folder: Path, window_seconds: int | None = None) -> Path:
             missing(f"{library}: tools/setup_venv.sh installs it")
     from tools.mlx_form.mlx_export import export_to_mlx
 
-    export_to_mlx(sample_folder(), folder, window_seconds=window_seconds)
+    export_to_mlx(source or sample_folder(), folder, window_seconds=window_seconds)
     return folder

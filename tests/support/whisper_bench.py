@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.support.whisper_stand_in import StandInEngine, everything, stand_in_plan, wav
+from whisper_server.audio_windows import FindSpeech
 from whisper_server.engines.base import Options, Transcription
 from whisper_server.metrics import Metrics
 from whisper_server.pipeline import Pipeline
@@ -65,16 +66,20 @@ async def bench(
     busy: bool = False,
     batch_size: int = 1,
     streams: int = 1,
+    find_speech: FindSpeech = everything,
     **settings: Any,
 ) -> AsyncIterator[Bench]:
-    """A scheduler at work; a `busy` one hangs in its first batch until `engine.go` is set."""
+    """A scheduler at work; a `busy` one hangs in its first batch until `engine.go` is set.
+
+    `find_speech` stands for voice detection, which finds speech everywhere unless it is given.
+    """
     engine = engine or StandInEngine()
     if not busy:
         engine.go.set()
     plan = stand_in_plan(settings.pop("worker_count", 4), batch_size, streams)
     chosen = Settings.model_construct(**({"max_queue": 8, "batch_window_ms": 0} | settings))
     metrics = Metrics()
-    pipeline = Pipeline([engine], plan, chosen, metrics, everything)
+    pipeline = Pipeline([engine], plan, chosen, metrics, find_speech)
     scheduler = Scheduler(pipeline, plan, chosen, metrics)
     pipeline.start()
     try:

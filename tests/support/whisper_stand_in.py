@@ -16,7 +16,10 @@ from whisper_server.app import create_app
 from whisper_server.audio_windows import Span
 from whisper_server.engines.base import (
     SAMPLE_RATE,
+    AlignedWord,
+    EncodedWindow,
     Features,
+    LanguageSlice,
     Options,
     Samples,
     Segment,
@@ -25,6 +28,7 @@ from whisper_server.engines.base import (
     WindowInput,
     WindowResult,
 )
+from whisper_server.engines.language_slices import slice_times
 from whisper_server.model_names import Model
 from whisper_server.model_service import Service
 from whisper_server.presets import EnginePlan, Shape
@@ -39,12 +43,14 @@ class StandInEngine:
 
     `failure` is raised by every call, `refuses` decides by the windows of a call what to raise.
     `verdicts` are the average log probabilities of a window's attempts, the last one for ever.
+    `spoken` returns the language of a slice of a window. Encoding waits for nothing.
     """
 
     go: threading.Event = field(default_factory=threading.Event)
     may_load: threading.Event = field(default_factory=threading.Event)
     calls: list[Options] = field(default_factory=list)
     batches: list[list[WindowInput]] = field(default_factory=list)
+    encoded: list[list[WindowInput]] = field(default_factory=list)
     failure: Exception | None = None
     refuses: Callable[[Sequence[WindowInput]], Exception | None] = lambda windows: None
     load_failure: Exception | None = None
@@ -53,6 +59,7 @@ class StandInEngine:
     loads: int = 0
     unloads: int = 0
     verdicts: tuple[float, ...] = (-0.1,)
+    spoken: Callable[[Samples], str] = lambda samples: "en"
     window_seconds: float = 30.0
 
     def load(self) -> None:
@@ -76,12 +83,15 @@ class StandInEngine:
     def batch_key(self, window: WindowInput) -> Hashable:
         return window.options.prompt, window.temperature
 
+    def encode(self, windows: Sequence[WindowInput]) -> list[EncodedWindow]:
+        self.encoded.append(list(windows))
+        self._fail(windows)
+        return [self._encoded(window) for window in windows]
+
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
         self.calls += [window.options for window in windows]
         self.batches.append(list(windows))
-        error = self.failure or self.refuses(windows)
-        if error:
-            raise error
+        self._fail(windows)
         self.go.wait(60)
         return [self._result(window) for window in windows]
 
@@ -90,23 +100,39 @@ class StandInEngine:
     ) -> Transcription:
         seconds = len(samples) / SAMPLE_RATE
         entry = WindowInput(samples, seconds, options, options.temperature)
-        (result,) = self.decode([entry])
-        return Transcription(
-            result.language, 1.0, ((result.language, 1.0),), seconds, result.segments
-        )
+        (found,) = self.decode([entry])
+        numbers = (found.temperature, found.avg_logprob, 1.0, 0.0)
+        segment = Segment(0.0, seconds, found.words[0].text, 0, (1,), *numbers)
+        return Transcription(found.language, 1.0, ((found.language, 1.0),), seconds, (segment,))
+
+    def _fail(self, windows: Sequence[WindowInput]) -> None:
+        error = self.failure or self.refuses(windows)
+        if error:
+            raise error
+
+    def _encoded(self, window: WindowInput) -> EncodedWindow:
+        slices = [
+            LanguageSlice(start, end, {self.spoken(samples): 1.0})
+            for start, end in slice_times(window.seconds)
+            if len(samples := _between(window.features, start, end))
+        ]
+        return EncodedWindow(window.features, tuple(slices))
 
     def _result(self, window: WindowInput) -> WindowResult:
-        language = window.options.language or "en"
-        probabilities = () if window.options.language else ((language, 1.0),)
         tries = sum(1 for batch in self.batches for other in batch if _same(other, window))
         verdict = self.verdicts[min(tries, len(self.verdicts)) - 1]
-        numbers = (window.temperature, verdict, 1.0, 0.0)
-        text = f" {window.seconds:.1f}"
-        segment = Segment(0.0, window.seconds, text, 0, (1,), *numbers)
-        return WindowResult(language, probabilities, (segment,), *numbers)
+        word = AlignedWord(f" {window.seconds:.1f}", (1,), 0.0, min(1.0, window.seconds), 1.0)
+        language = window.options.language or "en"
+        return WindowResult(language, (word,), window.temperature, verdict, 1.0, 0.0)
+
+
+def _between(samples: Samples, start: float, end: float) -> Samples:
+    return samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
 
 
 def _same(one: WindowInput, other: WindowInput) -> bool:
+    if one.sound is not None:
+        return one.sound is other.sound
     return one.features is other.features
 
 
@@ -119,10 +145,6 @@ class Patched:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
-
-
-def text_of(found: WindowResult) -> str:
-    return "".join(segment.text for segment in found.segments).strip()
 
 
 def yes_after(questions: int) -> Callable[[], bool]:
@@ -186,9 +208,18 @@ def running(
             thread.join(60)
 
 
-def wav(seconds: float) -> bytes:
-    """Silence as 16-bit PCM."""
-    data = np.zeros(int(seconds * 16_000), np.int16).tobytes()
+def language_by_level(samples: Samples) -> str:
+    """Return the language that the `levels` of a `wav` stand for: en for 0, de for 1, fr for 2.
+
+    They are so quiet that they count as silence.
+    """
+    return ("en", "de", "fr")[round(float(np.median(samples)) * 32768)]
+
+
+def wav(seconds: float, *levels: int) -> bytes:
+    """Silence as 16-bit PCM, or so many seconds at each of some levels."""
+    parts = [np.full(int(seconds * 16_000), level, np.int16) for level in levels or (0,)]
+    data = np.concatenate(parts).tobytes()
     sizes = [(36 + len(data)).to_bytes(4, "little"), len(data).to_bytes(4, "little")]
     form = bytes.fromhex("10000000 0100 0100 803e0000 007d0000 0200 1000")
     return b"RIFF" + sizes[0] + b"WAVEfmt " + form + b"data" + sizes[1] + data

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,6 @@ FRAMES_PER_SECOND = 100
 """Of the spectrogram."""
 DEFAULT_LANGUAGE = "en"
 """Of a recording without speech when none was given; its probability is 0."""
-
 SLICE_SECONDS = 5.0
 SLICE_STEP_SECONDS = 2.5
 """Languages are found for slices of a window, so long and so far apart."""
@@ -69,52 +68,26 @@ class Segment:
     compression_ratio: float
     no_speech_prob: float
     words: tuple[Word, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True)
 class Transcription:
-    """The transcript of a recording; without segments if there is no speech in it."""
+    """The transcript of a recording; without segments if there is no speech in it.
+
+    `language` is the one with the most speech. `silent_speech_seconds`: speech that gave no text.
+    """
 
     language: str
     language_probability: float
     top_language_probs: tuple[tuple[str, float], ...]
     duration_seconds: float
     segments: tuple[Segment, ...]
+    silent_speech_seconds: float = 0.0
 
     @property
     def text(self) -> str:
         return "".join(segment.text for segment in self.segments).strip()
-
-
-@dataclass(frozen=True)
-class WindowInput:
-    """One window to decode: `seconds` of it are audio, the rest of `features` is padding.
-
-    The language is detected if `options.language` is None; `temperature` is this attempt's.
-    """
-
-    features: Features
-    seconds: float
-    options: Options
-    temperature: float
-
-
-@dataclass(frozen=True)
-class WindowResult:
-    """The text of one window; all times are relative to the window's start.
-
-    `language_probs` holds (code, probability), the likeliest first, where the language was
-    detected, and is empty where it was given. The numbers are those of the whole window, for
-    Whisper's quality checks; its segments repeat them. Sequential decoding has none.
-    """
-
-    language: str
-    language_probs: tuple[tuple[str, float], ...]
-    segments: tuple[Segment, ...]
-    temperature: float
-    avg_logprob: float = 0.0
-    compression_ratio: float = 0.0
-    no_speech_prob: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -127,6 +100,29 @@ class LanguageSlice:
 
 
 @dataclass(frozen=True)
+class EncodedWindow:
+    """A window as the encoder returns it, in the engine's own form, and its languages."""
+
+    sound: Any
+    slices: tuple[LanguageSlice, ...]
+
+
+@dataclass(frozen=True)
+class WindowInput:
+    """One window to decode: `seconds` of it are audio, the rest of `features` is padding.
+
+    `temperature` is this attempt's. `sound`: the window as `Engine.encode` returned it; without
+    it, `decode` encodes `features`.
+    """
+
+    features: Features
+    seconds: float
+    options: Options
+    temperature: float
+    sound: Any = None
+
+
+@dataclass(frozen=True)
 class AlignedWord:
     """A word with the space and the punctuation around it; seconds from the window's start."""
 
@@ -135,6 +131,22 @@ class AlignedWord:
     start: float
     end: float
     probability: float
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """The words of one window, and the window's numbers for Whisper's quality checks."""
+
+    language: str
+    words: tuple[AlignedWord, ...]
+    temperature: float
+    avg_logprob: float = 0.0
+    compression_ratio: float = 0.0
+    no_speech_prob: float = 0.0
+
+    @property
+    def text(self) -> str:
+        return "".join(word.text for word in self.words).strip()
 
 
 class Engine(Protocol):
@@ -162,10 +174,17 @@ class Engine(Protocol):
     def batch_key(self, window: WindowInput) -> Hashable:
         """Return a key: windows with equal keys may share one call of `decode`."""
 
+    def encode(self, windows: Sequence[WindowInput]) -> list[EncodedWindow]:
+        """Encode windows, to find their languages before they are decoded; a multilingual model.
+
+        Raises OutOfMemory, EngineFailed.
+        """
+
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
         """Decode windows of one key together, one result each, in their order.
 
-        Raises OutOfMemory when the device has no room for so many, else EngineFailed.
+        The options of each name a language that the model knows. Raises OutOfMemory when the
+        device has no room for so many, else EngineFailed.
         """
 
     def transcribe(

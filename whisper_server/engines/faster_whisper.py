@@ -5,7 +5,7 @@ With its neighbours here the only module that imports faster_whisper and ctransl
 
 import ctypes
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import numpy as np
 from whisper_server.engines import base
 from whisper_server.engines.failures import engine_failure, fetch_model, first_line
 from whisper_server.engines.prompt_contexts import Contexts, PlainTextTokenizer
-from whisper_server.engines.segments import padded, segment_of, transcription
+from whisper_server.engines.segments import padded, segment_of, top_languages
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
 from whisper_server.model_names import Model
 from whisper_server.model_packages import installed_folder, ways_to_a_package
@@ -109,17 +109,15 @@ class FasterWhisperEngine:
         """Return what a call of CTranslate2 has once: search options, length of the prompts."""
         assert self._contexts is not None, "no window comes before the model was loaded once"
         options, prompt = window.options, self._contexts.tokens(window.options)
-        search = (window.temperature, options.beam_size)
-        return options.task, search, options.word_timestamps, len(prompt)
+        return options.task, window.temperature, options.beam_size, len(prompt)
+
+    def encode(self, windows: Sequence[base.WindowInput]) -> list[base.EncodedWindow]:
+        with self._loaded_decoder() as decoder:
+            return decoder.encode(windows)
 
     def decode(self, windows: Sequence[base.WindowInput]) -> list[base.WindowResult]:
-        decoder = self._decoder
-        if decoder is None:
-            raise self._not_loaded()
-        try:
+        with self._loaded_decoder() as decoder:
             return decoder.decode(windows)
-        except Exception as error:
-            raise engine_failure(error, "faster-whisper") from error
 
     def transcribe(
         self, samples: base.Samples, options: base.Options, should_stop: base.ShouldStop
@@ -141,8 +139,24 @@ class FasterWhisperEngine:
         except Exception as error:
             raise engine_failure(error, "faster-whisper") from error
         probabilities = info.all_language_probs or [(info.language, info.language_probability)]
-        detected = base.WindowResult(info.language, tuple(probabilities), (), 0.0)
-        return transcription(None, detected, duration, segments)
+        return base.Transcription(
+            language=info.language,
+            language_probability=info.language_probability,
+            top_language_probs=top_languages(probabilities),
+            duration_seconds=duration,
+            segments=tuple(replace(segment, language=info.language) for segment in segments),
+        )
+
+    @contextmanager
+    def _loaded_decoder(self) -> "Iterator[WindowDecoder]":
+        """Use the decoder; what fails in it becomes EngineFailed."""
+        decoder = self._decoder
+        if decoder is None:
+            raise self._not_loaded()
+        try:
+            yield decoder
+        except Exception as error:
+            raise engine_failure(error, "faster-whisper") from error
 
     def _not_loaded(self) -> EngineFailed:
         return EngineFailed(f"Model '{self._model.name}' is not loaded")
@@ -221,7 +235,11 @@ def _arguments(options: base.Options, should_stop: base.ShouldStop) -> dict[str,
     """Return the options as faster-whisper's arguments."""
     temperatures = _Temperatures(ladder_of(options))
     temperatures.should_stop = should_stop
-    arguments = asdict(options) | {"temperature": temperatures, "condition_on_previous_text": True}
+    arguments = asdict(options) | {
+        "temperature": temperatures,
+        "condition_on_previous_text": True,
+        "multilingual": options.language is None,
+    }
     return arguments | {"initial_prompt": arguments.pop("prompt")}
 
 

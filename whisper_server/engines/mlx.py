@@ -1,11 +1,11 @@
 """The mlx engine, for Apple silicon: the engine protocol, carried out in mlx's one thread."""
 
 import sys
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -13,16 +13,20 @@ from whisper_server.audio_windows import Window, cut_into_windows
 from whisper_server.engines import base
 from whisper_server.engines.failures import engine_failure, fetch_model, first_line
 from whisper_server.engines.mlx_thread import in_mlx_thread
-from whisper_server.engines.segments import padded, transcription
+from whisper_server.engines.segments import padded
 from whisper_server.engines.silero import find_speech
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable
 from whisper_server.model_names import FASTER_WHISPER, MLX_HUB_OWNER, Model, is_mlx_folder
 from whisper_server.model_packages import is_installed
 from whisper_server.presets import MLX_COMPUTE_TYPES, EnginePlan
-from whisper_server.quality import best_of, ladder_of, next_temperature
+from whisper_server.transcript import Transcript
+from whisper_server.window_languages import DecidedWindow, WindowLanguages
+from whisper_server.window_transcript import WindowTranscript
 
 if TYPE_CHECKING:
     from whisper_server.engines.mlx_decoder import MlxDecoder
+
+T = TypeVar("T")
 
 MAX_PROMPT_TEMPERATURE = 0.5
 """Text that was sampled more freely is no context for the next window."""
@@ -127,53 +131,63 @@ class MlxEngine:
         options = window.options
         return options.task, options.language, window.temperature, options.prompt, options.hotwords
 
+    def encode(self, windows: Sequence[base.WindowInput]) -> list[base.EncodedWindow]:
+        return self._in_thread(lambda decoder: decoder.encode(windows))
+
     def decode(self, windows: Sequence[base.WindowInput]) -> list[base.WindowResult]:
         """Decode greedily at any beam size: mlx-whisper has no beam search."""
-        decoder = self._decoder
-        if decoder is None:
-            raise EngineFailed("the model is not loaded")
-        try:
-            return in_mlx_thread(decoder.decode, windows)
-        except Exception as error:
-            raise engine_failure(error, "mlx") from error
+        return self._in_thread(lambda decoder: decoder.decode(windows))
 
     def transcribe(
         self, samples: base.Samples, options: base.Options, should_stop: base.ShouldStop
     ) -> base.Transcription:
-        """Transcribe window by window, each with the text before it as its prompt.
-
-        The windows end in pauses, so none has to be decoded again from its last time stamp.
-        """
-        results: list[base.WindowResult] = []
-        segments: list[base.Segment] = []
+        """Transcribe window by window, each with the text before it as its prompt."""
+        transcript = Transcript(options.language)
         current = options
         detector = find_speech if options.vad_filter else None
         cut = cut_into_windows([samples], self.window_seconds, detector)
-        for window in chain.from_iterable(cut):
-            result = self._best_attempt(window, current, should_stop)
-            results.append(result)
-            segments += [window.placed(segment) for segment in result.segments]
-            language = result.language if result.segments else current.language
-            prompt: str | None = "".join([current.prompt or "", *(s.text for s in result.segments)])
-            if result.temperature > MAX_PROMPT_TEMPERATURE:
-                prompt = None
-            current = replace(current, language=language, prompt=prompt)
-        first = next((result for result in results if result.segments), None)
-        detected = first or next(iter(results), None)
-        return transcription(options.language, detected, len(samples) / base.SAMPLE_RATE, segments)
+        for number, window in enumerate(self._of_one_language(chain.from_iterable(cut), options)):
+            current = replace(current, language=window.language)
+            entry = self._entry(window.window, current, window.sound)
+            text = WindowTranscript(window.window, entry, self.features)
+            while attempt := text.next_input:
+                if should_stop():
+                    raise EngineStopped("stopped before a window")
+                (result,) = self.decode([attempt])
+                text.add(result)
+            done = text.result(window.probs)
+            transcript.put(number, done)
+            spoken = (current.prompt or "", *(segment.text for segment in done.segments))
+            is_context = result.temperature <= MAX_PROMPT_TEMPERATURE
+            current = replace(current, prompt="".join(spoken) if is_context else None)
+        return transcript.result(len(samples) / base.SAMPLE_RATE)
 
-    def _best_attempt(
-        self, window: Window, options: base.Options, should_stop: base.ShouldStop
-    ) -> base.WindowResult:
-        ladder = ladder_of(options)
+    def _of_one_language(
+        self, windows: Iterable[Window], options: base.Options
+    ) -> Iterator[DecidedWindow]:
+        """Return windows with their language, cut where it changes."""
+        if options.language or not self._is_multilingual:
+            yield from (DecidedWindow(window, options.language or "en") for window in windows)
+            return
+        languages = WindowLanguages()
+        for window in windows:
+            (encoded,) = self.encode([self._entry(window, options)])
+            languages.add(languages.expect(), window, encoded)
+            yield from chain.from_iterable(languages.take(is_last=False))
+        yield from chain.from_iterable(languages.take(is_last=True))
+
+    def _entry(self, window: Window, options: base.Options, sound: Any = None) -> base.WindowInput:
         features = self.features(window.samples)
-        attempts: list[base.WindowResult] = []
-        while (temperature := next_temperature(attempts, ladder)) is not None:
-            if should_stop():
-                raise EngineStopped("stopped before a window")
-            entry = base.WindowInput(features, window.seconds, options, temperature)
-            attempts += self.decode([entry])
-        return best_of(attempts)
+        return base.WindowInput(features, window.seconds, options, options.temperature, sound)
+
+    def _in_thread(self, call: Callable[["MlxDecoder"], T]) -> T:
+        decoder = self._decoder
+        if decoder is None:
+            raise EngineFailed("the model is not loaded")
+        try:
+            return in_mlx_thread(call, decoder)
+        except Exception as error:
+            raise engine_failure(error, "mlx") from error
 
 
 def _load_decoder(folder: Path, compute_type: str, on_cpu: bool) -> "MlxDecoder":

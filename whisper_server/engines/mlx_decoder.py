@@ -4,7 +4,7 @@ mlx ties what it computes to the thread that began it: import this module and ca
 alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,22 +13,29 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
-from mlx_whisper.decoding import DecodingOptions, DecodingTask, LogitFilter, detect_language
+from mlx_whisper.decoding import DecodingOptions, DecodingTask
 from mlx_whisper.load_models import load_model
-from mlx_whisper.timing import add_word_timestamps, dtw
+from mlx_whisper.timing import dtw, find_alignment, merge_punctuations
 from mlx_whisper.tokenizer import get_tokenizer
 
-from whisper_server.engines.base import FRAMES_PER_SECOND, Options, WindowInput, WindowResult
-from whisper_server.engines.batch_rows import DecodedRow, Row, decode_to_end
+from whisper_server.engines.base import (
+    FRAMES_PER_SECOND,
+    EncodedWindow,
+    LanguageSlice,
+    Options,
+    WindowInput,
+    WindowResult,
+)
+from whisper_server.engines.language_slices import cut_frames, slice_times
 from whisper_server.engines.segments import (
-    MAX_INITIAL_TIMESTAMP_SECONDS,
+    CLOSING_MARKS,
+    OPENING_MARKS,
     SAMPLED_CANDIDATES,
-    split_at_timestamps,
-    top_languages,
+    aligned_words,
+    finite,
 )
 
 FRAMES_PER_POSITION = 2
-WHISPER_POSITIONS = 1500
 _NOT_STORED = "alignment_heads"
 """Models made without them fall back on the later half of the decoder."""
 
@@ -55,39 +62,53 @@ class MlxDecoder:
         self.languages = frozenset(codes if self.is_multilingual else ["en"])
         dtw(np.zeros((2, 2), np.float32))  # is compiled at its first call, which takes seconds
 
+    def encode(self, windows: Sequence[WindowInput]) -> list[EncodedWindow]:
+        """Encode windows, and find the languages of their slices by the encoder's output."""
+        sounds = self._encode(windows)
+        found = []
+        for window, sound in zip(windows, sounds, strict=True):
+            times = slice_times(window.seconds)
+            per_second = self._model.dims.n_audio_ctx * FRAMES_PER_SECOND / self.frames
+            parts = [cut_frames(np.array(sound), 0, time, round(per_second)) for time in times]
+            probs = self._language_probs(mx.array(np.stack(parts)))
+            slices = tuple(LanguageSlice(*time, p) for time, p in zip(times, probs, strict=True))
+            found.append(EncodedWindow(sound, slices))
+        mx.clear_cache()
+        return found
+
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
         """Return a result for each; they share task, language, temperature and prompt."""
-        return decode_to_end(windows, self._supported, self._decode)
-
-    def _decode(self, rows: Sequence[Row]) -> list[DecodedRow]:
-        if len({row.language for row in rows}) > 1:  # rests of windows whose language was detected
-            return [decoded for row in rows for decoded in self._decode([row])]
-        language, window = rows[0].language, rows[0].window
-        mel = mx.array(np.stack([row.features(axis=0) for row in rows])).astype(self._dtype)
-        sound = self._model.encoder(mel)
-        probabilities = [()] * len(rows) if language else self._language_probs(sound)
-        texts = self._generate(
-            sound, replace(window.options, language=language), window.temperature
-        )
-        decoded = [
-            self._read(*parts) for parts in zip(rows, sound, texts, probabilities, strict=True)
-        ]
+        sound = self._encode(windows)
+        options = replace(windows[0].options, language=self._supported(windows[0].options.language))
+        texts = self._generate(sound, options, windows[0].temperature)
+        decoded = [self._read(*parts) for parts in zip(windows, sound, texts, strict=True)]
         mx.clear_cache()  # mlx keeps freed memory for arrays of the same size: batches differ
         return decoded
 
-    def _supported(self, language: str | None) -> str | None:
-        if not self.is_multilingual:
-            return "en"
-        return language if language in self.languages else None
+    def _encode(self, windows: Sequence[WindowInput]) -> Any:
+        """Return the encoder's output for windows, some of which may be encoded already."""
+        missing = [window.features for window in windows if window.sound is None]
+        new: Iterator[Any] = iter(())
+        if missing:
+            mel = mx.array(np.stack(missing)).astype(self._dtype)
+            new = iter(self._model.encoder(mel))
+        return mx.stack([next(new) if w.sound is None else w.sound for w in windows])
 
-    def _language_probs(self, sound: Any) -> list[tuple[tuple[str, float], ...]]:
-        _, rows = detect_language(self._model, sound)
-        return [top_languages(sorted(row.items(), key=lambda pair: -pair[1])) for row in rows]
+    def _supported(self, language: str | None) -> str:
+        return language or "en" if self.is_multilingual else "en"
+
+    def _language_probs(self, sound: Any) -> list[dict[str, float]]:
+        """Return the probability of each language by parts of the encoder's output."""
+        tokenizer = self._tokenizer(None, None)
+        logits = self._model.logits(mx.array([[tokenizer.sot]] * len(sound)), sound)[:, 0]
+        tokens = list(tokenizer.all_language_tokens)
+        probs = np.array(mx.softmax(logits[:, mx.array(tokens)].astype(mx.float32), axis=-1))
+        return [
+            dict(zip(tokenizer.all_language_codes, map(float, row), strict=True)) for row in probs
+        ]
 
     def _generate(self, sound: Any, options: Options, temperature: float) -> list[Any]:
         """Return a `DecodingResult` for each row of encoded sound."""
-        # mlx-whisper takes the positions, however many, for 30 seconds.
-        stretched = WHISPER_POSITIONS / self._model.dims.n_audio_ctx
         task = DecodingTask(
             self._model,
             DecodingOptions(
@@ -95,12 +116,9 @@ class MlxDecoder:
                 language=options.language,
                 temperature=temperature,
                 prompt=self._prompt(options),
-                max_initial_timestamp=MAX_INITIAL_TIMESTAMP_SECONDS * stretched,
+                without_timestamps=True,
                 fp16=self._dtype == mx.float16,
             ),
-        )
-        task.logit_filters.insert(
-            -1, _RisingTimestamps(task.tokenizer.timestamp_begin, task.sample_begin)
         )
         copies = SAMPLED_CANDIDATES if temperature > 0 else 1
         found = task.run(mx.repeat(sound, copies, axis=0) if copies > 1 else sound)
@@ -129,36 +147,24 @@ class MlxDecoder:
             task=task,
         )
 
-    def _read(
-        self, row: Row, sound: Any, text: Any, probabilities: tuple[tuple[str, float], ...]
-    ) -> DecodedRow:
-        tokenizer = self._tokenizer(text.language, row.window.options.task)
-        split = split_at_timestamps(text.tokens, tokenizer.timestamp_begin, row.seconds)
-        # What the model writes for the padding behind the audio is invented.
-        drafts = [draft for draft in split.drafts if draft["start"] < row.seconds]
-        if row.window.options.word_timestamps:
-            add_word_timestamps(
-                segments=drafts,
-                model=SimpleNamespace(
-                    alignment_heads=self._model.alignment_heads,
-                    forward_with_cross_qk=self._attention,
-                ),
-                tokenizer=tokenizer,
-                mel=sound,
-                num_frames=max(FRAMES_PER_POSITION, round(row.seconds * FRAMES_PER_SECOND)),
-                last_speech_timestamp=0.0,
-            )
-        return DecodedRow(
-            row=row,
+    def _read(self, window: WindowInput, sound: Any, text: Any) -> WindowResult:
+        tokenizer = self._tokenizer(text.language, window.options.task)
+        tokens = [token for token in text.tokens if token < tokenizer.eot]
+        model = SimpleNamespace(
+            alignment_heads=self._model.alignment_heads, forward_with_cross_qk=self._attention
+        )
+        frames = max(FRAMES_PER_POSITION, round(window.seconds * FRAMES_PER_SECOND))
+        alignment = find_alignment(model, tokenizer, tokens, sound, frames)
+        merge_punctuations(alignment, OPENING_MARKS, CLOSING_MARKS)
+        return WindowResult(
             language=text.language,
-            language_probs=probabilities,
-            tokenizer=tokenizer,
-            drafts=drafts,
-            undecoded_from=split.undecoded_from,
-            token_count=len(text.tokens),
-            logprob=text.avg_logprob * (len(text.tokens) + 1),
-            no_speech_prob=text.no_speech_prob,
-            text=text.text,
+            words=aligned_words(
+                (w.word, w.tokens, w.start, w.end, w.probability) for w in alignment
+            ),
+            temperature=window.temperature,
+            avg_logprob=finite(text.avg_logprob),
+            compression_ratio=finite(text.compression_ratio),
+            no_speech_prob=finite(text.no_speech_prob),
         )
 
     def _attention(self, sound: Any, tokens: Any) -> tuple[Any, Any]:
@@ -173,29 +179,3 @@ class MlxDecoder:
         expected = {name for name, _ in tree_flatten(self._model.parameters())}
         if missing := sorted(expected - stored - {_NOT_STORED}):
             raise ValueError(f"its weights lack {missing[0]} and {len(missing) - 1} more")
-
-
-class _RisingTimestamps(LogitFilter):  # type: ignore[misc]
-    """Forbids timestamps that fall, and segments that end where they start.
-
-    mlx-whisper has that rule as well, but compares a timestamp's position in the text instead.
-    """
-
-    def __init__(self, first_timestamp: int, sample_begin: int) -> None:
-        self._first_timestamp = first_timestamp
-        self._sample_begin = sample_begin
-
-    def apply(self, logits: Any, tokens: Any) -> Any:
-        """Return the filtered logits; `logits` and `tokens` have a row for each text."""
-        rows = np.array(tokens)[:, self._sample_begin :]
-        if not (rows >= self._first_timestamp).any():
-            return logits
-        mask = np.zeros(logits.shape, np.float32)
-        for row, text in enumerate(rows):
-            timestamps = text[text >= self._first_timestamp]
-            if len(timestamps):
-                closes = text[-1] >= self._first_timestamp and (
-                    len(text) > 1 and text[-2] < self._first_timestamp
-                )
-                mask[row, self._first_timestamp : timestamps[-1] + (0 if closes else 1)] = -np.inf
-        return logits + mx.array(mask)

@@ -1,84 +1,54 @@
-"""Turn Whisper's tokens, text between timestamps, into segments with valid numbers. Pure."""
+"""Turn what the libraries return into words and segments with valid numbers. Pure."""
 
 import math
+import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from whisper_server.engines.base import (
-    DEFAULT_LANGUAGE,
     FRAMES_PER_SECOND,
+    AlignedWord,
     Features,
     Segment,
-    Transcription,
-    WindowResult,
     Word,
 )
 
 TOP_LANGUAGES = 5
-SECONDS_PER_TIMESTAMP = 0.02
-"""The first timestamp token is 0.00, each next one so much later."""
-MAX_INITIAL_TIMESTAMP_SECONDS = 1.0
-"""Whisper's `max_initial_timestamp`: the first segment starts within a second."""
+OPENING_MARKS = "\"'“¿([{-"
+CLOSING_MARKS = "\"'.。,，!！?？:：”)]}、"
+"""Marks that belong to the word behind them, and before them."""
 SAMPLED_CANDIDATES = 5
 """Whisper's `best_of`: of so many sampled texts the likeliest counts."""
 
 
-@dataclass(frozen=True)
-class Split:
-    """A window's segments, as dicts that faster-whisper and mlx-whisper add word times to.
+def aligned_words(
+    found: Iterable[tuple[str, Sequence[int], float, float, float]],
+) -> tuple[AlignedWord, ...]:
+    """Return text, tokens, start, end and probability of each word as words, with plain numbers."""
+    return tuple(
+        AlignedWord(text, tuple(tokens), float(start), float(end), finite(probability))
+        for text, tokens, start, end, probability in found
+        if text
+    )
 
-    Their `start` and `end` are in seconds, their `tokens` include the timestamps.
-    `undecoded_from`: the model closed its last segment, opened one there, and left it empty. It
-    does so when the audio ends within a sentence: what follows has to be decoded again.
+
+def numbers_of(
+    text: str, score: float, token_count: int, no_speech_prob: float
+) -> dict[str, float]:
+    """Return a window's numbers for Whisper's quality checks.
+
+    `score`: the average over all `token_count` tokens, which Whisper's own average divides by one
+    more: the end of the text.
     """
-
-    drafts: list[dict[str, Any]]
-    undecoded_from: float | None
-
-
-def split_at_timestamps(tokens: Sequence[int], first_timestamp: int, seconds: float) -> Split:
-    """Cut where a timestamp follows a timestamp; text after the last one lasts until `seconds`.
-
-    Unlike Whisper's own rule this one keeps an unclosed last segment. Segments that end where
-    they start are left out, as Whisper does: no speech takes no time.
-    """
-    is_timestamp = [token >= first_timestamp for token in tokens]
-    borders = [i for i in range(1, len(tokens)) if is_timestamp[i - 1] and is_timestamp[i]]
-    drafts: list[dict[str, Any]] = []
-    start = 0.0
-    for first, behind in zip([0, *borders], [*borders, len(tokens)], strict=True):
-        part = list(tokens[first:behind])
-        times = [
-            (token - first_timestamp) * SECONDS_PER_TIMESTAMP
-            for token in part
-            if token >= first_timestamp
-        ]
-        if part and is_timestamp[first]:
-            start = times.pop(0)
-        end = times[-1] if times else max(start, seconds)
-        if any(token < first_timestamp for token in part) and (end > start or not times):
-            drafts.append({"seek": 0, "start": start, "end": end, "tokens": part})
-        start = end
-    undecoded_from = None
-    if len(tokens) >= 2 and is_timestamp[-2] and is_timestamp[-1]:
-        undecoded_from = (tokens[-1] - first_timestamp) * SECONDS_PER_TIMESTAMP
-    return Split(drafts, undecoded_from)
-
-
-def without_broken_tail(tokens: list[int], first_timestamp: int) -> list[int]:
-    """Return text that reached the limit of tokens, up to where its last, open segment begins.
-
-    Whole if no segment before that one was closed: decoding it again would break off there again.
-    """
-    if tokens and tokens[-1] < first_timestamp:
-        for end in range(len(tokens) - 1, 1, -1):
-            if min(tokens[end - 2 : end]) > first_timestamp:
-                return tokens[:end]
-    return tokens
+    encoded = text.strip().encode()
+    return {
+        "avg_logprob": finite(finite(score) * token_count / (token_count + 1)),
+        "compression_ratio": len(encoded) / len(zlib.compress(encoded)),
+        "no_speech_prob": finite(no_speech_prob),
+    }
 
 
 def segment_of(
@@ -107,33 +77,6 @@ def segment_of(
             Word(*times(word), word["word"].strip(), finite(word["probability"]))
             for word in draft.get("words") or ()
         ),
-    )
-
-
-def transcription(
-    language: str | None,
-    detected: WindowResult | None,
-    seconds: float,
-    segments: Iterable[Segment],
-) -> Transcription:
-    """Return the transcript of a recording in the given language, else in the detected one.
-
-    `detected` is the first window with speech, else the first; None if there was no window.
-    """
-    if language is not None:
-        probabilities: tuple[tuple[str, float], ...] = ((language, 1.0),)
-    elif detected is not None:
-        language = detected.language
-        probabilities = detected.language_probs or ((language, 1.0),)
-    else:
-        language = DEFAULT_LANGUAGE
-        probabilities = ((language, 0.0),)
-    return Transcription(
-        language=language,
-        language_probability=dict(probabilities).get(language, 0.0),
-        top_language_probs=top_languages(probabilities),
-        duration_seconds=seconds,
-        segments=tuple(segments),
     )
 
 

@@ -1,27 +1,40 @@
 """Windows of many recordings in one call of CTranslate2; needs faster_whisper to be installed.
 
-faster-whisper knows batches of one recording only: one language, one prompt, no timestamps. Here
-each row of a batch has its own language and prompt, and its text does not depend on the others.
+faster-whisper knows batches of one recording only: one language, one prompt. Here each row of a
+batch has its own language and prompt, and its text does not depend on the others. Texts are
+decoded without time stamps, which is faster and loses fewer words; the times of words come from
+the alignment.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any
 
+import ctranslate2
 import numpy as np
+import numpy.typing as npt
 from ctranslate2 import StorageView
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import get_suppressed_tokens
+from faster_whisper.transcribe import get_suppressed_tokens, merge_punctuations
 
 from whisper_server.engines import segments
-from whisper_server.engines.base import FRAMES_PER_SECOND, WindowInput, WindowResult
-from whisper_server.engines.batch_rows import DecodedRow, Row, decode_to_end
+from whisper_server.engines.base import (
+    FRAMES_PER_SECOND,
+    AlignedWord,
+    EncodedWindow,
+    LanguageSlice,
+    WindowInput,
+    WindowResult,
+)
+from whisper_server.engines.language_slices import are_doubtful, cut_frames, slice_times
 from whisper_server.engines.prompt_contexts import Contexts
 
-OPENING_MARKS = "\"'“¿([{-"
-CLOSING_MARKS = "\"'.。,，!！?？:：”)]}、"
+POSITIONS_PER_SECOND = 50
+"""Of the encoder's output."""
+
+Sound = npt.NDArray[np.float32]
+"""The encoder's output for a window, shape (positions, width)."""
 
 
 class WindowDecoder:
@@ -35,22 +48,40 @@ class WindowDecoder:
         plain = self._tokenizer("en", "transcribe")
         self._suppressed = list(get_suppressed_tokens(plain, [-1]))
 
-    def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
-        """Return a result for each, in order; those not decoded to their end take more calls."""
-        return decode_to_end(windows, self._supported, self._decode)
+    def encode(self, windows: Sequence[WindowInput]) -> list[EncodedWindow]:
+        """Encode windows and find the languages of their slices.
 
-    def _decode(self, rows: Sequence[Row]) -> list[DecodedRow]:
-        features = np.stack([row.features(axis=1) for row in rows])
-        encoded = self._model.encode(StorageView.from_array(features))
-        window = rows[0].window  # for what the rows have in common, see `batch_key`
-        probs = self._language_probs(encoded, rows)
+        The encoder's output for a window is cut into slices, which costs next to nothing. In a
+        window of several languages the encoder mixes them: where the slices disagree or doubt,
+        each is encoded alone.
+        """
+        sounds = _on_host(self._encode([window.features for window in windows]))
+        found = []
+        for window, sound in zip(windows, sounds, strict=True):
+            times = slice_times(window.seconds)
+            parts = [cut_frames(sound, 0, time, POSITIONS_PER_SECOND) for time in times]
+            probs = self._language_probs(StorageView.from_array(np.stack(parts)))
+            if len(times) > 1 and are_doubtful(probs):
+                parts = [cut_frames(window.features, 1, time, FRAMES_PER_SECOND) for time in times]
+                probs = self._language_probs(self._encode(parts))
+            slices = tuple(LanguageSlice(*time, p) for time, p in zip(times, probs, strict=True))
+            found.append(EncodedWindow(sound, slices))
+        return found
+
+    def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
+        """Return a result for each, in order; they share a `batch_key`."""
+        encoded = self._sounds(windows)
         tokenizers = [
-            self._tokenizer(row.language or found[0][0], window.options.task)
-            for row, found in zip(rows, probs, strict=True)
+            self._tokenizer(self._supported(window.options.language), window.options.task)
+            for window in windows
         ]
         prompts = [
-            [*self._contexts.tokens(row.window.options), *tokenizer.sot_sequence]
-            for row, tokenizer in zip(rows, tokenizers, strict=True)
+            [
+                *self._contexts.tokens(window.options),
+                *tokenizer.sot_sequence,
+                tokenizer.no_timestamps,
+            ]
+            for window, tokenizer in zip(windows, tokenizers, strict=True)
         ]
         generated = self._model.generate(
             encoded,
@@ -59,54 +90,76 @@ class WindowDecoder:
             return_scores=True,
             return_no_speech_prob=True,
             suppress_tokens=self._suppressed,
-            max_initial_timestamp_index=round(
-                segments.MAX_INITIAL_TIMESTAMP_SECONDS / segments.SECONDS_PER_TIMESTAMP
-            ),
-            **_search(window),
+            **_search(windows[0]),
         )
-        # CTranslate2 ends a text there, finished or not.
-        max_tokens = min(
-            self._whisper.max_length // 2, self._whisper.max_length + 1 - len(prompts[0])
-        )
-        decoded = [
-            _read(*one, max_tokens) for one in zip(rows, tokenizers, probs, generated, strict=True)
+        texts = [
+            [int(token) for token in one.sequences_ids[0] if token < tokenizer.eot]
+            for one, tokenizer in zip(generated, tokenizers, strict=True)
         ]
-        if window.options.word_timestamps:
-            self._place_words(encoded, decoded)
-        return decoded
-
-    def _language_probs(
-        self, encoded: StorageView, rows: Sequence[Row]
-    ) -> list[tuple[tuple[str, float], ...]]:
-        """Return the likeliest languages of each row without a language; () for the others."""
-        if all(row.language for row in rows):
-            return [()] * len(rows)
-        if not self._model.is_multilingual:
-            return [(("en", 1.0),)] * len(rows)
+        words = self._words(encoded, windows, tokenizers, texts)
         return [
-            ()
-            if row.language
-            else segments.top_languages((token[2:-2], prob) for token, prob in found)
-            for row, found in zip(rows, self._model.detect_language(encoded), strict=True)
+            WindowResult(
+                language=tokenizer.language_code,
+                words=words[row],
+                temperature=window.temperature,
+                **segments.numbers_of(
+                    tokenizer.decode(texts[row]),
+                    generated[row].scores[0],
+                    len(generated[row].sequences_ids[0]),
+                    generated[row].no_speech_prob,
+                ),
+            )
+            for row, (window, tokenizer) in enumerate(zip(windows, tokenizers, strict=True))
         ]
 
-    def _place_words(self, encoded: StorageView, decoded: Sequence[DecodedRow]) -> None:
-        """Give each draft its `words`, and the times that follow from them.
+    def _sounds(self, windows: Sequence[WindowInput]) -> StorageView:
+        """Return the encoder's output for windows, some of which may be encoded already."""
+        missing = [window.features for window in windows if window.sound is None]
+        if len(missing) == len(windows):
+            return self._encode(missing)
+        encoded = iter(_on_host(self._encode(missing)) if missing else ())
+        rows = [next(encoded) if window.sound is None else window.sound for window in windows]
+        return StorageView.from_array(np.stack(rows))
+
+    def _encode(self, features: Sequence[Any]) -> StorageView:
+        return self._model.encode(StorageView.from_array(np.stack(features)))
+
+    def _language_probs(self, encoded: StorageView) -> list[dict[str, float]]:
+        return [
+            {token[2:-2]: float(prob) for token, prob in found}
+            for found in self._model.detect_language(encoded)
+        ]
+
+    def _words(
+        self,
+        encoded: StorageView,
+        windows: Sequence[WindowInput],
+        tokenizers: Sequence[Tokenizer],
+        texts: Sequence[list[int]],
+    ) -> list[tuple[AlignedWord, ...]]:
+        """Return the words of each text.
 
         CTranslate2 aligns rows of one language at a time; the others are blank meanwhile.
         """
-        frames = [max(2, round(one.row.seconds * FRAMES_PER_SECOND)) for one in decoded]
-        for tokenizer in {one.tokenizer for one in decoded if one.text_tokens}:
-            texts = [one.text_tokens if one.tokenizer is tokenizer else [] for one in decoded]
-            aligned = self._whisper.find_alignment(tokenizer, texts, encoded, frames)
-            for one, alignment in zip(decoded, aligned, strict=True):
-                if one.tokenizer is tokenizer and one.drafts:
-                    _add_words(one.drafts, alignment, tokenizer)
+        frames = [max(2, round(window.seconds * FRAMES_PER_SECOND)) for window in windows]
+        words: list[tuple[AlignedWord, ...]] = [()] * len(windows)
+        for tokenizer in {t for t, text in zip(tokenizers, texts, strict=True) if text}:
+            rows = [
+                text if tokenizer is own else []
+                for own, text in zip(tokenizers, texts, strict=True)
+            ]
+            aligned = self._whisper.find_alignment(tokenizer, rows, encoded, frames)
+            for row, alignment in enumerate(aligned):
+                if rows[row]:
+                    merge_punctuations(alignment, segments.OPENING_MARKS, segments.CLOSING_MARKS)
+                    words[row] = segments.aligned_words(
+                        (w["word"], w["tokens"], w["start"], w["end"], w["probability"])
+                        for w in alignment
+                    )
+        return words
 
-    def _supported(self, language: str | None) -> str | None:
-        if not self._model.is_multilingual:
-            return language and "en"
-        return language if language and self._contexts.knows(language) else None
+    def _supported(self, language: str | None) -> str:
+        return language or "en" if self._model.is_multilingual else "en"
 
     def _new_tokenizer(self, language: str, task: str) -> Tokenizer:
         return Tokenizer(
@@ -114,20 +167,13 @@ class WindowDecoder:
         )
 
 
-def _add_words(
-    drafts: list[dict[str, Any]], alignment: list[dict[str, Any]], tokenizer: Tokenizer
-) -> None:
-    """Add words with faster-whisper's method, with the given alignment in place of its model.
-
-    So each row is treated as if it were alone: the method itself carries the end of one row's
-    speech over to the next, and stumbles over rows without segments.
-    """
-    model = SimpleNamespace(
-        find_alignment=lambda *_: [alignment], frames_per_second=FRAMES_PER_SECOND
-    )
-    WhisperModel.add_word_timestamps(
-        model, [drafts], tokenizer, None, 0, OPENING_MARKS, CLOSING_MARKS, 0.0
-    )
+def _on_host(encoded: StorageView) -> Sound:
+    """Return the encoder's output as an array in the memory of the CPU."""
+    if encoded.device != "cpu":
+        encoded = encoded.to_device(ctranslate2.Device.cpu)
+    if encoded.dtype == ctranslate2.DataType.bfloat16:  # which numpy does not have
+        encoded = encoded.to(ctranslate2.DataType.float32)
+    return np.array(encoded)
 
 
 def _search(window: WindowInput) -> dict[str, Any]:
@@ -139,28 +185,3 @@ def _search(window: WindowInput) -> dict[str, Any]:
             "sampling_temperature": window.temperature,
         }
     return {"beam_size": window.options.beam_size}
-
-
-def _read(
-    row: Row,
-    tokenizer: Tokenizer,
-    language_probs: tuple[tuple[str, float], ...],
-    generated: Any,
-    max_tokens: int,
-) -> DecodedRow:
-    tokens = all_tokens = [int(token) for token in generated.sequences_ids[0]]
-    if len(all_tokens) >= max_tokens:
-        tokens = segments.without_broken_tail(all_tokens, tokenizer.timestamp_begin)
-    split = segments.split_at_timestamps(tokens, tokenizer.timestamp_begin, row.seconds)
-    return DecodedRow(
-        row=row,
-        language=tokenizer.language_code,
-        language_probs=language_probs,
-        tokenizer=tokenizer,
-        drafts=split.drafts,
-        undecoded_from=split.undecoded_from,
-        token_count=len(all_tokens),
-        logprob=segments.finite(generated.scores[0]) * len(all_tokens),
-        no_speech_prob=generated.no_speech_prob,
-        text=tokenizer.decode(tokens),
-    )

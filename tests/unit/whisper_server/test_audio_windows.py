@@ -165,6 +165,10 @@ class TestTimes:
         assert self.WINDOW.recording_time(2.0, is_end=True) == 12.0
         assert self.WINDOW.recording_time(2.0, is_end=False) == 50.0
 
+    def test_seams_are_where_a_part_was_left_out(self) -> None:
+        assert self.WINDOW.seams == [2.0]
+        assert Window(counting(6), (Span(0, 6 * SECOND),)).seams == []
+
     def test_a_seam_is_met_exactly_though_seconds_are_not_exact(self) -> None:
         seam = round(1.1 * SECOND)
         window = Window(counting(2.2), (Span(0, seam), Span(9 * SECOND, seam)))
@@ -176,6 +180,45 @@ class TestTimes:
         assert self.WINDOW.recording_time(-1, is_end=is_end) == 10.0
         assert self.WINDOW.recording_time(6, is_end=is_end) == 54.0
         assert self.WINDOW.recording_time(99, is_end=is_end) == 54.0
+
+
+class TestSplit:
+    def test_it_is_cut_in_the_pause_nearest_to_each_time(self) -> None:
+        samples = noise(20)
+        for start in (4.0, 9.5, 14.0):
+            samples[round(start * SECOND) : round((start + 0.6) * SECOND)] = 0
+        found = Window(samples, (Span(SECOND, len(samples)),)).split([9.0, 15.0])
+        assert lengths(found) == [9.8, 4.5, 5.7]
+        assert found[0].spans == (Span(SECOND, len(found[0].samples)),)
+        assert found[1].spans[0].start == found[0].spans[0].end
+        np.testing.assert_array_equal(np.concatenate([part.samples for part in found]), samples)
+
+    def test_without_a_pause_near_it_is_cut_at_the_time_itself(self) -> None:
+        samples = noise(20)
+        samples[2 * SECOND : 3 * SECOND] = 0
+        assert lengths(Window(samples, (Span(0, len(samples)),)).split([10.0])) == [10.0, 10.0]
+
+    def test_no_time_is_no_cut(self) -> None:
+        whole = Window(noise(3), (Span(5, 3 * SECOND),))
+        (found,) = whole.split([])
+        assert found.spans == whole.spans
+
+    def test_no_part_is_empty_where_two_times_have_one_pause_or_lie_at_an_end(self) -> None:
+        samples = noise(10)
+        samples[5 * SECOND : 6 * SECOND] = 0
+        whole = Window(samples, (Span(0, len(samples)),))
+        for times in ([5.0, 5.3], [5.2, 5.8], [0.0, 10.0], [9.9, 10.0]):
+            found = whole.split(times)
+            assert len(found) == 3
+            assert all(len(part.samples) for part in found)
+            assert sum(len(part.samples) for part in found) == len(samples)
+
+    def test_spans_of_the_recording_are_shared_out(self) -> None:
+        samples = noise(6)
+        spans = (Span(10 * SECOND, 2 * SECOND), Span(50 * SECOND, 4 * SECOND))
+        first, second = Window(samples, spans).split([3.0])
+        assert first.spans == (spans[0], Span(50 * SECOND, SECOND))
+        assert second.spans == (Span(51 * SECOND, 3 * SECOND),)
 
 
 stretches = st.lists(st.integers(1, 400), max_size=40).map(

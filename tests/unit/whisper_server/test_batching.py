@@ -12,7 +12,8 @@ import numpy as np
 from whisper_server.audio_windows import Span, Window
 from whisper_server.batching import WindowQueue
 from whisper_server.engines.base import Options, WindowInput
-from whisper_server.transcription_task import QueuedWindow, TranscriptionTask
+from whisper_server.queued_window import QueuedWindow
+from whisper_server.transcription_task import TranscriptionTask
 
 SAMPLES = np.zeros(1, np.float32)
 

@@ -6,14 +6,14 @@ import io
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate
 
 import pytest
 
 from tests.support.event_loop import in_event_loop
 from tests.support.whisper_bench import ENGLISH, SHORT, Bench, bench, soon, waits
 from tests.support.whisper_stand_in import StandInEngine, wav
-from whisper_server.engines.base import WindowInput, WindowResult
+from whisper_server.engines.base import EncodedWindow, Options, WindowInput, WindowResult
 from whisper_server.errors import ClientGone, EngineFailed, InvalidAudio, OutOfMemory
 from whisper_server.recording import Recording
 
@@ -24,9 +24,10 @@ async def test_a_recording_comes_back_whole_and_in_its_place() -> None:
         found = await it.run(100.0)
         assert found.duration_seconds == 100.0
         assert found.segments[0].start == 0.0
-        assert found.segments[-1].end == 100.0
-        borders = [(one.end, two.start) for one, two in pairwise(found.segments)]
-        assert all(end == start for end, start in borders)
+        lengths = [float(segment.text) for segment in found.segments]
+        starts = [segment.start for segment in found.segments]
+        assert starts == pytest.approx(list(accumulate(lengths, initial=0.0))[:-1], abs=0.25)
+        assert sum(lengths) == pytest.approx(100.0, abs=0.25)
         assert len(found.segments) >= 4
 
 
@@ -65,6 +66,23 @@ async def test_out_of_memory_halves_the_batch_and_nobody_fails() -> None:
 
 
 @in_event_loop
+async def test_out_of_memory_while_encoding_halves_the_batch_too() -> None:
+    class Small(StandInEngine):
+        def encode(self, windows: Sequence[WindowInput]) -> list[EncodedWindow]:
+            if len(windows) > 1:
+                self.encoded.append(list(windows))
+                raise OutOfMemory("CUDA out of memory")
+            return super().encode(windows)
+
+    engine = Small()
+    async with bench(engine, batch_size=8, batch_window_ms=60_000) as it:
+        found = await it.run(200.0, options=Options())
+        assert found.duration_seconds == 200.0
+        assert max(len(batch) for batch in engine.encoded) > 1
+        assert it.scheduler.state().instances[0].batch_size == 1
+
+
+@in_event_loop
 async def test_one_window_that_does_not_fit_fails_by_itself() -> None:
     async with bench(StandInEngine(failure=OutOfMemory("CUDA out of memory"))) as it:
         with pytest.raises(EngineFailed, match="out of memory"):
@@ -89,6 +107,29 @@ async def test_a_window_that_breaks_the_engine_takes_nobody_along() -> None:
 
 
 @in_event_loop
+async def test_a_window_that_breaks_the_encoder_takes_nobody_along() -> None:
+    def poisoned(windows: Sequence[WindowInput]) -> Exception | None:
+        return EngineFailed("broke") if any(one.seconds == 2.0 for one in windows) else None
+
+    class Slow(StandInEngine):
+        def encode(self, windows: Sequence[WindowInput]) -> list[EncodedWindow]:
+            self.go.wait(60)
+            return super().encode(windows)
+
+    engine = Slow(refuses=poisoned)
+    async with bench(engine, busy=True, batch_size=4) as it:
+        runs = [asyncio.create_task(it.run(1.0, options=Options()))]
+        await soon(lambda: it.scheduler.state().instances[0].status == "busy")
+        runs += [asyncio.create_task(it.run(s, options=Options())) for s in (1.5, 2.0, 2.5)]
+        await soon(lambda: it.scheduler.state().queued_windows == 3)
+        it.engine.go.set()
+        outcomes = await asyncio.gather(*runs, return_exceptions=True)
+        assert isinstance(outcomes[2], EngineFailed)
+        assert [getattr(one, "text", None) for one in outcomes] == ["1.0", "1.5", None, "2.5"]
+        assert max(len(batch) for batch in engine.encoded) == 3
+
+
+@in_event_loop
 async def test_an_error_that_nobody_foresaw_ends_one_request_and_no_thread() -> None:
     async with bench(StandInEngine(failure=LookupError("inside"))) as it:
         with pytest.raises(EngineFailed, match="inside"):
@@ -100,12 +141,16 @@ async def test_an_error_that_nobody_foresaw_ends_one_request_and_no_thread() -> 
 @in_event_loop
 async def test_an_engine_that_answers_too_little_ends_no_thread() -> None:
     class Forgetful(StandInEngine):
+        def encode(self, windows: Sequence[WindowInput]) -> list[EncodedWindow]:
+            return super().encode(windows)[len(self.encoded) == 1 :]
+
         def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
             return super().decode(windows)[len(self.batches) == 1 :]
 
     async with bench(Forgetful()) as it:
-        with pytest.raises(EngineFailed):
-            await it.run()
+        for options in (Options(), ENGLISH):
+            with pytest.raises(EngineFailed):
+                await it.run(options=options)
         assert (await it.run()).text == "1.0"
 
 

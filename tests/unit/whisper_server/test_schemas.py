@@ -11,9 +11,10 @@ FOUND = Transcription(
     duration_seconds=2.5,
     segments=(
         Segment(
-            0.0, 2.0, " one", 0, (1, 2), 0.0, -0.2, 0.9, 0.01, (Word(0.0, 2.0, "one", 0.8),)
+            0.0, 2.0, " one", 0, (1, 2), 0.0, -0.2, 0.9, 0.01, (Word(0.0, 2.0, "one", 0.8),), "en"
         ),
     ),
+    silent_speech_seconds=1.23456,
 )  # fmt: skip
 
 
@@ -21,11 +22,14 @@ def test_verbose_json_has_every_field_of_openai() -> None:
     out = VerboseOut.of("transcribe", FOUND).model_dump(exclude_none=True)
     assert set(out) == {
         "task", "language", "language_probability", "duration", "text", "segments",
+        "silent_speech_seconds",
     }  # fmt: skip
     assert set(out["segments"][0]) == {
         "id", "seek", "start", "end", "text", "tokens", "temperature", "avg_logprob",
-        "compression_ratio", "no_speech_prob",
+        "compression_ratio", "no_speech_prob", "language",
     }  # fmt: skip
+    assert out["segments"][0]["language"] == "en"
+    assert out["silent_speech_seconds"] == 1.235
 
 
 def test_words_alone_leave_the_segments_out() -> None:
@@ -40,6 +44,7 @@ def test_a_recording_names_its_likeliest_languages_first() -> None:
     out = RecordingOut.of(FOUND, words=False).model_dump(exclude_none=True)
     assert out["top_language_probs"] == [("en", 0.9), ("de", 0.05)]
     assert "words" not in out["segments"][0]
+    assert (out["segments"][0]["language"], out["silent_speech_seconds"]) == ("en", 1.235)
 
 
 def test_an_error_has_openais_form() -> None:

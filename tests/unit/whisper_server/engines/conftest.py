@@ -63,6 +63,16 @@ def mlx_engine(mlx_folder: Path) -> MlxEngine:
 
 
 @pytest.fixture(scope="session")
+def mlx_multilingual(tmp_path_factory: pytest.TempPathFactory) -> MlxEngine:
+    """The engine with the multilingual model, for tests marked `words`."""
+    path = tmp_path_factory.mktemp("models") / "base-mlx"
+    folder = mlx_model(path, window_seconds=10, source=Path(base_model()))
+    loaded = MlxEngine(find_model(str(folder)), mlx.PLAN)
+    loaded.load()
+    return loaded
+
+
+@pytest.fixture(scope="session")
 def birthday() -> Samples:
     return as_float(BIRTHDAY.samples())
 

@@ -31,7 +31,6 @@ from whisper_server.model_names import Model, find_model
     [
         replace(PLAIN, task="translate"),
         replace(PLAIN, beam_size=2),
-        replace(PLAIN, word_timestamps=True),
         replace(PLAIN, prompt="hello"),
         replace(PLAIN, hotwords="hello"),
     ],
@@ -43,6 +42,20 @@ def test_windows_that_cannot_share_a_call_have_keys_of_their_own(
     assert engine.batch_key(ready(engine, speech, PLAIN, 0.2)) != engine.batch_key(
         ready(engine, speech)
     )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(PLAIN, word_timestamps=True),
+        replace(PLAIN, language=None),
+        replace(PLAIN, vad_filter=False),
+    ],
+)
+def test_other_windows_may_share_one(
+    engine: FasterWhisperEngine, speech: Samples, other: Options
+) -> None:
+    assert engine.batch_key(ready(engine, speech, other)) == engine.batch_key(ready(engine, speech))
 
 
 def test_features_are_those_of_faster_whisper(engine: FasterWhisperEngine, speech: Samples) -> None:
@@ -67,6 +80,8 @@ def test_an_unloaded_engine_prepares_windows_and_decodes_them_once_it_is_back() 
     assert (engine.knows("en"), engine.knows("de")) == (True, False)
     with pytest.raises(EngineFailed, match=r"'tiny\.en' is not loaded"):
         engine.decode([window])
+    with pytest.raises(EngineFailed, match=r"'tiny\.en' is not loaded"):
+        engine.encode([window])
     with pytest.raises(EngineFailed, match=r"'tiny\.en' is not loaded"):
         engine.transcribe(samples, PLAIN, never)
     engine.load()

@@ -14,7 +14,7 @@ import pytest
 from tests.support.mlx_engine import PLAN, WORDS, window
 from tests.support.models import sample_folder
 from tests.support.speech import BIRTHDAY, MILK, words
-from tests.support.whisper_stand_in import text_of, yes_after
+from tests.support.whisper_stand_in import yes_after
 from whisper_server.engines.base import Options, Samples, WindowInput, WindowResult
 from whisper_server.engines.mlx import MlxEngine, fetch, hub_name
 from whisper_server.errors import EngineFailed, EngineStopped, ModelUnavailable, OutOfMemory
@@ -113,7 +113,7 @@ def test_it_comes_back_after_its_memory_was_given_away(mlx_folder: Path, speech:
         engine.decode([window(engine, speech, WORDS)])
     engine.load()
     (found,) = engine.decode([window(engine, speech, Options(language="en"))])
-    assert words(text_of(found)) == words(MILK.text)
+    assert words(found.text) == words(MILK.text)
 
 
 def test_nothing_of_it_needs_torch(crowd: list[WindowResult]) -> None:

@@ -1,76 +1,86 @@
-"""Whisper's tokens, cut at their timestamps."""
+"""What the libraries return, as words and segments with valid numbers."""
 
+import zlib
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pytest
 
+from whisper_server.engines.base import AlignedWord, Word
 from whisper_server.engines.segments import (
+    TOP_LANGUAGES,
+    aligned_words,
     finite,
-    split_at_timestamps,
+    numbers_of,
+    padded,
+    segment_of,
+    top_languages,
     within,
-    without_broken_tail,
 )
 
-FIRST_TIMESTAMP = 100
+NAN, INFINITE = float("nan"), float("-inf")
 
 
-def at(seconds: float) -> int:
-    return FIRST_TIMESTAMP + round(seconds * 50)
+def test_aligned_words_have_plain_numbers_and_a_text() -> None:
+    arrays: Any = (np.float64(0.5), np.float32(1.0), np.float32(0.25))
+    found = aligned_words(
+        [(" one", [5, 6], *arrays), ("", [7], 1.0, 1.0, 0.5), (" two", (8,), 1.0, 1.5, NAN)]
+    )
+    assert found == (
+        AlignedWord(" one", (5, 6), 0.5, 1.0, 0.25),
+        AlignedWord(" two", (8,), 1.0, 1.5, 0.0),
+    )
+    assert {type(value) for word in found for value in (word.start, word.probability)} == {float}
 
 
-def draft(start: float, end: float, *tokens: int) -> dict[str, object]:
-    return {"seek": 0, "start": start, "end": end, "tokens": list(tokens)}
+def test_numbers_are_those_of_whispers_own_checks() -> None:
+    text = " so it was " * 10
+    found = numbers_of(text, -1.2, 3, 0.25)
+    stripped = text.strip().encode()
+    assert found == {
+        "avg_logprob": pytest.approx(-1.2 * 3 / 4),  # the end of the text counts as a token
+        "compression_ratio": len(stripped) / len(zlib.compress(stripped)),
+        "no_speech_prob": 0.25,
+    }
+    assert found["compression_ratio"] > 3
 
 
-def test_pairs_of_timestamps_part_the_segments() -> None:
-    tokens = [at(0), 1, 2, at(1.5), at(2), 3, at(3)]
-    split = split_at_timestamps(tokens, FIRST_TIMESTAMP, 10.0)
-    assert split.drafts == [
-        draft(0.0, 1.5, at(0), 1, 2, at(1.5)),
-        draft(2.0, 3.0, at(2), 3, at(3)),
-    ]
-    assert split.undecoded_from is None
+@pytest.mark.parametrize("score", [NAN, INFINITE])
+def test_a_window_without_tokens_has_valid_numbers(score: float) -> None:
+    assert numbers_of("", score, 0, NAN) == {
+        "avg_logprob": 0.0, "compression_ratio": 0.0, "no_speech_prob": 0.0,
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("before", [[], [at(0), 1, at(1)]], ids=["alone", "behind another"])
-def test_text_without_a_closing_stamp_lasts_to_the_windows_end(before: list[int]) -> None:
-    split = split_at_timestamps([*before, at(2), 7, 8], FIRST_TIMESTAMP, 9.5)
-    assert split.drafts[-1] == draft(2.0, 9.5, at(2), 7, 8)
-    assert split.undecoded_from is None
+def test_a_segment_has_its_times_within_the_audio() -> None:
+    word = {"start": 1.0, "end": 99.0, "word": " one", "probability": NAN}
+    draft = {"start": 0.5, "end": 99.0, "tokens": [5, 6], "words": [word]}
+    numbers = SimpleNamespace(
+        temperature=None, avg_logprob=-0.5, compression_ratio=1.5, no_speech_prob=INFINITE
+    )
+    found = segment_of(draft, " one", numbers, seconds=10.0, offset=2.0)
+    assert (found.start, found.end, found.text, found.seek) == (2.5, 10.0, " one", 200)
+    assert (found.tokens, found.words) == ((5, 6), (Word(3.0, 10.0, "one", 0.0),))
+    assert (found.temperature, found.avg_logprob, found.compression_ratio) == (0.0, -0.5, 1.5)
+    assert found.no_speech_prob == 0.0
 
 
-def test_text_without_any_stamp_is_one_segment() -> None:
-    assert split_at_timestamps([7, 8], FIRST_TIMESTAMP, 4.0).drafts == [draft(0.0, 4.0, 7, 8)]
+@pytest.mark.parametrize("frames", [3, 10, 30])
+def test_a_spectrogram_loses_its_last_frame_and_is_padded(frames: int) -> None:
+    spectrogram = np.ones((4, 11), np.float32)
+    found = padded(spectrogram, frames)
+    assert found.shape == (4, frames)
+    assert found[:, : min(frames, 10)].all()
+    assert not found[:, 10:].any()
 
 
-def test_an_empty_last_segment_tells_from_where_nothing_was_heard() -> None:
-    split = split_at_timestamps([at(0), 1, at(7.5), at(8)], FIRST_TIMESTAMP, 10.0)
-    assert split.drafts == [draft(0.0, 7.5, at(0), 1, at(7.5))]
-    assert split.undecoded_from == 8.0
-
-
-def test_a_segment_that_takes_no_time_is_left_out() -> None:
-    split = split_at_timestamps([at(1), 5, at(1), at(1), 6, at(2)], FIRST_TIMESTAMP, 10.0)
-    assert split.drafts == [draft(1.0, 2.0, at(1), 6, at(2))]
-
-
-@pytest.mark.parametrize("tokens", [[], [at(0)], [at(0), at(0)], [at(0), at(3)]])
-def test_no_text_is_no_segment(tokens: list[int]) -> None:
-    assert split_at_timestamps(tokens, FIRST_TIMESTAMP, 10.0).drafts == []
-
-
-def test_text_that_broke_off_is_heard_again_from_where_its_last_segment_opens() -> None:
-    whole = [at(0), 1, at(1), at(1), 2, at(7), at(8)]
-    tokens = without_broken_tail([*whole, 3, 4, 5], FIRST_TIMESTAMP)
-    assert tokens == whole
-    assert split_at_timestamps(tokens, FIRST_TIMESTAMP, 30.0).undecoded_from == 8.0
-
-
-@pytest.mark.parametrize(
-    "tokens",
-    [[], [at(0), 1, 1, 1], [at(0), at(0), 1], [at(0), 1, at(1), at(1), 2, at(3)]],
-    ids=["empty", "no segment closed", "no time went by", "the last one closed"],
-)
-def test_text_stays_whole_where_there_is_nothing_to_gain(tokens: list[int]) -> None:
-    assert without_broken_tail(tokens, FIRST_TIMESTAMP) == tokens
+def test_the_likeliest_languages_are_kept() -> None:
+    half: Any = np.float32(0.5)
+    ranked = [(f"l{n}", half) for n in range(9)]
+    found = top_languages(ranked)
+    assert found == tuple((f"l{n}", 0.5) for n in range(TOP_LANGUAGES))
+    assert {type(probability) for _, probability in found} == {float}
 
 
 def test_times_stay_within_the_audio_and_in_order() -> None:
@@ -81,4 +91,4 @@ def test_times_stay_within_the_audio_and_in_order() -> None:
 
 
 def test_numbers_that_json_does_not_know_become_zero() -> None:
-    assert [finite(number) for number in (float("nan"), float("-inf"), -0.5)] == [0.0, 0.0, -0.5]
+    assert [finite(number) for number in (NAN, INFINITE, -0.5)] == [0.0, 0.0, -0.5]

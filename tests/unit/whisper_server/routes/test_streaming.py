@@ -85,7 +85,8 @@ def test_verbose_json_streams_the_times_as_well(open_server: Running) -> None:
         (s["start"], s["end"], s["text"]) for s in plain["segments"]
     ]
     assert [segment["id"] for segment in segments] == [f"seg_{i}" for i in range(len(segments))]
-    assert all(segment["words"] == [] for segment in segments)
+    assert [word for segment in segments for word in segment["words"]] == plain["words"]
+    assert all(segment["words"] for segment in segments)
     assert (done["language"], done["duration"]) == (plain["language"], plain["duration"])
 
 

@@ -65,6 +65,8 @@ def test_the_system_page_follows_the_work() -> None:
     assert (ready["capacity"], ready["in_flight"], ready["waiting"]) == (1, 1, 1)
     assert idle["instances"][0]["status"] == "idle"
     assert idle["instances"][0]["windows"] == 2
+    assert idle["instances"][0]["batches"] == 2
+    assert idle["instances"][0]["audio_seconds"] == 2.0
     assert idle["batch_fill"] == 1.0
     assert idle["speed"] > 0
 
@@ -124,8 +126,9 @@ def test_audio_batches_and_stages_are_told() -> None:
         until(lambda: counts(server, "whisper_audio_seconds_total") == {"": 2.0})
         stages = counts(server, "whisper_stage_seconds_count")
         assert counts(server, "whisper_batch_windows_count") == {"": 1.0}
+        assert counts(server, "whisper_decoded_audio_seconds_total") == {"": 2.0}
         assert counts(server, "whisper_queue_audio_seconds") == {"": 0.0}
-    assert set(stages) == {"prepare", "queue", "decode"}
+    assert set(stages) == {"prepare", "queue", "encode", "decode"}
 
 
 def test_a_caller_who_hangs_up_is_counted_as_gone() -> None:

@@ -63,7 +63,8 @@ def test_options_reach_the_engine(open_server: Running) -> None:
         "hotwords": "Kompott", "beam_size": "2", "vad_filter": "false",
     }  # fmt: skip
     expected = Options("transcribe", "de", "Rhabarber", 0.5, True, "Kompott", 2, False)
-    assert open_server.post(data=fields).json()["words"] == []
+    (word,) = open_server.post(data=fields).json()["words"]
+    assert word == {"word": "1.0", "start": 0.0, "end": 1.0, "probability": 1.0}
     assert open_server.engine.calls[-1] == expected
     assert open_server.post("/v1/audio/translations", data=fields).status_code == 200
     assert open_server.engine.calls[-1] == replace(expected, task="translate")
