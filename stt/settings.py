@@ -119,6 +119,10 @@ class Settings(BaseSettings):
         300, "Audio that is sent to a server in one piece; 0: each chunk alone",
         panel=QUEUE, unit="seconds", ge=0,
     )  # fmt: skip
+    border_seconds: Seconds = setting(
+        10, "Audio of the next chunk to send along where a piece ends within speech; 0: none",
+        panel=QUEUE, unit="seconds", ge=0, le=30,
+    )  # fmt: skip
     lease_seconds: Seconds = setting(
         300, "A claim that was not renewed for so long is free; the same on all machines",
         panel=QUEUE, unit="seconds", ge=1,

@@ -45,7 +45,7 @@ def _print_version(wanted: bool) -> None:
 
 @with_settings(
     "limit", "max_parallel_workers", "server_urls", "model", *STOP_SETTINGS,
-    "sequence_seconds", "lease_seconds", "chunk_timeout_seconds", "max_attempts",
+    "sequence_seconds", "border_seconds", "lease_seconds", "chunk_timeout_seconds", "max_attempts",
     "max_expirations", "page_size", *DATABASE_SETTINGS, "log_format",
 )  # fmt: skip
 def worker_command(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 
 from bson import ObjectId
 from pydantic import Field, StringConstraints
@@ -17,6 +17,9 @@ from stt.domain.chunk import Chunk, Recording
 from stt.domain.field_types import Count, IdText, Name, Slug
 from stt.domain.transcript import Transcript
 from stt.settings import Settings
+
+Step = Literal[-1, 1]
+"""From a chunk to the one before or after it in the recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class Recordings(Protocol):
 
     def of(self, chunk: Chunk) -> Recording | None: ...
     def audio(self, chunk: Chunk) -> bytes: ...
+    def neighbour_audio(self, chunk: Chunk, step: Step) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True)

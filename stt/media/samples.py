@@ -1,5 +1,6 @@
 """Samples: 16 kHz mono, silence among them, and blocks of them joined."""
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
@@ -17,6 +18,12 @@ Samples: TypeAlias = NDArray[np.int16]
 SAMPLE_RATES = range(1_000, 768_001)
 """Rates in Hz that are decoded. A header that claims 1 Hz would turn one frame into gigabytes of
 samples; one that claims gigahertz would make the resampler build filters of gigabytes."""
+
+
+def decibels(samples: Samples) -> float:
+    """Return the loudness, 0 for a full scale square wave; at least -100."""
+    power = float(np.square(samples, dtype=np.float64).mean()) if len(samples) else 0.0
+    return 10 * math.log10(power / 32_768**2 + 1e-10)
 
 
 def silence(seconds: float) -> Iterator[Samples]:

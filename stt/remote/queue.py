@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,9 +20,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from stt.domain.backoff import retry_until_lease_expires
 from stt.domain.chunk import Chunk, Recording
-from stt.domain.claim import Claim, ClaimRules, Order, Page, Queue, StaleClaim, WorkerReport
+from stt.domain.claim import (
+    Claim,
+    ClaimRules,
+    Order,
+    Page,
+    Queue,
+    StaleClaim,
+    Step,
+    WorkerReport,
+)
 from stt.domain.transcript import Transcript
-from stt.errors import BadAudio, DatabaseRefused, DatabaseUnavailable, NotFound
+from stt.errors import BadAudio, ClaimLost, DatabaseRefused, DatabaseUnavailable, NotFound
 from stt.remote import messages
 from stt.remote.client import read_answer
 from stt.remote.membership import Membership
@@ -163,6 +173,13 @@ class RemoteQueue:
             return self._membership.client.audio(self._claimed[chunk.id].audio_path)
         except NotFound as error:
             raise BadAudio(str(error)) from error
+
+    def neighbour_audio(self, chunk: Chunk, step: Step) -> bytes | None:
+        """Return the encoded audio of the chunk before or after a claimed one; None without any."""
+        side = "before" if step < 0 else "after"
+        with suppress(NotFound, ClaimLost, KeyError):  # an older coordinator has no such route
+            return self._membership.client.audio(f"{self._claimed[chunk.id].audio_path}/{side}")
+        return None
 
     def report(self, worker: str, report: WorkerReport) -> None:
         """Send a heartbeat; its answer brings the node's settings."""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 
 from stt.domain.chunk import Chunk
-from stt.domain.claim import Order, Page
+from stt.domain.claim import Order, Page, Step
 from stt.domain.worker_id import pattern_of_node
 from stt.store.database import PAGING_ORDER, Database, translated
 from stt.store.documents import CHUNK_FIELDS, read_chunk
@@ -82,6 +82,26 @@ def is_held_by(database: Database, chunk_id: ObjectId, node_id: str) -> bool:
     query = {"_id": chunk_id, **PROCESSING, "processing_by": pattern_of_node(node_id)}
     with translated():
         return database.chunks.find_one(query, ["_id"]) is not None
+
+
+def neighbour_of(database: Database, chunk_id: ObjectId, step: Step) -> Chunk | None:
+    """Return the chunk before or after this one, of the same channel, whose audio may go with it.
+
+    None if there is none, or if it failed before: its audio may be what a server dies of.
+    """
+    with translated():
+        document = database.chunks.find_one({"_id": chunk_id}, CHUNK_FIELDS)
+        if document is None:
+            return None
+        chunk = read_chunk(document)
+        if chunk.recording_id is None:
+            return None
+        query = {"original_id": chunk.recording_id, "index": chunk.index + step, "failed_at": None}
+        found = database.chunks.find_one(query, CHUNK_FIELDS)
+    neighbour = read_chunk(found) if found else None
+    if neighbour is None or neighbour.channel != chunk.channel or neighbour.has_failed_before:
+        return None
+    return neighbour
 
 
 def candidate_wait() -> timedelta:

@@ -15,8 +15,10 @@ from bson import ObjectId
 from pydantic import Field
 
 from stt.domain.chunk import Chunk, Recording
+from stt.domain.claim import Step
 from stt.domain.field_types import HexId, Tenths
 from stt.errors import Ambiguous, BadAudio, NotFound
+from stt.store.claim_queries import neighbour_of
 from stt.store.counts import RecordingSums, StateCounts, sums_by_recording
 from stt.store.database import Document, Repository
 from stt.store.documents import read_count, read_recording, read_text, read_texts, read_time
@@ -81,6 +83,13 @@ class MongoRecordings(Repository):
         if not isinstance(data, bytes) or not data:
             raise BadAudio("the chunk has no audio in audio_data, nor inline in data")
         return data
+
+    def neighbour_audio(self, chunk: Chunk, step: Step) -> bytes | None:
+        """Return the encoded audio of the chunk before or after a claimed one; None without any."""
+        neighbour = neighbour_of(self._db, chunk.id, step)
+        with suppress(BadAudio):
+            return self.audio(neighbour) if neighbour else None
+        return None
 
     def find(self, name: str) -> Recording:
         """Return the recording with this id, of this file, or with this name or path.

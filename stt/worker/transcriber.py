@@ -1,13 +1,14 @@
 """One run of chunks: load its audio, join it, have it transcribed, split the result again."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stt.domain.claim import Claim, Recordings
+from stt.domain.claim import Claim, Recordings, Step
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import (
     BadAudio,
@@ -19,12 +20,19 @@ from stt.errors import (
     SttError,
 )
 from stt.media.audio import SAMPLE_RATE, Samples, decode, encode_flac
+from stt.media.samples import decibels
 from stt.settings import Settings
 from stt.transcripts.timed_text import timed_units
 from stt.whisper.client import Upload
 from stt.whisper.pool import Call, ServerPool
 
 logger = logging.getLogger(__name__)
+
+_NO_SAMPLES: Samples = np.zeros(0, np.int16)
+_BORDER = SAMPLE_RATE // 10
+_PAUSE_DB = 20.0
+"""A border that is so much quieter than its chunk lies in a pause."""
+_SHORT_RUN_SECONDS = 60.0
 
 Outcome = Transcript | ChunkError
 """How a chunk ended: with its transcript, or with the failure that counts against it."""
@@ -51,6 +59,7 @@ class Transcriber:
         self._pool = pool
         self._call_seconds = settings.chunk_timeout_seconds
         self._keeps_words = settings.word_timestamps
+        self._border_samples = round(settings.border_seconds * SAMPLE_RATE)
         self._prompt, self._hotwords = settings.prompt, settings.hotwords
 
     def transcribe(
@@ -98,42 +107,55 @@ class Transcriber:
         return decoded
 
     def _transcribe(
-        self, chunks: Sequence[DecodedChunk], may_start: Callable[[Sequence[Claim]], bool]
+        self,
+        chunks: Sequence[DecodedChunk],
+        may_start: Callable[[Sequence[Claim]], bool],
+        *,
+        alone: bool = False,
     ) -> Iterator[tuple[Claim, Outcome]]:
+        """Yield each chunk's outcome; `alone`: without what is beside it, which may be at fault."""
+        before, after = (_NO_SAMPLES, _NO_SAMPLES) if alone else self._context(chunks)
         try:
-            transcript = self._call(chunks, may_start)
+            transcripts = self._call(chunks, before, after, may_start)
         except ChunkError as error:
-            if len(chunks) == 1 or isinstance(error, (ServerDied, CannotTranslate)):
+            can_be_split = len(chunks) > 1 or len(before) or len(after)
+            if not can_be_split or isinstance(error, (ServerDied, CannotTranslate)):
                 yield from ((chunk.claim, error) for chunk in chunks)
                 return
             count = len(chunks)
             logger.warning("a sequence of %d chunks failed, each is tried alone: %s", count, error)
             for at, chunk in enumerate(chunks):
                 may_start([c.claim for c in chunks[at:]])  # their time in work starts anew
-                yield from self._transcribe([chunk], may_start)
+                yield from self._transcribe([chunk], may_start, alone=True)
             return
-        if transcript is not None:
-            parts = split(transcript, [chunk.seconds for chunk in chunks])
-            for chunk, part in zip(chunks, parts, strict=True):
-                yield chunk.claim, part if self._keeps_words else without_words(part)
+        for chunk, part in zip(chunks, transcripts or (), strict=bool(transcripts)):
+            yield chunk.claim, part if self._keeps_words else without_words(part)
 
     def _call(
-        self, chunks: Sequence[DecodedChunk], may_start: Callable[[Sequence[Claim]], bool]
-    ) -> Transcript | None:
+        self,
+        chunks: Sequence[DecodedChunk],
+        before: Samples,
+        after: Samples,
+        may_start: Callable[[Sequence[Claim]], bool],
+    ) -> list[Transcript] | None:
+        """Return the transcript of each chunk; None if `may_start` has stopped the call."""
         recording = self._recordings.of(chunks[0].claim.chunk)
-        if len(chunks) == 1:  # sent as it is stored
+        pieces = [piece for piece in (before, *(c.samples for c in chunks), after) if len(piece)]
+        is_alone = len(pieces) == 1
+        if is_alone:  # sent as it is stored
             data, format_ = chunks[0].encoded, chunks[0].claim.chunk.format or ""
             filename = f"chunk.{format_ if format_.isalnum() else 'ogg'}"
         else:  # as FLAC, which is lossless and cheap, and which every server reads
-            data = encode_flac(np.concatenate([chunk.samples for chunk in chunks]))
+            data = encode_flac(np.concatenate(pieces))
             filename = "sequence.flac"
+        durations = [len(piece) / SAMPLE_RATE for piece in pieces]
         upload = Upload(
             data=data,
             filename=filename,
-            seconds=sum(chunk.seconds for chunk in chunks),
+            seconds=sum(durations),
             language=recording.language if recording else None,
             prompt=(recording and recording.prompt) or self._prompt,
-            wants_words=self._keeps_words or len(chunks) > 1,
+            wants_words=self._keeps_words or not is_alone,
             model=recording.model if recording else None,
             hotwords=(recording and recording.hotwords) or self._hotwords,
             task=recording.task if recording else "transcribe",
@@ -141,17 +163,54 @@ class Transcriber:
         claims = [chunk.claim for chunk in chunks]
         failed_on = frozenset[str]().union(*(claim.chunk.failed_on for claim in claims))
         isolated = any(claim.chunk.isolated for claim in claims)
-        return self._pool.transcribe(
+        transcript = self._pool.transcribe(
             Call(upload, self._call_seconds, lambda: may_start(claims), failed_on, isolated)
         )
+        if transcript is None:
+            return None
+        first = 1 if len(before) else 0
+        return split(transcript, durations)[first : first + len(chunks)]
+
+    def _context(self, chunks: Sequence[DecodedChunk]) -> tuple[Samples, Samples]:
+        """Return audio before and after a run: what is cut in two at its border is whole with it.
+
+        Empty where the border lies in a pause, unless the run is short and its language unknown:
+        then what is around it says which. Empty for chunks that failed before.
+        """
+        recording = self._recordings.of(chunks[0].claim.chunk)
+        is_short = sum(chunk.seconds for chunk in chunks) < _SHORT_RUN_SECONDS
+        always = is_short and not (recording and recording.language)
+        first, last = chunks[0], chunks[-1]
+        has_failed = first.claim.chunk.has_failed_before or last.claim.chunk.has_failed_before
+        if has_failed or not self._border_samples:
+            return _NO_SAMPLES, _NO_SAMPLES
+        needs_before = always or _is_loud(first.samples[:_BORDER], first.samples)
+        needs_after = always or _is_loud(last.samples[-_BORDER:], last.samples)
+        return (
+            self._neighbour(first, -1)[-self._border_samples :] if needs_before else _NO_SAMPLES,
+            self._neighbour(last, 1)[: self._border_samples] if needs_after else _NO_SAMPLES,
+        )
+
+    def _neighbour(self, chunk: DecodedChunk, step: Step) -> Samples:
+        encoded = self._recordings.neighbour_audio(chunk.claim.chunk, step)
+        try:
+            return decode(encoded) if encoded else _NO_SAMPLES
+        except BadAudio:
+            return _NO_SAMPLES
+
+
+def _is_loud(border: Samples, samples: Samples) -> bool:
+    """Return whether the border of a chunk lies within speech and not in a pause."""
+    return decibels(border) > decibels(samples) - _PAUSE_DB
 
 
 def split(transcript: Transcript, durations: Sequence[float]) -> list[Transcript]:
     """Split a transcript of joined audio into those of its parts, of `durations` seconds each.
 
     A segment that spans a border is cut between two words where the server gave words; else it
-    goes whole to the part that holds its middle. Times become relative to each part. Speech without
-    text is shared out by the time in each part that has none.
+    goes whole to the part that holds its middle. Times become relative to each part; the language
+    is the one with the most speech in it. Speech without text is shared out by the time in each
+    part that has none.
     """
     ends = np.cumsum(durations)
     parts: list[list[Segment]] = [[] for _ in durations]
@@ -162,9 +221,22 @@ def split(transcript: Transcript, durations: Sequence[float]) -> list[Transcript
             parts[at].append(_clamped(piece.shifted(-begin), durations[at]))
     shares = _shares(transcript.silent_speech_seconds, parts, durations)
     return [
-        replace(transcript, segments=tuple(segments), silent_speech_seconds=share)
+        replace(
+            transcript,
+            segments=tuple(segments),
+            language=_language_of(segments) or transcript.language,
+            silent_speech_seconds=share,
+        )
         for segments, share in zip(parts, shares, strict=True)
     ]
+
+
+def _language_of(segments: Sequence[Segment]) -> str | None:
+    """Return the language with the most speech; None where the server names none."""
+    seconds: defaultdict[str | None, float] = defaultdict(float)
+    for segment in segments:
+        seconds[segment.language] += segment.end - segment.start
+    return max(seconds, key=lambda language: seconds[language], default=None)
 
 
 def without_words(transcript: Transcript) -> Transcript:

@@ -70,7 +70,10 @@ def house(
         worker_processes(mongo_url, name) as workers,
         running_process(mongo_url, name, folder) as coordinator,
     ):
-        workers.start(server.url, "--watch", "--workers", "1", "--empty-queue-wait", "0.5")
+        workers.start(
+            server.url, "--watch", "--workers", "1", "--empty-queue-wait", "0.5",
+            "--border-seconds", "0",
+        )  # fmt: skip
         yield House(coordinator, shared_database, opus_tone(70))
 
 

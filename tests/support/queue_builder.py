@@ -35,7 +35,8 @@ def add_chunks(
     **fields: Any,
 ) -> list[ObjectId]:
     """Add `count` consecutive pending chunks of one recording; `fields` are laid over each."""
-    recording_id = recording_id or add_recording(database)
+    # With a language, no audio beside a chunk is needed to find it.
+    recording_id = recording_id or add_recording(database, language="en")
     documents = [
         {
             "_id": ObjectId(),

@@ -76,4 +76,8 @@ def tone(seconds: float) -> Samples:
 
 
 def opus_tone(seconds: float = 2.0) -> bytes:
-    return encode_opus(tone(seconds))
+    """A tone between two short pauses: the audio of a chunk that cuts nothing in two."""
+    samples = tone(seconds)
+    pause = round(0.12 * SAMPLE_RATE)
+    samples[:pause] = samples[-pause:] = 0
+    return encode_opus(samples)

@@ -63,7 +63,7 @@ class HttpRecorder:
                 "detail": told.get("kind"),
             }
         if place[0] == "chunks":
-            return {"op": "audio", "chunk": ObjectId(place[-1].partition(".")[0])}
+            return {"op": "audio", "chunk": ObjectId(place[1].partition(".")[0])}
         if place[-1] == "heartbeat":
             told = json.loads(cast("bytes | str", request.body))
             return {"op": "report", "worker": told["worker_id"]}

@@ -1,17 +1,18 @@
 """The audio of single chunks, for the node that has a claim on one and for people's players."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from bson import ObjectId
 from fastapi import APIRouter, Header, Path, Response
 
-from stt.coordinator.context import CurrentPrincipal, InCoordinator
+from stt.coordinator.authenticator import Principal
+from stt.coordinator.context import Coordinator, CurrentPrincipal, InCoordinator
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.store.listing import format_of
 from stt.domain.chunk import Chunk
 from stt.domain.node import Node
-from stt.errors import ClaimLost
+from stt.errors import ClaimLost, NotFound
 from stt.store.claim_queries import is_held_by
 
 router = APIRouter(tags=["chunks"], responses=error_responses(404, 409))
@@ -22,6 +23,7 @@ _MEDIA_TYPES = {
     "wav": "audio/wav", "flac": "audio/flac", "m4a": "audio/mp4", "mp4": "audio/mp4",
     "webm": "audio/webm",
 }  # fmt: skip
+ChunkFile = Annotated[str, Path(pattern=r"^[0-9a-f]{24}\.[A-Za-z0-9]{1,20}$")]
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -38,14 +40,12 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 def audio(
     coordinator: InCoordinator,
     principal: CurrentPrincipal,
-    filename: Annotated[str, Path(pattern=r"^[0-9a-f]{24}\.[A-Za-z0-9]{1,20}$")],
+    filename: ChunkFile,
     range_: Annotated[str | None, Header(alias="Range")] = None,
 ) -> Response:
     """One range at a time (RFC 9110); a node reads only what it has a claim on."""
-    chunk_id = ObjectId(filename.partition(".")[0])
+    chunk_id = _readable(coordinator, principal, filename)
     format_ = format_of(coordinator.database, chunk_id)
-    if isinstance(principal, Node) and not is_held_by(coordinator.database, chunk_id, principal.id):
-        raise ClaimLost(f"Node {principal.id} holds no claim on chunk {chunk_id}")
     data = coordinator.recordings.audio(Chunk(chunk_id, None, 0))
     headers = {
         "Accept-Ranges": "bytes",
@@ -61,6 +61,40 @@ def audio(
         return Response(status_code=416, headers={"Content-Range": f"bytes */{len(data)}"})
     headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
     return Response(data[first : last + 1], 206, headers, media_type)
+
+
+@router.get(
+    "/chunks/{filename}/{side}",
+    summary="The audio beside a chunk",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/octet-stream": {}}, "description": "All of it."},
+    },
+)
+def neighbour(
+    coordinator: InCoordinator,
+    principal: CurrentPrincipal,
+    filename: ChunkFile,
+    side: Literal["before", "after"],
+) -> Response:
+    """For the node that has a claim on the chunk: a word at its border may be cut in two."""
+    chunk_id = _readable(coordinator, principal, filename)
+    data = coordinator.recordings.neighbour_audio(
+        Chunk(chunk_id, None, 0), -1 if side == "before" else 1
+    )
+    if data is None:
+        raise NotFound(f"There is no audio {side} chunk {chunk_id} that may go with it")
+    return Response(
+        data, media_type="application/octet-stream", headers={"Cache-Control": "private, no-store"}
+    )
+
+
+def _readable(coordinator: Coordinator, principal: Principal, filename: str) -> ObjectId:
+    """Return the chunk's id; raise ClaimLost for a node that has no claim on it."""
+    chunk_id = ObjectId(filename.partition(".")[0])
+    if isinstance(principal, Node) and not is_held_by(coordinator.database, chunk_id, principal.id):
+        raise ClaimLost(f"Node {principal.id} holds no claim on chunk {chunk_id}")
+    return chunk_id
 
 
 def _span(range_: str | None, size: int) -> tuple[int, int] | None:

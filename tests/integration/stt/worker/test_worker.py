@@ -27,7 +27,7 @@ from tests.support.mongo_process import free_port
 from tests.support.pace import scaled, until
 from tests.support.paths import ROOT
 from tests.support.queue_builder import add_chunks, add_recording, document
-from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal
+from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal, seconds_of
 from tests.support.speech import opus_tone
 from tests.support.workers import BROKEN, make_worker
 
@@ -81,8 +81,17 @@ class TestWorking:
         database.chunks.insert_many(
             {"original_id": recording_id, "index": index, "data": data} for index in range(3)
         )
-        one_segment = lambda number, upload: Answer(body=heard("hello", 1.0, 2.0))  # noqa: E731
-        with ScriptedServer(one_segment).running() as server:
+
+        def one_word_in_ten_seconds(number: int, upload: bytes) -> Answer:
+            body = heard("hello", 1.0, 2.0)
+            (word,) = body["segments"]
+            count = round(seconds_of(upload) / 10)  # the chunks beside it are sent along
+            body["segments"] = [
+                {**word, "start": 10 * n + 1.0, "end": 10 * n + 2.0} for n in range(count)
+            ]
+            return Answer(body=body)
+
+        with ScriptedServer(one_word_in_ten_seconds).running() as server:
             stats = make_worker(database, server.url).run()
         assert stats.counts["transcribed"] == 3
         durations = [d["duration"] for d in database.chunks.find({}, ["duration"])]

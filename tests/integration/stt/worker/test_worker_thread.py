@@ -9,14 +9,22 @@ from bson import ObjectId
 from stt.cli.log_lines import TextFormatter
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules
+from stt.media.audio import encode_opus
 from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.worker.context import WorkOptions
 from stt.worker.worker import Worker
 from tests.support.queue_builder import add_chunks, add_recording, document
-from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal, seconds_of
-from tests.support.speech import opus_tone
+from tests.support.scripted_server import (
+    Answer,
+    ScriptedServer,
+    always,
+    heard,
+    refusal,
+    seconds_of,
+)
+from tests.support.speech import opus_tone, tone
 from tests.support.workers import BROKEN, make_worker
 
 
@@ -105,6 +113,70 @@ class TestSequences:
         with ScriptedServer(always()).running() as server:
             make_worker(database, server.url, sequence_seconds=300).run()
         assert len(server.calls) == 3
+
+
+class TestBorders:
+    """Chunks of other programs cut words in two: the sound beside them goes with them."""
+
+    def test_what_is_beside_a_chunk_goes_with_it_and_is_left_to_its_own_chunk(
+        self, database: Database
+    ) -> None:
+        ids = add_chunks(database, 3, audio=encode_opus(tone(10.0)), duration=10.0)
+        lengths: list[float] = []
+
+        def a_word_each_second(number: int, upload: bytes) -> Answer:
+            lengths.append(round(seconds_of(upload)))
+            (word,) = heard("word")["segments"]
+            segments = [
+                {**word, "start": second + 0.2, "end": second + 0.8}
+                for second in range(round(seconds_of(upload)))
+            ]
+            return Answer(body={"text": "word", "language": "en", "segments": segments})
+
+        with ScriptedServer(a_word_each_second).running() as server:
+            make_worker(
+                database, server.url, sequence_seconds=0, border_seconds=5, max_parallel_workers=1
+            ).run()
+        assert lengths == [15, 20, 15]
+        for id_ in ids:
+            segments = document(database, id_)["transcript"]["segments"]
+            assert [segment["start"] for segment in segments] == pytest.approx(
+                [second + 0.2 for second in range(10)], abs=0.05
+            )
+
+    def test_a_chunk_that_ends_in_pauses_is_sent_as_it_is(
+        self, database: Database, opus: bytes
+    ) -> None:
+        add_chunks(database, 3, audio=opus)
+        with ScriptedServer(always()).running() as server:
+            make_worker(database, server.url, sequence_seconds=0, border_seconds=10).run()
+        assert server.uploads == [opus] * 3
+
+    def test_the_language_of_a_short_run_is_found_with_what_is_around_it(
+        self, database: Database, opus: bytes
+    ) -> None:
+        add_chunks(database, 3, recording_id=add_recording(database), audio=opus)
+        with ScriptedServer(always()).running() as server:
+            make_worker(
+                database, server.url, sequence_seconds=0, border_seconds=10, max_parallel_workers=1
+            ).run()
+        assert [round(seconds_of(upload)) for upload in server.uploads] == [4, 6, 4]
+
+    def test_a_bad_neighbour_is_not_charged_to_a_chunk(self, database: Database) -> None:
+        good, bad = add_chunks(database, 2, audio=encode_opus(tone(4.0)))
+        database.audio.update_one({"_id": bad}, {"$set": {"data": encode_opus(tone(6.0))}})
+
+        def script(number: int, upload: bytes) -> Answer:
+            if round(seconds_of(upload)) == 4:
+                return Answer(body=heard("fine"))
+            return refusal(400, "cannot be done")
+
+        with ScriptedServer(script).running() as server:
+            options = {"sequence_seconds": 0, "border_seconds": 10, "max_parallel_workers": 1}
+            make_worker(database, server.url, limit=2, **options).run()
+        assert document(database, good)["transcript"]["segments"][0]["text"] == "fine"
+        assert document(database, good)["attempts"] == 0
+        assert document(database, bad)["errors"][0]["kind"] == "refused"
 
 
 class TestMisses:

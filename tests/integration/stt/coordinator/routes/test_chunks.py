@@ -24,6 +24,20 @@ def test_a_node_reads_the_audio_of_what_it_holds_and_of_nothing_else(
         mac.queue.audio(claim.chunk)
 
 
+def test_a_node_reads_the_audio_beside_what_it_holds(database: Database, mac: Member) -> None:
+    ids = add_chunks(database, 4)
+    for number, id_ in enumerate(ids):
+        database.audio.insert_one({"_id": id_, "data": f"audio {number}".encode()})
+    database.chunks.update_one({"_id": ids[3]}, {"$set": {"attempts": 1}})
+    held = mac.claim(database, ids[1])
+    assert mac.queue.neighbour_audio(held.chunk, -1) == b"audio 0"
+    assert mac.queue.neighbour_audio(held.chunk, 1) == b"audio 2"
+    assert mac.session.get(f"/chunks/{ids[2]}.opus/after").json()["error"]["code"] == "claim_lost"
+    # The first has none before it, and one that failed before may be what a server dies of.
+    assert mac.queue.neighbour_audio(mac.claim(database, ids[0]).chunk, -1) is None
+    assert mac.queue.neighbour_audio(mac.claim(database, ids[2]).chunk, 1) is None
+
+
 @pytest.mark.parametrize(
     ("range_", "status", "first", "last"),
     [

@@ -108,7 +108,7 @@ class TestResults:
         ("name", "kind", "word"),
         [
             ("txt", "text/plain; charset=utf-8", "Grüße."),
-            ("srt", "application/x-subrip; charset=utf-8", "00:00:00,000 --> 00:00:04,000"),
+            ("srt", "application/x-subrip; charset=utf-8", "00:00:00,000 --> 00:00:03,720"),
             ("vtt", "text/vtt; charset=utf-8", "WEBVTT"),
             ("tsv", "text/tab-separated-values; charset=utf-8", "start\tend"),
             ("json", "application/json", '"Grüße."'),
