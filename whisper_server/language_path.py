@@ -23,6 +23,10 @@ SWITCH_COST = 6.0
 LEAST_PROBABILITY = 0.15
 """A slice counts no more than this against a language: it may be a name or a noise."""
 
+_UNSPOKEN = frozenset({"la", "sa"})
+"""Hardly ever spoken, but Whisper takes unclear speech for Latin more often than for any other."""
+_UNSPOKEN_PRIOR = 0.1
+
 Costs = npt.NDArray[np.float64]
 """Negative logarithms of probabilities; shape (cells, languages), or (languages,)."""
 
@@ -104,6 +108,8 @@ def _costs(slices: Sequence[LanguageSlice], seconds: float, codes: Sequence[str]
     # The nearer to a slice's middle, the more it counts; the last cell may lie behind all slices.
     weights = np.maximum(1 - np.abs(middles - starts - halves) / halves, 1e-6)
     weights /= weights.sum(axis=0)
-    probabilities = np.array([[part.probs.get(code, 0.0) for code in codes] for part in slices])
+    priors = np.array([_UNSPOKEN_PRIOR if code in _UNSPOKEN else 1.0 for code in codes])
+    probabilities = priors * [[part.probs.get(code, 0.0) for code in codes] for part in slices]
+    probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), 1e-9)
     costs = -np.log(np.maximum(probabilities, LEAST_PROBABILITY))
     return np.asarray(weights.T @ costs * CELL_SECONDS)

@@ -152,6 +152,15 @@ def test_a_language_that_had_no_probability_so_far_is_found_when_it_comes() -> N
     ]
 
 
+def test_unclear_speech_that_is_taken_for_latin_is_in_the_language_that_is_likely_next() -> None:
+    unclear = {"la": 0.6, "de": 0.2, "cy": 0.1}
+    windows = [[LanguageSlice(a, b, unclear) for a, b in slice_times(WINDOW_SECONDS)]]
+    windows[0][-1] = LanguageSlice(windows[0][-1].start, windows[0][-1].end, {"de": 0.98})
+    assert joined(path_of(windows)) == [("de", WINDOW_SECONDS)]
+    clear = [[LanguageSlice(a, b, {"la": 0.97}) for a, b in slice_times(WINDOW_SECONDS)]]
+    assert joined(path_of(clear)) == [("la", WINDOW_SECONDS)]
+
+
 def test_a_short_window_is_one_stretch() -> None:
     path = LanguagePath()
     path.add([LanguageSlice(0.0, 1.0, probs("de"))], 0.3)
