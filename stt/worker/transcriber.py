@@ -140,7 +140,8 @@ class Transcriber:
     ) -> list[Transcript] | None:
         """Return the transcript of each chunk; None if `may_start` has stopped the call."""
         recording = self._recordings.of(chunks[0].claim.chunk)
-        pieces = [piece for piece in (before, *(c.samples for c in chunks), after) if len(piece)]
+        borders = [[piece] if len(piece) else [] for piece in (before, after)]
+        pieces = [*borders[0], *(chunk.samples for chunk in chunks), *borders[1]]
         is_alone = len(pieces) == 1
         if is_alone:  # sent as it is stored
             data, format_ = chunks[0].encoded, chunks[0].claim.chunk.format or ""
@@ -168,7 +169,7 @@ class Transcriber:
         )
         if transcript is None:
             return None
-        first = 1 if len(before) else 0
+        first = len(borders[0])
         return split(transcript, durations)[first : first + len(chunks)]
 
     def _context(self, chunks: Sequence[DecodedChunk]) -> tuple[Samples, Samples]:
@@ -192,10 +193,16 @@ class Transcriber:
         )
 
     def _neighbour(self, chunk: DecodedChunk, step: Step) -> Samples:
-        encoded = self._recordings.neighbour_audio(chunk.claim.chunk, step)
+        """Return the samples of the chunk beside one; empty if it cannot be read or decoded."""
         try:
+            encoded = self._recordings.neighbour_audio(chunk.claim.chunk, step)
             return decode(encoded) if encoded else _NO_SAMPLES
-        except BadAudio:
+        except (BadAudio, DatabaseRefused):  # its own claim will report it
+            return _NO_SAMPLES
+        except SttError:
+            raise
+        except Exception as error:  # an unknown failure of a decoder
+            logger.debug("what is beside chunk %s: %s", chunk.claim.chunk.id, error)
             return _NO_SAMPLES
 
 
