@@ -1,20 +1,16 @@
 """A call with one speaker a channel, transcribed with real weights."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stt.local.database import is_installed
 from stt.media.audio import Samples
 from tests.support.human_speech import prompts
 from tests.support.models import sample_model
-from tests.support.mongo_process import missing
 from tests.support.recordings import write_wav
+from tests.support.transcribe_command import transcribe
 from tools.word_error_rate import word_errors
 
 MAX_WRONG = 0.2
@@ -30,26 +26,16 @@ def noise(count: int, amplitude: float) -> Samples:
 def test_what_a_speaker_says_is_on_their_channel_and_nothing_on_that_of_a_silent_one(
     tmp_path: Path,
 ) -> None:
-    if not is_installed():
-        missing("the embedded database: pip install 'stt-fleet[embedded]'")
     question, answer = prompts("en", 12, seed=4), prompts("en", 10, seed=5)
     pause = noise(len(question.samples), 0)
     count = len(question.samples) + len(answer.samples)
     caller = np.concatenate([question.samples, noise(len(answer.samples), 0)])
     agent = np.concatenate([pause, answer.samples]) + noise(count, 10)
     call = write_wav(tmp_path / "call.wav", caller, agent, noise(count, 30))
-    command = [sys.executable, "-m", "stt", "transcribe", str(call), "--channels", "split"]
-    ended = subprocess.run(
-        [*command, "--format", "json", "--model", sample_model()],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "STT_DATA_DIR": str(tmp_path)},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
+    output = transcribe(
+        tmp_path, str(call), "--channels", "split", "--format", "json", "--model", sample_model()
     )
-    assert ended.returncode == 0, ended.stderr
-    segments = json.loads(ended.stdout)["segments"]
+    segments = json.loads(output)["segments"]
     assert {segment["channel"] for segment in segments} == {1, 2}
     for channel, said in ((1, question), (2, answer)):
         heard = " ".join(s["text"] for s in segments if s["channel"] == channel)

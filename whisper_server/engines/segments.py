@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from whisper_server.engines.base import (
-    FRAMES_PER_SECOND,
     AlignedWord,
     Features,
     Segment,
@@ -51,23 +50,21 @@ def numbers_of(
     }
 
 
-def segment_of(
-    draft: dict[str, Any], text: str, numbers: Any, seconds: float, offset: float = 0.0
-) -> Segment:
-    """Return a draft as a segment of audio of `seconds`; its times count from `offset`.
+def segment_of(draft: dict[str, Any], text: str, numbers: Any, seconds: float) -> Segment:
+    """Return a segment of faster-whisper's, within audio of `seconds`.
 
-    `numbers` is the result whose numbers the segment repeats.
+    `numbers` is the object that has its numbers.
     """
 
     def times(part: dict[str, Any]) -> tuple[float, float]:
-        return within(offset + part["start"], offset + part["end"], seconds)
+        return within(part["start"], part["end"], seconds)
 
     start, end = times(draft)
     return Segment(
         start=start,
         end=end,
         text=text,
-        seek=round(offset * FRAMES_PER_SECOND),
+        seek=0,
         tokens=tuple(draft["tokens"]),
         temperature=float(numbers.temperature or 0.0),
         avg_logprob=finite(numbers.avg_logprob),

@@ -59,9 +59,9 @@ def test_a_segment_has_its_times_within_the_audio() -> None:
     numbers = SimpleNamespace(
         temperature=None, avg_logprob=-0.5, compression_ratio=1.5, no_speech_prob=INFINITE
     )
-    found = segment_of(draft, " one", numbers, seconds=10.0, offset=2.0)
-    assert (found.start, found.end, found.text, found.seek) == (2.5, 10.0, " one", 200)
-    assert (found.tokens, found.words) == ((5, 6), (Word(3.0, 10.0, "one", 0.0),))
+    found = segment_of(draft, " one", numbers, seconds=10.0)
+    assert (found.start, found.end, found.text, found.seek) == (0.5, 10.0, " one", 0)
+    assert (found.tokens, found.words) == ((5, 6), (Word(1.0, 10.0, "one", 0.0),))
     assert (found.temperature, found.avg_logprob, found.compression_ratio) == (0.0, -0.5, 1.5)
     assert found.no_speech_prob == 0.0
 
