@@ -36,6 +36,7 @@ _MIN_BAR_WIDTH = 5
 _ECHO_WIDTH = 8  # for the echo of some `^C`; a line that wraps cannot be overwritten
 _MAX_NAME_WIDTH = 40
 _RATE_WINDOW_SECONDS = 60.0
+_LEAST_RATE_SECONDS = 1.0  # a rate over less says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +139,19 @@ class _WorkBar:
         while len(self._samples) > 2 and now - self._samples[1][0] > _RATE_WINDOW_SECONDS:
             self._samples.popleft()
         since, done_then = self._samples[0]
-        per_minute = (progress.done - done_then) * 60 / max(now - since, 0.001)
+        per_minute = None
+        if now - since >= _LEAST_RATE_SECONDS:
+            per_minute = (progress.done - done_then) * 60 / (now - since)
         end = progress.done + progress.in_flight if progress.is_ending else progress.total
         return _bar_line(progress.done, end, self._facts(progress, per_minute, now))
 
-    def _facts(self, progress: Progress, per_minute: float, now: float) -> list[str | Text]:
+    def _facts(self, progress: Progress, per_minute: float | None, now: float) -> list[str | Text]:
         total = "" if progress.total is None else f"/{progress.total}"
         facts: list[str | Text] = [f"{progress.done}{total} chunks"]
-        if progress.done:
+        if progress.done and per_minute is not None:
             facts.append(f"{per_minute:.1f}/min")
         left = (progress.total or 0) - progress.done
-        if left > 0 and per_minute > 0:
+        if left > 0 and per_minute:
             facts.append(f"about {span(left * 60 / per_minute)} left")
         elif left <= 0 and not progress.in_flight:
             facts.append(span(now - self._began))

@@ -56,6 +56,7 @@ class TestLiveProgress:
         monkeypatch.setattr("sys.stdout", terminal)
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setenv("COLUMNS", "120")
+        monkeypatch.setattr(render, "_LEAST_RATE_SECONDS", 1e-6)
         setup_logging("auto")
         with live_progress(lambda: Progress(done=3, total=12, errors=2, in_flight=4)):
             log.info("Worker ID: box_1", extra=PLAIN)
@@ -73,12 +74,19 @@ class TestLiveProgress:
         assert line.count("━") + line.count("╺") + line.count("╸") <= 20
         assert "1234/12345 c" in line or columns < 40
 
+    def test_no_rate_is_shown_before_it_is_known(
+        self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(render, "_LEAST_RATE_SECONDS", 600.0)
+        line = drawn(monkeypatch, 80, Progress(49, 130, in_flight=2))
+        assert line.endswith("49/130 chunks · 2 in flight")
+
     def test_who_has_nothing_more_to_begin_promises_no_time(
         self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         line = drawn(monkeypatch, 80, Progress(49, 130, in_flight=2, is_ending=True))
         assert "49 chunks" in line
-        assert "130" not in line
+        assert "/130" not in line
         assert "left" not in line
         assert "2 in flight" in line
 
