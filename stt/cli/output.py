@@ -16,6 +16,8 @@ from stt.store.export import FORMATS
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
 
 STDOUT = "-"
+# A file that stdout is redirected to must be written on, not replaced.
+_NAMES_OF_STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 # Formats of which several transcripts on one stdout can be separated again.
 _STREAMABLE = ("txt", "json")
 
@@ -96,6 +98,9 @@ class OutputOptions:
 
         `may_stream`: several of a format that can be separated again may go to stdout.
         """
+        if self.output in _NAMES_OF_STDOUT:
+            named = replace(self, output=STDOUT)
+            return named.resolve(several=several, may_stream=may_stream)
         output = Output(
             formats=checked_formats(self.format_names or ()) or ("txt",),
             limits=CueLimits(self.max_line_width, self.max_lines, self.max_cue_seconds),

@@ -45,7 +45,7 @@ def write_transcripts(
         for format_name in output.formats:
             pieces = export.pieces(format_name, output.limits)
             if target := Path(f"{stem}.{format_name}") if stem else output.file:
-                save(pieces, target)
+                save(pieces, target, output.folder or (target.parent if stem else None))
                 print_note(f"Wrote {target}")
             else:
                 title = f"==> {name} <==\n" if has_titles else ""

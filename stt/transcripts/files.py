@@ -6,10 +6,11 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from stt.domain.chunk import Recording
 from stt.errors import SttError
-from stt.system.files import replacement
+from stt.system.files import followed, is_planted, replacement
 
 _MAX_STEM_BYTES = 200
 # Control characters, line ends, what turns the direction of writing, and what Windows forbids.
@@ -91,15 +92,23 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
-def save(pieces: Iterable[str], path: Path) -> None:
-    """Write a transcript as a whole file or not at all; raises SttError if it cannot be written."""
-    path = Path(os.path.realpath(path))  # a link stays a link
+def save(pieces: Iterable[str], path: Path, folder: Path | None = None) -> None:
+    """Write a transcript as a whole file or not at all; raises SttError if it cannot be written.
+
+    `folder`: the one that a person named, if the path below it was made from a recording's name.
+    Without it the path itself was named: a pipe or a device there is written, not replaced. A link
+    stays a link, but one that another user may have planted is replaced.
+    """
     try:
-        if path.exists() and not path.is_file():  # a pipe or a device is written, not replaced
-            with path.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
-                file.writelines(pieces)
-        else:
+        if folder is not None:
+            _check_folders(path, folder)
+        path = followed(path)
+        special = _opened_if_special(path) if folder is None else None
+        if special is None:
             write_whole(pieces, path)
+            return
+        with special as file:
+            file.writelines(pieces)
     except OSError as error:
         raise SttError(f"Cannot write {path}: {error.strerror or error}") from error
 
@@ -109,3 +118,28 @@ def write_whole(pieces: Iterable[str], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacement(path, mode=0o666) as file:
         file.writelines(pieces)
+
+
+def _check_folders(path: Path, folder: Path) -> None:
+    """Raise SttError if a link leads out of the folder that another user may have planted."""
+    for parent in path.parents:
+        if parent == folder or not parent.is_relative_to(folder):
+            return
+        if is_planted(parent):
+            raise SttError(
+                f"Cannot write {path}: {parent} is a link that another user may have made. Remove"
+                " it, or name another folder."
+            )
+
+
+def _opened_if_special(path: Path) -> IO[str] | None:
+    """Open a pipe or a device to be written; return None for a file, and where there is nothing.
+
+    Raises OSError.
+    """
+    if is_planted(path) or not path.exists() or path.is_file():
+        return None
+    # What is there may be exchanged meanwhile: follow no new link, and truncate nothing.
+    no_follow = 0 if path.is_symlink() else getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(path, os.O_WRONLY | no_follow)
+    return os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n")

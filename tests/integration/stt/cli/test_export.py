@@ -1,8 +1,10 @@
 """`stt export` with a real database: which recording is meant, and which file is written."""
 
+import hashlib
 import json
 from pathlib import Path
 
+import pytest
 from bson import ObjectId
 
 from stt.store.database import Database
@@ -64,6 +66,61 @@ class TestFiles:
         database.recordings.update_one(source, {"$set": {"task": "translate"}})
         assert stt("export", recording_id, "-f", "srt", "-o", "o/", "--language-suffix") == 0
         assert set(written(tmp_path / "o")) == {"ep01.en.srt"}
+
+
+class TestSharedFolder:
+    """A folder that every user of the machine can write to, with links that one has planted."""
+
+    @pytest.fixture
+    def shared(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "shared"
+        folder.mkdir()
+        folder.chmod(0o1777)
+        return folder
+
+    @pytest.mark.parametrize("output", ["shared/ep01.txt", "shared/", "shared"])
+    def test_a_planted_link_is_replaced(
+        self, stt: Run, database: Database, tmp_path: Path, shared: Path, output: str
+    ) -> None:
+        mine = tmp_path / "mine.txt"
+        mine.write_text("precious")
+        (shared / "ep01.txt").symlink_to(mine)
+        assert stt("export", add(database, "first", "ep01.wav"), "-o", output) == 0, stt.err
+        assert mine.read_text() == "precious"
+        assert written(shared) == {"ep01.txt": "first"}
+        assert not (shared / "ep01.txt").is_symlink()
+
+    def test_beside_a_recording_too(
+        self, stt: Run, database: Database, tmp_path: Path, shared: Path
+    ) -> None:
+        mine = tmp_path / "mine.txt"
+        mine.write_text("precious")
+        sha256 = hashlib.sha256(b"sound").hexdigest()
+        recording_id = add(database, "first", "ep01.wav")
+        source = {"_id": ObjectId(recording_id)}
+        database.recordings.update_one(source, {"$set": {"sha256": sha256}})
+        (shared / "ep01.wav").write_bytes(b"sound")
+        (shared / "ep01.txt").symlink_to(mine)
+        assert stt("export", "shared/ep01.wav", "--beside") == 0, stt.err
+        assert mine.read_text() == "precious"
+        assert (shared / "ep01.txt").read_text().strip() == "first"
+
+    def test_a_planted_link_to_a_folder_is_refused(
+        self, stt: Run, database: Database, tmp_path: Path, shared: Path
+    ) -> None:
+        (tmp_path / "mine").mkdir()
+        (shared / "A").symlink_to(tmp_path / "mine")
+        assert stt("export", add(database, "first", "A/ep01.wav"), "-o", "shared/") == 1
+        assert "shared/A is a link that another user may have made" in stt.err
+        assert not written(tmp_path / "mine")
+
+    def test_the_folder_that_is_named_may_be_a_link(
+        self, stt: Run, database: Database, tmp_path: Path, shared: Path
+    ) -> None:
+        (tmp_path / "mine").mkdir()
+        (shared / "mine").symlink_to(tmp_path / "mine")
+        assert stt("export", add(database, "first", "ep01.wav"), "-o", "shared/mine") == 0
+        assert written(tmp_path / "mine") == {"ep01.txt": "first"}
 
 
 def test_json_has_the_path(stt: Run, database: Database) -> None:

@@ -44,6 +44,10 @@ class TestFileOrFolder:
         assert resolved(str(tmp_path)) == Output(folder=tmp_path)
         assert resolved("x" * 5_000) == Output(file=Path("x" * 5_000))
 
+    @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+    def test_stdout_has_other_names(self, name: str) -> None:
+        assert resolved(name, "srt") == resolved(STDOUT, "srt") == Output(("srt",))
+
     def test_several_go_into_a_folder_that_need_not_be_there(self, tmp_path: Path) -> None:
         assert resolved("new", several=True) == Output(folder=Path("new"))
         assert resolved("v1.5/", several=True) == Output(folder=Path("v1.5"))

@@ -1,10 +1,11 @@
-"""A file is replaced whole or stays as it was."""
+"""A file is replaced whole or stays as it was, and no planted link is followed."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from stt.system.files import replacement
+from stt.system.files import followed, is_planted, is_shared, replacement
 
 
 def names_in(folder: Path) -> list[str]:
@@ -57,3 +58,52 @@ def test_a_folder_that_is_not_there_is_an_error_before_the_block(tmp_path: Path)
     with pytest.raises(FileNotFoundError), replacement(tmp_path / "none" / "talk.txt"):
         reached.append(True)
     assert not reached
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    with replacement(link) as file:
+        file.write("new")
+    assert target.read_text() == "old"
+    assert not link.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [(0o700, False), (0o755, False), (0o775, True), (0o1777, True)]
+)
+def test_a_folder_is_shared_if_others_can_write_to_it(
+    tmp_path: Path, mode: int, expected: bool
+) -> None:
+    tmp_path.chmod(mode)
+    assert is_shared(tmp_path) is expected
+
+
+def test_a_folder_of_another_user_is_shared_and_one_of_root_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + 1)
+    assert is_shared(tmp_path) is (tmp_path.stat().st_uid != 0)
+    assert not is_shared(Path("/"))
+
+
+def test_own_links_are_followed_up_to_one_that_may_be_planted(tmp_path: Path) -> None:
+    shared, target = tmp_path / "shared", tmp_path / "target"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "planted").symlink_to(target)
+    (tmp_path / "second").symlink_to("shared/planted")
+    (tmp_path / "first").symlink_to("second")
+    assert followed(tmp_path / "first") == shared / "planted"
+    assert is_planted(shared / "planted")
+    assert not is_planted(tmp_path / "first")
+    shared.chmod(0o755)
+    assert followed(tmp_path / "first") == target
+
+
+def test_a_link_to_itself_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match=r".") as raised:
+        followed(tmp_path / "loop")
+    assert raised.value.errno == errno.ELOOP

@@ -116,6 +116,74 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert target.read_text() == "new"
 
 
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """Return a folder that every user of the machine can write to."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    return folder
+
+
+@pytest.mark.parametrize("is_named", [True, False], ids=["named file", "below a named folder"])
+def test_a_planted_link_is_replaced(tmp_path: Path, shared: Path, is_named: bool) -> None:
+    mine, link = tmp_path / "mine.txt", shared / "talk.txt"
+    mine.write_text("precious")
+    link.symlink_to(mine)
+    save(["transcript"], link, None if is_named else shared)
+    assert mine.read_text() == "precious"
+    assert not link.is_symlink()
+    assert link.read_text() == "transcript"
+
+
+def test_a_planted_link_to_what_is_not_there_makes_nothing_there(
+    tmp_path: Path, shared: Path
+) -> None:
+    (shared / "talk.txt").symlink_to(tmp_path / "new.txt")
+    save(["transcript"], shared / "talk.txt")
+    assert not (tmp_path / "new.txt").exists()
+
+
+def test_a_planted_link_to_a_device_is_replaced(shared: Path) -> None:
+    (shared / "talk.txt").symlink_to(os.devnull)
+    save(["transcript"], shared / "talk.txt")
+    assert (shared / "talk.txt").read_text() == "transcript"
+
+
+def test_a_planted_link_to_a_folder_is_refused_below_the_folder_that_was_named(
+    tmp_path: Path, shared: Path
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (shared / "A").symlink_to(mine)
+    with pytest.raises(SttError, match=r"^Cannot write .*A is a link that another user may"):
+        save(["transcript"], shared / "A" / "talk.txt", shared)
+    assert not list(mine.iterdir())
+    save(["transcript"], shared / "A" / "talk.txt", shared / "A")
+    assert (mine / "talk.txt").read_text() == "transcript", "the link itself was named"
+
+
+def test_an_own_link_to_a_folder_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "A").symlink_to("archive")
+    save(["transcript"], tmp_path / "A" / "talk.txt", tmp_path)
+    assert (tmp_path / "archive" / "talk.txt").read_text() == "transcript"
+
+
+def test_a_pipe_that_was_named_is_written_and_one_that_was_not_is_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "talk.txt"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        save(["to the reader"], pipe)
+        assert os.read(reader, 100) == b"to the reader"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    save(["to the file"], pipe, tmp_path)
+    assert pipe.read_text() == "to the file"
+
+
 def test_a_file_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SttError, match=r"^Cannot write .*file/talk\.txt: \w"):
