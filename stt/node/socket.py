@@ -21,12 +21,13 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection, reconnect
 
 from stt.domain.node import Job
 from stt.errors import SttError
 from stt.remote.membership import Membership
 from stt.remote.messages import NodeSettings
+from stt.system.http import read_json
 from stt.system.net import is_loopback
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ TEST_SECONDS = 12.0
 _PROGRESS_SECONDS = 2.0
 _OPEN_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
+_MAX_MESSAGE_BYTES = 1024 * 1024
 _MIN_WAIT_SECONDS = 1.0
 _MAX_WAIT_SECONDS = 60.0
 _GONE = 410
@@ -113,12 +115,14 @@ class CoordinatorSocket:
 
     def _keep_open(self) -> None:
         """Exchange messages until `stop()`. Raises what ended the connection."""
-        with connect(
+        with _Connection(
             self._url,
             additional_headers={"Authorization": f"Bearer {self._membership.client.key}"},
             proxy=None if is_loopback(self._url) else True,
             open_timeout=_OPEN_SECONDS,
             close_timeout=_CLOSE_SECONDS,
+            compression=None,
+            max_size=_MAX_MESSAGE_BYTES,
         ) as connection:
             self._connection = connection
             try:
@@ -144,7 +148,7 @@ class CoordinatorSocket:
     def _handle(self, connection: ClientConnection, text: str | bytes) -> None:
         """Act on a message; one of an unknown type may come from a later version."""
         try:
-            message = json.loads(text)
+            message = read_json(text)
         except ValueError:
             message = None
         kind = message.get("type") if isinstance(message, Mapping) else None
@@ -175,6 +179,13 @@ class CoordinatorSocket:
 
     def _send(self, connection: ClientConnection, **message: Any) -> None:
         connection.send(json.dumps(message))
+
+
+class _Connection(reconnect):
+    """A connection that follows no redirect: a node obeys its coordinator's address alone."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 def _means_removal(error: Exception) -> bool:

@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 import requests
 from pydantic import TypeAdapter, ValidationError
+from urllib3.exceptions import HTTPError
 
 from stt.domain.node import Job
 from stt.errors import SttError
 from stt.node.whisper_server import WhisperServer
 from stt.remote.client import CoordinatorClient
-from stt.system.http import http_session
+from stt.system.http import MAX_SHORT_ANSWER_BYTES, fetch, http_session
 from stt.worker.worker import Worker
 
 _TIMEOUT_SECONDS = 5.0
@@ -78,11 +79,18 @@ _AGENT_STATUS = TypeAdapter(AgentStatus)
 def fetch_status(page_url: str) -> AgentStatus | None:
     """Return the status that a node's page shows; None if there is no answer that can be read."""
     with (
-        contextlib.suppress(requests.RequestException, ValidationError),
+        contextlib.suppress(requests.RequestException, HTTPError, ValidationError),
         http_session(page_url) as session,
     ):
-        answer = session.get(f"{page_url}/api/state", timeout=_TIMEOUT_SECONDS)
-        return _AGENT_STATUS.validate_json(answer.content)
+        answer = fetch(
+            session,
+            "GET",
+            f"{page_url}/api/state",
+            timeout=_TIMEOUT_SECONDS,
+            total_seconds=_TIMEOUT_SECONDS,
+            max_bytes=MAX_SHORT_ANSWER_BYTES,
+        )
+        return _AGENT_STATUS.validate_json(answer.body)
     return None
 
 

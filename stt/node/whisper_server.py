@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from stt.errors import ServerUnavailable
 from stt.local.stack import whisper_servers
 from stt.settings import Settings
-from stt.system.http import http_session
+from stt.system.http import MAX_SHORT_ANSWER_BYTES, fetch, http_session
 from stt.system.single_flight import SingleFlight
 from stt.whisper.canary import canary_failure
 from stt.whisper.client import WhisperClient
@@ -85,10 +86,19 @@ class WhisperServer:
         """Return the latest one if the server is not a whisper_server of this project."""
         url = self._clients[0].url
         with (
-            contextlib.suppress(requests.RequestException, ValueError, KeyError, TypeError),
+            contextlib.suppress(
+                requests.RequestException, HTTPError, ValueError, KeyError, TypeError
+            ),
             http_session(url, self._key) as session,
         ):
-            answer = session.get(f"{url}/system", timeout=_TIMEOUT_SECONDS, allow_redirects=False)
+            answer = fetch(
+                session,
+                "GET",
+                f"{url}/system",
+                timeout=_TIMEOUT_SECONDS,
+                total_seconds=_TIMEOUT_SECONDS,
+                max_bytes=MAX_SHORT_ANSWER_BYTES,
+            )
             model = answer.json()["model"]
             device = f"{model['device']}, {model['compute_type']}"
             self._latest = Description(str(model["name"]), device)

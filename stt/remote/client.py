@@ -18,16 +18,17 @@ from typing import Any, TypeVar
 import requests
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from stt import errors
-from stt.system.http import http_session, reason_of
+from stt.system.http import Answer, UnreadableAnswer, fetch, http_session, reason_of
 
 M = TypeVar("M")
 
 _CONNECT_SECONDS = 5.0
-_MAX_CONNECTIONS = 64
+_MAX_WAITS = 4
+"""How many times as long as one wait for the coordinator a whole answer may take: as long as a
+lease, where a wait takes a quarter of one."""
 _MAX_MESSAGE_LENGTH = 300
 
 
@@ -46,8 +47,6 @@ class CoordinatorClient:
         self._session = http_session(self.url, key)
         # All threads would share a cookie; the coordinator sets none that a node needs.
         self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_MAX_CONNECTIONS))
 
     def ask(
         self,
@@ -62,11 +61,11 @@ class CoordinatorClient:
         json = to_jsonable_python(body, by_alias=True)
         with self._noting_reachability():
             response = self._send(method, path, timeout_seconds, json=json, params=query)
-            if response.status_code == 204:
+            if response.status == 204:
                 return None
             try:
                 answer = response.json()
-            except requests.JSONDecodeError as error:
+            except ValueError as error:
                 # A portal or a proxy in between, and most often only for a while.
                 raise errors.DatabaseUnavailable(
                     f"{self.url} does not answer like a coordinator"
@@ -77,7 +76,7 @@ class CoordinatorClient:
     def audio(self, path: str, timeout_seconds: float = 60.0) -> bytes:
         """Return the bytes at a path. Raises as the module's head says."""
         with self._noting_reachability():
-            return self._send("GET", path, timeout_seconds).content
+            return self._send("GET", path, timeout_seconds).body
 
     def close(self) -> None:
         self._session.close()
@@ -100,23 +99,29 @@ class CoordinatorClient:
         finally:
             self.is_reached = is_reached
 
-    def _send(
-        self, method: str, path: str, timeout_seconds: float, **arguments: Any
-    ) -> requests.Response:
-        timeout = (min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds)
+    def _send(self, method: str, path: str, timeout_seconds: float, **arguments: Any) -> Answer:
         try:
-            response = self._session.request(
-                method, self.url + path, timeout=timeout, allow_redirects=False, **arguments
+            answer = fetch(
+                self._session,
+                method,
+                self.url + path,
+                timeout=(min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds),
+                total_seconds=timeout_seconds * _MAX_WAITS,
+                **arguments,
             )
+        except UnreadableAnswer as error:
+            raise errors.DatabaseUnavailable(
+                f"{self.url} does not answer like a coordinator: {error}"
+            ) from error
         except (requests.RequestException, HTTPError) as error:
             raise errors.DatabaseUnavailable(
                 f"The coordinator at {self.url} does not answer ({reason_of(error)})"
             ) from error
-        self._check(response)
-        return response
+        self._check(answer)
+        return answer
 
-    def _check(self, response: requests.Response) -> None:
-        status = response.status_code
+    def _check(self, response: Answer) -> None:
+        status = response.status
         if 200 <= status < 300:
             return
         code, reason = _error_of(response)
@@ -155,7 +160,7 @@ def read_answer(form: TypeAdapter[M], answer: Any) -> M:
         raise errors.DatabaseUnavailable("The coordinator's answer cannot be read") from error
 
 
-def _error_of(response: requests.Response) -> tuple[str | None, str]:
+def _error_of(response: Answer) -> tuple[str | None, str]:
     """Return the code and the message of an error; no code if no coordinator sent it."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         error = response.json()["error"]

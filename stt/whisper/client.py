@@ -20,11 +20,21 @@ from urllib3.filepost import encode_multipart_formdata
 
 from stt import errors
 from stt.domain.transcript import Task, Transcript
-from stt.system.http import http_session, reason_of
+from stt.system.http import (
+    MAX_ANSWER_BYTES,
+    MAX_SHORT_ANSWER_BYTES,
+    Answer,
+    Timeout,
+    UnreadableAnswer,
+    fetch,
+    http_session,
+    read_json,
+    reason_of,
+)
 from stt.whisper.verbose_json import FORMAT_ERRORS, read_transcript
 
 _CONNECT_SECONDS = 10.0
-_BLOCK_BYTES = 65_536
+_MAX_BYTES_PER_SECOND = 16 * 1024
 _PROBE_SECONDS = 10.0
 _DEFAULT_RETRY_AFTER_SECONDS = 5.0
 _MAX_RETRY_AFTER_SECONDS = 600.0
@@ -63,13 +73,6 @@ class Readiness:
     instance: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class _Body(io.BytesIO):
     """A request body that records whether any of it, and all of it, was sent."""
 
@@ -99,9 +102,8 @@ class WhisperClient:
         Raise ServerBusy while its model loads, ServerUnavailable if it does not answer. Accept any
         other answer: OpenAI-compatible servers need not have `GET /ready`.
         """
-        deadline = time.monotonic() + limit_seconds
         try:
-            answer = self._request("GET", "/ready", deadline, timeout=limit_seconds)
+            answer = self._request("GET", "/ready", limit_seconds, limit_seconds)
         except (requests.RequestException, HTTPError) as error:
             raise errors.ServerUnavailable(self._message("does not answer", error)) from error
         if answer.status in (429, 503):
@@ -109,7 +111,7 @@ class WhisperClient:
         if answer.status >= 500:
             raise errors.ServerUnavailable(f"{self.url} answered {answer.status}")
         try:
-            body = json.loads(answer.body)
+            body = read_json(answer.body)
             self._served_model = body.get("model")
             instance = body.get("instance")
             capacity = max(1, int(body["capacity"]))
@@ -128,7 +130,7 @@ class WhisperClient:
         answer = self._post(upload, started + timeout_seconds)
         self._check(answer, upload)
         try:
-            transcript = read_transcript(json.loads(answer.body), upload.seconds)
+            transcript = read_transcript(read_json(answer.body), upload.seconds)
         except FORMAT_ERRORS as error:
             excerpt = self._redact(answer.body)[:80]
             raise errors.NoTranscript(
@@ -138,26 +140,28 @@ class WhisperClient:
         model = transcript.model or upload.model or self._model or self._served_model
         return replace(transcript, model=model, server=self.url, seconds=seconds, task=upload.task)
 
-    def _post(self, upload: Upload, deadline: float) -> _Answer:
+    def _post(self, upload: Upload, deadline: float) -> Answer:
         """Return the whole response, of any status. `deadline` is on `time.monotonic()`."""
         # The connection's time-out covers sending too. For a file object it applies to each block,
         # not to all of the upload, so minutes of audio can pass through a slow line.
         encoded, content_type = encode_multipart_formdata(self._form(upload))
-        body = _Body(encoded)
+        body, seconds = _Body(encoded), max(1.0, deadline - time.monotonic())
         try:
             return self._request(
                 "POST",
                 _PATHS[upload.task],
-                deadline,
+                (_CONNECT_SECONDS, seconds),
+                seconds,
+                max_bytes=min(MAX_ANSWER_BYTES, _answer_bytes(upload.seconds)),
                 data=body,
                 headers={"Content-Type": content_type},
-                timeout=(_CONNECT_SECONDS, max(1.0, deadline - time.monotonic())),
-                allow_redirects=False,  # the body can be read only once; the key is for this host
             )
         except (requests.ReadTimeout, ReadTimeoutError) as error:
             raise errors.ServerFault(
                 f"{self.url} took longer than a call may take", self.url
             ) from error
+        except UnreadableAnswer as error:
+            raise errors.NoTranscript(self._message("gave no transcript", error)) from error
         except (requests.RequestException, HTTPError) as error:
             if body.is_sent:
                 raise errors.AnswerCutOff(self._message("broke off its answer", error)) from error
@@ -165,7 +169,9 @@ class WhisperClient:
                 raise errors.UploadCutOff(self._message("broke off the upload", error)) from error
             raise errors.ServerUnavailable(self._message("does not answer", error)) from error
 
-    def _request(self, method: str, path: str, deadline: float, **options: Any) -> _Answer:
+    def _request(
+        self, method: str, path: str, timeout: Timeout, total_seconds: float, **options: Any
+    ) -> Answer:
         """Make a request on a connection of its own.
 
         One kept from an earlier call may lead to a process that has died since; the next upload
@@ -173,8 +179,8 @@ class WhisperClient:
         """
         with http_session(self.url, self._api_key) as session:
             session.headers["Connection"] = "close"
-            with session.request(method, self.url + path, stream=True, **options) as response:
-                return _read(response, deadline)
+            options = {"max_bytes": MAX_SHORT_ANSWER_BYTES, "timeout": timeout, **options}
+            return fetch(session, method, self.url + path, total_seconds=total_seconds, **options)
 
     def _form(self, upload: Upload) -> list[tuple[str, str | tuple[str, bytes, str]]]:
         """Return the fields of the request; the file has no content type."""
@@ -190,7 +196,7 @@ class WhisperClient:
         )
         return [(name, value) for name, value in fields if value]
 
-    def _check(self, answer: _Answer, upload: Upload) -> None:
+    def _check(self, answer: Answer, upload: Upload) -> None:
         """Raise the error that a status other than 200 stands for.
 
         A server without the recording's own model, or one that cannot translate, refuses the chunk;
@@ -233,7 +239,7 @@ class WhisperClient:
     def _error_object(self, body: bytes) -> Mapping[str, Any]:
         """Return the error object of the response, or one made of its text."""
         try:
-            error = json.loads(body)["error"]
+            error = read_json(body)["error"]
             if isinstance(error, Mapping):
                 return error
         except FORMAT_ERRORS:
@@ -270,17 +276,9 @@ def _is_about_translation(status: int, error: Mapping[str, Any]) -> bool:
     return status in (404, 405) and "model" not in f"{error.get('param')} {error.get('message')}"
 
 
-def _read(response: requests.Response, deadline: float) -> _Answer:
-    """Read all of a response; raise ReadTimeout after `deadline`, on `time.monotonic()`.
-
-    The time-out that requests takes applies to each read alone.
-    """
-    body = bytearray()
-    while block := response.raw.read1(_BLOCK_BYTES, decode_content=True):
-        body += block
-        if time.monotonic() > deadline:
-            raise requests.ReadTimeout("the answer takes too long")
-    return _Answer(response.status_code, response.headers, bytes(body))
+def _answer_bytes(seconds: float) -> int:
+    """Return the most bytes of the transcript of so much audio: 50 times those of quick speech."""
+    return int(MAX_SHORT_ANSWER_BYTES + seconds * _MAX_BYTES_PER_SECOND)
 
 
 def _spellings(key: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,6 +13,7 @@ from stt.node.socket import CoordinatorSocket
 from tests.support.coordinator_app import CoordinatorThread
 from tests.support.node_membership import join, membership_of, remove
 from tests.support.pace import until
+from tests.support.raw_server import RawServer, answer_of
 from tests.support.scripted_server import ScriptedServer, always
 
 
@@ -89,3 +91,22 @@ def test_where_no_websocket_passes_the_socket_stays_closed_and_says_it_once(
         assert not socket.is_open
         socket.stop()
     assert caplog.text.count("No live channel") == 1
+
+
+def test_a_socket_is_not_opened_where_a_redirect_leads() -> None:
+    with RawServer([]).running() as other:
+        place = f"Location: {other.url.replace('http', 'ws')}/ws"
+        with RawServer([answer_of(b"", place, status="307 Moved")]).running() as server:
+            socket = CoordinatorSocket(
+                membership_of(Credentials(server.url, "n", "key", "n")), Listener
+            )
+            socket.start()
+            until(lambda: len(server.requests) >= 2)  # it has tried again
+            socket.stop()
+    assert other.requests == []
+    assert b"permessage-deflate" not in server.requests[0]
+
+
+def test_a_message_that_is_nested_too_deeply_is_ignored() -> None:
+    socket = CoordinatorSocket(membership_of(Credentials("http://h", "n", "key", "n")), Listener)
+    socket._handle(Mock(), "[" * 200_000)

@@ -1,6 +1,10 @@
 """Requests to a coordinator, and to what answers in its place."""
 
+import gzip
+import itertools
 import json
+import time
+from dataclasses import replace
 
 import pytest
 from bson import ObjectId
@@ -8,8 +12,10 @@ from bson import ObjectId
 from stt.domain.chunk import Chunk
 from stt.domain.claim import ClaimRules, Order
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected
+from stt.system.http import MAX_ANSWER_BYTES
 from tests.support.coordinator_app import CoordinatorThread
 from tests.support.mongo_process import free_port
+from tests.support.raw_server import RawServer, answer_of
 from tests.support.remote_member import impostor, queue_at
 
 
@@ -38,6 +44,34 @@ def test_an_answer_that_is_no_coordinators_is_waited_out_or_named(
         queue = queue_at(url, rules)
         with pytest.raises(error):
             queue.page(10, Order())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        answer_of(gzip.compress(bytes(1_000_000)), "Content-Encoding: gzip"),
+        answer_of(b"[" * 500_000),
+        answer_of(bytes(MAX_ANSWER_BYTES + 1)),
+    ],
+    ids=["compressed", "nested", "large"],
+)
+def test_an_answer_that_would_fill_the_memory_is_no_coordinators(
+    rules: ClaimRules, answer: bytes
+) -> None:
+    with RawServer([answer]).running() as server:
+        queue = queue_at(server.url, rules)
+        with pytest.raises(DatabaseUnavailable, match="does not answer like a coordinator"):
+            queue.page(10, Order())
+
+
+def test_an_answer_that_trickles_ends_before_the_lease(rules: ClaimRules) -> None:
+    endless = itertools.chain([b"HTTP/1.1 200 OK\r\n\r\n"], itertools.repeat(b" "))
+    short = replace(rules, lease_seconds=1.0)
+    with RawServer(endless, 0.05).running() as server:
+        queue, began = queue_at(server.url, short), time.monotonic()
+        with pytest.raises(DatabaseUnavailable, match="no answer in time"):
+            queue.page(10, Order())
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("status", [302, 404, 410])

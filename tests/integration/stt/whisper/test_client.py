@@ -1,6 +1,7 @@
 """One call: odd answers become errors of ours, without the key."""
 
 import contextlib
+import gzip
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from stt.errors import (
     ServerBusy,
     ServerUnavailable,
 )
-from stt.whisper.client import WhisperClient
+from stt.whisper.client import Readiness, WhisperClient
 from tests.support.pool_calls import KEY, UPLOAD
 from tests.support.scripted_server import Answer, ScriptedServer, always, refusal
 
@@ -36,6 +37,40 @@ class TestOddServers:
             pytest.raises(ConfigError, match=r"redirects to https://elsewhere\.example"),
         ):
             WhisperClient(server.url, KEY, None).transcribe(UPLOAD, 5.0)
+
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [
+            (Answer(200, gzip.compress(bytes(5_000_000)), {"Content-Encoding": "gzip"}), "gzip"),
+            (Answer(200, bytes(2_000_000)), "larger than"),
+            (Answer(400, bytes(2_000_000)), "larger than"),
+            (Answer(200, b"[" * 500_000), "does not answer like a Whisper server"),
+        ],
+        ids=["compressed", "large", "large-error", "nested"],
+    )
+    def test_an_answer_that_would_fill_the_memory_is_no_transcript(
+        self, answer: Answer, reason: str
+    ) -> None:
+        with answering(answer) as server, pytest.raises(NoTranscript, match=reason):
+            WhisperClient(server.url, KEY, None).transcribe(UPLOAD, 30.0)
+
+    @pytest.mark.parametrize(
+        "ready",
+        [Answer(200, bytes(2_000_000)), Answer(200, b"{}", {"Content-Encoding": "br"})],
+        ids=["large", "compressed"],
+    )
+    def test_a_readiness_that_would_fill_the_memory_is_none(self, ready: Answer) -> None:
+        with (
+            ScriptedServer(always(), ready=ready).running() as server,
+            pytest.raises(ServerUnavailable, match="the answer is"),
+        ):
+            WhisperClient(server.url, KEY, None).ready()
+
+    def test_a_readiness_elsewhere_is_not_asked_for(self) -> None:
+        with ScriptedServer(always(), ready=Answer(body={"capacity": 9})).running() as other:
+            moved = Answer(307, {}, {"Location": f"{other.url}/ready"})
+            with ScriptedServer(always(), ready=moved).running() as server:
+                assert WhisperClient(server.url, KEY, None).ready() == Readiness()
 
     def test_a_host_that_cannot_be_one_is_unreachable(self) -> None:
         with pytest.raises(ServerUnavailable):
