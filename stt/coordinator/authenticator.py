@@ -14,6 +14,7 @@ from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.sessions import Sessions, sha256
 from stt.domain.node import Node
 from stt.errors import KeyRejected
+from stt.serving.senders import Sender, sender_of
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.system.single_flight import SingleFlight
@@ -23,7 +24,12 @@ _KEY_HASH_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A holder of the people's key, or of a session that began with it; may do everything."""
+    """A holder of the people's key, or of a session that began with it; may do everything.
+
+    `is_by_cookie`: a browser added the session's cookie, perhaps for a page on another port.
+    """
+
+    is_by_cookie: bool = False
 
 
 Principal = Person | Node
@@ -89,19 +95,9 @@ class Authenticator:
             raise self._failure(scope, address, str(error)) from error
         self._throttle.reset(scope, address)
 
-    def is_own_page(self, connection: HTTPConnection) -> bool:
-        """Return whether the browser says that a page of ours sent this, which no other can forge.
-
-        See https://www.w3.org/TR/fetch-metadata/.
-        """
-        site = connection.headers.get("sec-fetch-site")
-        if site is not None:
-            return site == "same-origin"
-        # Over plain HTTP browsers do not send it. A proxy may rewrite Host: then the origin is
-        # the public address of the settings.
-        origin = connection.headers.get("origin", "")
-        host = origin.partition("://")[2]
-        return host != "" and (host == connection.headers.get("host") or origin == self._public_url)
+    def sender_of(self, connection: HTTPConnection) -> Sender:
+        """Return whether a page of ours sent this, one of another site, or neither."""
+        return sender_of(connection.headers, self._public_url)
 
     def _failure(self, scope: Scope, address: str, message: str) -> ApiError:
         wait_seconds = self._throttle.record_failure(scope, address)

@@ -86,6 +86,19 @@ PEOPLE_ONLY = Depends(_person)
 """For `APIRouter(dependencies=[PEOPLE_ONLY])`: 403 for a node."""
 
 
+async def _key_holder(principal: CurrentPrincipal) -> None:
+    if isinstance(principal, Person) and principal.is_by_cookie:
+        raise Forbidden(
+            "This is for programs with a key: a browser's session opens no address that changes"
+            " something by GET.",
+            code="csrf",
+        )
+
+
+KEY_ONLY = Depends(_key_holder)
+"""403 for a browser's session, whose cookie any page on this host can make it send by GET."""
+
+
 def check_worker(principal: Principal, worker_id: str) -> None:
     """Raise Forbidden if a node names a worker that is not its own."""
     if isinstance(principal, Node) and WorkerId(worker_id).owner != principal.id:

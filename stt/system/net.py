@@ -1,4 +1,4 @@
-"""Check URLs."""
+"""Check URLs and hosts."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -9,8 +9,26 @@ _TAILSCALE = ipaddress.ip_network("100.64.0.0/10")
 
 def is_loopback(url: str) -> bool:
     """Return whether the URL's host is this machine; a proxy cannot reach such addresses."""
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    return is_loopback_host(urlsplit(url).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Return whether this name or address always leads to this machine.
+
+    `*.localhost` does by RFC 6761: no one can register a name there.
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    return is_address(host) and ipaddress.ip_address(host).is_loopback
+
+
+def is_address(host: str) -> bool:
+    """Return whether it is an IP address rather than a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_http_url(url: str) -> bool:

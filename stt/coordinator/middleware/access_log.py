@@ -12,10 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stt.coordinator.authenticator import Person, address_of
 from stt.coordinator.metrics import Metrics
 from stt.domain.node import Node
+from stt.serving.senders import SAFE_METHODS
 
 logger = logging.getLogger(__name__)
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _MAX_PATH = 200
 _CLIENT_DISCONNECTED = 499
 _NO_ROUTE = "none"
@@ -59,7 +59,7 @@ def _log(scope: Scope, status: int, seconds: float) -> None:
     level = logging.DEBUG
     if status >= 500:
         level = logging.WARNING
-    elif status >= 400 or not (isinstance(principal, Node) or scope["method"] in _SAFE_METHODS):
+    elif status >= 400 or not (isinstance(principal, Node) or scope["method"] in SAFE_METHODS):
         level = logging.INFO
     logger.log(
         level,

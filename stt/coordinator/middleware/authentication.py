@@ -1,13 +1,13 @@
 """Authentication before every route and every WebSocket; a new route needs a key by default.
 
 ```
-request ─▶ open without a key? (health, login page, joining) ────────────────────▶ route
+request ─▶ open without a key? (health, login page, joining) ─ no other site's form ─▶ route
    │ no
    ├─ Authorization: Bearer KEY, X-API-Key: KEY ─▶ the people's key? ─ Person ───▶ route
    │                                          └──▶ a node's key? ───── Node ─────▶ route
    │                                                └─ removed: 410 · wrong: 401, from the fifth 429
-   ├─ cookie stt_session ─▶ valid? is a change sent by our own page? ────────────▶ route
-   │                         └─ no: 401  └─ no: 403
+   ├─ cookie stt_session ─▶ valid? is it sent by our own page? ──────────────────▶ route
+   │                         └─ no: 401  └─ no: 403; reading, also a link, or unknown
    └─ nothing: 401
 ```
 
@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from stt.coordinator.authenticator import Authenticator, Person, Principal, address_of
 from stt.coordinator.errors import ApiError, Forbidden, Unauthorized, error_response
 from stt.errors import SttError
+from stt.serving.senders import SAFE_METHODS, Sender, is_followed_link
 
 COOKIE = "stt_session"
 LOGIN_PAGE = Path(__file__).parents[1] / "web" / "login" / "login.html"
@@ -40,7 +41,6 @@ OPEN = frozenset({
 })  # fmt: skip
 """What needs no key, beside the login page's own files. The last one needs a join code."""
 _LOGIN_FILES = "/login/"
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Authentication:
@@ -54,16 +54,25 @@ class Authentication:
         self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket") and not _is_open(scope):
+        if scope["type"] in ("http", "websocket"):
             connection = HTTPConnection(scope)
             try:
-                principal, is_authorized = await self._authenticate(connection)
+                if _is_open(scope):
+                    self._check_open(connection)
+                else:
+                    principal, is_authorized = await self._authenticate(connection)
+                    state = scope.setdefault("state", {})
+                    state["principal"], state["is_authorized"] = principal, is_authorized
             except (ApiError, SttError) as error:
                 await _refusal(connection, error)(scope, receive, send)
                 return
-            state = scope.setdefault("state", {})
-            state["principal"], state["is_authorized"] = principal, is_authorized
         await self._app(scope, receive, send)
+
+    def _check_open(self, connection: HTTPConnection) -> None:
+        """Raise Forbidden for another site's form: a login, or wrong codes from this address."""
+        sender = self._authenticator.sender_of(connection)
+        if sender is Sender.OTHER_PAGE and not _only_reads(connection):
+            raise _other_site()
 
     async def _authenticate(
         self, connection: HTTPConnection
@@ -79,11 +88,9 @@ class Authentication:
         if token is not None:
             if not await run_in_threadpool(authenticator.has_session, token):
                 raise Unauthorized("This session is over: log in again.")
-            scope = connection.scope
-            only_reads = scope["type"] == "http" and scope["method"] in _SAFE_METHODS
-            if not (only_reads or authenticator.is_own_page(connection)):
-                raise Forbidden("Another site's page asked for this.", code="csrf")
-            return Person(), partial(authenticator.has_session, token)
+            if not _may_use_cookie(connection, authenticator.sender_of(connection)):
+                raise _other_site()
+            return Person(is_by_cookie=True), partial(authenticator.has_session, token)
         raise Unauthorized("A key is needed: Authorization: Bearer KEY.")
 
 
@@ -103,6 +110,26 @@ def key_of(connection: HTTPConnection) -> str | None:
 def session_of(connection: HTTPConnection) -> str | None:
     """Return the token of a browser's session."""
     return connection.cookies.get(COOKIE) or None
+
+
+def _may_use_cookie(connection: HTTPConnection, sender: Sender) -> bool:
+    """Return whether this may be done with a cookie, which browsers add for pages on other ports.
+
+    Over plain HTTP they do not say who reads; so no request that only reads may change anything.
+    """
+    if not _only_reads(connection):
+        return sender is Sender.OWN_PAGE
+    method = connection.scope["method"]
+    return sender is not Sender.OTHER_PAGE or is_followed_link(connection.headers, method)
+
+
+def _only_reads(connection: HTTPConnection) -> bool:
+    scope = connection.scope
+    return scope["type"] == "http" and scope["method"] in SAFE_METHODS
+
+
+def _other_site() -> Forbidden:
+    return Forbidden("Another site's page asked for this.", code="csrf")
 
 
 def _refusal(connection: HTTPConnection, error: ApiError | SttError) -> Response:

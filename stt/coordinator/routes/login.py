@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from stt import __version__
 from stt.coordinator.authenticator import address_of
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
-from stt.coordinator.errors import Forbidden, Unauthorized, Unprocessable
+from stt.coordinator.errors import Unauthorized, Unprocessable
 from stt.coordinator.middleware.authentication import COOKIE, LOGIN_PAGE, login_page, session_of
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.status import SessionOut
@@ -47,8 +47,6 @@ async def login_form() -> FileResponse:
 )
 async def log_in(request: Request, coordinator: InCoordinator) -> Response:
     authenticator = coordinator.authenticator
-    if "origin" in request.headers and not authenticator.is_own_page(request):
-        raise Forbidden("Another site's page asked for this.", code="csrf")
     is_form = request.headers.get("content-type", "").startswith(_FORM_TYPE)
     key = _key_in(await request.body(), is_form=is_form)
     try:

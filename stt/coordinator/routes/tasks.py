@@ -10,7 +10,13 @@ from bson import ObjectId
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from stt.coordinator.context import PEOPLE_ONLY, Coordinator, CurrentPrincipal, InCoordinator
+from stt.coordinator.context import (
+    KEY_ONLY,
+    PEOPLE_ONLY,
+    Coordinator,
+    CurrentPrincipal,
+    InCoordinator,
+)
 from stt.coordinator.dispatch import Dispatcher
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.base import Acknowledgement
@@ -51,6 +57,7 @@ def tasks(
 
 @router.get(
     "/next",
+    dependencies=[KEY_ONLY],
     summary="Claims a sequence for a worker, or waits for one",
     response_model=messages.TasksMessage,
     responses={204: {"description": "Nothing is pending."}},

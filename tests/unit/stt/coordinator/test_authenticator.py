@@ -12,6 +12,7 @@ from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.sessions import sha256
 from stt.domain.node import Node
 from stt.errors import KeyRejected
+from stt.serving.senders import Sender
 from stt.store.database import Database
 from tests.support.asgi import http_scope
 from tests.support.coordinator_app import PEOPLES_KEY, settings_for
@@ -58,7 +59,7 @@ def test_a_page_is_ours_if_the_browser_says_so(
     tmp_path: Path, headers: dict[str, str], is_ours: bool
 ) -> None:
     authenticator = authenticator_of(tmp_path, public_url="https://stt.example.org")
-    assert authenticator.is_own_page(connection(**headers)) == is_ours
+    assert (authenticator.sender_of(connection(**headers)) is Sender.OWN_PAGE) == is_ours
 
 
 def test_the_key_of_the_settings_wins_and_reads_no_database(authenticator: Authenticator) -> None:

@@ -1,7 +1,10 @@
 """Which worker and which node a sender may speak for."""
 
+import asyncio
+
 import pytest
 
+from stt.coordinator import context
 from stt.coordinator.authenticator import Person
 from stt.coordinator.context import check_node, check_worker
 from stt.coordinator.errors import Forbidden
@@ -29,3 +32,10 @@ def test_a_node_speaks_for_no_other_node() -> None:
 def test_a_person_may_speak_for_all() -> None:
     check_node(Person(), "other")
     check_worker(Person(), "other_1")
+
+
+def test_a_session_of_a_browser_is_no_key() -> None:
+    asyncio.run(context._key_holder(Person()))
+    asyncio.run(context._key_holder(MAC))
+    with pytest.raises(Forbidden, match="programs with a key"):
+        asyncio.run(context._key_holder(Person(is_by_cookie=True)))

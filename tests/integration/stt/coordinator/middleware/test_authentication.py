@@ -1,31 +1,16 @@
 """Who may come in: keys, sessions, and other sites' pages."""
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.support.coordinator_app import PEOPLES_KEY, CoordinatorThread, logged_in
+from tests.support.routes import addresses
 
 OPEN = {"/health", "/api/system/health", "/login", "/api/nodes/register"}
 """The addresses that docs/security.md calls open; the files under /login/ beside them."""
-
-
-def addresses(routes: list[Any]) -> Iterator[tuple[str, str]]:
-    """Every method and path that an application answers, "WS" for WebSockets; files by a guess."""
-    for route in routes:
-        if included := getattr(route, "original_router", None):
-            yield from addresses(included.routes)
-        elif isinstance(route, Mount):
-            yield "GET", f"{route.path}/anything"
-        else:
-            path = re.sub(r"{[^}]*}", "x", route.path)
-            for method in sorted(getattr(route, "methods", None) or {"WS"}):
-                yield method, path
 
 
 def status_of_socket(running: CoordinatorThread, path: str, **headers: str) -> int:
@@ -40,7 +25,12 @@ def status_of_socket(running: CoordinatorThread, path: str, **headers: str) -> i
 def test_every_address_wants_a_key_unless_it_is_meant_to_be_open(
     coordinator: CoordinatorThread,
 ) -> None:
-    found = sorted(set(addresses(coordinator.app.routes)))
+    found = sorted(
+        {
+            (method, re.sub("{[^}]*}", "x", path))
+            for method, path in addresses(coordinator.app.routes)
+        }
+    )
     assert len(found) > 20
     received = {}
     with coordinator.anonymous() as anonymous:
@@ -131,6 +121,34 @@ def test_a_cookie_alone_changes_nothing(
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "csrf")
         cookie = "; ".join(f"{c.name}={c.value}" for c in browser.cookies)
         assert status_of_socket(coordinator, "/ws/dashboard", Cookie=cookie, **headers) == 403
+
+
+@pytest.mark.parametrize("destination", ["image", "iframe", "empty"])
+def test_a_page_on_another_port_reads_nothing_with_the_cookie(
+    coordinator: CoordinatorThread, destination: str
+) -> None:
+    """Cookies know no ports, and SameSite none either."""
+    mode = "navigate" if destination == "iframe" else "no-cors"
+    image = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": destination}
+    link = image | {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    with logged_in(coordinator) as browser:
+        answer = browser.get("/status", headers=image)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "csrf")
+        assert browser.get("/status", headers=link).status_code == 200
+        assert browser.get("/status", headers={"Sec-Fetch-Site": "none"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/login", "/api/nodes/register"])
+def test_another_sites_form_uses_up_no_tries_of_this_address(
+    fresh_coordinator: CoordinatorThread, path: str
+) -> None:
+    body = {"key": "wrong", "code": "wrong", "name": "x", "platform": "x"}
+    with fresh_coordinator.anonymous() as browser:
+        for headers in ({"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}):
+            for _ in range(6):
+                answer = browser.post(path, json=body, headers=headers)
+                assert (answer.status_code, answer.json()["error"]["code"]) == (403, "csrf")
+        assert browser.post(path, json=body).status_code == 401
 
 
 def test_our_own_page_may_change_things(coordinator: CoordinatorThread) -> None:

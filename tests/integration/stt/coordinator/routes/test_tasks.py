@@ -3,11 +3,12 @@
 import socket
 import time
 
+import pytest
 import requests
 from bson import ObjectId
 
 from stt.store.database import Database
-from tests.support.coordinator_app import CoordinatorThread
+from tests.support.coordinator_app import CoordinatorThread, logged_in
 from tests.support.queue_builder import add_chunks, add_recording, document
 from tests.support.remote_member import HELLO, Member
 
@@ -38,6 +39,23 @@ def test_next_claims_a_sequence_and_the_same_question_gets_the_same_answer(
         assert mac.session.post("/tasks/complete", json=done).json() == {"ok": True}
         assert mac.session.post("/tasks/complete", json=done).json() == {"ok": True}
     assert mac.session.get("/tasks/next", params=query).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "same-site"}],
+    ids=["over plain HTTP", "our own page", "another port"],
+)
+def test_an_image_on_another_port_claims_nothing_with_a_browsers_session(
+    database: Database, fresh_coordinator: CoordinatorThread, headers: dict[str, str]
+) -> None:
+    [id_] = add_chunks(database, 1)
+    query = {"worker_id": "x_1", "wait": "0"}
+    with logged_in(fresh_coordinator) as browser, fresh_coordinator.person() as program:
+        answer = browser.get("/tasks/next", params=query, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "csrf")
+        assert document(database, id_)["processing_by"] is None
+        assert program.get("/tasks/next", params=query).status_code == 200
 
 
 def test_who_has_hung_up_is_given_no_claim(

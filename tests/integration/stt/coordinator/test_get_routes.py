@@ -1,0 +1,89 @@
+"""No GET route writes: an image or a link of any page can send one, with the browser's cookie."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stt.store.database import Database
+from tests.support.coordinator_app import (
+    CoordinatorThread,
+    KeyedSession,
+    logged_in,
+    running_coordinator,
+)
+from tests.support.database_writes import DatabaseWrites
+from tests.support.queue_builder import add_chunks, add_recording
+from tests.support.routes import addresses
+
+MAY_WRITE = {("person", "/tasks/next"), ("node", "/tasks/next")}
+"""It claims, with a key alone: browsers add keys to no request."""
+TEXT_INDEX = "createIndexes audio_chunks"
+"""By the first search of a process, in a thread of its own; nothing if the index is there."""
+BACKGROUND = ("lease reaper", "upload processor")
+QUERIES = {
+    "/tasks/next": {"worker_id": "x_1", "wait": "0", "limit": "1"},
+    "/tasks/pending": {"worker_id": "x_1"},
+    "/api/search": {"q": "hello"},
+}
+NOTHING_THERE = {"/docs-files/anything"}
+
+
+@pytest.fixture
+def writes(database: Database, mongo_url: str) -> Iterator[DatabaseWrites]:
+    recorder = DatabaseWrites(mongo_url, database.chunks.database.name, BACKGROUND)
+    with recorder.database:
+        yield recorder
+
+
+@pytest.fixture
+def running(writes: DatabaseWrites, tmp_path: Path) -> Iterator[CoordinatorThread]:
+    with running_coordinator(writes.database, tmp_path) as coordinator:
+        yield coordinator
+
+
+def test_no_get_route_writes_to_the_database(
+    database: Database, writes: DatabaseWrites, running: CoordinatorThread, opus: bytes
+) -> None:
+    recording_id = add_recording(database, language="en")
+    chunk_ids = add_chunks(database, 4, recording_id=recording_id, audio=opus)
+    node_id, key = running.join()
+    values = {
+        "source_id": str(recording_id), "recording_id": str(recording_id), "node_id": node_id,
+        "filename": f"{chunk_ids[0]}.opus", "side": "after",
+    }  # fmt: skip
+    routes = sorted({(m, p) for m, p in addresses(running.app.routes) if m in ("GET", "HEAD")})
+    assert len(routes) > 30
+    written: dict[tuple[str, str], list[str]] = {}
+    answered = set(NOTHING_THERE)
+    with (
+        logged_in(running) as browser,
+        running.person() as person,
+        running.node(key) as node,
+    ):
+        callers = {"browser": browser, "person": person, "node": node}
+        for method, template in routes:
+            for caller, session in callers.items():
+                writes.recorded.clear()
+                worker = {"node": f"{node_id}_1"}.get(caller, "x_1")
+                if _request(session, method, template, values, worker) < 400:
+                    answered.add(template)
+                if found := [write for write in writes.recorded if write != TEXT_INDEX]:
+                    written[caller, template] = found
+    assert {path for _, path in routes} - answered == set()
+    assert written.keys() == MAY_WRITE, written
+
+
+def _request(
+    session: KeyedSession, method: str, template: str, values: dict[str, str], worker: str
+) -> int:
+    """Return the status of a request to this route with values that exist."""
+    path = template.replace("{path:path}", _file_of(template)).format(**values)
+    query = dict(QUERIES.get(template, {}))
+    if "worker_id" in query:
+        query["worker_id"] = worker
+    return session.request(method, path, params=query).status_code
+
+
+def _file_of(template: str) -> str:
+    return "login.css" if template.startswith("/login") else "app.js"
