@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from stt.cli.formatting import printable
 from stt.cli.options import DATABASE_SETTINGS, with_settings
 from stt.cli.output import OutputOptions, with_output
 from stt.cli.transcripts import write_transcripts
@@ -68,5 +69,5 @@ def export_command(
 def _check_files(names: list[str]) -> None:
     missing = [name for name in names if not Path(name).is_file()]
     if missing or not names:
-        what = f"{missing[0]} is none" if missing else "name them in place of --all"
+        what = f"{printable(missing[0])} is none" if missing else "name them in place of --all"
         raise typer.BadParameter(f"--beside needs the files of the recordings: {what}.")

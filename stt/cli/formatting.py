@@ -6,6 +6,8 @@ from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from stt.domain.visible_text import is_visible, visible
+
 
 def span(seconds: float) -> str:
     """Format a duration: `45s`, `12m`, `3h 05m`, `2d 4h`."""
@@ -34,14 +36,18 @@ def plural(count: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Replace control characters, which could move the cursor, by spaces."""
-    return "".join(c if c.isprintable() else " " for c in text.rstrip())
+    """Replace what could move the cursor or disguise a name by spaces; see `visible`."""
+    return "".join(c if c.isprintable() else " " for c in visible(text.rstrip(), " "))
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """Return JSON with letters unescaped and control characters escaped."""
+    """Return JSON with letters unescaped, and characters escaped that do not show."""
     text = json.dumps(value, default=_jsonable, indent=indent, ensure_ascii=False)
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+    return "".join(c if _shows(c) or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
+def _shows(character: str) -> bool:
+    return character.isprintable() and (character.isascii() or is_visible(character))
 
 
 def _jsonable(value: Any) -> Any:

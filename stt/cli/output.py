@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from stt.cli.formatting import printable
 from stt.cli.options import Command
 from stt.setting_types import SUBTITLES
 from stt.store.export import FORMATS
@@ -41,7 +42,7 @@ class Output:
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise typer.BadParameter(
-                f"--output: the folder {folder} cannot be made: {error.strerror}."
+                f"--output: the folder {printable(str(folder))} cannot be made: {error.strerror}."
             ) from error
 
 

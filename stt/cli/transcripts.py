@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from stt.cli.console import print_note
-from stt.cli.formatting import plural
+from stt.cli.formatting import plural, printable
 from stt.cli.output import Output
 from stt.domain.chunk import Recording
 from stt.store.database import Database
@@ -48,7 +48,7 @@ def write_transcripts(
                 save(pieces, target, output.folder or (target.parent if stem else None))
                 print_note(f"Wrote {target}")
             else:
-                title = f"==> {name} <==\n" if has_titles else ""
+                title = f"==> {printable(name)} <==\n" if has_titles else ""
                 _print(chain([title], pieces))
     return partial
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from stt.domain.chunk import Chunk
 from stt.domain.field_types import IdText, Seconds
+from stt.domain.visible_text import is_visible, visible
 
 NodeState = Literal["online", "busy", "offline"]
 
@@ -23,16 +24,11 @@ _MAX_JOB_CHUNKS = 1_000
 _MAX_FILENAME = 200
 _MAX_NAME = 100
 _MAX_SLUG = 55
-_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def clean_text(text: str) -> str:
-    """Return a machine's text on one line, without control characters that could disguise it."""
-    return "".join("?" if _is_control(sign) else sign for sign in text).strip()
-
-
-def _is_control(sign: str) -> bool:
-    return sign in _BIDI_CONTROLS or unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp")
+    """Return a machine's text on one line, without characters that could disguise it."""
+    return visible(text, "?").strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +158,8 @@ def clean_name(text: str) -> str:
     name = unicodedata.normalize("NFC", text).strip()
     if not 1 <= len(name) <= _MAX_NAME:
         raise ValueError(f"a name has 1 to {_MAX_NAME} characters")
-    if any(_is_control(sign) for sign in name):
-        raise ValueError("a name has no control characters")
+    if not is_visible(name):
+        raise ValueError("a name has no control characters, nor others that do not show")
     return name
 
 

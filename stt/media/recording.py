@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-import re
 import stat
 import unicodedata
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from stt.domain.visible_text import without_controls
 from stt.errors import BadAudio, RecordingError
 from stt.media.reader import AudioReader
 from stt.media.samples import SAMPLE_RATE, Samples
@@ -21,22 +21,19 @@ MAX_HOURS = 24
 """Longer recordings are refused."""
 
 _MAX_NAME = 500
-# Control characters, line ends that only some programs know, and halves of characters.
-_NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # before: a clock that was never set
 
 logger = logging.getLogger(__name__)
 
 
 def shown_name(name: str) -> str:
-    """Return a name as it can be stored and printed.
+    """Return a name as it can be stored; see `stt.domain.visible_text` for what is shown of it.
 
-    Paths, markup and marks for the direction of writing stay as they are. What cannot be shown is
-    replaced, and a name of more than 500 characters is cut. The same letters give the same name,
-    however accents were written (Unicode's form NFC).
+    Paths, markup and marks for the direction of writing stay as they are. Controls are replaced,
+    and a name of more than 500 characters is cut. The same letters give the same name, however
+    accents were written (Unicode's form NFC).
     """
-    shown = _NOT_SHOWN.sub("\N{REPLACEMENT CHARACTER}", name).strip()
-    shown = unicodedata.normalize("NFC", shown)
+    shown = unicodedata.normalize("NFC", without_controls(name).strip())
     if len(shown) > _MAX_NAME:
         shown = shown[: _MAX_NAME - 1] + "…"
     return shown or "(no name)"

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import IO
 
 from stt.domain.chunk import Recording
+from stt.domain.visible_text import visible
 from stt.errors import SttError
 from stt.system.files import followed, is_planted, replacement
 
 _MAX_STEM_BYTES = 200
-# Control characters, line ends, what turns the direction of writing, and what Windows forbids.
-_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff<>:"|?*\\]')
+_FORBIDDEN = re.compile(r'[<>:"|?*\\]')  # by Windows
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
@@ -75,7 +75,7 @@ def without_extension(name: str) -> str:
 
 def _safe(name: str, word: str) -> str:
     """Return a name that every file system takes; `word` is added to one that none is left of."""
-    name = _NOT_IN_NAMES.sub("_", name).strip(" .")
+    name = _FORBIDDEN.sub("_", visible(name, "_")).strip(" .")
     if not name or _RESERVED.match(name):
         head, dot, tail = name.partition(".")  # Windows reserves NUL.anything
         name = f"{head}_{word}{dot}{tail}".lstrip("_")

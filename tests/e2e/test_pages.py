@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from stt.domain.visible_text import visible
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from tests.support.coordinator_app import PEOPLES_KEY, KeyedSession
@@ -26,6 +27,7 @@ from tests.support.recordings import babble, write_wav
 from tests.support.scripted_server import Answer, ScriptedServer
 from tests.support.speech import opus_tone
 from tests.support.worker_process import worker_processes
+from tests.unit.stt.domain.test_visible_text import HIDDEN, READABLE
 
 MARKUP = "<img src=x onerror=alert(1)>.opus"
 PAGES = {
@@ -412,6 +414,38 @@ def test_a_chunk_in_quarantine_is_retried_and_leaves(page: Page, house: House) -
     page.get_by_role("link", name="Recordings").click()
     done = page.get_by_role("row").filter(has_text="broken.mp3")
     expect(done).to_contain_text("1 of 1 chunk")
+
+
+@pytest.mark.browser
+def test_no_name_disguises_itself_or_turns_what_stands_beside_it(page: Page, house: House) -> None:
+    disguised = add_recording(house.database, filename="talk\u202egpj.opus", start=START)
+    hebrew = add_recording(house.database, filename="ראיון עם דנה.opus", start=START)
+    try:
+        page.goto("/recordings")
+        for shown in ("talk\ufffdgpj.opus", "ראיון עם דנה.opus"):
+            link = page.get_by_role("link", name=shown, exact=True)
+            expect(link.locator("bdi")).to_have_text(shown)
+            expect(link.locator("bdi")).to_have_attribute("title", shown)
+            assert link.locator("bdi").evaluate("e => getComputedStyle(e).unicodeBidi") == "isolate"
+        page.goto(f"/recordings/{disguised}")
+        expect(page.get_by_role("heading", level=1)).to_have_text("talk\ufffdgpj.opus")
+        expect(page).to_have_title("talk\ufffdgpj.opus · stt")
+    finally:
+        MongoRecordings(house.database).remove(disguised)
+        MongoRecordings(house.database).remove(hebrew)
+
+
+@pytest.mark.browser
+def test_the_pages_hide_and_show_the_same_characters_as_the_commands(page: Page) -> None:
+    page.goto("/")
+    texts = [*READABLE, *(f"a{character}b" for character in HIDDEN if character != "\ud800")]
+    texts += [
+        f"{before}\u200d{after}" for before in ("", "a", "я", "ب", "❤\ufe0f") for after in "a"
+    ]
+    found = page.evaluate(
+        "async (texts) => texts.map((await import('/static/visible.js')).visible)", texts
+    )
+    assert found == [visible(text) for text in texts]
 
 
 @pytest.mark.browser

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stt.cli.formatting import json_text, printable
+from stt.domain.visible_text import is_visible
 from stt.errors import ConfigError
 from stt.store.database import Database
 from tests.support.paths import ROOT
@@ -108,10 +109,13 @@ def test_that_look_finds_what_it_looks_for(source: str) -> None:
 
 @given(st.text(st.characters(), max_size=50))
 @example("\x1b]0;title\x07\x9b2J\u202e\r\n\x7f")
+@example("a\u200e\u3164\uffa0\u034f")
 def test_text_from_elsewhere_moves_no_cursor(text: str) -> None:
     assert printable(text).isprintable()
+    assert is_visible(printable(text))
     as_json = json_text({"name": text, text: [text]})
     assert as_json.isprintable()
+    assert is_visible(as_json)
     assert json.loads(as_json) == {"name": text, text: [text]}
 
 

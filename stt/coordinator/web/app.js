@@ -4,6 +4,7 @@ import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { api } from "./api.js";
 import { connect, follow } from "./live.js";
 import { notice, report } from "./notices.js";
+import { visible } from "./visible.js";
 import { number } from "./format.js";
 // All at once: a page that is fetched on demand could not be shown while offline.
 import * as nodes from "./pages/nodes.js";
@@ -74,7 +75,7 @@ function show() {
     go,
     draw: (template) => signal.aborted || render(template, fresh),
     setTitle: (title) => {
-      document.title = `${title} · stt`;
+      document.title = `${visible(title)} · stt`;
     },
     /** Run `work`; show its error, and return undefined then. */
     attempt: async (work) => {

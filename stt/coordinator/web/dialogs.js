@@ -1,6 +1,7 @@
 // Questions in the page's one dialog element.
 
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
+import { visible } from "./visible.js";
 
 const dialog = document.querySelector("#dialog");
 let answer = null;
@@ -36,7 +37,7 @@ export function ask(title, fields, yes, { isDangerous = false, save } = {}) {
       await save?.(new FormData(form));
       dialog.close("yes");
     } catch (error) {
-      refused.textContent = error.message;
+      refused.textContent = visible(error.message);
       refused.hidden = false;
     }
     button.removeAttribute("aria-busy");
@@ -68,7 +69,7 @@ function draw(title, body) {
     answer?.(false);
     dialog.close();
   }
-  render(html`<article><h2 id="dialog-title">${title}</h2>${body}</article>`, dialog);
+  render(html`<article><h2 id="dialog-title">${visible(title)}</h2>${body}</article>`, dialog);
 }
 
 function opened() {

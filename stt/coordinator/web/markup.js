@@ -2,9 +2,14 @@
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { ago, date } from "./format.js";
+import { visible } from "./visible.js";
 
 /** A name out of the database: text, whatever is in it, and cut by the layout where it is long. */
-export const name = (text) => html`<bdi class="name" title=${text}>${text}</bdi>`;
+export const name = (text) =>
+  html`<bdi class="name" title=${visible(text)}>${visible(text)}</bdi>`;
+
+/** A text of another machine within a line of ours: it turns the direction of nothing else. */
+export const foreign = (text) => html`<bdi>${visible(text)}</bdi>`;
 
 /** A state, as a word with a colour. */
 export const badge = (state) => html`<span class="badge" data-state=${state}>${state}</span>`;

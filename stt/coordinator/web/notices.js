@@ -1,5 +1,7 @@
 // Short words at the edge of the page: what was done, and what went wrong.
 
+import { visible } from "./visible.js";
+
 const SECONDS = { done: 4, wrong: 12 };
 const list = document.querySelector("#notices");
 
@@ -12,7 +14,8 @@ export function report(error) {
   add("wrong", error.message);
 }
 
-function add(kind, text) {
+function add(kind, message) {
+  const text = visible(message);
   const same = [...list.children].find((child) => child.firstChild.textContent === text);
   same?.remove();
   const item = document.createElement("div");

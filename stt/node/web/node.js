@@ -50,7 +50,7 @@ function line(job) {
   const item = document.createElement("li");
   const head = document.createElement("div");
   head.className = "line";
-  const name = document.createElement("span");
+  const name = document.createElement("bdi");
   name.textContent = job.filename || "a recording";
   const facts = document.createElement("span");
   facts.className = "quiet";

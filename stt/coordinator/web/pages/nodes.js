@@ -8,7 +8,7 @@ import { every, onQueueChange } from "../reloading.js";
 import { ago, number, plural } from "../format.js";
 import { follow, refresh } from "../live.js";
 import { jobList } from "../node_jobs.js";
-import { badge, name, since } from "../markup.js";
+import { badge, foreign, name, since } from "../markup.js";
 import { notice } from "../notices.js";
 
 export function open(page) {
@@ -83,9 +83,9 @@ export function open(page) {
       ${jobList(node)}
       <dl class="facts">
         <div><dt>Last heartbeat</dt><dd>${since(node.seen_at)}</dd></div>
-        <div><dt>Machine</dt><dd><bdi>${node.platform || "–"}</bdi></dd></div>
+        <div><dt>Machine</dt><dd>${foreign(node.platform || "–")}</dd></div>
         <div><dt>Server</dt><dd>${serverOf(node)}</dd></div>
-        <div><dt>Model</dt><dd><bdi>${node.model ?? "its own choice"}</bdi></dd></div>
+        <div><dt>Model</dt><dd>${foreign(node.model ?? "its own choice")}</dd></div>
         <div><dt>Priority</dt><dd>${number(node.priority)}</dd></div>
         <div><dt>Last test</dt><dd>${testResult(node)}</dd></div>
       </dl>

@@ -7,7 +7,7 @@ import { stateBar } from "../chunk_states.js";
 import { every, onQueueChange } from "../reloading.js";
 import { hour, hours, length, number, oneDigit, plural } from "../format.js";
 import { follow } from "../live.js";
-import { badge, name, since } from "../markup.js";
+import { badge, foreign, name, since } from "../markup.js";
 import { jobList } from "../node_jobs.js";
 
 const LATEST_ERRORS = 5;
@@ -206,9 +206,9 @@ export function open(page) {
       return html`<li>
         <div class="line-up"><a href="/quarantine">${name(chunk.label)}</a>
           <small>${since(chunk.failed_at)}</small></div>
-        <small class="clipped" title=${error?.message ?? ""}>${
-          error?.message ?? "No reason was kept."
-        }</small>
+        <small class="clipped" title=${visible(error?.message)}>${foreign(
+          error?.message ?? "No reason was kept.",
+        )}</small>
       </li>`;
     })}</ul>`;
   };

@@ -6,8 +6,9 @@ import { api } from "../api.js";
 import { confirm } from "../dialogs.js";
 import { onQueueChange } from "../reloading.js";
 import { clock, date, length, plural } from "../format.js";
-import { moreButton, name, since } from "../markup.js";
+import { foreign, moreButton, name, since } from "../markup.js";
 import { notice } from "../notices.js";
+import { visible } from "../visible.js";
 
 const PAGE = 50;
 
@@ -48,9 +49,9 @@ export function open(page) {
       ${history(chunk)}
       <div class="actions">
         <audio controls preload="none" src="/chunks/${chunk.id}.${chunk.format ?? "opus"}"
-               aria-label=${`Listen to ${chunk.label}, ${place(chunk)}`}></audio>
+               aria-label=${`Listen to ${visible(chunk.label)}, ${place(chunk)}`}></audio>
         <button class="small" aria-busy=${busy.has(chunk.id)} @click=${() => retry(chunk)}
-                aria-label=${`Retry ${chunk.label}, ${place(chunk)}`}>Retry</button>
+                aria-label=${`Retry ${visible(chunk.label)}, ${place(chunk)}`}>Retry</button>
       </div>
     </li>`;
 
@@ -65,7 +66,7 @@ export function open(page) {
         : `${clock(offset)} to ${clock(offset + duration)}, ${length(duration)}`;
 
   const history = ({ errors, attempts, expirations }) => html`
-    <p class="reason"><bdi>${errors.at(-1)?.message ?? "No reason was kept."}</bdi></p>
+    <p class="reason">${foreign(errors.at(-1)?.message ?? "No reason was kept.")}</p>
     <details class="more">
       <summary>${
         [
@@ -78,9 +79,9 @@ export function open(page) {
       <ol class="errors">${errors.map(
         (error) => html`
         <li><time datetime=${error.at ?? ""}>${date(error.at)}</time> <code>${error.kind}</code>
-          <bdi>${error.message}</bdi>
-          <small>${error.worker ? html`<bdi>${error.worker}</bdi>` : nothing}${
-            error.server ? html` at <bdi>${error.server}</bdi>` : nothing
+          ${foreign(error.message)}
+          <small>${error.worker ? foreign(error.worker) : nothing}${
+            error.server ? html` at ${foreign(error.server)}` : nothing
           }</small></li>`,
       )}</ol>
     </details>`;

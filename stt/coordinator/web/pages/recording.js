@@ -6,7 +6,7 @@ import { api } from "../api.js";
 import { recordingProgress, recordingState } from "../chunk_states.js";
 import { onQueueChange } from "../reloading.js";
 import { clock, date, length, number, plural } from "../format.js";
-import { badge, channelMark, name } from "../markup.js";
+import { badge, channelMark, foreign, name } from "../markup.js";
 import { languageName } from "../option_fields.js";
 import { Player } from "../player.js";
 import { edit, remove, transcribeAgain } from "../recording_actions.js";
@@ -93,7 +93,7 @@ export function open(page) {
       ...recording.warnings.map((text) => ["Warning", text]),
     ]
       .filter(Boolean)
-      .map(([term, text]) => html`<div><dt>${term}</dt><dd><bdi>${text}</bdi></dd></div>`)}
+      .map(([term, text]) => html`<div><dt>${term}</dt><dd>${foreign(text)}</dd></div>`)}
   </dl>`;
 
   const silentSpeech = () =>
@@ -161,9 +161,9 @@ export function open(page) {
       <ul>${transcript.madeBy.map(
         (contributor) => html`
         <li>${name(contributor.node_name ?? contributor.worker ?? "an unknown worker")}${
-          contributor.model ? html` with <bdi>${contributor.model}</bdi>` : nothing
+          contributor.model ? html` with ${foreign(contributor.model)}` : nothing
         }${
-          contributor.server ? html` at <bdi>${contributor.server}</bdi>` : nothing
+          contributor.server ? html` at ${foreign(contributor.server)}` : nothing
         }: ${plural(contributor.chunks, "chunk")}</li>`,
       )}
       </ul>

@@ -7,7 +7,7 @@ import { acceptDrops, chosenFiles } from "../chosen_files.js";
 import { onQueueChange } from "../reloading.js";
 import { bytes, length, number, plural } from "../format.js";
 import { follow, refresh } from "../live.js";
-import { badge, name } from "../markup.js";
+import { badge, foreign, name } from "../markup.js";
 import { report } from "../notices.js";
 import {
   hotwordsField,
@@ -168,7 +168,7 @@ export function open(page) {
       (counts.failed ? `, ${number(counts.failed)} failed` : "");
     const state = !isDone ? "transcribing" : counts.failed ? "failed" : "done";
     const body = html`${progress(label, settled, Math.max(total, 1))}
-      ${upload.warnings.map((text) => html`<div><small>${text}</small></div>`)}`;
+      ${upload.warnings.map((text) => html`<div><small>${foreign(text)}</small></div>`)}`;
     return row(upload.filename, state, body, [drop], upload);
   };
 
@@ -188,7 +188,7 @@ export function open(page) {
   const progress = (label, value, max) => html`
     <progress aria-label=${label} max=${max || 1} .value=${value ?? 0} ?hidden=${!max}></progress>
     <small>${label}</small>`;
-  const wrong = (text) => html`<small class="wrong">${text}</small>`;
+  const wrong = (text) => html`<small class="wrong">${foreign(text)}</small>`;
   const button = (text, work) =>
     html`<button class="small outline secondary" @click=${work}>${text}</button>`;
 

@@ -69,6 +69,11 @@ def test_several_texts_on_stdout_have_titles_and_other_formats_none(
     assert "==>" not in capfd.readouterr().out
 
 
+def test_a_title_moves_no_cursor_and_hides_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    written(TALK, Recording(ObjectId(), "a\x1b[2J\u202egpj.mp3"))
+    assert "==> a [2J gpj.mp3 <==\n" in capfd.readouterr().out
+
+
 def test_a_folder_gets_a_file_for_each_recording_and_format(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

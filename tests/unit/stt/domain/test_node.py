@@ -120,7 +120,10 @@ def test_a_name_is_text(given: str, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "   ", "x" * 101, "a\nb", "a\x00b", "a\x7fb", "abc\u202egpj", "a\ud800b", "a\u2028b"],
+    [
+        *("", "   ", "x" * 101, "a\nb", "a\x00b", "a\x7fb", "abc\u202egpj", "a\ud800b", "a\u2028b"),
+        *("a\u200eb", "a\u200bb", "a\u061cb", "a\u200db"),
+    ],
 )
 def test_a_name_that_cannot_be_shown_on_a_line_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="a name has"):
@@ -129,6 +132,7 @@ def test_a_name_that_cannot_be_shown_on_a_line_is_refused(name: str) -> None:
 
 def test_what_a_machine_says_of_itself_stays_on_one_line() -> None:
     assert clean_text(" Linux\n6.1\x1b[31m ") == "Linux?6.1?[31m"
+    assert clean_text("a\u200fb\u2066c\u200bd.wav") == "a?b?c?d.wav"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stt.domain.chunk import Recording
+from stt.domain.visible_text import is_visible
 from stt.errors import SttError
 from stt.store.export import FORMATS
 from stt.transcripts.files import file_stems, save
@@ -21,6 +22,7 @@ _HEX = "6903ce2e3006e94c81d59b3"
 _NASTY = [
     *("../../x", "/etc/x", "..\\..\\x", "C:\\x", "C:x", "\\\\host\\share\\x", "..", ".", "", "~"),
     *("CON", "con.mp3", "nul.tar.gz", "aux ", "x" * 300, "ü" * 300, "x\x00y", "x\ny", "x\x1b[31m"),
+    *("x\u200fy", "x\u061cy", "x\u200by", "x\u2066y", "x\u3164y", "x\u200dy"),
     *("x\x9b2J", "x\u202e3pm.exe", "\udcff.mp3", "-rf", "talk.mp3", "TALK.wav", f"talk_{_HEX}0"),
     *("café", "cafe\u0301", "straße", "STRASSE", " talk", "talk.", "a/b/c", "a\\", "/"),
 ]
@@ -53,6 +55,7 @@ def test_every_source_gets_one_file_of_its_own_inside_the_folder(
         assert os.path.dirname(os.path.normpath(f"{folder}/{name}")) == folder  # noqa: PTH120
         assert len(name.encode()) <= 255
         assert not set(name) & set('/\\:<>"|?*\0\n\x1b\x9b\u202e')
+        assert is_visible(name)
         assert not name.startswith((".", "~/")), "hidden"
         assert name.partition(".")[0].casefold() not in {"con", "nul", "aux", "prn"}
     as_one = [unicodedata.normalize("NFC", n).casefold() for n in names]
