@@ -156,7 +156,7 @@ def _add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None
     """Add a flag for each; a default would override a flag that stands before the command."""
     for name in names:
         field = Settings.model_fields[name]
-        shown = "" if field.default is None else f", default {field.default}"
+        shown = "" if field.default in (None, ()) else f", default {field.default}"
         is_choice = get_origin(field.annotation) is Literal
         parser.add_argument(
             f"--{name.replace('_', '-')}",
@@ -182,11 +182,12 @@ def _report_settings(
 ) -> int:
     """Report a wrong flag as a usage error, a wrong variable as a configuration error."""
     first = error.errors(include_url=False, include_input=False)[0]
+    reason = first["msg"].removeprefix("Value error, ")
     variable = str(first["loc"][0])
     flag = next((name for name in flags if variable_of(name) == variable), None)
     if flag is not None:
-        parser.error(f"argument --{flag.replace('_', '-')}: {first['msg']}")
-    sys.stderr.write(f"whisper-server: the setting {variable} is wrong: {first['msg']}\n")
+        parser.error(f"argument --{flag.replace('_', '-')}: {reason}")
+    sys.stderr.write(f"whisper-server: the setting {variable} is wrong: {reason}\n")
     return StartError.exit_code
 
 

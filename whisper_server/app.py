@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.routing import Match
 
 from whisper_server import __version__, api_docs
@@ -18,6 +19,7 @@ from whisper_server.auth import require_key
 from whisper_server.errors import ApiError, InvalidRequest, ServerFault
 from whisper_server.metrics import RequestCount
 from whisper_server.model_service import Service
+from whisper_server.page_access import add_page_access
 from whisper_server.routes import health, jobs, models, system, transcriptions
 from whisper_server.schemas import ErrorOut
 
@@ -47,7 +49,8 @@ def create_app(service: Service, on_load_failure: Callable[[], None]) -> FastAPI
         version=__version__,
         lifespan=lifespan,
     )
-    app.add_middleware(RequestCount, metrics=service.metrics)
+    add_page_access(app, service.settings, _respond)
+    app.add_middleware(RequestCount, metrics=service.metrics)  # the outermost
     app.state.metrics = service.metrics
     key = service.settings.api_key
     guard = [Depends(require_key(key))] if key else []
@@ -72,10 +75,13 @@ async def _error_response(request: Request, error: Exception) -> JSONResponse:
 
     Starlette raises what is unforeseen once more, and uvicorn logs the traceback.
     """
-    found = _api_error(request, error)
-    request.app.state.metrics.error(found)
-    content = ErrorOut.of(found).model_dump()
-    return JSONResponse(content, status_code=found.status, headers=found.headers)
+    return _respond(request, _api_error(request, error))
+
+
+def _respond(connection: HTTPConnection, error: ApiError) -> JSONResponse:
+    connection.app.state.metrics.error(error)
+    content = ErrorOut.of(error).model_dump()
+    return JSONResponse(content, status_code=error.status, headers=error.headers)
 
 
 def _api_error(request: Request, error: Exception) -> ApiError:

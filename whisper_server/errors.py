@@ -11,10 +11,12 @@ WhisperServerError           a sentence for the person
     ├── InvalidRequest       a parameter is missing or wrong (400)
     │   └── InvalidAudio     what was uploaded is not audio that can be decoded (400)
     ├── WrongKey             (401)
+    ├── ForeignPage          a page of another site asks, of a server without key (403)
     ├── UnknownModel         (404)
     ├── UnknownJob           never there, forgotten, or of an earlier start (404)
     ├── UploadStalled        the rest of the upload does not come (408)
     ├── TooLarge             more bytes, or more seconds, than the server takes (413)
+    ├── ForeignHost          a name that may be another site's, of a server without key (421)
     ├── ClientGone           the client has left (499, never sent)
     ├── ServerFault          (500)
     ├── RequestTimeout       it took longer than the operator allows (504)
@@ -86,6 +88,29 @@ class WrongKey(ApiError):
     status = 401
     default_code = "invalid_api_key"
     headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
+
+
+class ForeignPage(ApiError):
+    status = 403
+    default_code = "foreign_page"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A page of another site asked for this, and this server has no key: add the page's "
+            "origin to CORS_ORIGINS at the server."
+        )
+
+
+class ForeignHost(ApiError):
+    status = 421
+    default_code = "foreign_host"
+
+    def __init__(self, host: str) -> None:
+        name = "".join(sign for sign in host[:100] if sign.isascii() and sign.isprintable())
+        super().__init__(
+            f"This server has no key and does not know the name '{name}', which may be another "
+            "site's: add it to ALLOWED_HOSTS at the server, or set API_KEY there."
+        )
 
 
 class UnknownModel(ApiError):

@@ -4,8 +4,17 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, AliasGenerator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasGenerator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SECONDS_IN_AN_HOUR = 3600
 SECONDS_IN_A_DAY = 24 * SECONDS_IN_AN_HOUR
@@ -26,6 +35,39 @@ def _card_numbers(text: str) -> str:
     if text != ALL_CARDS and not re.fullmatch(r"\d{1,3}(,\d{1,3})*", text):
         raise ValueError(f"not card numbers like 0 or 0,1, nor {ALL_CARDS}")
     return text
+
+
+def _split_at_commas(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return [part.strip().lower() for part in value.split(",") if part.strip()]
+
+
+def _check_host(name: str) -> str:
+    if re.fullmatch(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
+        return name
+    raise ValueError(
+        f"{name!r} is no host: write gpu-box, *.example.org or *, without http:// and port"
+    )
+
+
+def _check_origin(origin: str) -> str:
+    origin = origin.removesuffix("/")
+    if origin == "*" or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#@*]+", origin):
+        return origin
+    raise ValueError(f"{origin!r} is no origin: write https://app.example or *, without a path")
+
+
+Hosts = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_host)], ...],
+    NoDecode,
+    BeforeValidator(_split_at_commas),
+]
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_origin)], ...],
+    NoDecode,
+    BeforeValidator(_split_at_commas),
+]
 
 
 class Settings(BaseSettings):
@@ -82,7 +124,18 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         None,
         description="key that clients must send as Bearer token (better in the environment than "
-        "on the command line, which others can see); open to all when not set",
+        "on the command line, which others can see); when not set, open to all programs that reach "
+        "the server, and to no page of another site",
+    )
+    allowed_hosts: Hosts = Field(
+        (),
+        description="names under which a server without key is reached beside localhost, addresses "
+        "and this machine's own name, separated by commas: gpu-box, *.example.org, or * for all",
+    )
+    cors_origins: Origins = Field(
+        (),
+        description="origins whose pages may use the server, separated by commas: "
+        "https://app.example; with a key also * for all (CORS)",
     )
     streams: int | None = Field(
         None,
@@ -160,6 +213,15 @@ class Settings(BaseSettings):
         le=SECONDS_IN_A_DAY,
         description="longest recording of one request, seconds",
     )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _all_pages_need_a_key(
+        cls, origins: tuple[str, ...], info: ValidationInfo
+    ) -> tuple[str, ...]:
+        if "*" in origins and info.data.get("api_key") is None:
+            raise ValueError("* would let every page use a server without key: set API_KEY as well")
+        return origins
 
 
 def load_settings(flags: dict[str, Any]) -> Settings:

@@ -23,9 +23,9 @@ class AllowedHosts:
     """
 
     def __init__(self, listens_on: str, names: Iterable[str] = ()) -> None:
-        self._is_on_loopback = is_loopback_host(listens_on)
+        self.is_on_loopback = is_loopback_host(listens_on)
         self._names = {name.lower() for name in names}
-        if not self._is_on_loopback:
+        if not self.is_on_loopback:
             own = socket.gethostname().lower()
             label = own.partition(".")[0]
             self._names |= {own, label, f"{label}.local"}
@@ -41,7 +41,7 @@ class AllowedHosts:
         if match is None:
             return False
         host = match[1].strip("[]").lower().removesuffix(".")
-        if is_loopback_host(host) or (not self._is_on_loopback and is_address(host)):
+        if is_loopback_host(host) or (not self.is_on_loopback and is_address(host)):
             return True
         parents = (f"*.{host[at + 1 :]}" for at, sign in enumerate(host) if sign == ".")
         return host in self._names or any(parent in self._names for parent in parents)

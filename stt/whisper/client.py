@@ -228,7 +228,7 @@ class WhisperClient:
             )
         if upload.model and _is_about_model(status, error, upload.model):
             raise errors.RequestRefused(f"no model {upload.model} on {self.url}", self.url)
-        if status in (404, 405) or error.get("param") == "model":
+        if status in (404, 405, 421) or error.get("param") == "model":
             raise errors.ConfigError(f"{message} (check STT_SERVER_URL and --model)")
         if status in (500, 504):
             raise errors.ServerFault(message, self.url)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import requests
 import uvicorn
+from fastapi import FastAPI
 
 from tests.support.pace import until
 from whisper_server.app import create_app
@@ -168,6 +169,7 @@ class Running:
     engine: StandInEngine
     service: Service
     load_failed: threading.Event
+    app: FastAPI
 
     def post(self, path: str = TRANSCRIPTIONS, **more: object) -> requests.Response:
         files = {"file": ("a.wav", wav(1.0))}
@@ -200,7 +202,7 @@ def running(
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         try:
             until(lambda: server.started and (service.ready or not loaded))
-            yield Running(url, engine, service, load_failed)
+            yield Running(url, engine, service, load_failed, app)
         finally:
             engine.go.set()
             engine.may_load.set()

@@ -94,7 +94,7 @@ def _row(
 
 
 def _default(field: FieldInfo) -> str:
-    if field.default is None:
+    if field.default in (None, ()):
         return "not set"
     text = str(field.default)
     return f"`{text.lower() if isinstance(field.default, bool) else text}`"

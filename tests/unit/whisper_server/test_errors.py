@@ -8,6 +8,8 @@ from whisper_server.errors import (
     ApiError,
     ClientGone,
     EngineFailed,
+    ForeignHost,
+    ForeignPage,
     InvalidAudio,
     InvalidRequest,
     ModelUnavailable,
@@ -32,6 +34,8 @@ from whisper_server.errors import (
         (InvalidRequest("?"), 400, "invalid_request_error", "invalid_value"),
         (InvalidAudio("?"), 400, "invalid_request_error", "invalid_audio"),
         (WrongKey("?"), 401, "invalid_request_error", "invalid_api_key"),
+        (ForeignPage(), 403, "invalid_request_error", "foreign_page"),
+        (ForeignHost("?"), 421, "invalid_request_error", "foreign_host"),
         (UnknownModel("?"), 404, "invalid_request_error", "model_not_found"),
         (UnknownJob("?"), 404, "invalid_request_error", "job_not_found"),
         (UploadStalled("?"), 408, "invalid_request_error", "upload_stalled"),
@@ -60,6 +64,13 @@ def test_errors_that_pass_say_when_to_try_again() -> None:
     assert int(ShuttingDown().headers["Retry-After"]) > 0
     assert WrongKey("?").headers == {"WWW-Authenticate": "Bearer"}
     assert InvalidRequest("?").headers == {}
+
+
+def test_a_host_is_repeated_as_far_as_it_is_a_name() -> None:
+    message = str(ForeignHost("evil\r\n\u202e.example" + "x" * 500))
+    assert "'evil.example" in message
+    assert message.isprintable()
+    assert len(message) < 300
 
 
 def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:

@@ -73,6 +73,14 @@ def test_cards_are_named_by_their_numbers(
 @pytest.mark.parametrize(
     ("variable", "text"),
     [
+        ("ALLOWED_HOSTS", "http://gpu-box"),
+        ("ALLOWED_HOSTS", "gpu-box:8081"),
+        ("ALLOWED_HOSTS", "a.*.example"),
+        ("CORS_ORIGINS", "app.example"),
+        ("CORS_ORIGINS", "https://app.example/page"),
+        ("CORS_ORIGINS", "https://*.example"),
+        ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "*"),
         ("GPU_DEVICES", "cuda:0"),
         ("GPU_DEVICES", "0,,1"),
         ("GPU_DEVICES", "-1"),
@@ -97,6 +105,24 @@ def test_a_value_out_of_bounds_is_refused_by_the_variables_name(
     with pytest.raises(ValidationError) as caught:
         load_settings({})
     assert [error["loc"][0] for error in caught.value.errors()] == [variable]
+
+
+def test_hosts_and_origins_are_lists_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", " Gpu-Box, *.example.org,192.168.1.5 ,")
+    monkeypatch.setenv("CORS_ORIGINS", "https://App.example/, http://[::1]:3000,tauri://localhost")
+    settings = load_settings({})
+    assert settings.allowed_hosts == ("gpu-box", "*.example.org", "192.168.1.5")
+    assert settings.cors_origins == (
+        "https://app.example", "http://[::1]:3000", "tauri://localhost",
+    )  # fmt: skip
+    assert (load_settings({"allowed_hosts": "*"})).allowed_hosts == ("*",)
+
+
+def test_every_page_may_use_a_server_with_a_key_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValidationError, match="set API_KEY as well"):
+        load_settings({"cors_origins": "*"})
+    monkeypatch.setenv("API_KEY", "hush")
+    assert load_settings({"cors_origins": "*"}).cors_origins == ("*",)
 
 
 def test_nothing_is_unloaded_and_no_hour_long_file_is_given_up_by_default() -> None:

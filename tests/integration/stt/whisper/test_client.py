@@ -38,6 +38,13 @@ class TestOddServers:
         ):
             WhisperClient(server.url, KEY, None).transcribe(UPLOAD, 5.0)
 
+    def test_a_server_that_does_not_know_its_name_is_a_wrong_setting(self) -> None:
+        refused = refusal(
+            421, "This server has no key: add it to ALLOWED_HOSTS", code="foreign_host"
+        )
+        with answering(refused) as server, pytest.raises(ConfigError, match="ALLOWED_HOSTS"):
+            WhisperClient(server.url, KEY, None).transcribe(UPLOAD, 5.0)
+
     @pytest.mark.parametrize(
         ("answer", "reason"),
         [
