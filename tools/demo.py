@@ -20,7 +20,7 @@ from pathlib import Path
 
 from stt.domain.chunk import Recording
 from stt.errors import SttError
-from stt.local.stack import local_server, open_database
+from stt.local.stack import LocalServer, local_server, open_database
 from stt.settings import Settings
 from stt.store.counts import StateCounts
 from stt.store.database import Database
@@ -89,8 +89,10 @@ class Demo:
         self.workers.append(worker)
         return worker
 
-    def work(self, database: Database, url: str) -> None:
+    def work(self, database: Database, server: LocalServer) -> None:
         """Returns when every chunk has ended; kills a worker on the way."""
+        url = server.url
+        self._environment["STT_API_KEY"] = server.api_key.get_secret_value()
         for _ in range(WORKERS):
             self.start_worker(url)
         deadline = time.monotonic() + SLOWEST_SECONDS
@@ -171,10 +173,11 @@ def _run(demo: Demo, model: str) -> int:
         print("1. Recordings into the queue: stt ingest samples/", flush=True)
         demo.stt("ingest", str(demo.samples))
         print(f"\n2. A whisper server with the model {model!r}", flush=True)
-        with local_server(demo.settings, model) as url:
+        with local_server(model) as server:
+            url = server.url
             print(f"  {url} is ready\n\n3. {WORKERS} workers: stt --server {url}", flush=True)
             try:
-                demo.work(database, url)
+                demo.work(database, server)
             finally:
                 demo.stop()
         print("\n4. Transcripts: stt export --all\n", flush=True)

@@ -4,12 +4,16 @@ import contextlib
 import logging
 import os
 import re
+import secrets
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
+
+from pydantic import SecretStr
 
 from stt.errors import ConfigError, ServerUnavailable
 from stt.settings import Settings
@@ -64,14 +68,23 @@ def whisper_servers(settings: Settings) -> Iterator[Settings]:
     if settings.server_urls:
         yield settings
         return
-    with local_server(settings, settings.model) as url:
+    with local_server(settings.model) as server:
         # It has one model, and its name for that may differ from the folder's that it came from.
-        yield settings.model_copy(update={"server_urls": (url,), "model": None})
+        own = {"server_urls": (server.url,), "api_key": server.api_key, "model": None}
+        yield settings.model_copy(update=own)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServer:
+    """A whisper server of this process; every start has a new key."""
+
+    url: str
+    api_key: SecretStr
 
 
 @contextlib.contextmanager
-def local_server(settings: Settings, model: str | None = None) -> Iterator[str]:
-    """Start a whisper server, yield its URL once it is ready, and stop it at the end.
+def local_server(model: str | None = None) -> Iterator[LocalServer]:
+    """Start a whisper server, yield it once it is ready, and stop it at the end.
 
     `model` None: the server uses WHISPER_MODEL, or its preset for this machine. Raise ConfigError
     if the server is not installed or cannot serve that model, ServerUnavailable if it does not
@@ -87,10 +100,10 @@ def local_server(settings: Settings, model: str | None = None) -> Iterator[str]:
     command = [sys.executable, "-P", "-m", "stt.system.exit_with_parent", "whisper_server"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += [] if model is None else ["--model", model]
-    # API_KEY in our environment is meant for a server that others use; ours has our worker's key.
-    environment = {name: value for name, value in os.environ.items() if name != "API_KEY"}
-    if settings.api_key is not None:
-        environment["API_KEY"] = settings.api_key.get_secret_value()
+    # Others on this machine reach the port, but cannot read a process's environment. A key of the
+    # settings is for servers that are shared.
+    api_key = SecretStr(secrets.token_urlsafe(32))
+    environment = os.environ | {"API_KEY": api_key.get_secret_value()}
     with subprocess.Popen(
         command,
         env=environment,
@@ -104,7 +117,7 @@ def local_server(settings: Settings, model: str | None = None) -> Iterator[str]:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(url, process, log)
-            yield url
+            yield LocalServer(url, api_key)
         finally:
             end(process, _STOP_SECONDS)
             log.join(timeout=1)

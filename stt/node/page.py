@@ -1,7 +1,7 @@
 """The node's page, for the person at this machine: `http://127.0.0.1:8001`.
 
-It listens on this machine alone and changes nothing. It answers only requests whose Host header
-names this machine, so that no site can let its own name point here and read it (DNS rebinding).
+It listens on this machine alone and changes nothing. It needs no key, so it answers no page of
+another site, under whatever name that reaches it.
 """
 
 import logging
@@ -15,16 +15,18 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.staticfiles import StaticFiles
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
 
 from stt.errors import ConfigError
 from stt.node.agent import NodeAgent
+from stt.serving.browser_guard import BrowserGuard, Fault
+from stt.serving.hosts import AllowedHosts
 
 logger = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
-_ALLOWED_HOSTS = [_HOST, "localhost"]
 _MAX_PORTS = 20
 _SHUTDOWN_SECONDS = 3.0
 _WEB = Path(__file__).with_name("web")
@@ -54,8 +56,14 @@ def create_app(node: NodeAgent) -> FastAPI:
         return asdict(node.status()) | {"fleet": fleet}
 
     app.mount("/", StaticFiles(directory=_WEB, html=True))
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_ALLOWED_HOSTS, www_redirect=False)
+    app.add_middleware(BrowserGuard, hosts=AllowedHosts(_HOST), refuse=_refusal)
     return app
+
+
+def _refusal(_: HTTPConnection, fault: Fault) -> PlainTextResponse:
+    if fault == "host":
+        return PlainTextResponse("This page is called localhost or 127.0.0.1.", 400)
+    return PlainTextResponse("A page of another site asked for this.", 403)
 
 
 @contextmanager

@@ -2,25 +2,28 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
+from pydantic import SecretStr
 
 from stt.errors import ConfigError
-from stt.local.stack import local_server, open_database
+from stt.local.stack import local_server, open_database, whisper_servers
 from stt.settings import Settings
+from stt.whisper.canary import canary_failure
+from stt.whisper.client import WhisperClient
 from tests.support.models import sample_model
 from tests.support.pace import until
 
 _HOLDER = """
 import sys
-from pathlib import Path
 from stt.local.stack import local_server
-from stt.settings import Settings
 
-with local_server(Settings(_env_file=None, data_dir=Path(sys.argv[1])), sys.argv[2]) as url:
-    print(url, flush=True)
+with local_server(sys.argv[1]) as server:
+    print(server.url, flush=True)
     sys.stdin.read()
 """
 
@@ -41,15 +44,42 @@ def test_without_the_extra_the_message_says_what_to_install(
         open_database(settings).__enter__()
 
 
-def test_the_local_server_is_ready_inside_and_gone_outside(settings: Settings) -> None:
-    with local_server(settings, sample_model()) as url:
-        assert requests.get(f"{url}/ready", timeout=60).ok
-    until(lambda: is_gone(url))
+def test_the_local_server_is_ready_inside_and_gone_outside() -> None:
+    with local_server(sample_model()) as server:
+        assert requests.get(f"{server.url}/ready", timeout=60).ok
+    until(lambda: is_gone(server.url))
 
 
-def test_the_local_server_goes_when_its_parent_is_killed(settings: Settings) -> None:
+def test_every_local_server_has_a_key_of_its_own_that_no_command_line_shows(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", "of-a-server-that-others-use")
+    shared = settings.model_copy(
+        update={"model": sample_model(), "api_key": SecretStr("of-a-server-that-others-use")}
+    )
+    keys = set()
+    for _ in range(2):
+        with whisper_servers(shared) as own:
+            assert own.api_key is not None
+            [url], key = own.server_urls, own.api_key.get_secret_value()
+            jobs = partial(requests.get, f"{url}/jobs", timeout=60)
+            for wrong in ({}, {"Authorization": "Bearer of-a-server-that-others-use"}):
+                assert jobs(headers=wrong).status_code == 401
+            assert jobs(headers={"Authorization": f"Bearer {key}"}).ok
+            assert canary_failure(WhisperClient(url, key, None), 60) is None
+            started = [
+                " ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)
+            ]
+            assert any("whisper_server" in line for line in started)
+            assert not any(key in line for line in started)
+            keys.add(key)
+    assert len(keys) == 2
+    assert all(len(key) >= 32 for key in keys)
+
+
+def test_the_local_server_goes_when_its_parent_is_killed() -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", _HOLDER, str(settings.data_dir), sample_model()],
+        [sys.executable, "-c", _HOLDER, sample_model()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -61,12 +91,12 @@ def test_the_local_server_goes_when_its_parent_is_killed(settings: Settings) -> 
     until(lambda: is_gone(url))
 
 
-def test_a_model_that_is_not_there_is_one_clear_line(settings: Settings, tmp_path: Path) -> None:
+def test_a_model_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     with (
         pytest.raises(
             ConfigError, match=r"local whisper server did not start: .*no-such"
         ) as raised,
-        local_server(settings, str(tmp_path / "no-such")),
+        local_server(str(tmp_path / "no-such")),
     ):
         pass
     assert "\n" not in str(raised.value)

@@ -11,9 +11,10 @@ import requests
 from stt.errors import ConfigError
 from stt.node import page as module
 from stt.node.agent import NodeAgent
-from stt.node.page import page
+from stt.node.page import create_app, page
 from stt.node.status import AgentStatus
 from stt.system.http import http_session
+from tests.support.routes import addresses
 
 STATUS = AgentStatus(
     phase="working", detail="", node_id="mac-1f2e", name="Mac", server_url="http://hub",
@@ -77,6 +78,35 @@ def test_a_site_whose_name_points_here_reads_nothing(shown: Page, host: str) -> 
     answer = shown.get("/api/state", Host=host)
     assert answer.status_code == 400
     assert "Mac" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "script"},
+    ],
+    ids=str,
+)
+def test_a_page_of_another_site_or_port_reads_nothing(shown: Page, headers: dict[str, str]) -> None:
+    for path in ("/", "/api/state", "/node.js"):
+        answer = shown.get(path, **headers)
+        assert answer.status_code == 403
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_link_leads_to_it_and_its_own_script_reads_it(shown: Page) -> None:
+    link = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert shown.get("/", **{"Sec-Fetch-Site": "cross-site"}, **link).status_code == 200
+    assert shown.get("/api/state", **{"Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+
+def test_all_its_routes_only_read(shown: Page) -> None:
+    methods = {method for method, _ in addresses(create_app(shown.node).routes)}
+    assert methods <= {"GET", "HEAD"}
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8001", "127.0.0.1:8001"])
