@@ -13,7 +13,7 @@ from stt.domain.chunk import Chunk
 from stt.domain.claim import Order, Page, Step
 from stt.domain.worker_id import pattern_of_node
 from stt.store.database import PAGING_ORDER, Database, translated
-from stt.store.documents import CHUNK_FIELDS, read_chunk
+from stt.store.documents import CHUNK_FIELDS, read_chunk, read_positive
 from stt.store.states import PENDING, PROCESSING, Query
 
 _CANDIDATE_WAIT_SECONDS = (1.0, 3.0)
@@ -75,6 +75,19 @@ def chunks_held_under(database: Database, worker: str, claim_id: ObjectId) -> li
     held = {**PROCESSING, "processing_by": worker, "claim_id": claim_id}
     with translated(), database.chunks.find(held, CHUNK_FIELDS).sort("index") as cursor:
         return [read_chunk(document) for document in cursor]
+
+
+def seconds_claimed_under(
+    database: Database, chunk_id: ObjectId, claim_id: ObjectId
+) -> float | None:
+    """Return the length of the chunk if its latest claim is this one, which may have ended.
+
+    0 if its document has none; None if another claim came after, or none was ever made.
+    """
+    query = {"_id": chunk_id, "claim_id": claim_id}
+    with translated():
+        document = database.chunks.find_one(query, ["duration"])
+    return None if document is None else read_positive(document.get("duration")) or 0.0
 
 
 def is_held_by(database: Database, chunk_id: ObjectId, node_id: str) -> bool:

@@ -29,6 +29,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from stt.coordinator.context import Coordinator
 from stt.coordinator.live.node_monitor import FleetSnapshot, NodeMonitor
 from stt.coordinator.live.polling_monitor import run_until_one_ends
+from stt.coordinator.middleware.body_limit import MAX_CONTAINERS
 from stt.coordinator.schemas.nodes import node_settings
 from stt.domain.node import Job, Node, NodeTest, clean_text
 from stt.domain.worker_id import WorkerId
@@ -58,6 +59,10 @@ class _TestAnswer(BaseModel):
     id: Annotated[str, StringConstraints(max_length=100)]
     ok: bool
     detail: _Line = ""
+
+
+class _TooManyParts(ValueError):
+    pass
 
 
 class NodeSocket:
@@ -102,6 +107,10 @@ class NodeSocket:
 
     async def _handle(self, text: str) -> None:
         """Raise ValueError. Messages of unknown types, of a later version, are ignored."""
+        if text.count("{") + text.count("[") > MAX_CONTAINERS:
+            raise _TooManyParts(
+                "a message has too many parts"
+            )  # to parse them would block all others
         message = from_json(text)
         kind = message.get("type") if isinstance(message, dict) else None
         if kind == "progress":
@@ -201,5 +210,5 @@ def _reason(error: ValueError) -> str:
         where = ".".join(map(str, fault["loc"]))
         text = f"{where}: {fault['msg']}"
     else:
-        text = "a message is not JSON"
+        text = str(error) if isinstance(error, _TooManyParts) else "a message is not JSON"
     return text.encode("ascii", "replace").decode()[:120]

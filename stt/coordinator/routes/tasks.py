@@ -10,6 +10,7 @@ from bson import ObjectId
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from stt.coordinator.completion_route import CompletionRoute
 from stt.coordinator.context import (
     KEY_ONLY,
     PEOPLE_ONLY,
@@ -31,6 +32,7 @@ from stt.store.states import State
 T = TypeVar("T")
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
+_completions = APIRouter(route_class=CompletionRoute)
 
 _MAX_WAIT_SECONDS = 25.0
 _POLL_SECONDS = 1.0
@@ -144,7 +146,7 @@ def renew(
     return LeaseRenewal(lease_seconds=coordinator.settings.lease_seconds)
 
 
-@router.post("/complete", summary="Writes the result", responses=error_responses(409, 413))
+@_completions.post("/complete", summary="Writes the result", responses=error_responses(409, 413))
 def complete(
     coordinator: InCoordinator, principal: CurrentPrincipal, done: messages.Completion
 ) -> Acknowledgement:
@@ -152,6 +154,9 @@ def complete(
     transcript = replace(done.transcript, worker=done.worker_id)
     claims.complete(_claim(done, duration=done.duration), transcript)
     return Acknowledgement()
+
+
+router.include_router(_completions)
 
 
 @router.post(

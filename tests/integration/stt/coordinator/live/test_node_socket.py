@@ -131,3 +131,13 @@ def test_a_coordinator_that_ends_hangs_up_and_the_node_goes_to_another(
     with node.channel(node.fleet.second):
         pass
     assert "Traceback" not in caplog.text
+
+
+def test_a_message_that_is_made_to_take_long_is_not_parsed(node: TheNode) -> None:
+    with node.channel() as channel:
+        channel.send("[" + ",".join(["[]"] * 300_000) + "]")
+        with pytest.raises(ConnectionClosed) as closed:
+            channel.recv(timeout=60)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+    assert closed.value.rcvd.reason == "a message has too many parts"

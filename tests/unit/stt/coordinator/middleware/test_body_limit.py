@@ -8,9 +8,12 @@ from starlette.exceptions import HTTPException
 from stt.coordinator.authenticator import Person
 from stt.coordinator.middleware.body_limit import (
     MAX_BYTES,
+    MAX_CONTAINERS,
     MAX_TRANSCRIPT_BYTES,
     MAX_UNAUTHENTICATED_BYTES,
+    MAX_UNAUTHENTICATED_CONTAINERS,
     BodyLimit,
+    containers,
 )
 from tests.support.asgi import call, http_scope
 from tests.support.event_loop import in_event_loop
@@ -18,7 +21,9 @@ from tests.support.event_loop import in_event_loop
 KNOWN = {"principal": Person()}
 
 
-async def read(size: int, path: str = "/x", pieces: int = 4, **fields: Any) -> int:
+async def read(
+    size: int, path: str = "/x", pieces: int = 4, sign: bytes = b"x", **fields: Any
+) -> int:
     """Send so many bytes to an application that reads all; return how many it has read."""
     received = 0
 
@@ -30,8 +35,8 @@ async def read(size: int, path: str = "/x", pieces: int = 4, **fields: Any) -> i
             if not message["more_body"]:
                 return
 
-    body = [b"x" * (size // pieces)] * (pieces - 1)
-    body.append(b"x" * (size - sum(map(len, body))))
+    body = [sign * (size // pieces)] * (pieces - 1)
+    body.append(sign * (size - sum(map(len, body))))
     await call(BodyLimit(reader), http_scope("POST", path, **fields), body)
     return received
 
@@ -53,6 +58,24 @@ async def test_a_body_may_fill_its_limit_and_have_no_byte_more(
     with pytest.raises(HTTPException, match=f"{limit // 1024} kB") as caught:
         await read(limit + 1, path, state=state)
     assert caught.value.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("state", "limit"), [({}, MAX_UNAUTHENTICATED_CONTAINERS), (KNOWN, MAX_CONTAINERS)]
+)
+@pytest.mark.parametrize("sign", [b"[", b"{"])
+@in_event_loop
+async def test_a_body_has_no_more_objects_and_lists_than_are_quickly_parsed(
+    state: dict[str, Any], limit: int, sign: bytes
+) -> None:
+    assert await read(limit, state=state, sign=sign) == limit
+    with pytest.raises(HTTPException, match=f"{limit:,} parts") as caught:
+        await read(limit + 1, state=state, sign=sign)
+    assert caught.value.status_code == 413
+
+
+def test_objects_and_lists_are_counted_without_parsing() -> None:
+    assert containers(b'{"a": [{}, [], "[in a text"]}') == 5
 
 
 @pytest.mark.parametrize(
