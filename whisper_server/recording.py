@@ -7,7 +7,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from stt.media.audio import AudioReader, BadAudio, NoAudioTrack, NoSuchTrack, NothingDecoded
+from stt.media.audio import (
+    BadAudio,
+    IsolatedReader,
+    NoAudioTrack,
+    NoSuchTrack,
+    NothingDecoded,
+)
 from whisper_server.engines.base import SAMPLE_RATE, Samples
 from whisper_server.errors import EngineStopped, InvalidAudio, TooLarge
 
@@ -93,7 +99,7 @@ class Recording:
                     yield block.astype(np.float32) / _FULL_SCALE
                 self._warn(reader, name)
 
-    def _warn(self, reader: AudioReader, name: str) -> None:
+    def _warn(self, reader: IsolatedReader, name: str) -> None:
         lines = list(reader.warnings)
         if reader.track_count > 1:
             lines.insert(0, f"audio track {reader.track} of {reader.track_count} was taken")
@@ -102,7 +108,7 @@ class Recording:
             logger.warning("An upload is not whole: %s", line)
 
     @contextlib.contextmanager
-    def _opened(self, index: int, name: str) -> Iterator[AudioReader]:
+    def _opened(self, index: int, name: str) -> Iterator[IsolatedReader]:
         """Open one of the files; messages call it `name`."""
         file = self._files[index]
         file.seek(0)
@@ -110,7 +116,7 @@ class Recording:
             raise InvalidAudio(f"{name} is empty.", param=self._param, code="empty_file")
         try:
             filename = self._filenames[index]
-            with AudioReader(file, self._tracks[index], filename=filename) as reader:
+            with IsolatedReader(file, self._tracks[index], filename=filename) as reader:
                 self._tracks[index] = reader.track  # seeking the default one may take seconds
                 yield reader
         except NoAudioTrack as error:

@@ -8,13 +8,16 @@ import av
 import numpy as np
 
 from stt.errors import BadAudio
+from stt.media.decoder_pool import DecoderUnavailable
+from stt.media.isolated_reader import IsolatedReader
 from stt.media.reader import AudioReader, NothingDecoded
 from stt.media.samples import SAMPLE_RATE, Samples
 from stt.media.tracks import NoAudioTrack, NoSuchTrack
 
 __all__ = [
-    "SAMPLE_RATE", "AudioReader", "BadAudio", "NoAudioTrack", "NoSuchTrack", "NothingDecoded",
-    "Samples", "decode", "encode_flac", "encode_opus",
+    "SAMPLE_RATE", "AudioReader", "BadAudio", "DecoderUnavailable", "IsolatedReader",
+    "NoAudioTrack", "NoSuchTrack", "NothingDecoded", "Samples", "decode", "encode_flac",
+    "encode_opus",
 ]  # fmt: skip
 
 MAX_CHUNK_SECONDS = 3 * 3600
@@ -42,7 +45,7 @@ def decode(data: bytes) -> Samples:
         raise BadAudio("empty: 0 bytes")
     # One growing buffer: a list of blocks and their concatenation would hold everything twice.
     pcm = bytearray()
-    with AudioReader(io.BytesIO(data)) as reader:
+    with IsolatedReader(io.BytesIO(data)) as reader:
         for block in reader.blocks():
             pcm += block.tobytes()
             if len(pcm) > MAX_CHUNK_SECONDS * SAMPLE_RATE * 2:

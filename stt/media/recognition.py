@@ -1,17 +1,13 @@
 """Which files of a folder are recordings: by FFmpeg's names of formats, and by their content."""
 
 import mimetypes
-from contextlib import closing
 from functools import cache
 from pathlib import Path
 
 import av
 
-from stt.errors import BadAudio
-from stt.media.container import RAW_FORMATS, open_container
-from stt.media.track_reader import TrackReader
-from stt.media.tracks import preferred_tracks
-from stt.media.window import FileWindow
+from stt.media.container import RAW_FORMATS
+from stt.media.isolated_reader import has_sound
 
 NAMES = frozenset({
     ".3g2", ".3gp", ".3gpp", ".aac", ".ac3", ".adts", ".aif", ".aifc", ".aiff", ".amr", ".ape",
@@ -24,8 +20,6 @@ NAMES = frozenset({
 })  # fmt: skip
 """Extensions that nothing but recordings and films have: one of them that cannot be read is worth a
 line to a person. Other files are looked into."""
-
-_SECONDS = 1.0
 
 _TYPES = mimetypes.MimeTypes(filenames=())
 
@@ -54,17 +48,9 @@ def _extensions() -> frozenset[str]:
 
 
 def _has_sound(path: Path) -> bool:
-    """Return whether the file has an audio track whose beginning can be decoded."""
+    """Return whether the file can be read, and has an audio track that can be decoded."""
     try:
         with path.open("rb") as file:
-            window = FileWindow(file)
-            container = open_container(window)
-            with closing(container):
-                number = preferred_tracks(container)[0]
-                track = TrackReader(window, number, container)
-                for _ in track.frames():
-                    if track.decoded_seconds >= _SECONDS:
-                        break
-                return track.decoded_seconds > track.lost_seconds
-    except (BadAudio, OSError):
+            return has_sound(file)
+    except OSError:
         return False

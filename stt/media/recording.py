@@ -12,10 +12,9 @@ from pathlib import Path
 
 from stt.domain.visible_text import without_controls
 from stt.errors import BadAudio, RecordingError
-from stt.media.reader import AudioReader
+from stt.media.isolated_reader import IsolatedReader
 from stt.media.samples import SAMPLE_RATE, Samples
 from stt.media.tracks import NoAudioTrack
-from stt.media.wholeness import trusted_seconds
 
 MAX_HOURS = 24
 """Longer recordings are refused."""
@@ -84,8 +83,7 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
     @property
     def declared_seconds(self) -> float | None:
         """The length by its header; may be FFmpeg's estimate, good enough for a progress bar."""
-        header = self._reader.header
-        return header.track_seconds or header.file_seconds
+        return self._reader.header.declared_seconds
 
     @property
     def track(self) -> int:
@@ -125,8 +123,8 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
     def start(self) -> datetime:
         """When it was recorded: the file's own `creation_time` tag, else its modification time."""
         try:
-            tagged = datetime.fromisoformat(self._reader.header.tags["creation_time"])
-        except (KeyError, ValueError):
+            tagged = datetime.fromisoformat(self._reader.header.creation_time or "")
+        except ValueError:
             return self._modified_at
         if tagged.tzinfo is None:
             tagged = tagged.replace(tzinfo=UTC)
@@ -152,9 +150,9 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
                 self._losses.append(loss)
                 logger.warning("%s: %s", self._name, loss)
 
-    def _open_reader(self, track: int | None, channel: int | None, strict: bool) -> AudioReader:
+    def _open_reader(self, track: int | None, channel: int | None, strict: bool) -> IsolatedReader:
         try:
-            reader = AudioReader(
+            reader = IsolatedReader(
                 self._file,
                 track,
                 channel,
@@ -169,7 +167,7 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
                 raise BadAudio("truncated or damaged: its index (moov) is missing") from error
             raise
         header = reader.header
-        seconds = trusted_seconds(header, has_frame_count=False) or 0.0
+        seconds = header.trusted_seconds or 0.0
         if header.format in {"wav", "ogg"}:
             seconds = header.track_seconds or 0.0
         if seconds > MAX_HOURS * 3600:

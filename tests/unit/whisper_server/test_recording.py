@@ -12,6 +12,7 @@ import pytest
 
 from stt.media import track_reader
 from stt.media.audio import AudioReader
+from tests.support.decoders import decode_here
 from tests.support.uploads import (
     decode,
     film_without_sound,
@@ -47,6 +48,7 @@ class TestLength:
         self, container: str, codec: str, rate: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         file = tone_file(20, container, codec, rate)
+        decode_here(monkeypatch)
         monkeypatch.setattr(AudioReader, "blocks", None)
         assert measure(file) == pytest.approx(20, abs=0.1)
 
@@ -61,6 +63,7 @@ class TestLength:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         file = tone_file(20, "flac", "flac", level=0)
+        decode_here(monkeypatch)
         monkeypatch.setattr(AudioReader, "blocks", None)
         with pytest.raises(TooLarge, match="longer than the 10 seconds") as caught:
             measure(file, limit_seconds=10)
@@ -73,6 +76,7 @@ class TestLength:
         assert sum(len(block) for block in recording.blocks()) == 20 * SECOND
 
     def test_measuring_ends_after_many_packets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        decode_here(monkeypatch)
         monkeypatch.setattr(track_reader, "MAX_MEASURED_PACKETS", 10)
         assert measure(tone_file(20)) < 5
 
@@ -136,7 +140,10 @@ class TestReading:
             list(Recording(files, 60, "files").blocks())
         assert caught.value.param == "files"
 
-    def test_it_ends_at_the_limit_and_not_at_the_end_of_the_file(self) -> None:
+    def test_it_ends_at_the_limit_and_not_at_the_end_of_the_file(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        decode_here(monkeypatch)
         file = tone_file(300)
         with pytest.raises(TooLarge, match="longer than the 2 seconds") as caught:
             decode(file, limit_seconds=2)
@@ -177,7 +184,10 @@ class TestClosing:
         with pytest.raises(EngineStopped):
             next(recording.blocks())
 
-    def test_closing_while_another_thread_reads_ends_the_reading(self) -> None:
+    def test_closing_while_another_thread_reads_ends_the_reading(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        decode_here(monkeypatch)
         reached, go_on = threading.Event(), threading.Event()
 
         class Slow(io.BytesIO):
@@ -246,6 +256,7 @@ def test_a_bomb_is_refused_before_it_goes_off() -> None:
 def test_a_bomb_that_hides_its_length_goes_no_further_than_the_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    decode_here(monkeypatch)
     monkeypatch.setattr(track_reader, "MAX_MEASURED_PACKETS", 10)
     bomb = io.BytesIO(flac_bomb(12))
     assert measure(bomb, limit_seconds=3600) < 60

@@ -7,6 +7,8 @@ import pytest
 
 from stt.media import settling
 from stt.store.database import Database
+from tests.support.decoders import dying_decoders
+from tests.support.dying_decoder import deadly
 from tests.support.recordings import babble, write_recording, write_wav
 from tests.unit.stt.cli.conftest import Run
 
@@ -142,3 +144,17 @@ class TestPassedOver:
         assert stt("ingest", "talks") == 0
         assert stt.err == ("Passed over: talks/again leads to a folder that is searched already.\n")
         assert database.recordings.count_documents({}) == 1
+
+
+def test_a_file_that_crashes_its_decoder_does_not_end_the_command(
+    stt: Run, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "talks").mkdir()
+    for name in ("a.wav", "b.wav", "c.wav"):
+        write_wav(tmp_path / "talks" / name, babble(2, seed=ord(name[0])))
+    with (tmp_path / "talks" / "b.wav").open("ab") as file:
+        file.write(deadly("SIGSEGV", 1))
+    with dying_decoders(monkeypatch):
+        assert stt("ingest", "talks", "--settle", "0") == 1
+    assert stt.err == "Error: talks/b.wav: cannot be decoded: it crashes the decoder (SIGSEGV)\n"
+    assert database.recordings.distinct("filename") == ["a.wav", "c.wav"]

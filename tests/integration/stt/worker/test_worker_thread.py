@@ -9,12 +9,14 @@ from bson import ObjectId
 from stt.cli.log_lines import TextFormatter
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules
-from stt.media.audio import Samples, decode, encode_opus
+from stt.media.audio import Samples, decode, encode_flac, encode_opus
 from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.worker.context import WorkOptions
 from stt.worker.worker import Worker
+from tests.support.decoders import dying_decoders
+from tests.support.dying_decoder import deadly
 from tests.support.queue_builder import add_chunks, add_recording, document
 from tests.support.scripted_server import (
     Answer,
@@ -186,6 +188,24 @@ class TestBorders:
         assert server.uploads == [audio]
         assert document(database, good)["transcript"]["segments"][0]["text"] == "fine"
         assert document(database, bad)["errors"][0]["kind"] == "bad_audio"
+
+    def test_a_chunk_that_crashes_its_decoder_is_charged_and_the_worker_lives(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, bad, last = add_chunks(database, 3, audio=encode_opus(tone(4.0)))
+        deadly_audio = encode_flac(tone(4.0)) + deadly("SIGSEGV")
+        database.audio.update_one({"_id": bad}, {"$set": {"data": deadly_audio}})
+        options = {"sequence_seconds": 0, "border_seconds": 10, "max_parallel_workers": 1}
+        with (
+            dying_decoders(monkeypatch),
+            ScriptedServer(always("fine")).running() as server,
+        ):
+            make_worker(database, server.url, limit=3, **options).run()
+        for good in (first, last):
+            assert document(database, good)["transcript"]["segments"][0]["text"] == "fine"
+        failed = document(database, bad)
+        assert (failed["attempts"], failed["errors"][0]["kind"]) == (1, "bad_audio")
+        assert "it crashes the decoder (SIGSEGV)" in failed["errors"][0]["message"]
 
     def test_a_bad_neighbour_is_not_charged_to_a_chunk(self, database: Database) -> None:
         good, bad = add_chunks(database, 2, audio=encode_opus(tone(4.0)))

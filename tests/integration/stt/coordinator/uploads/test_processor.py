@@ -18,6 +18,8 @@ from stt.coordinator.uploads.incoming import BROKE_OFF
 from stt.coordinator.uploads.processor import UploadProcessor
 from stt.store.chunk_writer import ChunkWriter
 from tests.support.coordinator_app import KeyedSession, running_coordinator
+from tests.support.decoders import dying_decoders
+from tests.support.dying_decoder import deadly
 from tests.support.pace import until
 from tests.support.recordings import babble, write_wav
 from tests.support.upload_site import Site, ended, option, send, upload_of
@@ -51,6 +53,31 @@ def test_one_that_has_ended_is_forgotten_and_its_recording_stays(
     assert uploader.delete(f"/api/uploads/{upload['id']}").status_code == 204
     assert uploader.get("/api/uploads").json()["uploads"] == []
     assert site.database.recordings.count_documents({}) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("SIGSEGV", "it crashes the decoder (SIGSEGV)"),
+        ("memory", "it takes more memory than a decoder may have"),
+        ("time", "it takes too much time for the little sound that comes of it"),
+    ],
+)
+def test_a_file_that_ends_its_decoder_is_a_bad_file(
+    site: Site,
+    uploader: KeyedSession,
+    talk: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    line: str,
+) -> None:
+    with dying_decoders(monkeypatch):
+        files = [("bad.wav", talk + deadly(kind, 1)), ("talk.wav", talk)]
+        bad, good = (ended(uploader, upload["id"]) for upload in send(uploader, *files))
+    assert (bad["state"], bad["error"]) == ("failed", f"bad.wav: cannot be decoded: {line}")
+    assert good["state"] == "done"
+    assert [found["filename"] for found in site.database.recordings.find()] == ["talk.wav"]
+    until(lambda: not site.spooled())
 
 
 class TestWhatAnotherProcessLeft:
