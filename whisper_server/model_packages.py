@@ -60,6 +60,15 @@ def is_installed(name: str) -> bool:
     return name in PACKAGES and _weights(PACKAGES[name]) is not None
 
 
+def package_folder(name: str) -> Path | None:
+    """Return the folder of the first weights of a model that is installed as a package.
+
+    Nothing is joined or checked. None if it is not installed.
+    """
+    weights = _weights(PACKAGES[name]) if name in PACKAGES else None
+    return weights[0].parent if weights else None
+
+
 def ways_to_a_package(name: str) -> list[str]:
     """Return what a person can do to get a model without the hub, for the end of an error."""
     ways = [f"install it with {PACKAGES[name].install}"] if name in PACKAGES else []

@@ -10,7 +10,18 @@ import sys
 
 import typer
 
-from stt.cli import chunks, coordinator, export, ingest, node, search, status, transcribe, worker
+from stt.cli import (
+    chunks,
+    coordinator,
+    doctor,
+    export,
+    ingest,
+    node,
+    search,
+    status,
+    transcribe,
+    worker,
+)
 from stt.cli.console import discard_output, print_note
 from stt.cli.help import PanelCommand, PanelGroup
 from stt.errors import EXIT_INTERRUPTED, SttError
@@ -36,6 +47,7 @@ for _name, _command, _epilog in (
     ("retry", chunks.retry_command, chunks.RETRY_EXAMPLES),
     ("release", chunks.release_command, chunks.RELEASE_EXAMPLES),
     ("coordinator", coordinator.coordinator_command, coordinator.EXAMPLES),
+    ("doctor", doctor.doctor_command, doctor.EXAMPLES),
 ):
     app.command(_name, epilog=_epilog, cls=PanelCommand)(_command)
 app.add_typer(node.node_app)

@@ -75,7 +75,17 @@ def with_settings(*names: str, **renamed: str) -> Callable[[Command], Command]:
     The options stand in the help where the parameter `settings` stands. `renamed`: settings whose
     flag has another name in this command. Flags before a command's name are kept for that command.
     """
+    return _with_options("settings", names, renamed)
 
+
+def with_flags(*names: str, **renamed: str) -> Callable[[Command], Command]:
+    """Like `with_settings`, but pass what was given as `flags`: no setting is read or checked."""
+    return _with_options("flags", names, renamed)
+
+
+def _with_options(
+    passed: str, names: tuple[str, ...], renamed: dict[str, str]
+) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         @wraps(command)
         def run(ctx: typer.Context, **given: Any) -> None:
@@ -83,7 +93,9 @@ def with_settings(*names: str, **renamed: str) -> Callable[[Command], Command]:
             flags = {name: flag for name, flag in flags.items() if flag is not None}
             if ctx.invoked_subcommand is None:
                 before = ctx.find_root().meta.get(_BEFORE, {})
-                command(settings=load_settings(**before | flags), **given)
+                flags = before | flags
+                given[passed] = load_settings(**flags) if passed == "settings" else flags
+                command(**given)
             elif flags.keys() <= _FOR_ALL and not any(given.values()):
                 ctx.meta[_BEFORE] = flags
             else:
@@ -94,7 +106,7 @@ def with_settings(*names: str, **renamed: str) -> Callable[[Command], Command]:
 
         parameters = [inspect.Parameter("ctx", _KEYWORD_ONLY, annotation=typer.Context)]
         for parameter in inspect.signature(command, eval_str=True).parameters.values():
-            if parameter.name == "settings":
+            if parameter.name == passed:
                 parameters += [_option(name, renamed.get(name)) for name in (*names, *renamed)]
             else:
                 parameters.append(parameter.replace(kind=_KEYWORD_ONLY))

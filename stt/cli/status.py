@@ -9,6 +9,7 @@ import typer
 from stt.cli.console import Screen, show, show_again, show_json
 from stt.cli.options import DATABASE_SETTINGS, AsJson, with_settings
 from stt.cli.tables import status_screen, workers_table
+from stt.local.place import place_of
 from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.status import queue_status
@@ -70,15 +71,6 @@ def workers_command(settings: Settings, as_json: AsJson = False) -> None:
         show_json([_json_of(member) for member in members])
     else:
         show(workers_table(members))
-
-
-def place_of(settings: Settings) -> str:
-    """Return the name of the database and where it is, without passwords."""
-    if settings.mongo_url is None:
-        return f"{settings.database_name} in {settings.data_dir}"
-    scheme, _, rest = settings.mongo_url.get_secret_value().partition("://")
-    hosts = rest.rpartition("@")[2].partition("?")[0].partition("/")[0]
-    return f"{settings.database_name} at {scheme}://{hosts}"
 
 
 def _json_of(member: WorkerStatus) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Make the tables and lists of `stt status`, `workers` and `search`."""
+"""Make the tables and lists of `stt status`, `workers`, `search` and `doctor`."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,11 +9,15 @@ from rich.text import Text
 
 from stt.cli.console import Screen
 from stt.cli.formatting import clock, local_time, plural, printable, span
+from stt.doctor.checks import Finding
 from stt.store.search import Hit
 from stt.store.status import FailedChunk, QueueStatus, RecordingProgress
 from stt.store.workers import WorkerStatus
 
 _RECORDINGS_SHOWN = 20
+_STATE_STYLES = {"ok": "green", "warning": "yellow", "problem": "red", "skipped": "dim"}
+_STATE_WIDTH = 8
+_CHECK_WIDTH = 15
 
 
 def status_screen(status: QueueStatus, members: Iterable[WorkerStatus], where: str) -> Screen:
@@ -149,6 +153,18 @@ def hits_screen(hits: Iterable[Hit]) -> Screen:
         channel = "" if hit.channel is None else f"[Channel {hit.channel}] "
         lines.append(Text.assemble((f"{clock(hit.start):>8}  {channel}", "dim"), text))
     return Group(*lines)
+
+
+def finding_line(finding: Finding) -> Screen:
+    """Return a line of `stt doctor`, and a second one with what to do."""
+    line = Table.grid(padding=(0, 1))
+    for width in (_STATE_WIDTH, _CHECK_WIDTH, None):
+        line.add_column(width=width, overflow="fold")
+    state = Text(finding.state, style=_STATE_STYLES[finding.state])
+    line.add_row(state, finding.check, Text(printable(finding.message)))
+    if finding.advice:
+        line.add_row("", "", Text(f"→ {printable(finding.advice)}", style="bold"))
+    return line
 
 
 def _table(*headings: str) -> Table:

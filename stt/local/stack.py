@@ -20,7 +20,7 @@ from stt.settings import Settings
 from stt.store.database import Database
 from stt.system.processes import end, free_port
 
-_SERVER_MODULES = ("fastapi", "faster_whisper", "uvicorn")
+SERVER_MODULES = ("fastapi", "faster_whisper", "uvicorn")
 _EXIT_CONFIGURATION = 3
 _POLL_SECONDS = 0.05
 _LOG_SECONDS = 10.0
@@ -90,7 +90,7 @@ def local_server(model: str | None = None) -> Iterator[LocalServer]:
     if the server is not installed or cannot serve that model, ServerUnavailable if it does not
     start for another reason.
     """
-    if any(find_spec(module) is None for module in _SERVER_MODULES):
+    if any(find_spec(module) is None for module in SERVER_MODULES):
         raise ConfigError(
             "No whisper server is configured: set STT_SERVER_URL, or install the local one:"
             " pip install 'stt-fleet[server]'"

@@ -16,6 +16,8 @@ from stt.system.net import is_unprotected
 
 logger = logging.getLogger(__name__)
 
+_FETCH_SECONDS = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
@@ -46,7 +48,7 @@ def register(file: CredentialsFile, url: str, name: str, code: str) -> Credentia
     """
     url, name = checked_url(url), checked_name(name)
     if known := file.load_if_any():
-        _, trouble = _fetch_node(known)
+        _, trouble = fetch_node(known)
         if not isinstance(trouble, errors.KeyRejected):  # else its coordinator has removed it
             raise errors.ConfigError(
                 f"This machine is registered already, as {known.name!r} at {known.server_url}:"
@@ -106,7 +108,7 @@ def node_status(file: CredentialsFile) -> NodeStatus:
         credentials = file.load()
     except errors.ConfigError as error:
         return NodeStatus(is_registered=False, config=str(file.path), trouble=error)
-    node, trouble = _fetch_node(credentials)
+    node, trouble = fetch_node(credentials)
     is_running = lock.is_held()
     info = lock.info() if is_running else InstanceInfo()
     agent = fetch_status(info.page_url) if info.page_url else None
@@ -138,11 +140,15 @@ def warn_if_unprotected(url: str) -> None:
         )
 
 
-def _fetch_node(credentials: Credentials) -> tuple[dict[str, Any], errors.SttError | None]:
+def fetch_node(
+    credentials: Credentials, timeout_seconds: float = _FETCH_SECONDS
+) -> tuple[dict[str, Any], errors.SttError | None]:
     """Return this node as its coordinator shows it, and the error if it does not."""
     client = CoordinatorClient(credentials.server_url, credentials.api_key)
     try:
-        node = client.ask("GET", f"/api/nodes/{credentials.node_id}", timeout_seconds=10)
+        node = client.ask(
+            "GET", f"/api/nodes/{credentials.node_id}", timeout_seconds=timeout_seconds
+        )
     except errors.NodeRemoved:
         return {}, client.removal()
     except errors.SttError as error:

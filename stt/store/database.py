@@ -46,7 +46,7 @@ _URL_ADVICE = (
 
 PAGING_ORDER = [("priority", -1), ("start", 1), ("_id", 1)]
 
-_INDEXES = {
+INDEXES = {
     "audio_chunks": [
         IndexModel(
             [("transcribed_at", 1), ("failed_at", 1), ("processing_by", 1), *PAGING_ORDER],
@@ -103,7 +103,7 @@ class Database(AbstractContextManager["Database"]):
     def ensure_indexes(self) -> None:
         """Create the indexes that are missing; fast if none are."""
         with translated():
-            for collection, indexes in _INDEXES.items():
+            for collection, indexes in INDEXES.items():
                 try:
                     self._db[collection].create_indexes(indexes)
                 except errors.DuplicateKeyError as error:

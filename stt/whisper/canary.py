@@ -39,6 +39,11 @@ def canary_failure(client: WhisperClient, limit_seconds: float) -> errors.SttErr
     return failure
 
 
+def canary_text(client: WhisperClient, limit_seconds: float) -> str:
+    """Have the server transcribe the same recording once; return its text. Raises SttError."""
+    return client.transcribe(_CANARY, limit_seconds).text
+
+
 def is_same_process(client: WhisperClient, instance: str | None) -> bool:
     """Return whether the server whose answer broke off is still the same process.
 

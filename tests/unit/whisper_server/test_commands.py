@@ -122,6 +122,16 @@ def test_download_prints_the_folder_of_a_model_that_is_here() -> None:
     assert (done.returncode, done.stdout) == (0, f"{sample_folder()}\n")
 
 
+def test_a_check_prints_the_folder_and_fetches_nothing(hub: str, tmp_path: Path) -> None:
+    online = {"HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0", "MODEL_DIR": str(tmp_path / "models")}
+    here = run_server("download", "--check", "tiny.en", **online)
+    assert (here.returncode, here.stdout) == (0, f"{sample_folder()}\n")
+    missing = run_server("download", "--check", "small", **online)
+    assert (missing.returncode, missing.stdout) == (3, "")
+    assert "Model 'small' is not on this machine: the first use fetches it" in missing.stderr
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
 def test_download_of_an_unknown_name_says_what_there_is(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

