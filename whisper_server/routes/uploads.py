@@ -17,6 +17,7 @@ from starlette.types import Message
 
 from whisper_server import errors
 from whisper_server.engines.base import Options, Task, Transcription
+from whisper_server.form_parser import FormParser
 from whisper_server.forms import AudioForm, UploadForm
 from whisper_server.model_service import Service
 from whisper_server.recording import Recording
@@ -185,7 +186,7 @@ async def _read_form(request: Request, max_mebibytes: int, max_files: int) -> Fo
     if not content_type.lower().startswith("multipart/form-data"):
         return FormData()  # nothing else holds a file: do not read it
     try:
-        return await _limited(request, max_mebibytes).form(max_files=max_files)
+        return await FormParser(_limited(request, max_mebibytes), max_files).read()
     except ClientDisconnect as error:
         raise errors.ClientGone("the client hung up while uploading") from error
     except OSError as error:
