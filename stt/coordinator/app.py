@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from stt import __version__
@@ -97,6 +98,7 @@ def create_app(coordinator: Coordinator) -> FastAPI:
     app.add_exception_handler(SttError, _known_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(Exception, _unexpected_error)
     return app
 
@@ -139,6 +141,11 @@ async def _validation_error(_: Request, error: Exception) -> JSONResponse:
         for fault in error.errors()[:5]
     )
     return error_body(422, "invalid", errors[:1_000] or "The request is not valid.")
+
+
+async def _disconnected(_: Request, __: Exception) -> JSONResponse:
+    """Answer a client that has left before its body's end, without a traceback in the log."""
+    return error_body(400, "bad_request", "The connection broke off.")
 
 
 async def _unexpected_error(request: Request, _: Exception) -> JSONResponse:

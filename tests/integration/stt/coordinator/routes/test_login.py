@@ -1,5 +1,7 @@
 """Logging in and out with a browser."""
 
+import logging
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from tests.support.coordinator_app import (
     logged_in,
     running_coordinator,
 )
+from tests.support.pace import until
 
 
 def test_wrong_logins_slow_down_even_the_right_key(fresh_coordinator: CoordinatorThread) -> None:
@@ -54,6 +57,17 @@ def test_a_form_without_scripts_works_too(fresh_coordinator: CoordinatorThread) 
         right = browser.post("/login", data={"key": PEOPLES_KEY})
         assert (right.status_code, right.headers["Location"]) == (303, "/")
         assert browser.get("/api/session").status_code == 200
+
+
+def test_a_login_that_breaks_off_leaves_no_traceback_in_the_log(
+    coordinator: CoordinatorThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = coordinator.url.removeprefix("http://").split(":")
+    caplog.set_level(logging.INFO, "stt")
+    with socket.create_connection((host, int(port)), timeout=60) as browser:
+        browser.sendall(b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    until(lambda: "POST /login 400" in caplog.text)
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize(
