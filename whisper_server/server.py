@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
+from stt.serving.server import BoundedServer
 from whisper_server.app import create_app
 from whisper_server.calibration import Subject, remembered
 from whisper_server.engines.choice import engines_for
@@ -29,7 +30,7 @@ from whisper_server.settings import Settings
 GRACE_SECONDS = 3.0
 """How long a transcription may go on after SIGTERM or Ctrl-C."""
 KEEP_ALIVE_SECONDS = 75
-"""Longer than a worker's pause between two calls, else its connection would be closed."""
+"""After a request with the key; longer than proxies keep a connection to use it again."""
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +72,8 @@ def _run(service: Service, machine: Machine) -> int:
     return code
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn; a signal also stops transcriptions, and determines the exit code."""
+class _Server(BoundedServer):
+    """A server; a signal also stops transcriptions, and determines the exit code."""
 
     def __init__(self, service: Service) -> None:
         app = create_app(service, on_load_failure=self._stop)

@@ -15,6 +15,7 @@ import uvicorn
 from stt.coordinator.app import create_app
 from stt.coordinator.context import Coordinator
 from stt.errors import EXIT_INTERRUPTED, ConfigError
+from stt.serving.server import BoundedServer
 from stt.system.signals import on_signals
 
 _GRACE_SECONDS = 3
@@ -70,7 +71,6 @@ def uvicorn_config(coordinator: Coordinator) -> uvicorn.Config:
         create_app(coordinator),
         log_config=None,
         access_log=False,  # access_log.py writes its own, without query strings
-        http="h11",  # httptools, where that is installed, does not limit headers
         server_header=False,
         proxy_headers=proxies is not None,
         forwarded_allow_ips=proxies or "",
@@ -80,8 +80,8 @@ def uvicorn_config(coordinator: Coordinator) -> uvicorn.Config:
     )
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, but a signal also ends what waits for clients, and is not raised again."""
+class _Server(BoundedServer):
+    """A server, but a signal also ends what waits for clients, and is not raised again."""
 
     def __init__(self, coordinator: Coordinator) -> None:
         super().__init__(uvicorn_config(coordinator))

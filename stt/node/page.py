@@ -23,11 +23,13 @@ from stt.errors import ConfigError
 from stt.node.agent import NodeAgent
 from stt.serving.browser_guard import BrowserGuard, Fault
 from stt.serving.hosts import AllowedHosts
+from stt.serving.server import BoundedServer
 
 logger = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _MAX_PORTS = 20
+_MAX_CONNECTIONS = 50
 _SHUTDOWN_SECONDS = 3.0
 _WEB = Path(__file__).with_name("web")
 _HEADERS = [
@@ -86,7 +88,7 @@ def page(node: NodeAgent, port: int) -> Iterator[str]:
             headers=_HEADERS,
             timeout_graceful_shutdown=1,
         )
-        server = uvicorn.Server(config)
+        server = BoundedServer(config, _MAX_CONNECTIONS)
         thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)
         thread.start()
         try:

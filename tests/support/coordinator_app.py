@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import requests
-import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 
 from stt.coordinator.context import Coordinator
 from stt.coordinator.server import uvicorn_config
+from stt.serving.server import BoundedServer
 from stt.settings import Settings
 from stt.store.database import Database
 from tests.support.mongo_process import free_port
@@ -34,7 +34,7 @@ class CoordinatorThread:
         config = uvicorn_config(coordinator)
         assert isinstance(config.app, FastAPI)
         self.app = config.app
-        self._server = uvicorn.Server(config)
+        self._server = BoundedServer(config)
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="coordinator", daemon=True
         )

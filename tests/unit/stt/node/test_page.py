@@ -114,6 +114,18 @@ def test_this_machine_may_be_called_by_either_name(shown: Page, host: str) -> No
     assert shown.get("/api/state", Host=host).status_code == 200
 
 
+def test_silent_connections_do_not_take_the_nodes_files(shown: Page) -> None:
+    port = int(shown.url.rpartition(":")[2])
+    silent = [
+        socket.create_connection(("127.0.0.1", port), timeout=60)
+        for _ in range(module._MAX_CONNECTIONS + 1)
+    ]
+    assert silent[0].recv(1) == b""
+    assert shown.get("/").status_code == 200
+    for connection in silent:
+        connection.close()
+
+
 def test_nothing_can_be_changed_through_it(shown: Page) -> None:
     with http_session(shown.url) as session:
         for method in ("POST", "PUT", "DELETE"):
