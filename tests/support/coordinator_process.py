@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.coordinator_app import PEOPLES_KEY, KeyedSession
+from tests.support.file_limit import command_with_limit
 
 _START_SECONDS = 180.0
 _LISTENING = "Listening on "
@@ -19,12 +20,15 @@ _LISTENING = "Listening on "
 class CoordinatorProcess:
     """Starts at once; `url` is there once it listens."""
 
-    def __init__(self, folder: Path, *flags: str, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *flags: str, max_files: int | None = None, **environment: str
+    ) -> None:
         self.lines: list[str] = []
         self.url = ""
         self.key = environment.get("STT_COORDINATOR_KEY", "")
+        command = [sys.executable, "-m", "stt", "coordinator", *(flags or ("--port", "0"))]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "stt", "coordinator", *(flags or ("--port", "0"))],
+            command_with_limit(command, max_files),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -86,7 +90,12 @@ class CoordinatorProcess:
 
 @contextlib.contextmanager
 def running_process(
-    mongo_url: str, database_name: str, folder: Path, *flags: str, **environment: str
+    mongo_url: str,
+    database_name: str,
+    folder: Path,
+    *flags: str,
+    max_files: int | None = None,
+    **environment: str,
 ) -> Iterator[CoordinatorProcess]:
     """Run one until it is ready, with the people's key PEOPLES_KEY unless another is given."""
     given = {
@@ -95,7 +104,7 @@ def running_process(
         "STT_COORDINATOR_KEY": PEOPLES_KEY,
         **environment,
     }
-    process = CoordinatorProcess(folder, *flags, **given)
+    process = CoordinatorProcess(folder, *flags, max_files=max_files, **given)
     try:
         process.wait_until_ready()
         yield process

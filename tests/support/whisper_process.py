@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 import requests
 from pydantic import AliasChoices
 
+from tests.support.file_limit import command_with_limit
 from tests.support.models import sample_model
 from whisper_server.settings import Settings
 
@@ -23,14 +24,19 @@ _LISTENING = "Listening on "
 class WhisperProcess:
     """`python -m whisper_server` as a process of its own; `url` is set once it listens."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None, **flags: object) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str] | None = None,
+        max_files: int | None = None,
+        **flags: object,
+    ) -> None:
         self.url = ""
         self.lines: list[str] = []
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
         # In a folder of its own, so that no .env of the person running the tests is read.
         self._folder = tempfile.TemporaryDirectory(prefix="stt-test-whisper-")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "whisper_server", *arguments],
+            command_with_limit([sys.executable, "-m", "whisper_server", *arguments], max_files),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -98,12 +104,12 @@ class WhisperProcess:
 
 @contextlib.contextmanager
 def started_server(
-    environment: Mapping[str, str] | None = None, **flags: object
+    environment: Mapping[str, str] | None = None, max_files: int | None = None, **flags: object
 ) -> Iterator[WhisperProcess]:
     """A server that may still be starting; `model` and `port` have defaults."""
     if "model" not in flags:
         flags["model"] = sample_model()
-    server = WhisperProcess(environment, **({"port": 0} | flags))
+    server = WhisperProcess(environment, max_files, **({"port": 0} | flags))
     try:
         yield server
     finally:
@@ -112,10 +118,10 @@ def started_server(
 
 @contextlib.contextmanager
 def running_server(
-    environment: Mapping[str, str] | None = None, **flags: object
+    environment: Mapping[str, str] | None = None, max_files: int | None = None, **flags: object
 ) -> Iterator[WhisperProcess]:
     """A server that is ready: `with running_server(worker_count=2) as server: server.url`."""
-    with started_server(environment, **flags) as server:
+    with started_server(environment, max_files, **flags) as server:
         server.wait_until_ready()
         yield server
 

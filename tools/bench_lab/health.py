@@ -11,11 +11,17 @@ EVERY_SECONDS = 0.05
 
 
 class HealthWatch:
-    """Asks `/health` twenty times a second while it is open, in a thread with a connection."""
+    """Asks `/health` twenty times a second while it is open, in a thread.
 
-    def __init__(self, url: str, every_seconds: float = EVERY_SECONDS) -> None:
+    On one connection, or with `keeps_connection=False` on a new one for each call.
+    """
+
+    def __init__(
+        self, url: str, every_seconds: float = EVERY_SECONDS, *, keeps_connection: bool = True
+    ) -> None:
         self._url = f"{url}/health"
         self._every_seconds = every_seconds
+        self._headers = {} if keeps_connection else {"Connection": "close"}
         self._latencies: list[float] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -39,10 +45,11 @@ class HealthWatch:
 
     def _watch(self) -> None:
         with requests.Session() as session:
+            session.trust_env = False
             while not self._stop.wait(self._every_seconds):
                 began = time.perf_counter()
                 try:
-                    answer = session.get(self._url, timeout=5)
+                    answer = session.get(self._url, headers=self._headers, timeout=5)
                 except requests.RequestException:
                     self.failed += 1
                     continue
