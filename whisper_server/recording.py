@@ -128,8 +128,11 @@ class Recording:
         except NothingDecoded as error:
             message = f"{name} holds no audio that can be decoded."
             raise InvalidAudio(message, param=self._param) from error
-        except (BadAudio, OSError) as error:
-            message = f"{name} cannot be decoded as audio."
+        except BadAudio as error:
+            message = f"{name} cannot be decoded: {error}."
+            raise InvalidAudio(message, param=self._param) from error
+        except OSError as error:
+            message = f"{name} cannot be read."
             raise InvalidAudio(message, param=self._param) from error
 
     def _names(self) -> Iterator[str]:

@@ -65,4 +65,7 @@ def open_container(window: FileWindow, filename: str = "") -> av.container.Input
             container_options=_NO_PROTOCOLS,
         )
     except (av.FFmpegError, ValueError) as error:
+        # An MP4 keeps its index at its end, so a part of one is not even recognised.
+        if window.read_at(4, 4) == b"ftyp":
+            raise BadAudio("truncated or damaged: its index (moov) is missing") from error
         raise BadAudio("not audio, or not in a known format") from error

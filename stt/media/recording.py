@@ -14,7 +14,6 @@ from stt.domain.visible_text import without_controls
 from stt.errors import BadAudio, RecordingError
 from stt.media.isolated_reader import IsolatedReader
 from stt.media.samples import SAMPLE_RATE, Samples
-from stt.media.tracks import NoAudioTrack
 
 MAX_HOURS = 24
 """Longer recordings are refused."""
@@ -151,21 +150,13 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
                 logger.warning("%s: %s", self._name, loss)
 
     def _open_reader(self, track: int | None, channel: int | None, strict: bool) -> IsolatedReader:
-        try:
-            reader = IsolatedReader(
-                self._file,
-                track,
-                channel,
-                strict=strict,
-                filename=self._given_name or self.path.name,
-            )
-        except NoAudioTrack:
-            raise
-        except BadAudio as error:
-            # An MP4 keeps its index at its end, so a part of one is not even recognised.
-            if self._bytes_at(4, 4) == b"ftyp":
-                raise BadAudio("truncated or damaged: its index (moov) is missing") from error
-            raise
+        reader = IsolatedReader(
+            self._file,
+            track,
+            channel,
+            strict=strict,
+            filename=self._given_name or self.path.name,
+        )
         header = reader.header
         seconds = header.trusted_seconds or 0.0
         if header.format in {"wav", "ogg"}:
@@ -174,10 +165,6 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
             reader.close()
             raise BadAudio(f"longer than {MAX_HOURS} hours")
         return reader
-
-    def _bytes_at(self, position: int, count: int = -1) -> bytes:
-        """Read beside the decoder, and leave the file where the decoder had it."""
-        return os.pread(self._file.fileno(), count if count >= 0 else self.bytes, position)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ import pytest
 
 from stt.media import track_reader
 from stt.media.audio import AudioReader
+from tests.support.damage import tones
 from tests.support.decoders import decode_here
 from tests.support.uploads import (
     decode,
@@ -87,8 +88,13 @@ class TestLength:
         assert measure(broken_off) == pytest.approx(20 * part, abs=0.3)
 
     def test_what_is_no_audio_is_refused(self) -> None:
-        with pytest.raises(InvalidAudio, match="cannot be decoded"):
+        with pytest.raises(InvalidAudio, match="The file cannot be decoded: not audio, or not in"):
             measure(io.BytesIO(b"no audio at all " * 99))
+
+    def test_what_is_wrong_with_a_truncated_file_is_said(self) -> None:
+        whole = tones("mp4")
+        with pytest.raises(InvalidAudio, match=r"cannot be decoded: truncated .* \(moov\) is miss"):
+            measure(io.BytesIO(whole[: len(whole) * 7 // 10]))
 
 
 class TestReading:

@@ -25,6 +25,13 @@ def test_what_ffmpeg_cannot_open_is_refused(data: bytes) -> None:
         open_container(FileWindow(io.BytesIO(data)))
 
 
+def test_the_beginning_of_an_mp4_whose_index_is_at_its_end_says_so() -> None:
+    whole = tones("mp4")
+    assert whole.index(b"mdat") < whole.index(b"moov")
+    with pytest.raises(BadAudio, match=r"truncated or damaged: its index \(moov\) is missing"):
+        open_container(FileWindow(io.BytesIO(whole[: len(whole) * 7 // 10])))
+
+
 def test_a_damaged_file_that_sends_ffmpeg_before_its_start_is_no_error_of_the_disk() -> None:
     data = tones("caf")
     chunk_of_negative_size = b"junk" + (-1_000_000).to_bytes(8, "big", signed=True)
