@@ -13,14 +13,13 @@ from itertools import islice, pairwise
 from math import inf
 
 from stt.transcripts.cues import Subtitle, milliseconds
-from stt.transcripts.timed_text import Unit, cell_width
+from stt.transcripts.timed_text import ORPHAN_CELLS, Unit, cell_width, text_of, width_of
 
 _LONG_PAUSE_MS = 1_500
 """Of a pause that always ends a cue: its text would be shown long before it is spoken."""
 PAUSE_MS = 300
 _CLAUSE_COST, _PAUSE_COST, _WORD_COST, _ORPHAN_COST = 0.5, 0.8, 1.5, 2.0
 _CUE_COST, _LINE_COST = 1.0, 100.0
-_ORPHAN_CELLS = 8
 _ROOM = 84
 """Cells of a cue that has no limit of its own."""
 _MAX_UNITS = 100
@@ -67,11 +66,6 @@ def are_lines_within(lines: Sequence[str], limits: CueLimits) -> bool:
     """Return whether so many lines of such widths are within the limits."""
     widest = max(map(cell_width, lines))
     return not 0 < limits.max_lines < len(lines) and not 0 < limits.max_line_width < widest
-
-
-def is_orphan(units: Units) -> bool:
-    """Return whether a text is too short for a cue of its own."""
-    return len(units) == 1 or _width(units) < _ORPHAN_CELLS
 
 
 def _partition(units: Units, parts_from: Callable[[int], Iterator[Part]]) -> list[Units]:
@@ -122,10 +116,10 @@ def _within(units: Units, first: int, limits: CueLimits) -> Iterator[tuple[int, 
 
 def _lines(units: Units, max_width: int) -> list[str]:
     """Return the fewest lines that hold a cue, of widths as equal as can be."""
-    if not max_width or _width(units) <= max_width:
-        return [_text(units)]
+    if not max_width or width_of(units) <= max_width:
+        return [text_of(units)]
     lines_from = partial(_lines_from, units, _break_costs(units), max_width)
-    return [_text(line) for line in _partition(units, lines_from)]
+    return [text_of(line) for line in _partition(units, lines_from)]
 
 
 def _break_costs(units: Units) -> list[float]:
@@ -146,7 +140,7 @@ def _cost(breaks: Sequence[float], first: int, behind: int, width: int, room: in
     """Return the cost of a part of this width in its room, and of the break behind it."""
     cost = (width / (room or _ROOM)) ** 2 + breaks[behind]
     is_sentence = not breaks[first] and not breaks[behind]
-    is_short = behind == first + 1 or width < _ORPHAN_CELLS
+    is_short = behind == first + 1 or width < ORPHAN_CELLS
     return cost + _ORPHAN_COST if is_short and not is_sentence else cost
 
 
@@ -157,11 +151,3 @@ def _between_long_pauses(units: Units) -> Iterator[Units]:
             yield units[first:at]
             first = at
     yield units[first:]
-
-
-def _width(units: Units) -> int:
-    return sum(unit.space + unit.width for unit in units) - units[0].space
-
-
-def _text(units: Units) -> str:
-    return "".join(" " * unit.space + unit.text for unit in units).lstrip(" ")

@@ -26,6 +26,7 @@ from stt.transcripts.cues import (
     srt_cue,
     vtt_cue,
 )
+from stt.transcripts.sentences import SentenceLines
 from stt.transcripts.subtitles import Subtitles
 
 NOT_TRANSCRIBED = "[not transcribed]"
@@ -93,15 +94,18 @@ class Writer(Protocol):
 
 
 def txt(header: TranscriptHeader, cues: Cues, _limits: CueLimits = DEFAULT_LIMITS) -> Iterator[str]:
-    """Write a line for each segment, as Whisper does; what is missing in square brackets."""
+    """Write a line for each sentence; what is missing in square brackets."""
     if header.is_partial:
         yield f"[{header.partial_notice}]\n"
-    for cue in cues():
-        if isinstance(cue, Gap):
+    lines = SentenceLines()
+    for cue in chain(cues(), [None]):
+        if isinstance(cue, Segment):
+            yield from map(_ended, lines.add(cue))
+            continue
+        yield from map(_ended, lines.flush())
+        if cue is not None:
             start, end = (clock(milliseconds(t), ".") for t in (cue.start, cue.end))
             yield f"[not transcribed: {start} to {end}]\n"
-        elif text := one_line(cue.text):
-            yield f"{text}\n"
 
 
 def srt(_header: TranscriptHeader, cues: Cues, limits: CueLimits = DEFAULT_LIMITS) -> Iterator[str]:
@@ -189,6 +193,10 @@ def json_(
 
 
 WRITERS: Mapping[str, Writer] = {"txt": txt, "srt": srt, "vtt": vtt, "json": json_, "tsv": tsv}
+
+
+def _ended(line: str) -> str:
+    return f"{line}\n"
 
 
 def _finished(subtitles: Subtitles, cue: Cue | None) -> Iterator[Subtitle]:

@@ -1,7 +1,6 @@
 """Turn segments, as they come, into the cues of a subtitle file."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from stt.transcripts.cue_splitting import (
     NO_LIMITS,
@@ -9,14 +8,11 @@ from stt.transcripts.cue_splitting import (
     CueLimits,
     are_lines_within,
     fits,
-    is_orphan,
     split,
 )
 from stt.transcripts.cues import MIN_SECONDS, Subtitle, SubtitleTrack, text_lines
-from stt.transcripts.timed_text import TimedText, Unit, timed_units
-
-_MAX_RUN_MS, _MAX_RUN_UNITS = 30_000, 200
-"""Of segments that are split together."""
+from stt.transcripts.segment_run import SegmentRun
+from stt.transcripts.timed_text import TimedText, timed_units
 
 
 class Subtitles:
@@ -29,7 +25,7 @@ class Subtitles:
     def __init__(self, limits: CueLimits) -> None:
         self._limits = limits
         self._track = SubtitleTrack(min(MIN_SECONDS, limits.max_cue_seconds or MIN_SECONDS))
-        self._run: list[Unit] = []
+        self._run = SegmentRun(PAUSE_MS)
 
     def add(self, segment: TimedText) -> Iterator[Subtitle]:
         """Yield the cues that are final when this segment follows.
@@ -43,11 +39,9 @@ class Subtitles:
         if len(lines) > 1 and fits(units, self._limits) and are_lines_within(lines, self._limits):
             yield from self.add_cue(Subtitle(units[0].start, units[-1].end, "\n".join(lines)))
             return
-        if self._run and self._is_continued_by(units):
-            units[0] = replace(units[0], begins_segment=True, space=_space(self._run[-1], units[0]))
-        else:
+        if self._limits == NO_LIMITS or not self._run.add(units):
             yield from self._end_run()
-        self._run += units
+            self._run.add(units)
 
     def add_cue(self, subtitle: Subtitle) -> Iterator[Subtitle]:
         """Yield the cues that are final when this one follows, which is not split."""
@@ -60,23 +54,6 @@ class Subtitles:
         yield from self._track.flush()
 
     def _end_run(self) -> Iterator[Subtitle]:
-        run, self._run = self._run, []
+        run = self._run.take()
         for subtitle in split(run, self._limits) if run else ():
             yield from self._track.add(subtitle)
-
-    def _is_continued_by(self, units: list[Unit]) -> bool:
-        last, first = self._run[-1], units[0]
-        is_near = 0 <= first.start - last.end < PAUSE_MS
-        is_long = (
-            units[-1].end - self._run[0].start > _MAX_RUN_MS
-            or len(self._run) + len(units) > _MAX_RUN_UNITS
-        )
-        if not is_near or is_long or last.ends_sentence(first) or self._limits == NO_LIMITS:
-            return False
-        if first.is_capital and not (is_orphan(units) or is_orphan(self._run)):
-            return False
-        return first.text[0].isalnum()  # no dash or bracket of another speaker
-
-
-def _space(before: Unit, after: Unit) -> int:
-    return int(not (before.is_spaceless and after.is_spaceless))

@@ -24,6 +24,7 @@ _FOLLOWING = set("ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ�
 _LEADING = set("เแโใไເແໂໃໄ\u200d\u2060")
 
 _SENTENCE_MARK = re.compile(r"[.!?…。！？｡؟۔।॥።။។][ \"'”’»›)\]」』）】]*$")
+_ENGLISH_I = re.compile(r"I(['’]\w+)?\W*$")
 _CLAUSE_MARK = re.compile(r"[,;:–—、，；：､،؛၊፣][ \"'”’»›)\]」』）】]*$")
 # Initials, numbers as in "3. März", titles.
 _NO_END = re.compile(r"(?i)\W*(\w|\d\d|\w\.\w|mrs?|ms|dr|prof|st|sra?|mme|mlle|vs|bzw)\.$")
@@ -31,6 +32,8 @@ _NO_END = re.compile(r"(?i)\W*(\w|\d\d|\w\.\w|mrs?|ms|dr|prof|st|sra?|mme|mlle|v
 # A word of a text is looked for so many characters after the one before at most.
 _MAX_SKIPPED = 20
 _CELLS_OF_A_DIGIT = 5
+ORPHAN_CELLS = 8
+"""A text of less is too short to stand alone."""
 
 
 class TimedWord(Protocol):
@@ -74,8 +77,9 @@ class Unit:
 
     @property
     def is_capital(self) -> bool:
-        """Whether it may begin a sentence: everything but a letter that has a capital form."""
-        return not self.text[0].isalpha() or self.text[0].isupper()
+        """Whether it looks like a sentence's beginning: no small letter, and not the word I."""
+        first = self.text[0]
+        return not first.isalpha() or (first.isupper() and not _ENGLISH_I.match(self.text))
 
     @property
     def is_spaceless(self) -> bool:
@@ -138,6 +142,21 @@ def cell_width(text: str) -> int:
         for character in text
         if unicodedata.category(character) not in _NO_WIDTH
     )
+
+
+def width_of(units: Sequence[Unit]) -> int:
+    """Return how many cells the units take on one line."""
+    return sum(unit.space + unit.width for unit in units) - units[0].space
+
+
+def text_of(units: Sequence[Unit]) -> str:
+    """Return the text of the units on one line."""
+    return "".join(" " * unit.space + unit.text for unit in units).lstrip(" ")
+
+
+def is_orphan(units: Sequence[Unit]) -> bool:
+    """Return whether a text is too short to stand alone."""
+    return len(units) == 1 or width_of(units) < ORPHAN_CELLS
 
 
 def plausible_seconds(text: str, base: float, per_cell: float) -> float:

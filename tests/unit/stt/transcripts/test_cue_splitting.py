@@ -9,7 +9,6 @@ from stt.transcripts.cue_splitting import (
     CueLimits,
     are_lines_within,
     fits,
-    is_orphan,
     split,
 )
 from stt.transcripts.cues import Subtitle, one_line
@@ -145,10 +144,6 @@ class TestLimits:
         assert not are_lines_within(["漢" * 22], DEFAULT_LIMITS)
         assert not are_lines_within(["a", "b", "c"], DEFAULT_LIMITS)
         assert are_lines_within(["a" * 99, "b", "c"], NO_LIMITS)
-
-    def test_a_word_or_a_few_letters_are_an_orphan(self) -> None:
-        for text, expected in (("Donaudampfschiff", True), ("he was.", True), ("for them.", False)):
-            assert is_orphan(timed_units(Segment(0.0, 1.0, text))) == expected
 
     def test_a_very_long_text_in_little_time_is_split_too(self) -> None:
         assert len(cues_of("word " * 3_000, 14.0, max_line_width=0)) >= 2

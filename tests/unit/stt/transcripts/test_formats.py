@@ -37,8 +37,10 @@ def written(
 
 
 class TestText:
-    def test_a_line_holds_a_segment(self) -> None:
-        assert written("txt", HELLO, Segment(2, 3, " good\nbye ")) == "hello world\ngood bye\n"
+    def test_a_line_holds_a_sentence(self) -> None:
+        segments = Segment(0, 2, "And so, my fellow"), Segment(3, 5, " citizens,\nask. Ask what ")
+        text = written("txt", *segments, Segment(5.5, 6, "you can do."), Segment(6, 7, "Hello."))
+        assert text == "And so, my fellow citizens, ask.\nAsk what you can do.\nHello.\n"
 
     def test_a_partial_text_says_so_at_the_top_and_in_the_place(self) -> None:
         text = written("txt", HELLO, Gap(30, 60), header=PARTIAL)

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from stt.domain.transcript import Segment, Word
 from stt.transcripts.cues import one_line
-from stt.transcripts.timed_text import Unit, cell_width, plausible_seconds, timed_units
+from stt.transcripts.timed_text import (
+    Unit,
+    cell_width,
+    is_orphan,
+    plausible_seconds,
+    text_of,
+    timed_units,
+    width_of,
+)
 
 TIMES = st.floats() | st.floats(0, 20)
 TEXTS = st.text(st.sampled_from("ab, .!7日本。กำé\u0301\u200b\n\x00"), max_size=30) | st.text()
@@ -116,3 +124,16 @@ def test_a_sentence_ends_with_its_mark_and_not_with_a_title_or_number(
 def test_a_clause_ends_with_a_comma_or_a_sentence() -> None:
     ends = [unit.ends_clause() for unit in units_of("one, two; three: four. Dr. 5 six")]
     assert ends == [True, True, True, True, False, False, False]
+
+
+def test_units_make_a_line_again() -> None:
+    units = units_of("  Sie gehen, 我们走吧。 ")
+    assert text_of(units) == "Sie gehen, 我们走吧。"
+    assert width_of(units) == cell_width(text_of(units)) == 21
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("Donaudampfschiff", True), ("he was.", True), ("for them.", False)]
+)
+def test_a_word_or_a_few_letters_are_an_orphan(text: str, expected: bool) -> None:
+    assert is_orphan(units_of(text)) == expected
