@@ -20,6 +20,12 @@ from whisper_server.errors import ApiError, ForeignHost, ForeignPage
 from whisper_server.settings import Settings
 
 _METHODS = ("DELETE", "GET", "HEAD", "POST")
+RESPONSE_HEADERS = [
+    ("Content-Security-Policy", "frame-ancestors 'none'"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("X-Content-Type-Options", "nosniff"),
+]
+"""Of every response: no page shows the server in a frame, where a person would click for it."""
 _READABLE_HEADERS = ("Location", "Retry-After", "Warning")
 
 logger = logging.getLogger(__name__)

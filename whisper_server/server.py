@@ -24,6 +24,7 @@ from whisper_server.errors import EXIT_INTERRUPTED, StartError
 from whisper_server.hardware import this_machine
 from whisper_server.model_names import MLX, find_model
 from whisper_server.model_service import Service
+from whisper_server.page_access import RESPONSE_HEADERS
 from whisper_server.presets import EnginePlan, Machine, plan_engine
 from whisper_server.settings import Settings
 
@@ -81,6 +82,7 @@ class _Server(BoundedServer):
             uvicorn.Config(
                 app,
                 log_config=None,
+                headers=RESPONSE_HEADERS,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=int(GRACE_SECONDS) + 2,
             )

@@ -7,20 +7,19 @@ forbids, fails the test that it happens in.
 
 import base64
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from stt.domain.visible_text import visible
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
+from tests.support.chromium import chromium
 from tests.support.coordinator_app import PEOPLES_KEY, KeyedSession
 from tests.support.coordinator_process import CoordinatorProcess, running_process
-from tests.support.mongo_process import missing
 from tests.support.pace import until
 from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.recordings import babble, write_wav
@@ -81,15 +80,8 @@ def house(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        missing("chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
-        )
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

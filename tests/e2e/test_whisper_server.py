@@ -158,6 +158,16 @@ def test_what_is_no_audio_is_refused_by_the_real_process(
         assert (response.status_code, response.json()["error"]["code"]) == (400, code)
 
 
+def test_no_page_shows_it_in_a_frame_and_no_other_name_reaches_it(server: WhisperProcess) -> None:
+    for path, status in (("/docs", 200), ("/jobs", 200), ("/nothing", 404)):
+        answer = requests.get(server.url + path, timeout=60)
+        assert answer.status_code == status
+        assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    rebound = requests.get(server.url + "/jobs", headers={"Host": "evil.example"}, timeout=60)
+    assert rebound.status_code == 421
+
+
 def test_health_answers_at_once_while_every_worker_is_busy(
     server: WhisperProcess, long_speech: Path
 ) -> None:
