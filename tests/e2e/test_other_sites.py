@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page
 from stt.store.database import Database
 from tests.support.chromium import chromium
 from tests.support.coordinator_app import PEOPLES_KEY, running_coordinator
+from tests.support.pace import until
 from tests.support.queue_builder import add_chunks, document
 from tests.support.whisper_stand_in import Running, running
 
@@ -163,5 +164,6 @@ def test_an_image_on_another_port_claims_no_chunk(
         image = f"{coordinator.url}/tasks/next?worker_id=x_1&wait=0"
         with caplog.at_level(logging.INFO):
             page.evaluate(IMAGE, image)
+            until(lambda: "GET /tasks/next" in caplog.text)
         assert "GET /tasks/next 403" in caplog.text  # 401 would mean that no cookie was sent
         assert document(database, id_)["processing_by"] is None
