@@ -1,12 +1,12 @@
 """Run the embedded database: one server process that all commands of a user share.
 
-Three locks in the data folder coordinate the commands; a process id counts only while its lock is
-held:
+Locks in the data folder coordinate the commands:
 
     database.gate    held while a command joins, starts, leaves or stops the server
     database.users   held shared by each command that uses the server; a command that leaves and
                      gets it exclusively was the last one, and stops the server
     database.server  held by the server process itself, which inherits it at its start
+    database.pid     held by the server process too; the process id in it counts while it is held
 
 The system releases the locks of a process that ends, so nothing has to be cleaned up after
 `kill -9`: if the last command is killed, the server goes on, and the next command joins it and
@@ -15,15 +15,14 @@ not reach it. All our writes wait for the journal, so they survive `kill -9` of 
 full disk. A server that ran into a full disk stays broken when there is space again: the next
 command that joins it restarts it.
 
-The server listens on this machine only and asks for no password. On a machine with several users,
-use a MongoDB with users instead.
+The server listens on this machine only and asks for a password, so that other users of the machine
+are kept out. Each start makes a new one, in a file that its user alone can read.
 """
 
 import contextlib
 import fcntl
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -33,21 +32,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
-from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 
-from stt.errors import ConfigError, DatabaseUnavailable
+from stt.errors import DatabaseUnavailable
+from stt.local.data_folder import DataFolder
+from stt.local.server_checks import answers, is_broken, reply, url_without_password
 from stt.system.processes import end, free_port
 from stt.system.signals import ExitAtOnce
 
-_CACHE_SIZE = "256M"
 _MAX_LOG_BYTES = 1_000_000
-_MIN_FREE_BYTES = 16_000_000  # the journal takes ten million at once
 _PORT_TRIES = 3
-_INTERNAL_ERROR = 1  # MongoDB's code for it
 _START_SECONDS = 120.0
-# SIGTERM takes about 2 s. One in some forty gets lost: Python does not wake the main thread, which
-# alone handles signals, if another thread receives it. SIGKILL loses nothing, see above.
+# SIGTERM takes about 2 s; SIGKILL loses nothing, see above.
 _STOP_SECONDS = 8.0
 _POLL_SECONDS = 0.05
 
@@ -55,10 +51,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_installed() -> bool:
-    """Return whether the `embedded` extra is installed.
-
-    Never import it: its licence is GPL-2.0, so it has to stay a process of its own.
-    """
+    """Return whether the `embedded` extra is installed."""
     return find_spec("secantus") is not None
 
 
@@ -70,20 +63,17 @@ class EmbeddedServer:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder.expanduser().absolute()
-        self._log_path = self._folder / "database.log"
-        self._port_path = self._folder / "database.port"
-        self._url = ""
-        self._pid = 0
+        self._folder = DataFolder(folder)
         self._process: subprocess.Popen[bytes] | None = None
 
     @contextlib.contextmanager
     def shared(self) -> Iterator[str]:
         """Yield the server's URL; join the server if it runs, else start it."""
-        with self._open_lock("users") as users:
+        self._folder.make_private()
+        with self._folder.open_lock("users") as users:
             with self._gate():
                 fcntl.flock(users, fcntl.LOCK_SH)
-                url = self._join() if self._is_alive() else self._start()
+                url = self._join(users) if self._is_alive() else self._start()
             at_once = False
             try:
                 yield url
@@ -91,9 +81,9 @@ class EmbeddedServer:
                 at_once = True
                 raise
             except DatabaseUnavailable as error:
-                if self._is_disk_full():
+                if self._folder.is_full():
                     raise DatabaseUnavailable(
-                        f"The disk is full, so the embedded database in {self._folder} cannot"
+                        f"The disk is full, so the embedded database in {self._folder.path} cannot"
                         " write. Nothing that was stored is lost: make space, and run this again."
                     ) from error
                 raise
@@ -105,26 +95,60 @@ class EmbeddedServer:
                         # Others still use it; Popen would warn that it was not waited for.
                         self._process.returncode = 0
 
-    def _join(self) -> str:
+    def _join(self, users: IO[bytes]) -> str:
         """Wait until the server answers; start it if it ends, restart it if it is broken."""
+        port = self._folder.port()
+        if port is None:
+            raise self._unusable("it runs, but the file with its port is gone")
+        hello = self._wait_for_reply(url_without_password(port), "hello")
+        if hello is None:
+            return self._start()
+        if not hello.get("accessControlEnabled"):
+            return self._replace(users, "asks for no password: an earlier version started it")
+        if is_broken(port):
+            logger.warning("The embedded database has broken down and is started anew")
+            return self._restart()
+        url = self._folder.url(port)
         try:
-            url = _mongo_url(int(self._port_path.read_text()))
-        except (OSError, ValueError) as error:
-            raise self._unusable(f"{self._port_path} is gone while it runs") from error
+            if url is not None:
+                return url if self._wait_for_reply(url, "ping") else self._start()
+        except OperationFailure:
+            pass
+        file = self._folder.password_file
+        return self._replace(users, f"has another password than {file}: that was changed")
+
+    def _wait_for_reply(self, url: str, command: str) -> dict[str, Any] | None:
+        """Return the reply of a server that runs, None if it ends before.
+
+        Raise OperationFailure if it refuses the command.
+        """
         deadline = time.monotonic() + _START_SECONDS
-        while not self._answers(url):
+        while (answer := reply(url, command)) is None:
             if not self._is_alive():
-                return self._start()
+                return None
             if time.monotonic() > deadline:
                 raise self._unusable("it runs, but does not answer")
             time.sleep(_POLL_SECONDS)
-        if _is_broken(url):
-            logger.warning("The embedded database has broken down and is started anew")
-            self._stop()
-            return self._start()
-        return url
+        return answer
+
+    def _replace(self, users: IO[bytes], fault: str) -> str:
+        """Restart a server that does not ask for our password, if no other command uses it."""
+        if not _take(users):
+            raise DatabaseUnavailable(
+                f"The embedded database in {self._folder.path} {fault}. End the commands of stt"
+                " that use it, and run this again: nothing is lost."
+            )
+        fcntl.flock(users, fcntl.LOCK_SH)
+        return self._restart()
+
+    def _restart(self) -> str:
+        self._stop()
+        if self._is_alive():
+            raise self._unusable("the one that runs does not end")
+        return self._start()
 
     def _start(self) -> str:
+        self._folder.make_password()
         for _ in range(_PORT_TRIES):
             url = self._try_to_start(free_port())
             if url is not None:
@@ -133,88 +157,70 @@ class EmbeddedServer:
 
     def _try_to_start(self, port: int) -> str | None:
         """Return the URL, or None if another program took the port meanwhile."""
-        url = _mongo_url(port)
-        with self._writing():
-            self._port_path.write_text(str(port))
-            log_start = self._spawn(port)
-        assert self._process is not None
+        self._folder.set_port(port)
+        url = self._folder.url(port)
+        assert url is not None
+        process, log_start = self._spawn(port)
         try:
             deadline = time.monotonic() + _START_SECONDS
-            while not self._answers(url, self._process.pid):
-                if self._process.poll() is not None:
-                    written = self._log_path.read_bytes()[log_start:].decode(errors="replace")
+            while not answers(url):
+                if process.poll() is not None:
+                    written = self._folder.log.read_bytes()[log_start:].decode(errors="replace")
                     reason = written.strip().rpartition("\n")[2].strip()
                     if "Address already in use" in reason:
                         return None
-                    if self._is_disk_full():
+                    if self._folder.is_full():
                         reason = "the disk is full"
-                    raise self._unusable(reason or f"exit code {self._process.returncode}")
+                    raise self._unusable(reason or f"exit code {process.returncode}")
                 if time.monotonic() > deadline:
                     raise self._unusable(f"no answer within {_START_SECONDS:.0f} s")
                 time.sleep(_POLL_SECONDS)
         except BaseException:
-            end(self._process, _STOP_SECONDS)
+            end(process, _STOP_SECONDS)
             raise
         return url
 
-    def _spawn(self, port: int) -> int:
-        """Start the process; return the position in the log file where its lines begin."""
-        # With an empty file it does not search for a configuration elsewhere.
-        config = self._folder / "database.toml"
-        config.touch()
-        command = [
-            sys.executable, "-P", "-m", "secantus", "--config", str(config),
-            "--port", str(port), "--storage-path", str(self._folder / "database"),
-            "--cache-size", _CACHE_SIZE, "--log-level", "WARNING",
-        ]  # fmt: skip
-        is_long = self._log_path.exists() and self._log_path.stat().st_size > _MAX_LOG_BYTES
-        with self._log_path.open("wb" if is_long else "ab") as log, self._open_lock("server") as me:
-            fcntl.flock(me, fcntl.LOCK_EX)
+    def _spawn(self, port: int) -> tuple[subprocess.Popen[bytes], int]:
+        """Return the process, and the position in the log file where its lines begin."""
+        folder = self._folder
+        command = [sys.executable, "-P", "-m", "stt.local.secantus_server"]
+        command += [str(port), str(folder.path)]
+        is_long = folder.log.exists() and folder.log.stat().st_size > _MAX_LOG_BYTES
+        with (
+            folder.using(),
+            folder.log.open("wb" if is_long else "ab") as log,
+            folder.open_lock("server") as lock,
+        ):
+            fcntl.flock(lock, fcntl.LOCK_EX)
             log.seek(0, os.SEEK_END)
-            logger.debug("starting the embedded database in %s", self._folder)
+            logger.debug("starting the embedded database in %s", folder.path)
             self._process = subprocess.Popen(
                 command,
-                cwd=self._folder,
+                cwd=folder.path,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=(me.fileno(),),
+                pass_fds=(lock.fileno(),),
                 start_new_session=True,
             )
-            return log.tell()
-
-    def _answers(self, url: str, expected_pid: int | None = None) -> bool:
-        """Return whether our server answers, and not another program on its port.
-
-        Record its URL and process id.
-        """
-        client: MongoClient[dict[str, Any]]
-        with MongoClient(url, serverSelectionTimeoutMS=500, socketTimeoutMS=5_000) as client:
-            try:
-                status = client.admin.command("serverStatus")
-            except PyMongoError:
-                return False
-        is_foreign = expected_pid is not None and status.get("pid") != expected_pid
-        if is_foreign or status.get("process") != "secantus" or not self._is_alive():
-            return False
-        self._url, self._pid = url, int(status["pid"])
-        return True
+            return self._process, log.tell()
 
     def _is_alive(self) -> bool:
-        with self._open_lock("server") as server:
+        with self._folder.open_lock("server") as server:
             return not _take(server)
 
     def _stop(self, *, at_once: bool = False) -> None:
         """Stop the server: SIGTERM, then SIGKILL; SIGKILL alone `at_once` or after Ctrl-C."""
         signals = [signal.SIGTERM, signal.SIGKILL]
         try:
-            is_known = self._is_alive() and self._knows_process()
-            if at_once or (is_known and _is_broken(self._url)):
+            port = self._folder.port()
+            pid = self._server_pid() if self._is_alive() else None
+            if at_once or (pid is not None and port is not None and is_broken(port)):
                 signals = signals[1:]  # SIGTERM may not end it; the journal has all writes
             for number in signals:
-                if self._is_alive() and self._knows_process():
+                if pid is not None and self._is_alive():
                     with contextlib.suppress(ProcessLookupError):
-                        os.kill(self._pid, number)
+                        os.kill(pid, number)
                 deadline = time.monotonic() + _STOP_SECONDS
                 while self._is_alive() and time.monotonic() < deadline:
                     time.sleep(_POLL_SECONDS)
@@ -225,46 +231,26 @@ class EmbeddedServer:
         if self._process is not None:
             self._process.wait()
 
-    def _knows_process(self) -> bool:
-        """Return whether `_pid` is the server's process; ask the server if it was restarted."""
+    def _server_pid(self) -> int | None:
+        """Return the process id of the server that runs, None if it is unknown."""
         if self._process is not None and self._process.poll() is None:
-            return True
-        try:
-            url = _mongo_url(int(self._port_path.read_text()))
-        except (OSError, ValueError):
-            return False
-        return url == self._url or self._answers(url)
-
-    def _is_disk_full(self) -> bool:
-        try:
-            return shutil.disk_usage(self._folder).free < _MIN_FREE_BYTES
-        except OSError:  # the folder is gone
-            return False
+            return self._process.pid
+        pid, port = self._folder.server_pid(), self._folder.port()
+        if pid is None and port is not None:  # of an earlier version
+            with contextlib.suppress(OperationFailure):
+                status = reply(url_without_password(port), "serverStatus")
+                pid = None if status is None else int(status["pid"])
+        return pid
 
     @contextlib.contextmanager
     def _gate(self) -> Iterator[None]:
-        with self._open_lock("gate") as gate:
+        with self._folder.open_lock("gate") as gate:
             fcntl.flock(gate, fcntl.LOCK_EX)
             yield
 
-    def _open_lock(self, name: str) -> IO[bytes]:
-        with self._writing():
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return (self._folder / f"database.{name}").open("ab")
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise ConfigError(
-                f"The data folder {self._folder} cannot be used: {error.strerror or error}."
-                " Set STT_DATA_DIR to another one."
-            ) from error
-
     def _unusable(self, reason: str) -> DatabaseUnavailable:
         return DatabaseUnavailable(
-            f"The embedded database did not start: {reason} (its log: {self._log_path})"
+            f"The embedded database did not start: {reason} (its log: {self._folder.log})"
         )
 
 
@@ -275,20 +261,3 @@ def _take(lock: IO[bytes]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _mongo_url(port: int) -> str:
-    return f"mongodb://127.0.0.1:{port}/?directConnection=true"
-
-
-def _is_broken(url: str) -> bool:
-    """Return whether the server answers but cannot read: its storage engine has stopped."""
-    client: MongoClient[dict[str, Any]]
-    with MongoClient(url, serverSelectionTimeoutMS=5_000, socketTimeoutMS=5_000) as client:
-        try:
-            client.stt.source_files.find_one({}, ["_id"])
-        except OperationFailure as error:
-            return error.code == _INTERNAL_ERROR
-        except PyMongoError:
-            return False  # for example too slow
-    return False

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from stt.local.database import is_installed
+from stt.local.stack import open_database
+from stt.settings import Settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from tests.support.mongo_process import missing
@@ -59,12 +62,17 @@ class Shell:
         return self.type(f"{query.rstrip()}.toArray()")
 
 
-@pytest.fixture
-def shell(mongo_url: str, database: Database, tmp_path: Path) -> Shell:
+def find_shell() -> str:
     binary = shutil.which("mongosh")
     if binary is None:
         missing("mongosh: npm install -g mongosh")
     assert binary is not None
+    return binary
+
+
+@pytest.fixture
+def shell(mongo_url: str, database: Database, tmp_path: Path) -> Shell:
+    binary = find_shell()
     server, _, options = mongo_url.partition("?")
     name = database.chunks.database.name
     return Shell(binary, f"{server.rstrip('/')}/{name}?{options}", tmp_path)
@@ -113,3 +121,24 @@ def test_what_failed_for_good(shell: Shell, queue: list[ObjectId]) -> None:
     (failed,) = shell.rows(query_with("failed_at", "find("))
     assert failed["_id"] == {"$oid": str(queue[5])}
     assert [error["message"] for error in failed["errors"]] == ["last"]
+
+
+@pytest.mark.skipif(not is_installed(), reason="the embedded database is not installed")
+def test_how_the_embedded_database_is_reached(tmp_path: Path) -> None:
+    find_shell()
+    (command,) = re.findall(r"(?ms)^```sh\n(.*?)^```", GUIDE.read_text("utf-8"))
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data")  # type: ignore[call-arg]
+    with open_database(settings) as database:
+        add_chunks(database, 3)
+        ended = subprocess.run(
+            ["sh", "-c", command],
+            cwd=settings.data_dir,
+            input="db.audio_chunks.countDocuments() + 1000\n",
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, "HOME": str(tmp_path)},
+        )
+        password = (settings.data_dir / "database.password").read_text()
+    assert "1003" in ended.stdout, ended.stderr
+    assert password not in command + ended.stdout + ended.stderr

@@ -1,20 +1,27 @@
 """The embedded database and the local whisper server, as real processes that come and go."""
 
 import contextlib
+import fcntl
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pymongo
 import pytest
 
 from stt.errors import ConfigError, DatabaseUnavailable
+from stt.local.data_folder import DataFolder
 from stt.local.stack import open_database
 from stt.settings import Settings
+from tests.support.mongo_process import free_port
+from tests.support.pace import until
 from tests.support.queue_builder import add_chunks
 from tests.support.scripted_server import Answer, ScriptedServer, heard
 from tests.support.speech import opus_tone
@@ -63,10 +70,17 @@ def user_process(settings: Settings, name: str) -> Iterator[subprocess.Popen[str
             process.kill()
 
 
+def _url(settings: Settings) -> str:
+    folder = DataFolder(settings.data_dir)
+    port = folder.port()
+    assert port is not None
+    url = folder.url(port)
+    assert url is not None
+    return url
+
+
 def _server_pid(settings: Settings) -> int:
-    port = (settings.data_dir / "database.port").read_text()
-    url = f"mongodb://127.0.0.1:{port}/?directConnection=true"
-    with pymongo.MongoClient[dict[str, object]](url) as client:
+    with pymongo.MongoClient[dict[str, object]](_url(settings)) as client:
         pid: int = client.admin.command("serverStatus")["pid"]
     return pid
 
@@ -221,3 +235,156 @@ def test_a_server_that_cannot_start_says_why_in_one_line(settings: Settings) -> 
         pass
     assert "\n" not in str(raised.value)
     assert str(settings.data_dir / "database.log") in str(raised.value)
+
+
+@contextlib.contextmanager
+def earlier_server(settings: Settings) -> Iterator[int]:
+    """A server of the data folder as an earlier version started it, without a password; its port.
+
+    It holds the lock of the server, and nobody uses it.
+    """
+    settings.data_dir.mkdir(mode=0o755, exist_ok=True)
+    settings.data_dir.chmod(0o755)
+    port = free_port()
+    (settings.data_dir / "database.port").write_text(str(port))
+    with (settings.data_dir / "database.server").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            [
+                sys.executable, "-P", "-m", "secantus", "--port", str(port),
+                "--storage-path", str(settings.data_dir / "database"), "--log-level", "WARNING",
+            ],
+            cwd=settings.data_dir,
+            pass_fds=(lock.fileno(),),
+        )  # fmt: skip
+    try:
+        with pymongo.MongoClient[dict[str, Any]]("127.0.0.1", port, journal=True) as client:
+            until(lambda: _is_up(client))
+            client.admin.command("createUser", "intruder", pwd="back", roles=["root"])
+            client.stt.source_files.insert_one({"filename": "old.mp3", "sha256": "0"})
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _is_up(client: pymongo.MongoClient[dict[str, Any]]) -> bool:
+    with contextlib.suppress(pymongo.errors.PyMongoError):
+        client.admin.command("ping")
+        return True
+    return False
+
+
+def _reads_without_password(port: int, user: str = "") -> bool:
+    url = f"mongodb://{user}127.0.0.1:{port}/?directConnection=true"
+    with pymongo.MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=100) as client:
+        try:
+            client.stt.source_files.find_one()
+        except pymongo.errors.PyMongoError:
+            return False
+    return True
+
+
+def test_a_folder_of_an_earlier_version_gets_a_password_and_keeps_its_documents(
+    settings: Settings,
+) -> None:
+    with earlier_server(settings) as port:
+        assert _reads_without_password(port)
+    port_file = settings.data_dir / "database.port"
+    found: list[int] = []
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            port = int(port_file.read_text() or 0)
+            if port and _reads_without_password(port):
+                found.append(port)
+
+    other = threading.Thread(target=read)
+    other.start()
+    try:
+        with open_database(settings) as database:
+            assert database.recordings.count_documents({"filename": "old.mp3"}) == 1
+            new = int(port_file.read_text())
+            assert not _reads_without_password(new)
+            assert not _reads_without_password(new, user="intruder:back@")
+    finally:
+        over.set()
+        other.join()
+    assert not found
+    assert stat.S_IMODE(settings.data_dir.stat().st_mode) == 0o700
+
+
+def test_a_server_of_an_earlier_version_that_nobody_uses_is_restarted(settings: Settings) -> None:
+    with earlier_server(settings) as port, open_database(settings) as database:
+        assert database.recordings.count_documents({"filename": "old.mp3"}) == 1
+        assert not _reads_without_password(port)
+        assert not _reads_without_password(int((settings.data_dir / "database.port").read_text()))
+    assert not is_serving(settings)
+
+
+def test_a_server_of_an_earlier_version_that_others_use_is_one_clear_line(
+    settings: Settings,
+) -> None:
+    with (
+        earlier_server(settings),
+        (settings.data_dir / "database.users").open("ab") as users,
+    ):
+        fcntl.flock(users, fcntl.LOCK_SH)
+        with (
+            pytest.raises(
+                DatabaseUnavailable, match=r"no password: an earlier.*End the commands"
+            ) as raised,
+            open_database(settings),
+        ):
+            pass
+        assert "\n" not in str(raised.value)
+        assert is_serving(settings)
+
+
+@pytest.mark.parametrize("damage", ["lost", "wrong", "broken"])
+def test_a_password_that_is_lost_while_others_use_the_server_is_one_clear_line(
+    settings: Settings, damage: str
+) -> None:
+    path = settings.data_dir / "database.password"
+    with user_process(settings, "user") as user:
+        if damage == "lost":
+            path.unlink()
+        else:
+            path.write_text("a" * 43 if damage == "wrong" else "two words\n")
+        with (
+            pytest.raises(DatabaseUnavailable, match=r"another password.*End the com") as raised,
+            open_database(settings),
+        ):
+            pass
+        assert str(path) in str(raised.value)
+        assert "\n" not in str(raised.value)
+        user.communicate("", timeout=60)
+    assert not is_serving(settings)
+    with open_database(settings) as database:
+        assert database.recordings.count_documents({"filename": "user"}) == 1
+
+
+def test_a_server_without_users_whose_password_is_lost_is_restarted(settings: Settings) -> None:
+    with user_process(settings, "killed") as user:
+        user.kill()
+        user.wait()
+        (settings.data_dir / "database.password").unlink()
+        with open_database(settings) as database:
+            assert database.recordings.count_documents({"filename": "killed"}) == 1
+        assert not is_serving(settings)
+
+
+def test_the_next_server_has_another_password(settings: Settings) -> None:
+    urls = []
+    for _ in range(2):
+        with open_database(settings):
+            urls.append(_url(settings))
+    with open_database(settings):
+        port = (settings.data_dir / "database.port").read_text()
+        old = re.sub(r":\d+/", f":{port}/", urls[0])
+        with (
+            pymongo.MongoClient[dict[str, Any]](old) as client,
+            pytest.raises(pymongo.errors.OperationFailure),
+        ):
+            client.stt.source_files.find_one()

@@ -1,0 +1,85 @@
+"""Run SecantusDB with one user: `python -m stt.local.secantus_server PORT FOLDER`.
+
+SecantusDB's own command can require passwords, but has users only once a client without a password
+has made them. So this program writes the user into the storage before the server listens. It
+removes all other users: while a database asks for no password, other people on the machine may add
+some.
+
+SecantusDB is under GPL-2.0, so this program alone imports it, and nothing imports this program
+(`pyproject.toml` holds it).
+"""
+
+import logging
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from stt.local.data_folder import USER, DataFolder
+
+_AUTH_DATABASE = "admin"
+_CACHE_SIZE = "256M"
+_MAX_CONNECTIONS = 1_000
+# Open files: the storage's own. When none can be opened, its engine breaks down.
+_STORAGE_FILES = 500
+
+
+def main() -> None:
+    port, folder = int(sys.argv[1]), DataFolder(Path(sys.argv[2]))
+    # Threads inherit the mask, so the signals are pending until they are waited for below: a
+    # handler would run in the main thread alone, which another thread's signal does not wake.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    os.umask(0o077)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    from secantus.server import SecantusDBServer
+
+    server = SecantusDBServer(
+        port=port,
+        storage_path=str(folder.storage),
+        require_auth=True,
+        enable_test_commands=False,
+        cache_size=_CACHE_SIZE,
+        max_connections=min(_MAX_CONNECTIONS, _raise_file_limit() - _STORAGE_FILES),
+    )
+    _set_only_user(server.storage, folder.password_file.read_text("ascii"))
+    with folder.lock_server_pid():
+        server.start()
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        server.stop()
+
+
+def _set_only_user(storage: Any, password: str) -> None:
+    """Store the user with this password, and remove every other user."""
+    from secantus.auth import derive_credentials
+
+    while users := storage.list_users():
+        if not all(storage.drop_user(user["db"], user["user"]) for user in users):
+            raise RuntimeError("a user of the database cannot be removed")
+    record = {
+        "_id": f"{_AUTH_DATABASE}.{USER}",
+        "user": USER,
+        "db": _AUTH_DATABASE,
+        "credentials": derive_credentials(password).to_doc(),
+        "roles": [{"role": "root", "db": _AUTH_DATABASE}],
+        "mechanisms": ["SCRAM-SHA-256"],
+    }
+    storage.add_user(_AUTH_DATABASE, USER, record)
+
+
+def _raise_file_limit() -> int:
+    """Let this process open as many files as it needs, or as it may; return the number."""
+    needed = _MAX_CONNECTIONS + _STORAGE_FILES
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = (needed if limit == resource.RLIM_INFINITY else limit for limit in limits)
+    files = max(soft, min(needed, hard))
+    if files > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, limits[1]))
+    return files
+
+
+if __name__ == "__main__":
+    main()
