@@ -87,7 +87,9 @@ def transcribe_command(
     setup_logging(settings.log_format, to_stderr=True)
     refused = 0
     passed_over = PassedOver()
-    recordings: dict[ObjectId, tuple[str, Recording]] = {}
+    # One that was given twice is printed once, but each of its files gets a transcript.
+    by_file = where.beside or where.folder is not None
+    recordings: dict[ObjectId | Path, tuple[str, Recording]] = {}
     with on_signals(stop), open_database(settings) as database:
         found = ingest_files(database, files, options, settings.settle_seconds, passed_over)
         for path, ingested in found:
@@ -97,12 +99,15 @@ def transcribe_command(
                 recording = ingested.recording
                 if place := ingested.place:  # its transcript has the name that the file has now
                     recording = replace(recording, path=place.path, folder=place.folder)
-                recordings.setdefault(recording.id, (str(path), recording))
+                key = path.absolute() if by_file else recording.id
+                first, _ = recordings.setdefault(key, (str(path), recording))
+                if first != str(path):
+                    print_note(f"{path} is the same recording as {first}.")
         found_none = not recordings and not refused and not passed_over.growing
         print_passed_over(passed_over, is_verbose=verbose, found_none=found_none)
         if found_none:
             print_note("Nothing to transcribe: no recordings found.")
-        _work(database, settings, recordings)
+        _work(database, settings, dict.fromkeys(one.id for _, one in recordings.values()))
         partial = write_transcripts(database, list(recordings.values()), where)
     if refused or partial or found_none:
         raise typer.Exit(1)

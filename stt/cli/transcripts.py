@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from stt.cli.console import print_note
-from stt.cli.formatting import plural, printable
+from stt.cli.formatting import plural, printable, span
 from stt.cli.output import Output
 from stt.domain.chunk import Recording
 from stt.store.database import Database
@@ -40,6 +40,10 @@ def write_transcripts(
             print_note(f"Warning: {name}: {export.header.partial_notice}.{reason}")
             if require_complete:
                 continue
+        if round(export.silent_speech_seconds):
+            print_note(
+                f"Warning: {name}: {span(export.silent_speech_seconds)} of speech gave no text."
+            )
         if stem and output.language_suffix:
             stem = Path(f"{stem}.{export.text_language or 'und'}")
         for format_name in output.formats:
@@ -69,7 +73,7 @@ def _stem_beside(source: Path) -> Path:
     """Return the path of transcripts next to a recording, without the extension.
 
     It keeps the recording's own extension if another recording there has the same name without
-    one, or if a transcript could have that extension.
+    one, or that name itself, or if a transcript could have that extension.
     """
     from stt.media.recognition import is_recording
 
@@ -77,7 +81,8 @@ def _stem_beside(source: Path) -> Path:
     twins = (
         other
         for other in source.parent.iterdir()
-        if folded(without_extension(other.name)) == folded(stem) and is_recording(other)
+        if folded(stem) in (folded(other.name), folded(without_extension(other.name)))
+        and is_recording(other)
     )
     is_alone = all(folded(twin.name) == folded(source.name) for twin in twins)
     has_own_extension = source.suffix[1:].lower() not in FORMATS

@@ -116,7 +116,7 @@ class Export(Repository):
                 header,
                 language=self.language,
                 model=self._main_model(),
-                silent_speech_seconds=self._silent_speech_seconds(),
+                silent_speech_seconds=self.silent_speech_seconds,
             )
             return WRITERS[format_name](header, self.cues, limits)
         return WRITERS[format_name](header, lambda: with_channel_marks(self.cues()), limits)
@@ -136,6 +136,12 @@ class Export(Repository):
         if self._recording.task == "translate":
             return "en"
         return self.language if self.language in LANGUAGES else None
+
+    @cached_property
+    def silent_speech_seconds(self) -> float:
+        """Speech, by voice activity, that gave no text."""
+        sums = sums_by_recording(self._db, {**TRANSCRIBED, "original_id": self._recording.id})
+        return round(sum(one.silent_speech_seconds for one in sums.values()), 1)
 
     def contributors(self) -> tuple[Contributor, ...]:
         """Return who transcribed the chunks, and how many; the largest number first."""
@@ -174,10 +180,6 @@ class Export(Repository):
         for one in self.contributors():
             chunks[one.model or ""] += one.chunks
         return _most(chunks) or None
-
-    def _silent_speech_seconds(self) -> float:
-        sums = sums_by_recording(self._db, {**TRANSCRIBED, "original_id": self._recording.id})
-        return round(sum(one.silent_speech_seconds for one in sums.values()), 1)
 
     def _read_header(self) -> TranscriptHeader:
         done = {span.index for span in self.spans if span.done_at is not None}

@@ -99,6 +99,17 @@ def test_stale_claims_of_dead_workers_are_work_for_ours(stt: Run, work: Work) ->
 def test_the_same_recording_twice_is_written_once(stt: Run, work: Work) -> None:
     assert stt("transcribe", "talk.mp3", "copies/talk.mp3") == 0
     assert work.write.call_args.args[1] == [("talk.mp3", TALK)]
+    assert "copies/talk.mp3 is the same recording as talk.mp3." in stt.err
+
+
+@pytest.mark.parametrize("where", [("-o", "out/"), ("--beside",)])
+def test_each_file_of_the_same_recording_gets_its_transcript(
+    stt: Run, work: Work, where: tuple[str, ...]
+) -> None:
+    assert stt("transcribe", "talk.mp3", "copies/talk.mp3", "talk.mp3", *where) == 0
+    named = [("talk.mp3", TALK), ("copies/talk.mp3", TALK)]
+    assert work.write.call_args.args[1] == named
+    assert "the same recording" not in stt.err
 
 
 def test_a_file_that_cannot_be_read_or_a_partial_transcript_is_exit_code_1(

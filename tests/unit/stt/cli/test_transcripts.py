@@ -32,6 +32,7 @@ class FakeExport:
         self.header = FakeHeader(is_partial)
         self.failed_chunks = 2 if is_partial else 0
         self.text_language = None if is_partial else "de"
+        self.silent_speech_seconds = 75.4 if is_partial else 0.4
 
     def pieces(self, format_name: str, limits: CueLimits) -> Iterator[str]:
         assert limits == DEFAULT_LIMITS
@@ -96,6 +97,14 @@ def test_a_partial_one_is_written_with_a_warning_unless_complete_ones_are_requir
     assert capfd.readouterr().err.splitlines()[0] == warning
 
 
+def test_speech_that_gave_no_text_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    written(TALK)
+    assert capfd.readouterr().err == ""
+    written(DIARY)
+    line = "Warning: diary.mp3: 1m 15s of speech gave no text."
+    assert capfd.readouterr().err.splitlines()[1] == line
+
+
 def test_files_can_be_named_by_the_language_of_their_text(tmp_path: Path) -> None:
     written(TALK, DIARY, to=Output(("srt",), folder=tmp_path, language_suffix=True))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["diary.und.srt", "talk.de.srt"]
@@ -120,6 +129,13 @@ class TestBeside:
     def test_recordings_that_differ_by_their_extension_keep_it(self, tmp_path: Path) -> None:
         assert self.names(tmp_path, "talk.mp3", "Talk.wav") == [
             "Talk.wav.srt", "Talk.wav.txt", "talk.mp3.srt", "talk.mp3.txt",
+        ]  # fmt: skip
+
+    def test_one_that_is_called_as_another_without_its_extension_keeps_it(
+        self, tmp_path: Path
+    ) -> None:
+        assert self.names(tmp_path, "a.wav", "a.mp3", "a.wav.mp3") == [
+            "a.mp3.srt", "a.mp3.txt", "a.wav.mp3.srt", "a.wav.mp3.txt", "a.wav.srt", "a.wav.txt",
         ]  # fmt: skip
 
     def test_a_recording_is_never_overwritten(self, tmp_path: Path) -> None:
