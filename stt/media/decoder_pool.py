@@ -73,6 +73,10 @@ class DecoderProcess:
         self._connection.settimeout(ANSWER_SECONDS)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
 

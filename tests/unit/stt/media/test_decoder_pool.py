@@ -30,7 +30,7 @@ def pool() -> Iterator[DecoderPool]:
 
 def process_of(decoder: object) -> int:
     assert isinstance(decoder, DecoderProcess)
-    return decoder._process.pid
+    return decoder.pid
 
 
 def is_running(pid: int) -> bool:
@@ -85,7 +85,7 @@ def test_a_decoder_that_cannot_be_started_is_no_fault_of_a_file() -> None:
 def test_none_outlives_its_program(end: str) -> None:
     program = (
         "import os, sys; from stt.media.decoder_pool import pool; decoder = pool.take();"
-        f"pool.give(decoder); print(decoder._process.pid, flush=True); {end}"
+        f"pool.give(decoder); print(decoder.pid, flush=True); {end}"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False

@@ -36,7 +36,7 @@ def test_memory_time_and_files_are_limited() -> None:
     pool = DecoderPool()
     decoder = pool.take()
     assert isinstance(decoder, DecoderProcess)
-    pid = decoder._process.pid
+    pid = decoder.pid
     decoder.ask(OPEN, io.BytesIO(tones("wav")))
     before = limits_of(pid)
     assert MAX_MEMORY_BYTES < int(before["Max address space"]) < MAX_MEMORY_BYTES + (1 << 30)
@@ -86,7 +86,7 @@ try:
         list(reader.blocks())
 except BadAudio as error:
     print(json.dumps(str(error)))
-for pid in "self", decoder._process.pid:
+for pid in "self", decoder.pid:
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     print(int(re.search("VmHWM:(.+) kB", status)[1]) // 1024)
 """

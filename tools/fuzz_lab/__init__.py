@@ -1,0 +1,1 @@
+"""Seeds, mutations and readers of tools/fuzz_media.py."""
