@@ -12,9 +12,16 @@ MAX_ALLOCATION_BYTES = 128 << 20
 """FFmpeg allocates as much at once as a header claims, up to 2 GB, and a WAV file of 3 KB can claim
 that. The index of a day of m4a takes 90 MB."""
 
-# Playlists are "audio" to FFmpeg too; with no protocol allowed they cannot make it open the files
-# and addresses that they name.
-_NO_PROTOCOLS = {"protocol_whitelist": "none"}
+MAX_STREAMS = 250
+"""Of all kinds, in one file; the rest is left out. A film with forty subtitles and a hundred fonts
+has fewer; a small file that names a thousand takes 750 MB."""
+
+_OPTIONS = {
+    # Playlists are "audio" to FFmpeg too; with no protocol allowed they cannot make it open the
+    # files and addresses that they name.
+    "protocol_whitelist": "none",
+    "max_streams": str(MAX_STREAMS),
+}
 
 RAW_FORMATS = {
     "gsm": ("gsm", {}),
@@ -62,7 +69,7 @@ def open_container(window: FileWindow, filename: str = "") -> av.container.Input
             format=format_name,
             options=options,
             metadata_errors="replace",
-            container_options=_NO_PROTOCOLS,
+            container_options=_OPTIONS,
         )
     except (av.FFmpegError, ValueError) as error:
         # An MP4 keeps its index at its end, so a part of one is not even recognised.

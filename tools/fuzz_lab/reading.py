@@ -23,6 +23,9 @@ MAX_SECONDS = 3_600
 """Sound that is taken of a file: a few bytes may unpack to days."""
 SLOW_SECONDS = 10.0
 
+LARGE_MB = 250
+"""A decoder that needs more for one of these small files is a finding."""
+
 _REPORT_SECONDS = 1.0
 _FINDINGS = {
     "it crashes the decoder": "crash",
@@ -41,6 +44,8 @@ class MeasuredPool(DecoderPool):
     def __init__(self, *, here: bool) -> None:
         super().__init__()
         self.peak_mb = 0
+        self.large = threading.local()
+        """Whether the last file that this thread has read took LARGE_MB for the first time."""
         self._here = here
 
     def take(self) -> DecoderProcess | DecoderHere:
@@ -55,7 +60,11 @@ class MeasuredPool(DecoderPool):
         if isinstance(decoder, DecoderProcess) and decoder.is_alive:
             status = Path(f"/proc/{decoder.pid}/status")
             found = re.search(r"VmHWM:\s+(\d+)", status.read_text() if status.exists() else "")
-            self.peak_mb = max(self.peak_mb, int(found[1]) // 1024 if found else 0)
+            megabytes = int(found[1]) // 1024 if found else 0
+            self.peak_mb = max(self.peak_mb, megabytes)
+            if megabytes >= LARGE_MB:
+                self.large.megabytes = megabytes
+                decoder.end()  # the peak of the next file counts by itself
         super().give(decoder)
 
 
@@ -98,8 +107,11 @@ class Readers:
                 self._next += 1
             _, data = mutated(self._seeds, self._seed, number)
             _print({"begins": number})
+            self._pool.large.megabytes = 0
             ending, text = ending_of(data, random.Random(number))
             _print({"ends": number})
+            if ending in ("read", "refused") and self._pool.large.megabytes:
+                ending, text = "large", f"{self._pool.large.megabytes} MB: {text}"
             with self._lock:
                 self._counts[ending] += 1
                 if ending not in ("read", "refused"):

@@ -58,6 +58,7 @@ def _written(
             output.metadata.update(tags or {})
             stream = output.add_stream(codec, rate=rate, layout=layout)
             assert isinstance(stream, av.AudioStream)
+            stream.bit_rate = 64_000
             frame = av.AudioFrame.from_ndarray(samples, "s16", layout)
             frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), 0
             size = stream.codec_context.frame_size or 1_024

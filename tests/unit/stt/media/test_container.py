@@ -3,10 +3,11 @@
 import contextlib
 import io
 
+import av
 import pytest
 
 from stt.errors import BadAudio
-from stt.media.container import open_container
+from stt.media.container import MAX_STREAMS, open_container
 from stt.media.window import FileWindow
 from tests.support.damage import tones
 
@@ -37,3 +38,22 @@ def test_a_damaged_file_that_sends_ffmpeg_before_its_start_is_no_error_of_the_di
     chunk_of_negative_size = b"junk" + (-1_000_000).to_bytes(8, "big", signed=True)
     with contextlib.suppress(BadAudio):
         open_container(FileWindow(io.BytesIO(data + chunk_of_negative_size))).close()
+
+
+def with_streams(count: int) -> FileWindow:
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as output:
+        streams = [output.add_stream("pcm_s16le", rate=8_000, layout="mono") for _ in range(count)]
+        output.start_encoding()
+        packet = av.Packet(bytes(160))
+        packet.stream, packet.pts, packet.dts = streams[0], 0, 0
+        output.mux(packet)
+    return FileWindow(file)
+
+
+@pytest.mark.parametrize(("count", "opened"), [(100, 100), (1_000, MAX_STREAMS)])
+def test_of_very_many_streams_which_would_take_750_megabytes_the_first_are_opened(
+    count: int, opened: int
+) -> None:
+    with open_container(with_streams(count)) as container:
+        assert len(container.streams) == opened
