@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 MARGIN_SECONDS = 0.2
 """Speech that was left out is decoded again with so much of what is around it."""
+MOST_LEFT = 0.75
+"""Speech that is left out again is tried again while a part shrinks to this share or less."""
 SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "।", "؟")
 SEGMENT_GAP_SECONDS = 0.5
 """A pause of so long ends a segment, a shorter one only behind a sentence."""
@@ -144,10 +146,12 @@ class WindowTranscript:
             if part.start <= (stretch[0] + stretch[1]) / 2 <= end
         ]
         for start, stop in rest:
-            if part.again or quality.is_silence(best):
+            again = self._rest(part, start, stop)
+            has_shrunk = again.input.seconds <= MOST_LEFT * part.input.seconds
+            if quality.is_silence(best) or (part.again and not has_shrunk):
                 self._silent_seconds += active_seconds(self._activity, start, stop)
             else:
-                self._parts.append(self._rest(part, start, stop))
+                self._parts.append(again)
 
     def _on_one_side(self, word: AlignedWord) -> AlignedWord:
         """Return a word cut at what was left out of the window: the longer side of it is kept."""
@@ -167,6 +171,7 @@ class WindowTranscript:
             seconds=len(samples) / SAMPLE_RATE,
             temperature=self._ladder[0],
             sound=None,
+            with_timestamps=True,
         )
         return _Part(start, entry, again=True)
 

@@ -112,7 +112,8 @@ class WindowInput:
     """One window to decode: `seconds` of it are audio, the rest of `features` is padding.
 
     `temperature` is this attempt's. `sound`: the window as `Engine.encode` returned it; without
-    it, `decode` encodes `features`.
+    it, `decode` encodes `features`. `with_timestamps`: whether the model writes time stamps, which
+    takes longer, but leaves out less of what follows a pause; words have their times in any case.
     """
 
     features: Features
@@ -120,6 +121,7 @@ class WindowInput:
     options: Options
     temperature: float
     sound: Any = None
+    with_timestamps: bool = False
 
 
 @dataclass(frozen=True)

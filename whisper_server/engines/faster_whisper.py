@@ -109,7 +109,8 @@ class FasterWhisperEngine:
         """Return what a call of CTranslate2 has once: search options, length of the prompts."""
         assert self._contexts is not None, "no window comes before the model was loaded once"
         options, prompt = window.options, self._contexts.tokens(window.options)
-        return options.task, window.temperature, options.beam_size, len(prompt)
+        search = window.temperature, options.beam_size, window.with_timestamps
+        return options.task, *search, len(prompt)
 
     def encode(self, windows: Sequence[base.WindowInput]) -> list[base.EncodedWindow]:
         with self._loaded_decoder() as decoder:

@@ -129,7 +129,8 @@ class MlxEngine:
     def batch_key(self, window: base.WindowInput) -> Hashable:
         """Return what a batch has once in mlx-whisper, the language and the prompt too."""
         options = window.options
-        return options.task, options.language, window.temperature, options.prompt, options.hotwords
+        prompts = options.prompt, options.hotwords, window.with_timestamps
+        return options.task, options.language, window.temperature, *prompts
 
     def encode(self, windows: Sequence[base.WindowInput]) -> list[base.EncodedWindow]:
         return self._in_thread(lambda decoder: decoder.encode(windows))

@@ -77,10 +77,10 @@ class MlxDecoder:
         return found
 
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
-        """Return a result for each; they share task, language, temperature and prompt."""
+        """Return a result for each; they share all of `MlxEngine.batch_key`."""
         sound = self._encode(windows)
         options = replace(windows[0].options, language=self._supported(windows[0].options.language))
-        texts = self._generate(sound, options, windows[0].temperature)
+        texts = self._generate(sound, replace(windows[0], options=options))
         decoded = [self._read(*parts) for parts in zip(windows, sound, texts, strict=True)]
         mx.clear_cache()  # mlx keeps freed memory for arrays of the same size: batches differ
         return decoded
@@ -107,8 +107,9 @@ class MlxDecoder:
             dict(zip(tokenizer.all_language_codes, map(float, row), strict=True)) for row in probs
         ]
 
-    def _generate(self, sound: Any, options: Options, temperature: float) -> list[Any]:
-        """Return a `DecodingResult` for each row of encoded sound."""
+    def _generate(self, sound: Any, first: WindowInput) -> list[Any]:
+        """Return a `DecodingResult` for each row of encoded sound; `first`: its first window."""
+        options, temperature = first.options, first.temperature
         task = DecodingTask(
             self._model,
             DecodingOptions(
@@ -116,13 +117,13 @@ class MlxDecoder:
                 language=options.language,
                 temperature=temperature,
                 prompt=self._prompt(options),
-                without_timestamps=True,
+                without_timestamps=not first.with_timestamps,
                 fp16=self._dtype == mx.float16,
             ),
         )
         copies = SAMPLED_CANDIDATES if temperature > 0 else 1
         found = task.run(mx.repeat(sound, copies, axis=0) if copies > 1 else sound)
-        rows = [found[first : first + copies] for first in range(0, len(found), copies)]
+        rows = [found[at : at + copies] for at in range(0, len(found), copies)]
         return [max(row, key=lambda text: text.avg_logprob) for row in rows]
 
     def _prompt(self, options: Options) -> list[int] | None:

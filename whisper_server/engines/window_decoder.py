@@ -2,8 +2,8 @@
 
 faster-whisper knows batches of one recording only: one language, one prompt. Here each row of a
 batch has its own language and prompt, and its text does not depend on the others. Texts are
-decoded without time stamps, which is faster and loses fewer words; the times of words come from
-the alignment.
+decoded without time stamps, which is faster and loses fewer words, unless a window asks for them;
+the times of words come from the alignment.
 """
 
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ class WindowDecoder:
             [
                 *self._contexts.tokens(window.options),
                 *tokenizer.sot_sequence,
-                tokenizer.no_timestamps,
+                *([] if window.with_timestamps else [tokenizer.no_timestamps]),
             ]
             for window, tokenizer in zip(windows, tokenizers, strict=True)
         ]

@@ -149,6 +149,7 @@ class TestLostSpeech:
         expected = found.samples[first : first + len(entry.features)]
         np.testing.assert_allclose(entry.features, expected, atol=1e-6)
         assert entry.options == ENGLISH
+        assert (found.inputs[0].with_timestamps, entry.with_timestamps) == (False, True)
         assert found.take(self.REST).texts() == [" Hello world", " lost and found"]
         segment = found.result().segments[1]
         assert segment.start == pytest.approx(OFFSET + 4.0, abs=0.05)
@@ -171,11 +172,20 @@ class TestLostSpeech:
         assert found.texts() == [" Hello world"]
         assert found.result().silent_seconds == pytest.approx(3.0, abs=0.1)
 
-    def test_speech_that_a_second_text_leaves_out_is_counted_and_not_tried_again(self) -> None:
-        sounds = ((1.0, 2.0), (4.0, 5.0), (5.4, 8.0))
-        found = Decoding(10, *sounds).take(HELLO, said(("lost", 0.2, 1.2)))
+    def test_speech_that_a_second_text_leaves_out_is_decoded_again(self) -> None:
+        sounds = ((1.0, 2.0), (4.0, 6.0), (6.4, 8.0))
+        found = Decoding(10, *sounds).take(HELLO, said(("lost", 0.2, 2.2)))
+        assert [entry.seconds for entry in found.inputs] == pytest.approx([10.0, 4.4], abs=0.1)
+        found.take(said(("found", 0.2, 1.8)))
+        assert found.inputs[-1].seconds == pytest.approx(2.0, abs=0.1)
+        assert found.texts() == [" Hello world", " lost", " found"]
+        assert found.result().silent_seconds == 0.0
+
+    def test_speech_is_counted_when_its_part_hardly_shrinks(self) -> None:
+        sounds = ((1.0, 2.0), (4.0, 4.6), (5.0, 8.0))
+        found = Decoding(10, *sounds).take(HELLO, said(("lost", 0.2, 0.8)))
         assert found.texts() == [" Hello world", " lost"]
-        assert found.result().silent_seconds == pytest.approx(2.6, abs=0.1)
+        assert found.result().silent_seconds == pytest.approx(3.0, abs=0.1)
 
     def test_sound_that_the_model_takes_for_silence_is_counted_and_not_tried_again(self) -> None:
         found = Decoding(10, (1.0, 6.0)).take(SILENCE)

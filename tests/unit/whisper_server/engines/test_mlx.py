@@ -41,7 +41,10 @@ def test_windows_share_a_batch_if_mlx_whisper_can_decode_them_together(
 ) -> None:
     blank = WindowInput(np.zeros((1000, 80), np.float32), 1.0, Options(), 0.0)
     keys = {
-        mlx_engine.batch_key(replace(blank, options=options, temperature=temperature))
+        mlx_engine.batch_key(
+            replace(blank, options=options, temperature=temperature, with_timestamps=stamped)
+        )
+        for stamped in (False, True)
         for temperature in (0.0, 0.4)
         for options in (
             Options(),
@@ -52,7 +55,7 @@ def test_windows_share_a_batch_if_mlx_whisper_can_decode_them_together(
             Options(hotwords="hello"),
         )
     }
-    assert len(keys) == 2 * 5
+    assert len(keys) == 2 * 2 * 5
 
 
 def test_sequential_decoding_keeps_its_place_across_windows(

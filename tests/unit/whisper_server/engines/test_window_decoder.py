@@ -115,6 +115,16 @@ class TestDecoding:
                 [w.start for w in theirs.words[1:]], abs=0.25
             )
 
+    def test_time_stamps_of_the_model_are_no_words(
+        self, engine: FasterWhisperEngine, speech: Samples
+    ) -> None:
+        plain = ready(engine, speech)
+        (stamped,) = engine.decode([replace(plain, with_timestamps=True)])
+        assert stamped.avg_logprob != engine.decode([plain])[0].avg_logprob
+        assert words(stamped.text) == words(MILK.text)
+        eot = engine._whisper.hf_tokenizer.token_to_id("<|endoftext|>")
+        assert all(token < eot for word in stamped.words for token in word.tokens)
+
     def test_different_prompts_of_equal_length_share_a_batch(
         self, engine: FasterWhisperEngine, speech: Samples, windows: list[Window]
     ) -> None:
