@@ -30,43 +30,48 @@ def place_of(settings: Settings) -> str:
 def database_place(settings: Settings) -> DatabasePlace:
     """Find the database that these settings name. Raise ConfigError if they name none."""
     if settings.mongo_url is not None:
-        url = settings.mongo_url.get_secret_value()
-        return DatabasePlace(_host_of(url), url)
-    # Import it here: it needs POSIX file locks.
+        named = settings.mongo_url.get_secret_value()
+        return DatabasePlace(_host_of(named), named)
+    # Import these here: they need POSIX file locks.
+    from stt.local.data_folder import DataFolder
     from stt.local.database import is_installed
 
-    folder = settings.data_dir.expanduser().absolute()
+    folder = DataFolder(settings.data_dir)
     if not is_installed():
         raise ConfigError(
             "No database is configured: set MONGO_URL, or install the embedded one:"
             " pip install 'stt-fleet[embedded]'"
         )
-    if not (folder / "database").is_dir():
-        return DatabasePlace(f"none yet: an embedded one is made in {folder}", None, True)
-    running = _running_url(folder)
-    if running is None:
-        at_rest = f"the embedded one in {folder} is at rest; the next command starts it"
+    if not folder.storage.is_dir():
+        return DatabasePlace(f"none yet: an embedded one is made in {folder.path}", None, True)
+    if not _runs(folder.path):
+        at_rest = f"the embedded one in {folder.path} is at rest; the next command starts it"
         return DatabasePlace(at_rest, None, True)
-    return DatabasePlace(f"in {folder} (embedded)", running, True)
+    port = folder.port()
+    url = None if port is None else folder.url(port)
+    if url is None:
+        raise ConfigError(
+            f"The embedded database in {folder.path} runs, but its password or port cannot be read:"
+            " run this as the user that started it."
+        )
+    return DatabasePlace(f"in {folder.path} (embedded)", url, True)
 
 
-def _running_url(folder: Path) -> str | None:
-    """Return the URL of the embedded server that runs in a data folder, None if none does.
+def _runs(folder: Path) -> bool:
+    """Return whether an embedded server runs: it holds its lock.
 
-    A server that runs holds its lock; taking it shared for a moment disturbs no command.
+    Taking the lock shared for a moment disturbs no command.
     """
     import fcntl
 
     try:
         with (folder / "database.server").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return None
     except BlockingIOError:
-        return (
-            f"mongodb://127.0.0.1:{(folder / 'database.port').read_text()}/?directConnection=true"
-        )
+        return True
     except OSError:
-        return None
+        return False
+    return False
 
 
 def _host_of(url: str) -> str:

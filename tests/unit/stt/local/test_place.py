@@ -1,5 +1,6 @@
 """Where the database is, without starting one."""
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,20 @@ def test_one_at_rest_is_not_started(tmp_path: Path) -> None:
     place = database_place(settings(data_dir=tmp_path))
     assert place.url is None
     assert "at rest" in place.text
+
+
+def test_one_that_runs_is_reached_with_its_password(tmp_path: Path) -> None:
+    (tmp_path / "database").mkdir()
+    (tmp_path / "database.port").write_text("27017")
+    with (tmp_path / "database.server").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="password or port cannot be read"):
+            database_place(settings(data_dir=tmp_path))
+        (tmp_path / "database.password").write_text("hunter2")
+        place = database_place(settings(data_dir=tmp_path))
+    assert place.url is not None
+    assert place.url.startswith("mongodb://stt:hunter2@127.0.0.1:27017/")
+    assert "hunter2" not in place.text
 
 
 def test_without_any_the_ways_to_one_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
