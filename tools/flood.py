@@ -131,7 +131,7 @@ class _Flood:
             self._pipe.send(dict(self._counts))
 
     def _missing(self) -> Iterator[str]:
-        for kind in KINDS:
+        for kind in reversed(KINDS):  # those that may stay first
             yield from [kind] * (self._plan.count_of(kind) - len(self._open[kind]))
 
     async def _fill(self) -> None:

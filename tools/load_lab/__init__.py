@@ -1,0 +1,1 @@
+"""Parts of the load run of a coordinator, tools/load_coordinator.py."""
