@@ -7,7 +7,7 @@ from tempfile import NamedTemporaryFile
 import av
 import numpy as np
 
-from stt.media.audio import SAMPLE_RATE
+from stt.media.audio import SAMPLE_RATE, Samples
 
 FORMS = {
     "mp3": "libmp3lame", "flac": "flac", "ogg": "libopus", "oga": "flac", "wav": "pcm_s16le",
@@ -30,7 +30,19 @@ def tones(
     """A tone that is interrupted twice a second, in this container."""
     times = np.arange(round(seconds * rate)) / rate
     wave = 9_000 * np.sin(2 * np.pi * pitch * times) * (times % 0.5 < 0.4)
-    samples = np.repeat(wave.astype(np.int16), 1 if layout == "mono" else 2)
+    return encoded(wave.astype(np.int16), container, rate, layout, flags, codec)
+
+
+def encoded(
+    said: Samples,
+    container: str,
+    rate: int = SAMPLE_RATE,
+    layout: str = "mono",
+    flags: dict[str, str] | None = None,
+    codec: str | None = None,
+) -> bytes:
+    """Return these samples, on each channel, in this container."""
+    samples = np.repeat(said, 1 if layout == "mono" else 2)
     with (  # a named file: FFmpeg opens it again to move an index to its front
         NamedTemporaryFile() as file,
         av.open(file.name, "w", format=container, options=flags or {}) as output,
