@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import copy
-import errno
 import logging
 import logging.config
 import os
@@ -16,6 +15,7 @@ from typing import Any
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
+from stt.serving.listening import CannotListen, listening_socket, url_of
 from stt.serving.server import BoundedServer
 from whisper_server.app import create_app
 from whisper_server.calibration import Subject, remembered
@@ -60,9 +60,9 @@ def _log_plan(plan: EnginePlan, machine: Machine) -> None:
 
 
 def _run(service: Service, machine: Machine) -> int:
-    with _listening_socket(service.settings.host, service.settings.port) as sock:
+    with _listening(service.settings) as sock:
         server = _Server(service)
-        logger.info("Listening on %s", _url(sock))
+        logger.info("Listening on %s", url_of(sock))
         _log_plan(service.plan, machine)
         server.run(sockets=[sock])
     if service.failure:
@@ -119,28 +119,11 @@ def _leave_without_waiting(code: int) -> None:
     os._exit(code)
 
 
-def _listening_socket(host: str, port: int) -> socket.socket:
-    """Bind before the model loads, so that a port in use is reported in one line."""
+def _listening(settings: Settings) -> socket.socket:
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise StartError(f"Cannot listen on {host}: {error.strerror or error}.") from error
-    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # :: takes IPv4 as well
-    try:
-        return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise StartError(
-                f"Port {port} on {host} is in use by another program: stop that one, or choose "
-                "another port with --port (0 takes a free one)."
-            ) from error
-        reason = os.strerror(error.errno or 0)
-        raise StartError(f"Cannot listen on {host}:{port}: {reason}.") from error
-
-
-def _url(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return listening_socket(settings.host, settings.port)
+    except CannotListen as error:
+        raise StartError(str(error)) from error
 
 
 def _configure_logging() -> None:

@@ -56,7 +56,8 @@ def coordinator_command(
         )
     # Import these here: they slow down the start of other commands.
     from stt.coordinator.context import Coordinator
-    from stt.coordinator.server import listening_socket, serve
+    from stt.coordinator.server import serve
+    from stt.serving.listening import listening_socket
 
     if new_key and settings.coordinator_key is not None:
         raise ConfigError("--new-key has no effect while STT_COORDINATOR_KEY is set: change that.")

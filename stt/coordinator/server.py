@@ -1,9 +1,7 @@
 """The application in uvicorn: its port, its signals, its exit code."""
 
-import errno
 import ipaddress
 import logging
-import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -14,7 +12,8 @@ import uvicorn
 
 from stt.coordinator.app import create_app
 from stt.coordinator.context import Coordinator
-from stt.errors import EXIT_INTERRUPTED, ConfigError
+from stt.errors import EXIT_INTERRUPTED
+from stt.serving.listening import url_of
 from stt.serving.server import BoundedServer
 from stt.system.signals import on_signals
 
@@ -31,7 +30,7 @@ def serve(coordinator: Coordinator, sock: socket.socket) -> int:
     """Serve at this socket until a signal; return the exit code."""
     _log_errors_with(logging.getLogger("stt"))
     server = _Server(coordinator)
-    logger.info("Listening on %s", _url(sock))
+    logger.info("Listening on %s", url_of(sock))
     if coordinator.settings.public_url is not None:
         logger.info("Its address for others: %s", coordinator.settings.public_url)
     if not ipaddress.ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback:
@@ -42,26 +41,6 @@ def serve(coordinator: Coordinator, sock: socket.socket) -> int:
         )
     server.run(sockets=[sock])
     return EXIT_INTERRUPTED if server.was_interrupted else 0
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Bind before all else, so that a taken port is one clear line. Raises ConfigError."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"Cannot listen on {host}: {reason}.") from error
-    try:
-        is_dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
-        return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=is_dual)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigError(
-                f"Port {port} on {host} is in use by another program: stop that one, or choose"
-                " another port with --port (0 takes a free one)."
-            ) from error
-        reason = os.strerror(error.errno or 0)
-        raise ConfigError(f"Cannot listen on {host}:{port}: {reason}.") from error
 
 
 def uvicorn_config(coordinator: Coordinator) -> uvicorn.Config:
@@ -106,8 +85,3 @@ def _log_errors_with(ours: logging.Logger) -> None:
     errors.setLevel(logging.WARNING)  # lower levels log whole addresses, with their secrets
     # Uvicorn warns of every WebSocket that was refused.
     errors.addFilter(lambda record: "without completing handshake" not in record.msg)
-
-
-def _url(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

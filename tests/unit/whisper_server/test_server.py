@@ -14,7 +14,7 @@ from whisper_server.errors import StartError
 from whisper_server.model_names import Model
 from whisper_server.model_service import Service
 from whisper_server.presets import Machine
-from whisper_server.server import _listening_socket, _log_plan, _Server, _url
+from whisper_server.server import _listening, _log_plan, _Server
 from whisper_server.settings import Settings
 
 
@@ -24,26 +24,11 @@ def service() -> Service:
     return Service(settings, Model("base"), stand_in_plan(), [StandInEngine()], everything)
 
 
-def test_port_0_takes_a_free_one() -> None:
-    with _listening_socket("127.0.0.1", 0) as sock:
-        port = sock.getsockname()[1]
-        assert _url(sock) == f"http://127.0.0.1:{port}"
-        socket.create_connection(("127.0.0.1", port), timeout=60).close()
-    assert _url(Mock(getsockname=lambda: ("::", 8081, 0, 0))) == "http://[::]:8081"
-
-
-def test_a_port_in_use_is_one_clear_line_with_what_to_do() -> None:
+def test_a_port_in_use_ends_the_start(service: Service) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(StartError, match=f"Port {port} on 127.0.0.1 is in use.*--port"):
-            _listening_socket("127.0.0.1", port)
-
-
-@pytest.mark.parametrize("host", ["no such host", "203.0.113.1"])
-def test_an_address_that_is_not_this_machines_is_one_clear_line(host: str) -> None:
-    with pytest.raises(StartError, match=f"Cannot listen on {host}") as caught:
-        _listening_socket(host, 0)
-    assert "\n" not in str(caught.value)
+        settings = service.settings.model_copy(update={"port": taken.getsockname()[1]})
+        with pytest.raises(StartError, match=r"is in use.*--port"):
+            _listening(settings)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
@@ -11,8 +10,7 @@ import pytest
 
 from stt.coordinator import server
 from stt.coordinator.context import Coordinator
-from stt.coordinator.server import listening_socket, uvicorn_config
-from stt.errors import ConfigError
+from stt.coordinator.server import uvicorn_config
 from stt.store.database import Database
 from tests.support.coordinator_app import settings_for
 
@@ -29,25 +27,6 @@ def errors() -> Iterator[logging.Logger]:
     before = logger.handlers, logger.propagate, logger.level, list(logger.filters)
     yield logger
     logger.handlers, logger.propagate, logger.level, logger.filters = before
-
-
-def test_port_0_takes_a_free_one_and_the_address_can_be_opened() -> None:
-    with listening_socket("127.0.0.1", 0) as sock:
-        port = sock.getsockname()[1]
-        assert server._url(sock) == f"http://127.0.0.1:{port}"
-        socket.create_connection(("127.0.0.1", port), timeout=60).close()
-
-
-def test_an_address_of_ipv6_stands_in_brackets() -> None:
-    sock = Mock(getsockname=lambda: ("::1", 8000, 0, 0))
-    assert server._url(sock) == "http://[::1]:8000"
-
-
-@pytest.mark.parametrize("host", ["no such host", "x" * 300, "203.0.113.1"])
-def test_an_address_that_is_not_this_machines_is_one_clear_line(host: str) -> None:
-    with pytest.raises(ConfigError, match="Cannot listen on") as caught:
-        listening_socket(host, 0)
-    assert "\n" not in str(caught.value)
 
 
 def test_headers_of_a_proxy_are_believed_only_if_one_is_trusted(tmp_path: Path) -> None:
