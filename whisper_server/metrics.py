@@ -1,7 +1,6 @@
 """Metrics of the server, for Prometheus (https://prometheus.io/docs/concepts)."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
@@ -9,8 +8,9 @@ from typing import Literal
 import prometheus_client
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
+from stt.serving.request_end import CLIENT_GONE, RequestEnd, route_of
 from whisper_server.errors import ApiError
 from whisper_server.hardware import process_bytes
 from whisper_server.scheduler_state import SchedulerState
@@ -18,11 +18,6 @@ from whisper_server.scheduler_state import SchedulerState
 Stage = Literal["prepare", "queue", "encode", "decode"]
 """prepare: upload → samples → speech → spectrograms, a step; queue: a window waits; encode: a
 batch, to find its languages; decode: a batch."""
-
-CLIENT_GONE = 499
-"""The status of a request whose client disconnected before the response."""
-NO_ROUTE = "none"
-"""The route of a request for a path that does not exist: a label for each path would add up."""
 
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _REQUEST_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
@@ -139,27 +134,12 @@ class Metrics(Collector):
             )
 
 
-class RequestCount:
+class RequestCount(RequestEnd):
     """ASGI middleware: counts each answer under its route's template, never under its path."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
+        super().__init__(app)
         self._metrics = metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started, status = time.monotonic(), CLIENT_GONE
-
-        async def counting_send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, counting_send)
-        finally:
-            route = getattr(scope.get("route"), "path", NO_ROUTE)
-            self._metrics.request_ended(route, status, time.monotonic() - started)
+    def ended(self, scope: Scope, status: int | None, seconds: float) -> None:
+        self._metrics.request_ended(route_of(scope), status or CLIENT_GONE, seconds)
