@@ -1,12 +1,16 @@
 """The claim protocol over HTTP, as a node without a Python of ours speaks it."""
 
 import socket
+import threading
 import time
+from typing import Any
 
 import pytest
 import requests
 from bson import ObjectId
 
+from stt.coordinator.dispatch import Dispatcher
+from stt.domain.claim import Claim
 from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread, logged_in
 from tests.support.queue_builder import add_chunks, add_recording, document
@@ -59,15 +63,26 @@ def test_an_image_on_another_port_claims_nothing_with_a_browsers_session(
 
 
 def test_who_has_hung_up_is_given_no_claim(
-    database: Database, fresh_coordinator: CoordinatorThread, mac: Member
+    database: Database,
+    fresh_coordinator: CoordinatorThread,
+    mac: Member,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    has_read, take = threading.Event(), Dispatcher.take
+
+    def watched(*arguments: Any, **options: Any) -> list[Claim]:
+        found = take(*arguments, **options)
+        has_read.set()
+        return found
+
+    monkeypatch.setattr(Dispatcher, "take", watched)
     host, port = fresh_coordinator.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as impatient:
         impatient.sendall(
             f"GET /tasks/next?worker_id={mac.worker} HTTP/1.1\r\nHost: {host}\r\n"
             f"Authorization: Bearer {mac.key}\r\n\r\n".encode()
         )
-        time.sleep(0.3)  # the coordinator has read the queue once, and waits
+        assert has_read.wait(60)  # the coordinator has read the queue once, and waits
     [id_] = add_chunks(database, 1)
     time.sleep(1.2)
     assert document(database, id_)["processing_by"] is None
