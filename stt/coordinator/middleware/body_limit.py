@@ -12,7 +12,6 @@ MAX_TRANSCRIPT_BYTES = 8 * 1024 * 1024
 """The words of ten hours; `completion_route.py` has narrower limits, by the chunk."""
 MAX_UNAUTHENTICATED_BYTES = 64 * 1024
 MAX_CONTAINERS = 10_000
-MAX_UNAUTHENTICATED_CONTAINERS = 100
 _STREAMED = ("/upload",)
 _WITH_TRANSCRIPT = ("/tasks/complete",)
 
@@ -39,7 +38,7 @@ class BodyLimit:
         if scope["path"] in _WITH_TRANSCRIPT:
             limit = most_containers = MAX_TRANSCRIPT_BYTES
         if "principal" not in scope["state"]:
-            limit, most_containers = MAX_UNAUTHENTICATED_BYTES, MAX_UNAUTHENTICATED_CONTAINERS
+            limit = most_containers = MAX_UNAUTHENTICATED_BYTES
         lengths = [value for name, value in scope["headers"] if name == b"content-length"]
         announced = max((int(length) for length in lengths if length.isdigit()), default=0)
         received = counted = 0
