@@ -7,10 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, StringConstraints
 from pydantic_settings import NoDecode
 
+from stt.serving.key_strength import weakness_of
 from stt.system.net import is_http_url
-
-MIN_KEY_LENGTH = 16
-"""Characters of the coordinator's key: a shorter one could be guessed."""
 
 DAY_SECONDS = 86_400
 # Bounds that no one needs to cross, and that timers, sockets and the database can still take.
@@ -53,11 +51,8 @@ def _check_key(key: SecretStr) -> SecretStr | None:
 
 def _check_coordinator_key(key: SecretStr) -> SecretStr | None:
     checked = _check_key(key)
-    if checked is not None and len(checked.get_secret_value()) < MIN_KEY_LENGTH:
-        raise ValueError(
-            f"at least {MIN_KEY_LENGTH} characters, or it could be guessed; without one,"
-            " `stt coordinator` makes one"
-        )
+    if checked is not None and (weakness := weakness_of(checked.get_secret_value())) is not None:
+        raise ValueError(f"{weakness}; without one, `stt coordinator` makes one")
     return checked
 
 

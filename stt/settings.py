@@ -15,10 +15,10 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stt.errors import ConfigError
+from stt.serving.key_strength import MIN_KEY_LENGTH
 from stt.setting_types import (
     DATABASE,
     DAY_SECONDS,
-    MIN_KEY_LENGTH,
     QUEUE,
     SERVERS,
     STOPPING,

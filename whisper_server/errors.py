@@ -17,6 +17,7 @@ WhisperServerError           a sentence for the person
     ├── UploadStalled        the rest of the upload does not come (408)
     ├── TooLarge             more bytes, or more seconds, than the server takes (413)
     ├── ForeignHost          a name that may be another site's, of a server without key (421)
+    ├── TooManyWrongKeys     from this address; try again after a while (429)
     ├── ClientGone           the client has left (499, never sent)
     ├── ServerFault          (500)
     ├── RequestTimeout       it took longer than the operator allows (504)
@@ -131,6 +132,17 @@ class UploadStalled(ApiError):
 class TooLarge(ApiError):
     status = 413
     default_code = "file_too_large"
+
+
+class TooManyWrongKeys(ApiError):
+    status = 429
+    default_code = "too_many_wrong_keys"
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"Too many wrong keys from this address: try again in {retry_after_seconds} s."
+        )
+        self.headers = {"Retry-After": str(retry_after_seconds)}
 
 
 class ClientGone(ApiError):

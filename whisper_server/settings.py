@@ -16,6 +16,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from stt.serving.key_strength import MIN_KEY_LENGTH, weakness_of
+
 SECONDS_IN_AN_HOUR = 3600
 SECONDS_IN_A_DAY = 24 * SECONDS_IN_AN_HOUR
 ALL_CARDS = "all"
@@ -35,6 +37,15 @@ def _card_numbers(text: str) -> str:
     if text != ALL_CARDS and not re.fullmatch(r"\d{1,3}(,\d{1,3})*", text):
         raise ValueError(f"not card numbers like 0 or 0,1, nor {ALL_CARDS}")
     return text
+
+
+def _strong_key(key: SecretStr) -> SecretStr:
+    if (weakness := weakness_of(key.get_secret_value())) is not None:
+        raise ValueError(
+            f"{weakness}; `openssl rand -hex 24` makes one, which the clients need too"
+            " (STT_API_KEY of workers and nodes)"
+        )
+    return key
 
 
 def _split_at_commas(value: object) -> object:
@@ -121,9 +132,10 @@ class Settings(BaseSettings):
     port: int = Field(
         8081, ge=0, le=65535, description="port to listen on; 0 takes a free one and logs it"
     )
-    api_key: SecretStr | None = Field(
+    api_key: Annotated[SecretStr, AfterValidator(_strong_key)] | None = Field(
         None,
-        description="key that clients must send as Bearer token (better in the environment than "
+        description=f"key that clients must send as Bearer token, {MIN_KEY_LENGTH} characters at "
+        "least (better in the environment than "
         "on the command line, which others can see); when not set, open to all programs that reach "
         "the server, and to no page of another site",
     )

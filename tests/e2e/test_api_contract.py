@@ -13,7 +13,7 @@ from tests.support.whisper_stand_in import running
 
 pytestmark = pytest.mark.fuzz
 
-KEY = "sesame"
+KEY = "open-sesame-for-all"
 # The schema cannot say which model is loaded, or which words are languages; and a form has no
 # types: 0 is a good `false`.
 UNDECIDABLE = "positive_data_acceptance,negative_data_rejection"

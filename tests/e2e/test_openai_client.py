@@ -19,7 +19,7 @@ from tests.support.whisper_process import WhisperProcess, running_server
 from tests.support.whisper_stand_in import StandInEngine, running, wav
 from whisper_server.errors import EngineFailed
 
-KEY = "sesame"
+KEY = "open-sesame-for-all"
 
 
 @pytest.fixture(scope="module")

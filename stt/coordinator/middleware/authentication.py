@@ -3,7 +3,8 @@
 ```
 request ─▶ open without a key? (health, login page, joining) ─ no other site's form ─▶ route
    │ no
-   ├─ Authorization: Bearer KEY, X-API-Key: KEY ─▶ the people's key? ─ Person ───▶ route
+   ├─ Authorization: Bearer KEY, X-API-Key: KEY ─▶ five wrong ones from there, and never right? 429
+   │                                          ├──▶ the people's key? ─ Person ───▶ route
    │                                          └──▶ a node's key? ───── Node ─────▶ route
    │                                                └─ removed: 410 · wrong: 401, from the fifth 429
    ├─ cookie stt_session ─▶ valid? is it sent by our own page? ──────────────────▶ route
@@ -80,9 +81,10 @@ class Authentication:
         authenticator, key, token = self._authenticator, key_of(connection), session_of(connection)
         if key is not None:
             is_authorized = partial(authenticator.is_peoples_key, key)
-            if authenticator.is_fixed_key(key):
+            address = address_of(connection)
+            if authenticator.is_known_fixed_key(key, address):
                 return Person(), is_authorized
-            principal = await run_in_threadpool(authenticator.by_key, key, address_of(connection))
+            principal = await run_in_threadpool(authenticator.by_key, key, address)
             # A node's own socket checks by itself whether the node was removed.
             return principal, is_authorized if isinstance(principal, Person) else lambda: True
         if token is not None:

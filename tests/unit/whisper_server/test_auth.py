@@ -1,10 +1,12 @@
 """The Bearer key."""
 
+from collections.abc import Iterable
+
 import pytest
 import requests
 from pydantic import SecretStr
 
-from tests.support.whisper_stand_in import error_of, running
+from tests.support.whisper_stand_in import Running, error_of, running
 from whisper_server.auth import key_matches
 
 KEY = SecretStr("s3cret")
@@ -30,10 +32,10 @@ def test_a_key_beyond_ascii_is_compared_by_its_bytes() -> None:
 
 
 def test_a_key_guards_everything_but_health() -> None:
-    with running(API_KEY="gehëim") as server:
+    with running(API_KEY="ein-gehëimer-schlüssel") as server:
         for path in ("/health", "/ready"):
             assert requests.get(server.url + path, timeout=60).ok
-        for key in (None, "wrong", "gehëim ", "✓"):
+        for key in (None, "wrong", "ein-gehëimer-schlüssel ", "✓"):
             headers = {} if key is None else {"Authorization": f"Bearer {key}x".encode()}
             response = server.post(headers=headers)
             assert response.status_code == 401
@@ -41,5 +43,37 @@ def test_a_key_guards_everything_but_health() -> None:
             assert error_of(response)["code"] == "invalid_api_key"
         assert requests.get(server.url + "/v1/models", timeout=60).status_code == 401
         assert server.engine.calls == []
-        right = {"Authorization": "Bearer gehëim".encode()}
+        right = {"Authorization": "Bearer ein-gehëimer-schlüssel".encode()}
         assert server.post(headers=right).ok
+
+
+def statuses(server: Running, keys: Iterable[str]) -> list[int]:
+    with requests.Session() as session:
+        sent = ({"Authorization": f"Bearer {key}"} for key in keys)
+        url = f"{server.url}/v1/models"
+        return [session.get(url, headers=headers, timeout=60).status_code for headers in sent]
+
+
+def test_guesses_slow_down_and_a_key_that_was_right_from_there_is_served_all_the_same() -> None:
+    with running(API_KEY="open-sesame-for-all") as server:
+        assert statuses(server, ["open-sesame-for-all"]) == [200]
+        guesses = statuses(server, map("guess {}".format, range(40)))
+        assert guesses[:4] == [401] * 4
+        assert guesses.count(401) <= 10  # 4, and each after a wait that doubles
+        headers = {"Authorization": "Bearer guess 99"}
+        refused = requests.get(f"{server.url}/v1/models", headers=headers, timeout=60)
+        assert (refused.status_code, error_of(refused)["code"]) == (429, "too_many_wrong_keys")
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert statuses(server, ["open-sesame-for-all"]) == [200]
+
+
+def test_a_right_key_that_was_never_used_from_there_waits_as_well() -> None:
+    with running(API_KEY="open-sesame-for-all") as server:
+        statuses(server, map("guess {}".format, range(8)))
+        assert statuses(server, ["open-sesame-for-all"]) == [429]
+
+
+def test_an_old_key_that_is_tried_on_and_on_locks_nobody_out() -> None:
+    with running(API_KEY="open-sesame-for-all") as server:
+        assert statuses(server, ["old"] * 20) == [401] * 20
+        assert statuses(server, ["open-sesame-for-all"]) == [200]

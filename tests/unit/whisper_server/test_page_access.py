@@ -39,7 +39,7 @@ def with_cors() -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def with_key() -> Iterator[Running]:
-    with running(API_KEY="hush", CORS_ORIGINS="*") as server:
+    with running(API_KEY="hush-hush-little-one", CORS_ORIGINS="*") as server:
         yield server
 
 
@@ -155,7 +155,7 @@ def test_pages_of_other_origins_and_rebound_names_stay_out(with_cors: Running) -
 
 
 def test_with_a_key_any_name_will_do_and_pages_need_the_key(with_key: Running) -> None:
-    right = {"Authorization": "Bearer hush"}
+    right = {"Authorization": "Bearer hush-hush-little-one"}
     preflight = requests.options(
         with_key.url + TRANSCRIPTIONS, headers=EVIL | PREFLIGHT, timeout=60
     )
@@ -169,8 +169,8 @@ def test_with_a_key_any_name_will_do_and_pages_need_the_key(with_key: Running) -
 
 
 def test_a_key_without_cors_lets_no_page_read() -> None:
-    with running(API_KEY="hush") as server:
-        answer = server.post(headers=EVIL | {"Authorization": "Bearer hush"})
+    with running(API_KEY="hush-hush-little-one") as server:
+        answer = server.post(headers=EVIL | {"Authorization": "Bearer hush-hush-little-one"})
         assert answer.ok
         assert "Access-Control-Allow-Origin" not in answer.headers
         preflight = requests.options(

@@ -54,12 +54,12 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_key_is_in_no_representation_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("API_KEY", "hush-hush")
-    assert "hush-hush" not in repr(load_settings({}))
+    monkeypatch.setenv("API_KEY", "hush-hush-little-one")
+    assert "hush-hush-little-one" not in repr(load_settings({}))
     monkeypatch.setenv("PORT", "seventy")
     with pytest.raises(ValidationError) as caught:
-        load_settings({"api_key": "hush-hush"})
-    assert "hush-hush" not in str(caught.value)
+        load_settings({"api_key": "hush-hush-little-one"})
+    assert "hush-hush-little-one" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("text", "cards"), [("0", "0"), (" 1, 0 ", "1,0"), ("ALL", "all")])
@@ -121,7 +121,7 @@ def test_hosts_and_origins_are_lists_with_commas(monkeypatch: pytest.MonkeyPatch
 def test_every_page_may_use_a_server_with_a_key_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValidationError, match="set API_KEY as well"):
         load_settings({"cors_origins": "*"})
-    monkeypatch.setenv("API_KEY", "hush")
+    monkeypatch.setenv("API_KEY", "hush-hush-little-one")
     assert load_settings({"cors_origins": "*"}).cors_origins == ("*",)
 
 
@@ -130,3 +130,13 @@ def test_nothing_is_unloaded_and_no_hour_long_file_is_given_up_by_default() -> N
     assert settings.idle_unload_seconds == 0
     assert settings.request_timeout >= 3600
     assert settings.max_queue_seconds >= settings.max_audio_seconds
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [("hush", "at least 16 characters"), ("password12345678", "are guessed first")],
+)
+def test_a_key_that_could_be_guessed_is_refused_with_what_to_do(key: str, reason: str) -> None:
+    with pytest.raises(ValidationError, match=f"{reason}.*openssl rand -hex 24") as caught:
+        load_settings({"api_key": key})
+    assert key not in str(caught.value)

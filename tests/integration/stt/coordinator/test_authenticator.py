@@ -22,15 +22,55 @@ def test_a_key_that_is_nearly_right_is_wrong(
         assert program.get("/api/session", headers=header).status_code == 401
 
 
-def test_wrong_keys_slow_down_and_the_right_one_is_served_all_the_same(
+def status_with(running: CoordinatorThread, key: str) -> int:
+    with running.node(key) as program:
+        return program.get("/api/session").status_code
+
+
+def test_guesses_slow_down_and_keys_that_were_right_from_there_are_served_all_the_same(
     fresh_coordinator: CoordinatorThread,
 ) -> None:
-    with fresh_coordinator.node("wrong") as thief, fresh_coordinator.person() as person:
-        received = [thief.get("/api/session") for _ in range(6)]
-        assert [answer.status_code for answer in received] == [401] * 4 + [429] * 2
-        assert received[-1].headers["Retry-After"] == "1"
-        assert person.get("/api/session").status_code == 200
-        assert logged_in(fresh_coordinator).get("/api/session").status_code == 200
+    _, key = fresh_coordinator.join()
+    assert status_with(fresh_coordinator, key) == 403  # a node may not, but is known
+    guesses = [status_with(fresh_coordinator, f"guess {number}") for number in range(40)]
+    assert guesses[:4] == [401] * 4
+    assert guesses.count(401) <= 10  # 4, and each after a wait that doubles
+    assert status_with(fresh_coordinator, "guess 0") == 429
+    with fresh_coordinator.node("guess 99") as thief:
+        assert int(thief.get("/api/session").headers["Retry-After"]) >= 1
+    assert status_with(fresh_coordinator, PEOPLES_KEY) == 200
+    assert status_with(fresh_coordinator, key) == 403
+    assert logged_in(fresh_coordinator).get("/api/session").status_code == 200
+
+
+def test_a_right_key_that_was_never_used_from_there_waits_as_well(
+    database: Database, tmp_path: Path
+) -> None:
+    with running_coordinator(database, tmp_path) as running:
+        for number in range(8):
+            status_with(running, f"guess {number}")
+        assert status_with(running, PEOPLES_KEY) == 429
+    database.refusals.delete_many({})
+    with running_coordinator(database, tmp_path) as running:
+        assert status_with(running, PEOPLES_KEY) == 200
+
+
+def test_what_was_right_from_there_is_known_to_other_coordinators_too(
+    database: Database, tmp_path: Path
+) -> None:
+    with running_coordinator(database, tmp_path) as first:
+        assert status_with(first, PEOPLES_KEY) == 200
+    with running_coordinator(database, tmp_path) as restarted:
+        for number in range(8):
+            status_with(restarted, f"guess {number}")
+        assert status_with(restarted, PEOPLES_KEY) == 200
+
+
+def test_an_old_key_that_is_tried_on_and_on_locks_nobody_out(
+    fresh_coordinator: CoordinatorThread,
+) -> None:
+    assert [status_with(fresh_coordinator, "old") for _ in range(20)] == [401] * 20
+    assert status_with(fresh_coordinator, PEOPLES_KEY) == 200
 
 
 def test_without_any_key_nobody_comes_in(database: Database, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def test_a_port_that_is_taken_is_one_clear_line() -> None:
     ("variable", "value", "reason"),
     [
         ("STT_COORDINATOR_KEY", "too-short", "at least 16 characters"),
+        ("STT_COORDINATOR_KEY", "change-me-please-123", "are guessed first"),
         ("STT_PUBLIC_URL", "stt.example.org", "is not a URL"),
         ("STT_PUBLIC_URL", "https://example.org/stt", "nothing behind the host"),
         ("STT_TRUSTED_PROXIES", "my-proxy", "neither an address nor a network"),

@@ -48,7 +48,7 @@ def get(server: Running, path: str, **more: object) -> requests.Response:
 
 
 def test_health_and_readiness_are_open_to_all() -> None:
-    with running(API_KEY="secret") as server:
+    with running(API_KEY="hunter2-and-friends") as server:
         assert get(server, "/health").json()["status"] == "ok"
         body = get(server, "/ready").json()
     assert body["instance"]

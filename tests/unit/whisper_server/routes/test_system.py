@@ -90,11 +90,11 @@ def test_the_system_page_shows_the_memory_of_the_cards(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("path", ["/system", "/metrics"])
 def test_with_a_key_only_its_owners_see_what_the_server_does(path: str) -> None:
-    with running(API_KEY="secret") as server:
+    with running(API_KEY="hunter2-and-friends") as server:
         assert get(server, path).status_code == 401
-        with_key = get(server, path, headers={"Authorization": "Bearer secret"})
+        with_key = get(server, path, headers={"Authorization": "Bearer hunter2-and-friends"})
         assert with_key.status_code == 200
-        assert "secret" not in with_key.text
+        assert "hunter2" not in with_key.text
 
 
 def test_answers_are_counted_under_the_template_of_their_route() -> None:
