@@ -88,9 +88,7 @@ class DecoderProcess:
         except TimeoutError as error:
             self._process.kill()
             self.end()
-            raise BadAudio(
-                f"cannot be decoded: nothing came of it in {ANSWER_SECONDS / 60:g} minutes"
-            ) from error
+            raise BadAudio(f"nothing came of it in {ANSWER_SECONDS / 60:g} minutes") from error
         except (EOFError, OSError, ValueError) as error:
             raise BadAudio(_death(self.end())) from error
         except BaseException:  # an interrupt: its answer must not be taken for that to the next
@@ -186,13 +184,13 @@ def _sent(file: BinaryIO | None) -> tuple[bytes, int | None]:
 def _death(code: int) -> str:
     """Say what it means that a decoder has ended with this code over a file."""
     if code >= 0:
-        return f"cannot be decoded: the decoder failed over it (exit code {code})"
+        return f"the decoder failed over it (exit code {code})"
     name = signal.Signals(-code).name
     if name == "SIGXCPU":
-        return "cannot be decoded: it takes too much time for the little sound that comes of it"
+        return "it takes too much time for the little sound that comes of it"
     if name == "SIGKILL":
-        return "cannot be decoded: the decoder was killed, as when memory runs out"
-    return f"cannot be decoded: it crashes the decoder ({name})"
+        return "the decoder was killed, as when memory runs out"
+    return f"it crashes the decoder ({name})"
 
 
 pool = DecoderPool()

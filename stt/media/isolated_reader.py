@@ -125,8 +125,8 @@ def _answer(decoder: Decoder, request: dict[str, Any], file: BinaryIO | None = N
     if name == "OSError":
         raise OSError(answer.fields["errno"], text)
     if name == "MemoryError":
-        raise BadAudio("cannot be decoded: it takes more memory than a decoder may have")
+        raise BadAudio("it takes more memory than a decoder may have")
     if name not in KINDS:
         logger.warning("a decoder failed: %s: %s", name, text)
-        raise BadAudio(f"cannot be decoded: the decoder failed over it ({name})")
+        raise BadAudio(f"the decoder failed over it ({name})")
     raise KINDS[name](text)

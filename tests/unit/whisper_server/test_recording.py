@@ -13,7 +13,8 @@ import pytest
 from stt.media import track_reader
 from stt.media.audio import AudioReader
 from tests.support.damage import tones
-from tests.support.decoders import decode_here
+from tests.support.decoders import decode_here, dying_decoders
+from tests.support.dying_decoder import deadly
 from tests.support.uploads import (
     decode,
     film_without_sound,
@@ -275,3 +276,18 @@ def test_a_bomb_that_hides_its_length_goes_no_further_than_the_limit(
 
 def test_a_small_bomb_is_as_long_as_it_says() -> None:
     assert len(decode(io.BytesIO(flac_bomb(0.1)))) == pytest.approx(360 * SECOND, rel=0.01)
+
+
+def test_a_file_that_crashes_its_decoder_is_refused_and_the_next_one_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound = tone_file(4).getvalue()
+    with dying_decoders(monkeypatch):
+        for after_blocks in (0, 1):
+            recording = Recording([io.BytesIO(sound + deadly("SIGSEGV", after_blocks))], 60, "file")
+            with pytest.raises(
+                InvalidAudio, match=r"cannot be decoded: it crashes the decoder \(SIGSEGV\).$"
+            ) as caught:
+                list(recording.blocks())
+            assert caught.value.param == "file"
+            assert len(decode(io.BytesIO(sound))) == 4 * SECOND

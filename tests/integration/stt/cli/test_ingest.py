@@ -156,5 +156,5 @@ def test_a_file_that_crashes_its_decoder_does_not_end_the_command(
         file.write(deadly("SIGSEGV", 1))
     with dying_decoders(monkeypatch):
         assert stt("ingest", "talks", "--settle", "0") == 1
-    assert stt.err == "Error: talks/b.wav: cannot be decoded: it crashes the decoder (SIGSEGV)\n"
+    assert stt.err == "Error: talks/b.wav: it crashes the decoder (SIGSEGV)\n"
     assert database.recordings.distinct("filename") == ["a.wav", "c.wav"]

@@ -16,6 +16,7 @@ from stt.coordinator.store.uploads import UploadLog
 from stt.coordinator.uploads import processor
 from stt.coordinator.uploads.incoming import BROKE_OFF
 from stt.coordinator.uploads.processor import UploadProcessor
+from stt.media.decoder_pool import Decoder, DecoderPool, DecoderUnavailable
 from stt.store.chunk_writer import ChunkWriter
 from tests.support.coordinator_app import KeyedSession, running_coordinator
 from tests.support.decoders import dying_decoders
@@ -74,10 +75,28 @@ def test_a_file_that_ends_its_decoder_is_a_bad_file(
     with dying_decoders(monkeypatch):
         files = [("bad.wav", talk + deadly(kind, 1)), ("talk.wav", talk)]
         bad, good = (ended(uploader, upload["id"]) for upload in send(uploader, *files))
-    assert (bad["state"], bad["error"]) == ("failed", f"bad.wav: cannot be decoded: {line}")
+    assert (bad["state"], bad["error"]) == ("failed", f"bad.wav: {line}")
     assert good["state"] == "done"
     assert [found["filename"] for found in site.database.recordings.find()] == ["talk.wav"]
     until(lambda: not site.spooled())
+
+
+def test_uploads_wait_while_no_decoder_can_be_started(
+    site: Site, uploader: KeyedSession, talk: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "_POLL_SECONDS", 0.05)
+    tried = []
+
+    def take(_: DecoderPool) -> Decoder:
+        tried.append(True)
+        raise DecoderUnavailable("The decoder cannot be started: out of processes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DecoderPool, "take", take)
+        [upload] = send(uploader, ("talk.wav", talk))
+        until(lambda: len(tried) > 1)
+        assert upload_of(uploader, upload["id"])["state"] == "cutting"
+    assert ended(uploader, upload["id"])["state"] == "done"
 
 
 class TestWhatAnotherProcessLeft:
