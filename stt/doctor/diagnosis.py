@@ -26,7 +26,7 @@ from stt.local.place import database_place
 from stt.node.credentials import CredentialsFile
 from stt.settings import Settings
 
-_LOCAL_SECONDS = 10.0  # for what needs no network; a folder may be on a disk that hangs
+_LOCAL_SECONDS = 30.0  # for what needs no network; a folder may be on a disk that hangs
 _SLACK_SECONDS = 2.0  # a check that knows its limit says more than that it is over
 
 

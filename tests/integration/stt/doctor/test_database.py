@@ -18,7 +18,7 @@ SERVER = ServerInfo("8.0.4", True, None, None, False, 0.0)
 
 def checked(url: str | None, name: str = "stt", *, is_embedded: bool = False) -> dict[str, Finding]:
     place = DatabasePlace("here", url, is_embedded)
-    return {finding.check: finding for finding in database_findings(place, name, 5.0)}
+    return {finding.check: finding for finding in database_findings(place, name, 60.0)}
 
 
 def test_a_database_that_is_well(database: Database, mongo_url: str) -> None:

@@ -40,7 +40,7 @@ def server() -> Iterator[ScriptedServer]:
 
 def checked(**flags: object) -> dict[str, Finding]:
     """Return the last finding of each check."""
-    return {finding.check: finding for finding in diagnose(flags, 5.0)}
+    return {finding.check: finding for finding in diagnose(flags, 60.0)}
 
 
 def test_a_machine_that_is_well(database: Database, mongo_url: str, server: ScriptedServer) -> None:
@@ -51,7 +51,7 @@ def test_a_machine_that_is_well(database: Database, mongo_url: str, server: Scri
                 "database_name": database.chunks.database.name,
                 "server_urls": (server.url,),
             },
-            30.0,
+            60.0,
         )
     )
     problems = [finding for finding in found if finding.state == "problem"]
@@ -104,7 +104,7 @@ def test_wrong_settings_stop_no_other_check(
     monkeypatch: pytest.MonkeyPatch, server: ScriptedServer
 ) -> None:
     monkeypatch.setenv("LEASE_SECONDS", "soon")
-    found = list(diagnose({"server_urls": (server.url,)}, 5.0))
+    found = list(diagnose({"server_urls": (server.url,)}, 60.0))
     assert (found[0].state, found[0].exit_code) == ("problem", 3)
     assert "LEASE_SECONDS" in found[0].message
     assert any(one.check == "whisper server" and one.state == "ok" for one in found)

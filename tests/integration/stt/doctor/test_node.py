@@ -11,7 +11,7 @@ from tests.support.node_membership import join, remove
 
 
 def checked(file: CredentialsFile) -> list[Finding]:
-    return list(node_findings(file, 5.0))
+    return list(node_findings(file, 60.0))
 
 
 def test_a_machine_that_is_no_node_is_passed_over(file: CredentialsFile) -> None:
