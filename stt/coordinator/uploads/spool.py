@@ -15,6 +15,7 @@ from bson import ObjectId
 
 from stt.coordinator.errors import OutOfSpace
 from stt.errors import ConfigError
+from stt.system.files import is_planted
 
 _ID_FILE = ".id"
 _WEEK_SECONDS = 7 * 86_400
@@ -74,6 +75,11 @@ class Spool:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if is_planted(folder):
+                raise ConfigError(
+                    f"{folder} is a link that another user may have made: uploads do not go there."
+                    " Set STT_DATA_DIR to a folder of your own."
+                )
             folder.chmod(0o700)
             self.id = _read_id(folder)
             """Differs from the ids of other machines' folders."""

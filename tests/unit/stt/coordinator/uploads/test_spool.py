@@ -39,6 +39,20 @@ def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None
         Spool(tmp_path / "file" / "uploads")
 
 
+def test_a_planted_link_gets_no_uploads(tmp_path: Path) -> None:
+    shared, elsewhere = tmp_path / "shared", tmp_path / "elsewhere"
+    shared.mkdir()
+    elsewhere.mkdir(mode=0o755)
+    (shared / "uploads").symlink_to(elsewhere)
+    shared.chmod(0o1777)
+    with pytest.raises(ConfigError, match="a link that another user may have made"):
+        Spool(shared / "uploads")
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o755
+    assert not list(elsewhere.iterdir())
+    shared.chmod(0o755)
+    assert Spool(shared / "uploads").id, "in a folder of one's own the link is one's own"
+
+
 def test_a_new_file_is_locked_until_it_is_closed(spool: Spool) -> None:
     file = spool.create()
     assert file.exists
