@@ -1,7 +1,12 @@
 """docker-compose.yml and Dockerfile as far as they can be checked where no engine runs."""
 
+import os
 import re
+import stat
+import subprocess
 import tomllib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,7 +52,8 @@ def test_both_servers_answer_to_the_name_that_the_worker_calls(compose: dict[str
 def test_the_database_is_a_replica_set_of_one(compose: dict[str, Any]) -> None:
     mongo = compose["services"]["mongo"]
     assert "--replSet rs0" in mongo["command"][0]
-    assert "rs.initiate" in mongo["healthcheck"]["test"][-1]
+    assert mongo["healthcheck"]["test"][-1] == "/health.js"
+    assert "rs.initiate" in (ROOT / "docker/mongo/health.js").read_text()
     assert "replicaSet=rs0" in compose["services"]["worker"]["environment"]["MONGO_URL"]
 
 
@@ -57,8 +63,9 @@ def test_database_and_models_outlive_the_containers(compose: dict[str, Any]) -> 
         volume.partition(":")[0]
         for service in compose["services"].values()
         for volume in service.get("volumes", [])
+        if not volume.startswith("./")
     }
-    assert used == named == {"database", "models", "node", "uploads"}
+    assert used == named == {"database", "models", "node", "scratch", "uploads"}
 
 
 def test_no_port_is_open_to_the_network_unless_somebody_says_so(compose: dict[str, Any]) -> None:
@@ -71,10 +78,102 @@ def test_secrets_come_from_the_environment_file_and_have_no_default() -> None:
     example = (ROOT / ".env.example").read_text()
     named = set(re.findall(r"(?<!\$)\$\{(\w+)", TEXT))
     assert named == set(re.findall(r"(?m)^(\w+)=$", example))
-    for secret in ("MONGO_PASSWORD", "STT_API_KEY"):
-        uses = re.findall(rf"\$\{{{secret}(.*?)\}}", TEXT)
+    # The containers ask for the passwords of the database themselves, see below.
+    for secret, demand in (
+        ("MONGO_ROOT_PASSWORD", ":-"),
+        ("MONGO_PASSWORD", ":-"),
+        ("STT_API_KEY", ":?"),
+    ):
+        uses = re.findall(rf"(?<!\$)\$\{{{secret}(.*?)\}}", TEXT)
         assert uses
-        assert all(use.startswith(":?") for use in uses)
+        assert all(use.startswith(demand) for use in uses)
+        assert all(use == demand for use in uses if demand == ":-")
+
+
+def test_a_machine_with_a_node_only_needs_no_password_of_the_database() -> None:
+    demanded = set(re.findall(r"(?<!\$)\$\{(\w+):?\?", TEXT))  # in any profile: compose reads all
+    assert demanded == {"STT_API_KEY"}
+
+
+@pytest.fixture
+def start_mongo(compose: dict[str, Any], tmp_path: Path) -> Callable[..., str]:
+    """Runs the command of the database's container, with its start recorded instead of done."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "docker-entrypoint.sh"
+    program.write_text('#!/bin/sh\necho "started: $*"\n')
+    program.chmod(0o755)
+    service = compose["services"]["mongo"]
+    command = service["command"][0].replace("$$", "$").replace("/tmp/", f"{tmp_path}/")
+
+    def start(**environment: str) -> str:
+        environment["PATH"] = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+        ended = subprocess.run(
+            [*service["entrypoint"], command], env=environment, capture_output=True, text=True
+        )
+        assert (ended.returncode == 0) == ("started: " in ended.stdout)
+        return ended.stdout + ended.stderr
+
+    return start
+
+
+def test_the_database_starts_with_both_passwords_and_a_key_file_of_its_own(
+    start_mongo: Callable[..., str], tmp_path: Path
+) -> None:
+    output = start_mongo(MONGO_INITDB_ROOT_PASSWORD="a", STT_MONGO_PASSWORD="b")
+    key_file = tmp_path / "keyfile"
+    assert output == f"started: mongod --replSet rs0 --bind_ip_all --keyFile {key_file}\n"
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o400
+    assert 600 < len(key_file.read_text()) < 1024
+
+
+@pytest.mark.parametrize("missing", ["MONGO_ROOT_PASSWORD", "MONGO_PASSWORD"])
+def test_the_database_does_not_start_without_a_password(
+    start_mongo: Callable[..., str], missing: str
+) -> None:
+    names = {
+        "MONGO_ROOT_PASSWORD": "MONGO_INITDB_ROOT_PASSWORD",
+        "MONGO_PASSWORD": "STT_MONGO_PASSWORD",
+    }
+    environment = {names[name]: "" if name == missing else "secret" for name in names}
+    output = start_mongo(**environment)
+    assert f"set {missing} in .env" in output
+
+
+def test_no_password_is_on_a_command_line(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        lines = [*service.get("command", []), *service["healthcheck"]["test"]]
+        for line in lines:
+            assert not re.search(
+                r"(-p|--password|:)[ =]?\S*(PASSWORD|KEY)\b", line.replace(":?", "")
+            )
+
+
+def test_a_worker_is_not_the_administrator_of_the_database(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    for name in ("worker", "coordinator"):
+        url = services[name]["environment"]["MONGO_URL"]
+        assert url.startswith("mongodb://stt:${MONGO_PASSWORD:-}@mongo:27017/")
+    mongo = services["mongo"]["environment"]
+    assert mongo["MONGO_INITDB_ROOT_USERNAME"] != "stt"
+    assert mongo["MONGO_INITDB_ROOT_PASSWORD"] == "${MONGO_ROOT_PASSWORD:-}"
+
+
+def test_files_that_are_mounted_are_there(compose: dict[str, Any]) -> None:
+    volumes = compose["services"]["mongo"]["volumes"]
+    sources = [volume.partition(":")[0] for volume in volumes if volume.startswith("./")]
+    assert len(sources) == 2
+    assert all((ROOT / source).is_file() for source in sources)
+
+
+def test_every_container_has_few_rights_and_cannot_write_its_root(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        in_memory = service.get("tmpfs", [])
+        on_disk = [volume.split(":")[1] for volume in service.get("volumes", [])]
+        assert [*in_memory, *on_disk].count("/tmp") == 1, name
+    assert compose["services"]["mongo"]["user"] == "mongodb"
 
 
 def test_every_variable_is_a_setting_that_somebody_reads(compose: dict[str, Any]) -> None:
@@ -128,6 +227,6 @@ def test_a_volume_of_compose_lies_where_the_image_keeps_its_things(
 ) -> None:
     for name in ("whisper", "whisper-gpu", "coordinator", "node"):
         service = compose["services"][name]
-        (volume,) = service["volumes"]
+        (volume,) = [volume for volume in service["volumes"] if volume != "scratch:/tmp"]
         folder = volume.partition(":")[2]
         assert re.search(rf"(?m)^VOLUME {folder}$", stage(service["build"]["target"]))

@@ -1,5 +1,6 @@
 """A whisper server for one machine: ready inside, gone outside."""
 
+import contextlib
 import subprocess
 import sys
 from functools import partial
@@ -67,9 +68,10 @@ def test_every_local_server_has_a_key_of_its_own_that_no_command_line_shows(
                 assert jobs(headers=wrong).status_code == 401
             assert jobs(headers={"Authorization": f"Bearer {key}"}).ok
             assert canary_failure(WhisperClient(url, key, None), 60) is None
-            started = [
-                " ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)
-            ]
+            started = []
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):  # it has ended, or is a zombie
+                    started.append(" ".join(child.cmdline()))
             assert any("whisper_server" in line for line in started)
             assert not any(key in line for line in started)
             keys.add(key)
