@@ -53,6 +53,7 @@ def export_command(
     if bool(names) == all_recordings:
         raise typer.BadParameter("Name a recording, or use --all.")
     where = output.resolve(several=all_recordings or len(names) > 1)
+    where.spare(map(Path, names))
     if where.beside:
         _check_files(names)
     with open_database(settings) as database:

@@ -34,6 +34,18 @@ class Output:
     file: Path | None = None
     language_suffix: bool = False
 
+    def spare(self, recordings: Iterable[Path]) -> None:
+        """Raise BadParameter if the file is one of these recordings, or is known as another."""
+        from stt.media.recognition import NAMES
+
+        target = self.file
+        if target is None or not target.exists():
+            return
+        is_itself = any(path.exists() and target.samefile(path) for path in recordings)
+        if is_itself or (target.is_file() and target.suffix.lower() in NAMES):
+            which = "the recording itself" if is_itself else "a recording"
+            raise typer.BadParameter(f"--output {printable(str(target))} is {which}.")
+
     def prepare(self) -> None:
         """Make the folder before the work, not after it. Raise BadParameter."""
         folder = self.folder or (self.file.parent if self.file else None)

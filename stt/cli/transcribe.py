@@ -11,7 +11,7 @@ import typer
 from bson import ObjectId
 
 from stt.cli.console import print_note, setup_logging, stop
-from stt.cli.formatting import plural, printable, span
+from stt.cli.formatting import plural, span
 from stt.cli.ingest import checked_options, ingest_files, print_passed_over
 from stt.cli.options import (
     DATABASE_SETTINGS,
@@ -119,9 +119,7 @@ def _checked(output: OutputOptions, files: list[Path]) -> Output:
 
     found = [one.path for one in islice(find_recordings(files), 2)]
     where = output.resolve(several=len(found) > 1, may_stream=True)
-    target = where.file
-    if target and target.exists() and any(p.exists() and target.samefile(p) for p in found):
-        raise typer.BadParameter(f"--output {printable(str(target))} is the recording itself.")
+    where.spare(found)
     where.prepare()
     return where
 

@@ -11,7 +11,7 @@ from stt.cli.formatting import plural, printable, span
 from stt.cli.output import Output
 from stt.domain.chunk import Recording
 from stt.store.database import Database
-from stt.store.export import FORMATS, Export
+from stt.store.export import Export
 from stt.store.recordings import MongoRecordings
 from stt.transcripts.files import folded, save, without_extension
 
@@ -73,7 +73,7 @@ def _stem_beside(source: Path) -> Path:
     """Return the path of transcripts next to a recording, without the extension.
 
     It keeps the recording's own extension if another recording there has the same name without
-    one, or that name itself, or if a transcript could have that extension.
+    one, or that name itself.
     """
     from stt.media.recognition import is_recording
 
@@ -85,8 +85,7 @@ def _stem_beside(source: Path) -> Path:
         and is_recording(other)
     )
     is_alone = all(folded(twin.name) == folded(source.name) for twin in twins)
-    has_own_extension = source.suffix[1:].lower() not in FORMATS
-    return source.with_name(stem if is_alone and has_own_extension else source.name)
+    return source.with_name(stem if is_alone else source.name)
 
 
 def _print(pieces: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from stt.domain.chunk import Recording
 from stt.domain.visible_text import visible
 from stt.errors import SttError
 from stt.system.files import followed, is_planted, replacement
+from stt.transcripts.formats import WRITERS
 
 _MAX_STEM_BYTES = 200
 _FORBIDDEN = re.compile(r'[<>:"|?*\\]')  # by Windows
@@ -69,8 +70,12 @@ def _stem(filename: str, recording_id: str) -> str:
 
 
 def without_extension(name: str) -> str:
-    """Return a file's name without its extension, of up to five letters and digits."""
-    return re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name) or name
+    """Return a file's name without its extension, of up to five letters and digits.
+
+    Keep one that transcripts have: the transcript of such a recording must not replace it.
+    """
+    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name)
+    return name if not stem or name[len(stem) + 1 :].lower() in WRITERS else stem
 
 
 def _safe(name: str, word: str) -> str:

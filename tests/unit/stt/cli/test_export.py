@@ -53,6 +53,17 @@ def test_the_format_is_that_of_the_flag_or_else_of_the_files_name(
     assert arguments_of(written) == (["talk.mp3"], output)
 
 
+def test_no_recording_is_overwritten_by_a_transcript(
+    stt: Run, written: Mock, tmp_path: Path
+) -> None:
+    for name, reason in (("talk.mp3", "the recording itself"), ("other.WAV", "a recording")):
+        (tmp_path / name).write_bytes(b"audio")
+        assert stt("export", "talk.mp3", "-f", "srt", "-o", name) == 2
+        assert f"--output {name} is {reason}." in " ".join(stt.err.split())
+    written.assert_not_called()
+    assert stt("export", "talk.mp3", "-f", "srt", "-o", "new.wav") == 0
+
+
 def test_all_recordings_go_into_a_folder(stt: Run, written: Mock) -> None:
     assert stt("export", "--all", "-o", "out/") == 0
     assert arguments_of(written) == (["talk.mp3", "diary.mp3"], Output(folder=Path("out")))

@@ -81,6 +81,13 @@ def test_a_path_that_is_taken_gets_the_folders_name_and_then_the_id() -> None:
     assert file_stems([first, second, first]) == ["ep01", "season2/ep01", "ep01"]
 
 
+def test_a_recording_with_a_transcripts_extension_is_not_replaced_by_its_transcript() -> None:
+    stems = file_stems(
+        [recording(0, "notes.txt"), recording(1, "notes.wav"), recording(2, "a.JSON")]
+    )
+    assert stems == ["notes.txt", "notes", "a.JSON"]
+
+
 @pytest.mark.parametrize(
     ("path", "stem"),
     [
