@@ -6,8 +6,8 @@ logs each one for which no file is left, thousands a second.
 
 import asyncio
 import logging
-import resource
 import socket
+import sys
 import time
 from typing import Any
 
@@ -99,6 +99,10 @@ def _raise_file_limit() -> int:
 
     At most MAX_FILES, also where more are allowed.
     """
+    if sys.platform == "win32":
+        return MAX_FILES
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

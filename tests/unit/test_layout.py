@@ -1,6 +1,8 @@
 """The tree speaks: small modules, and for each one that does something, tests of the same name."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,18 @@ def test_a_module_has_tests_of_its_name(module: Path) -> None:
     name = f"test_{module.stem}.py"
     places = [ROOT / "tests" / kind / module.parent / name for kind in ("unit", "integration")]
     assert any(place.exists() for place in places), f"write tests/unit/{module.parent}/{name}"
+
+
+def test_what_runs_on_windows_imports_there() -> None:
+    """A stand-in for Windows: a Python without the modules that only POSIX systems have."""
+    program = (
+        "import filelock, psutil, sys\n"
+        "sys.modules.update(dict.fromkeys(('fcntl', 'grp', 'pwd', 'resource', 'termios')))\n"
+        "import stt.cli.app, stt.node.agent, stt.node.page, stt.worker.worker\n"
+        "import whisper_server.__main__, whisper_server.server\n"
+        "print('imported')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.stdout, done.stderr) == ("imported\n", "")
