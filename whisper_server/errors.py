@@ -25,6 +25,7 @@ WhisperServerError           a sentence for the person
         └── ShuttingDown     at another server, or once this one is back
 """
 
+import re
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -107,7 +108,8 @@ class ForeignHost(ApiError):
     default_code = "foreign_host"
 
     def __init__(self, host: str) -> None:
-        name = "".join(sign for sign in host[:100] if sign.isascii() and sign.isprintable())
+        name = re.sub(r":\d*$", "", host[:100])
+        name = "".join(sign for sign in name if sign.isascii() and sign.isprintable())
         super().__init__(
             f"This server has no key and does not know the name '{name}', which may be another "
             "site's: add it to ALLOWED_HOSTS at the server, or set API_KEY there."

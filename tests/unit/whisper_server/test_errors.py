@@ -71,6 +71,7 @@ def test_errors_that_pass_say_when_to_try_again() -> None:
 def test_a_host_is_repeated_as_far_as_it_is_a_name() -> None:
     message = str(ForeignHost("evil\r\n\u202e.example" + "x" * 500))
     assert "'evil.example" in message
+    assert "'gpu-box'" in str(ForeignHost("gpu-box:8081"))  # as ALLOWED_HOSTS takes it
     assert message.isprintable()
     assert len(message) < 300
 
