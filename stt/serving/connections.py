@@ -28,7 +28,8 @@ MIN_RATE_BYTES = 60 * 1_000
 """The least that must pass in RATE_SECONDS."""
 
 AT_LIMIT = (
-    "All %d connections are in use: for a new one, the one without a request for longest ends"
+    "All %d connections are in use: each new one ends the one that waits longest without a request."
+    " If these are your own, raise the limit of open files (ulimit -n)"
 )
 _TOO_SLOW = b"The request did not arrive in time: send it again, faster.\n"
 

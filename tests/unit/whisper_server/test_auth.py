@@ -1,13 +1,19 @@
 """The Bearer key."""
 
+import asyncio
+import contextlib
 from collections.abc import Iterable
 
 import pytest
 import requests
 from pydantic import SecretStr
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
+from tests.support.asgi import call, http_scope
 from tests.support.whisper_stand_in import Running, error_of, running
-from whisper_server.auth import key_matches
+from whisper_server.auth import key_matches, require_key
+from whisper_server.errors import WrongKey
 
 KEY = SecretStr("s3cret")
 
@@ -77,3 +83,15 @@ def test_an_old_key_that_is_tried_on_and_on_locks_nobody_out() -> None:
     with running(API_KEY="open-sesame-for-all") as server:
         assert statuses(server, ["old"] * 20) == [401] * 20
         assert statuses(server, ["open-sesame-for-all"]) == [200]
+
+
+@pytest.mark.parametrize("key", ["s3cret", None])
+def test_the_connection_of_a_caller_with_the_key_is_kept_for_longer(key: str | None) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(WrongKey):
+            await require_key(KEY)(Request(scope), None)
+
+    headers = [] if key is None else [(b"authorization", f"Bearer {key}".encode())]
+    scope = http_scope(headers=headers)
+    asyncio.run(call(app, scope))
+    assert ("principal" in scope["state"]) == (key is not None)

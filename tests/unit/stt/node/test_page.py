@@ -39,6 +39,7 @@ class Page:
 def shown() -> Iterator[Page]:
     node = Mock(NodeAgent, lock=Mock(), fleet=Mock())
     node.status.return_value = STATUS
+    node.fleet.get.return_value = FLEET
     with page(node, 0) as url:
         yield Page(url, node)
 
