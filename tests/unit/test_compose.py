@@ -212,14 +212,45 @@ def test_the_images_install_extras_that_there_are_and_copy_files_that_there_are(
         "optional-dependencies"
     ]
     text = "".join(STAGES)
-    installed = re.findall(r'pip install .* "\.(?:\[([\w,]+)\])?"', text)
-    assert len(installed) == text.count("pip install") == 5
-    assert {name for names in installed for name in names.split(",") if name} <= set(extras)
-    copied = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY ")]
+    assert text.count("RUN uv sync --frozen --no-editable") == 5
+    assert (
+        set(re.findall(r"--extra (\w+)", text)) == {"coordinator", "node", "server"} <= set(extras)
+    )
+    copied = [
+        line.split()[1:-1]
+        for line in text.splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+    ]
     wanted = (ROOT / ".dockerignore").read_text().splitlines()
     for path in (path for paths in copied for path in paths):
         assert (ROOT / path).exists(), path
         assert f"!{path}" in wanted, "the build would not see it"
+
+
+def test_an_image_has_nothing_that_builds_or_installs(compose: dict[str, Any]) -> None:
+    assert re.search("(?m)^RUN pip uninstall --yes pip ", stage("base"))
+    for service in compose["services"].values():
+        if "build" not in service:
+            continue
+        text = stage(service["build"]["target"])
+        base = re.match(r"FROM (\S+)", text)
+        assert base
+        assert base[1] in ("base", "gpu-base")
+        [copied] = re.findall(r"(?m)^COPY --from=(\S+) /venv /venv$", text)
+        assert "uv sync" in stage(copied)
+        for lines in (text, stage(base[1])):
+            assert "uv" not in re.findall(r"\w+", lines)
+            assert not re.search("pip3? install|gcc|build-essential|python3-(pip|venv|dev)", lines)
+        assert not re.search("(?m)^RUN", text)
+
+
+def test_a_base_from_a_registry_has_a_version_and_the_file_says_how_to_pin_it() -> None:
+    own = {re.match(r"FROM \S+ AS (\S+)", text)[1] for text in STAGES}  # type: ignore[index]
+    bases = {re.match(r"FROM (\S+)", text)[1] for text in STAGES} - own  # type: ignore[index]
+    assert len(bases) == 3
+    for base in bases:
+        assert re.search(r":\d[\w.-]*(@sha256:[0-9a-f]{64})?$", base), base
+    assert "imagetools inspect" in (ROOT / "Dockerfile").read_text()
 
 
 def test_a_volume_of_compose_lies_where_the_image_keeps_its_things(
