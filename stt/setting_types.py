@@ -11,6 +11,9 @@ from stt.serving.key_strength import weakness_of
 from stt.system.net import is_http_url
 
 DAY_SECONDS = 86_400
+_MAX_SERVERS = 100
+_MAX_DATABASE_NAME = 63
+_NOT_IN_DATABASE_NAMES = frozenset('/\\. "$*<>:|?\0')
 # Bounds that no one needs to cross, and that timers, sockets and the database can still take.
 Seconds = Annotated[float, Field(le=365 * DAY_SECONDS, allow_inf_nan=False)]
 CallSeconds = Annotated[float, Field(le=DAY_SECONDS, allow_inf_nan=False)]
@@ -56,6 +59,15 @@ def _check_coordinator_key(key: SecretStr) -> SecretStr | None:
     return checked
 
 
+def _check_database_name(name: str) -> str:
+    if len(name.encode()) > _MAX_DATABASE_NAME or _NOT_IN_DATABASE_NAMES & set(name):
+        raise ValueError(
+            f"a database's name has {_MAX_DATABASE_NAME} characters at most, and none of"
+            r' / \ . " $ * < > : | ? or a blank'
+        )
+    return name
+
+
 def _check_proxies(proxies: str) -> str:
     for proxy in proxies.split(","):
         try:
@@ -67,15 +79,22 @@ def _check_proxies(proxies: str) -> str:
     return proxies
 
 
+Line = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+"""A text without a form of its own: a name, a path, an address."""
+Secret = Annotated[SecretStr, Field(max_length=10_000)]
+DatabaseName = Annotated[
+    str, StringConstraints(min_length=1, max_length=63), AfterValidator(_check_database_name)
+]
 ServerUrls = Annotated[
-    tuple[Annotated[str, AfterValidator(_check_url)], ...],
+    tuple[Annotated[Line, AfterValidator(_check_url)], ...],
+    Field(max_length=_MAX_SERVERS),
     NoDecode,
     BeforeValidator(_split_at_commas),
 ]
-PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
-Key = Annotated[SecretStr, AfterValidator(_check_key)]
-CoordinatorKey = Annotated[SecretStr, AfterValidator(_check_coordinator_key)]
-Proxies = Annotated[str, AfterValidator(_check_proxies)]
+PublicUrl = Annotated[Line, AfterValidator(_check_public_url)]
+Key = Annotated[Secret, AfterValidator(_check_key)]
+CoordinatorKey = Annotated[Secret, AfterValidator(_check_coordinator_key)]
+Proxies = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_check_proxies)]
 LanguageName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z _-]{0,49}$")]
 PromptText = Annotated[str, StringConstraints(max_length=10_000)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,14 +25,17 @@ from stt.setting_types import (
     CallSeconds,
     CoordinatorKey,
     Count,
+    DatabaseName,
     Key,
     LanguageName,
+    Line,
     Minutes,
     ModelName,
     PromptText,
     Proxies,
     PublicUrl,
     Seconds,
+    Secret,
     ServerUrls,
     setting,
 )
@@ -60,7 +63,7 @@ class Settings(BaseSettings):
         "separated by commas", env="STT_SERVER_URL", flag="--server", unit="URL",
         shown_default=f"{DEFAULT_SERVER_URL}; transcribe and node start one of their own",
     )  # fmt: skip
-    model: str | None = setting(
+    model: Line | None = setting(
         None, "Whisper model to ask the server for", env="STT_MODEL", shown_default="the server's"
     )
     log_format: Literal["auto", "text", "json"] = setting(
@@ -142,12 +145,12 @@ class Settings(BaseSettings):
         500, "Chunks read from the queue at a time",
         env="STT_PAGE_SIZE", panel=QUEUE, ge=1, le=100_000,
     )  # fmt: skip
-    mongo_url: SecretStr | None = setting(
+    mongo_url: Secret | None = setting(
         None, "The fleet's database. Put a URL with a password into the environment: others on "
         "this machine can read flags", panel=DATABASE, unit="URL",
         shown_default="a database embedded in this machine",
     )  # fmt: skip
-    database_name: str = setting(
+    database_name: DatabaseName = setting(
         "stt", "Database on that server", flag="--database", panel=DATABASE
     )
     settle_seconds: Seconds = setting(
@@ -166,7 +169,7 @@ class Settings(BaseSettings):
         None, f"Key for people, {MIN_KEY_LENGTH} characters at least",
         env="STT_COORDINATOR_KEY", flag=None, shown_default="made at the first start",
     )  # fmt: skip
-    coordinator_host: str = setting(
+    coordinator_host: Line = setting(
         "127.0.0.1", "Address to listen on; 0.0.0.0 for all networks",
         env="STT_COORDINATOR_HOST", flag="--host",
     )  # fmt: skip
@@ -237,7 +240,7 @@ class Settings(BaseSettings):
         "Folder of node.json, which holds the node's key", env="STT_CONFIG_DIR", flag=None,
         unit="folder", shown_default="~/.config/stt (macOS: ~/Library/Application Support/stt)",
     )  # fmt: skip
-    join_code: SecretStr | None = setting(
+    join_code: Secret | None = setting(
         None, "Code that a machine joins a coordinator with, from its page Nodes. Others on this "
         "machine can read flags; without a code it is asked for",
         env="STT_JOIN_CODE", flag="--code",

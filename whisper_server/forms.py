@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from stt.transcripts.cue_splitting import NO_LIMITS, CueLimits
 from stt.transcripts.languages import language_code
 from whisper_server.engines.base import Options, Task
+from whisper_server.form_parser import MAX_TEXT_BYTES
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Granularity = Literal["segment", "word"]
@@ -55,18 +56,23 @@ class UploadForm(BaseModel):
     )  # fmt: skip
 
     model: str | None = Field(
-        None, description="The loaded model's name, or whisper-1 for whichever is loaded."
+        None,
+        max_length=1_000,
+        description="The loaded model's name, or whisper-1 for whichever is loaded.",
     )
     language: Annotated[str | None, AfterValidator(language_code)] = Field(
         None,
+        max_length=100,
         description="Spoken language, as code (en) or English name; detected when left out, empty "
         "or auto.",
     )
     prompt: Annotated[str | None, AfterValidator(_end_of)] = Field(
-        None, description="Words that precede the recording, as context."
+        None, max_length=MAX_TEXT_BYTES, description="Words that precede the recording, as context."
     )
     hotwords: Annotated[str | None, AfterValidator(_start_of)] = Field(
-        None, description="Names and terms to listen for, like: Aletsch, firn."
+        None,
+        max_length=MAX_TEXT_BYTES,
+        description="Names and terms to listen for, like: Aletsch, firn.",
     )
     temperature: float = Field(
         0.0, ge=0.0, le=1.0, description="0 = Whisper's own ladder of temperatures."
@@ -97,6 +103,7 @@ class AudioForm(UploadForm):
     )
     timestamp_granularities: list[Granularity] = Field(
         ["segment"],
+        max_length=100,
         alias="timestamp_granularities[]",
         description="`word` needs `response_format=verbose_json`; of a translation its times are "
         "less sure.",

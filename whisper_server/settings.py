@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationInfo,
     field_validator,
 )
@@ -69,13 +70,18 @@ def _check_origin(origin: str) -> str:
     raise ValueError(f"{origin!r} is no origin: write https://app.example or *, without a path")
 
 
+Line = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+_MAX_LISTED = 100
+
 Hosts = Annotated[
-    tuple[Annotated[str, AfterValidator(_check_host)], ...],
+    tuple[Annotated[Line, AfterValidator(_check_host)], ...],
+    Field(max_length=_MAX_LISTED),
     NoDecode,
     BeforeValidator(_split_at_commas),
 ]
 Origins = Annotated[
-    tuple[Annotated[str, AfterValidator(_check_origin)], ...],
+    tuple[Annotated[Line, AfterValidator(_check_origin)], ...],
+    Field(max_length=_MAX_LISTED),
     NoDecode,
     BeforeValidator(_split_at_commas),
 ]
@@ -94,7 +100,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    model: str | None = Field(
+    model: Line | None = Field(
         None,
         description="a size (tiny.en, base, medium, large-v3-turbo, ...), a model id of the "
         "Hugging Face hub in CTranslate2 form, or a folder; chosen from the hardware when not set",
@@ -107,12 +113,12 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda", "metal"] = Field(
         "auto", description="where the model runs; metal is Apple's GPU"
     )
-    compute_type: str | None = Field(
+    compute_type: Line | None = Field(
         None,
         description="int8, int8_float16, float16, bfloat16, float32, ...; "
         "chosen from the hardware when not set",
     )
-    gpu_devices: Annotated[str, AfterValidator(_card_numbers)] | None = Field(
+    gpu_devices: Annotated[Line, AfterValidator(_card_numbers)] | None = Field(
         None,
         description="CUDA cards to use, by nvidia-smi's numbers, like 0,1; or all; "
         "the first when not set",
@@ -126,7 +132,7 @@ class Settings(BaseSettings):
     model_dir: Path | None = Field(
         None, description="folder for downloaded models; the hub's own cache when not set"
     )
-    host: str = Field(
+    host: Line = Field(
         "127.0.0.1", description="address to listen on; 0.0.0.0 for every network of this machine"
     )
     port: int = Field(
@@ -134,6 +140,7 @@ class Settings(BaseSettings):
     )
     api_key: Annotated[SecretStr, AfterValidator(_strong_key)] | None = Field(
         None,
+        max_length=10_000,
         description=f"key that clients must send as Bearer token, {MIN_KEY_LENGTH} characters at "
         "least (better in the environment than "
         "on the command line, which others can see); when not set, open to all programs that reach "

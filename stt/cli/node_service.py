@@ -90,7 +90,9 @@ def status_command() -> None:
 
 @service_app.command("logs")
 def logs_command(
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many lines.")] = 100,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=1, max=1_000_000, help="How many lines.")
+    ] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
 ) -> None:
     """Show the service's log."""

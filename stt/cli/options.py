@@ -52,7 +52,10 @@ Task = Annotated[
 Track = Annotated[
     int | None,
     typer.Option(
-        min=1, metavar="N", help="Audio track to take, from 1; the default one if not given."
+        min=1,
+        max=10_000,
+        metavar="N",
+        help="Audio track to take, from 1; the default one if not given.",
     ),
 ]
 

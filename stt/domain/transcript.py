@@ -46,7 +46,7 @@ class Segment:
     no_speech_prob: Number = None
     words: Many[Word] = ()
     language: Name | None = None
-    channel: int | None = None
+    channel: Annotated[int, Field(ge=1, le=10_000)] | None = None
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> "Segment":

@@ -36,6 +36,8 @@ from stt.store.documents import read_count, read_recording, read_texts
 from stt.transcripts.languages import language_code
 
 _MIN_CHUNK_SECONDS, _MAX_CHUNK_SECONDS = 1.0, 600.0
+MAX_PRIORITY = 10**9
+MAX_TRACK = 10_000
 _MAX_PROMPT_CHARACTERS = 10_000
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 
@@ -55,8 +57,8 @@ class IngestOptions:
     each channel by itself.
 
     Raise ConfigError for chunks shorter than 1 s or longer than 600 s, for an unknown language, for
-    text that cannot be a model name, for an unknown task, and for a prompt or hotwords of more than
-    10,000 characters: every call sends them.
+    text that cannot be a model name, for an unknown task, for a priority or track out of bounds,
+    and for a prompt or hotwords of more than 10,000 characters: every call sends them.
     """
 
     language: str | None = None
@@ -76,6 +78,10 @@ class IngestOptions:
                 f"A chunk of {self.chunk_seconds:g} s is not possible: choose a length from"
                 f" {_MIN_CHUNK_SECONDS:g} to {_MAX_CHUNK_SECONDS:g} s."
             )
+        if not -MAX_PRIORITY <= self.priority <= MAX_PRIORITY:
+            raise ConfigError(f"The priority is from {-MAX_PRIORITY} to {MAX_PRIORITY}.")
+        if self.track is not None and not 1 <= self.track <= MAX_TRACK:
+            raise ConfigError(f"The number of a track is from 1 to {MAX_TRACK}.")
         if self.model is not None and not _MODEL.fullmatch(self.model):
             raise ConfigError(f"{self.model[:20]!r} is no model's name, such as `large-v3-turbo`.")
         if self.channels not in get_args(Channels):

@@ -466,9 +466,40 @@ def test_what_the_coordinator_refuses_is_told_in_its_own_words(
     page.goto("/recordings/000000000000000000000000")
     expect(page.get_by_text("There is no such recording.")).to_be_visible()
     page.goto("/settings")
-    page.get_by_label("Heartbeat").fill("-3")
+    page.get_by_label("Heartbeat").fill("600")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert")).to_contain_text("heartbeat_seconds")
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_number_out_of_bounds_is_not_sent_and_what_is_refused_stands_beside_its_field(
+    session: BrowserContext,
+) -> None:
+    page = session.new_page()
+    page.goto("/settings")
+    field, save = page.get_by_label("Heartbeat"), page.get_by_role("button", name="Save")
+    assert (field.get_attribute("min"), field.get_attribute("max")) == ("1", "600")
+    assert page.get_by_label("Default prompt").get_attribute("maxlength") == "10000"
+    field.fill("-3")
+    save.click()
+    assert field.evaluate("field => field.validationMessage") != ""
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.locator("form.settings").evaluate("form => { form.noValidate = true }")
+    save.click()
+    row = page.locator(".setting").filter(has=field)
+    expect(row.get_by_role("alert")).to_contain_text("heartbeat_seconds: ")
+    expect(field).to_have_attribute("aria-invalid", "true")
+
+    page.goto("/nodes")
+    page.get_by_role("button", name="Add by hand").click()
+    name = page.get_by_label("Name")
+    name.evaluate("field => field.removeAttribute('maxlength')")
+    name.fill("x" * 300)
+    page.locator("dialog form [type=submit]").click()
+    beside = page.locator("label:has(input[name=name]) + .refused")
+    expect(beside).to_contain_text("at most 100 characters")
+    expect(name).to_have_attribute("aria-invalid", "true")
     page.close()
 
 

@@ -20,10 +20,11 @@ router = APIRouter(tags=["login"])
 _people = APIRouter(dependencies=[PEOPLE_ONLY], responses=error_responses(401, 403, 503))
 
 _FORM_TYPE = "application/x-www-form-urlencoded"
+_MAX_KEY = 10_000  # as of the setting
 _KEY = {
     "type": "object",
     "required": ["key"],
-    "properties": {"key": {"type": "string", "format": "password"}},
+    "properties": {"key": {"type": "string", "format": "password", "maxLength": _MAX_KEY}},
 }
 _BODY = {"application/json": {"schema": _KEY}, _FORM_TYPE: {"schema": _KEY}}
 
@@ -93,6 +94,6 @@ def _key_in(body: bytes, *, is_form: bool) -> str:
         key = parse_qs(text, strict_parsing=True)["key"][0] if is_form else json.loads(text)["key"]
     except (ValueError, KeyError, TypeError, RecursionError):
         key = None
-    if not isinstance(key, str):
+    if not isinstance(key, str) or len(key) > _MAX_KEY:
         raise Unprocessable('The key is missing: send {"key": "..."} or a form with it.')
     return key.strip()

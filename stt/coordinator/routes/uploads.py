@@ -43,8 +43,10 @@ router = APIRouter(
     lifespan=_lifespan,
 )
 
-_TYPES = {"priority": "integer", "track": "integer", "strict": "boolean"}
-_FIELDS = {name: {"type": _TYPES.get(name, "string")} for name in UploadFields.model_fields}
+_FIELDS = {
+    name: next(kind for kind in field["anyOf"] if kind["type"] != "null")
+    for name, field in UploadFields.model_json_schema()["properties"].items()
+}
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": MAX_FILES}
 _FORM: dict[str, Any] = {
     "type": "object",

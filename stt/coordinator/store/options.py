@@ -21,11 +21,13 @@ from stt.system.single_flight import SingleFlight
 
 NAMES = tuple(name for name in Settings.model_fields if extra_of(name)["is_stored"])
 
+_MAX_TEXT = 10_000
+
 Value = (
     bool
     | int
     | Annotated[float, Field(allow_inf_nan=False)]
-    | Annotated[str, Field(max_length=1_000)]
+    | Annotated[str, Field(max_length=_MAX_TEXT)]
     | None
 )
 Kind = Literal["bool", "int", "float", "text"]
@@ -39,7 +41,8 @@ class Option:
     """An option as people see it.
 
     `variable` is its name in the environment; a value from there locks it. `choices`: all values
-    that it may have, empty where they are not listed.
+    that it may have, empty where they are not listed. `minimum` and `maximum` are of a number,
+    `max_length` of a text; None for others.
     """
 
     name: str
@@ -49,6 +52,9 @@ class Option:
     variable: str
     kind: Kind
     choices: tuple[str, ...]
+    minimum: float | None
+    maximum: float | None
+    max_length: int | None
     unit: str | None
     help: str
     is_locked: bool
@@ -110,10 +116,12 @@ class StoredOptions(Repository):
     def _option(self, name: str, stored: Mapping[str, Value]) -> Option:
         field, extra = field_of(name), extra_of(name)
         value, source = field.default, "default"
+        kind = _KINDS.get(field.annotation, "text")
         if name in self._settings.model_fields_set:
             value, source = getattr(self._settings, name), "environment"
         elif name in stored:
             value, source = stored[name], "database"
+        schema = _bounds(name)
         if_empty = f"; {extra['shown_default']} if empty" if extra["shown_default"] else ""
         return Option(
             name=name,
@@ -121,8 +129,11 @@ class StoredOptions(Repository):
             default=field.default,
             source=source,  # type: ignore[arg-type]
             variable=variable_of(name),
-            kind=_KINDS.get(field.annotation, "text"),
+            kind=kind,
             choices=get_args(field.annotation) if get_origin(field.annotation) is Literal else (),
+            minimum=schema.get("minimum", schema.get("exclusiveMinimum")),
+            maximum=schema.get("maximum"),
+            max_length=schema.get("maxLength", _MAX_TEXT if kind == "text" else None),
             unit=extra["unit"],
             help=f"{field.description}{if_empty}.",
             is_locked=source == "environment",
@@ -164,3 +175,10 @@ def _limits(name: str) -> TypeAdapter[Any]:
     field = field_of(name)
     kind: Any = field.annotation
     return TypeAdapter(Annotated[kind, *field.metadata] if field.metadata else kind)
+
+
+@cache
+def _bounds(name: str) -> dict[str, Any]:
+    """Return the JSON schema of the setting's values, without that of null."""
+    schema = _limits(name).json_schema()
+    return next((kind for kind in schema.get("anyOf", ()) if kind["type"] != "null"), schema)

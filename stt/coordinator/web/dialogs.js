@@ -33,12 +33,14 @@ export function ask(title, fields, yes, { isDangerous = false, save } = {}) {
     if (button.getAttribute("aria-busy") === "true") return;
     button.setAttribute("aria-busy", "true");
     refused.hidden = true;
+    for (const field of form.elements) field.removeAttribute("aria-invalid");
     try {
       await save?.(new FormData(form));
       dialog.close("yes");
     } catch (error) {
       refused.textContent = visible(error.message);
       refused.hidden = false;
+      stand(refused, form, error.message);
     }
     button.removeAttribute("aria-busy");
   };
@@ -56,6 +58,19 @@ export function ask(title, fields, yes, { isDangerous = false, save } = {}) {
     </form>`,
   );
   return opened();
+}
+
+/** Puts an error beside the field that it is about, whose name stands before the colon. */
+function stand(refused, form, message) {
+  const field = form.elements.namedItem(message.split(":", 1)[0]);
+  const label = field instanceof HTMLElement && field.closest("label");
+  if (!label) {
+    form.querySelector("footer").before(refused);
+    return;
+  }
+  label.after(refused);
+  field.setAttribute("aria-invalid", "true");
+  field.focus();
 }
 
 /** Shows something that only needs to be read; resolves when it is closed. */

@@ -22,7 +22,8 @@ export const edit = (recording) =>
   ask(
     "Edit recording",
     html`
-      <label>Priority <input name="priority" type="number" step="1" required
+      <label>Priority <input name="priority" type="number" step="1" min="-1000000000"
+        max="1000000000" required
         value=${recording.priority}> <small>Higher ones go first.</small></label>
       ${languageField(recording.language)} ${taskField(recording.task)}
       ${modelField(recording.model)} ${promptField(recording.prompt)}

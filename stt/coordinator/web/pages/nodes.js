@@ -198,9 +198,10 @@ export function open(page) {
       "Edit node",
       html`
     <label>Name <input name="name" required maxlength="100" value=${node.name}></label>
-    <label>Priority <input name="priority" type="number" step="1" required value=${node.priority}>
+    <label>Priority <input name="priority" type="number" step="1" min="-1000" max="1000" required
+      value=${node.priority}>
       <small>Nodes with a higher one get work first.</small></label>
-    <label>Model <input name="model" maxlength="200" value=${node.model ?? ""}
+    <label>Model <input name="model" maxlength="100" value=${node.model ?? ""}
       placeholder="its own choice">
       <small>The node starts anew with it after what it has in work.</small></label>`,
       "Save",

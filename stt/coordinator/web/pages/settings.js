@@ -31,7 +31,7 @@ export function open(page) {
         : html`
       <form class="settings" @submit=${save}>
         ${options.map(row)}
-        <p class="refused" role="alert" ?hidden=${!refused}>${refused}</p>
+        ${refused && !refusedName() ? refusal("refused") : nothing}
         <footer class="actions">
           <button type="submit" ?disabled=${!changes.size}>Save</button>
           <button type="button" class="outline secondary" ?disabled=${!changes.size}
@@ -45,6 +45,12 @@ export function open(page) {
     }
     <p><small>${version ? `stt ${version} · ` : ""}
       <a href="/docs" target="_blank">The API</a></small></p>`);
+
+  /** The option that the error is about; its name stands before the colon. */
+  const refusedName = () =>
+    options.find(({ name }) => refused.startsWith(`${name}: `))?.name;
+
+  const refusal = (id) => html`<p id=${id} class="refused" role="alert">${refused}</p>`;
 
   const row = (option) => {
     const { name, value, source, is_locked: isLocked, variable, unit, help } = option;
@@ -73,6 +79,7 @@ export function open(page) {
                 : nothing
           }
         </div>
+        ${refusedName() === name ? refusal(`${name}-refused`) : nothing}
       </div>`;
   };
 
@@ -93,7 +100,10 @@ export function open(page) {
     return html`<input id=${name} type=${isNumber ? "number" : "text"}
       step=${kind === "int" ? "1" : "any"}
       ?disabled=${isLocked} ?required=${isNumber} .value=${live(String(shown ?? ""))}
-      placeholder=${isNumber ? "" : "none"} maxlength="1000" aria-describedby="${name}-help"
+      min=${option.minimum ?? nothing} max=${option.maximum ?? nothing}
+      maxlength=${option.max_length ?? nothing}
+      placeholder=${isNumber ? "" : "none"} aria-describedby="${name}-help ${name}-refused"
+      aria-invalid=${refusedName() === name ? "true" : nothing}
       @input=${(event) => change(option, event.target.value)}>`;
   };
 

@@ -49,7 +49,7 @@ export function open(page) {
         ${taskField(null, options.default_task)}
         ${modelField(null, options.default_model ?? undefined)}
         <label>Priority
-          <input name="priority" type="number" step="1" min="-1000" max="1000"
+          <input name="priority" type="number" step="1" min="-1000000000" max="1000000000"
                  placeholder=${options.default_priority ?? 0}>
           <small>Higher ones go first.</small></label>
         <label>Channels
