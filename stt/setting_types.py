@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, StringConstraints
+from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode
 
 from stt.serving.key_strength import weakness_of
@@ -134,3 +135,9 @@ def setting(
         json_schema_extra=extra,
         **bounds,
     )
+
+
+def reason_of(error: ErrorDetails) -> str:
+    """Return what is wrong with a value, in our own words where a validator of ours found it."""
+    own = error.get("ctx", {}).get("error")
+    return str(own) if isinstance(own, ValueError) else error["msg"]

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import platformdirs
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stt.errors import ConfigError
@@ -37,6 +36,7 @@ from stt.setting_types import (
     Seconds,
     Secret,
     ServerUrls,
+    reason_of,
     setting,
 )
 
@@ -261,7 +261,7 @@ def load_settings(**flags: object) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        faults = (f"{_name(e['loc'], given)}: {_reason(e)}" for e in error.errors())
+        faults = (f"{_name(e['loc'], given)}: {reason_of(e)}" for e in error.errors())
         raise ConfigError("Wrong setting. " + "; ".join(faults)) from error
 
 
@@ -294,9 +294,3 @@ def _name(location: tuple[int | str, ...], flags: Mapping[str, object]) -> str:
         return first.upper()
     variable = variable_of(first)
     return f"{flag_of(first)} ({variable})" if first in flags else variable
-
-
-def _reason(error: ErrorDetails) -> str:
-    """Return what is wrong, in our own words where a validator of ours found it."""
-    own = error.get("ctx", {}).get("error")
-    return str(own) if isinstance(own, ValueError) else error["msg"]
