@@ -12,6 +12,7 @@ _SLACK_SHARE = 0.001
 
 # Sizes that programs write into a WAV header when they do not know yet, or cannot say.
 _RIFF_PLACEHOLDER = 0x7FFF_0000
+_UNKNOWN_64_BIT = 1 << 62
 _OGG_PAGE_MAX_BYTES = 65_307
 _MPEG_FRAME_MAX_BYTES = 2_881
 _ASF_HEAD_BYTES = 65_536
@@ -38,9 +39,10 @@ def truncation(track: TrackReader) -> str | None:
     if track.format == "ogg" and missing_bytes < 0:
         return f"damaged: it cannot be read past {clock(reached)}"
     if missing_bytes > 1:
-        # PCM is the only one of them whose bytes say how long they last.
+        # The bytes of the others do not say how long they last.
+        is_pcm = track.format in {"wav", "w64", "au"}
         rate = track.window.size / reached if reached else 0.0
-        seconds = missing_bytes / rate if rate and track.format == "wav" else 0.0
+        seconds = missing_bytes / rate if rate and is_pcm else 0.0
         about = f"; about {seconds:.1f} s are missing" if seconds >= 0.1 else ""
         return f"truncated: it breaks off after {clock(reached)}{about}"
     return None
@@ -99,6 +101,8 @@ def _declared_bytes(window: FileWindow, format_name: str) -> int:
     if format_name in {"wav", "avi"} and window.read_at(0, 4) == b"RIFF":
         size = int.from_bytes(window.read_at(4, 4), "little")
         return size + 8 if size < _RIFF_PLACEHOLDER else 0
+    if format_name in {"wav", "w64", "au"}:
+        return _declared_pcm_bytes(window.read_at(0, 28))
     if format_name == "ogg":
         return _end_of_last_page(window)
     if format_name == "caf":
@@ -110,6 +114,20 @@ def _declared_bytes(window: FileWindow, format_name: str) -> int:
     if format_name.startswith("matroska"):
         return _end_of_segment(window)
     return 0
+
+
+def _declared_pcm_bytes(head: bytes) -> int:
+    """Return the size by the head of an RF64 (EBU Tech 3306), Sony Wave64 or Sun AU file."""
+    if head[:4] == b"RF64" and head[12:16] == b"ds64":
+        size = int.from_bytes(head[20:28], "little") + 8
+    elif head[:4] == b"riff":
+        size = int.from_bytes(head[16:24], "little")
+    elif head[:4] == b".snd":
+        data_bytes = int.from_bytes(head[8:12], "big")
+        size = int.from_bytes(head[4:8], "big") + data_bytes if data_bytes < 0xFFFF_FFFF else 0
+    else:
+        size = 0
+    return size if size < _UNKNOWN_64_BIT else 0
 
 
 def _end_of_last_page(window: FileWindow) -> int:

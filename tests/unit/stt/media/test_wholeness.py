@@ -38,11 +38,24 @@ def test_a_stream_without_a_length_is_whole_wherever_it_ends(container: str) -> 
     assert not [line for line in warnings(data[: len(data) // 2]) if "truncated" in line]
 
 
-def test_the_seconds_that_are_missing_are_said() -> None:
-    data = tones("wav", seconds=10)
-    assert warnings(data[: len(data) * 7 // 10 + 14]) == [
+@pytest.mark.parametrize(
+    ("container", "flags"), [("wav", {}), ("wav", {"rf64": "always"}), ("w64", {}), ("au", {})]
+)
+def test_the_seconds_that_are_missing_are_said(container: str, flags: dict[str, str]) -> None:
+    data = tones(container, seconds=10, flags=flags)
+    assert warnings(data) == []
+    assert warnings(data[: len(data) * 7 // 10 + 24]) == [
         "truncated: it breaks off after 0:00:07.0; about 3.0 s are missing"
     ]
+
+
+@pytest.mark.parametrize(("container", "first", "last"), [("au", 8, 12), ("w64", 16, 24)])
+def test_a_length_that_its_writer_did_not_know_is_none(
+    container: str, first: int, last: int
+) -> None:
+    data = bytearray(tones(container))
+    data[first:last] = b"\xff" * (last - first)
+    assert warnings(bytes(data)) == []
 
 
 def test_an_ogg_file_that_ends_in_zeros_is_recognised() -> None:
