@@ -22,7 +22,7 @@ ALL_STAMP = $(VENV)/.stt-all
 DOCS_STAMP = $(VENV)/.stt-docs
 LOCKS = pyproject.toml uv.lock requirements.lock
 
-.PHONY: help demo test test-all coverage check format lint types floors docs docs-check lock lock-check clean
+.PHONY: help demo test test-all coverage check format lint types floors docs docs-check lock lock-check sbom audit clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,6 +34,8 @@ help: ## this list
 	@echo "make docs       write the reference pages that are made from code, and build the site"
 	@echo "make format     format the code, and mend what ruff can mend"
 	@echo "make lock       resolve the dependencies anew (needs uv)"
+	@echo "make sbom       the packages of a release as CycloneDX, in build/sbom.json (needs uv)"
+	@echo "make audit      known vulnerabilities of all packages (needs uv and the internet)"
 	@echo "make clean      take away .venv and caches"
 	@echo
 	@echo "PYTHON=python3.12 make test   with another interpreter (after make clean)"
@@ -91,6 +93,21 @@ lock-check:
 	@if command -v uv >/dev/null; then uv lock --check --quiet && $(EXPORT) | \
 	diff -q - requirements.lock >/dev/null || { echo "The locks are out of step: run make lock"; \
 	exit 1; }; fi
+
+# What a release installs, with the hashes of uv.lock.
+SBOM = build/sbom.json
+sbom:
+	@mkdir -p $(dir $(SBOM))
+	@uv export --frozen --quiet --format cyclonedx1.5 --extra server --extra coordinator \
+	--extra node --extra embedded --output-file $(SBOM)
+	@echo "The packages are listed in $(SBOM)"
+
+# Its advisories come from https://api.osv.dev; there is no copy of them to ask offline.
+audit:
+	@mkdir -p build
+	@uv export --frozen --quiet --no-emit-project --no-header --all-extras > build/all.txt
+	@uvx pip-audit==2.10.1 --vulnerability-service osv --strict --disable-pip --require-hashes \
+	--requirement build/all.txt
 
 clean: ## take away what can be made again
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes $VENV with the locked dependencies and these extras: setup_venv.sh server embedded dev
-# uv if it is there, else venv and pip; both install the versions of uv.lock.
+# uv if it is there, else venv and pip; both install the versions of uv.lock and check their hashes.
 set -eu
 
 PYTHON=${PYTHON:-python3}
@@ -51,8 +51,15 @@ fi
 echo "Setting up $VENV with pip, which takes a minute ..."
 [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
 extras=$(echo "$*" | tr ' ' ',')
-"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
+pip() { "$VENV/bin/python" -m pip "$@" --quiet --disable-pip-version-check; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# What it would install, then that with its hashes, then the project.
+pip install --dry-run --ignore-installed --report "$work/report" \
     --constraint requirements.lock --editable ".[$extras]"
+"$VENV/bin/python" tools/locked_hashes.py uv.lock "$work/report" >"$work/requirements"
+pip install --require-hashes --no-deps --requirement "$work/requirements"
+pip install --no-deps --editable .
 if tests_mlx "$@"; then
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$MLX_WHISPER"
+    pip install --no-deps "$MLX_WHISPER"
 fi

@@ -69,6 +69,20 @@ def test_a_release_builds_the_images_of_the_dockerfile() -> None:
     assert jobs["publish"]["permissions"] == {"id-token": "write"}
 
 
+def test_a_release_lists_its_packages_and_they_are_audited() -> None:
+    release = read(GITHUB / "workflows" / "release.yml")
+    assert "make sbom" in [step.get("run") for step in release["jobs"]["build"]["steps"]]
+    [build] = [
+        step["with"]
+        for step in release["jobs"]["images"]["steps"]
+        if step["uses"].startswith("docker/build-push-action")
+    ]
+    assert build["sbom"] is True
+    audit = read(GITHUB / "workflows" / "audit.yml")
+    assert "make audit" in [step.get("run") for step in steps(audit)]
+    assert audit[True]["schedule"]
+
+
 def test_each_hook_of_pre_commit_is_a_command_of_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin")
     [local] = read(ROOT / ".pre-commit-config.yaml")["repos"]
