@@ -15,6 +15,8 @@ from typing import TypeVar
 
 FREE_FAILURES = 4
 MAX_WAIT_SECONDS = 60.0
+_FORGET_SECONDS = 3_600.0
+"""Failures are forgotten so long after the latest: people mistype a key now and then."""
 _MAX_ENTRIES = 10_000
 
 K = TypeVar("K")
@@ -76,8 +78,10 @@ class KeyThrottle:
         with self._lock:
             entry, network = _entry(key, address), network_of(address)
             if entry not in self._wrong:
-                count, _ = self._failures.get(network, (0, 0.0))
-                _put(self._failures, network, (count + 1, time.monotonic()))
+                now = time.monotonic()
+                count, at = self._failures.get(network, (0, now))
+                count = 0 if now - at > _FORGET_SECONDS else count
+                _put(self._failures, network, (count + 1, now))
             _put(self._wrong, entry, None)
         return self.seconds_until_allowed(address)
 

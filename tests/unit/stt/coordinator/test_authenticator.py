@@ -16,6 +16,7 @@ from stt.serving.senders import Sender
 from stt.store.database import Database
 from tests.support.asgi import http_scope
 from tests.support.coordinator_app import PEOPLES_KEY, settings_for
+from tests.support.long_waits import lengthen_waits
 
 HOST = "10.0.0.7"
 
@@ -133,8 +134,9 @@ def test_an_old_key_that_is_tried_on_and_on_is_one_failure(authenticator: Authen
 
 
 def test_without_the_database_guesses_at_the_key_of_the_settings_are_slowed_down(
-    authenticator: Authenticator,
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lengthen_waits(monkeypatch)
     throttle: Mock = authenticator._throttle  # type: ignore[assignment]
     throttle.seconds_until_allowed.side_effect = DatabaseUnavailable("away")
     throttle.record_right.side_effect = DatabaseUnavailable("away")
