@@ -77,7 +77,8 @@ class DataFolder:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return int(self._pid_file.read_text())
+                with contextlib.suppress(ValueError):  # the server is about to write it
+                    return int(self._pid_file.read_text())
         return None
 
     def make_password(self) -> None:

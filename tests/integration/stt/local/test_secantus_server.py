@@ -1,10 +1,14 @@
 """The embedded database's process: one user, and nothing for those who do not log in."""
 
+import logging
+import os
 import resource
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +18,11 @@ import pymongo
 import pytest
 from pymongo.errors import OperationFailure
 
+from stt.errors import DatabaseUnavailable
 from stt.local.data_folder import DataFolder
 from stt.local.stack import open_database
 from stt.settings import Settings
+from stt.store.workers import MongoRoster
 from tests.support.pace import until
 
 Client = pymongo.MongoClient[dict[str, Any]]
@@ -119,6 +125,24 @@ def test_the_password_is_nowhere_but_in_its_file(
         if path.is_file() and password.encode() in path.read_bytes()
     ]
     assert holding == ["database.password"]
+
+
+def test_the_password_is_in_no_log_record_and_no_error(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with open_database(settings) as database:
+        folder = DataFolder(settings.data_dir)
+        password = folder.password_file.read_text()
+        pid = folder.server_pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(DatabaseUnavailable) as raised:
+            list(MongoRoster(database).members())
+        assert password not in "".join(traceback.format_exception(raised.value))
+        assert password not in repr(database.chunks)
+    assert len(caplog.records) > 10
+    assert password not in caplog.text
 
 
 def test_the_files_of_the_database_are_for_its_user_alone(folder: DataFolder) -> None:

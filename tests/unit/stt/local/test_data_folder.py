@@ -1,5 +1,6 @@
 """The data folder of the embedded database lets only its user in, and keeps its password."""
 
+import os
 import stat
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -91,3 +92,12 @@ def test_a_full_disk_is_known(folder: DataFolder, monkeypatch: pytest.MonkeyPatc
     assert not DataFolder(folder.path / "gone").is_full()
     monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 1_000}))
     assert folder.is_full()
+
+
+def test_the_id_of_a_server_counts_while_it_holds_its_lock(folder: DataFolder) -> None:
+    assert folder.server_pid() is None
+    with folder.lock_server_pid() as lock:
+        assert folder.server_pid() == os.getpid()
+        lock.truncate(0)  # as between its lock and its id
+        assert folder.server_pid() is None
+    assert folder.server_pid() is None
