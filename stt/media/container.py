@@ -56,18 +56,24 @@ Asterisk names them, FFmpeg's name of the format and its options."""
 logger = logging.getLogger(__name__)
 
 
-def _limit_allocations() -> None:
-    """Limit them for the whole process: PyAV has no name for this, but is linked with FFmpeg."""
+def _call_ffmpeg(name: str, argument: "ctypes.c_size_t | ctypes.c_int") -> None:
+    """Call a function of FFmpeg that PyAV has no name for; PyAV is linked with it."""
     try:
-        set_limit = ctypes.CDLL(av.logging.__file__).av_max_alloc
+        function = getattr(ctypes.CDLL(av.logging.__file__), name)
     except (OSError, AttributeError) as error:
-        logger.warning("Forged files may take 2 GB of memory for a moment: %s", error)
+        logger.warning("Forged files may take much memory for a moment: %s", error)
         return
-    set_limit.argtypes, set_limit.restype = [ctypes.c_size_t], None
-    set_limit(MAX_ALLOCATION_BYTES)
+    function.argtypes, function.restype = [type(argument)], None
+    function(argument)
 
 
-_limit_allocations()
+def use_one_thread() -> None:
+    """Have FFmpeg start no threads: it starts one for each core, which do nothing for audio."""
+    _call_ffmpeg("av_cpu_force_count", ctypes.c_int(1))
+
+
+# For the whole process.
+_call_ffmpeg("av_max_alloc", ctypes.c_size_t(MAX_ALLOCATION_BYTES))
 
 
 def open_container(window: FileWindow, filename: str = "") -> av.container.InputContainer:

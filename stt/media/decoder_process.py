@@ -26,6 +26,7 @@ import av.subtitles.codeccontext  # PyAV imports these when it meets subtitles: 
 import av.subtitles.stream
 import av.subtitles.subtitle  # noqa: F401
 
+from stt.media.container import use_one_thread
 from stt.media.decoder_messages import receive_message, send_message
 from stt.media.decoder_session import DecoderSession
 
@@ -41,6 +42,7 @@ def main(begin_session: Callable[[], DecoderSession] = DecoderSession) -> None:
     """Serve until the socket is closed."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the other program decides what a signal means
+    use_one_thread()  # the stack of each is address space
     _limit_memory()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with socket.socket(fileno=int(sys.argv[1])) as connection, suppress(EOFError, OSError):

@@ -53,6 +53,20 @@ def test_memory_time_and_files_are_limited() -> None:
     pool.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_it_has_one_thread_however_many_cores_there_are() -> None:
+    pool = DecoderPool()
+    decoder = pool.take()
+    assert isinstance(decoder, DecoderProcess)
+    for container in ("wav", "wv", "flac"):
+        decoder.ask(OPEN, io.BytesIO(tones(container)))
+        decoder.ask({"do": "block"})
+        assert "Threads:\t1\n" in Path(f"/proc/{decoder.pid}/status").read_text()
+        decoder.ask({"do": "close"})
+    pool.give(decoder)
+    pool.close()
+
+
 def test_signals_that_are_meant_for_its_program_do_not_end_it() -> None:
     decoder = DecoderProcess((sys.executable, "-P", "-m", "stt.media.decoder_process"))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
