@@ -57,7 +57,7 @@ def errors(*statuses: int) -> Responses:
     return found
 
 
-def form(model: type[BaseModel], file_field: str = "file", max_files: int = 1) -> dict[str, Any]:
+def form(model: type[BaseModel], file_field: str = "file") -> dict[str, Any]:
     """Return OpenAPI's requestBody for a form that FastAPI does not read itself."""
     schema = model.model_json_schema()
     file: dict[str, Any] = {
@@ -66,9 +66,7 @@ def form(model: type[BaseModel], file_field: str = "file", max_files: int = 1) -
         "description": "Anything that FFmpeg can decode: wav, mp3, m4a, ogg, flac, webm, mp4, …",
     }
     schema["properties"] = {
-        file_field: {"type": "array", "items": file, "maxItems": max_files}
-        if max_files > 1
-        else file,
+        file_field: {"type": "array", "items": file} if file_field == "files" else file,
         **{name: _fillable(field) for name, field in schema["properties"].items()},
     }
     schema["required"] = [file_field]

@@ -20,6 +20,8 @@ Schema = Mapping[str, Any]
 UNBOUNDED = {
     # An option's value: each has its own bounds, which are tested below.
     "patch /api/options body.*",
+    # 1,000, by the parser of forms; in the schema, fuzzing would send as many each time.
+    "post /transcribe body.files",
     # Figures of a model, finite and kept as they are.
     "post /tasks/complete body.transcript.language_probability",
     "post /tasks/complete body.transcript.segments[].avg_logprob",

@@ -56,7 +56,7 @@ def router(service: Service) -> APIRouter:
         summary="Transcribe several files as one recording",
         response_model=RecordingOut,
         responses=api_docs.RECORDING,
-        openapi_extra=api_docs.form(RecordingForm, "files", MAX_FILES),
+        openapi_extra=api_docs.form(RecordingForm, "files"),
     )
     async def recordings(request: Request) -> Response:
         """Transcribe `files`, in the order sent, as one recording.
