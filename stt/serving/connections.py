@@ -26,6 +26,7 @@ HEAD_SECONDS = 10
 RATE_SECONDS = 60.0
 MIN_RATE_BYTES = 60 * 1_000
 """The least that must pass in RATE_SECONDS."""
+MAX_CLOSED_AT_ONCE = 100
 
 AT_LIMIT = (
     "All %d connections are in use: each new one ends the one that waits longest without a request."
@@ -94,16 +95,23 @@ class Connections(ServerState):
             else:
                 waiting.pop(connection, None)
 
-    def close_slow(self, now: float) -> None:
-        """Close those that take too long, at this time.monotonic(); call it every second or so."""
+    def close_slow(self, now: float) -> bool:
+        """Close those that take too long, at this time.monotonic(); call it every second or so.
+
+        Return whether there are more: so many closed at once would keep others waiting.
+        """
         before, self._progress = self._progress, {}
+        too_slow: list[tuple[Any, Stage]] = []
         for connection in list(self.connections):
             progress = _advanced(connection, before.get(connection), now)
             self._progress[connection] = progress
             if isinstance(connection, BoundedConnection):
                 self.sort(connection)
             if _is_too_slow(progress, now):
-                _close(connection, progress.stage)
+                too_slow.append((connection, progress.stage))
+        for connection, stage in too_slow[:MAX_CLOSED_AT_ONCE]:
+            _close(connection, stage)
+        return len(too_slow) > MAX_CLOSED_AT_ONCE
 
 
 class BoundedConnection(H11Protocol):

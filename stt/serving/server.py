@@ -51,6 +51,7 @@ class BoundedServer(uvicorn.Server):
         super().__init__(config)
         most = int(_raise_file_limit() * _CONNECTIONS_SHARE)
         self.server_state = Connections(min(most, max_connections or most))
+        self._has_slow = False
         self._log_filter = _RareMessages()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -61,8 +62,8 @@ class BoundedServer(uvicorn.Server):
             listening.listen(_LISTEN_BACKLOG)
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % _TICKS_A_SECOND == 0:
-            self.server_state.close_slow(time.monotonic())
+        if self._has_slow or counter % _TICKS_A_SECOND == 0:
+            self._has_slow = self.server_state.close_slow(time.monotonic())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

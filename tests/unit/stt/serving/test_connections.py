@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 
 from stt.serving.connections import (
     HEAD_SECONDS,
+    MAX_CLOSED_AT_ONCE,
     MIN_RATE_BYTES,
     RATE_SECONDS,
     BoundedConnection,
@@ -163,6 +164,20 @@ def test_a_connection_without_a_complete_head_ends_after_ten_seconds(
             assert len(site.connections.connections) == 1
 
     test()
+
+
+@in_event_loop
+async def test_not_so_many_end_at_once_that_others_must_wait() -> None:
+    count = MAX_CLOSED_AT_ONCE + 1
+    async with serving(limit=count) as site:
+        for _ in range(count):
+            await site.client()
+        now = time.monotonic()
+        assert not site.connections.close_slow(now)
+        assert site.connections.close_slow(now + HEAD_SECONDS)
+        await until(lambda: len(site.connections.connections) == 1)
+        assert not site.connections.close_slow(now + HEAD_SECONDS + 1)
+        await until(lambda: not site.connections.connections)
 
 
 @in_event_loop
