@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from stt.media.decoder_pool import (
@@ -34,11 +35,11 @@ def process_of(decoder: object) -> int:
 
 
 def is_running(pid: int) -> bool:
+    """Return whether the process runs; one that has ended may wait for long to be waited for."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return True
 
 
 def test_one_serves_file_after_file(pool: DecoderPool) -> None:
