@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def fill(database: Database) -> None:
         recording_id = add_recording(database, filename=name, chunk_count=3, duration=90.0)
         add_chunks(database, 3, recording_id=recording_id, audio=os.urandom(2_000), **state)
     database.nodes.insert_one({"_id": "m4-1", "name": "M4", "key_sha256": "1" * 64})
-    database.sessions.insert_one({"_id": "2" * 64, "expires_at": now.replace(year=now.year + 1)})
+    database.sessions.insert_one({"_id": "2" * 64, "expires_at": now + timedelta(days=365)})
     database.options.insert_one({"_id": "stored", "chunk_seconds": 20.0})
 
 

@@ -22,6 +22,7 @@ from tests.support.whisper_stand_in import Running, running
 pytestmark = pytest.mark.browser
 
 WAIT_MS = 20_000
+KEY = "hush-hush-little-one"
 UPLOAD = """
 async ([url, mode, key]) => {
     const form = new FormData();
@@ -137,14 +138,14 @@ def test_a_link_opens_the_servers_own_page_which_works(page: Page, other_port: i
 
 def test_a_page_of_a_named_origin_uses_a_server_with_its_key(page: Page, other_port: int) -> None:
     origin = f"http://app.example:{other_port}"
-    with running(API_KEY="hush", CORS_ORIGINS=origin) as server:
+    with running(API_KEY=KEY, CORS_ORIGINS=origin) as server:
         page.goto(f"{origin}/")
         url = f"{server.url}/v1/models"
         script = """([url, key]) => fetch(url, {headers: {Authorization: `Bearer ${key}`}})
             .then(answer => answer.json()).then(found => found.data[0].id)"""
-        assert page.evaluate(script, [url, "hush"]) == "base"
+        assert page.evaluate(script, [url, KEY]) == "base"
         page.goto(f"http://evil.example:{other_port}/")
-        assert page.evaluate(UPLOAD, [f"{server.url}/jobs", "cors", "hush"]) == [0, "failed"]
+        assert page.evaluate(UPLOAD, [f"{server.url}/jobs", "cors", KEY]) == [0, "failed"]
 
 
 def test_an_image_on_another_port_claims_no_chunk(
