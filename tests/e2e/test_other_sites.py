@@ -168,3 +168,19 @@ def test_an_image_on_another_port_claims_no_chunk(
             until(lambda: "GET /tasks/next" in caplog.text)
         assert "GET /tasks/next 403" in caplog.text  # 401 would mean that no cookie was sent
         assert document(database, id_)["processing_by"] is None
+
+
+def test_the_login_form_works_without_script_under_a_name_of_the_network(
+    browser: Browser, database: Database, tmp_path: Path
+) -> None:
+    with (
+        running_coordinator(database, tmp_path) as coordinator,
+        contextlib.closing(browser.new_context(java_script_enabled=False)) as context,
+    ):
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        home = f"http://hub.example:{coordinator.url.rpartition(':')[2]}/"
+        page.goto(f"{home}login")
+        page.fill("input[type=password]", PEOPLES_KEY)
+        page.keyboard.press("Enter")
+        page.wait_for_url(home)

@@ -20,7 +20,7 @@ CONTENT_SECURITY_POLICY = "; ".join((
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # "no-referrer" also makes `Origin: null` of our own forms
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _FILES = ("/static/", "/login/", "/docs-files/")

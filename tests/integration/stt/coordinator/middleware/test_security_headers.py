@@ -29,7 +29,7 @@ def test_every_answer_tells_the_browser_to_run_nothing_foreign(
         assert "script-src 'self';" in policy
         assert "frame-ancestors 'none'" in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
         assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert answer.headers["Cache-Control"] == "no-store"
         assert re.fullmatch("[0-9a-f]{16}", answer.headers["X-Request-ID"])
