@@ -54,6 +54,7 @@ class _Progress:
     since: float
     bytes: int = 0
     received: int = 0
+    drained: int = 0
     unsent: int = 0
 
 
@@ -122,6 +123,8 @@ class BoundedConnection(H11Protocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.received_bytes = 0
+        self.drained_bytes = 0
+        """What has left at least, each time that the application could write on."""
         self._keep_alive_seconds = self.timeout_keep_alive
 
     @property
@@ -162,6 +165,11 @@ class BoundedConnection(H11Protocol):
         super().data_received(data)
         self.server_state.sort(self)
 
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        low, high = self.transport.get_write_buffer_limits()
+        self.drained_bytes += high - low
+
     def on_response_complete(self) -> None:
         is_known = "principal" in self.scope["state"]
         self.timeout_keep_alive = (
@@ -190,19 +198,21 @@ def _advanced(connection: Any, before: _Progress | None, now: float) -> _Progres
     """Return the connection's progress with what has passed since `before`."""
     unsent = connection.transport.get_write_buffer_size()
     is_http = isinstance(connection, BoundedConnection)
-    received = connection.received_bytes if is_http else 0
+    received, drained = 0, 0
+    if is_http:
+        received, drained = connection.received_bytes, connection.drained_bytes
     stage = connection.stage if is_http else Stage.OTHER
     if unsent:
         stage = Stage.READER
     if before is None or before.stage is not stage:
-        return _Progress(stage, now, 0, received, unsent)
+        return _Progress(stage, now, 0, received, drained, unsent)
     if stage is Stage.BODY:
         before.bytes += received - before.received
     elif stage is Stage.READER:  # what was written meanwhile is not seen: this is the least
-        before.bytes += max(0, before.unsent - unsent)
+        before.bytes += max(drained - before.drained, before.unsent - unsent, 0)
     if before.bytes >= MIN_RATE_BYTES:
         before.since, before.bytes = now, 0
-    before.received, before.unsent = received, unsent
+    before.received, before.drained, before.unsent = received, drained, unsent
     return before
 
 

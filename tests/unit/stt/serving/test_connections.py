@@ -303,6 +303,21 @@ async def test_a_client_that_reads_slowly_gets_its_answer() -> None:
         assert server_side in site.connections.connections
 
 
+@in_event_loop
+async def test_a_reader_with_as_much_left_to_take_each_time_is_not_cut_off() -> None:
+    """At 64 kB/s, where the application writes a block of 64 kB a second."""
+    async with serving(answer=b"x" * LARGE) as site:
+        client = await site.client(GET)
+        server_side = site.server_side(client)
+        client[0]._transport.pause_reading()  # type: ignore[attr-defined]
+        await until_still(server_side)
+        now = time.monotonic()
+        for second in range(3 * int(RATE_SECONDS)):
+            site.connections.close_slow(now + second)
+            server_side.resume_writing()  # as the transport does when a block has left
+        assert not server_side.transport.is_closing()
+
+
 async def until_still(server_side: BoundedConnection) -> None:
     """Wait until the system takes no more of the answer."""
     before = -1
