@@ -27,7 +27,10 @@ _SENTENCE_MARK = re.compile(r"[.!?…。！？｡؟۔।॥።။។][ \"'”’
 _ENGLISH_I = re.compile(r"I(['’]\w+)?\W*$")
 _CLAUSE_MARK = re.compile(r"[,;:–—、，；：､،؛၊፣][ \"'”’»›)\]」』）】]*$")
 # Initials, numbers as in "3. März", titles.
-_NO_END = re.compile(r"(?i)\W*(\w|\d\d|\w\.\w|mrs?|ms|dr|prof|st|sra?|mme|mlle|vs|bzw)\.$")
+_NO_END = re.compile(
+    r"(?i)\W*(\w|\d\d|\w\.\w|mrs?|ms|dr|prof|st|rev|gen|col|capt|lt|sgt|sen|gov|mt|vol|approx|vs"
+    r"|hr|fr|nr|ca|bzw|mme|mlle|mgr|sra?|uds?|av|sig|dott)\.$"
+)
 
 # A word of a text is looked for so many characters after the one before at most.
 _MAX_SKIPPED = 20

@@ -110,7 +110,7 @@ class TestTimes:
     [
         ("one. Two", True), ("one.” Two", True), ("one! Two", True), ("一。二", True),
         ("one. two", False), ("Dr. Two", False), ("3. Two", False), ("J. Two", False),
-        ("« Un ! » Deux", True),
+        ("« Un ! » Deux", True), ("Capt. Two", False), ("Sig. Due", False), ("Nr. 2", False),
         ("one, Two", False), ("one Two", False), ("वह। यह", True), ("نعم؟ لا", True),
     ],
 )  # fmt: skip
