@@ -5,7 +5,7 @@
     python tools/fuzz_media.py --file findings/crash-7-1234.mkv     # what became of it, once more
     python tools/fuzz_media.py --minutes 1 --here                   # without decoder processes
 
-Makes short files in 25 forms, damages them (flipped bits, numbers set to extremes, parts cut out,
+Makes short files in 26 forms, damages them (flipped bits, numbers set to extremes, parts cut out,
 repeated, or taken from another file), and reads each as the programs do. File N of a seed is always
 the same. A process of its own stands for the coordinator or the worker; it must outlive all files.
 Files that crash, swell or occupy a decoder, that take more than 10 s, or that make it fail with an

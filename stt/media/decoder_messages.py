@@ -42,11 +42,16 @@ def send_message(
         connection.sendall(data)
 
 
-def receive_message(connection: socket.socket) -> Message:
-    """Wait for a message. Raise EOFError if the other end is gone, ValueError for nonsense."""
-    head, descriptors, _, _ = socket.recv_fds(connection, _HEAD.size, 1)
-    if not head:
-        raise EOFError
+def receive_message(connection: socket.socket, *, with_file: bool = False) -> Message:
+    """Wait for a message; take a file that comes along only if `with_file` is given.
+
+    Raise EOFError if the other end is gone, ValueError for nonsense.
+    """
+    head, descriptors = b"", list[int]()
+    if with_file:
+        head, descriptors, _, _ = socket.recv_fds(connection, _HEAD.size, 1)
+        if not head:
+            raise EOFError
     head += _exactly(connection, _HEAD.size - len(head))
     fields_bytes, data_bytes = _HEAD.unpack(head)
     if fields_bytes > MAX_FIELDS_BYTES or data_bytes > MAX_DATA_BYTES:

@@ -53,7 +53,7 @@ def main(begin_session: Callable[[], DecoderSession] = DecoderSession) -> None:
 def _serve(connection: socket.socket, session: DecoderSession) -> None:
     limits = _Limits()
     while True:
-        request = receive_message(connection)
+        request = receive_message(connection, with_file=True)
         file = request.file or io.BytesIO(request.data)
         with file:
             limits.begin(file.seek(0, io.SEEK_END))

@@ -24,13 +24,15 @@ def test_fields_and_data_come_out(ends: tuple[socket.socket, socket.socket]) -> 
     assert receive_message(ends[1]) == ({}, b"", None)
 
 
-def test_an_open_file_comes_along(
+def test_an_open_file_comes_along_if_it_is_wanted(
     ends: tuple[socket.socket, socket.socket], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(b"content")
     with (tmp_path / "file").open("rb") as file:
-        send_message(ends[0], {"do": "open"}, descriptor=file.fileno())
-    received = receive_message(ends[1]).file
+        for _ in range(2):
+            send_message(ends[0], {"do": "open"}, descriptor=file.fileno())
+    assert receive_message(ends[1]).file is None
+    received = receive_message(ends[1], with_file=True).file
     assert received is not None
     with received:
         assert received.read() == b"content"
