@@ -54,14 +54,20 @@ def _candidates(recording: Recording) -> Iterator[str]:
     recording_id = str(recording.id)
     # A file name of another program may hold anything.
     *folders, name = (recording.path or recording.filename).split("/")
-    parts = [_safe(folder, "folder") for folder in folders if recording.path]
+    parts = [_folder(folder) for folder in folders if recording.path]
     stem = "/".join([*parts, _stem(name, recording_id)])
     yield stem
     if recording.folder:
-        yield f"{_safe(recording.folder, 'folder')}/{stem}"
+        yield f"{_folder(recording.folder)}/{stem}"
     while True:
         stem = f"{stem}_{recording_id}"
         yield stem
+
+
+def _folder(name: str) -> str:
+    """Return a folder's name that no transcript beside it has, as `talk.txt` may be."""
+    name = _safe(name, "folder")
+    return name + "_" * (Path(name).suffix[1:].lower() in WRITERS)
 
 
 def _stem(filename: str, recording_id: str) -> str:

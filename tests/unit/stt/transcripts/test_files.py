@@ -96,6 +96,8 @@ def test_a_recording_with_a_transcripts_extension_is_not_replaced_by_its_transcr
         ("CON/a:b/x.wav", "CON_folder/a_b/x"),
         ("a\\b/x.wav", "a_b/x"),
         (". ./x.wav", "folder/x"),
+        ("talk.txt/x.SRT/x.wav", "talk.txt_/x.SRT_/x"),
+        ("txt/x.wav", "txt/x"),
     ],
 )
 def test_a_path_of_another_program_stays_inside_the_folder(path: str, stem: str) -> None:
