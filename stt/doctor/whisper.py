@@ -75,7 +75,7 @@ def server_findings(settings: Settings, url: str, limit_seconds: float) -> Itera
         yield Finding(
             _CHECK,
             "warning",
-            f"{url} transcribes, but heard nothing in a clear recording",
+            f"{url} transcribes, but gave no text for a clear recording",
             "Is its model damaged, or made for something else than speech?",
         )
         return

@@ -65,13 +65,15 @@ class Crowd:
         """Each uploader sends `rate` bytes a second, one recording after the other."""
         person = CoordinatorClient(self._url, self._key)
         for number in range(nodes):
-            told = person.ask("POST", "/api/nodes", body={"name": f"node {number}"})
+            joined = person.ask("POST", "/api/nodes", body={"name": f"node {number}"})
             node = _Node(
-                CoordinatorClient(self._url, told["api_key"]), told["node"]["id"], self.seen.errors
+                CoordinatorClient(self._url, joined["api_key"]),
+                joined["node"]["id"],
+                self.seen.errors,
             )
             self._start(self._others, self._work, node)
         for _ in range(browsers):
-            self._start(self._others, self._look_on)
+            self._start(self._others, self._watch_pages)
         for _ in range(uploaders):
             self._start(self._uploaders, self._send_recordings, rate)
         try:
@@ -118,7 +120,7 @@ class Crowd:
                 return
             self.seen.counts["another node was first"] += 1
 
-    def _look_on(self) -> None:
+    def _watch_pages(self) -> None:
         """Be a page: read all that comes, and open the socket again where it ends."""
         headers = {"Authorization": f"Bearer {self._key}"}
         url = self._url.replace("http", "ws", 1) + "/ws/dashboard"

@@ -1,4 +1,4 @@
-"""A real database is checked, and one that does not answer is told in time."""
+"""A real database is checked, and one that does not answer is a problem, in bounded time."""
 
 import socket
 import time
@@ -40,7 +40,7 @@ def test_a_database_that_does_not_run_is_only_described() -> None:
     assert checked(None)["database"] == Finding("database", "ok", "here")
 
 
-def test_a_server_that_takes_connections_and_says_nothing_is_told_in_time() -> None:
+def test_a_server_that_takes_connections_and_says_nothing_is_a_problem_in_bounded_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"mongodb://127.0.0.1:{silent.getsockname()[1]}/?directConnection=true"
         place = DatabasePlace("here", url)

@@ -30,7 +30,7 @@ def checked(**changes: object) -> list[Finding]:
     ("canary", "state", "code", "words"),
     [
         (Answer(body=heard("hello")), "ok", 0, "transcribed a short recording"),
-        (Answer(body=heard("")), "warning", 0, "heard nothing"),
+        (Answer(body=heard("")), "warning", 0, "gave no text"),
         (refusal(401, "no"), "problem", 3, "set STT_API_KEY"),
         (refusal(404, "no such model", param="model"), "problem", 3, "--model"),
         (refusal(500, "out of memory"), "problem", 5, "out of memory"),

@@ -92,7 +92,7 @@ def _kill_server(settings: Settings) -> None:
 def test_the_database_comes_up_keeps_its_documents_and_goes_down(settings: Settings) -> None:
     with open_database(settings) as database:
         database.recordings.insert_one({"filename": "talk.mp3", "sha256": "1"})
-        assert is_serving(settings)
+        until(lambda: is_serving(settings))
     assert not is_serving(settings)
     with open_database(settings) as database:
         assert database.recordings.count_documents({"filename": "talk.mp3"}) == 1
@@ -137,7 +137,7 @@ def test_a_server_whose_only_user_was_killed_is_joined_and_then_taken_down(
         user.kill()
         user.wait()
         port = (settings.data_dir / "database.port").read_text()
-        assert is_serving(settings)
+        until(lambda: is_serving(settings))
         with open_database(settings) as database:
             assert (settings.data_dir / "database.port").read_text() == port
             assert database.recordings.count_documents({"filename": "killed"}) == 1
@@ -275,9 +275,9 @@ def _is_up(client: pymongo.MongoClient[dict[str, Any]]) -> bool:
     return False
 
 
-def _reads_without_password(port: int, user: str = "") -> bool:
+def _reads_without_password(port: int, user: str = "", wait_ms: int = 60_000) -> bool:
     url = f"mongodb://{user}127.0.0.1:{port}/?directConnection=true"
-    with pymongo.MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=100) as client:
+    with pymongo.MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=wait_ms) as client:
         try:
             client.stt.source_files.find_one()
         except pymongo.errors.PyMongoError:
@@ -297,7 +297,7 @@ def test_a_folder_of_an_earlier_version_gets_a_password_and_keeps_its_documents(
     def read() -> None:
         while not over.is_set():
             port = int(port_file.read_text() or 0)
-            if port and _reads_without_password(port):
+            if port and _reads_without_password(port, wait_ms=100):
                 found.append(port)
 
     other = threading.Thread(target=read)
@@ -318,7 +318,7 @@ def test_a_folder_of_an_earlier_version_gets_a_password_and_keeps_its_documents(
 def test_a_server_of_an_earlier_version_that_nobody_uses_is_restarted(settings: Settings) -> None:
     with earlier_server(settings) as port, open_database(settings) as database:
         assert database.recordings.count_documents({"filename": "old.mp3"}) == 1
-        assert not _reads_without_password(port)
+        assert not _reads_without_password(port, wait_ms=100)  # nobody listens there
         assert not _reads_without_password(int((settings.data_dir / "database.port").read_text()))
     assert not is_serving(settings)
 
@@ -339,7 +339,7 @@ def test_a_server_of_an_earlier_version_that_others_use_is_one_clear_line(
         ):
             pass
         assert "\n" not in str(raised.value)
-        assert is_serving(settings)
+        until(lambda: is_serving(settings))
 
 
 @pytest.mark.parametrize("damage", ["lost", "wrong", "broken"])

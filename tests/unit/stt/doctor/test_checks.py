@@ -76,8 +76,8 @@ def test_a_check_that_breaks_stops_no_other_and_shows_no_values() -> None:
 
 
 def test_no_finding_has_a_secret() -> None:
-    told = Finding("a", "warning", "it said hunter2-long and hunter2", "use hunter2-long")
-    check = Check("a", lambda: [told], LONG_SECONDS)
+    said = Finding("a", "warning", "it said hunter2-long and hunter2", "use hunter2-long")
+    check = Check("a", lambda: [said], LONG_SECONDS)
     [finding] = found(check, secrets=("hunter2", "hunter2-long", "a"))
     assert (finding.message, finding.advice) == ("it said *** and ***", "use ***")
 
