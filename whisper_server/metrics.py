@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Scope
 
 from stt.serving.request_end import CLIENT_GONE, RequestEnd, route_of
+from whisper_server.engines.base import Transcription
 from whisper_server.errors import ApiError
 from whisper_server.hardware import process_bytes
 from whisper_server.scheduler_state import SchedulerState
@@ -49,6 +50,9 @@ class Metrics(Collector):
         self._audio_seconds = counter(
             "whisper_audio_seconds", "Seconds of recordings that were transcribed whole"
         )
+        self._dropped_segments = counter(
+            "whisper_dropped_segments", "Segments that were left out because they cannot be speech"
+        )
         self._real_time_factor = histogram(
             "whisper_real_time_factor",
             "Of each recording: seconds from its admission to its result, by its own seconds",
@@ -80,11 +84,12 @@ class Metrics(Collector):
         self._requests.labels(route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
 
-    def recording_done(self, audio_seconds: float, seconds: float) -> None:
+    def recording_done(self, found: Transcription, seconds: float) -> None:
         """Count a recording that was transcribed whole, `seconds` after its admission."""
-        self._audio_seconds.inc(audio_seconds)
-        if audio_seconds > 0:
-            self._real_time_factor.observe(seconds / audio_seconds)
+        self._audio_seconds.inc(found.duration_seconds)
+        self._dropped_segments.inc(found.dropped_segments)
+        if found.duration_seconds > 0:
+            self._real_time_factor.observe(seconds / found.duration_seconds)
 
     def error(self, error: ApiError) -> None:
         """Count an error by its `code`, like queue_full; ClientGone has none."""

@@ -139,7 +139,7 @@ class Scheduler:
             raise RequestTimeout(
                 f"This transcription was given {limit:g} seconds (REQUEST_TIMEOUT) and is not done."
             ) from None
-        self._metrics.recording_done(found.duration_seconds, time.monotonic() - started)
+        self._metrics.recording_done(found, time.monotonic() - started)
         return found
 
     def _require_room_for(self, seconds: float) -> None:

@@ -27,6 +27,7 @@ class TranscribedWindow:
     language: str
     probs: Mapping[str, float] = field(default_factory=dict)
     silent_seconds: float = 0.0
+    dropped_segments: int = 0
 
 
 class Transcript:
@@ -39,6 +40,7 @@ class Transcript:
         self._count = 0
         self._segments: list[Segment] = []
         self._silent_seconds = 0.0
+        self._dropped_segments = 0
         self._speech: defaultdict[str, float] = defaultdict(float)
         self._probs: defaultdict[str, float] = defaultdict(float)
         self._window_seconds = 0.0
@@ -76,11 +78,13 @@ class Transcript:
             duration_seconds=seconds,
             segments=tuple(self._segments),
             silent_speech_seconds=round(self._silent_seconds, 2),
+            dropped_segments=self._dropped_segments,
         )
 
     def _append(self, window: TranscribedWindow) -> None:
         self._segments += _without_doubled(self._segments, window.segments)
         self._silent_seconds += window.silent_seconds
+        self._dropped_segments += window.dropped_segments
         self.seconds_done = window.end
         # A window without text counts only where none has any.
         self._speech[window.language] += window.seconds if window.segments else 1e-6

@@ -178,6 +178,7 @@ class TranscriptionTask:
             language=found.language,
             probs=dict(found.top_language_probs),
             silent_seconds=found.silent_speech_seconds,
+            dropped_segments=found.dropped_segments,
         )
         self._deliver(queued, instance, done)
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -93,16 +93,21 @@ class WindowTranscript:
         `probs`: of the window's languages.
         """
         window = self._window
+        segments, dropped = self._segments()
         return TranscribedWindow(
             end=window.spans[-1].end / SAMPLE_RATE,
             seconds=window.seconds,
-            segments=tuple(self._segments()),
+            segments=tuple(segments),
             language=self._language,
             probs=probs,
             silent_seconds=self._silent_seconds,
+            dropped_segments=dropped,
         )
 
-    def _segments(self) -> Iterator[Segment]:
+    def _segments(self) -> tuple[list[Segment], int]:
+        """Return the segments, and how many were dropped as no speech."""
+        segments: list[Segment] = []
+        dropped = 0
         found = sorted(self._found, key=lambda pair: pair[0].start)
         starts = [0, *(i for i in range(1, len(found)) if self._begins(found, i)), len(found)]
         for first, last in pairwise(starts):
@@ -110,9 +115,11 @@ class WindowTranscript:
             if not words:
                 continue
             if quality.is_phantom(words, found[first][1], self._sound_of(words)):
+                dropped += 1
                 logger.debug("Dropped as no speech: %s", "".join(word.text for word in words))
                 continue
-            yield self._segment(words, found[first][1])
+            segments.append(self._segment(words, found[first][1]))
+        return segments, dropped
 
     def _begins(self, found: Sequence[tuple[AlignedWord, WindowResult]], index: int) -> bool:
         """Return whether a segment begins with the word at `index`."""

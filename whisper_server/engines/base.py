@@ -76,6 +76,7 @@ class Transcription:
     """The transcript of a recording; without segments if there is no speech in it.
 
     `language` is the one with the most speech. `silent_speech_seconds`: speech that gave no text.
+    `dropped_segments`: how many were left out because they cannot be speech.
     """
 
     language: str
@@ -84,6 +85,7 @@ class Transcription:
     duration_seconds: float
     segments: tuple[Segment, ...]
     silent_speech_seconds: float = 0.0
+    dropped_segments: int = 0
 
     @property
     def text(self) -> str:

@@ -2,14 +2,17 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from whisper_server.engines.base import Transcription
 from whisper_server.errors import Unavailable
 from whisper_server.metrics import Metrics
 from whisper_server.scheduler_state import InstanceState, SchedulerState
 
+NOTHING = Transcription("en", 1.0, (), 0.0, ())
 STATE = SchedulerState(
     capacity=4,
     in_work=3,
@@ -50,9 +53,10 @@ def test_answers_are_counted_by_route_and_status() -> None:
 
 def test_recordings_add_up_to_seconds_of_audio_and_a_real_time_factor() -> None:
     metrics = Metrics()
-    metrics.recording_done(60.0, 3.0)
-    metrics.recording_done(30.0, 30.0)
+    metrics.recording_done(replace(NOTHING, duration_seconds=60.0, dropped_segments=2), 3.0)
+    metrics.recording_done(replace(NOTHING, duration_seconds=30.0, dropped_segments=1), 30.0)
     found = exported(metrics)
+    assert found["whisper_dropped_segments_total"] == 3
     assert found["whisper_audio_seconds_total"] == 90
     assert found["whisper_real_time_factor_sum"] == pytest.approx(1.05)
     assert found["whisper_real_time_factor_bucket{le=0.05}"] == 1
@@ -60,7 +64,7 @@ def test_recordings_add_up_to_seconds_of_audio_and_a_real_time_factor() -> None:
 
 def test_a_recording_without_length_has_no_real_time_factor() -> None:
     metrics = Metrics()
-    metrics.recording_done(0.0, 3.0)
+    metrics.recording_done(NOTHING, 3.0)
     assert exported(metrics)["whisper_real_time_factor_count"] == 0
 
 

@@ -35,10 +35,13 @@ def window(
     language: str = "en",
     seconds: float = SECONDS,
     silent_seconds: float = 0.0,
+    dropped_segments: int = 0,
     **probs: float,
 ) -> TranscribedWindow:
     end = (number + 1) * SECONDS
-    return TranscribedWindow(end, seconds, segments, language, probs, silent_seconds)
+    return TranscribedWindow(
+        end, seconds, segments, language, probs, silent_seconds, dropped_segments
+    )
 
 
 def texts(transcript: Transcript) -> list[str]:
@@ -105,11 +108,12 @@ class TestLanguage:
         assert found.top_language_probs == (("en", 0.0),)
 
 
-def test_speech_without_text_adds_up() -> None:
+def test_speech_without_text_and_dropped_segments_add_up() -> None:
     transcript = Transcript("en")
-    transcript.put(0, window(0, silent_seconds=1.254))
-    transcript.put(1, window(1, segment(10, "one"), silent_seconds=2.0))
-    assert transcript.result(20.0).silent_speech_seconds == 3.25
+    transcript.put(0, window(0, silent_seconds=1.254, dropped_segments=2))
+    transcript.put(1, window(1, segment(10, "one"), silent_seconds=2.0, dropped_segments=1))
+    found = transcript.result(20.0)
+    assert (found.silent_speech_seconds, found.dropped_segments) == (3.25, 3)
 
 
 class TestSeam:
