@@ -36,6 +36,8 @@ _completions = APIRouter(route_class=CompletionRoute)
 
 _MAX_WAIT_SECONDS = 25.0
 _POLL_SECONDS = 1.0
+_MAX_PAGE = 20_000
+"""Chunks of a page at most: 6 MB. To write more of them would block all other requests."""
 
 Wait = Annotated[
     float, Query(ge=0, le=_MAX_WAIT_SECONDS, description="Seconds to wait for work, if none.")
@@ -104,7 +106,8 @@ async def pending(
 
     async def read(is_repeat: bool) -> Page | None:
         nonlocal page
-        page = await run_in_threadpool(dispatcher.page, limit, order, is_repeat=is_repeat)
+        most = min(limit, _MAX_PAGE)
+        page = await run_in_threadpool(dispatcher.page, most, order, is_repeat=is_repeat)
         return page if page.chunks else None
 
     await _poll(request, coordinator, read, wait)

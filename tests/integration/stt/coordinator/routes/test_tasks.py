@@ -10,6 +10,7 @@ import requests
 from bson import ObjectId
 
 from stt.coordinator.dispatch import Dispatcher
+from stt.coordinator.routes import tasks
 from stt.domain.claim import Claim
 from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread, logged_in
@@ -114,3 +115,13 @@ def test_the_queue_is_listed_page_by_page(
     assert [task["state"] for task in listed] == ["transcribed"] + ["pending"] * 4
     assert listed[0]["text"] == "hello"
     assert requests.codes.forbidden == mac.session.get("/tasks").status_code
+
+
+def test_a_page_has_no_more_chunks_than_are_quickly_written(
+    database: Database, mac: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "_MAX_PAGE", 3)
+    add_chunks(database, 5)
+    query = {"worker_id": mac.worker, "limit": "200000"}
+    page = mac.session.get("/tasks/pending", params=query).json()
+    assert (len(page["chunks"]), page["is_last"]) == (3, False)
