@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    logging.getLogger("secantus.server").addFilter(_RareMessages())
     from secantus.server import SecantusDBServer
 
     server = SecantusDBServer(
@@ -43,7 +45,7 @@ def main() -> None:
         require_auth=True,
         enable_test_commands=False,
         cache_size=_CACHE_SIZE,
-        max_connections=min(_MAX_CONNECTIONS, _raise_file_limit() - _STORAGE_FILES),
+        max_connections=_connections_for(_raise_file_limit()),
     )
     _set_only_user(server.storage, folder.password_file.read_text("ascii"))
     with folder.lock_server_pid():
@@ -77,8 +79,31 @@ def _raise_file_limit() -> int:
     soft, hard = (needed if limit == resource.RLIM_INFINITY else limit for limit in limits)
     files = max(soft, min(needed, hard))
     if files > soft:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, limits[1]))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, limits[1]))
+        except (OSError, ValueError):  # macOS has a limit of its own below the hard one
+            return soft
     return files
+
+
+def _connections_for(files: int) -> int:
+    """Return how many connections leave the storage its files, where so many may be open."""
+    return min(_MAX_CONNECTIONS, files - min(_STORAGE_FILES, files // 2))
+
+
+class _RareMessages(logging.Filter):
+    """Drops a message within a second of its last one, such as that of refused connections."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        if now - self._logged_at.get(record.msg, -1.0) < 1.0:
+            return False
+        self._logged_at[record.msg] = now
+        return True
 
 
 if __name__ == "__main__":

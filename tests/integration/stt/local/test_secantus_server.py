@@ -159,18 +159,24 @@ def test_more_silent_connections_than_files_may_be_open_break_nothing(settings: 
         database = open_database(settings)
         opened = database.__enter__()
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(2_000, hard)), hard))
     try:
         port = DataFolder(settings.data_dir).port()
         silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(allowed + 50)]
         process = _server_process(opened.chunks.database.client)
         until(lambda: process.num_fds() > allowed)
         opened.recordings.insert_one({"filename": "a.mp3", "sha256": "2"})
+        # Past a thousand each one is refused, and that is logged once a second at most.
+        silent += [socket.create_connection(("127.0.0.1", port)) for _ in range(1_000)]
         for connection in silent:
             connection.close()
+        until(lambda: process.num_fds() < allowed)
         assert opened.recordings.count_documents({}) == 1
+        log = (settings.data_dir / "database.log").read_text()
+        assert 0 < log.count("rejecting connection") < 200
     finally:
         database.__exit__(None, None, None)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_it_ends_when_it_is_asked(tmp_path: Path) -> None:
