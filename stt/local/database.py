@@ -34,7 +34,7 @@ from typing import IO, Any
 
 from pymongo.errors import OperationFailure
 
-from stt.errors import DatabaseUnavailable
+from stt.errors import ConfigError, DatabaseUnavailable
 from stt.local.data_folder import DataFolder
 from stt.local.server_checks import answers, is_broken, reply, url_without_password
 from stt.system.processes import end, free_port
@@ -106,14 +106,14 @@ class EmbeddedServer:
         if not hello.get("accessControlEnabled"):
             return self._replace(users, "asks for no password: an earlier version started it")
         if is_broken(port):
-            logger.warning("The embedded database has broken down and is started anew")
-            return self._restart()
+            return self._restart_broken()
         url = self._folder.url(port)
         try:
             if url is not None:
                 return url if self._wait_for_reply(url, "ping") else self._start()
         except OperationFailure:
-            pass
+            if is_broken(port):  # since then
+                return self._restart_broken()
         file = self._folder.password_file
         return self._replace(users, f"has another password than {file}: that was changed")
 
@@ -141,6 +141,10 @@ class EmbeddedServer:
         fcntl.flock(users, fcntl.LOCK_SH)
         return self._restart()
 
+    def _restart_broken(self) -> str:
+        logger.warning("The embedded database has broken down and is started anew")
+        return self._restart()
+
     def _restart(self) -> str:
         self._stop()
         if self._is_alive():
@@ -148,7 +152,12 @@ class EmbeddedServer:
         return self._start()
 
     def _start(self) -> str:
-        self._folder.make_password()
+        try:
+            self._folder.make_password()
+        except ConfigError as error:
+            if self._folder.is_full():
+                raise self._unusable("the disk is full") from error
+            raise
         for _ in range(_PORT_TRIES):
             url = self._try_to_start(free_port())
             if url is not None:

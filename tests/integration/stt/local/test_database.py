@@ -365,6 +365,32 @@ def test_a_password_that_is_lost_while_others_use_the_server_is_one_clear_line(
         assert database.recordings.count_documents({"filename": "user"}) == 1
 
 
+def test_a_server_that_breaks_down_while_it_is_joined_is_restarted(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with user_process(settings, "user") as user:
+        (settings.data_dir / "database.password").write_text("a" * 43)  # so that no login ends
+        found = iter([False, True])
+        monkeypatch.setattr("stt.local.database.is_broken", lambda _: next(found, False))
+        with open_database(settings) as database:
+            assert database.recordings.count_documents({"filename": "user"}) == 1
+            user.kill()
+            user.wait()
+    assert not is_serving(settings)
+
+
+def test_a_disk_without_room_for_a_password_is_a_full_disk(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: DataFolder) -> None:
+        raise ConfigError("No space left on device")
+
+    monkeypatch.setattr(DataFolder, "make_password", refuse)
+    monkeypatch.setattr(DataFolder, "is_full", lambda _: True)
+    with pytest.raises(DatabaseUnavailable, match="disk is full"), open_database(settings):
+        pass
+
+
 def test_a_server_without_users_whose_password_is_lost_is_restarted(settings: Settings) -> None:
     with user_process(settings, "killed") as user:
         user.kill()
