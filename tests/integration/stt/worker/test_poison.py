@@ -186,15 +186,20 @@ class TestFullDocuments:
         filling = b"x" * (LIMIT_BYTES - but - size - 20)
         database.chunks.update_one({"_id": id_}, {"$set": {"note": filling}})
 
-    def test_a_transcript_of_17_megabytes_counts_against_its_chunk(
-        self, database: Database
+    @pytest.mark.parametrize(
+        ("words", "kind"), [(50_000, "database_refused"), (3_500_000, "server_fault")]
+    )
+    def test_a_transcript_that_does_not_fit_counts_against_its_chunk(
+        self, database: Database, words: int, kind: str
     ) -> None:
+        """Into its document, or as 17 MB into any."""
         [id_] = add_chunks(database, 1, audio=opus_tone(1.0))
-        with ScriptedServer(always("word " * 3_500_000)).running() as server:
+        self.fill(database, id_, but=100_000)
+        with ScriptedServer(always("word " * words)).running() as server:
             make_worker(database, server.url, max_attempts=1).run()
         failed = document(database, id_)
         assert failed["failed_at"] is not None
-        assert failed["errors"][0]["kind"] == "database_refused"
+        assert failed["errors"][0]["kind"] == kind
 
     def test_a_nearly_full_document_gives_its_history_for_the_last_error(
         self, database: Database, alice: MongoClaims
