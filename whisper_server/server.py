@@ -30,6 +30,8 @@ from whisper_server.settings import Settings
 
 GRACE_SECONDS = 3.0
 """How long a transcription may go on after SIGTERM or Ctrl-C."""
+_ANSWER_SECONDS = 4.0
+"""How much longer it may take to answer 503 then: uvicorn would answer 500, which blames a file."""
 KEEP_ALIVE_SECONDS = 75
 """After a request with the key; longer than proxies keep a connection to use it again."""
 
@@ -84,7 +86,7 @@ class _Server(BoundedServer):
                 log_config=None,
                 headers=RESPONSE_HEADERS,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=int(GRACE_SECONDS) + 2,
+                timeout_graceful_shutdown=int(GRACE_SECONDS + _ANSWER_SECONDS),
             )
         )
         self._scheduler = service.scheduler

@@ -55,5 +55,6 @@ def die(kind: str) -> None:
 
 
 if __name__ == "__main__":
-    decoder_process.CPU_SECONDS = 1.0
+    decoder_process.CPU_SECONDS = 0.5
+    decoder_process.CPU_SECONDS_FOR_EACH_SECOND = 0.05
     decoder_process.main(DyingSession)
