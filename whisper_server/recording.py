@@ -9,17 +9,19 @@ import numpy as np
 
 from stt.media.audio import (
     BadAudio,
+    DecoderUnavailable,
     IsolatedReader,
     NoAudioTrack,
     NoSuchTrack,
     NothingDecoded,
 )
 from whisper_server.engines.base import SAMPLE_RATE, Samples
-from whisper_server.errors import EngineStopped, InvalidAudio, TooLarge
+from whisper_server.errors import EngineStopped, InvalidAudio, TooLarge, Unavailable
 
 MEASURED_SLACK = 1.01
 """Packets may claim a little more than they hold: an encoder's padding is cut off in decoding."""
 
+_DECODER_RETRY_SECONDS = 10
 _FULL_SCALE = np.float32(32_768)
 
 logger = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ class Recording:
         """Return the samples as they are decoded, in blocks of a second or more; once only.
 
         Raises InvalidAudio or TooLarge, both naming `param`; EngineStopped if the recording is
-        closed midway.
+        closed midway; Unavailable if no decoder can be started.
         """
         self._reading = self._read()
         return self._reading
@@ -131,6 +133,8 @@ class Recording:
         except BadAudio as error:
             message = f"{name} cannot be decoded: {error}."
             raise InvalidAudio(message, param=self._param) from error
+        except DecoderUnavailable as error:
+            raise Unavailable(f"{error}.", _DECODER_RETRY_SECONDS) from error
         except OSError as error:
             message = f"{name} cannot be read."
             raise InvalidAudio(message, param=self._param) from error

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stt.media import track_reader
+from stt.media import isolated_reader, track_reader
 from stt.media.audio import AudioReader
+from stt.media.decoder_pool import DecoderPool
 from tests.support.damage import tones
 from tests.support.decoders import decode_here, dying_decoders
 from tests.support.dying_decoder import deadly
@@ -23,7 +24,7 @@ from tests.support.uploads import (
     wav_that_claims,
     with_hole,
 )
-from whisper_server.errors import EngineStopped, InvalidAudio, TooLarge
+from whisper_server.errors import EngineStopped, InvalidAudio, TooLarge, Unavailable
 from whisper_server.recording import Recording
 
 SECOND = 16_000
@@ -291,3 +292,12 @@ def test_a_file_that_crashes_its_decoder_is_refused_and_the_next_one_is_read(
                 list(recording.blocks())
             assert caught.value.param == "file"
             assert len(decode(io.BytesIO(sound))) == 4 * SECOND
+
+
+def test_a_request_may_be_sent_again_when_no_decoder_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(isolated_reader, "pool", DecoderPool(("/no/such/program",)))
+    with pytest.raises(Unavailable, match="The decoder cannot be started") as caught:
+        measure(tone_file(1))
+    assert int(caught.value.headers["Retry-After"]) > 0
