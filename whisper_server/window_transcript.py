@@ -155,7 +155,7 @@ class WindowTranscript:
         for start, stop in rest:
             again = self._rest(part, start, stop)
             has_shrunk = again.input.seconds <= MOST_LEFT * part.input.seconds
-            if quality.is_silence(best) or (part.again and not has_shrunk):
+            if part.again and (quality.is_silence(best) or not has_shrunk):
                 self._silent_seconds += active_seconds(self._activity, start, stop)
             else:
                 self._parts.append(again)

@@ -187,8 +187,11 @@ class TestLostSpeech:
         assert found.texts() == [" Hello world", " lost"]
         assert found.result().silent_seconds == pytest.approx(3.0, abs=0.1)
 
-    def test_sound_that_the_model_takes_for_silence_is_counted_and_not_tried_again(self) -> None:
+    def test_sound_that_the_model_takes_for_silence_is_decoded_again_once(self) -> None:
         found = Decoding(10, (1.0, 6.0)).take(SILENCE)
+        assert found.take(said(("lost", 0.2, 2.2), ("and", 2.2, 5.2))).texts() == [" lost and"]
+        assert found.result().silent_seconds == 0.0
+        found = Decoding(10, (1.0, 6.0)).take(SILENCE, *[SILENCE] * len(SECOND_LADDER))
         assert found.texts() == []
         assert found.result().silent_seconds == pytest.approx(5.0, abs=0.1)
 
