@@ -1,4 +1,4 @@
-"""Slow down whoever guesses keys, and nobody who has the right one.
+"""Delay the judging of keys from addresses that guess, but not of keys known to be right.
 
 From the fifth wrong key on an address has to wait before it is judged again: a second at first,
 then twice as long each time, up to a minute. A key that was right from this address before is

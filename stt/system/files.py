@@ -30,7 +30,7 @@ def is_planted(path: Path) -> bool:
 
 
 def followed(path: Path) -> Path:
-    """Follow a link to a file for as long as nobody else can have made it. Raises OSError.
+    """Follow links to a file, up to one that another user can have made. Raises OSError.
 
     A link that may be planted is returned as it is, for `replacement` to replace. So is one to a
     device or a pipe, such as /dev/stdout, which need not have a name of its own.

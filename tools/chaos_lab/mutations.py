@@ -50,7 +50,7 @@ def _replace(owner: Any, name: str, replacement: object) -> None:
 
 def _no_fence(replace: Replace) -> None:
     replace(stt.store.claims, "_fence", lambda claim: {"_id": claim.chunk.id})
-    # A coordinator looks at the claim before it reads a transcript.
+    # A coordinator checks the claim before it reads a transcript.
     replace(stt.coordinator.completion_route, "seconds_claimed_under", lambda *_: 60.0)
 
 
