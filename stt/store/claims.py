@@ -1,7 +1,7 @@
 """The claim protocol. Only this file changes the state of a chunk.
 
                    claim                       complete
-      pending ────────────────▶ processing ────────────────▶ transcribed
+      pending ────────────────▶ processing ────────────────▶ transcribed ─ reset ─▶ pending
          ▲                         │  │
          │  release · recover      │  │ fail, attempts = MAX_ATTEMPTS
          └─────────────────────────┘  │ recover, expirations = MAX_EXPIRATIONS
@@ -256,12 +256,12 @@ def retry(
 def reset(
     database: Database, chunk_ids: Iterable[ObjectId] = (), recording_id: ObjectId | None = None
 ) -> int:
-    """Reset these chunks, or a recording's (→ pending, without transcripts); return how many.
+    """Transcribe these chunks, or a recording's, again (any state → pending); return how many.
 
-    A worker that holds one of them gets ClaimLost.
+    The earlier transcripts stay until `complete` replaces them. Who holds a chunk gets ClaimLost.
     """
     query = _choice(chunk_ids, recording_id)
-    return _update(database, query, {**states.NEW, "solo": False}) if query else 0
+    return _update(database, query, {**states.AGAIN, "solo": False}) if query else 0
 
 
 def release_of_node(database: Database, node_id: str, except_worker: str | None = None) -> int:

@@ -3,9 +3,10 @@
 `spans.py` says where a chunk is, and `transcript_parts.py` what follows what.
 
 A recording has `chunk_count` chunks, or where that is missing, those that are in the queue. The
-ones without a transcript are missing, whatever their state.
+ones without a transcript are missing, whatever their state. One that is to be transcribed again
+has its earlier transcript until the new one is there.
 
-Reading the transcript twice gives the same chunks: those that were transcribed when the list of
+Reading the transcript twice gives the same chunks: those that had a transcript when the list of
 chunks was read.
 """
 
@@ -22,7 +23,7 @@ from stt.store.counts import sums_by_recording
 from stt.store.database import Database, Repository
 from stt.store.documents import read_text
 from stt.store.spans import UntranscribedSpan, merged, read_spans
-from stt.store.states import TRANSCRIBED
+from stt.store.states import WITH_TEXT
 from stt.store.transcript_parts import PartReader
 from stt.transcripts.channels import with_channel_marks
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
@@ -140,13 +141,13 @@ class Export(Repository):
     @cached_property
     def silent_speech_seconds(self) -> float:
         """Speech, by voice activity, that gave no text."""
-        sums = sums_by_recording(self._db, {**TRANSCRIBED, "original_id": self._recording.id})
+        sums = sums_by_recording(self._db, {**WITH_TEXT, "original_id": self._recording.id})
         return round(sum(one.silent_speech_seconds for one in sums.values()), 1)
 
     def contributors(self) -> tuple[Contributor, ...]:
         """Return who transcribed the chunks, and how many; the largest number first."""
         fields = ("worker", "model", "server")
-        match = {**TRANSCRIBED, "original_id": self._recording.id}
+        match = {**WITH_TEXT, "original_id": self._recording.id}
         key = {name: f"$transcript.{name}" for name in fields}
         group = {"_id": key, "chunks": {"$sum": 1}}
         rows = list(self._db.chunks.aggregate([{"$match": match}, {"$group": group}]))
@@ -182,7 +183,8 @@ class Export(Repository):
         return _most(chunks) or None
 
     def _read_header(self) -> TranscriptHeader:
-        done = {span.index for span in self.spans if span.done_at is not None}
+        done = {span.index for span in self.spans if span.has_text}
+        earlier = sorted(span.index for span in self.spans if span.has_earlier_text)
         known = {span.index for span in self.spans}
         missing = (known | set(range(self._recording.chunk_count or 0))) - done
         is_growing = self._recording.is_ingesting
@@ -192,8 +194,9 @@ class Export(Repository):
             filename=self._recording.filename,
             path=self._recording.path,
             total_chunks=len(done) + len(missing),
-            completed_at=None if missing or is_growing else max(times, default=None),
+            completed_at=None if missing or earlier or is_growing else max(times, default=None),
             missing_chunks=tuple(sorted(missing)),
+            earlier_chunks=tuple(earlier),
             is_growing=is_growing,
             task=self._recording.task,
             duration=self._recording.duration or max((s.end for s in self.spans), default=None),

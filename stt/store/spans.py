@@ -21,7 +21,7 @@ from stt.store.states import state_of
 
 _FIELDS = [
     "index", "start", "offset", "duration", "format", "transcribed_at", "failed_at",
-    "processing_by", "channel",
+    "processing_by", "channel", "transcript.task",
 ]  # fmt: skip
 
 
@@ -30,7 +30,8 @@ class ChunkSpan:
     """A chunk's place in the recording, in seconds; its audio is at `/chunks/{id}.{format}`.
 
     `channel`: the one that it was cut from, counted from 1, None if all were mixed. `done_at`: when
-    it was transcribed. The annotations are for its JSON.
+    it was transcribed. `has_earlier_text`: it is to be transcribed again, and its earlier
+    transcript is still there. The annotations are for its JSON.
     """
 
     id: HexId
@@ -41,10 +42,15 @@ class ChunkSpan:
     state: str
     done_at: Annotated[datetime | None, Field(exclude=True)]
     channel: int | None = None
+    has_earlier_text: Annotated[bool, Field(exclude=True)] = False
 
     @property
     def end(self) -> float:
         return self.offset + self.duration
+
+    @property
+    def has_text(self) -> bool:
+        return self.done_at is not None or self.has_earlier_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,10 @@ def read_spans(database: Database, recording_id: Any) -> Iterator[ChunkSpan]:
                 state=state_of(document),
                 done_at=document.get("transcribed_at"),
                 channel=chunk.channel,
+                has_earlier_text=(
+                    document.get("transcribed_at") is None
+                    and document.get("transcript") is not None
+                ),
             )
             yield span
             begin = span.end

@@ -19,6 +19,9 @@ PROCESSING: Query = {**UNFINISHED, "processing_by": {"$ne": None}}
 TRANSCRIBED: Query = {"transcribed_at": {"$ne": None}}
 FAILED: Query = {"transcribed_at": None, "failed_at": {"$ne": None}}
 
+WITH_TEXT: Query = {"$or": [TRANSCRIBED, {"transcript": {"$ne": None}}]}
+"""Transcribed, or to be transcribed again: the earlier transcript stays until the new one."""
+
 _DECIDING: tuple[tuple[str, State], ...] = (
     ("transcribed_at", "transcribed"), ("failed_at", "failed"), ("processing_by", "processing"),
 )  # fmt: skip
@@ -52,11 +55,12 @@ WITHOUT_FAILURES: Mapping[str, Any] = {
 }  # fmt: skip
 """Fields of a chunk that has not failed since it was ingested or retried."""
 
-WITHOUT_RESULT: Mapping[str, Any] = {"transcribed_at": None, "transcript": None}
-
-NEW: Mapping[str, Any] = {
-    **UNCLAIMED, "claim_id": None, **WITHOUT_FAILURES, **WITHOUT_RESULT, "errors": [],
+AGAIN: Mapping[str, Any] = {
+    **UNCLAIMED, "claim_id": None, **WITHOUT_FAILURES, "transcribed_at": None, "errors": [],
 }  # fmt: skip
+"""Fields of a chunk that is to be transcribed again: its earlier transcript stays."""
+
+NEW: Mapping[str, Any] = {**AGAIN, "transcript": None}
 """Fields of a chunk that was just ingested; it has no `solo`."""
 
 

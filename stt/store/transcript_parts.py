@@ -92,7 +92,7 @@ class PartReader(Repository):
         expected = spans[begin - 1].index + 1 if begin else self._first_index(number)
         for at in range(begin, len(spans), _BATCH):
             batch = spans[at : at + _BATCH]
-            ids = [span.id for span in batch if span.done_at is not None]
+            ids = [span.id for span in batch if span.has_text]
             found = self._db.chunks.find({"_id": {"$in": ids}}, ["transcript"])
             documents = {document["_id"]: document for document in found}
             for span in batch:
@@ -114,7 +114,7 @@ class PartReader(Repository):
     def _content(
         self, span: ChunkSpan, document: Mapping[str, Any], *, strict: bool
     ) -> list[tuple[ChunkSpan, Segment]] | UntranscribedSpan:
-        if span.done_at is None:
+        if not span.has_text:
             return UntranscribedSpan(span.offset, span.end, span.state)
         try:
             segments = _segments_of(document)

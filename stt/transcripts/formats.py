@@ -3,7 +3,8 @@
 Every writer streams: it calls `cues` for a fresh iterator for each pass, and never holds the
 transcript. What is not transcribed yet is a Gap among the segments. Each format marks it in a valid
 way: a line in txt, a cue in srt (which has no comments), a NOTE in vtt, a row in tsv, `partial` and
-`missing_chunks` in json.
+`missing_chunks` in json. Chunks that are transcribed again have their earlier text until then; txt
+and vtt say so at the top, and json in `earlier_chunks`.
 """
 
 import json
@@ -48,8 +49,9 @@ class TranscriptHeader:
     `model`: the one that transcribed most chunks; both are for json, and None where unknown. So
     are `task`, "translate" if the text is English whatever the language, `silent_speech_seconds`:
     speech that gave no text, and `path`: the recording's, below the folder that was given.
-    `missing_chunks` are the indexes of the chunks without a transcript; `is_growing` if more chunks
-    are still being cut; `completed_at` is None while the transcript is partial.
+    `missing_chunks` are the indexes of the chunks without a transcript, `earlier_chunks` of those
+    whose text is an earlier one because they are transcribed again; `is_growing` if more chunks are
+    still being cut; `completed_at` is None while the transcript is partial.
     """
 
     book_id: str
@@ -64,10 +66,11 @@ class TranscriptHeader:
     task: Task = "transcribe"
     silent_speech_seconds: float = 0.0
     path: str | None = None
+    earlier_chunks: tuple[int, ...] = ()
 
     @property
     def is_partial(self) -> bool:
-        return bool(self.missing_chunks) or self.is_growing
+        return bool(self.missing_chunks or self.earlier_chunks) or self.is_growing
 
     @property
     def partial_notice(self) -> str:
@@ -76,6 +79,12 @@ class TranscriptHeader:
         if self.missing_chunks:
             count, listed = len(self.missing_chunks), _ranges(self.missing_chunks)
             reasons.append(f"{count} of {self.total_chunks} chunks are missing ({listed})")
+        if self.earlier_chunks:
+            count, listed = len(self.earlier_chunks), _ranges(self.earlier_chunks)
+            reasons.append(
+                f"{count} of {self.total_chunks} chunks have their earlier text, the new one is"
+                f" still to come ({listed})"
+            )
         if self.is_growing:
             reasons.append("the recording is still being ingested")
         return "Partial transcript: " + "; ".join(reasons)
@@ -146,8 +155,8 @@ def json_(
 
     Segments have `channel` where channels were transcribed one by one, `language` where it is
     known, and `words` where they are stored. At the end follow `task` of a translation,
-    `silent_speech_seconds` if there is such speech, and for a partial transcript `partial: true`
-    and `missing_chunks`.
+    `silent_speech_seconds` if there is such speech, for a partial transcript `partial: true` and
+    `missing_chunks`, and `earlier_chunks` where some are being transcribed again.
     """
     yield "{"
     for name, value in {
@@ -189,6 +198,8 @@ def json_(
         yield f',\n"silent_speech_seconds": {header.silent_speech_seconds}'
     if header.is_partial:
         yield f',\n"partial": true,\n"missing_chunks": {_quoted(header.missing_chunks)}'
+    if header.earlier_chunks:
+        yield f',\n"earlier_chunks": {_quoted(header.earlier_chunks)}'
     yield "\n}\n"
 
 

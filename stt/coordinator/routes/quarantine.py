@@ -56,7 +56,7 @@ def retry(chunk_id: HexId, coordinator: InCoordinator) -> Acknowledgement:
 
 @router.post(
     "/queue/{chunk_id}/reset",
-    summary="Begins a chunk anew, whatever its state; its transcript is dropped",
+    summary="Transcribes a chunk again, whatever its state; its transcript stays until then",
     responses=error_responses(404),
 )
 def reset(chunk_id: HexId, coordinator: InCoordinator) -> Acknowledgement:

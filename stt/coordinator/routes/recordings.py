@@ -60,7 +60,7 @@ def change_recording(
 def transcribe_again(
     coordinator: InCoordinator, source_id: HexId, again: RetranscriptionRequest | None = None
 ) -> ChunkCount:
-    """Every chunk becomes pending again, and its transcript is dropped."""
+    """Every chunk becomes pending again; its transcript stays until the new one replaces it."""
     # Before the reset: a worker may claim a chunk the moment that it is pending.
     _change(coordinator.recordings, source_id, again or RetranscriptionRequest())
     chunks = claims.reset(coordinator.database, recording_id=source_id)

@@ -106,7 +106,7 @@ def _described(database: Database, found: Cursor[Document]) -> Iterator[dict[str
 
 
 def _text(document: Document) -> str | None:
-    if document.get("transcribed_at") is None:
+    if document.get("transcribed_at") is None and document.get("transcript") is None:
         return None
     segments = documents.read_mappings(
         documents.read_mapping(document.get("transcript")).get("segments")

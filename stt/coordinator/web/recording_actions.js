@@ -52,8 +52,9 @@ export const transcribeAgain = (recording) =>
   ask(
     "Transcribe again",
     html`
-      <p>All of it is transcribed anew. The transcript there is now is lost. A model that no
-        machine has loaded sends every chunk to the quarantine.</p>
+      <p>All of it is transcribed anew. Each part of the transcript there is now stays until its
+        new text replaces it. A model that no machine has loaded sends every chunk to the
+        quarantine.</p>
       ${modelField(recording.model)} ${languageField(recording.language)}
       ${taskField(recording.task)}`,
     "Transcribe again",

@@ -161,7 +161,7 @@ class TestWork:
 
 
 class TestByHand:
-    def test_a_reset_chunk_is_as_on_its_first_day_and_its_holder_writes_nothing(
+    def test_a_reset_chunk_keeps_only_its_earlier_text_and_its_holder_writes_nothing(
         self, database: Database, mac: Member
     ) -> None:
         done, held = add_chunks(database, 2, errors=[{"kind": "old"}], attempts=2)
@@ -170,7 +170,7 @@ class TestByHand:
         assert claims.reset(database, [done, held]) == 2
         for id_ in (done, held):
             found = document(database, id_)
-            assert found["transcript"] is None
+            assert read_transcript(found).text == (HELLO.text if id_ == done else "")
             assert (found["attempts"], found["errors"]) == (0, [])
             assert [found[f] for f in ("transcribed_at", "failed_at", "processing_by")] == [
                 None, None, None,

@@ -12,18 +12,23 @@ import pytest
 from bson import ObjectId
 
 from stt.domain.chunk import Recording
-from stt.domain.transcript import Segment
+from stt.domain.claim import Claims
+from stt.domain.transcript import Segment, Transcript
 from stt.errors import SttError
+from stt.store import claims
 from stt.store.database import Database
 from stt.store.export import Export, Line
 from stt.store.recordings import MongoRecordings
+from stt.store.search import Search
+from stt.store.search_query import SearchQuery
 from stt.store.spans import UntranscribedSpan
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, NO_LIMITS, CueLimits
 from stt.transcripts.files import file_name, save
 from stt.transcripts.formats import Gap
-from tests.support.queue_builder import START, add_chunks, add_recording
+from tests.support.queue_builder import START, add_chunks, add_recording, chunk, claimed
 
 DONE_AT = datetime(2026, 1, 2, tzinfo=UTC)
+NO_TEXT = {"transcribed_at": None, "transcript": None}
 
 
 def heard(*segments: tuple[float, float, str]) -> dict[str, Any]:
@@ -113,8 +118,8 @@ class TestPartial:
         self, database: Database, recording_id: ObjectId
     ) -> None:
         _, second, third = ids_of(database, recording_id)
-        set_fields(database, second, transcribed_at=None, processing_by="alice_1")
-        set_fields(database, third, transcribed_at=None, failed_at=DONE_AT)
+        set_fields(database, second, **NO_TEXT, processing_by="alice_1")
+        set_fields(database, third, **NO_TEXT, failed_at=DONE_AT)
         export = export_of(database, recording_id)
         assert list(export.cues())[1:] == [Gap(30.0, 90.0)]
         assert export.header.missing_chunks == (1, 2)
@@ -153,15 +158,85 @@ class TestPartial:
         self, database: Database, recording_id: ObjectId
     ) -> None:
         last = ids_of(database, recording_id)[-1]
-        set_fields(database, last, transcribed_at=None)
+        set_fields(database, last, **NO_TEXT)
         pieces: list[str] = []
         for piece in export_of(database, recording_id).pieces("json"):
             pieces.append(piece)
             if '"full_text"' in piece:
-                set_fields(database, last, transcribed_at=DONE_AT)
+                set_fields(database, last, **heard((1.0, 2.0, "word")))
         found = json.loads("".join(pieces))
         assert found["full_text"] == "word word"
         assert found["missing_chunks"] == [2]
+
+
+class TestEarlierText:
+    """A chunk that is transcribed again shows its earlier text until the new one replaces it."""
+
+    def test_all_formats_show_it_and_say_so(
+        self, database: Database, recording_id: ObjectId
+    ) -> None:
+        assert claims.reset(database, recording_id=recording_id) == 3
+        export = export_of(database, recording_id)
+        assert export.header.is_partial
+        assert (export.header.missing_chunks, export.header.earlier_chunks) == ((), (0, 1, 2))
+        found = json.loads("".join(export.pieces("json")))
+        assert found["full_text"] == "word word word"
+        assert (found["partial"], found["missing_chunks"]) == (True, [])
+        assert (found["earlier_chunks"], found["completed_at"]) == ([0, 1, 2], None)
+        first_line, *rest = "".join(export.pieces("txt")).splitlines()
+        assert "3 of 3 chunks have their earlier text" in first_line
+        assert "word" in rest[0]
+        assert "not transcribed" not in "".join(export.pieces("srt"))
+        assert [line.text for line in export.lines(0, 10).lines] == ["word"] * 3
+
+    def test_each_new_text_takes_its_place_and_the_last_one_ends_it(
+        self, database: Database, recording_id: ObjectId, alice: Claims
+    ) -> None:
+        claims.reset(database, recording_id=recording_id)
+        *others, last = ids_of(database, recording_id)
+        new = Transcript((Segment(1.0, 2.0, "new"),))
+        for id_ in others:
+            alice.complete(claimed(alice, chunk(database, id_)), new)
+        cues = export_of(database, recording_id).cues()
+        assert [cue.text for cue in cues if isinstance(cue, Segment)] == ["new", "new", "word"]
+        alice.complete(claimed(alice, chunk(database, last)), new)
+        assert not export_of(database, recording_id).header.is_partial
+
+    def test_a_failed_or_lost_try_leaves_it_also_after_a_second_reset(
+        self, database: Database, recording_id: ObjectId, alice: Claims
+    ) -> None:
+        first, second, third = ids_of(database, recording_id)
+        for _ in range(2):
+            claims.reset(database, recording_id=recording_id)
+        for _ in range(3):
+            set_fields(database, first, not_before=None)
+            alice.fail(claimed(alice, chunk(database, first)), "bad_audio", "broken")
+        alice.release(claimed(alice, chunk(database, second)))
+        claimed(alice, chunk(database, third))
+        set_fields(database, third, claimed_at=START)
+        assert [stale.chunk_id for stale in alice.recover()] == [third]
+        export = export_of(database, recording_id)
+        assert export.failed_chunks == 1
+        assert export.header.earlier_chunks == (0, 1, 2)
+        assert len(list(export.cues())) == 3
+        claims.retry(database)
+        assert export_of(database, recording_id).header.earlier_chunks == (0, 1, 2)
+
+    def test_who_made_it_is_said_and_it_is_found(
+        self, database: Database, recording_id: ObjectId
+    ) -> None:
+        database.chunks.update_many({}, {"$set": {"transcript.model": "base"}})
+        claims.reset(database, recording_id=recording_id)
+        [made_by] = export_of(database, recording_id).contributors()
+        assert (made_by.model, made_by.chunks) == ("base", 3)
+        assert len(Search(database).find(SearchQuery("word"), limit=10).hits) == 3
+
+    def test_a_transcript_of_another_program_without_our_fields_is_one(
+        self, database: Database, recording_id: ObjectId
+    ) -> None:
+        database.chunks.update_many({}, {"$set": {"transcript": {"segments": []}}})
+        claims.reset(database, recording_id=recording_id)
+        assert export_of(database, recording_id).header.earlier_chunks == (0, 1, 2)
 
 
 class TestFacts:
@@ -405,7 +480,7 @@ class TestChannels:
         self, database: Database, call: ObjectId
     ) -> None:
         _, second, third, fourth = ids_of(database, call)
-        set_fields(database, third, transcribed_at=None)
+        set_fields(database, third, **NO_TEXT)
         database.chunks.delete_many({"_id": {"$in": [second, fourth]}})
         export = export_of(database, call)
         assert export.header.missing_chunks == (1, 2, 3)

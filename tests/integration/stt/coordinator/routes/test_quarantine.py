@@ -85,13 +85,14 @@ class TestByHand:
         assert person.post("/api/queue/retry").json() == {"chunks": 3}
         assert person.post("/api/queue/retry", json={"source_id": "all"}).status_code == 422
 
-    def test_a_chunk_is_begun_anew_whatever_its_state(
+    def test_a_chunk_is_transcribed_again_whatever_its_state_and_keeps_its_text_until_then(
         self, queue: Database, person: KeyedSession
     ) -> None:
         [chunk_id] = add_chunks(queue, 1, transcribed_at=queue.server_time(), transcript=SAID)
         assert person.get("/status").json()["counts"]["transcribed"] == 1
         assert person.post(f"/api/queue/{chunk_id}/reset").status_code == 200
-        assert document(queue, chunk_id)["transcript"] is None
+        assert document(queue, chunk_id)["transcribed_at"] is None
+        assert document(queue, chunk_id)["transcript"] == SAID
         counts = person.get("/status").json()["counts"]
         assert (counts["pending"], counts["transcribed"]) == (1, 0)
 

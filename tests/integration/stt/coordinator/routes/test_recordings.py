@@ -212,7 +212,10 @@ class TestChanges:
             "large-v3",
             "en",
         )
-        assert document(database, done)["transcript"] is None
+        assert document(database, done)["transcribed_at"] is None
+        assert "Hello." in person.get(f"/results/{recording_id}").text
+        [row] = person.get("/tasks?state=pending").json()["tasks"][:1]
+        assert row["text"] == "Hello."
 
 
 class TestRemoval:
