@@ -13,7 +13,7 @@ from stt.settings import Settings, extra_of, field_of, flag_of, load_settings, v
 
 Command = Callable[..., None]
 
-DATABASE_SETTINGS = ("mongo_url", "database_name", "data_dir")
+DATABASE_SETTINGS = ("mongo_url", "database_name", "data_dir", "audio_store", "audio_sources")
 STOP_SETTINGS = tuple(
     name
     for name in Settings.model_fields
@@ -66,7 +66,7 @@ Verbose = Annotated[
 _NAME_METAVARS = {
     "model": "M", "log_format": "FORMAT", "join_code": "CODE", "prompt": "TEXT", "hotwords": "TEXT",
 }  # fmt: skip
-_METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR"}
+_METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR", "duration": "TIME"}
 _FOR_ALL = {*DATABASE_SETTINGS, "log_format"}
 _BEFORE = "stt.flags"
 _KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
@@ -121,7 +121,8 @@ def _with_options(
 
 
 def _option(name: str, flag: str | None) -> inspect.Parameter:
-    kind: Any = _plain_type(field_of(name).annotation)
+    is_duration = extra_of(name)["unit"] == "duration"  # written with a unit
+    kind: Any = str if is_duration else _plain_type(field_of(name).annotation)
     option = typer.Option(
         flag or extra_of(name)["flag"] or flag_of(name),
         metavar=_metavar(name, kind),
