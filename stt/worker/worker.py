@@ -16,6 +16,7 @@ from stt.domain.node import Job
 from stt.domain.worker_id import WorkerId
 from stt.errors import DatabaseUnavailable, NodeRemoved, SttError
 from stt.settings import Settings
+from stt.store.claimed_recordings import ClaimedRecordings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
@@ -62,7 +63,7 @@ class Worker:
         worker = WorkerId.of_this_process()
         queue = Queue(
             claims or MongoClaims(database, worker, ClaimRules.of(settings)),
-            MongoRecordings(database),
+            ClaimedRecordings(MongoRecordings(database)),
             MongoRoster(database),
         )
         return cls(queue, settings, options, worker)
@@ -131,7 +132,7 @@ class Worker:
             if (call := thread.call) is not None:
                 claims, elapsed_seconds = call
                 chunks = [claim.chunk for claim in claims]
-                recording = self._queue.recordings.of(chunks[0])
+                recording = self._queue.recordings.of(claims[0])
                 name = (recording.path or recording.filename) if recording else ""
                 found.append(Job.of(chunks, name, elapsed_seconds))
         return tuple(found)
