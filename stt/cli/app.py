@@ -11,6 +11,7 @@ import sys
 import typer
 
 from stt.cli import (
+    again,
     chunks,
     coordinator,
     doctor,
@@ -40,6 +41,7 @@ app.callback(epilog=worker.EXAMPLES)(worker.worker_command)
 for _name, _command, _epilog in (
     ("transcribe", transcribe.transcribe_command, transcribe.EXAMPLES),
     ("ingest", ingest.ingest_command, ingest.EXAMPLES),
+    ("again", again.again_command, again.EXAMPLES),
     ("status", status.status_command, status.EXAMPLES),
     ("workers", status.workers_command, status.WORKERS_EXAMPLES),
     ("export", export.export_command, export.EXAMPLES),

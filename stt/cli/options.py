@@ -22,8 +22,10 @@ STOP_SETTINGS = tuple(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with keys that stay the same.")]
 Channels = Annotated[
-    str,
-    typer.Option(metavar="HOW", help="mix; or split: each channel by itself, as for calls."),
+    str | None,
+    typer.Option(
+        metavar="HOW", help="mix (the default); or split: each channel by itself, as for calls."
+    ),
 ]
 Language = Annotated[
     str | None,
@@ -47,7 +49,10 @@ Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse recordings that are truncated or damaged.")
 ]
 Task = Annotated[
-    str, typer.Option(metavar="TASK", help="transcribe; or translate, which gives English text.")
+    str | None,
+    typer.Option(
+        metavar="TASK", help="transcribe (the default); or translate, which gives English text."
+    ),
 ]
 Track = Annotated[
     int | None,
@@ -70,6 +75,11 @@ _METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR", "d
 _FOR_ALL = {*DATABASE_SETTINGS, "log_format"}
 _BEFORE = "stt.flags"
 _KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
+
+
+def given_only(**flags: Any) -> dict[str, Any]:
+    """Return the flags that were given: those that are not None."""
+    return {name: flag for name, flag in flags.items() if flag is not None}
 
 
 def with_settings(*names: str, **renamed: str) -> Callable[[Command], Command]:
