@@ -22,7 +22,7 @@ from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from stt.store.workers import MongoRoster
 from stt.system.log_context import PLAIN, log_fields
-from stt.system.signals import ExitAtOnce, on_signals
+from stt.system.signals import on_signals
 from stt.worker.context import WorkerContext, WorkOptions
 from stt.worker.shutdown import Shutdown
 from stt.worker.stats import Stats
@@ -71,8 +71,7 @@ class Worker:
     def run(self) -> Stats:
         """Work until there is a reason to stop.
 
-        Raises the error that ended the run early, if one did, or ExitAtOnce after a third signal;
-        the stats hold all the same.
+        Raises the error that ended the run early, if one did; the stats hold all the same.
         """
         with log_fields(worker=self.id):
             self._prepare()
@@ -84,8 +83,6 @@ class Worker:
                     self._supervise_threads()
                 finally:
                     self._shutdown.finish(lambda: self._report("stopped"))
-        if self._shutdown.is_at_once:
-            raise ExitAtOnce
         if self._fatal is not None:
             raise self._fatal
         return self.stats
@@ -93,8 +90,8 @@ class Worker:
     def drain(self) -> None:
         """Stop claiming and finish what is in flight.
 
-        The second time: release calls that hang. The third time: drop even results that the
-        database has not taken yet. Signal handlers call this, so it takes no lock.
+        The second time: release calls that hang, and offer finished results for five seconds.
+        Signal handlers call this, so it takes no lock.
         """
         self._shutdown.signals += 1
 
