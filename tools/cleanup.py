@@ -20,9 +20,10 @@ Examples:
   python tools/cleanup.py --older-than 10m --dry-run
   python tools/cleanup.py --older-than 1h            for cron
 
-Durations: 90s, 10m, 2h. Safe beside live workers, provided that the time is longer than their
-lease (LEASE_SECONDS): they renew their claims every quarter of it. A worker that wakes up after
-its claim was freed writes nothing, since the claim is no longer its own.
+Durations: 90s, 10m, 2h. Safe beside live workers, provided that the time is longer than the
+LEASE_SECONDS set here: then no claim is freed before its own lease has run out either, whichever
+its worker has. Workers renew their claims every quarter of it. A worker that wakes up after its
+claim was freed writes nothing, since the claim is no longer its own.
 
 A chunk whose claim was freed MAX_EXPIRATIONS times goes into quarantine: see `stt status`.
 

@@ -3,7 +3,7 @@
 import contextlib
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bson import ObjectId
 
@@ -40,9 +40,14 @@ class Dispatcher:
         if self.worker_id is not None:
             check_worker(self.principal, self.worker_id)
 
-    def claims(self) -> MongoClaims:
-        """Return the worker's claims; they do not retry, since the caller does that itself."""
+    def claims(self, lease_seconds: float | None = None) -> MongoClaims:
+        """Return the worker's claims; they do not retry, since the caller does that itself.
+
+        `lease_seconds` is the worker's own, by which it renews them; else it is ours.
+        """
         rules = ClaimRules.of(self.coordinator.settings)
+        if lease_seconds is not None:
+            rules = replace(rules, lease_seconds=lease_seconds)
         claims = MongoClaims(self.coordinator.database, self.worker_id or "", rules)
         claims.stop_retrying()
         return claims

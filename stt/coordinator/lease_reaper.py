@@ -7,6 +7,7 @@ from stt.coordinator.context import Coordinator
 from stt.domain.claim import ClaimRules
 from stt.errors import SttError
 from stt.store import claims
+from stt.store.leases import LeaseWatch
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +26,11 @@ def start_lease_reaper(coordinator: Coordinator) -> threading.Thread:
 
 def _run(coordinator: Coordinator) -> None:
     rules, wait_seconds = ClaimRules.of(coordinator.settings), 0.0
+    watch = LeaseWatch(coordinator.database)
     while not coordinator.closing.wait(wait_seconds):
         wait_seconds = rules.lease_seconds
         try:
-            for stale in claims.recover(coordinator.database, rules, wait_seconds):
+            for stale in claims.recover(coordinator.database, rules, watch=watch):
                 logger.warning("%s", stale, extra=stale.log_fields)
         except SttError as error:
             wait_seconds = min(wait_seconds, _RETRY_SECONDS)

@@ -5,7 +5,7 @@ coordinator over HTTP.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Literal, Protocol
@@ -82,17 +82,26 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class StaleClaim:
-    """A claim whose lease has run out; `quarantined` if the chunk gets no more tries."""
+    """A claim whose lease has run out, or whose worker has ended.
+
+    `expirations`: those of the chunk, with this one; `quarantined` if it gets no more tries.
+    """
 
     chunk_id: ObjectId
     worker: str
     claimed_at: datetime | None
     quarantined: bool
+    expirations: int = 1
 
     @property
     def log_fields(self) -> dict[str, object]:
         """The fields of log records about this claim."""
         return {"chunk": self.chunk_id, "holder": self.worker}
+
+    def error(self, at: datetime) -> dict[str, object]:
+        """Return what is recorded of it with the chunk's errors."""
+        message = f"claim {self.expirations} ran out without a result"
+        return {"at": at, "worker": self.worker, "kind": "expired", "message": message}
 
     def __str__(self) -> str:
         result = "quarantined" if self.quarantined else "pending again"
@@ -107,18 +116,20 @@ class Claims(Protocol):
     def claim(self, chunk: Chunk) -> Claim | None: ...
     def stop_retrying(self) -> None: ...
     def renew(self, claim: Claim) -> None: ...
+    def renew_all(self, claims: Sequence[Claim]) -> list[Claim]: ...
     def complete(self, claim: Claim, transcript: Transcript) -> None: ...
     def release(self, claim: Claim, *, isolated: bool = False) -> None: ...
     def fail(self, claim: Claim, kind: str, message: str, *, server: str | None = None) -> None: ...
     def recover(self) -> list[StaleClaim]: ...
+    def recover_orphaned(self) -> list[StaleClaim]: ...
 
 
 class Recordings(Protocol):
-    """The recordings of claimed chunks, and their audio. Safe between threads."""
+    """The recordings of chunks, and their audio. Safe between threads."""
 
-    def of(self, claim: Claim) -> Recording | None: ...
-    def audio(self, claim: Claim) -> bytes: ...
-    def neighbour_audio(self, claim: Claim, step: Step) -> bytes | None: ...
+    def of(self, chunk: Chunk) -> Recording | None: ...
+    def audio(self, chunk: Chunk) -> bytes: ...
+    def neighbour_audio(self, chunk: Chunk, step: Step) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True)

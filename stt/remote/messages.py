@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Page, WorkerReport
-from stt.domain.field_types import Count, HexId, Name, Slug, Text
+from stt.domain.field_types import Count, HexId, Name, Seconds, Slug, Text
 from stt.domain.transcript import Task, Transcript
 
 WorkerId = Annotated[
@@ -84,11 +84,34 @@ class Held(_Message):
     claim_id: HexId
 
 
+class HeldChunk(_Message):
+    """Another claim of the same worker."""
+
+    chunk_id: HexId
+    claim_id: HexId
+
+
+LeaseSeconds = Annotated[Seconds, Field(gt=0)]
+"""The lease by which the worker renews its claims; an older node does not send it."""
+
+
 class ClaimRequest(Held):
     """A claim that a worker requests, under an id that the worker has made.
 
     A request that got no answer can thus be repeated, and is answered with the same claim.
     """
+
+    lease_seconds: LeaseSeconds | None = None
+
+
+class Renewal(Held):
+    """With `others`, claims that are lost are named in the answer, and are no error.
+
+    An older coordinator reads the first claim only, and its answer names none.
+    """
+
+    lease_seconds: LeaseSeconds | None = None
+    others: Annotated[tuple[HeldChunk, ...], Field(max_length=10_000)] | None = None
 
 
 class Release(Held):

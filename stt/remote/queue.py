@@ -9,7 +9,7 @@ as long as its claim can be trusted, whatever is restarted meanwhile.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import asdict
@@ -66,11 +66,12 @@ class RemoteQueue:
         self._membership = membership
         self._ask = membership.ask
         self._rules = ClaimRules(membership.settings.rules.lease_seconds)
+        self._lease: dict[str, Any] = {"lease_seconds": self._rules.lease_seconds}
         self._worker = worker
         self._failed_polls = 0 if long_poll else _MAX_FAILED_POLLS
         self._was_empty = False
         self._slots_alive = 1
-        self._claimed: dict[ObjectId, _Claimed] = {}  # by claim: a chunk may be claimed anew here
+        self._claimed: dict[ObjectId, _Claimed] = {}  # by chunk
         self._retries_stopped = threading.Event()
 
     def queue(self) -> Queue:
@@ -103,7 +104,7 @@ class RemoteQueue:
         """Claim a chunk (pending → processing); return None if another worker was first."""
         trusted_until = time.monotonic() + self._rules.trusted_seconds
         claim = Claim(ObjectId(), chunk, self._worker, trusted_until)
-        request = messages.ClaimRequest(**self._ids_of(claim))
+        request = messages.ClaimRequest(**self._ids_of(claim), **self._lease)
         answer = retry_until_lease_expires(
             lambda: self._ask("POST", "/tasks/claim", body=request), claim, self._retries_stopped
         )
@@ -113,7 +114,7 @@ class RemoteQueue:
         (task,) = message.tasks
         claim.chunk = task.chunk
         recording = message.options.to_recording(claim.chunk)
-        self._claimed[claim.id] = _Claimed(recording, task.audio)
+        self._claimed[claim.chunk.id] = _Claimed(recording, task.audio)
         return claim
 
     def stop_retrying(self) -> None:
@@ -123,8 +124,40 @@ class RemoteQueue:
     def renew(self, claim: Claim) -> None:
         """Start the lease anew. Raises ClaimLost, and DatabaseUnavailable without a retry."""
         asked_at = time.monotonic()
-        self._ask("POST", "/tasks/renew", body=messages.Held(**self._ids_of(claim)))
+        request = messages.Renewal(**self._ids_of(claim), **self._lease)
+        self._ask("POST", "/tasks/renew", body=request)
         claim.trusted_until = asked_at + self._rules.trusted_seconds
+
+    def renew_all(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Start the leases anew, in one request; return the claims that are lost."""
+        if not claims:
+            return []
+        first, *others = claims
+        asked_at = time.monotonic()
+        held = tuple(messages.HeldChunk(chunk_id=c.chunk.id, claim_id=c.id) for c in others)
+        request = messages.Renewal(**self._ids_of(first), **self._lease, others=held)
+        try:
+            answer = self._ask("POST", "/tasks/renew", body=request)
+        except ClaimLost:  # an older coordinator, which has renewed none
+            return [first, *self._renew_each(others)]
+        lost_ids = answer.get("lost")
+        if lost_ids is None:  # an older coordinator, which has renewed the first alone
+            first.trusted_until = asked_at + self._rules.trusted_seconds
+            return self._renew_each(others)
+        lost = [claim for claim in claims if str(claim.chunk.id) in lost_ids]
+        for claim in claims:
+            if claim not in lost:
+                claim.trusted_until = asked_at + self._rules.trusted_seconds
+        return lost
+
+    def _renew_each(self, claims: Sequence[Claim]) -> list[Claim]:
+        lost = []
+        for claim in claims:
+            try:
+                self.renew(claim)
+            except ClaimLost:
+                lost.append(claim)
+        return lost
 
     def complete(self, claim: Claim, transcript: Transcript) -> None:
         """Write the result, or raise ClaimLost or DatabaseRefused (processing → transcribed)."""
@@ -162,23 +195,27 @@ class RemoteQueue:
         """Return nothing: the coordinator recovers stale claims itself."""
         return []
 
-    def of(self, claim: Claim) -> Recording | None:
+    def recover_orphaned(self) -> list[StaleClaim]:
+        """Return nothing: a node that is started again releases what it held before."""
+        return []
+
+    def of(self, chunk: Chunk) -> Recording | None:
         """Return the recording of a claimed chunk, as the claim's answer described it."""
-        claimed = self._claimed.get(claim.id)
+        claimed = self._claimed.get(chunk.id)
         return claimed.recording if claimed else None
 
-    def audio(self, claim: Claim) -> bytes:
+    def audio(self, chunk: Chunk) -> bytes:
         """Return a claimed chunk's encoded audio. Raises BadAudio if there is none, ClaimLost."""
         try:
-            return self._membership.client.audio(self._audio_path(claim))
+            return self._membership.client.audio(self._claimed[chunk.id].audio_path)
         except NotFound as error:
             raise BadAudio(str(error)) from error
 
-    def neighbour_audio(self, claim: Claim, step: Step) -> bytes | None:
+    def neighbour_audio(self, chunk: Chunk, step: Step) -> bytes | None:
         """Return the encoded audio of the chunk before or after a claimed one; None without any."""
         side = "before" if step < 0 else "after"
-        with suppress(NotFound, ClaimLost):  # an older coordinator has no such route
-            return self._membership.client.audio(f"{self._audio_path(claim)}/{side}")
+        with suppress(NotFound, ClaimLost, KeyError):  # an older coordinator has no such route
+            return self._membership.client.audio(f"{self._claimed[chunk.id].audio_path}/{side}")
         return None
 
     def report(self, worker: str, report: WorkerReport) -> None:
@@ -193,13 +230,7 @@ class RemoteQueue:
         try:
             retry_until_lease_expires(lambda: self._ask("POST", path, body=body), claim)
         finally:
-            self._claimed.pop(claim.id, None)
-
-    def _audio_path(self, claim: Claim) -> str:
-        claimed = self._claimed.get(claim.id)
-        if claimed is None:
-            raise ClaimLost(f"the claim on chunk {claim.chunk.id} has ended")
-        return claimed.audio_path
+            self._claimed.pop(claim.chunk.id, None)
 
     def _ids_of(self, claim: Claim) -> dict[str, Any]:
         return {"worker_id": self._worker, "chunk_id": claim.chunk.id, "claim_id": claim.id}

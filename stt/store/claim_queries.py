@@ -4,13 +4,13 @@ Every function raises DatabaseUnavailable.
 """
 
 import random
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from datetime import datetime, timedelta
 
 from bson import ObjectId
 
 from stt.domain.chunk import Chunk
-from stt.domain.claim import Order, Page, Step
+from stt.domain.claim import Claim, Order, Page, Step
 from stt.domain.worker_id import pattern_of_node
 from stt.store.database import PAGING_ORDER, Database, translated
 from stt.store.documents import CHUNK_FIELDS, read_chunk, read_positive
@@ -75,6 +75,17 @@ def chunks_held_under(database: Database, worker: str, claim_id: ObjectId) -> li
     held = {**PROCESSING, "processing_by": worker, "claim_id": claim_id}
     with translated(), database.chunks.find(held, CHUNK_FIELDS).sort("index") as cursor:
         return [read_chunk(document) for document in cursor]
+
+
+def lost_of(database: Database, claims: Sequence[Claim], renewed: int) -> list[Claim]:
+    """Return the claims that are not held any more; `renewed` is how many still were."""
+    if renewed in (0, len(claims)):
+        return [] if renewed else list(claims)
+    ids = {"_id": {"$in": [claim.chunk.id for claim in claims]}}
+    with translated():
+        found = list(database.chunks.find(ids, ["processing_by", "claim_id"]))
+    held = {(d["_id"], d.get("processing_by"), d.get("claim_id")) for d in found}
+    return [claim for claim in claims if (claim.chunk.id, claim.worker, claim.id) not in held]
 
 
 def seconds_claimed_under(

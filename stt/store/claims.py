@@ -14,10 +14,10 @@ Each transition is one function and one atomic operation on one document. What m
 - The fence: each claim has a new `claim_id`. Every later write matches on it, so a worker that
   slept through its lease changes nothing. It stays in the document after the claim has ended, so
   that a worker whose connection broke can find out whether its write was done.
-- The lease: `claimed_at` is the database server's time of the last renewal, and only the server's
-  clock decides when it is too old. The worker trusts a claim until `trusted_until` on its own
-  monotonic clock, counted from before the request, which is earlier. On a machine that slept it
-  may be later; then the fence alone protects.
+- The lease: `claimed_at` is the database server's time of the last renewal, and only that clock
+  decides when it is older than the claim's own `lease_seconds`, written with it. The worker trusts
+  a claim until `trusted_until` on its own monotonic clock, counted from before the request, which
+  is earlier. On a machine that slept it may be later; then the fence alone protects.
 - Isolation: a chunk is marked `solo` if a server died while it transcribed this chunk and others,
   and is sent alone from then on. If a server dies again, it is a poison candidate; the fleet
   processes one at a time, so that no other chunk is counted as failed in its place.
@@ -26,12 +26,12 @@ Each transition is one function and one atomic operation on one document. What m
 import contextlib
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 
 from stt.domain.backoff import next_try, retry_until_lease_expires
 from stt.domain.chunk import Chunk
@@ -42,9 +42,10 @@ from stt.errors import ClaimLost, DatabaseRefused
 from stt.store import claim_queries, documents, states
 from stt.store.claim_queries import candidate_wait, is_other_candidate_processing
 from stt.store.database import Database, Document, translated
-from stt.store.documents import CHUNK_FIELDS, read_chunk
+from stt.store.documents import CHUNK_FIELDS, read_chunk, with_error
+from stt.store.leases import LeaseWatch, orphaned, read_stale_claim
+from stt.system.process_identity import ProcessIdentity as Process
 
-_MAX_ERRORS = 5
 _MAX_MESSAGE_CHARACTERS = 500
 _SHORT_MESSAGE_CHARACTERS = 80  # for a document that has no room for more
 
@@ -56,11 +57,15 @@ class MongoClaims:
     claim first retry for as long as the claim can be trusted.
     """
 
-    def __init__(self, database: Database, worker: str, rules: ClaimRules) -> None:
-        self._db = database
-        self._chunks = database.chunks
-        self._worker = worker
-        self._rules = rules
+    def __init__(
+        self, database: Database, worker: str, rules: ClaimRules, process: Process | None = None
+    ) -> None:
+        """`process`: the worker's, so that others of its machine know when it has ended."""
+        self._db, self._chunks = database, database.chunks
+        self._worker, self._process, self._rules = worker, process, rules
+        holder = str(process) if process else None
+        self._lease = {"lease_seconds": rules.lease_seconds, "holder_process": holder}
+        self._lease_watch = LeaseWatch(database)
         self._retries_stopped = threading.Event()
 
     def count_pending(self, order: Order) -> int:
@@ -77,7 +82,7 @@ class MongoClaims:
         """
         trusted_until = time.monotonic() + self._rules.trusted_seconds
         claim = Claim(claim_id or ObjectId(), chunk, self._worker, trusted_until)
-        holder = {"processing_by": self._worker, "claim_id": claim.id}
+        holder = {"processing_by": self._worker, "claim_id": claim.id, **self._lease}
 
         @translated()
         def attempt() -> Document | None:
@@ -99,20 +104,26 @@ class MongoClaims:
         return None
 
     def stop_retrying(self) -> None:
-        """Make `claim` raise DatabaseUnavailable without further tries: the worker stops.
-
-        If a claim was made all the same, its lease ends it.
-        """
+        """Make `claim` raise DatabaseUnavailable at the first failure: the worker stops."""
         self._retries_stopped.set()
 
     def renew(self, claim: Claim) -> None:
         """Begin the lease anew. Raise ClaimLost, and DatabaseUnavailable without further tries."""
-        asked_at = time.monotonic()
-        with translated():
-            renewed = self._chunks.update_one(_fence(claim), {"$currentDate": {"claimed_at": True}})
-        if renewed.matched_count == 0:
+        if self.renew_all([claim]):
             raise ClaimLost(f"chunk {claim.chunk.id} is no longer ours")
-        claim.trusted_until = asked_at + self._rules.trusted_seconds
+
+    def renew_all(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Begin the leases anew in one request; return the claims that are lost."""
+        asked_at = time.monotonic()
+        update = {"$set": self._lease, "$currentDate": {"claimed_at": True}}
+        writes = [UpdateOne(_fence(claim), update) for claim in claims]
+        with translated():
+            matched = self._chunks.bulk_write(writes, ordered=False).matched_count if writes else 0
+        lost = claim_queries.lost_of(self._db, claims, matched)
+        for claim in claims:
+            if claim not in lost:
+                claim.trusted_until = asked_at + self._rules.trusted_seconds
+        return lost
 
     def complete(self, claim: Claim, transcript: Transcript) -> None:
         """Write the result (→ transcribed). If it raises ClaimLost, nothing was written."""
@@ -150,7 +161,7 @@ class MongoClaims:
         error |= {"server": server} if server else {}
 
         def end(characters: int, earlier: Document) -> None:
-            errors = _add_error(earlier, {**error, "message": message[:characters]})
+            errors = with_error(earlier, {**error, "message": message[:characters]})
             ended = {"attempts": attempts, "not_before": not_before, "errors": errors}
             update: Document = {"$set": {**states.UNCLAIMED, **ended}}
             if not_before is None:
@@ -164,7 +175,11 @@ class MongoClaims:
 
     def recover(self) -> list[StaleClaim]:
         """End the claims whose lease has run out, unless they are renewed in the same moment."""
-        return recover(self._db, self._rules, self._rules.lease_seconds)
+        return recover(self._db, self._rules, watch=self._lease_watch)
+
+    def recover_orphaned(self) -> list[StaleClaim]:
+        """End the claims of workers whose process on this machine has surely ended."""
+        return _expire_all(self._db, self._rules, orphaned(self._db, self._process, self._worker))
 
     def _yield_to_other_candidate(self, claim: Claim) -> bool:
         """Put the chunk off (→ pending, for a while) if another poison candidate is processed.
@@ -178,12 +193,11 @@ class MongoClaims:
             return self._db.server_time() if is_other else None
 
         now = retry_until_lease_expires(attempt, claim, self._retries_stopped)
-        if now is None:
-            return False
-        fields = {**states.UNCLAIMED, "not_before": now + candidate_wait()}
-        with contextlib.suppress(ClaimLost):
-            self._end(claim, {"$set": fields}, states.PENDING)
-        return True
+        if now is not None:
+            fields = {**states.UNCLAIMED, "not_before": now + candidate_wait()}
+            with contextlib.suppress(ClaimLost):
+                self._end(claim, {"$set": fields}, states.PENDING)
+        return now is not None
 
     def _end(self, claim: Claim, update: Document, result: Document) -> None:
         """Write the end of a claim. `result` matches the document if an earlier try wrote it.
@@ -204,43 +218,39 @@ class MongoClaims:
 
 
 def recover(
-    database: Database, rules: ClaimRules, older_than_seconds: float, *, dry_run: bool = False
+    database: Database,
+    rules: ClaimRules,
+    older_than_seconds: float | None = None,
+    *,
+    dry_run: bool = False,
+    watch: LeaseWatch | None = None,
 ) -> list[StaleClaim]:
-    """End claims that were not renewed for `older_than_seconds` (→ pending, or → failed).
+    """End claims that were not renewed for their own lease (→ pending, or → failed).
 
-    End each only if it is still the claim, and the renewal, that was read: safe beside workers. A
-    claim without a time was written by hand or by another program, and is stale too.
+    The lease of `rules` is for claims that name none; `older_than_seconds` is a person's, see
+    `LeaseWatch.stale`. Who calls this again and again passes the same `watch`.
     """
-    now = database.server_time()
-    oldest = now - timedelta(seconds=older_than_seconds)
-    fields = ["processing_by", "claimed_at", "claim_id", "expirations", "errors"]
-    recovered = []
-    with translated():
-        for document in list(database.chunks.find(states.PROCESSING, fields)):
-            claimed_at = documents.read_time(document.get("claimed_at"))
-            if claimed_at is not None and claimed_at >= oldest:
-                continue
-            expirations = documents.read_count(document.get("expirations")) + 1
-            worker, is_last = str(document["processing_by"]), expirations >= rules.max_expirations
-            stale = StaleClaim(document["_id"], worker, claimed_at, quarantined=is_last)
-            if dry_run or _expire(database, document, stale, expirations, now):
-                recovered.append(stale)
-    return recovered
+    found = (watch or LeaseWatch(database)).stale(rules.lease_seconds, older_than_seconds)
+    return _expire_all(database, rules, found, dry_run=dry_run)
 
 
-def _expire(
-    database: Database, document: Document, stale: StaleClaim, expirations: int, now: datetime
-) -> bool:
+def _expire_all(
+    database: Database, rules: ClaimRules, found: Iterable[Document], *, dry_run: bool = False
+) -> list[StaleClaim]:
+    """End each only if it is still the claim, and the renewal, that was read."""
+    stale = [(read_stale_claim(document, rules), document) for document in found]
+    return [claim for claim, read in stale if dry_run or _expire(database, claim, read)]
+
+
+def _expire(database: Database, stale: StaleClaim, document: Document) -> bool:
     as_read = {f: document.get(f) for f in ("_id", "processing_by", "claimed_at", "claim_id")}
-    message = f"claim {expirations} ran out without a result"
-    error = {"at": now, "worker": stale.worker, "kind": "expired", "message": message}
-    counted = {**states.UNCLAIMED, "expirations": expirations}
+    error = stale.error(database.server_time())
+    counted = {**states.UNCLAIMED, "expirations": stale.expirations}
+    failed: Document = {"$currentDate": {"failed_at": True}} if stale.quarantined else {}
     # A document that is nearly full has no room for the history, or for nothing more at all.
-    for fields in ({**counted, "errors": _add_error(document, error)}, counted, states.UNCLAIMED):
-        update: Document = {"$set": fields}
-        if stale.quarantined:
-            update["$currentDate"] = {"failed_at": True}
+    for fields in ({**counted, "errors": with_error(document, error)}, counted, states.UNCLAIMED):
         with contextlib.suppress(DatabaseRefused), translated():
+            update = {"$set": fields, **failed}
             return database.chunks.update_one(as_read, update).matched_count > 0
     return False
 
@@ -249,7 +259,7 @@ def retry(
     database: Database, chunk_ids: Iterable[ObjectId] = (), recording_id: ObjectId | None = None
 ) -> int:
     """Retry failed chunks (→ pending): these, a recording's, or all; return how many."""
-    query = {**states.FAILED, **_choice(chunk_ids, recording_id)}
+    query = {**states.FAILED, **states.chosen(chunk_ids, recording_id)}
     return _update(database, query, {**states.WITHOUT_FAILURES, "solo": False})
 
 
@@ -260,7 +270,7 @@ def reset(
 
     The earlier transcripts stay until `complete` replaces them. Who holds a chunk gets ClaimLost.
     """
-    query = _choice(chunk_ids, recording_id)
+    query = states.chosen(chunk_ids, recording_id)
     return _update(database, query, {**states.AGAIN, "solo": False}) if query else 0
 
 
@@ -269,22 +279,15 @@ def release_of_node(database: Database, node_id: str, except_worker: str | None 
 
     `except_worker` keeps its claims: a node that was restarted releases what it held before.
     """
-    holders: Document = {"$regex": pattern_of_node(node_id).pattern}
-    if except_worker is not None:
-        holders["$ne"] = except_worker
+    others = {} if except_worker is None else {"$ne": except_worker}
+    holders = {"$regex": pattern_of_node(node_id).pattern, **others}
     return _update(database, {**states.PROCESSING, "processing_by": holders}, states.UNCLAIMED)
 
 
 def release(database: Database, chunk_ids: Iterable[ObjectId]) -> int:
     """Release these chunks, whichever workers hold them (→ pending); return how many."""
-    query = {"_id": {"$in": list(chunk_ids)}, **states.PROCESSING}
-    return _update(database, query, states.UNCLAIMED)
-
-
-def _choice(chunk_ids: Iterable[ObjectId], recording_id: ObjectId | None) -> Document:
-    ids = list(chunk_ids)
-    choice: Document = {"_id": {"$in": ids}} if ids else {}
-    return choice if recording_id is None else {**choice, "original_id": recording_id}
+    chosen = {"_id": {"$in": list(chunk_ids)}}
+    return _update(database, {**chosen, **states.PROCESSING}, states.UNCLAIMED)
 
 
 def _update(database: Database, query: Document, fields: Mapping[str, Any]) -> int:
@@ -294,7 +297,3 @@ def _update(database: Database, query: Document, fields: Mapping[str, Any]) -> i
 
 def _fence(claim: Claim) -> Document:
     return {"_id": claim.chunk.id, "processing_by": claim.worker, "claim_id": claim.id}
-
-
-def _add_error(document: Document, error: Document) -> list[Document]:
-    return [*documents.read_list(document.get("errors")), error][-_MAX_ERRORS:]

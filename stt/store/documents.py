@@ -21,6 +21,8 @@ CHUNK_FIELDS = (
 )  # fmt: skip
 """The fields that `read_chunk` reads; a chunk's document has much larger ones too."""
 
+_MAX_ERRORS = 5
+
 
 def read_chunk(document: Mapping[str, Any]) -> Chunk:
     """Read a document of `audio_chunks`."""
@@ -78,6 +80,11 @@ def read_errors(document: Mapping[str, Any]) -> tuple[RecordedError, ...]:
         )
         for error in read_mappings(document.get("errors"))
     )
+
+
+def with_error(document: Mapping[str, Any], error: Mapping[str, Any]) -> list[Any]:
+    """Return the last `errors` of a chunk's document and this one, for the document."""
+    return [*read_list(document.get("errors")), error][-_MAX_ERRORS:]
 
 
 def read_transcript(document: Mapping[str, Any]) -> Transcript:

@@ -4,9 +4,11 @@
 matches a document without the field, so other programs may leave fields out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
+
+from bson import ObjectId
 
 State = Literal["pending", "processing", "transcribed", "failed"]
 Query = dict[str, Any]
@@ -47,7 +49,9 @@ for _field, _state in reversed(_DECIDING):
     _is_set = {"$ne": [{"$ifNull": [f"${_field}", None]}, None]}
     STATE_EXPRESSION = {"$cond": [_is_set, _state, STATE_EXPRESSION]}
 
-UNCLAIMED: Mapping[str, Any] = {"processing_by": None, "claimed_at": None}
+_NO_CLAIM: Mapping[str, Any] = {"processing_by": None, "claimed_at": None}
+
+UNCLAIMED: Mapping[str, Any] = {**_NO_CLAIM, "lease_seconds": None, "holder_process": None}
 """Fields of a chunk without a claim."""
 
 WITHOUT_FAILURES: Mapping[str, Any] = {
@@ -55,13 +59,22 @@ WITHOUT_FAILURES: Mapping[str, Any] = {
 }  # fmt: skip
 """Fields of a chunk that has not failed since it was ingested or retried."""
 
-AGAIN: Mapping[str, Any] = {
-    **UNCLAIMED, "claim_id": None, **WITHOUT_FAILURES, "transcribed_at": None, "errors": [],
+_UNTRIED: Mapping[str, Any] = {
+    "claim_id": None, **WITHOUT_FAILURES, "transcribed_at": None, "errors": [],
 }  # fmt: skip
+
+AGAIN: Mapping[str, Any] = {**UNCLAIMED, **_UNTRIED}
 """Fields of a chunk that is to be transcribed again: its earlier transcript stays."""
 
-NEW: Mapping[str, Any] = {**AGAIN, "transcript": None}
-"""Fields of a chunk that was just ingested; it has no `solo`."""
+NEW: Mapping[str, Any] = {**_NO_CLAIM, **_UNTRIED, "transcript": None}
+"""Fields of a chunk that was just ingested; it has no `solo`, and was never claimed."""
+
+
+def chosen(chunk_ids: Iterable[ObjectId], recording_id: ObjectId | None) -> Query:
+    """Return a query for these chunks, or a recording's; empty if neither is given."""
+    ids = list(chunk_ids)
+    query: Query = {"_id": {"$in": ids}} if ids else {}
+    return query if recording_id is None else {**query, "original_id": recording_id}
 
 
 def state_of(document: Mapping[str, Any]) -> State:

@@ -16,6 +16,7 @@ from stt.domain.field_types import Hundredths, Tenths, Whole
 from stt.store.counts import RecordingSums, StateCounts, sum_up, sums_by_recording
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_chunk, read_errors, read_recording, read_time
+from stt.store.leases import count_stale
 from stt.store.recording_names import NAME_FIELDS, RecordingName, labels_of, recording_names
 from stt.store.states import QUERIES, State
 
@@ -112,14 +113,12 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
         recordings = tuple(_progress(database, by_recording))
         at_rest: Document = {"not_before": {"$gt": now}}
         resting = _count(database, "pending", at_rest)
-        oldest = now - timedelta(seconds=lease_seconds)
-        too_old = [{"claimed_at": {"$lt": oldest}}, {"claimed_at": None}]
         return QueueStatus(
             at=now,
             counts=counts,
             empty=_count(database, "transcribed", {"transcript.segments.0": {"$exists": False}}),
             resting=resting,
-            stale=_count(database, "processing", {"$or": too_old}),
+            stale=count_stale(database, lease_seconds, now),
             rate=rate,
             eta_seconds=eta_seconds(counts, rate),
             sources=recordings,

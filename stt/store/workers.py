@@ -9,7 +9,7 @@ from stt.domain.claim import WorkerReport
 from stt.domain.worker_id import pattern_of_node
 from stt.store.database import Repository
 from stt.store.documents import read_count, read_list, read_mapping, read_time
-from stt.store.states import ANY_TEXT
+from stt.store.states import ANY_TEXT, UNFINISHED
 
 ALIVE_SECONDS = 90.0
 """A worker without a heartbeat for this long counts as gone; several are due in this time."""
@@ -59,7 +59,7 @@ class MongoRoster(Repository):
 
     def holders(self) -> dict[str, str]:
         """Return the id of the worker that holds each chunk that is processed now, by chunk id."""
-        held = {"processing_by": ANY_TEXT}
+        held = {**UNFINISHED, "processing_by": ANY_TEXT}
         with self._db.chunks.find(held, ["processing_by"]) as cursor:
             return {str(document["_id"]): str(document["processing_by"]) for document in cursor}
 

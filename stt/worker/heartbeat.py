@@ -3,12 +3,12 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bson import ObjectId
 
-from stt.domain.claim import Claim, Claims
-from stt.errors import ClaimLost, DatabaseUnavailable, SttError
+from stt.domain.claim import Claim, Claims, StaleClaim
+from stt.errors import DatabaseUnavailable, SttError
 from stt.system.log_context import with_log_fields
 from stt.worker.outage import Outage
 
@@ -89,10 +89,12 @@ class Heartbeat:
             return [claim for claim, _ in self._held.values()]
 
     def _run(self) -> None:
+        report_seconds = min(self._report_seconds, self._lease_seconds / 4)
         tasks = [
             _Task("renew", self._lease_seconds / 4, self._renew_all),
-            _Task("report", min(self._report_seconds, self._lease_seconds / 4), self._report),
+            _Task("report", report_seconds, self._report),
             _Task("recover", self._lease_seconds, self.recover),
+            _Task("recover orphaned", report_seconds, self._recover_orphaned),
         ]
         while True:
             was_woken = self._wake.wait(max(0.0, min(d.due for d in tasks) - time.monotonic()))
@@ -127,25 +129,34 @@ class Heartbeat:
     def _renew_all(self) -> None:
         with self._lock:
             held = list(self._held.values())
+        to_renew = []
         for claim, since in held:
-            if time.monotonic() - since > self._chunk_timeout_seconds:
-                logger.warning(
-                    "chunk %s is too long in work: its claim runs out",
-                    claim.chunk.id,
-                    extra=claim.chunk.log_fields,
-                )
-                self.drop(claim)
+            if time.monotonic() - since <= self._chunk_timeout_seconds:
+                to_renew.append(claim)
                 continue
-            try:
-                self._claims.renew(claim)
-            except ClaimLost as lost:
-                # A claim may end while it is renewed: then it is not held any more.
-                if claim in self.held():
-                    logger.warning("%s", lost, extra=claim.chunk.log_fields)
-                    claim.trusted_until = 0.0
-                    self.drop(claim)
+            logger.warning(
+                "chunk %s is too long in work: its claim runs out",
+                claim.chunk.id,
+                extra=claim.chunk.log_fields,
+            )
+            self.drop(claim)
+        for claim in self._claims.renew_all(to_renew):
+            # A claim may end while it is renewed: then it is not held any more.
+            if claim in self.held():
+                chunk = claim.chunk
+                logger.warning("chunk %s is no longer ours", chunk.id, extra=chunk.log_fields)
+                claim.trusted_until = 0.0
+                self.drop(claim)
 
     def recover(self) -> None:
         """End the claims of workers that vanished, and log each."""
-        for stale in self._claims.recover():
-            logger.warning("%s", stale, extra=stale.log_fields)
+        self._recover_orphaned()
+        _log(self._claims.recover())
+
+    def _recover_orphaned(self) -> None:
+        _log(self._claims.recover_orphaned())
+
+
+def _log(freed: Iterable[StaleClaim]) -> None:
+    for stale in freed:
+        logger.warning("%s", stale, extra=stale.log_fields)

@@ -117,6 +117,14 @@ def test_what_is_stuck_for_ten_minutes_is_set_free_and_nothing_else(
     assert document(database, queue[2])["claimed_at"] is None
 
 
+def test_what_is_stuck_for_less_than_its_own_lease_stays(
+    shell: Shell, database: Database, queue: list[ObjectId]
+) -> None:
+    database.chunks.update_one({"_id": queue[2]}, {"$set": {"lease_seconds": 700.0}})
+    assert shell.type(query_with("updateMany", "claimed_at"))["modifiedCount"] == 0
+    assert document(database, queue[2])["processing_by"] == "bob_2"
+
+
 def test_what_failed_for_good(shell: Shell, queue: list[ObjectId]) -> None:
     (failed,) = shell.rows(query_with("failed_at", "find("))
     assert failed["_id"] == {"$oid": str(queue[5])}

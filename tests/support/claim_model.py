@@ -41,6 +41,7 @@ class Row:
     holder: str | None = None
     claim_id: ObjectId | None = None
     claimed_at: datetime | After | None = None
+    lease_seconds: float | None = None
     attempts: int = 0
     expirations: int = 0
     not_before: datetime | After | None = None
@@ -65,11 +66,21 @@ class Row:
     def is_held_by(self, claim: Claim) -> bool:
         return self.holder == claim.worker and self.claim_id == claim.id
 
-    def is_stale(self, oldest: datetime) -> bool:
+    def is_stale(self, now: datetime, older_than: float | None, default: float) -> bool:
+        """Whether its claim has run out, by its own lease or by what a person says."""
         assert not isinstance(self.claimed_at, After)
-        return self.is_claimed and (self.claimed_at is None or self.claimed_at < oldest)
+        if not self.is_claimed or self.claimed_at is None:
+            return self.is_claimed
+        lease = self.lease_seconds or older_than or default
+        if older_than is not None:
+            lease = older_than if older_than < default else max(lease, older_than)
+        return self.claimed_at < now - timedelta(seconds=lease)
 
     def free(self) -> None:
+        self.holder = self.claimed_at = self.lease_seconds = None
+
+    def free_by_shell(self) -> None:
+        """As a person does who knows of no leases."""
         self.holder = self.claimed_at = None
 
     def blame(self, kind: str) -> None:
@@ -79,6 +90,7 @@ class Row:
         return {
             "processing_by": self.holder,
             "claimed_at": self.claimed_at,
+            "lease_seconds": self.lease_seconds,
             "claim_id": self.claim_id,
             "not_before": self.not_before,
             "attempts": self.attempts,
@@ -98,6 +110,7 @@ def said(document: Document) -> dict[str, Any]:
         result = segment["text"]
     return {
         **{f: document.get(f) for f in ("processing_by", "claimed_at", "claim_id", "not_before")},
+        "lease_seconds": document.get("lease_seconds"),
         **{f: document.get(f, 0) for f in ("attempts", "expirations")},
         "failed": document.get("failed_at") is not None,
         "solo": document.get("solo", False),
@@ -118,6 +131,8 @@ class Model:
         if row is None or not row.is_pending:
             return False
         row.holder, row.claim_id, row.claimed_at = worker, claim_id, After()
+        if worker != THIEF:
+            row.lease_seconds = self._rules.lease_seconds
         return True
 
     def steps_back(self, chunk_id: ObjectId) -> bool:
@@ -136,7 +151,7 @@ class Model:
         row = self.rows.get(claim.chunk.id)
         if row is None or not row.is_held_by(claim):
             return False
-        row.claimed_at = After()
+        row.claimed_at, row.lease_seconds = After(), self._rules.lease_seconds
         return True
 
     def end(self, claim: Claim, ending: Ending, *, isolated: bool) -> bool:
@@ -180,7 +195,7 @@ class Model:
         if meanwhile == "deleted":
             del self.rows[chunk_id]
             return
-        row.free()
+        row.free_by_shell()
         if meanwhile == "taken":
             self.claim(chunk_id, THIEF, thief_claim)
 

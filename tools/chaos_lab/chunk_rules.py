@@ -123,15 +123,19 @@ def one_claim_at_a_time(story: Story) -> Iterator[Breach]:
 
 
 def no_early_recovery(story: Story) -> Iterator[Breach]:
-    """A claim is freed only when it was not renewed for a lease, or for what the tool was told."""
+    """A claim is freed only when it was not renewed for its own lease, or for what the tool was
+    told, or when its holder's process had ended."""
     for op in story.of("recover"):
-        if not op.was_accepted or op.claim is None:
+        if not op.was_accepted or op.claim is None or story.holder_had_ended(op):
             continue
-        threshold = op.threshold_seconds or story.run.lease_seconds
         signs = [o for o in story.of("claim", "renew") if o.claim == op.claim and o.was_accepted]
-        last = max((o.asked for o in signs if o.told < op.asked), default=None)
-        if last is not None and op.told - last < threshold - _CLOCK_TOLERANCE_SECONDS:
-            evidence = f"{op.told - last:.3f} s after its last renewal, not {threshold:g} s"
+        last = max((o for o in signs if o.told < op.asked), key=_asked_at, default=None)
+        if last is None:
+            continue
+        threshold = op.threshold_seconds or last.lease_seconds or story.run.lease_seconds
+        age = op.told - last.asked
+        if age < threshold - _CLOCK_TOLERANCE_SECONDS:
+            evidence = f"{age:.3f} s after its last renewal, not {threshold:g} s"
             yield story.breach("early-recovery", f"{_said(story, op)} {evidence}")
 
 
@@ -221,6 +225,10 @@ RULES: tuple[Rule, ...] = (
     blame_is_its_own,
     no_result_refused_without_cause,
 )
+
+
+def _asked_at(op: Operation) -> float:
+    return op.asked
 
 
 def _in_turn(story: Story, first: Hold, second: Hold) -> bool:

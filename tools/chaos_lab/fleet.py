@@ -14,7 +14,8 @@ _PACE = Pace(0.2, 2.0, slow=5.0, slow_share=0.05)
 class Fleet:
     """What a run is made of. Times in seconds; `poisons` is how many chunks there are of each.
 
-    `workers` reach the database, `nodes` the coordinators alone.
+    `workers` reach the database, `nodes` the coordinators alone. The workers' leases differ: they
+    are `lease_seconds` times one of `lease_factors` after the other.
     """
 
     workers: int = 8
@@ -23,6 +24,7 @@ class Fleet:
     chunks: int = 500
     real_servers: int = 1
     lease_seconds: float = 4.0
+    lease_factors: tuple[float, ...] = (1.0, 0.75, 1.5)
     chunk_timeout: float = 12.0
     sequence_seconds: float = 6.0
     calls_at_once: int = 2
@@ -37,6 +39,10 @@ class Fleet:
         at_database = max(1, self.workers // 4)
         nodes = self.workers - at_database
         return replace(self, workers=at_database, nodes=nodes, coordinators=2)
+
+    def lease_of(self, number: int) -> float:
+        """The lease of a worker, by its number from 1."""
+        return self.lease_seconds * self.lease_factors[(number - 1) % len(self.lease_factors)]
 
     @property
     def poisons_of_each(self) -> int:

@@ -20,6 +20,7 @@ from tools.chaos_lab.lab import Lab
 from tools.chaos_lab.processes import DATABASE_NAME, ROOT, close, mongo_url, spawn
 
 _TEN_MINUTES = "10 * 60 * 1000"
+_OWN_LEASE = {"$multiply": [1000, {"$ifNull": ["$lease_seconds", 0]}]}
 _GUIDE = ROOT / "docs" / "guides" / "mongo-shell.md"
 _SHELL_SECONDS = 20.0
 _DATABASE_SECONDS = 30.0
@@ -116,7 +117,11 @@ class ShellReset:
             now = self._lab.database.server_time()
             oldest = now - timedelta(seconds=self._threshold_seconds)
             chunks.update_many(
-                {"processing_by": {"$ne": None}, "claimed_at": {"$lt": oldest}},
+                {
+                    "processing_by": {"$ne": None},
+                    "claimed_at": {"$lt": oldest},
+                    "$expr": {"$gt": [{"$subtract": [now, "$claimed_at"]}, _OWN_LEASE]},
+                },
                 {"$set": {"processing_by": None, "claimed_at": None}},
             )
             self._has_worked = True

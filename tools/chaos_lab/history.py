@@ -54,7 +54,7 @@ class Operation:
     `hand_reset` is a person's in the shell, `lookup` asks what became of a claim, `give_back` is a
     claim of a node that was started again or removed. `told` is infinite if no answer came.
     `worker` is the one whose claim it is, as far as it says. `detail` is the kind of a failure,
-    `server` the one it names.
+    `server` the one it names, `lease_seconds` the lease that a claim or a renewal writes.
     """
 
     kind: str
@@ -70,6 +70,7 @@ class Operation:
     server: str | None = None
     quarantines: bool = False
     threshold_seconds: float | None = None
+    lease_seconds: float | None = None
 
     @property
     def was_accepted(self) -> bool:
@@ -85,11 +86,12 @@ class History:
     """All operations in the order in which they were asked.
 
     `reports` are the times at which each actor's reports on itself were answered: its heartbeat
-    was alive, and the database too.
+    was alive, and the database too. `last_events` is when each wrote its last line.
     """
 
     operations: tuple[Operation, ...] = ()
     reports: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    last_events: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @cached_property
     def of_chunk(self) -> Mapping[ObjectId, tuple[Operation, ...]]:
@@ -130,8 +132,10 @@ def load(folder: Path) -> History:
     operations: list[Operation] = []
     given_back: list[_Request] = []
     reports: dict[str, list[float]] = defaultdict(list)
+    last_events: dict[str, float] = {}
     for path in sorted(folder.glob("*.jsonl")):
         events = list(read_events(path))
+        last_events |= {event["actor"]: event["t"] for event in events}
         operations += _hand_resets(events)
         threshold = next((e["threshold_seconds"] for e in events if "threshold_seconds" in e), None)
         for request in _requests(events):
@@ -146,7 +150,7 @@ def load(folder: Path) -> History:
                 operations.append(replace(operation, threshold_seconds=threshold))
     operations += [back for request in given_back for back in _give_backs(request, operations)]
     operations.sort(key=lambda operation: operation.asked)
-    return History(tuple(_with_claims(operations)), reports)
+    return History(tuple(_with_claims(operations)), reports, last_events)
 
 
 def read_events(path: Path) -> Iterator[Event]:
@@ -186,6 +190,8 @@ def _operations(request: _Request) -> Iterator[Operation]:
     query, update = asked["filter"], asked.get("update", {})
     wanted = query.get("_id")
     chunks = wanted.get("$in", []) if isinstance(wanted, dict) else [wanted]
+    claims = {q["_id"]: q.get("claim_id") for q in asked.get("others", ())}
+    chunks = [*chunks, *claims]
     told, outcome = _outcome(request, len(chunks))
     set_, dates = update.get("$set", {}), update.get("$currentDate", {})
     kind = _kind(asked["op"], set_, dates)
@@ -203,11 +209,12 @@ def _operations(request: _Request) -> Iterator[Operation]:
                 told=told,
                 outcome=outcome,
                 thread=asked.get("thread", 0),
-                claim=set_.get("claim_id") or query.get("claim_id"),
+                claim=claims.get(chunk) or set_.get("claim_id") or query.get("claim_id"),
                 worker=worker,
                 detail=error.get("kind"),
                 server=error.get("server"),
                 quarantines="failed_at" in dates,
+                lease_seconds=set_.get("lease_seconds"),
             )
 
 

@@ -4,6 +4,7 @@ It hears every request that leaves this process by `requests`, so it does not ma
 code believes. What is told counts from when the whole answer is there.
 """
 
+import contextlib
 import itertools
 import json
 import threading
@@ -34,37 +35,50 @@ class HttpRecorder:
             session: requests.Session, request: requests.PreparedRequest, **options: Any
         ) -> requests.Response:
             asked = self._asked(request)
-            if asked is None:
-                return send(session, request, **options)
-            number = next(self._numbers)
-            self._log.write(phase="asked", seq=number, thread=threading.get_ident(), **asked)
+            numbered = {next(self._numbers): one for one in asked}
+            for number, one in numbered.items():
+                self._log.write(phase="asked", seq=number, thread=threading.get_ident(), **one)
             try:
                 response = send(session, request, **options)
             except BaseException as error:
-                self._log.write(phase="failed", seq=number, why=str(error)[:200])
+                for number in numbered:
+                    self._log.write(phase="failed", seq=number, why=str(error)[:200])
                 raise
-            self._log.write(phase="told", seq=number, status=response.status_code)
+            lost = _lost(response) if len(numbered) > 1 else ()
+            for number, one in numbered.items():
+                status = 409 if str(one.get("chunk")) in lost else response.status_code
+                self._log.write(phase="told", seq=number, status=status)
             return response
 
         setattr(requests.Session, "send", recorded)  # noqa: B010
 
-    def _asked(self, request: requests.PreparedRequest) -> dict[str, Any] | None:
+    def _asked(self, request: requests.PreparedRequest) -> list[dict[str, Any]]:
         url = request.url or ""
         if not url.startswith(self._url):
-            return None
+            return []
         place = urlsplit(url).path.strip("/").split("/")
         if place[0] == "tasks" and place[-1] in _TRANSITIONS:
             told = json.loads(cast("bytes | str", request.body))
-            return {
-                "op": place[-1],
-                "worker": told["worker_id"],
-                "chunk": ObjectId(told["chunk_id"]),
-                "claim": ObjectId(told["claim_id"]),
-                "detail": told.get("kind"),
-            }
+            return [
+                {
+                    "op": place[-1],
+                    "worker": told["worker_id"],
+                    "chunk": ObjectId(held["chunk_id"]),
+                    "claim": ObjectId(held["claim_id"]),
+                    "detail": told.get("kind"),
+                }
+                for held in (told, *(told.get("others") or ()))
+            ]
         if place[0] == "chunks":
-            return {"op": "audio", "chunk": ObjectId(place[1].partition(".")[0])}
+            return [{"op": "audio", "chunk": ObjectId(place[1].partition(".")[0])}]
         if place[-1] == "heartbeat":
             told = json.loads(cast("bytes | str", request.body))
-            return {"op": "report", "worker": told["worker_id"]}
-        return None
+            return [{"op": "report", "worker": told["worker_id"]}]
+        return []
+
+
+def _lost(response: requests.Response) -> list[str]:
+    """The chunks whose claims a renewal of many did not find."""
+    with contextlib.suppress(requests.RequestException, ValueError, AttributeError):
+        return list(response.json().get("lost", ()))
+    return []

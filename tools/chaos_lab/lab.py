@@ -262,7 +262,7 @@ class Lab:
             [self._proxy(house, name, server) for server in self.whisper_servers],
             self.folders.logs,
             self.folders.history,
-            self.settings(),
+            {**self.settings(), "LEASE_SECONDS": str(self.fleet.lease_of(number))},
             self.fleet.mutation,
         )
         self.workers_at_database.append(worker)

@@ -47,6 +47,12 @@ class _Storm:
 _STORMS = {
     "no-fence": _Storm(("worker paused past its lease",)),
     "no-renewal": _Storm((), fleet=replace(_SHORT, pace=_SLOW)),
+    "own-lease": _Storm(
+        ("worker paused past its lease",),
+        fleet=replace(_SHORT, pace=_SLOW, lease_factors=(0.5, 4.0)),
+    ),
+    # Two at least that have the database, over HTTP too.
+    "live-process": _Storm((), fleet=replace(_SHORT, workers=8, pace=_SLOW)),
     "client-clock": _Storm(
         ("worker's clock an hour off",),
         fleet=replace(_SHORT, pace=_SLOW),

@@ -16,11 +16,13 @@ from pymongo.collection import Collection
 import stt.coordinator.completion_route
 import stt.store.claims
 import stt.store.database
+import stt.store.leases
 from stt.domain.claim import Claim
 from stt.domain.transcript import Transcript
 from stt.errors import ChunkError, DatabaseUnavailable, ServerFault, ServerUnavailable
 from stt.store.claims import MongoClaims
 from stt.store.database import Database, Document
+from stt.system.process_identity import ProcessIdentity
 from stt.whisper.pool import ServerPool
 from stt.worker.transcriber import Outcome, Transcriber
 
@@ -55,7 +57,15 @@ def _no_fence(replace: Replace) -> None:
 
 
 def _no_renewal(replace: Replace) -> None:
-    replace(MongoClaims, "renew", lambda self, claim: None)
+    replace(MongoClaims, "renew_all", lambda self, claims: [])
+
+
+def _own_lease(replace: Replace) -> None:
+    replace(stt.store.leases, "_seconds", lambda lease: None)
+
+
+def _live_process(replace: Replace) -> None:
+    replace(ProcessIdentity, "has_ended", lambda self, seen_by: self.pid != seen_by.pid)
 
 
 def _client_clock(replace: Replace) -> None:
@@ -144,6 +154,18 @@ _ALL = (
         "the heartbeat renews nothing",
         "calls that take longer than a lease",
         _no_renewal,
+    ),
+    Mutation(
+        "own-lease",
+        "each worker judges all claims by its own lease",
+        "a worker with a short lease beside others with a long one",
+        _own_lease,
+    ),
+    Mutation(
+        "live-process",
+        "a worker takes the others of its machine for ended",
+        "several workers on one machine",
+        _live_process,
     ),
     Mutation(
         "client-clock",

@@ -56,13 +56,14 @@ def _asked(name: str, command: Any) -> list[dict[str, Any]]:
     if name == "findAndModify":
         return [{"filter": command["query"], "update": command["update"], **retry}]
     if name == "update":
-        (statement,) = command["updates"]  # our code writes no statements in bulk
+        statement, *others = command["updates"]  # in bulk they differ only in what they are about
         multi = statement.get("multi", False)
         query = dict(statement["q"])
         whose = query.get("processing_by")
         if isinstance(whose, dict) and "$regex" in whose:  # which JSON would take for a pattern
             query["processing_by"] = {"pattern": whose["$regex"], "but": whose.get("$ne")}
-        return [{"filter": query, "update": statement["u"], "multi": multi, **retry}]
+        more = {"others": [dict(other["q"]) for other in others]} if others else {}
+        return [{"filter": query, **more, "update": statement["u"], "multi": multi, **retry}]
     if name == "find" and "claim_id" in command["filter"]:
         return [{"filter": command["filter"]}]
     return []

@@ -61,6 +61,15 @@ class Story:
         own = [op for op in self.operations if (op.claim, op.actor) == (hold.claim, hold.actor)]
         return own, self.run.history.reports.get(hold.actor, ())
 
+    def holder_had_ended(self, recovery: Operation) -> bool:
+        """Whether the process that held the claim may have ended before it was freed.
+
+        A live one would have written at least one more line of its history.
+        """
+        hold = self.hold(recovery.claim)
+        last = self.run.history.last_events.get(hold.actor) if hold else None
+        return last is not None and last < recovery.told
+
     @property
     def fenced(self) -> Iterator[Operation]:
         """What only the holder of a claim may write."""

@@ -9,7 +9,6 @@ from pydantic.fields import FieldInfo
 
 import stt.settings
 import whisper_server.settings
-from stt.audio_settings import AudioSettings
 from stt.settings import extra_of, flag_of
 from tools.reference_docs.markdown import cell, origin, page, table
 
@@ -19,14 +18,7 @@ _NODE = frozenset({"config_dir", "join_code"})
 _SWITCHED_OFF = {"use_parallel_transcription": "`false`: "}
 """The flag switches the setting off, and the description is the flag's."""
 _COORDINATOR = frozenset(
-    {
-        "coordinator_key",
-        "coordinator_host",
-        "coordinator_port",
-        "public_url",
-        "trusted_proxies",
-        "keep_audio",
-    }
+    {"coordinator_key", "coordinator_host", "coordinator_port", "public_url", "trusted_proxies"}
 )
 
 _INTRODUCTION = """\
@@ -76,8 +68,7 @@ def _is_of_workers(name: str) -> bool:
 
 
 def _stt_rows(is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, ...]]:
-    fields = stt.settings.Settings.model_fields.items()
-    for name, field in sorted(fields, key=lambda item: item[0] in AudioSettings.model_fields):
+    for name, field in stt.settings.Settings.model_fields.items():
         if is_wanted(name):
             extra = extra_of(name)
             flag = "*page*" if extra["is_stored"] else ""

@@ -137,16 +137,26 @@ def claim(
 ) -> Response | messages.TasksMessage:
     dispatcher = Dispatcher(coordinator, principal, request.worker_id)
     chunk = Chunk(request.chunk_id, None, 0)
-    claimed = dispatcher.is_open and dispatcher.claims().claim(chunk, request.claim_id)
+    claims = dispatcher.claims(request.lease_seconds)
+    claimed = dispatcher.is_open and claims.claim(chunk, request.claim_id)
     return _tasks_response(coordinator, request.worker_id, [claimed] if claimed else [])
 
 
-@router.post("/renew", summary="Starts the lease anew", responses=error_responses(409))
+@router.post("/renew", summary="Starts leases anew", responses=error_responses(409))
 def renew(
-    coordinator: InCoordinator, principal: CurrentPrincipal, held: messages.Held
+    coordinator: InCoordinator, principal: CurrentPrincipal, renewal: messages.Renewal
 ) -> LeaseRenewal:
-    Dispatcher(coordinator, principal, held.worker_id).claims().renew(_claim(held))
-    return LeaseRenewal(lease_seconds=coordinator.settings.lease_seconds)
+    lease_seconds = renewal.lease_seconds or coordinator.settings.lease_seconds
+    claims = Dispatcher(coordinator, principal, renewal.worker_id).claims(lease_seconds)
+    if renewal.others is None:
+        claims.renew(_claim(renewal))
+        return LeaseRenewal(lease_seconds=lease_seconds)
+    others = (
+        Claim(held.claim_id, Chunk(held.chunk_id, None, 0), renewal.worker_id, trusted_until=0.0)
+        for held in renewal.others
+    )
+    lost = claims.renew_all([_claim(renewal), *others])
+    return LeaseRenewal(lease_seconds=lease_seconds, lost=[claim.chunk.id for claim in lost])
 
 
 @_completions.post("/complete", summary="Writes the result", responses=error_responses(409, 413))

@@ -77,6 +77,7 @@ class PendingCount(BaseModel):
 
 
 class LeaseRenewal(BaseModel):
-    """The length of the lease, which begins anew."""
+    """The length of the lease, which begins anew; `lost`: the chunks whose claims are lost."""
 
     lease_seconds: float
+    lost: list[HexId] = []

@@ -16,7 +16,7 @@ import pymongo
 
 from stt.store.counts import Totals, sum_up
 from stt.store.database import Database, Document, translated
-from stt.store.documents import read_time
+from stt.store.leases import count_stale
 from stt.store.states import ANY_TEXT, ANY_TIME, FAILED, PROCESSING
 
 FULL_COUNT_TIMEOUT_SECONDS = 300.0
@@ -81,16 +81,14 @@ def take_full_count(database: Database) -> FullCount:
 def count_delta(full_count: FullCount, database: Database, lease_seconds: float) -> CountDelta:
     """Raise DatabaseUnavailable."""
     now = database.server_time()
-    oldest = now - timedelta(seconds=lease_seconds)
     with translated():
-        claims = list(database.chunks.find(_IN_WORK, ["claimed_at"]))
         return CountDelta(
             at=now,
             failed=database.chunks.count_documents(_FAILED),
             done=sum_up(database, {"transcribed_at": {"$gte": full_count.at}}, now),
             documents=database.chunks.estimated_document_count(),
-            processing=len(claims),
-            stale=sum(not (at := read_time(c.get("claimed_at"))) or at < oldest for c in claims),
+            processing=database.chunks.count_documents(_IN_WORK),
+            stale=count_stale(database, lease_seconds, now),
         )
 
 

@@ -189,7 +189,7 @@ class ClaimMachine(RuleBasedStateMachine):
 
     @rule(worker=a_worker)
     def recover(self, worker: str) -> None:
-        self.expect_freed(self.janitors[worker].recover, RULES.lease_seconds)
+        self.expect_freed(self.janitors[worker].recover)
 
     # What time, people and their tools do.
 
@@ -218,11 +218,15 @@ class ClaimMachine(RuleBasedStateMachine):
     @rule()
     def reset_by_shell(self) -> None:
         """The query of the Mongo shell guide: free what has been stuck for ten minutes."""
-        oldest = self.database.server_time() - timedelta(minutes=10)
+        now = self.database.server_time()
+        oldest = now - timedelta(minutes=10)
         stuck = {"processing_by": {"$ne": None}, "claimed_at": {"$lt": oldest}}
         freed = self.shell.update_many(stuck, FREE).matched_count
         rows = [row for row in self.model.rows.values() if row.claimed_at is not None]
-        assert freed == self.model.release(row for row in rows if row.is_stale(oldest))
+        stale = [row for row in rows if row.is_stale(now, 600, 601)]
+        assert freed == len(stale)
+        for row in stale:
+            row.free_by_shell()
 
     @rule(chunk=chunks)
     def free_by_shell(self, chunk: ObjectId) -> None:
@@ -321,14 +325,18 @@ class ClaimMachine(RuleBasedStateMachine):
             worker.fail(claim, "bad_audio", "cannot be decoded")
 
     def expect_freed(
-        self, free: Callable[[], list[Any]], older_than: float, *, dry_run: bool = False
+        self,
+        free: Callable[[], list[Any]],
+        older_than: float | None = None,
+        *,
+        dry_run: bool = False,
     ) -> None:
-        before = self.database.server_time() - timedelta(seconds=older_than)
+        before = self.database.server_time()
         freed = {stale.chunk_id: stale for stale in free()}
-        after = self.database.server_time() - timedelta(seconds=older_than)
-        rows = self.model.rows.values()
-        surely = {row.id for row in rows if row.is_stale(before)}
-        perhaps = {row.id for row in rows if row.is_stale(after)}
+        after = self.database.server_time()
+        rows, lease = self.model.rows.values(), RULES.lease_seconds
+        surely = {row.id for row in rows if row.is_stale(before, older_than, lease)}
+        perhaps = {row.id for row in rows if row.is_stale(after, older_than, lease)}
         assert surely <= set(freed) <= perhaps
         for id_, stale in freed.items():
             row = self.model.rows[id_]
