@@ -2,10 +2,12 @@
 
 SttError                     its text is one line for the user; sets the command's exit code
 ├── ConfigError              stop: a setting is wrong, and the message says which (exit 3)
+│   ├── AudioStoreRefused    stop at once: S3 cannot be used as it is set up (exit 3)
 │   └── KeyRejected          stop at once: the server refused our key (exit 3)
 │       └── NodeRemoved      stop at once: the coordinator has removed this node (exit 3)
 ├── DatabaseUnavailable      the database or the coordinator does not answer: retry while the
-│                            lease lasts, then give up (exit 4)
+│   │                        lease lasts, then give up (exit 4)
+│   └── AudioStoreUnavailable  S3 does not answer: release the chunk, try others later (exit 4)
 ├── ServerUnavailable        the chunk is not at fault: use another server, or wait (exit 5)
 │   ├── ServerBusy           call the same server again after `retry_after_seconds`
 │   ├── UploadCutOff         the connection broke during the upload: retry, then send a canary
@@ -19,6 +21,7 @@ SttError                     its text is one line for the user; sets the command
 │   ├── ServerFault          the server failed or took too long: send a canary to find out why
 │   ├── ServerDied           the server's process ended during the call: isolate the chunk
 │   └── DatabaseRefused      its document cannot be written: too large, or against a rule
+├── AudioNotAllowed          its audio is where our settings allow no reading: leave it alone
 ├── ClaimLost                another worker holds the chunk now: drop the result, continue
 ├── RecordingError           this file cannot be ingested: report it, continue with the others
 └── NotFound                 nothing in the queue has this name (exit 1)
@@ -43,6 +46,10 @@ class ConfigError(SttError):
     exit_code = 3
 
 
+class AudioStoreRefused(ConfigError):
+    """The bucket, the credentials or their rights are wrong, or boto3 is not installed."""
+
+
 class KeyRejected(ConfigError):
     pass
 
@@ -53,6 +60,10 @@ class NodeRemoved(KeyRejected):
 
 class DatabaseUnavailable(SttError):
     exit_code = 4
+
+
+class AudioStoreUnavailable(DatabaseUnavailable):
+    pass
 
 
 class ServerUnavailable(SttError):
@@ -118,6 +129,10 @@ class ServerDied(ChunkError):
 
 class DatabaseRefused(ChunkError):
     kind = "database_refused"
+
+
+class AudioNotAllowed(SttError):
+    """The chunk's `audio_url` names a place that neither setting of audio in S3 names."""
 
 
 class ClaimLost(SttError):

@@ -1,6 +1,7 @@
 """How a setting is described, and the types and checks of its values."""
 
 import ipaddress
+import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -10,8 +11,11 @@ from pydantic_settings import NoDecode
 
 from stt.serving.key_strength import weakness_of
 from stt.system.net import is_http_url
+from stt.system.s3_url import S3Url
 
 DAY_SECONDS = 86_400
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": DAY_SECONDS}
+_MAX_DURATION_DAYS = 3_650
 _MAX_SERVERS = 100
 _MAX_DATABASE_NAME = 63
 _NOT_IN_DATABASE_NAMES = frozenset('/\\. "$*<>:|?\0')
@@ -69,6 +73,23 @@ def _check_database_name(name: str) -> str:
     return name
 
 
+def _check_s3_url(text: str) -> str:
+    return str(S3Url.parse(text.strip()))
+
+
+def read_duration(text: object) -> object:
+    """Return the seconds of `90s`, `10m`, `2h` or `30d`; raise ValueError. Keep other types."""
+    if not isinstance(text, str):
+        return text
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd])", text.strip().lower())
+    if match is None:
+        raise ValueError(f"{text!r} is no duration: write 90s, 10m, 2h or 30d")
+    seconds = float(match[1]) * _UNIT_SECONDS[match[2]]
+    if not 0 < seconds <= _MAX_DURATION_DAYS * DAY_SECONDS:
+        raise ValueError(f"{text!r} is out of range: between 1s and ten years")
+    return seconds
+
+
 def _check_proxies(proxies: str) -> str:
     for proxy in proxies.split(","):
         try:
@@ -92,6 +113,12 @@ ServerUrls = Annotated[
     NoDecode,
     BeforeValidator(_split_at_commas),
 ]
+S3Place = Annotated[Line, AfterValidator(_check_s3_url)]
+S3Places = Annotated[
+    tuple[S3Place, ...], Field(max_length=100), NoDecode, BeforeValidator(_split_at_commas)
+]
+Duration = Annotated[float, BeforeValidator(read_duration), Field(allow_inf_nan=False)]
+"""Seconds, written with a unit: 90s, 10m, 2h or 30d."""
 PublicUrl = Annotated[Line, AfterValidator(_check_public_url)]
 Key = Annotated[Secret, AfterValidator(_check_key)]
 CoordinatorKey = Annotated[Secret, AfterValidator(_check_coordinator_key)]

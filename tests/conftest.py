@@ -10,6 +10,7 @@ from stt.domain.claim import ClaimRules
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from tests.support.mongo_process import new_database, running_mongo
+from tests.support.s3_server import S3Server, running_s3, use
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: then no Ctrl-C of
 # a test would reach them.
@@ -58,3 +59,17 @@ def alice(database: Database, rules: ClaimRules) -> MongoClaims:
 @pytest.fixture
 def bob(database: Database, rules: ClaimRules) -> MongoClaims:
     return MongoClaims(database, "bob_2", rules)
+
+
+@pytest.fixture(scope="session")
+def s3_process() -> Iterator[S3Server]:
+    with running_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_process: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """An S3 server with one empty bucket, which this process and its children reach."""
+    s3_process.forget()
+    use(s3_process, monkeypatch)
+    return s3_process

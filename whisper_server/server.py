@@ -1,7 +1,6 @@
 """Run the application in uvicorn: the port, the signals, the log, the exit code."""
 
 import asyncio
-import contextlib
 import copy
 import logging
 import logging.config
@@ -9,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
@@ -96,13 +94,6 @@ class _Server(BoundedServer):
         closing = asyncio.create_task(self._scheduler.close(GRACE_SECONDS))
         await super().shutdown(sockets)
         closing.cancel()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handle signals as uvicorn does, without raising the signal once more at the end."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self.handle_exit)
-        yield
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         self.interrupted = self.interrupted or sig == signal.SIGINT

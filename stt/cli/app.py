@@ -11,6 +11,7 @@ import sys
 import typer
 
 from stt.cli import (
+    again,
     chunks,
     coordinator,
     doctor,
@@ -22,9 +23,10 @@ from stt.cli import (
     transcribe,
     worker,
 )
-from stt.cli.console import discard_output, print_note
+from stt.cli.console import discard_output, print_note, stop
 from stt.cli.help import PanelCommand, PanelGroup
 from stt.errors import EXIT_INTERRUPTED, SttError
+from stt.system.signals import END_SIGNALS, on_signals
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -40,6 +42,7 @@ app.callback(epilog=worker.EXAMPLES)(worker.worker_command)
 for _name, _command, _epilog in (
     ("transcribe", transcribe.transcribe_command, transcribe.EXAMPLES),
     ("ingest", ingest.ingest_command, ingest.EXAMPLES),
+    ("again", again.again_command, again.EXAMPLES),
     ("status", status.status_command, status.EXAMPLES),
     ("workers", status.workers_command, status.WORKERS_EXAMPLES),
     ("export", export.export_command, export.EXAMPLES),
@@ -59,7 +62,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # where the encoding lacks a character
     try:
-        app(prog_name="stt")
+        with on_signals(stop, END_SIGNALS):
+            app(prog_name="stt")
     except SttError as error:
         if not error.is_logged:
             print_note(f"Error: {error}")

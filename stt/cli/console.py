@@ -210,7 +210,7 @@ def print_note(line: str) -> None:
 
 
 def stop(*_: object) -> NoReturn:
-    """Handle SIGTERM like Ctrl-C, so that what was started is stopped."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C, so that what was started is stopped."""
     print_note("Stopping.")
     raise KeyboardInterrupt
 

@@ -37,7 +37,12 @@ logger = logging.getLogger(__name__)
 
 
 @with_settings(
-    "coordinator_host", "coordinator_port", "public_url", "trusted_proxies", *DATABASE_SETTINGS
+    "coordinator_host",
+    "coordinator_port",
+    "public_url",
+    "trusted_proxies",
+    "keep_audio",
+    *DATABASE_SETTINGS,
 )
 def coordinator_command(
     settings: Settings,

@@ -22,6 +22,7 @@ from stt.cli.options import (
     Task,
     Track,
     Verbose,
+    given_only,
     with_settings,
 )
 from stt.errors import ConfigError, RecordingError
@@ -58,7 +59,7 @@ def ingest_command(
     settings: Settings,
     paths: Recordings,
     language: Language = None,
-    task: Task = "transcribe",
+    task: Task = None,
     prompt: Prompt = None,
     hotwords: Hotwords = None,
     track: Track = None,
@@ -73,15 +74,16 @@ def ingest_command(
     chunk_seconds: Annotated[
         float, typer.Option(metavar="S", help="Longest chunk in seconds, 1 to 600.")
     ] = 30.0,
-    channels: Channels = "mix",
+    channels: Channels = None,
     verbose: Verbose = False,
 ) -> None:
     """Put recordings into the queue, cut into chunks."""
     from stt.media.folders import PassedOver
 
     options = checked_options(
-        language=language, task=task, prompt=prompt, hotwords=hotwords, priority=priority,
-        model=model, chunk_seconds=chunk_seconds, channels=channels, track=track, strict=strict,
+        **given_only(task=task, channels=channels), language=language, prompt=prompt,
+        hotwords=hotwords, priority=priority, model=model, chunk_seconds=chunk_seconds, track=track,
+        strict=strict,
     )  # fmt: skip
     setup_logging(settings.log_format)
     endings: Counter[str] = Counter()

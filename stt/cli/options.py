@@ -13,7 +13,7 @@ from stt.settings import Settings, extra_of, field_of, flag_of, load_settings, v
 
 Command = Callable[..., None]
 
-DATABASE_SETTINGS = ("mongo_url", "database_name", "data_dir")
+DATABASE_SETTINGS = ("mongo_url", "database_name", "data_dir", "audio_store", "audio_sources")
 STOP_SETTINGS = tuple(
     name
     for name in Settings.model_fields
@@ -22,8 +22,10 @@ STOP_SETTINGS = tuple(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON with keys that stay the same.")]
 Channels = Annotated[
-    str,
-    typer.Option(metavar="HOW", help="mix; or split: each channel by itself, as for calls."),
+    str | None,
+    typer.Option(
+        metavar="HOW", help="mix (the default); or split: each channel by itself, as for calls."
+    ),
 ]
 Language = Annotated[
     str | None,
@@ -47,7 +49,10 @@ Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse recordings that are truncated or damaged.")
 ]
 Task = Annotated[
-    str, typer.Option(metavar="TASK", help="transcribe; or translate, which gives English text.")
+    str | None,
+    typer.Option(
+        metavar="TASK", help="transcribe (the default); or translate, which gives English text."
+    ),
 ]
 Track = Annotated[
     int | None,
@@ -66,10 +71,15 @@ Verbose = Annotated[
 _NAME_METAVARS = {
     "model": "M", "log_format": "FORMAT", "join_code": "CODE", "prompt": "TEXT", "hotwords": "TEXT",
 }  # fmt: skip
-_METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR"}
+_METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR", "duration": "TIME"}
 _FOR_ALL = {*DATABASE_SETTINGS, "log_format"}
 _BEFORE = "stt.flags"
 _KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
+
+
+def given_only(**flags: Any) -> dict[str, Any]:
+    """Return the flags that were given: those that are not None."""
+    return {name: flag for name, flag in flags.items() if flag is not None}
 
 
 def with_settings(*names: str, **renamed: str) -> Callable[[Command], Command]:
@@ -121,7 +131,8 @@ def _with_options(
 
 
 def _option(name: str, flag: str | None) -> inspect.Parameter:
-    kind: Any = _plain_type(field_of(name).annotation)
+    is_duration = extra_of(name)["unit"] == "duration"  # written with a unit
+    kind: Any = str if is_duration else _plain_type(field_of(name).annotation)
     option = typer.Option(
         flag or extra_of(name)["flag"] or flag_of(name),
         metavar=_metavar(name, kind),

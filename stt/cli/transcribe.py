@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import typer
 from bson import ObjectId
@@ -24,9 +25,11 @@ from stt.cli.options import (
     Task,
     Track,
     Verbose,
+    given_only,
     with_settings,
 )
 from stt.cli.output import Output, OutputOptions, with_output
+from stt.cli.stored_text import renew_stored
 from stt.cli.transcripts import write_transcripts
 from stt.cli.worker import run_worker
 from stt.domain.chunk import Recording
@@ -49,8 +52,9 @@ Examples:
 
 \b
 Without settings it uses an embedded database, and starts a whisper server for the time of the run.
-MONGO_URL and STT_SERVER_URL (or --server) name others to use instead. The transcript of a recording
-that was transcribed before is read from the database, whatever the options.
+MONGO_URL and STT_SERVER_URL (or --server) name others to use instead. A recording whose text is
+stored is transcribed again if another model, language, task, prompt or hotwords are given; its
+earlier text stays until the new one is there. `stt again` transcribes it again with the same ones.
 
 \b
 Exit codes: 0 all well · 1 a recording could not be read, or a chunk failed · 2 usage
@@ -68,10 +72,10 @@ def transcribe_command(
     settings: Settings,
     output: OutputOptions,
     language: Language = None,
-    task: Task = "transcribe",
+    task: Task = None,
     prompt: Prompt = None,
     hotwords: Hotwords = None,
-    channels: Channels = "mix",
+    channels: Channels = None,
     track: Track = None,
     strict: Strict = False,
     verbose: Verbose = False,
@@ -79,10 +83,8 @@ def transcribe_command(
     """Transcribe recordings and print or save their transcripts."""
     from stt.media.folders import PassedOver
 
-    options = checked_options(
-        language=language, task=task, prompt=prompt, hotwords=hotwords, channels=channels,
-        track=track, strict=strict,
-    )  # fmt: skip
+    given = given_only(language=language, task=task, prompt=prompt, hotwords=hotwords)
+    options = checked_options(**given, **given_only(channels=channels), track=track, strict=strict)
     where = _checked(output, files)
     setup_logging(settings.log_format, to_stderr=True)
     refused = 0
@@ -90,6 +92,7 @@ def transcribe_command(
     # One that was given twice is printed once, but each of its files gets a transcript.
     by_file = where.beside or where.folder is not None
     recordings: dict[ObjectId | Path, tuple[str, Recording]] = {}
+    stored: dict[ObjectId, tuple[str, Recording]] = {}
     with on_signals(stop), open_database(settings) as database:
         found = ingest_files(database, files, options, settings.settle_seconds, passed_over)
         for path, ingested in found:
@@ -97,6 +100,8 @@ def transcribe_command(
                 refused += 1
             else:
                 recording = ingested.recording
+                if ingested.status != "ingested":
+                    stored.setdefault(recording.id, (str(path), recording))
                 if place := ingested.place:  # its transcript has the name that the file has now
                     recording = replace(recording, path=place.path, folder=place.folder)
                 key = path.absolute() if by_file else recording.id
@@ -107,6 +112,8 @@ def transcribe_command(
         print_passed_over(passed_over, is_verbose=verbose, found_none=found_none)
         if found_none:
             print_note("Nothing to transcribe: no recordings found.")
+        wanted = {name: getattr(options, name) for name in given}
+        renew_stored(database, list(stored.values()), wanted, settings)
         _work(database, settings, dict.fromkeys(one.id for _, one in recordings.values()))
         partial = write_transcripts(database, list(recordings.values()), where)
     if refused or partial or found_none:
@@ -132,7 +139,8 @@ def _work(database: Database, settings: Settings, ids: Iterable[ObjectId]) -> No
     if not _open_chunks(database, options.recordings):
         return
     # The settings for when a worker of the fleet stops do not apply to this run.
-    own_end = {"required_empty_checks": 1, "max_minutes": None, "persistent": False}
+    own_end: dict[str, Any] = {"required_empty_checks": 1, "max_minutes": None, "persistent": False}
+    own_end["model"] = settings.model or _common_model(database, options.recordings)
     with whisper_servers(settings.model_copy(update=own_end)) as with_server:
         waiting_for = 0
         while counts := _open_chunks(database, options.recordings):
@@ -146,6 +154,12 @@ def _work(database: Database, settings: Settings, ids: Iterable[ObjectId]) -> No
                     f" those workers are gone, for {span(settings.lease_seconds)} at most."
                 )
             time.sleep(_POLL_SECONDS)
+
+
+def _common_model(database: Database, ids: Iterable[ObjectId]) -> str | None:
+    """Return the model that all of these recordings are to be transcribed with, if it is one."""
+    models = {MongoRecordings(database).get(recording_id).model for recording_id in ids}
+    return models.pop() if len(models) == 1 else None
 
 
 def _open_chunks(database: Database, ids: Iterable[ObjectId]) -> Counter[str]:

@@ -32,8 +32,8 @@ can read the flags of a running program: set STT_API_KEY.
 Exit codes: 0 all well · 1 finished, some chunks failed · 2 usage · 3 configuration or key
             4 database unreachable · 5 whisper server unreachable · 130 interrupted
 \b
-After the first Ctrl-C (or SIGTERM) the calls in flight are finished. After the second their chunks
-are released, and finished transcripts are still written; after the third not even those.
+After the first Ctrl-C (or SIGTERM, or when the terminal closes) the calls in flight are finished.
+After the second their chunks are released, and finished transcripts are written within 5 s.
 """
 
 

@@ -4,8 +4,6 @@ import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -15,7 +13,6 @@ from stt.coordinator.context import Coordinator
 from stt.errors import EXIT_INTERRUPTED
 from stt.serving.listening import url_of
 from stt.serving.server import BoundedServer
-from stt.system.signals import on_signals
 
 _GRACE_SECONDS = 3
 """How long a request may go on after SIGTERM or Ctrl-C; long polls and sockets end at once."""
@@ -60,17 +57,12 @@ def uvicorn_config(coordinator: Coordinator) -> uvicorn.Config:
 
 
 class _Server(BoundedServer):
-    """A server, but a signal also ends what waits for clients, and is not raised again."""
+    """A server, but a signal also ends what waits for clients."""
 
     def __init__(self, coordinator: Coordinator) -> None:
         super().__init__(uvicorn_config(coordinator))
         self._closing = coordinator.closing
         self.was_interrupted = False
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        with on_signals(self.handle_exit):
-            yield
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         self.was_interrupted = self.was_interrupted or sig == signal.SIGINT

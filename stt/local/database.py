@@ -38,7 +38,6 @@ from stt.errors import ConfigError, DatabaseUnavailable
 from stt.local.data_folder import DataFolder
 from stt.local.server_checks import answers, is_broken, reply, url_without_password
 from stt.system.processes import end, free_port
-from stt.system.signals import ExitAtOnce
 
 _MAX_LOG_BYTES = 1_000_000
 _PORT_TRIES = 3
@@ -74,12 +73,8 @@ class EmbeddedServer:
             with self._gate():
                 fcntl.flock(users, fcntl.LOCK_SH)
                 url = self._join(users) if self._is_alive() else self._start()
-            at_once = False
             try:
                 yield url
-            except ExitAtOnce:
-                at_once = True
-                raise
             except DatabaseUnavailable as error:
                 if self._folder.is_full():
                     raise DatabaseUnavailable(
@@ -90,7 +85,7 @@ class EmbeddedServer:
             finally:
                 with self._gate():
                     if _take(users):
-                        self._stop(at_once=at_once)
+                        self._stop()
                     elif self._process is not None:
                         # Others still use it; Popen would warn that it was not waited for.
                         self._process.returncode = 0
@@ -219,7 +214,7 @@ class EmbeddedServer:
             return not _take(server)
 
     def _stop(self, *, at_once: bool = False) -> None:
-        """Stop the server: SIGTERM, then SIGKILL; SIGKILL alone `at_once` or after Ctrl-C."""
+        """Stop the server: SIGTERM, then SIGKILL; SIGKILL alone `at_once`, or after Ctrl-C."""
         signals = [signal.SIGTERM, signal.SIGKILL]
         try:
             port = self._folder.port()

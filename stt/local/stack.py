@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from stt.errors import ConfigError, ServerUnavailable
 from stt.settings import Settings
 from stt.store.database import Database
+from stt.store.object_store import AudioPlaces
 from stt.system.processes import end, free_port
 
 SERVER_MODULES = ("fastapi", "faster_whisper", "uvicorn")
@@ -34,9 +35,15 @@ def open_database(settings: Settings) -> Iterator[Database]:
     """Open the database of MONGO_URL, or else the embedded one, and create its indexes.
 
     Raise ConfigError if there is no MONGO_URL and the embedded database is not installed or its
-    folder cannot be used; DatabaseUnavailable if the database does not start or answer.
+    folder cannot be used, and if audio is stored in S3 and boto3 is not installed;
+    DatabaseUnavailable if the database does not start or answer.
     """
-    with _database_url(settings) as url, Database(url, settings.database_name) as database:
+    places = AudioPlaces.of(settings)
+    with (
+        _database_url(settings) as url,
+        Database(url, settings.database_name, places) as database,
+    ):
+        database.objects.check_installed()
         database.ensure_indexes()
         yield database
 

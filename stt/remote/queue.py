@@ -71,7 +71,7 @@ class RemoteQueue:
         self._failed_polls = 0 if long_poll else _MAX_FAILED_POLLS
         self._was_empty = False
         self._slots_alive = 1
-        self._claimed: dict[ObjectId, _Claimed] = {}  # by chunk
+        self._claimed: dict[ObjectId, _Claimed] = {}  # by claim: a chunk may be claimed anew here
         self._retries_stopped = threading.Event()
 
     def queue(self) -> Queue:
@@ -114,7 +114,7 @@ class RemoteQueue:
         (task,) = message.tasks
         claim.chunk = task.chunk
         recording = message.options.to_recording(claim.chunk)
-        self._claimed[claim.chunk.id] = _Claimed(recording, task.audio)
+        self._claimed[claim.id] = _Claimed(recording, task.audio)
         return claim
 
     def stop_retrying(self) -> None:
@@ -199,23 +199,23 @@ class RemoteQueue:
         """Return nothing: a node that is started again releases what it held before."""
         return []
 
-    def of(self, chunk: Chunk) -> Recording | None:
+    def of(self, claim: Claim) -> Recording | None:
         """Return the recording of a claimed chunk, as the claim's answer described it."""
-        claimed = self._claimed.get(chunk.id)
+        claimed = self._claimed.get(claim.id)
         return claimed.recording if claimed else None
 
-    def audio(self, chunk: Chunk) -> bytes:
+    def audio(self, claim: Claim) -> bytes:
         """Return a claimed chunk's encoded audio. Raises BadAudio if there is none, ClaimLost."""
         try:
-            return self._membership.client.audio(self._claimed[chunk.id].audio_path)
+            return self._membership.client.audio(self._audio_path(claim))
         except NotFound as error:
             raise BadAudio(str(error)) from error
 
-    def neighbour_audio(self, chunk: Chunk, step: Step) -> bytes | None:
+    def neighbour_audio(self, claim: Claim, step: Step) -> bytes | None:
         """Return the encoded audio of the chunk before or after a claimed one; None without any."""
         side = "before" if step < 0 else "after"
-        with suppress(NotFound, ClaimLost, KeyError):  # an older coordinator has no such route
-            return self._membership.client.audio(f"{self._claimed[chunk.id].audio_path}/{side}")
+        with suppress(NotFound, ClaimLost):  # an older coordinator has no such route
+            return self._membership.client.audio(f"{self._audio_path(claim)}/{side}")
         return None
 
     def report(self, worker: str, report: WorkerReport) -> None:
@@ -230,7 +230,13 @@ class RemoteQueue:
         try:
             retry_until_lease_expires(lambda: self._ask("POST", path, body=body), claim)
         finally:
-            self._claimed.pop(claim.chunk.id, None)
+            self._claimed.pop(claim.id, None)
+
+    def _audio_path(self, claim: Claim) -> str:
+        claimed = self._claimed.get(claim.id)
+        if claimed is None:
+            raise ClaimLost(f"the claim on chunk {claim.chunk.id} has ended")
+        return claimed.audio_path
 
     def _ids_of(self, claim: Claim) -> dict[str, Any]:
         return {"worker_id": self._worker, "chunk_id": claim.chunk.id, "claim_id": claim.id}

@@ -11,11 +11,14 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
 from stt.serving.connections import AT_LIMIT, BoundedConnection, Connections
+from stt.system.signals import on_signals
 
 MAX_FILES = 8_192
 """The number of open files that is asked for at the start; a system may give less."""
@@ -64,6 +67,12 @@ class BoundedServer(uvicorn.Server):
             listening.listen(_LISTEN_BACKLOG)
         if threading.current_thread() is threading.main_thread():  # the process is the server's own
             _leave_out_of_collections()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGHUP too, and raise no signal once more at the end, as uvicorn does."""
+        with on_signals(self.handle_exit):
+            yield
 
     async def on_tick(self, counter: int) -> bool:
         if self._has_slow or counter % _TICKS_A_SECOND == 0:

@@ -3,25 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from bson import Binary
-from pymongo import InsertOne, ReplaceOne
-from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError
+from pymongo import InsertOne
 
 from stt.domain.chunk import Recording, chunk_id
 from stt.errors import RecordingError
 from stt.media.audio import SAMPLE_RATE
-from stt.store.database import Database, Document, Repository, translated
+from stt.store import chunk_audio
+from stt.store.database import Database, Document, Repository
 from stt.store.documents import read_recording
 from stt.store.removal import remove_recording
 from stt.store.states import NEW
 
 WRITE_BATCH = 4
 """Chunks to write together: fewer round trips, and a progress bar that still moves."""
-
-_DUPLICATE_KEY = 11_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +39,7 @@ class ChunkWriter(Repository):
     def __init__(self, database: Database, recording: Document) -> None:
         super().__init__(database)
         self._recording = recording
+        self._audio = chunk_audio.ChunkAudio(database)
         self._of_recording = {"original_id": recording["_id"]}
         self.chunk_seconds: float = recording["chunk_seconds"]
         self.chunks = 0
@@ -73,13 +69,12 @@ class ChunkWriter(Repository):
         if not batch:
             return
         chunks = [self._chunk(piece) for piece in batch]
-        audio = [
-            {"_id": chunk["_id"], "data": Binary(piece.data)}
-            for chunk, piece in zip(chunks, batch, strict=True)
-        ]
-        # An earlier run may have cut the audio elsewhere and stored it without its chunk.
-        _write(self._db.audio, [ReplaceOne({"_id": a["_id"]}, a, upsert=True) for a in audio])
-        _write(self._db.chunks, [InsertOne(chunk) for chunk in chunks])
+        audio = {c["_id"]: piece.data for c, piece in zip(chunks, batch, strict=True)}
+        urls = self._audio.write(self._recording["_id"], audio)
+        for chunk in chunks:
+            if chunk["_id"] in urls:
+                chunk["audio_url"] = urls[chunk["_id"]]
+        chunk_audio.write_unless_there(self._db.chunks, [InsertOne(chunk) for chunk in chunks])
         self.chunks = batch[-1].index + 1
         self.samples = batch[-1].first + batch[-1].count
 
@@ -125,19 +120,6 @@ class ChunkWriter(Repository):
             **({"vad": {"has_speech": False, "prob": 0.0}} if piece.is_silent else {}),
             **NEW,
         }
-
-
-def _write(collection: Collection[Document], operations: Sequence[Any]) -> None:
-    """Write all documents; skip those that are there already."""
-    with translated():
-        try:
-            collection.bulk_write(operations, ordered=False)
-        except BulkWriteError as error:
-            errors = error.details.get("writeErrors", [])
-            if error.details.get("writeConcernErrors") or any(
-                fault["code"] != _DUPLICATE_KEY for fault in errors
-            ):
-                raise
 
 
 def removed_while_ingested(name: str) -> RecordingError:

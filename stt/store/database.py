@@ -17,6 +17,7 @@ from pymongo import IndexModel, MongoClient, ReadPreference, WriteConcern, error
 from pymongo.collection import Collection
 
 from stt.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
+from stt.store.object_store import IN_DATABASE, AudioPlaces, ObjectStore
 
 Document = dict[str, Any]
 
@@ -86,8 +87,8 @@ class Database(AbstractContextManager["Database"]):
     Every write waits until a majority of the replica set has it in its journal.
     """
 
-    def __init__(self, url: str, name: str) -> None:
-        """Prepare to connect; the first operation connects.
+    def __init__(self, url: str, name: str, places: AudioPlaces = IN_DATABASE) -> None:
+        """Prepare to connect; the first operation connects. `places`: where audio is.
 
         Raise ConfigError for a URL or a database name that cannot be right, and for a file in the
         URL's TLS options that cannot be used.
@@ -101,6 +102,8 @@ class Database(AbstractContextManager["Database"]):
             raise ConfigError(f"DATABASE_NAME is wrong: {error}") from error
         self.chunks: Collection[Document] = self._db["audio_chunks"]
         self.audio: Collection[Document] = self._db["audio_data"]
+        self.audio_stores: Collection[Document] = self._db["audio_stores"]
+        self.objects = ObjectStore(places)
         self.recordings: Collection[Document] = self._db["source_files"]
         self.workers: Collection[Document] = self._db["workers"]
         self.nodes: Collection[Document] = self._db["nodes"]

@@ -17,7 +17,8 @@ from pydantic import Field
 from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Step
 from stt.domain.field_types import HexId, Tenths
-from stt.errors import Ambiguous, BadAudio, NotFound
+from stt.errors import Ambiguous, AudioNotAllowed, BadAudio, NotFound
+from stt.store.chunk_audio import ChunkAudio
 from stt.store.claim_queries import neighbour_of
 from stt.store.counts import RecordingSums, StateCounts, sums_by_recording
 from stt.store.database import Document, Repository
@@ -75,19 +76,13 @@ class MongoRecordings(Repository):
         return None if chunk.recording_id is None else self._read(chunk.recording_id)
 
     def audio(self, chunk: Chunk) -> bytes:
-        """Return the encoded audio of a chunk, from `audio_data` or inline; raise BadAudio."""
-        stored = self._db.audio.find_one({"_id": chunk.id}, ["data"])
-        if stored is None:
-            stored = self._db.chunks.find_one({"_id": chunk.id}, ["data"])
-        data = stored.get("data") if stored else None
-        if not isinstance(data, bytes) or not data:
-            raise BadAudio("the chunk has no audio in audio_data, nor inline in data")
-        return data
+        """Return the encoded audio of a chunk. Raise BadAudio, AudioNotAllowed."""
+        return ChunkAudio(self._db).read(chunk.id)
 
     def neighbour_audio(self, chunk: Chunk, step: Step) -> bytes | None:
         """Return the encoded audio of the chunk before or after a claimed one; None without any."""
         neighbour = neighbour_of(self._db, chunk.id, step)
-        with suppress(BadAudio):
+        with suppress(BadAudio, AudioNotAllowed):
             return self.audio(neighbour) if neighbour else None
         return None
 

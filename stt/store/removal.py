@@ -1,10 +1,9 @@
 """Remove a recording with all that belongs to it."""
 
-from collections.abc import Sequence
-
 from bson import ObjectId
 
 from stt.domain.chunk import chunk_id
+from stt.store.chunk_audio import ChunkAudio
 from stt.store.database import Database, translated
 from stt.store.documents import read_count
 
@@ -18,14 +17,17 @@ def remove_recording(database: Database, recording_id: ObjectId, min_chunks: int
 
     Remove chunks before their audio, so that no chunk lacks its audio, and the recording last, so
     that an interrupted removal can be repeated. `min_chunks`: so many may have been stored, even
-    if they are gone. Raise DatabaseUnavailable.
+    if they are gone. Raise DatabaseUnavailable; if S3 is away, before anything is removed.
     """
+    audio = ChunkAudio(database)
+    audio.objects_of(recording_id)
     last = _remove_chunks(database, recording_id)
     with translated():
         document = database.recordings.find_one({"_id": recording_id}, ["chunk_count"]) or {}
     known = max(last + 1, min_chunks, read_count(document.get("chunk_count")))
     indexes = range(known + _AUDIO_WITHOUT_CHUNKS)
-    _remove_audio(database, [chunk_id(recording_id, index) for index in indexes])
+    audio.remove([chunk_id(recording_id, index) for index in indexes])
+    database.objects.delete(audio.objects_of(recording_id))
     with translated():
         database.recordings.delete_one({"_id": recording_id})
     _remove_chunks(database, recording_id)
@@ -42,11 +44,5 @@ def _remove_chunks(database: Database, recording_id: ObjectId) -> int:
             if not ids:
                 return last
             database.chunks.delete_many({"_id": {"$in": ids}})
-        _remove_audio(database, ids)
+        ChunkAudio(database).remove(ids)
         last = max(last, *(read_count(chunk.get("index")) for chunk in chunks))
-
-
-def _remove_audio(database: Database, ids: Sequence[ObjectId]) -> None:
-    for at in range(0, len(ids), _REMOVE_BATCH):
-        with translated():
-            database.audio.delete_many({"_id": {"$in": ids[at : at + _REMOVE_BATCH]}})

@@ -31,6 +31,7 @@ from stt.system.http import (
     read_json,
     reason_of,
 )
+from stt.whisper.model_names import ANY_MODEL
 from stt.whisper.verbose_json import FORMAT_ERRORS, read_transcript
 
 _CONNECT_SECONDS = 10.0
@@ -43,8 +44,6 @@ _PATHS: Mapping[Task, str] = {
     "transcribe": "/v1/audio/transcriptions",
     "translate": "/v1/audio/translations",
 }
-_ANY_MODEL = "whisper-1"
-"""The model name that OpenAI-compatible servers accept for whatever model they have loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +184,7 @@ class WhisperClient:
     def _form(self, upload: Upload) -> list[tuple[str, str | tuple[str, bytes, str]]]:
         """Return the fields of the request; the file has no content type."""
         fields = (
-            ("model", upload.model or self._model or _ANY_MODEL),
+            ("model", upload.model or self._model or ANY_MODEL),
             ("response_format", "verbose_json"),
             ("timestamp_granularities[]", "segment"),
             ("timestamp_granularities[]", "word" if upload.wants_words else None),

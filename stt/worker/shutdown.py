@@ -15,7 +15,6 @@ logger = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 0.05
 _WAIT_SECONDS = 5.0
-_SIGNALS_TO_EXIT_AT_ONCE = 3
 
 
 class Shutdown:
@@ -25,12 +24,7 @@ class Shutdown:
         self.signals = 0
         self._context = context
         self._threads = threads
-        self._wait_seconds = _WAIT_SECONDS
-
-    @property
-    def is_at_once(self) -> bool:
-        """True after so many signals that nothing is waited for any more."""
-        return self.signals >= _SIGNALS_TO_EXIT_AT_ONCE
+        self._deadline: float | None = None  # on time.monotonic(), once calls were abandoned
 
     @property
     def results(self) -> int:
@@ -45,19 +39,22 @@ class Shutdown:
     def abandon_calls(self) -> None:
         """Release the claims of calls that hang; the fence drops their results.
 
-        A call cannot be cancelled. Threads that are not in a call get a moment to end, and results
-        all the time for which their claims can be trusted: only a third signal drops them.
+        A call cannot be cancelled. Give results, and threads that are not in a call, five seconds
+        to reach the database.
         """
         self.begin()  # two signals at once may leave no time for it before
+        self._deadline = time.monotonic() + _WAIT_SECONDS
         claims = [claim for thread in self._threads for claim in thread.abandon()]
         for claim in claims:
             self._context.heartbeat.drop(claim)
             claim.trusted_until = 0.0  # a single try
         releasing = _in_background(lambda: self._release(claims))
-        self._wait_for_results(releasing)
-        if not self.results and not releasing.is_alive() and not self._is_any_ending():
-            return
-        self._wait_seconds = 0.0
+        if results := self.results:
+            logger.info("Writing %d finished result(s), for %g s at most", results, _WAIT_SECONDS)
+        while time.monotonic() < self._deadline and (
+            releasing.is_alive() or self.results or self._is_any_ending()
+        ):
+            time.sleep(_CHECK_SECONDS)
         if releasing.is_alive():
             logger.warning("The database keeps silent: what is not released is left to its lease")
         if results := self.results:
@@ -68,41 +65,25 @@ class Shutdown:
     def finish(self, report_stopped: Callable[[], None]) -> None:
         """End the heartbeat, log the stats and report the worker as stopped."""
         context = self._context
-        seconds = 0.0 if context.outage.error else self._wait_seconds
-        self._wait_for(lambda: context.heartbeat.stop(seconds), seconds)
+        self._wait_for(lambda: context.heartbeat.stop(_WAIT_SECONDS))
         context.is_over.set()
         context.stats.log()
-        self._wait_for(report_stopped, seconds)
+        self._wait_for(report_stopped)
 
     def _is_any_ending(self) -> bool:
         return any(thread.is_alive() and thread.call is None for thread in self._threads)
-
-    def _wait_for_results(self, releasing: threading.Thread) -> None:
-        """Return when nothing is left to wait for, it took too long, or at a third signal."""
-        deadline = time.monotonic() + _WAIT_SECONDS
-        is_logged = False
-        while not self.is_at_once:
-            results = self.results
-            if results and not is_logged:
-                is_logged = True
-                logger.info("Writing %d finished result(s); a third Ctrl-C drops them", results)
-            if results:
-                deadline = time.monotonic() + _WAIT_SECONDS
-            elif time.monotonic() > deadline or not (releasing.is_alive() or self._is_any_ending()):
-                return
-            time.sleep(_CHECK_SECONDS)
 
     def _release(self, claims: Sequence[Claim]) -> None:
         released = self._context.release(claims)
         if released and not self._context.is_over.is_set():
             logger.info("Released %d chunk(s) of unfinished calls", released)
 
-    def _wait_for(self, action: Callable[[], None], seconds: float) -> None:
-        """Wait until `action` is done, the time is over, or a third signal comes."""
+    def _wait_for(self, action: Callable[[], None]) -> None:
+        """Wait until `action` is done, for a while; not at all if the database is away."""
         thread = _in_background(action)
-        deadline = time.monotonic() + seconds
-        while thread.is_alive() and time.monotonic() < deadline and not self.is_at_once:
-            thread.join(_CHECK_SECONDS)
+        if self._context.outage.error is None:
+            deadline = self._deadline or time.monotonic() + _WAIT_SECONDS
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _in_background(action: Callable[[], None]) -> threading.Thread:

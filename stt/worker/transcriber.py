@@ -90,21 +90,26 @@ class Transcriber:
         if claim.chunk.has_speech is False:
             return Transcript()
         try:
-            encoded = self._recordings.audio(claim.chunk)
-            decoded = DecodedChunk(claim, decode(encoded), encoded)
+            encoded = self._recordings.audio(claim)
+            decoded = DecodedChunk(claim, self._decode(claim, encoded), encoded)
         except ClaimLost as lost:  # a coordinator sends audio to the claim's holder only
             logger.warning("%s", lost, extra=claim.chunk.log_fields)
             return None
         except (BadAudio, DatabaseRefused) as error:  # the latter: it cannot even be read
             return error
-        except SttError:
-            raise
-        except Exception as error:  # an unknown failure of a decoder counts against the chunk
-            logger.exception("chunk %s", claim.chunk.id, extra=claim.chunk.log_fields)
-            return BadAudio(f"decoding failed: {type(error).__name__}")
         if claim.chunk.duration is None:  # written by another program
             claim.chunk = replace(claim.chunk, duration=decoded.seconds)
         return decoded
+
+    def _decode(self, claim: Claim, encoded: bytes) -> Samples:
+        """Decode a chunk. Raises BadAudio, for what no decoder is known to raise as well."""
+        try:
+            return decode(encoded)
+        except SttError:
+            raise
+        except Exception as error:
+            logger.exception("chunk %s", claim.chunk.id, extra=claim.chunk.log_fields)
+            raise BadAudio(f"decoding failed: {type(error).__name__}") from error
 
     def _transcribe(
         self,
@@ -139,7 +144,7 @@ class Transcriber:
         may_start: Callable[[Sequence[Claim]], bool],
     ) -> list[Transcript] | None:
         """Return the transcript of each chunk; None if `may_start` has stopped the call."""
-        recording = self._recordings.of(chunks[0].claim.chunk)
+        recording = self._recordings.of(chunks[0].claim)
         borders = [[piece] if len(piece) else [] for piece in (before, after)]
         pieces = [*borders[0], *(chunk.samples for chunk in chunks), *borders[1]]
         is_alone = len(pieces) == 1
@@ -178,7 +183,7 @@ class Transcriber:
         Empty where the border lies in a pause, unless the run is short and its language unknown:
         then what is around it says which. Empty for chunks that failed before.
         """
-        recording = self._recordings.of(chunks[0].claim.chunk)
+        recording = self._recordings.of(chunks[0].claim)
         is_short = sum(chunk.seconds for chunk in chunks) < _SHORT_RUN_SECONDS
         always = is_short and not (recording and recording.language)
         first, last = chunks[0], chunks[-1]
@@ -195,14 +200,9 @@ class Transcriber:
     def _neighbour(self, chunk: DecodedChunk, step: Step) -> Samples:
         """Return the samples of the chunk beside one; empty if it cannot be read or decoded."""
         try:
-            encoded = self._recordings.neighbour_audio(chunk.claim.chunk, step)
-            return decode(encoded) if encoded else _NO_SAMPLES
+            encoded = self._recordings.neighbour_audio(chunk.claim, step)
+            return self._decode(chunk.claim, encoded) if encoded else _NO_SAMPLES
         except (BadAudio, DatabaseRefused):  # its own claim will report it
-            return _NO_SAMPLES
-        except SttError:
-            raise
-        except Exception as error:  # an unknown failure of a decoder
-            logger.debug("what is beside chunk %s: %s", chunk.claim.chunk.id, error)
             return _NO_SAMPLES
 
 

@@ -16,13 +16,14 @@ from stt.domain.node import Job
 from stt.domain.worker_id import WorkerId
 from stt.errors import DatabaseUnavailable, NodeRemoved, SttError
 from stt.settings import Settings
+from stt.store.claimed_recordings import ClaimedRecordings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from stt.store.workers import MongoRoster
 from stt.system.log_context import PLAIN, log_fields
 from stt.system.process_identity import ProcessIdentity
-from stt.system.signals import ExitAtOnce, on_signals
+from stt.system.signals import on_signals
 from stt.worker.context import WorkerContext, WorkOptions
 from stt.worker.shutdown import Shutdown
 from stt.worker.stats import Stats
@@ -63,7 +64,7 @@ class Worker:
         worker, process = WorkerId.of_this_process(), ProcessIdentity.of_this_process()
         queue = Queue(
             claims or MongoClaims(database, worker, ClaimRules.of(settings), process),
-            MongoRecordings(database),
+            ClaimedRecordings(MongoRecordings(database)),
             MongoRoster(database),
         )
         return cls(queue, settings, options, worker)
@@ -71,8 +72,7 @@ class Worker:
     def run(self) -> Stats:
         """Work until there is a reason to stop.
 
-        Raises the error that ended the run early, if one did, or ExitAtOnce after a third signal;
-        the stats hold all the same.
+        Raises the error that ended the run early, if one did; the stats hold all the same.
         """
         with log_fields(worker=self.id):
             self._prepare()
@@ -84,8 +84,6 @@ class Worker:
                     self._supervise_threads()
                 finally:
                     self._shutdown.finish(lambda: self._report("stopped"))
-        if self._shutdown.is_at_once:
-            raise ExitAtOnce
         if self._fatal is not None:
             raise self._fatal
         return self.stats
@@ -93,8 +91,8 @@ class Worker:
     def drain(self) -> None:
         """Stop claiming and finish what is in flight.
 
-        The second time: release calls that hang. The third time: drop even results that the
-        database has not taken yet. Signal handlers call this, so it takes no lock.
+        The second time: release calls that hang, and offer finished results for five seconds.
+        Signal handlers call this, so it takes no lock.
         """
         self._shutdown.signals += 1
 
@@ -132,7 +130,7 @@ class Worker:
             if (call := thread.call) is not None:
                 claims, elapsed_seconds = call
                 chunks = [claim.chunk for claim in claims]
-                recording = self._queue.recordings.of(chunks[0])
+                recording = self._queue.recordings.of(claims[0])
                 name = (recording.path or recording.filename) if recording else ""
                 found.append(Job.of(chunks, name, elapsed_seconds))
         return tuple(found)

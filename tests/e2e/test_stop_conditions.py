@@ -196,7 +196,7 @@ class TestWithoutADatabase:
             add_chunks(database, 1, audio=opus)
             yield database
 
-    def test_the_third_ctrl_c_goes_at_once_though_the_database_hangs(
+    def test_the_second_ctrl_c_ends_it_though_the_database_hangs(
         self, mongo: MongoProcess, mortal: Database
     ) -> None:
         def script(number: int, upload: bytes) -> Answer:
@@ -210,15 +210,15 @@ class TestWithoutADatabase:
             worker = workers.start(server.url, "--watch")
             until(lambda: server.calls)
             time.sleep(scaled(0.5))
-            interrupt(worker, times=2)
+            interrupt(worker)
             assert worker.poll() is None
             interrupt(worker)
             started = time.monotonic()
             reason, output = stop_of(worker)
-            assert time.monotonic() - started < scaled(5)
+            assert time.monotonic() - started < scaled(20)  # of a lease of 300
             mongo.resume()
         assert reason == "interrupted"
-        assert "Writing 1 finished result(s); a third Ctrl-C drops them" in output
+        assert "Writing 1 finished result(s), for 5 s at most" in output
         assert worker.returncode == 130
 
     def test_a_database_that_stays_away_stops_a_worker_after_a_lease(

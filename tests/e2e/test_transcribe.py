@@ -101,6 +101,33 @@ def test_with_nothing_configured_it_brings_everything_up_and_takes_it_down(
     assert json.loads(again.stdout)["full_text"] == first.stdout.strip()
 
 
+def test_another_model_or_task_transcribes_again_and_a_failed_try_keeps_the_text(
+    settings: Settings, talk: Path
+) -> None:
+    said = iter(("good morning", "good evening"))
+
+    def answer(_number: int, _upload: bytes) -> Answer:
+        text = next(said, None)
+        return Answer(body=heard(text)) if text else refusal(400, "no such sound")
+
+    with ScriptedServer(answer).running() as server:
+        served = ("--server", server.url)
+        assert transcribe(settings, talk, *served).stdout == "good morning\n"
+        kept = transcribe(settings, talk, *served)
+        assert kept.stdout == "good morning\n"
+        assert f"{talk} is stored" in kept.stderr
+        again = transcribe(settings, talk, *served, "--model", "evening")
+        assert again.stdout == "good evening\n", again.stderr
+        assert "transcribing 1 chunk again" in again.stderr
+        calls = len(server.calls)
+        assert transcribe(settings, talk, *served, "--model", "evening").returncode == 0
+        assert len(server.calls) == calls
+        failed = transcribe(settings, talk, *served, "--prompt", "broken", MAX_ATTEMPTS="1")
+    assert failed.returncode == 1
+    assert failed.stdout.endswith("good evening\n")
+    assert "1 of 1 chunks have their earlier text" in failed.stderr
+
+
 def test_the_database_and_server_of_the_environment_are_used_and_nothing_is_started(
     settings: Settings, talk: Path, server: ScriptedServer, mongo_url: str, database: Database
 ) -> None:

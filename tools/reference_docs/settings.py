@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 import stt.settings
 import whisper_server.settings
+from stt.audio_settings import AudioSettings
 from stt.settings import extra_of, flag_of
 from tools.reference_docs.markdown import cell, origin, page, table
 
@@ -18,7 +19,14 @@ _NODE = frozenset({"config_dir", "join_code"})
 _SWITCHED_OFF = {"use_parallel_transcription": "`false`: "}
 """The flag switches the setting off, and the description is the flag's."""
 _COORDINATOR = frozenset(
-    {"coordinator_key", "coordinator_host", "coordinator_port", "public_url", "trusted_proxies"}
+    {
+        "coordinator_key",
+        "coordinator_host",
+        "coordinator_port",
+        "public_url",
+        "trusted_proxies",
+        "keep_audio",
+    }
 )
 
 _INTRODUCTION = """\
@@ -68,7 +76,8 @@ def _is_of_workers(name: str) -> bool:
 
 
 def _stt_rows(is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, ...]]:
-    for name, field in stt.settings.Settings.model_fields.items():
+    fields = stt.settings.Settings.model_fields.items()
+    for name, field in sorted(fields, key=lambda item: item[0] in AudioSettings.model_fields):
         if is_wanted(name):
             extra = extra_of(name)
             flag = "*page*" if extra["is_stored"] else ""

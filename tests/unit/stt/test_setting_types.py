@@ -7,11 +7,14 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from stt.setting_types import (
     CoordinatorKey,
+    Duration,
     Key,
     LanguageName,
     ModelName,
     Proxies,
     PublicUrl,
+    S3Place,
+    S3Places,
     ServerUrls,
 )
 
@@ -27,6 +30,10 @@ def checked(kind: Any, value: str) -> Any:
         (ServerUrls, "", ()),
         (PublicUrl, " https://stt.example/ ", "https://stt.example"),
         (Proxies, "10.0.0.0/8, ::1", "10.0.0.0/8, ::1"),
+        (Duration, "30d", 30 * 86_400.0),
+        (Duration, " 1.5H", 5_400.0),
+        (S3Place, "s3://audio/stt/", "s3://audio/stt"),
+        (S3Places, "s3://audio, s3://other/x ,", ("s3://audio", "s3://other/x")),
         (LanguageName, "pt-BR", "pt-BR"),
         (ModelName, "Systran/faster-whisper-large-v3", "Systran/faster-whisper-large-v3"),
     ],
@@ -45,6 +52,12 @@ def test_good_values(kind: Any, text: str, expected: object) -> None:
         (ServerUrls, "http://a:1#secret"),
         (PublicUrl, "https://stt.example/app"),
         (Proxies, "10.0.0.0/8,proxy.example"),
+        (Duration, "30"),
+        (Duration, "0s"),
+        (Duration, "3651d"),
+        (Duration, "1w"),
+        (S3Place, "https://audio/stt"),
+        (S3Places, "s3://audio,audio"),
         (LanguageName, "1"),
         (LanguageName, "en!"),
         (ModelName, "large v3"),

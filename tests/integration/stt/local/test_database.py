@@ -175,7 +175,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_server(settings: Settings) ->
         assert os.getsid(pid) == pid
 
 
-def test_a_third_ctrl_c_goes_at_once_though_the_server_hangs_and_loses_nothing(
+def test_ctrl_c_ends_it_though_the_server_hangs_and_loses_nothing(
     settings: Settings,
 ) -> None:
     with open_database(settings) as database:

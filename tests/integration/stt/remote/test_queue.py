@@ -30,7 +30,7 @@ def test_the_options_of_its_recording_come_with_a_claim(database: Database, mac:
         database, language="German", task="translate", prompt="Ann", hotwords="<|en|> Bo"
     )
     [id_] = add_chunks(database, 1, recording_id=recording_id)
-    recording = mac.queue.of(mac.claim(database, id_).chunk)
+    recording = mac.queue.of(mac.claim(database, id_))
     assert recording is not None
     assert (recording.language, recording.task) == ("de", "translate")
     assert (recording.prompt, recording.hotwords) == ("Ann", "<|en|> Bo")
@@ -99,7 +99,25 @@ class TestAudio:
     def test_a_chunk_without_audio_is_bad_audio(self, database: Database, mac: Member) -> None:
         [id_] = add_chunks(database, 1)
         with pytest.raises(BadAudio, match="no audio"):
-            mac.queue.audio(mac.claim(database, id_).chunk)
+            mac.queue.audio(mac.claim(database, id_))
+
+    def test_a_claim_that_was_lost_leaves_the_next_one_of_the_same_node_its_audio(
+        self, database: Database, opus: bytes, mac: Member
+    ) -> None:
+        recording_id = add_recording(database, language="German")
+        [id_] = add_chunks(database, 1, audio=opus, recording_id=recording_id)
+        lost = mac.claim(database, id_)
+        assert claims.reset(database, [id_]) == 1
+        held = mac.claim(database, id_)
+        with pytest.raises(ClaimLost):
+            mac.queue.complete(lost, HELLO)
+        assert mac.queue.audio(held) == opus
+        recording = mac.queue.of(held)
+        assert recording is not None
+        assert recording.language == "de"
+        with pytest.raises(ClaimLost):  # and no KeyError, which would end the worker
+            mac.queue.audio(lost)
+        assert mac.queue.neighbour_audio(lost, 1) is None
 
 
 class TestWaiting:

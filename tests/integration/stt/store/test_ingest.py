@@ -19,7 +19,7 @@ from stt.media.audio import SAMPLE_RATE, decode
 from stt.media.folders import find_recordings
 from stt.media.recording_path import RecordingPath
 from stt.settings import Settings
-from stt.store import chunk_writer
+from stt.store import chunk_audio
 from stt.store.claims import MongoClaims
 from stt.store.database import Database, Document
 from stt.store.ingest import Ingested, IngestOptions, ingest
@@ -203,14 +203,14 @@ class TestBesideTheWorkers:
     def test_no_chunk_is_ever_there_before_its_audio(
         self, database: Database, talk: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        write = chunk_writer._write
+        write = chunk_audio.write_unless_there
 
         def watched(collection: Any, operations: Sequence[Any]) -> None:
             write(collection, operations)
             for chunk in database.chunks.find({}, ["_id"]):
                 assert database.audio.find_one({"_id": chunk["_id"]}) is not None
 
-        monkeypatch.setattr(chunk_writer, "_write", watched)
+        monkeypatch.setattr(chunk_audio, "write_unless_there", watched)
         assert ingest(database, talk, FOUR_SECONDS).status == "ingested"
 
 
@@ -279,7 +279,7 @@ class TestBrokenOff:
         self, database: Database, talk: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The power went between the two writes."""
-        write = chunk_writer._write
+        write = chunk_audio.write_unless_there
 
         def cut_power(collection: Any, operations: Sequence[Any]) -> None:
             if collection.name == "audio_chunks" and chunks_of(database):
@@ -287,7 +287,7 @@ class TestBrokenOff:
             write(collection, operations)
 
         with monkeypatch.context() as patch:
-            patch.setattr(chunk_writer, "_write", cut_power)
+            patch.setattr(chunk_audio, "write_unless_there", cut_power)
             with pytest.raises(PowerCut):
                 ingest(database, talk, FOUR_SECONDS)
         assert database.audio.count_documents({}) > len(chunks_of(database)) == 1

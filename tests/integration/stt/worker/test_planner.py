@@ -9,6 +9,7 @@ from stt.domain.claim import Order, Queue, WorkerReport
 from stt.domain.transcript import Transcript
 from stt.errors import DatabaseUnavailable
 from stt.settings import load_settings
+from stt.store.claimed_recordings import ClaimedRecordings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
@@ -30,7 +31,7 @@ def planner(
     page_size: int = 100,
     conditions: StopConditions | None = None,
 ) -> Planner:
-    queue = Queue(claims, MongoRecordings(database), MongoRoster(database))
+    queue = Queue(claims, ClaimedRecordings(MongoRecordings(database)), MongoRoster(database))
     settings = load_settings(page_size=page_size, sequence_seconds=300)
     return Planner(queue, settings, Order(), limit, conditions or conditions_of())
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -12,7 +13,7 @@ from stt.cli.output import Output
 from stt.domain.chunk import Recording
 from stt.settings import Settings
 from stt.store.counts import StateCounts
-from stt.store.ingest import Ingested
+from stt.store.ingest import Ingested, Status
 from tests.unit.stt.cli.conftest import Run
 
 TALK = Recording(ObjectId(), "talk.mp3")
@@ -28,6 +29,9 @@ class Work:
         self.servers = 0
         self.runs: list[Settings] = []
         self.write = Mock(return_value=0)
+        self.renew = Mock()
+        self.status: Status = "ingested"
+        self.model: str | None = None
 
     def details(self, _: ObjectId) -> Mock:
         return Mock(counts=self.counts.pop(0) if self.counts else StateCounts())
@@ -38,7 +42,10 @@ class Work:
         for path in paths:
             recording = TALK if path.name == TALK.filename else Recording(ObjectId(), path.name)
             refused = path.name in self.refused
-            yield path, None if refused else Ingested(recording, 1, "ingested")
+            yield path, None if refused else Ingested(recording, 1, self.status)
+
+    def get(self, _: ObjectId) -> Recording:
+        return replace(TALK, model=self.model)
 
     @contextmanager
     def whisper_servers(self, settings: Settings) -> Iterator[Settings]:
@@ -52,6 +59,7 @@ def work(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> Work:
     for name, value in {
         "MongoRecordings": lambda _: work,
         "ingest_files": work.ingest,
+        "renew_stored": work.renew,
         "whisper_servers": work.whisper_servers,
         "queue_status": lambda *_: Mock(stale=work.stale),
         "run_worker": lambda _, settings, __: work.runs.append(settings),
@@ -66,6 +74,26 @@ def test_a_recording_that_was_transcribed_before_starts_no_server(stt: Run, work
     assert stt("transcribe", "talk.mp3") == 0
     assert (work.servers, work.runs) == (0, [])
     assert work.write.call_args.args[1:] == ([("talk.mp3", TALK)], Output())
+
+
+def test_only_the_options_that_were_given_are_compared_with_stored_text(
+    stt: Run, work: Work
+) -> None:
+    assert stt("transcribe", "talk.mp3", "--task", "translate") == 0
+    assert work.renew.call_args.args[1:3] == ([], {"task": "translate"})
+    work.status = "already there"
+    assert stt("transcribe", "talk.mp3", "--language", "German", "-o", "x.txt") == 0
+    assert work.renew.call_args.args[1:3] == ([("talk.mp3", TALK)], {"language": "de"})
+
+
+def test_a_server_of_this_machine_gets_the_model_that_the_recordings_want(
+    stt: Run, work: Work
+) -> None:
+    work.model = "base"
+    for arguments, model in (((), "base"), (("--model", "small"), "small")):
+        work.counts = [StateCounts(pending=1)] * 2
+        assert stt("transcribe", "talk.mp3", *arguments) == 0
+        assert work.runs[-1].model == model
 
 
 def test_a_worker_runs_until_no_chunk_is_open_and_ignores_a_fleets_stop_settings(

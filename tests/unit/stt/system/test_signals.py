@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 
+import pytest
+
 from stt.system.signals import on_signals
 
 
@@ -28,3 +30,37 @@ def test_outside_the_main_thread_nothing_is_changed() -> None:
     thread.start()
     thread.join()
     assert handlers == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_a_closed_terminal_is_one_signal_and_its_output_is_discarded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[None] = []
+    read, write = os.pipe()
+    saved = os.dup(1)
+    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor == 1 and not calls_began)
+    calls_began: list[None] = []
+    try:
+        os.dup2(write, 1)
+        with on_signals(lambda *_: calls.append(None)):
+            calls_began.append(None)
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.write(1, b"lost")
+    finally:
+        os.dup2(saved, 1)
+        for descriptor in (saved, write):
+            os.close(descriptor)
+    assert len(calls) == 1
+    assert os.read(read, 10) == b""
+    os.close(read)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+
+
+def test_a_signal_that_is_ignored_as_under_nohup_stays_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with on_signals(lambda *_: pytest.fail("called")):
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -1,11 +1,16 @@
 """Dealing a transcript of joined audio to the chunks it was made of."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
+from bson import ObjectId
 
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Claim
 from stt.domain.transcript import Segment, Transcript, Word
-from stt.worker.transcriber import split, without_words
+from stt.settings import load_settings
+from stt.worker.transcriber import Transcriber, split, without_words
 
 
 def transcript_of(*segments: Segment) -> Transcript:
@@ -84,3 +89,11 @@ def test_when_words_are_left_out_their_segment_keeps_their_times() -> None:
     [first, second] = without_words(Transcript((stretched, other))).segments
     assert (first.start, first.end) == (4.0, 4.8)
     assert second == other
+
+
+def test_an_error_of_ours_while_the_audio_is_fetched_is_no_failure_of_the_chunk() -> None:
+    recordings = Mock(**{"audio.side_effect": KeyError("a bug")})
+    claim = Claim(ObjectId(), Chunk(ObjectId(), None, 0), "box_1", 0.0)
+    transcribed = Transcriber(recordings, Mock(), load_settings()).transcribe([claim], Mock())
+    with pytest.raises(KeyError):
+        next(transcribed)

@@ -17,11 +17,11 @@ def test_a_node_reads_the_audio_of_what_it_holds_and_of_nothing_else(
 ) -> None:
     held, other = add_chunks(database, 2, audio=opus)
     claim = mac.claim(database, held)
-    assert mac.queue.audio(claim.chunk) == opus
+    assert mac.queue.audio(claim) == opus
     assert mac.session.get(f"/chunks/{other}.opus").json()["error"]["code"] == "claim_lost"
     claims.release(database, [held])
     with pytest.raises(ClaimLost):
-        mac.queue.audio(claim.chunk)
+        mac.queue.audio(claim)
 
 
 def test_a_node_reads_the_audio_beside_what_it_holds(database: Database, mac: Member) -> None:
@@ -30,12 +30,12 @@ def test_a_node_reads_the_audio_beside_what_it_holds(database: Database, mac: Me
         database.audio.insert_one({"_id": id_, "data": f"audio {number}".encode()})
     database.chunks.update_one({"_id": ids[3]}, {"$set": {"attempts": 1}})
     held = mac.claim(database, ids[1])
-    assert mac.queue.neighbour_audio(held.chunk, -1) == b"audio 0"
-    assert mac.queue.neighbour_audio(held.chunk, 1) == b"audio 2"
+    assert mac.queue.neighbour_audio(held, -1) == b"audio 0"
+    assert mac.queue.neighbour_audio(held, 1) == b"audio 2"
     assert mac.session.get(f"/chunks/{ids[2]}.opus/after").json()["error"]["code"] == "claim_lost"
     # The first has none before it, and one that failed before may be what a server dies of.
-    assert mac.queue.neighbour_audio(mac.claim(database, ids[0]).chunk, -1) is None
-    assert mac.queue.neighbour_audio(mac.claim(database, ids[2]).chunk, 1) is None
+    assert mac.queue.neighbour_audio(mac.claim(database, ids[0]), -1) is None
+    assert mac.queue.neighbour_audio(mac.claim(database, ids[2]), 1) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""`stt again`: transcribe recordings again, and keep their text until the new one is there."""
+
+from typing import Annotated, Any
+
+import typer
+
+from stt.cli.console import print_line, print_note
+from stt.cli.formatting import plural
+from stt.cli.ingest import checked_options
+from stt.cli.options import (
+    DATABASE_SETTINGS,
+    Hotwords,
+    Language,
+    Prompt,
+    Task,
+    given_only,
+    with_settings,
+)
+from stt.local.stack import open_database
+from stt.settings import Settings
+from stt.store.recordings import MongoRecordings
+from stt.store.retranscription import recordings_with, transcribe_again
+from stt.store.states import Query
+from stt.transcripts.languages import LANGUAGES, language_code
+from stt.whisper.model_names import stored_names
+
+EXAMPLES = """\b
+Examples:
+  stt again talk.mp3                          with the options that it has
+  stt again talk.mp3 --model large-v3-turbo
+  stt again talk.mp3 --language de --task translate
+  stt again --where model=base                all that this model made
+  stt again --where model=base --where language=de --model large-v3
+
+\b
+The chunks wait in the queue for a worker: `stt`, or `stt transcribe talk.mp3` on one machine.
+The earlier text of each chunk stays until its new one is there, also if the new try fails.
+"""
+
+_FIELDS = ("model", "language", "task")
+
+
+def _condition(text: str) -> tuple[str, str]:
+    field, equals, value = text.partition("=")
+    if field not in _FIELDS or not equals or not value:
+        raise typer.BadParameter(
+            f"{text!r} is no condition: write {' or '.join(f'{name}=…' for name in _FIELDS)}."
+        )
+    return field, value
+
+
+@with_settings(*DATABASE_SETTINGS)
+def again_command(
+    settings: Settings,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RECORDING", help="Files, or names, paths or ids as `stt ls` lists them."
+        ),
+    ] = None,
+    where: Annotated[
+        list[Any] | None,
+        typer.Option(
+            metavar="FIELD=VALUE",
+            parser=_condition,
+            help="Only text of this model, language or task; of all recordings if none is named.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="Model to transcribe with.")
+    ] = None,
+    language: Language = None,
+    task: Task = None,
+    prompt: Prompt = None,
+    hotwords: Hotwords = None,
+) -> None:
+    """Transcribe recordings again; their text stays until the new one is there."""
+    given = given_only(model=model, language=language, task=task, prompt=prompt, hotwords=hotwords)
+    options = checked_options(**{name: text for name, text in given.items() if text != ""})
+    if not names and not where:
+        raise typer.BadParameter("Name a recording, or use --where.")
+    made = _query(where) if where else None
+    with open_database(settings) as database:
+        recordings = MongoRecordings(database)
+        ids = [recordings.find(name).id for name in names or ()]
+        ids = ids or recordings_with(database, made or {})
+        labels = recordings.labels([recordings.get(id_) for id_ in ids])
+        chunks = changed = 0
+        for id_ in dict.fromkeys(ids):
+            wanted = {name: getattr(options, name) for name in given}
+            if count := transcribe_again(database, id_, wanted, made):
+                print_line(f"{labels[id_]}: {plural(count, 'chunk')} pending again")
+                chunks, changed = chunks + count, changed + 1
+    if not chunks:
+        print_note("Nothing to transcribe again: no text matches.")
+        raise typer.Exit(1)
+    if changed > 1:
+        print_line(f"{plural(changed, 'recording')}, {plural(chunks, 'chunk')} pending again")
+    print_note("The earlier text stays until a worker has made the new one.")
+
+
+def _query(conditions: list[tuple[str, str]]) -> Query:
+    """Return the query about transcripts; raise BadParameter."""
+    query: Query = {}
+    for field, value in conditions:
+        found = [value]
+        if field == "model":
+            found = sorted(stored_names(value)) or [value]
+        elif field == "language":
+            try:
+                code = language_code(value)
+            except ValueError as error:
+                raise typer.BadParameter(f"{value[:20]!r} is {error}.") from error
+            found = [code, LANGUAGES[code]] if code else found
+        query[f"transcript.{field}"] = {"$in": found}
+    return query

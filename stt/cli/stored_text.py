@@ -1,0 +1,80 @@
+"""Recordings whose text is stored: which are transcribed again, and what is said of the others."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stt.cli.console import print_note
+from stt.cli.formatting import plural
+from stt.domain.chunk import Recording
+from stt.errors import ConfigError
+from stt.settings import Settings
+from stt.store.database import Database
+from stt.store.recordings import MongoRecordings
+from stt.whisper.model_names import stored_names
+
+_MAX_NAMED = 3
+
+
+def renew_stored(
+    database: Database,
+    recordings: Sequence[tuple[str, Recording]],
+    given: Mapping[str, Any],
+    settings: Settings,
+) -> None:
+    """Transcribe recordings again that were not made as a person wants them now, and say so.
+
+    `given`: the options that the person gave, and no others. Of the others say that their text is
+    stored, which models made it, and how to make it again.
+    """
+    from stt.store.retranscription import models_of, renew
+
+    models = stored_names(settings.model) if settings.model else frozenset()
+    kept: list[str] = []
+    made_by: set[str] = set()
+    for name, recording in recordings:
+        before = MongoRecordings(database).details(recording.id).counts
+        options = {**given, **_model_of(recording, models, settings)}
+        earlier = models_of(database, recording.id)
+        if count := renew(database, recording, options, models):
+            if before.transcribed:
+                by = f", stored as {_listed(earlier)} made it" if earlier else ""
+                print_note(f"{name}: transcribing {plural(count, 'chunk')} again{by}.")
+        elif before.transcribed and not before.open:
+            kept.append(name)
+            made_by.update(earlier)
+    if kept:
+        _say_kept(kept, made_by)
+
+
+def _model_of(
+    recording: Recording, models: frozenset[str], settings: Settings
+) -> dict[str, str | None]:
+    """Return the model to store with the recording, if another than its own is wanted.
+
+    None with a server of this machine, which has the wanted model and no other.
+    """
+    from stt.store.ingest import IngestOptions
+
+    if not models or recording.model in models:
+        return {}
+    if not settings.server_urls:
+        return {"model": None}
+    try:
+        return {"model": IngestOptions(model=settings.model).model}
+    except ConfigError:  # a folder of the server's machine: each worker's setting names it
+        return {"model": None}
+
+
+def _say_kept(names: Sequence[str], models: set[str]) -> None:
+    by = f", transcribed by {_listed(models)}" if models else ""
+    if len(names) == 1:
+        what = f"{names[0]} is stored{by}"
+    else:
+        what = f"{len(names)} recordings are stored{by}"
+    shown = " ".join(map(shlex.quote, names[:_MAX_NAMED])) + (" …" if names[_MAX_NAMED:] else "")
+    print_note(f"{what}. To transcribe again: stt again {shown}, then this command once more.")
+
+
+def _listed(models: Sequence[str] | set[str]) -> str:
+    return " and ".join(sorted(models))

@@ -1,0 +1,64 @@
+"""`stt again` with a real database: what becomes pending, and what is said."""
+
+from bson import ObjectId
+
+from stt.store.database import Database
+from stt.store.recordings import MongoRecordings
+from stt.store.states import PENDING
+from tests.support.recordings_in_queue import post_recording, transcribe
+from tests.unit.stt.cli.conftest import Run
+
+
+def talk(database: Database, name: str, model: str, language: str = "en") -> str:
+    recording_id = post_recording(database, 1, filename=name)
+    transcribe(database, recording_id, 0, f"Text of {model}.", model=model, language=language)
+    return recording_id
+
+
+def test_a_recording_is_pending_with_the_new_options_and_keeps_its_text(
+    stt: Run, database: Database
+) -> None:
+    recording_id = talk(database, "talk.mp3", "tiny.en")
+    assert stt("again", "talk.mp3", "--model", "base", "--language", "german") == 0
+    assert stt.out == "talk.mp3: 1 chunk pending again\n"
+    assert "The earlier text stays" in stt.err
+    recording = MongoRecordings(database).get(ObjectId(recording_id))
+    assert (recording.model, recording.language) == ("base", "de")
+    assert stt("export", "talk.mp3") == 0
+    assert "Text of tiny.en." in stt.out
+    assert "1 of 1 chunks have their earlier text" in stt.err
+    assert stt("export", "talk.mp3", "--require-complete") == 1
+
+
+def test_a_whole_library_is_chosen_by_what_made_its_text(stt: Run, database: Database) -> None:
+    for name, model, language in (
+        ("a.mp3", "base", "en"), ("b.mp3", "base", "german"), ("c.mp3", "large-v3-turbo", "de"),
+    ):  # fmt: skip
+        talk(database, name, model, language)
+    assert stt("again", "--where", "model=base", "--where", "language=de") == 0
+    assert stt.out == "b.mp3: 1 chunk pending again\n"
+    assert stt("again", "--where", "model=turbo", "--where", "model=turbo") == 0
+    assert stt("again", "a.mp3", "b.mp3", "--where", "model=base") == 0
+    assert stt.out.splitlines()[-1] == "2 recordings, 2 chunks pending again"
+    assert database.chunks.count_documents(PENDING) == 3
+
+
+def test_what_matches_nothing_is_exit_code_1_and_changes_nothing(
+    stt: Run, database: Database
+) -> None:
+    talk(database, "talk.mp3", "base")
+    assert stt("again", "--where", "model=large-v3") == 1
+    assert stt("again", "nothing.mp3") == 1
+    assert "No recording is called 'nothing.mp3'" in stt.err
+    assert database.chunks.count_documents(PENDING) == 0
+
+
+def test_wrong_usage_is_refused_before_the_database(stt: Run) -> None:
+    for arguments, reason in (
+        ([], "Name a recording, or use --where."),
+        (["--where", "size=9"], "'size=9' is no condition"),
+        (["--where", "language=klingon"], "'klingon' is not a language code"),
+        (["talk.mp3", "--task", "sing"], "'sing' is no task"),
+    ):
+        assert stt("again", *arguments) == 2
+        assert reason in " ".join(stt.err.split())

@@ -1,0 +1,88 @@
+"""What `stt transcribe` does with stored text: kept and said, or transcribed again."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from stt.cli.stored_text import renew_stored
+from stt.settings import Settings, load_settings
+from stt.store.database import Database
+from stt.store.recordings import MongoRecordings
+from stt.store.states import PENDING
+from tests.support.recordings_in_queue import post_recording, transcribe
+
+
+@pytest.fixture
+def talk(database: Database) -> ObjectId:
+    recording_id = post_recording(database, 1, filename="talk.mp3")
+    transcribe(database, recording_id, 0, "Hello.", model="tiny.en")
+    return ObjectId(recording_id)
+
+
+def renewed(database: Database, id_: ObjectId, settings: Settings, **given: Any) -> int:
+    recording = MongoRecordings(database).get(id_)
+    renew_stored(database, [("talks/talk 1.mp3", recording)], given, settings)
+    return database.chunks.count_documents(PENDING)
+
+
+def test_stored_text_is_kept_and_one_line_says_so(
+    database: Database, talk: ObjectId, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model in (None, "tiny.en"):
+        assert renewed(database, talk, load_settings(model=model), task="transcribe") == 0
+        assert capsys.readouterr().err == (
+            "talks/talk 1.mp3 is stored, transcribed by tiny.en. To transcribe again:"
+            " stt again 'talks/talk 1.mp3', then this command once more.\n"
+        )
+
+
+def test_another_option_or_model_transcribes_again_and_says_so(
+    database: Database, talk: ObjectId, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert renewed(database, talk, load_settings(model="base")) == 1
+    assert "transcribing 1 chunk again, stored as tiny.en made it" in capsys.readouterr().err
+    transcribe(database, str(talk), 0, "Hello.", model="base")
+    assert renewed(database, talk, load_settings(model="base")) == 0
+    assert renewed(database, talk, load_settings(), language="de") == 1
+
+
+def test_a_folder_is_the_model_that_a_local_server_calls_by_its_name(
+    database: Database, talk: ObjectId, tmp_path: Path
+) -> None:
+    for name, chunks in (("tiny.en", 0), ("base", 1)):
+        (tmp_path / name).mkdir()
+        assert renewed(database, talk, load_settings(model=str(tmp_path / name))) == chunks
+
+
+def test_servers_that_are_set_are_asked_for_the_model_and_one_of_this_machine_has_it(
+    database: Database, talk: ObjectId
+) -> None:
+    servers = load_settings(model="base", server_urls=("http://gpu:8081",))
+    assert renewed(database, talk, servers) == 1
+    assert MongoRecordings(database).get(talk).model == "base"
+    assert renewed(database, talk, load_settings(model="small")) == 1
+    assert MongoRecordings(database).get(talk).model is None
+
+
+def test_many_that_are_stored_are_one_line(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for number in range(5):
+        recording_id = post_recording(database, 1)
+        transcribe(database, recording_id, 0, "Hello.", model="base")
+        recording = MongoRecordings(database).get(ObjectId(recording_id))
+        found.append((f"{number}.mp3", recording))
+    renew_stored(database, found, {}, load_settings())
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("5 recordings are stored, transcribed by base.")
+    assert "stt again 0.mp3 1.mp3 2.mp3 …" in line
+
+
+def test_what_is_still_in_the_queue_is_not_stored(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert renewed(database, ObjectId(post_recording(database, 1)), load_settings()) == 1
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,97 @@
+"""What is transcribed again, with which options, and what keeps its text."""
+
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from stt.errors import NotFound
+from stt.store.database import Database
+from stt.store.recordings import MongoRecordings
+from stt.store.retranscription import models_of, recordings_with, renew, transcribe_again
+from stt.store.states import PENDING
+from tests.support.recordings_in_queue import post_recording, transcribe
+
+TINY = frozenset({"tiny"})
+BASE = frozenset({"base"})
+
+
+@pytest.fixture
+def talk(database: Database) -> ObjectId:
+    """Two chunks of tiny, and one of base."""
+    recording_id = post_recording(database, 3, language="de")
+    for index, model in enumerate(("tiny", "tiny", "base")):
+        transcribe(database, recording_id, index, "Hello.", model=model)
+    return ObjectId(recording_id)
+
+
+def pending(database: Database) -> list[int]:
+    return [c["index"] for c in database.chunks.find(PENDING).sort("index")]
+
+
+def renewed(
+    database: Database, talk: ObjectId, models: frozenset[str] = frozenset(), **options: Any
+) -> int:
+    return renew(database, MongoRecordings(database).get(talk), options, models)
+
+
+class TestRenewing:
+    def test_the_same_options_leave_it_alone(self, database: Database, talk: ObjectId) -> None:
+        assert renewed(database, talk, language="de", task="transcribe", prompt=None) == 0
+        assert pending(database) == []
+
+    @pytest.mark.parametrize(
+        "changed",
+        [{"language": "en"}, {"task": "translate"}, {"prompt": "A"}, {"hotwords": "Bo"}],
+        ids=str,
+    )
+    def test_another_option_is_for_all_of_it_and_stored(
+        self, database: Database, talk: ObjectId, changed: dict[str, Any]
+    ) -> None:
+        assert renewed(database, talk, **changed) == 3
+        recording = MongoRecordings(database).get(talk)
+        assert {name: getattr(recording, name) for name in changed} == changed
+        assert renewed(database, talk, **changed) == 0
+
+    def test_another_model_is_for_what_it_did_not_make(
+        self, database: Database, talk: ObjectId
+    ) -> None:
+        assert renewed(database, talk, BASE) == 2
+        assert pending(database) == [0, 1]
+
+    def test_a_server_that_calls_the_model_otherwise_is_not_asked_again_and_again(
+        self, database: Database, talk: ObjectId
+    ) -> None:
+        wanted = frozenset({"large-v3"})
+        assert renewed(database, talk, wanted, model="large-v3") == 3
+        for index in range(3):
+            transcribe(database, str(talk), index, "Hi.", model="Systran/faster-whisper-large-v3")
+        assert renewed(database, talk, wanted) == 0
+
+    def test_what_is_pending_gets_the_model_too(self, database: Database) -> None:
+        recording_id = ObjectId(post_recording(database, 1, model="small"))
+        assert renewed(database, recording_id, BASE, model=None) == 0
+        assert MongoRecordings(database).get(recording_id).model is None
+
+
+class TestTranscribingAgain:
+    def test_only_what_matches_becomes_pending(self, database: Database, talk: ObjectId) -> None:
+        made = {"transcript.model": "base"}
+        assert transcribe_again(database, talk, {"model": "large"}, made) == 1
+        assert pending(database) == [2]
+        assert transcribe_again(database, talk, {}, {"transcript.model": "none"}) == 0
+        assert pending(database) == [2]
+
+    def test_what_is_not_there_is_said(self, database: Database) -> None:
+        with pytest.raises(NotFound):
+            transcribe_again(database, ObjectId(), {})
+
+
+def test_the_models_and_the_recordings_of_a_model_are_known(
+    database: Database, talk: ObjectId
+) -> None:
+    post_recording(database, 1)
+    assert models_of(database, talk) == ("base", "tiny")
+    assert recordings_with(database, {"transcript.model": {"$in": ["tiny"]}}) == [talk]
+    transcribe_again(database, talk, {})
+    assert models_of(database, talk) == ("base", "tiny")
