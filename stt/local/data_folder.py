@@ -20,6 +20,15 @@ USER = "stt"
 _MIN_FREE_BYTES = 16_000_000  # the journal takes ten million at once
 
 
+def take(lock: IO[bytes]) -> bool:
+    """Take the lock exclusively if no other process holds it; return whether that worked."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 class DataFolder:
     """The files of one embedded database.
 

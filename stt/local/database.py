@@ -8,12 +8,11 @@ Locks in the data folder coordinate the commands:
     database.server  held by the server process itself, which inherits it at its start
     database.pid     held by the server process too; the process id in it counts while it is held
 
-The system releases the locks of a process that ends, so nothing has to be cleaned up after
-`kill -9`: if the last command is killed, the server goes on, and the next command joins it and
-stops it at its end. The server runs in a session of its own, so that Ctrl-C in the terminal does
-not reach it. All our writes wait for the journal, so they survive `kill -9` of any process and a
-full disk. A server that ran into a full disk stays broken when there is space again: the next
-command that joins it restarts it.
+The system releases the locks of a process that ends, so nothing has to be cleaned up after `kill
+-9`: if the last command is killed, the server finds it out within a second, and ends. The server
+runs in a session of its own, so that Ctrl-C in the terminal does not reach it. All our writes wait
+for the journal, so they survive `kill -9` of any process and a full disk. A server that ran into a
+full disk stays broken when there is space again: the next command that joins it restarts it.
 
 The server listens on this machine only and asks for a password, so that other users of the machine
 are kept out. Each start makes a new one, in a file that its user alone can read.
@@ -35,7 +34,7 @@ from typing import IO, Any
 from pymongo.errors import OperationFailure
 
 from stt.errors import ConfigError, DatabaseUnavailable
-from stt.local.data_folder import DataFolder
+from stt.local.data_folder import DataFolder, take
 from stt.local.server_checks import answers, is_broken, reply, url_without_password
 from stt.system.processes import end, free_port
 
@@ -84,7 +83,7 @@ class EmbeddedServer:
                 raise
             finally:
                 with self._gate():
-                    if _take(users):
+                    if take(users):
                         self._stop()
                     elif self._process is not None:
                         # Others still use it; Popen would warn that it was not waited for.
@@ -128,7 +127,7 @@ class EmbeddedServer:
 
     def _replace(self, users: IO[bytes], fault: str) -> str:
         """Restart a server that does not ask for our password, if no other command uses it."""
-        if not _take(users):
+        if not take(users):
             raise DatabaseUnavailable(
                 f"The embedded database in {self._folder.path} {fault}. End the commands of stt"
                 " that use it, and run this again: nothing is lost."
@@ -211,7 +210,7 @@ class EmbeddedServer:
 
     def _is_alive(self) -> bool:
         with self._folder.open_lock("server") as server:
-            return not _take(server)
+            return not take(server)
 
     def _stop(self, *, at_once: bool = False) -> None:
         """Stop the server: SIGTERM, then SIGKILL; SIGKILL alone `at_once`, or after Ctrl-C."""
@@ -256,12 +255,3 @@ class EmbeddedServer:
         return DatabaseUnavailable(
             f"The embedded database did not start: {reason} (its log: {self._folder.log})"
         )
-
-
-def _take(lock: IO[bytes]) -> bool:
-    """Take the lock exclusively if no other process holds it; return whether that worked."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -9,29 +9,34 @@ SecantusDB is under GPL-2.0, so this program alone imports it, and nothing impor
 (`pyproject.toml` holds it).
 """
 
+import fcntl
 import logging
 import os
 import resource
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from stt.local.data_folder import USER, DataFolder
+from stt.local.data_folder import USER, DataFolder, take
 
 _AUTH_DATABASE = "admin"
 _CACHE_SIZE = "256M"
 _MAX_CONNECTIONS = 1_000
 # Open files: the storage's own. When none can be opened, its engine breaks down.
 _STORAGE_FILES = 500
+_USERS_CHECK_SECONDS = 1.0
+_GRACE_SECONDS = 10.0
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 def main() -> None:
     port, folder = int(sys.argv[1]), DataFolder(Path(sys.argv[2]))
     # Threads inherit the mask, so the signals are pending until they are waited for below: a
     # handler would run in the main thread alone, which another thread's signal does not wake.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     os.umask(0o077)
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -50,8 +55,23 @@ def main() -> None:
     _set_only_user(server.storage, folder.password_file.read_text("ascii"))
     with folder.lock_server_pid():
         server.start()
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        threading.Thread(target=_end_without_users, args=(folder,), daemon=True).start()
+        signal.sigwait(_SIGNALS)
         server.stop()
+
+
+def _end_without_users(folder: DataFolder) -> None:
+    """End this process once no command uses it: the last one was killed, and could not stop it.
+
+    Meanwhile the gate is held, so that a command that comes waits and then starts another server.
+    """
+    with folder.open_lock("gate") as gate, folder.open_lock("users") as users:
+        while not (take(gate) and take(users)):
+            fcntl.flock(gate, fcntl.LOCK_UN)
+            time.sleep(_USERS_CHECK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_GRACE_SECONDS)
+        os._exit(1)
 
 
 def _set_only_user(storage: Any, password: str) -> None:

@@ -253,6 +253,21 @@ def test_an_interruption_in_the_middle_leaves_no_claim_and_no_process(
         assert database.chunks.count_documents({"transcribed_at": None, "attempts": 0}) == 1
 
 
+def test_a_kill_in_the_middle_leaves_no_database_process(settings: Settings, talk: Path) -> None:
+    def slow(_number: int, _upload: bytes) -> Answer:
+        return Answer(body=heard("late"), delay_seconds=20)
+
+    with (
+        ScriptedServer(slow).running() as server,
+        started(settings, talk, "--server", server.url) as process,
+    ):
+        until(lambda: bool(server.calls))
+        assert not is_down(settings)
+        process.kill()
+        process.communicate(timeout=120)
+        until(lambda: is_down(settings))
+
+
 def test_an_interruption_while_the_server_starts_leaves_no_process(
     settings: Settings, talk: Path
 ) -> None:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,18 +131,40 @@ def test_many_that_start_and_leave_at_once_never_lose_the_server(settings: Setti
         assert database.recordings.count_documents({}) == 12
 
 
-def test_a_server_whose_only_user_was_killed_is_joined_and_then_taken_down(
+def test_a_server_whose_only_user_was_killed_ends_by_itself_and_loses_nothing(
     settings: Settings,
 ) -> None:
+    folder = DataFolder(settings.data_dir)
     with user_process(settings, "killed") as user:
+        assert folder.server_pid() is not None
         user.kill()
         user.wait()
-        port = (settings.data_dir / "database.port").read_text()
-        until(lambda: is_serving(settings))
-        with open_database(settings) as database:
-            assert (settings.data_dir / "database.port").read_text() == port
-            assert database.recordings.count_documents({"filename": "killed"}) == 1
-        assert not is_serving(settings)
+        until(lambda: folder.server_pid() is None)
+    assert "Traceback" not in folder.log.read_text()
+    with open_database(settings) as database:
+        assert database.recordings.count_documents({"filename": "killed"}) == 1
+
+
+def test_a_server_stays_while_one_of_its_users_lives(settings: Settings) -> None:
+    with user_process(settings, "first") as first, user_process(settings, "second") as second:
+        pid = _server_pid(settings)
+        first.kill()
+        first.wait()
+        time.sleep(2.5)  # longer than it takes to find out
+        assert _server_pid(settings) == pid
+        second.kill()
+        second.wait()
+        until(lambda: DataFolder(settings.data_dir).server_pid() is None)
+
+
+def test_commands_that_come_while_it_ends_by_itself_start_another(settings: Settings) -> None:
+    for turn in range(4):
+        with user_process(settings, f"killed {turn}") as user:
+            user.kill()
+            user.wait()
+        time.sleep(0.9 + turn * 0.1)  # around the moment in which it ends
+    with open_database(settings) as database:
+        assert database.recordings.count_documents({}) == 4
 
 
 def test_what_a_killed_server_left_behind_is_started_anew(settings: Settings) -> None:

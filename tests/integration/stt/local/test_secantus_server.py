@@ -1,5 +1,6 @@
 """The embedded database's process: one user, and nothing for those who do not log in."""
 
+import fcntl
 import logging
 import os
 import resource
@@ -182,10 +183,14 @@ def test_more_silent_connections_than_files_may_be_open_break_nothing(settings: 
 def test_it_ends_when_it_is_asked(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     folder.make_password()
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "stt.local.secantus_server", "0", str(folder.path)],
-        stderr=subprocess.PIPE,
-    ) as process:
+    with (
+        folder.open_lock("users") as users,
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "stt.local.secantus_server", "0", str(folder.path)],
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
+        fcntl.flock(users, fcntl.LOCK_SH)
         assert until(folder.server_pid) == process.pid
         process.terminate()
         assert process.communicate(timeout=120)[1] == b""
