@@ -31,7 +31,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import UpdateOne
 
 from stt.domain.backoff import next_try, retry_until_lease_expires
 from stt.domain.chunk import Chunk
@@ -86,11 +86,10 @@ class MongoClaims:
 
         @translated()
         def attempt() -> Document | None:
-            document = self._chunks.find_one_and_update(
+            document = self._db.change_chunk(
                 {"_id": chunk.id, **states.PENDING},
                 {"$set": holder, "$currentDate": {"claimed_at": True}},
                 CHUNK_FIELDS,
-                return_document=ReturnDocument.AFTER,
             )
             if document is None:  # perhaps claimed by an earlier try, ours or the driver's
                 document = self._chunks.find_one({"_id": chunk.id, **holder}, CHUNK_FIELDS)

@@ -4,7 +4,7 @@ import functools
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,14 @@ from urllib.parse import unquote_plus
 import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
-from pymongo import IndexModel, MongoClient, ReadPreference, WriteConcern, errors
+from pymongo import (
+    IndexModel,
+    MongoClient,
+    ReadPreference,
+    ReturnDocument,
+    WriteConcern,
+    errors,
+)
 from pymongo.collection import Collection
 
 from stt.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
@@ -131,6 +138,28 @@ class Database(AbstractContextManager["Database"]):
             hello = self._db.command("hello", codec_options=_AWARE)
         time: datetime = hello["localTime"]
         return time
+
+    @functools.cached_property
+    def is_secantus(self) -> bool:
+        """Whether the server is SecantusDB, the embedded database; asked once."""
+        return "secantusVersion" in self._db.command("buildInfo")
+
+    def change_chunk(
+        self, query: Document, update: Document, fields: Sequence[str]
+    ) -> Document | None:
+        """Change the chunk that matches, and return these fields of it as they are afterwards.
+
+        `query` names its `_id`. Return None if it does not match. `find_one_and_update` of
+        SecantusDB reads the whole collection, so there it is changed and then read, and None comes
+        back as well if another has changed meanwhile what `update` sets.
+        """
+        if not self.is_secantus:
+            return self.chunks.find_one_and_update(
+                query, update, list(fields), return_document=ReturnDocument.AFTER
+            )
+        if self.chunks.update_one(query, update).matched_count == 0:
+            return None
+        return self.chunks.find_one({"_id": query["_id"], **update["$set"]}, list(fields))
 
     def close(self) -> None:
         """Close the connections, in at most a second if the server does not answer."""

@@ -45,10 +45,12 @@ class ScriptedMember:
         self._server.stop()
 
     def _routine(self, request: Any) -> bool:
-        """Answers what drivers say of their own accord."""
+        """Answers what drivers say of their own accord, and what ours asks once."""
         command = request.command_name.lower()
         if command in ("ismaster", "hello"):
             self._greet(request)
+        elif command == "buildinfo":
+            request.ok(version="8.0.0")
         elif command == "endsessions":
             request.ok()
         else:

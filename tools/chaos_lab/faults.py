@@ -15,7 +15,8 @@ from tools.chaos_lab.worker_slot import WorkerSlot
 
 _QUEUE = b"audio_chunks"
 # By words of the request: the answers that a worker can lose.
-_WRITES = ((b"findAndModify\x00",), (b"update\x00", b"transcript\x00"), (b"update\x00",))
+_CLAIM = (b"update\x00", b"failed_at\x00", b"claimed_at\x00")
+_WRITES = (_CLAIM, (b"update\x00", b"transcript\x00"), (b"update\x00",))
 _TOOL_SECONDS = 30.0
 _COORDINATORS_SHARE = 0.6  # of the faults between the database and those who ask it
 _MOOD_TIMES = {"key": 1, "dies": 1}

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pymongo import WriteConcern
-from pymongo.collection import Collection
 
 import stt.coordinator.completion_route
 import stt.store.claims
@@ -73,12 +72,12 @@ def _client_clock(replace: Replace) -> None:
 
 
 def _no_compare_and_set(replace: Replace) -> None:
-    original = Collection.find_one_and_update
+    original = Database.change_chunk
 
-    def by_id(self: Collection[Document], query: Document, *rest: Any, **options: Any) -> Any:
-        return original(self, {"_id": query["_id"]}, *rest, **options)
+    def by_id(self: Database, query: Document, *rest: Any) -> Document | None:
+        return original(self, {"_id": query["_id"]}, *rest)
 
-    replace(Collection, "find_one_and_update", by_id)
+    replace(Database, "change_chunk", by_id)
 
 
 def _no_journal(replace: Replace) -> None:

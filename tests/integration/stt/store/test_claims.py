@@ -303,7 +303,10 @@ class TestUnclearOutcomes:
     ) -> None:
         [id_] = add_chunks(database, 1)
         with self.failing(
-            mongo_url, 1, failCommands=["findAndModify"], **self.WRITTEN_BUT_UNACKNOWLEDGED
+            mongo_url,
+            1,
+            failCommands=["findAndModify", "update"],
+            **self.WRITTEN_BUT_UNACKNOWLEDGED,
         ):
             claim = claimed(alice, chunk(database, id_))
         assert document(database, id_)["claim_id"] == claim.id

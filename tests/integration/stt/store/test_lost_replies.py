@@ -282,20 +282,27 @@ class TestARealServer:
         with ProxyHouse().running() as house:
             yield house.open("database", server.port)
 
+    @pytest.fixture(params=[FIND_AND_MODIFY, UPDATE])
+    def claiming(self, request: pytest.FixtureRequest) -> bytes:
+        """The command by which a chunk is claimed."""
+        command: bytes = request.param
+        return command
+
     @pytest.fixture
-    def behind(self, proxy: Proxy) -> Iterator[Database]:
+    def behind(self, proxy: Proxy, claiming: bytes) -> Iterator[Database]:
         """The database, seen through the proxy."""
         url = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
         with Database(url, f"stt_test_{uuid.uuid4().hex[:12]}") as database:
+            database.is_secantus = claiming == UPDATE
             yield database
 
     @pytest.mark.parametrize("ending", ENDINGS)
     def test_claims_and_endings_whose_answers_are_lost_happen_once(
-        self, proxy: Proxy, behind: Database, ending: str
+        self, proxy: Proxy, behind: Database, claiming: bytes, ending: str
     ) -> None:
         alice = MongoClaims(behind, "alice_1", RULES)
         [id_] = add_chunks(behind, 1)
-        proxy.trap = AnswerTrap((FIND_AND_MODIFY,), left=1)
+        proxy.trap = AnswerTrap((claiming,), left=1)
         claim = alice.claim(chunk(behind, id_))
         assert claim is not None
         assert proxy.trap.caught == 1
@@ -324,11 +331,11 @@ class TestARealServer:
         assert document(behind, id_)["transcript"] == write_transcript(HELLO)
 
     def test_a_claim_that_a_killed_server_made_but_did_not_acknowledge_is_ours(
-        self, server: MongoProcess, proxy: Proxy, behind: Database
+        self, server: MongoProcess, proxy: Proxy, behind: Database, claiming: bytes
     ) -> None:
         alice = MongoClaims(behind, "alice_1", RULES)
         [id_] = add_chunks(behind, 1)
-        proxy.trap = AnswerTrap((FIND_AND_MODIFY,), left=1)
+        proxy.trap = AnswerTrap((claiming,), left=1)
         result = mockupdb.go(alice.claim, chunk(behind, id_))
         mockupdb.wait_until(lambda: proxy.trap.caught, "lose the answer")
         server.kill()
