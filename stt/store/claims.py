@@ -40,6 +40,7 @@ from stt.domain.transcript import Transcript
 from stt.domain.worker_id import pattern_of_node
 from stt.errors import ClaimLost, DatabaseRefused
 from stt.store import claim_queries, documents, states
+from stt.store.chunk_key import key_in, key_of
 from stt.store.claim_queries import candidate_wait, is_other_candidate_processing
 from stt.store.database import Database, Document, translated
 from stt.store.documents import CHUNK_FIELDS, read_chunk, with_error
@@ -87,12 +88,12 @@ class MongoClaims:
         @translated()
         def attempt() -> Document | None:
             document = self._db.change_chunk(
-                {"_id": chunk.id, **states.PENDING},
+                {**key_of(chunk), **states.PENDING},
                 {"$set": holder, "$currentDate": {"claimed_at": True}},
                 CHUNK_FIELDS,
             )
             if document is None:  # perhaps claimed by an earlier try, ours or the driver's
-                document = self._chunks.find_one({"_id": chunk.id, **holder}, CHUNK_FIELDS)
+                document = self._chunks.find_one({**key_of(chunk), **holder}, CHUNK_FIELDS)
             return document
 
         document = retry_until_lease_expires(attempt, claim, self._retries_stopped)
@@ -150,7 +151,7 @@ class MongoClaims:
 
         @translated()
         def read() -> tuple[datetime, Document]:
-            document = self._chunks.find_one({"_id": claim.chunk.id}, ["errors"])
+            document = self._chunks.find_one(key_of(claim.chunk), ["errors"])
             return self._db.server_time(), document or {}
 
         now, document = retry_until_lease_expires(read, claim)
@@ -204,7 +205,7 @@ class MongoClaims:
         That try may be the driver's own after a broken connection: a server that was killed
         meanwhile does not remember that it has done the write. Raise ClaimLost.
         """
-        ended = {"_id": claim.chunk.id, "claim_id": claim.id, **result, "processing_by": None}
+        ended = {**key_of(claim.chunk), "claim_id": claim.id, **result, "processing_by": None}
 
         @translated()
         def attempt() -> bool:
@@ -242,7 +243,7 @@ def _expire_all(
 
 
 def _expire(database: Database, stale: StaleClaim, document: Document) -> bool:
-    as_read = {f: document.get(f) for f in ("_id", "processing_by", "claimed_at", "claim_id")}
+    as_read = key_in(document, "processing_by", "claimed_at", "claim_id")
     error = stale.error(database.server_time())
     counted = {**states.UNCLAIMED, "expirations": stale.expirations}
     failed: Document = {"$currentDate": {"failed_at": True}} if stale.quarantined else {}
@@ -295,4 +296,4 @@ def _update(database: Database, query: Document, fields: Mapping[str, Any]) -> i
 
 
 def _fence(claim: Claim) -> Document:
-    return {"_id": claim.chunk.id, "processing_by": claim.worker, "claim_id": claim.id}
+    return {**key_of(claim.chunk), "processing_by": claim.worker, "claim_id": claim.id}

@@ -21,7 +21,8 @@ from stt.system.process_identity import ProcessIdentity
 logger = logging.getLogger(__name__)
 
 _FIELDS = (
-    "processing_by", "claimed_at", "claim_id", "expirations", "errors", "holder_process",
+    "original_id", "processing_by", "claimed_at", "claim_id", "expirations", "errors",
+    "holder_process",
 )  # fmt: skip
 _NUMBERS: Query = {"$gte": -inf, "$lte": inf}
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)

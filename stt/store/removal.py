@@ -43,6 +43,6 @@ def _remove_chunks(database: Database, recording_id: ObjectId) -> int:
             ids = [chunk["_id"] for chunk in chunks]
             if not ids:
                 return last
-            database.chunks.delete_many({"_id": {"$in": ids}})
+            database.chunks.delete_many({"_id": {"$in": ids}, "original_id": recording_id})
         ChunkAudio(database).remove(ids)
         last = max(last, *(read_count(chunk.get("index")) for chunk in chunks))

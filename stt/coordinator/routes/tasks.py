@@ -27,6 +27,7 @@ from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
 from stt.domain.field_types import HexId
 from stt.remote import messages
+from stt.store.chunk_key import recordings_of
 from stt.store.states import State
 
 T = TypeVar("T")
@@ -136,7 +137,7 @@ def claim(
     coordinator: InCoordinator, principal: CurrentPrincipal, request: messages.ClaimRequest
 ) -> Response | messages.TasksMessage:
     dispatcher = Dispatcher(coordinator, principal, request.worker_id)
-    chunk = Chunk(request.chunk_id, None, 0)
+    chunk = _claim(coordinator, request).chunk
     claims = dispatcher.claims(request.lease_seconds)
     claimed = dispatcher.is_open and claims.claim(chunk, request.claim_id)
     return _tasks_response(coordinator, request.worker_id, [claimed] if claimed else [])
@@ -149,13 +150,19 @@ def renew(
     lease_seconds = renewal.lease_seconds or coordinator.settings.lease_seconds
     claims = Dispatcher(coordinator, principal, renewal.worker_id).claims(lease_seconds)
     if renewal.others is None:
-        claims.renew(_claim(renewal))
+        claims.renew(_claim(coordinator, renewal))
         return LeaseRenewal(lease_seconds=lease_seconds)
+    recordings = recordings_of(coordinator.database, (held.chunk_id for held in renewal.others))
     others = (
-        Claim(held.claim_id, Chunk(held.chunk_id, None, 0), renewal.worker_id, trusted_until=0.0)
+        Claim(
+            held.claim_id,
+            Chunk(held.chunk_id, recordings.get(held.chunk_id), 0),
+            renewal.worker_id,
+            trusted_until=0.0,
+        )
         for held in renewal.others
     )
-    lost = claims.renew_all([_claim(renewal), *others])
+    lost = claims.renew_all([_claim(coordinator, renewal), *others])
     return LeaseRenewal(lease_seconds=lease_seconds, lost=[claim.chunk.id for claim in lost])
 
 
@@ -165,7 +172,7 @@ def complete(
 ) -> Acknowledgement:
     claims = Dispatcher(coordinator, principal, done.worker_id).claims()
     transcript = replace(done.transcript, worker=done.worker_id)
-    claims.complete(_claim(done, duration=done.duration), transcript)
+    claims.complete(_claim(coordinator, done, duration=done.duration), transcript)
     return Acknowledgement()
 
 
@@ -181,7 +188,7 @@ def release(
     coordinator: InCoordinator, principal: CurrentPrincipal, held: messages.Release
 ) -> Acknowledgement:
     claims = Dispatcher(coordinator, principal, held.worker_id).claims()
-    claims.release(_claim(held), isolated=held.isolated)
+    claims.release(_claim(coordinator, held), isolated=held.isolated)
     return Acknowledgement()
 
 
@@ -190,7 +197,7 @@ def fail(
     coordinator: InCoordinator, principal: CurrentPrincipal, failure: messages.Failure
 ) -> Acknowledgement:
     claims = Dispatcher(coordinator, principal, failure.worker_id).claims()
-    claim = _claim(failure, attempts=failure.attempts)
+    claim = _claim(coordinator, failure, attempts=failure.attempts)
     claims.fail(claim, failure.kind, failure.message, server=failure.server)
     return Acknowledgement()
 
@@ -218,12 +225,19 @@ async def _poll(
     return found
 
 
-def _claim(held: messages.Held, *, attempts: int = 0, duration: float | None = None) -> Claim:
-    """Return what the fence needs.
+def _claim(
+    coordinator: Coordinator,
+    held: messages.Held,
+    *,
+    attempts: int = 0,
+    duration: float | None = None,
+) -> Claim:
+    """Return what the fence needs, and the recording, by which the collection may be sharded.
 
     Not trusted, so that the database is asked once: the worker itself retries.
     """
-    chunk = Chunk(held.chunk_id, None, 0, duration=duration, attempts=attempts)
+    recording_id = recordings_of(coordinator.database, [held.chunk_id]).get(held.chunk_id)
+    chunk = Chunk(held.chunk_id, recording_id, 0, duration=duration, attempts=attempts)
     return Claim(held.claim_id, chunk, held.worker_id, trusted_until=0.0)
 
 
