@@ -25,6 +25,9 @@ from stt.store.search import Search
 from stt.store.workers import MongoRoster
 from stt.system.single_flight import SingleFlight
 
+_AUDIO_READS = 12
+"""From S3 at once, of the 40 threads that answer requests: it may hang, and the queue goes on."""
+
 
 class Coordinator:
     """The parts of one coordinator process; safe between threads.
@@ -35,6 +38,7 @@ class Coordinator:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
+        database.objects.limit_reads(_AUDIO_READS)
         self.settings = settings
         IngestOptions.of_uploads(settings)
         self.stored_options = StoredOptions(database, settings)

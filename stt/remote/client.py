@@ -1,6 +1,7 @@
 """HTTP requests to a coordinator, and what its answers mean as errors of this package.
 
 2xx  its JSON           401 KeyRejected      404 NotFound           409 claim_lost ClaimLost
+503 audio_store AudioStoreUnavailable        409 audio_not_allowed AudioNotAllowed
 204  None               410 NodeRemoved      413, 422 DatabaseRefused
 403, 3xx, or an answer that no coordinator gives: ConfigError
 429, 5xx, or no answer at all: DatabaseUnavailable, since to the caller the queue is away
@@ -132,6 +133,10 @@ class CoordinatorClient:
             raise errors.NodeRemoved(reason)
         if status == 409 and code == "claim_lost":
             raise errors.ClaimLost(reason)
+        if status == 409 and code == "audio_not_allowed":
+            raise errors.AudioNotAllowed(reason)
+        if status == 503 and code == "audio_store":
+            raise errors.AudioStoreUnavailable(message)
         if status == 404 and code is not None:
             raise errors.NotFound(reason)
         if status in (413, 422):

@@ -24,6 +24,8 @@ _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 20.0
 _MAX_TRIES = 3
 _MAX_CONNECTIONS = 64
+_MAX_READS = 1_000
+_MAX_WAIT_SECONDS = 2.0
 _WRITES_AT_ONCE = 4
 _DELETE_BATCH = 1_000  # the most that S3 takes
 _MISSING = ("NoSuchKey", "404")
@@ -70,6 +72,11 @@ class ObjectStore:
         self.places = places
         self._made: Any = None
         self._lock = threading.Lock()
+        self._reads = threading.BoundedSemaphore(_MAX_READS)
+
+    def limit_reads(self, count: int) -> None:
+        """Read so many objects at once at most; others wait a little, and then count as failed."""
+        self._reads = threading.BoundedSemaphore(count)
 
     def put(self, objects: Sequence[tuple[S3Url, bytes]]) -> None:
         """Write these objects, over any that are there."""
@@ -96,7 +103,15 @@ class ObjectStore:
             raise AudioNotAllowed(
                 f"the audio is at {url}, which neither STT_AUDIO_STORE nor STT_AUDIO_SOURCES names"
             )
-        client = self._client()
+        client, reads = self._client(), self._reads
+        if not reads.acquire(timeout=_MAX_WAIT_SECONDS):
+            raise AudioStoreUnavailable(f"{url} is not read: S3 is slow, and others wait for it")
+        try:
+            return self._read(client, url)
+        finally:
+            reads.release()
+
+    def _read(self, client: Any, url: S3Url) -> bytes:
         with _translated(url):
             answer = client.get_object(Bucket=url.bucket, Key=url.key)
             with closing(answer["Body"]) as body:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from bson import ObjectId
 
@@ -61,6 +62,9 @@ class WorkerContext:
         self.is_over = threading.Event()
         self.stats = Stats()
         self.outage = Outage(queue.place)
+        self.audio_outage = Outage("audio store")
+        self.left_alone = count(1)
+        """Numbers the chunks whose audio this worker may not read."""
         self.pool = ServerPool(settings)
         self.conditions = StopConditions(settings, waits_for_chunks=options.watch)
         self.planner = Planner(queue, settings, options.order, options.limit, self.conditions)

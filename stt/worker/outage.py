@@ -1,4 +1,4 @@
-"""How long the database has been away, as the threads of a worker found out."""
+"""How long the database, or S3, has been away, as the threads of a worker found out."""
 
 import logging
 import threading
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 class Outage:
-    """An outage of the database; its begin and its end are logged once. Safe between threads.
+    """An outage of the database or of S3, whose begin and end are logged. Safe between threads.
 
     It is over once every thread that got no answer has got one again.
     """
@@ -38,8 +38,14 @@ class Outage:
             self.error = None
         logger.info("The %s answers again", self._place)
 
+    def forget(self) -> None:
+        """Count it as over, without an answer: there is nothing to ask for."""
+        with self._lock:
+            self._since.clear()
+            self.error = None
+
     @property
     def seconds(self) -> float:
-        """How long the database has been away; 0.0 if it answers."""
+        """How long it has been away; 0.0 if it answers."""
         with self._lock:
             return time.monotonic() - min(self._since.values()) if self._since else 0.0

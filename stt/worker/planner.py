@@ -48,6 +48,12 @@ class Planner:
         self._wait_until = 0.0
         self._lock = threading.Lock()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is pending, nor in work here."""
+        with self._lock:
+            return self.is_dry and not self._in_work
+
     def next(self) -> ChunkRun | float:
         """Return the next run to claim, or the seconds to wait. Raises DatabaseUnavailable."""
         with self._lock:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stt.domain.claim import Claim, Recordings, Step
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import (
+    AudioNotAllowed,
     BadAudio,
     CannotTranslate,
     ChunkError,
@@ -34,8 +35,9 @@ _PAUSE_DB = 20.0
 """A border that is so much quieter than its chunk lies in a pause."""
 _SHORT_RUN_SECONDS = 60.0
 
-Outcome = Transcript | ChunkError
-"""How a chunk ended: with its transcript, or with the failure that counts against it."""
+Outcome = Transcript | ChunkError | AudioNotAllowed
+"""How a chunk ended: with its transcript, with the failure that counts against it, or not at all,
+because this worker may not read its audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Transcriber:
         # Load all of them first, so that a broken chunk is known before anything is sent.
         loaded = [(claim, self._load(claim)) for claim in claims]
         yield from (
-            (claim, chunk) for claim, chunk in loaded if isinstance(chunk, Transcript | ChunkError)
+            (claim, chunk) for claim, chunk in loaded if not isinstance(chunk, DecodedChunk | None)
         )
         chunks = [chunk for _, chunk in loaded if isinstance(chunk, DecodedChunk)]
         if chunks:
@@ -95,7 +97,8 @@ class Transcriber:
         except ClaimLost as lost:  # a coordinator sends audio to the claim's holder only
             logger.warning("%s", lost, extra=claim.chunk.log_fields)
             return None
-        except (BadAudio, DatabaseRefused) as error:  # the latter: it cannot even be read
+        # Of the second its document cannot be read.
+        except (BadAudio, DatabaseRefused, AudioNotAllowed) as error:
             return error
         if claim.chunk.duration is None:  # written by another program
             claim.chunk = replace(claim.chunk, duration=decoded.seconds)
@@ -202,7 +205,7 @@ class Transcriber:
         try:
             encoded = self._recordings.neighbour_audio(chunk.claim, step)
             return self._decode(chunk.claim, encoded) if encoded else _NO_SAMPLES
-        except (BadAudio, DatabaseRefused):  # its own claim will report it
+        except (BadAudio, DatabaseRefused, AudioNotAllowed):  # its own claim will report it
             return _NO_SAMPLES
 
 

@@ -14,7 +14,7 @@ import stt
 from stt.domain.claim import ClaimRules, Claims, Queue, WorkerReport
 from stt.domain.node import Job
 from stt.domain.worker_id import WorkerId
-from stt.errors import DatabaseUnavailable, NodeRemoved, SttError
+from stt.errors import AudioStoreUnavailable, DatabaseUnavailable, NodeRemoved, SttError
 from stt.settings import Settings
 from stt.store.claimed_recordings import ClaimedRecordings
 from stt.store.claims import MongoClaims
@@ -170,24 +170,28 @@ class Worker:
             if (
                 self._shutdown.signals > 1
                 or self._must_abandon
-                or isinstance(self._fatal, (DatabaseUnavailable, NodeRemoved))
+                or (
+                    isinstance(self._fatal, (DatabaseUnavailable, NodeRemoved))
+                    and not isinstance(self._fatal, AudioStoreUnavailable)  # results can be written
+                )
             ):
                 self._shutdown.abandon_calls()
                 return
 
     def _reason_to_stop(self) -> str | None:
-        outage = self._context.outage
+        outages = self._context.outage, self._context.audio_outage
         if self._fatal is None:
             self._fatal = next((thread.error for thread in self._threads if thread.error), None)
-        is_away_for_long = outage.seconds > self._settings.lease_seconds
-        if self._fatal is None and is_away_for_long and not self._settings.persistent:
-            self._fatal = outage.error
+        for outage in outages:
+            is_away_for_long = outage.seconds > self._settings.lease_seconds
+            if self._fatal is None and is_away_for_long and not self._settings.persistent:
+                self._fatal = outage.error
         if self._fatal is not None:
             return str(self._fatal) or type(self._fatal).__name__
         # Called in any case, for it measures the time.
         reason = self._context.conditions.reason(
             is_busy=any(thread.is_busy for thread in self._threads),
-            is_hindered=outage.error is not None
+            is_hindered=any(outage.error is not None for outage in outages)
             or any(thread.waits_for_server for thread in self._threads),
         )
         return "interrupted" if self._shutdown.signals else self._asked_to_stop or reason

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 _DATABASE_RETRY_SECONDS = 1.0
 _SHUTDOWN_SECONDS = 5.0
+_MAX_AUDIO_RETRY_SECONDS = 30.0
+_MAX_LEFT_ALONE = 20
+_ANY_THREAD = "any"
 
 
 class WorkerThread(threading.Thread):
@@ -74,6 +77,8 @@ class WorkerThread(threading.Thread):
                 while not self._context.stop.is_set():
                     try:
                         self._step()
+                    except errors.AudioStoreUnavailable as error:
+                        self._wait_for_audio(error)
                     except errors.DatabaseUnavailable as error:
                         self._wait_for_database(error)
         except BaseException as error:
@@ -85,6 +90,8 @@ class WorkerThread(threading.Thread):
         plan = context.planner.next()
         context.outage.record_answer(self.name)  # a page from before an outage was dropped
         if not isinstance(plan, tuple):
+            if context.planner.is_idle:
+                context.audio_outage.forget()
             context.stop.wait(plan)
             return
         self.waits_for_server = True
@@ -98,6 +105,17 @@ class WorkerThread(threading.Thread):
             self._context.outage.record_failure(self.name, error, time.monotonic())
             self._context.planner.forget_page()
             self._context.stop.wait(_DATABASE_RETRY_SECONDS)
+
+    def _wait_for_audio(self, error: errors.AudioStoreUnavailable) -> None:
+        """Wait before the next claim, the longer the store is away; an answer to any thread counts.
+
+        The chunks were released: another worker may reach the store.
+        """
+        if not self._context.stop.is_set():
+            outage = self._context.audio_outage
+            outage.record_failure(_ANY_THREAD, error, time.monotonic())
+            wait_seconds = min(outage.seconds / 4, _MAX_AUDIO_RETRY_SECONDS)
+            self._context.stop.wait(max(wait_seconds, _DATABASE_RETRY_SECONDS))
 
     def _work_on(self, run: ChunkRun) -> None:
         unspent = len(run)
@@ -161,6 +179,7 @@ class WorkerThread(threading.Thread):
 
     def _may_start(self, claims: Sequence[Claim]) -> bool:
         """Return whether a call with these claims may begin, or be waited for any longer."""
+        self._context.audio_outage.record_answer(_ANY_THREAD)
         with self._lock:
             if self._context.stop.is_set() or not all(claim.is_trusted for claim in claims):
                 return False
@@ -193,6 +212,9 @@ class WorkerThread(threading.Thread):
                     ending = "transcribed" if outcome.segments else "empty"
                     context.stats.succeeded(claim.chunk.id, ending)
                     return True
+            if isinstance(outcome, errors.AudioNotAllowed):
+                self._leave_alone(claim, outcome)
+                return True
             if isinstance(outcome, errors.ServerDied) and not claim.chunk.isolated:
                 # There were others in its call, or beside it: any of them may be the cause.
                 context.release([claim], isolated=True)
@@ -218,6 +240,20 @@ class WorkerThread(threading.Thread):
         else:
             fate = _fate(failed.attempts + 1, context.max_attempts)
             logger.warning("chunk %s failed, %s: %s", name, fate, outcome, extra=fields)
+
+    def _leave_alone(self, claim: Claim, reason: errors.AudioNotAllowed) -> None:
+        """Leave a chunk to workers that may read its audio. Raise AudioStoreRefused for many.
+
+        One odd document stops no worker; a queue of them does, for it is not set up for them.
+        """
+        context, chunk = self._context, claim.chunk
+        context.planner.exclude(chunk.id)
+        context.release([claim])
+        context.stats.failed(chunk.id)
+        message = "chunk %s is left alone, and not charged: %s"
+        logger.warning(message, chunk.id, reason, extra=chunk.log_fields)
+        if next(context.left_alone) >= _MAX_LEFT_ALONE:
+            raise errors.AudioStoreRefused(f"{_MAX_LEFT_ALONE} chunks were left alone: {reason}")
 
     def _exclude(self, full: Chunk, refused: errors.DatabaseRefused) -> None:
         message = "chunk %s cannot be written to, and is left alone: %s"

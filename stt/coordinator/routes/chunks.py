@@ -1,6 +1,9 @@
 """The audio of single chunks, for the node that has a claim on one and for people's players."""
 
+import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 from bson import ObjectId
@@ -11,9 +14,12 @@ from stt.coordinator.context import Coordinator, CurrentPrincipal, InCoordinator
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.store.listing import format_of
 from stt.domain.chunk import Chunk
+from stt.domain.claim import Step
 from stt.domain.node import Node
-from stt.errors import ClaimLost, NotFound
+from stt.errors import AudioStoreRefused, AudioStoreUnavailable, ClaimLost, NotFound
 from stt.store.claim_queries import is_held_by
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(tags=["chunks"], responses=error_responses(404, 409))
 
@@ -46,7 +52,8 @@ def audio(
     """One range at a time (RFC 9110); a node reads only what it has a claim on."""
     chunk_id = _readable(coordinator, principal, filename)
     format_ = format_of(coordinator.database, chunk_id)
-    data = coordinator.recordings.audio(Chunk(chunk_id, None, 0))
+    with _logged():
+        data = coordinator.recordings.audio(Chunk(chunk_id, None, 0))
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
@@ -79,14 +86,24 @@ def neighbour(
 ) -> Response:
     """For the node that has a claim on the chunk: a word at its border may be cut in two."""
     chunk_id = _readable(coordinator, principal, filename)
-    data = coordinator.recordings.neighbour_audio(
-        Chunk(chunk_id, None, 0), -1 if side == "before" else 1
-    )
+    step: Step = -1 if side == "before" else 1
+    with _logged():
+        data = coordinator.recordings.neighbour_audio(Chunk(chunk_id, None, 0), step)
     if data is None:
         raise NotFound(f"There is no audio {side} chunk {chunk_id} that may go with it")
     return Response(
         data, media_type="application/octet-stream", headers={"Cache-Control": "private, no-store"}
     )
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Log what is wrong with S3, which the one who asked cannot mend."""
+    try:
+        yield
+    except (AudioStoreUnavailable, AudioStoreRefused) as error:
+        logger.warning("%s", error)
+        raise
 
 
 def _readable(coordinator: Coordinator, principal: Principal, filename: str) -> ObjectId:

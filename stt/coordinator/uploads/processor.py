@@ -10,7 +10,7 @@ from bson import ObjectId
 from stt.coordinator.store.uploads import UploadLog, UploadRecord
 from stt.coordinator.uploads.incoming import BROKE_OFF
 from stt.coordinator.uploads.spool import Spool, SpoolFile
-from stt.errors import DatabaseUnavailable, RecordingError, SttError
+from stt.errors import AudioStoreRefused, DatabaseUnavailable, RecordingError, SttError
 from stt.media.decoder_pool import DecoderUnavailable
 from stt.store.cutting import Progress
 from stt.store.database import Database
@@ -71,7 +71,7 @@ class UploadProcessor:
             try:
                 if self._process_one():
                     continue
-            except (DatabaseUnavailable, DecoderUnavailable) as error:
+            except (DatabaseUnavailable, DecoderUnavailable, AudioStoreRefused) as error:
                 logger.warning("Uploads wait: %s", error)
             except Exception:  # the next upload must be processed
                 logger.exception("uploads")
@@ -125,7 +125,7 @@ class UploadProcessor:
                 options = IngestOptions(**record.options)
                 progress = self._progress(record, tries)
                 ingested = ingest(self._database, file.path, options, progress, record.filename)
-            except (DatabaseUnavailable, DecoderUnavailable, _Stopped):
+            except (DatabaseUnavailable, DecoderUnavailable, AudioStoreRefused, _Stopped):
                 raise
             except SttError as error:
                 self.log.fail(record.id, str(error))
