@@ -2,6 +2,7 @@
 
 SttError                     its text is one line for the user; sets the command's exit code
 ├── ConfigError              stop: a setting is wrong, and the message says which (exit 3)
+│   ├── WrongFlag            stop: a flag is wrong (exit 2)
 │   ├── AudioStoreRefused    stop at once: S3 cannot be used as it is set up (exit 3)
 │   └── KeyRejected          stop at once: the server refused our key (exit 3)
 │       └── NodeRemoved      stop at once: the coordinator has removed this node (exit 3)
@@ -48,6 +49,10 @@ class ConfigError(SttError):
 
 class AudioStoreRefused(ConfigError):
     """The bucket, the credentials or their rights are wrong, or boto3 is not installed."""
+
+
+class WrongFlag(ConfigError):
+    exit_code = 2
 
 
 class KeyRejected(ConfigError):

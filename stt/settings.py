@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsConfigDict
 
 from stt.audio_settings import AudioSettings
-from stt.errors import ConfigError
+from stt.errors import ConfigError, WrongFlag
 from stt.serving.key_strength import MIN_KEY_LENGTH
 from stt.setting_types import (
     DATABASE,
@@ -256,14 +256,17 @@ class Settings(AudioSettings):
 def load_settings(**flags: object) -> Settings:
     """Read the settings of this run: defaults, then `.env`, then the environment, then `flags`.
 
-    A flag that is None was not given. Raises ConfigError, which names each setting that is wrong.
+    A flag that is None was not given. Raises ConfigError, which names each setting that is wrong;
+    as WrongFlag if all of those are flags.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         faults = (f"{_name(e['loc'], given)}: {reason_of(e)}" for e in error.errors())
-        raise ConfigError("Wrong setting. " + "; ".join(faults)) from error
+        are_flags = all(e["loc"] and e["loc"][0] in given for e in error.errors())
+        kind = WrongFlag if are_flags else ConfigError
+        raise kind("Wrong setting. " + "; ".join(faults)) from error
 
 
 def field_of(name: str) -> FieldInfo:

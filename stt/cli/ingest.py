@@ -1,6 +1,7 @@
 """`stt ingest`: cut files and folders into chunks in the queue."""
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -86,7 +87,10 @@ def ingest_command(
         strict=strict,
     )  # fmt: skip
     setup_logging(settings.log_format)
-    endings: Counter[str] = Counter()
+    paths, missing = existing(paths)
+    if missing and not paths:
+        raise typer.Exit(1)
+    endings = Counter(failed=missing)
     passed_over = PassedOver()
     with open_database(settings) as database:
         files = ingest_files(database, paths, options, settings.settle_seconds, passed_over)
@@ -94,7 +98,7 @@ def ingest_command(
             endings[ingested.status if ingested else "failed"] += 1
             if ingested:
                 _log(path, ingested)
-    found_none = not endings and not passed_over.growing
+    found_none = not endings.total() and not passed_over.growing
     print_passed_over(passed_over, is_verbose=verbose, found_none=found_none)
     if found_none:
         print_note("Nothing to ingest: no recordings found.")
@@ -115,6 +119,18 @@ def checked_options(**flags: Any) -> "IngestOptions":
         return IngestOptions(**flags)
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def existing(paths: Iterable[Path]) -> tuple[list[Path], int]:
+    """Return the paths that are there, and how many are not; say at once which."""
+    found, missing = [], 0
+    for path in paths:
+        if os.path.lexists(path):
+            found.append(path)
+        else:
+            missing += 1
+            print_note(f"Error: {path}: no such file")
+    return found, missing
 
 
 def ingest_files(

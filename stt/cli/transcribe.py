@@ -13,7 +13,7 @@ from bson import ObjectId
 
 from stt.cli.console import print_note, setup_logging, stop
 from stt.cli.formatting import plural, span
-from stt.cli.ingest import checked_options, ingest_files, print_passed_over
+from stt.cli.ingest import checked_options, existing, ingest_files, print_passed_over
 from stt.cli.options import (
     DATABASE_SETTINGS,
     Channels,
@@ -39,6 +39,7 @@ from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from stt.store.status import queue_status
 from stt.system.signals import on_signals
+from stt.whisper.model_names import check_local_model
 
 EXAMPLES = """\b
 Examples:
@@ -86,13 +87,17 @@ def transcribe_command(
     given = given_only(language=language, task=task, prompt=prompt, hotwords=hotwords)
     options = checked_options(**given, **given_only(channels=channels), track=track, strict=strict)
     where = _checked(output, files)
+    if settings.model and not settings.server_urls:
+        check_local_model(settings.model)
     setup_logging(settings.log_format, to_stderr=True)
-    refused = 0
+    files, refused = existing(files)
     passed_over = PassedOver()
     # One that was given twice is printed once, but each of its files gets a transcript.
     by_file = where.beside or where.folder is not None
     recordings: dict[ObjectId | Path, tuple[str, Recording]] = {}
     stored: dict[ObjectId, tuple[str, Recording]] = {}
+    if refused and not files:
+        raise typer.Exit(1)
     with on_signals(stop), open_database(settings) as database:
         found = ingest_files(database, files, options, settings.settle_seconds, passed_over)
         for path, ingested in found:

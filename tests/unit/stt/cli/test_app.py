@@ -58,12 +58,19 @@ def test_wrong_usage_exits_with_2_and_says_why(stt: Run, arguments: list[str]) -
         (["--log-format", "xml", "status"], "STT_LOG_FORMAT"),
     ],
 )
-def test_a_wrong_setting_exits_with_3_and_is_named(
-    stt: Run, arguments: list[str], name: str
-) -> None:
-    assert stt(*arguments) == 3
+def test_a_wrong_flag_exits_with_2_and_is_named(stt: Run, arguments: list[str], name: str) -> None:
+    assert stt(*arguments) == 2
     assert stt.err.startswith(f"Error: Wrong setting. {arguments[0]} ({name}): ")
     assert len(stt.err.splitlines()) == 1
+
+
+def test_a_wrong_setting_of_the_environment_exits_with_3_and_is_named(
+    stt: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEASE_SECONDS", "soon")
+    for arguments in ([], ["--workers", "0"], ["status"]):
+        assert stt(*arguments) == 3
+        assert "LEASE_SECONDS: " in stt.err
 
 
 def test_a_database_that_is_down_exits_with_4_and_one_line(stt: Run) -> None:

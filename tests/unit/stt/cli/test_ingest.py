@@ -19,8 +19,12 @@ def found(path: Path) -> FoundFile:
 
 
 @pytest.fixture
-def ingested(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> list[IngestOptions]:
+def ingested(
+    no_database: Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> list[IngestOptions]:
     """Stand in for `stt.store.ingest`: files called bad cannot be read."""
+    for name in ("talk.mp3", "call.wav", "bad.wav", "known.wav", "a.wav", "b.wav"):
+        (tmp_path / name).touch()
     options_of: list[IngestOptions] = []
 
     def ingest(

@@ -54,8 +54,11 @@ class Work:
 
 
 @pytest.fixture
-def work(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> Work:
+def work(no_database: Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Work:
     work = Work()
+    (tmp_path / "copies").mkdir()
+    for name in ("talk.mp3", "b.mp3", "bad.wav", "copies/talk.mp3"):
+        (tmp_path / name).touch()
     for name, value in {
         "MongoRecordings": lambda _: work,
         "ingest_files": work.ingest,
@@ -215,3 +218,25 @@ def test_an_unknown_language_is_refused_before_the_work(stt: Run) -> None:
 def test_an_unknown_format_is_refused_before_the_work(stt: Run) -> None:
     assert stt("transcribe", "talk.mp3", "--format", "docx") == 2
     assert "Unknown format 'docx'" in " ".join(stt.err.split())
+
+
+def test_a_misspelled_model_is_refused_before_the_database_with_what_was_meant(stt: Run) -> None:
+    Path("talk.mp3").touch()
+    assert stt("transcribe", "talk.mp3", "--model", "large-v3-trubo") == 2
+    assert "no model 'large-v3-trubo'. Did you mean large-v3-turbo" in " ".join(stt.err.split())
+
+
+def test_a_model_of_servers_that_are_set_is_theirs_to_know(stt: Run, work: Work) -> None:
+    assert stt("transcribe", "talk.mp3", "--server", "http://gpu:1", "--model", "my-own") == 0
+
+
+@pytest.mark.parametrize("command", ["transcribe", "ingest"])
+def test_files_that_are_not_there_are_said_before_the_database(stt: Run, command: str) -> None:
+    assert stt(command, "missing.mp3", "gone/x.wav") == 1
+    assert stt.err == "Error: missing.mp3: no such file\nError: gone/x.wav: no such file\n"
+
+
+def test_the_others_are_transcribed_all_the_same(stt: Run, work: Work) -> None:
+    assert stt("transcribe", "missing.mp3", "talk.mp3") == 1
+    assert stt.err.startswith("Error: missing.mp3: no such file\n")
+    assert [name for name, _ in work.write.call_args.args[1]] == ["talk.mp3"]
