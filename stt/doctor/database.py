@@ -9,6 +9,7 @@ from stt.errors import ConfigError, DatabaseUnavailable
 from stt.local.place import DatabasePlace
 from stt.store.database import Database
 from stt.store.inspection import DatabaseInspector, ServerInfo
+from stt.store.shared_places import UNIQUE_INDEX, advice
 
 _MAX_CLOCK_SECONDS = 5.0
 _CHECK = "database"
@@ -56,7 +57,13 @@ def _indexes(inspector: DatabaseInspector) -> Iterator[Finding]:
             " anew.",
             ConfigError,
         )
-    elif missing := inspector.missing_indexes():
+    elif f"audio_chunks.{UNIQUE_INDEX}" in (missing := inspector.missing_indexes()) and (
+        places := inspector.shared_places()
+    ):
+        yield Finding(
+            "indexes", "warning", advice(places), "Then any other command makes the index."
+        )
+    elif missing:
         yield Finding(
             "indexes",
             "warning",

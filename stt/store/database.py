@@ -25,6 +25,7 @@ from pymongo.collection import Collection
 
 from stt.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 from stt.store.object_store import IN_DATABASE, AudioPlaces, ObjectStore
+from stt.store.shared_places import make_indexes
 
 Document = dict[str, Any]
 
@@ -74,7 +75,13 @@ INDEXES = {
         ),
     ],
     "source_files": [
-        IndexModel([("sha256", 1)], name="sha256", unique=True),
+        # Recordings of other programs have none.
+        IndexModel(
+            [("sha256", 1)],
+            name="sha256_of_file",
+            unique=True,
+            partialFilterExpression={"sha256": {"$gt": ""}},
+        ),
         IndexModel([("filename", 1)], name="filename"),
     ],
     "workers": [IndexModel([("seen_at", 1)], name="seen", expireAfterSeconds=86_400)],
@@ -125,7 +132,7 @@ class Database(AbstractContextManager["Database"]):
         with translated():
             for collection, indexes in INDEXES.items():
                 try:
-                    self._db[collection].create_indexes(indexes)
+                    make_indexes(self._db[collection], indexes)
                 except errors.DuplicateKeyError as error:
                     raise ConfigError(
                         f"{collection} holds two documents where only one may be, which another"

@@ -4,6 +4,7 @@ Other programs write documents too, and one odd document must not stop the worke
 it: a field of another type than expected counts as missing.
 """
 
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, fields
 from datetime import datetime
@@ -50,7 +51,9 @@ def read_recording(document: Mapping[str, Any]) -> Recording:
     """Read a document of `source_files`."""
     return Recording(
         id=document["_id"],
-        filename=str(document.get("filename") or document["_id"]),
+        filename=str(
+            document.get("filename") or _last_part(document.get("path")) or document["_id"]
+        ),
         duration=read_positive(document.get("duration")),
         chunk_count=read_count(document.get("chunk_count")) or None,
         language=foreign_language(document.get("language")),
@@ -124,6 +127,11 @@ def write_transcript(transcript: Transcript) -> dict[str, Any]:
 def _read_segment(segment: Mapping[str, Any]) -> Segment:
     filled = {name: value for name, value in segment.items() if value is not None}
     return Segment.read({"start": 0.0, "end": 0.0, "text": ""} | filled)
+
+
+def _last_part(path: Any) -> str | None:
+    """Return a path's last part: programs that name no file may know where it was."""
+    return re.split(r"[/\\\\]", path)[-1] if isinstance(path, str) else None
 
 
 def _read_task(value: Any) -> Task:

@@ -10,6 +10,7 @@ from pymongo.errors import OperationFailure
 
 from stt.store.database import INDEXES, Database, Document, Repository
 from stt.store.documents import read_list, read_mappings, read_text
+from stt.store.shared_places import SharedPlace, shared_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,10 @@ class DatabaseInspector(Repository):
             and _form(index.document) != _form(found[index.document["name"]])
         ]
 
+    def shared_places(self) -> list[SharedPlace]:
+        """Return some places that several chunks share, for which `place` cannot be made."""
+        return list(shared_places(self._db.chunks, 4))
+
     def may_write(self) -> bool | None:
         """Return whether the user may insert chunks; None if the server does not say."""
         try:
@@ -107,4 +112,5 @@ def _run(db: Database, name: str, **options: Any) -> Document:
 
 def _form(index: Mapping[str, Any]) -> tuple[object, ...]:
     keys = [(name, int(order)) for name, order in dict(index["key"]).items()]
-    return keys, bool(index.get("unique")), index.get("expireAfterSeconds")
+    part = {name: dict(part) for name, part in (index.get("partialFilterExpression") or {}).items()}
+    return keys, bool(index.get("unique")), index.get("expireAfterSeconds"), part

@@ -109,3 +109,10 @@ def test_no_transcript_at_all_is_silence() -> None:
 def test_a_transcript_that_cannot_be_read_names_its_chunk(odd: object) -> None:
     with pytest.raises(SttError, match=f"The transcript of chunk {ID} cannot be read"):
         read_transcript({"_id": ID, "transcript": odd})
+
+
+@pytest.mark.parametrize("path", ["/Users/me/Audio/talk.m4a", "C:\\Audio\\talk.m4a", "talk.m4a"])
+def test_a_recording_without_a_name_is_called_by_its_path(path: str) -> None:
+    assert read_recording({"_id": ID, "path": path}).filename == "talk.m4a"
+    assert read_recording({"_id": ID, "path": path, "filename": "b.wav"}).filename == "b.wav"
+    assert read_recording({"_id": ID, "path": 5}).filename == str(ID)
