@@ -3,8 +3,11 @@
 Every story is told twice, whole and broken, over a real database and a recorded driver.
 """
 
+import os
+import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from functools import partial
 from pathlib import Path
@@ -17,6 +20,7 @@ from stt.errors import ClaimLost, DatabaseUnavailable
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.workers import MongoRoster
+from stt.system.process_identity import ProcessIdentity
 from stt.worker.heartbeat import Heartbeat
 from stt.worker.outage import Outage
 from tests.support.chaos_recording import Recording
@@ -105,6 +109,31 @@ def a_call_takes_longer_than_a_lease(stage: Stage) -> None:
         stage.complete(bob, taken, "bob")
 
 
+def a_hasty_worker_recovers_beside_a_patient_one(stage: Stage) -> None:
+    with stage.recording.worker("alice") as (alice, _), stage.recording.worker("bob") as (_, seen):
+        bob = MongoClaims(seen, "host_bob", ClaimRules(lease_seconds=LEASE_SECONDS / 6))
+        claim = alice.claim(stage.chunk)
+        assert claim is not None
+        time.sleep(LEASE_SECONDS / 2)
+        bob.recover()
+        taken = bob.claim(stage.chunk)
+        stage.complete(bob, taken, "bob")
+        stage.complete(alice, claim, "alice")
+
+
+def a_worker_starts_beside_one_that_lives(stage: Stage) -> None:
+    host, mine = socket.gethostname(), ProcessIdentity.of_this_process()
+    assert mine is not None
+    theirs = replace(mine, pid=os.getppid(), start="")
+    with stage.recording.worker("alice") as (_, seen), stage.recording.worker("bob") as (_, other):
+        alice = MongoClaims(seen, f"{host}_{theirs.pid}", RULES, theirs)
+        bob = MongoClaims(other, f"{host}_{mine.pid}", RULES, mine)
+        claim = alice.claim(stage.chunk)
+        bob.recover_orphaned()
+        stage.complete(bob, bob.claim(stage.chunk), "bob")
+        stage.complete(alice, claim, "alice")
+
+
 def a_worker_recovers_with_its_clock_an_hour_ahead(stage: Stage) -> None:
     with stage.recording.worker("alice") as (alice, _), stage.recording.worker("bob") as (bob, _):
         claim = alice.claim(stage.chunk)
@@ -134,6 +163,8 @@ Story = Callable[[Stage], None]
 STORIES: list[tuple[str, Story, str]] = [
     ("no-fence", a_worker_sleeps_past_its_lease, "fence"),
     ("no-compare-and-set", two_workers_want_one_chunk, "one-claim"),
+    ("own-lease", a_hasty_worker_recovers_beside_a_patient_one, "early-recovery"),
+    ("live-process", a_worker_starts_beside_one_that_lives, "early-recovery"),
     ("no-renewal", a_call_takes_longer_than_a_lease, "renewal"),
     ("client-clock", a_worker_recovers_with_its_clock_an_hour_ahead, "early-recovery"),
     ("no-lookup", a_result_is_written_while_the_connection_breaks, "stats"),

@@ -12,6 +12,7 @@ import pytest
 from stt.domain.claim import ClaimRules, Order
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import BadAudio, ClaimLost, DatabaseRefused, DatabaseUnavailable
+from stt.remote import messages
 from stt.remote.queue import LONG_POLL_SECONDS
 from stt.settings import load_settings
 from stt.store import claims
@@ -93,6 +94,40 @@ class TestResults:
         claim.trusted_until = time.monotonic() + 0.3
         with pytest.raises(DatabaseUnavailable, match="does not answer"):
             member.queue.complete(claim, HELLO)
+
+
+class TestRenewal:
+    def test_a_coordinator_that_renews_one_at_a_time_is_asked_for_each(
+        self, database: Database, mac: Member, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One of an earlier version ignores the others, and names none that is lost."""
+        lost, first, second = (mac.claim(database, id_) for id_ in add_chunks(database, 3))
+        ask, asked = mac.queue._ask, []
+
+        def older(method: str, path: str, *, body: messages.Renewal) -> dict[str, object]:
+            asked.append(path)
+            single = body.model_copy(update={"others": None, "lease_seconds": None})
+            answer: dict[str, object] = ask(method, path, body=single)
+            return {"lease_seconds": answer["lease_seconds"]}
+
+        monkeypatch.setattr(mac.queue, "_ask", older)
+        assert mac.queue.renew_all([first, second]) == []
+        assert len(asked) == 2
+        claims.release(database, [lost.chunk.id])
+        assert mac.queue.renew_all([lost, first, second]) == [lost]
+        assert mac.queue.renew_all([first, lost, second]) == [lost]
+
+    def test_a_claim_has_the_lease_by_which_its_node_renews_it(
+        self, database: Database, mac: Member
+    ) -> None:
+        """Whichever coordinator is asked, and whatever lease that has."""
+        claim = mac.claim(database, add_chunks(database, 1)[0])
+        told = mac.queue._rules.lease_seconds
+        assert document(database, claim.chunk.id)["lease_seconds"] == told
+        held = messages.Renewal(**mac.queue._ids_of(claim), lease_seconds=told + 7)
+        answer = mac.queue._ask("POST", "/tasks/renew", body=held)
+        assert answer["lease_seconds"] == told + 7
+        assert document(database, claim.chunk.id)["lease_seconds"] == told + 7
 
 
 class TestAudio:

@@ -186,6 +186,29 @@ class TestFailing:
         assert document(database, done)["transcribed_at"] == now
 
 
+class TestRenewal:
+    def test_many_are_renewed_at_once_and_those_that_are_lost_are_named(
+        self, database: Database, alice: Claims, rules: ClaimRules
+    ) -> None:
+        first, kept, last = (
+            claimed(alice, chunk(database, id_)) for id_ in add_chunks(database, 3)
+        )
+        for claim in (first, kept, last):
+            age_claim(database, claim, 50)
+        trusted = kept.trusted_until
+        time.sleep(0.01)
+        assert alice.renew_all([first, kept, last]) == []
+        assert kept.trusted_until > trusted
+        claim_protocol.release(database, [first.chunk.id, last.chunk.id])
+        age_claim(database, kept, 50)
+        assert alice.renew_all([first, kept, last]) == [first, last]
+        age = database.server_time() - document(database, kept.chunk.id)["claimed_at"]
+        assert age < timedelta(seconds=50)
+        assert document(database, kept.chunk.id)["lease_seconds"] == rules.lease_seconds
+        assert alice.renew_all([first]) == [first]
+        assert alice.renew_all([]) == []
+
+
 class TestRecovery:
     def test_a_fresh_claim_is_left_alone(
         self, database: Database, janitor: MongoClaims, alice: Claims
