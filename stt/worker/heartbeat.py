@@ -89,12 +89,11 @@ class Heartbeat:
             return [claim for claim, _ in self._held.values()]
 
     def _run(self) -> None:
-        report_seconds = min(self._report_seconds, self._lease_seconds / 4)
         tasks = [
             _Task("renew", self._lease_seconds / 4, self._renew_all),
-            _Task("report", report_seconds, self._report),
-            _Task("recover", self._lease_seconds, self.recover),
-            _Task("recover orphaned", report_seconds, self._recover_orphaned),
+            _Task("report", min(self._report_seconds, self._lease_seconds / 4), self._report),
+            _Task("recover", self._lease_seconds, self._recover_stale),
+            _Task("recover orphaned", self._report_seconds, self._recover_orphaned),
         ]
         while True:
             was_woken = self._wake.wait(max(0.0, min(d.due for d in tasks) - time.monotonic()))
@@ -151,6 +150,9 @@ class Heartbeat:
     def recover(self) -> None:
         """End the claims of workers that vanished, and log each."""
         self._recover_orphaned()
+        self._recover_stale()
+
+    def _recover_stale(self) -> None:
         _log(self._claims.recover())
 
     def _recover_orphaned(self) -> None:
