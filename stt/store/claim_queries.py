@@ -81,9 +81,10 @@ def lost_of(database: Database, claims: Sequence[Claim], renewed: int) -> list[C
     """Return the claims that are not held any more; `renewed` is how many still were."""
     if renewed in (0, len(claims)):
         return [] if renewed else list(claims)
-    ids = {"_id": {"$in": [claim.chunk.id for claim in claims]}}
+    ids, claim_ids = [claim.chunk.id for claim in claims], [claim.id for claim in claims]
+    query = {"_id": {"$in": ids}, "claim_id": {"$in": claim_ids}}
     with translated():
-        found = list(database.chunks.find(ids, ["processing_by", "claim_id"]))
+        found = list(database.chunks.find(query, ["processing_by", "claim_id"]))
     held = {(d["_id"], d.get("processing_by"), d.get("claim_id")) for d in found}
     return [claim for claim in claims if (claim.chunk.id, claim.worker, claim.id) not in held]
 

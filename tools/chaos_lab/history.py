@@ -121,6 +121,8 @@ class _Request:
     asked: Event
     answer: Event | None = None
     tries: int = 1
+    held: frozenset[ObjectId] | None = None
+    """After renewals of which some found nothing: the claims that were still held."""
 
 
 def load(folder: Path) -> History:
@@ -146,6 +148,8 @@ def load(folder: Path) -> History:
             if _names_a_node(request.asked):
                 given_back.append(request)
                 continue
+            if _is_about_renewals(request.asked):
+                continue
             for operation in _operations(request):
                 operations.append(replace(operation, threshold_seconds=threshold))
     operations += [back for request in given_back for back in _give_backs(request, operations)]
@@ -169,6 +173,7 @@ def _requests(events: Sequence[Event]) -> list[_Request]:
     requests: list[_Request] = []
     open_: dict[tuple[int, Any], _Request] = {}
     repeatable: dict[tuple[int, str], _Request] = {}
+    last: dict[tuple[int, Any], _Request] = {}  # of each thread
     for event in events:
         at = event["pid"], event.get("seq")
         if event.get("phase") == "asked":
@@ -180,9 +185,21 @@ def _requests(events: Sequence[Event]) -> list[_Request]:
             else:
                 known.answer, known.tries = None, known.tries + 1
             open_[at] = known
+            if not _is_about_renewals(event):
+                last[event["pid"], event.get("thread")] = known
         elif event.get("phase") in ("told", "failed") and at in open_:
-            open_.pop(at).answer = event
+            request = open_.pop(at)
+            request.answer = event
+            if _is_about_renewals(request.asked) and "found" in event:
+                renewals = last.get((event["pid"], request.asked.get("thread")))
+                if renewals is not None and "others" in renewals.asked:
+                    renewals.held = frozenset(event["found"])
     return requests
+
+
+def _is_about_renewals(asked: Event) -> bool:
+    """True for the look-up of many claims, some of which were not there to renew."""
+    return asked.get("op") == "find" and isinstance(asked["filter"].get("_id"), dict)
 
 
 def _operations(request: _Request) -> Iterator[Operation]:
@@ -201,6 +218,9 @@ def _operations(request: _Request) -> Iterator[Operation]:
     worker = set_.get("processing_by") or (set_.get("transcript") or {}).get("worker")
     for chunk in chunks:
         if isinstance(chunk, ObjectId):
+            claim = claims.get(chunk) or set_.get("claim_id") or query.get("claim_id")
+            if request.held is not None:
+                outcome = ACCEPTED if claim in request.held else REFUSED
             yield Operation(
                 kind=kind,
                 chunk=chunk,
@@ -209,7 +229,7 @@ def _operations(request: _Request) -> Iterator[Operation]:
                 told=told,
                 outcome=outcome,
                 thread=asked.get("thread", 0),
-                claim=claims.get(chunk) or set_.get("claim_id") or query.get("claim_id"),
+                claim=claim,
                 worker=worker,
                 detail=error.get("kind"),
                 server=error.get("server"),

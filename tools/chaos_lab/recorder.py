@@ -72,7 +72,11 @@ def _asked(name: str, command: Any) -> list[dict[str, Any]]:
 def _told(reply: Any) -> dict[str, Any]:
     """How many documents it was done to, or were found; and what was wrong with it, if anything."""
     if "cursor" in reply:
-        return {"n": len(reply["cursor"]["firstBatch"])}
+        found = reply["cursor"]["firstBatch"]
+        return {
+            "n": len(found),
+            "found": [d.get("claim_id") for d in found if d.get("processing_by")],
+        }
     n = int(reply.get("value") is not None) if "value" in reply else reply["n"]
     wrong = {
         key: str(reply[key])[:200] for key in ("writeErrors", "writeConcernError") if key in reply

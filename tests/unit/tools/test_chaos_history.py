@@ -10,6 +10,7 @@ import pytest
 from bson import ObjectId
 
 from stt.domain.claim import ClaimRules
+from stt.store.claims import release
 from stt.store.database import Database
 from tests.support.chaos_recording import Recording
 from tests.support.queue_builder import add_chunks, chunk
@@ -191,6 +192,22 @@ class TestRecording:
         report = check(run)
         assert report.breaches == ()
         assert (report.summary["misses"], report.summary["innocent charged"]) == (1, 1)
+
+    def test_of_many_renewals_each_is_recorded_with_its_own_outcome(
+        self, recording: Recording, database: Database, tmp_path: Path
+    ) -> None:
+        ids = add_chunks(database, 3)
+        with recording.worker("alice") as (alice, _):
+            claims = [claim for id_ in ids if (claim := alice.claim(chunk(database, id_)))]
+            alice.renew_all(claims)
+            release(database, [ids[1]])
+            alice.renew_all(claims)
+        renewals = [op for op in load(tmp_path).operations if op.kind == "renew"]
+        assert [(op.chunk, op.claim, op.lease_seconds) for op in renewals] == 2 * [
+            (claim.chunk.id, claim.id, 60) for claim in claims
+        ]
+        outcomes = [op.outcome for op in renewals]
+        assert outcomes == [ACCEPTED, ACCEPTED, ACCEPTED, ACCEPTED, REFUSED, ACCEPTED]
 
     def test_cleanup_is_recorded_with_the_time_that_it_was_told(
         self, mongo_url: str, recording: Recording, database: Database, tmp_path: Path
