@@ -29,8 +29,9 @@ class Chunk:
     `offset` and `duration` are seconds (None where another program left them out), `start` and
     `not_before` are aware UTC times. `isolated`: it must not share a server with other chunks,
     because a server died while it transcribed this one and others (`solo` in the document).
-    `failed_on`: the servers that its errors name. `channel`: the one that it is cut from, counted
-    from 1, None for all of them mixed. The annotations are for its JSON.
+    `failed_on`: the servers that its errors name. `priority`: higher ones are listed first; None
+    where another program left it out, which is listed last. `channel`: the one that it is cut from,
+    counted from 1, None for all of them mixed. The annotations are for its JSON.
     """
 
     id: HexId
@@ -47,6 +48,7 @@ class Chunk:
     isolated: Annotated[bool, Field(alias="solo")] = False
     failed_on: Annotated[frozenset[str], PlainSerializer(sorted, list[str])] = frozenset()
     channel: int | None = None
+    priority: int | None = None
 
     @property
     def has_failed_before(self) -> bool:

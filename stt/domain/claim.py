@@ -56,10 +56,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Which pending chunks to list, and which first; empty `recordings` means all."""
+    """Which pending chunks to list, and which first; empty `recordings` means all.
+
+    `readers`: how many workers read pages of this order. With many of them, pages of a long queue
+    begin at random places, so that workers do not all claim the same chunks.
+    """
 
     newest_first: bool = False
     recordings: tuple[ObjectId, ...] = ()
+    readers: int = 1
 
 
 @dataclass(frozen=True, slots=True)

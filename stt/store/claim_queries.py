@@ -5,6 +5,7 @@ Every function raises DatabaseUnavailable.
 
 import random
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bson import ObjectId
@@ -13,10 +14,18 @@ from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page, Step
 from stt.domain.worker_id import pattern_of_node
 from stt.store.database import PAGING_ORDER, Database, translated
-from stt.store.documents import CHUNK_FIELDS, read_chunk, read_positive
+from stt.store.documents import CHUNK_FIELDS, read_chunk, read_positive, read_time
 from stt.store.states import PENDING, PROCESSING, Query
 
 _CANDIDATE_WAIT_SECONDS = (1.0, 3.0)
+
+
+@dataclass(frozen=True, slots=True)
+class PagePlace:
+    """A place in the order of pages: a priority, and the time of a chunk."""
+
+    priority: int | None
+    start: datetime
 
 
 def count_pending(database: Database, order: Order) -> int:
@@ -28,8 +37,11 @@ def count_pending(database: Database, order: Order) -> int:
         return database.chunks.count_documents(_query(order))
 
 
-def read_page(database: Database, limit: int, order: Order) -> Page:
+def read_page(database: Database, limit: int, order: Order, begin: PagePlace | None = None) -> Page:
     """Return up to `limit` chunks that may be claimed now, by priority and then by age.
+
+    With `begin`, those of its priority from its time on: `is_last` and `next_due_seconds` are then
+    about these alone.
 
     Leave out chunks before their `not_before`. Of the poison candidates return one, and none
     while another is processed.
@@ -40,7 +52,7 @@ def read_page(database: Database, limit: int, order: Order) -> Page:
     may_hold_candidate: bool | None = None
     with (
         translated(),
-        database.chunks.find(_query(order), CHUNK_FIELDS, batch_size=limit + 1).sort(
+        database.chunks.find(_query(order, begin), CHUNK_FIELDS, batch_size=limit + 1).sort(
             _sort(order)
         ) as cursor,
     ):
@@ -61,6 +73,15 @@ def read_page(database: Database, limit: int, order: Order) -> Page:
                 return Page(tuple(chunks), is_last=False)
     next_due_seconds = (min(due) - now).total_seconds() if due else None
     return Page(tuple(chunks), is_last=True, next_due_seconds=next_due_seconds)
+
+
+def last_start(database: Database, order: Order, priority: int | None) -> datetime | None:
+    """Return the time of the chunk that would be listed last of this priority."""
+    reverse = [(field, -direction) for field, direction in _sort(order)]
+    query = {**_query(order), "priority": priority}
+    with translated():
+        document = database.chunks.find_one(query, ["start"], sort=reverse)
+    return read_time(document.get("start")) if document else None
 
 
 def is_other_candidate_processing(database: Database, chunk_id: ObjectId) -> bool:
@@ -134,10 +155,14 @@ def candidate_wait() -> timedelta:
     return timedelta(seconds=random.uniform(*_CANDIDATE_WAIT_SECONDS))
 
 
-def _query(order: Order) -> Query:
-    if not order.recordings:
-        return PENDING
-    return {**PENDING, "original_id": {"$in": list(order.recordings)}}
+def _query(order: Order, begin: PagePlace | None = None) -> Query:
+    query = dict(PENDING)
+    if order.recordings:
+        query["original_id"] = {"$in": list(order.recordings)}
+    if begin is not None:
+        comparison = "$lte" if order.newest_first else "$gte"
+        query |= {"priority": begin.priority, "start": {comparison: begin.start}}
+    return query
 
 
 def _sort(order: Order) -> list[tuple[str, int]]:

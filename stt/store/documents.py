@@ -19,6 +19,7 @@ from stt.transcripts.languages import foreign_language
 CHUNK_FIELDS = (
     "original_id", "index", "start", "offset", "duration", "format", "vad.has_speech",
     "attempts", "expirations", "not_before", "solo", "errors.server", "channel",
+    "priority",
 )  # fmt: skip
 """The fields that `read_chunk` reads; a chunk's document has much larger ones too."""
 
@@ -44,6 +45,7 @@ def read_chunk(document: Mapping[str, Any]) -> Chunk:
         isolated=document.get("solo") is True,
         failed_on=frozenset(server for server in servers if server is not None),
         channel=read_count(document.get("channel")) or None,
+        priority=_read_priority(document.get("priority")),
     )
 
 
@@ -151,6 +153,11 @@ def read_positive(value: Any) -> float | None:
 def read_count(value: Any) -> int:
     """Return the value as a whole number, 0 if it is none."""
     return int(read_number(value) or 0)
+
+
+def _read_priority(value: Any) -> int | None:
+    number = read_number(value)
+    return None if number is None else int(number)
 
 
 def read_text(value: Any) -> str | None:
