@@ -1,10 +1,12 @@
 """Recordings, their chunks, and runs of chunks that are transcribed as one piece of audio."""
 
 import hashlib
+import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Annotated, Literal
 
 from bson import ObjectId
@@ -107,6 +109,19 @@ def chunk_runs(chunks: Iterable[Chunk], max_seconds: float, max_chunks: int) -> 
             latest[key] = [chunk]
             runs.append(latest[key])
     return [tuple(run) for run in runs]
+
+
+def rotated(runs: Sequence[ChunkRun], window: int) -> list[ChunkRun]:
+    """Return the runs of the first priority, from a random one of the first `window`; then others.
+
+    So workers that read the same page at once begin at different runs.
+    """
+    if not runs:
+        return []
+    priority = runs[0][0].priority
+    same = sum(1 for _ in takewhile(lambda run: run[0].priority == priority, runs))
+    at = random.randrange(max(1, min(same, window)))
+    return [*runs[at:same], *runs[:at], *runs[same:]]
 
 
 def _follows(chunk: Chunk, last: Chunk) -> bool:

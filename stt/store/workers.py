@@ -7,12 +7,16 @@ from typing import Any
 
 from stt.domain.claim import WorkerReport
 from stt.domain.worker_id import pattern_of_node
-from stt.store.database import Repository
+from stt.store.database import Database, Repository
 from stt.store.documents import read_count, read_list, read_mapping, read_time
 from stt.store.states import ANY_TEXT, UNFINISHED
+from stt.system.single_flight import SingleFlight
 
 ALIVE_SECONDS = 90.0
 """A worker without a heartbeat for this long counts as gone; several are due in this time."""
+
+_KEEP_SECONDS = 5.0
+"""How long the counts of the living are kept: every page is read with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,20 @@ class WorkerStatus:
         return self.age_seconds < ALIVE_SECONDS and self.report.state != "stopped"
 
 
+@dataclass(frozen=True, slots=True)
+class _Fleet:
+    """How many workers are alive, and how many calls they make at once."""
+
+    workers: int
+    slots: int
+
+
 class MongoRoster(Repository):
     """The `workers` collection of one database."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._fleet = SingleFlight(self._read_fleet, keep_seconds=_KEEP_SECONDS)
 
     def report(self, worker: str, report: WorkerReport) -> None:
         """Write the worker's document; `seen_at` is the database server's time."""
@@ -40,8 +56,15 @@ class MongoRoster(Repository):
         )
 
     def slots_alive(self) -> int:
-        """Return how many calls the workers that are alive can have in flight, at least 1."""
-        return max(1, sum(member.report.slots for member in self.members() if member.is_alive))
+        """Return how many calls the workers that are alive can have in flight, at least 1.
+
+        This and `workers_alive` may be some seconds old.
+        """
+        return max(1, self._fleet.get().slots)
+
+    def workers_alive(self) -> int:
+        """Return how many workers are alive, at least 1."""
+        return max(1, self._fleet.get().workers)
 
     def members(self) -> Iterator[WorkerStatus]:
         """Yield the workers of the last day, latest heartbeat first."""
@@ -49,6 +72,13 @@ class MongoRoster(Repository):
         with self._db.workers.find().sort("seen_at", -1) as cursor:
             for document in cursor:
                 yield _read_worker(document, now)
+
+    def _read_fleet(self) -> _Fleet:
+        oldest = self._db.server_time() - timedelta(seconds=ALIVE_SECONDS)
+        alive = {"seen_at": {"$gt": oldest}, "state": {"$ne": "stopped"}}
+        sums = {"_id": None, "workers": {"$sum": 1}, "slots": {"$sum": "$slots"}}
+        found = list(self._db.workers.aggregate([{"$match": alive}, {"$group": sums}]))
+        return _Fleet(found[0]["workers"], int(found[0]["slots"])) if found else _Fleet(0, 0)
 
     def forget(self, node_id: str, except_worker: str | None = None) -> None:
         """Delete the documents of this node's workers, except those of `except_worker`."""

@@ -1,26 +1,29 @@
 """Which chunks a worker tries next: runs dealt from a page of the queue to its threads."""
 
-import random
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 
 from bson import ObjectId
 
-from stt.domain.chunk import ChunkRun, chunk_runs
+from stt.domain.chunk import ChunkRun, chunk_runs, rotated
 from stt.domain.claim import Order, Queue
 from stt.errors import DatabaseUnavailable
 from stt.settings import Settings
 from stt.worker.stop_conditions import POLL_SECONDS, StopConditions
 
 _MISSES_OF_A_STALE_PAGE = 3
+_RUNS_PER_SLOT = 2
+"""Runs at the front of a page, for each call of the fleet, that one is drawn from to begin with."""
 
 
 class Planner:
     """Deals out runs of chunks. All threads of a worker share one, so that they never collide.
 
-    Workers may collide, each with a page of its own: after a miss a worker goes on elsewhere in
-    its page, and after three in a row it reads a new one. Each run that was dealt is reported
+    Workers may collide, each with a page of its own: so of several each begins elsewhere in its
+    page, goes on elsewhere after a miss, and after three in a row reads a new one; chunks of a
+    higher priority come first all the same. Each run that was dealt is reported
     twice: by `claimed`, then by `ended`. `limit` is the most chunks that end, None for all.
     """
 
@@ -83,7 +86,7 @@ class Planner:
                 self._page.clear()
                 self._misses = 0
             elif missed and self._page:
-                self._page.rotate(-random.randrange(len(self._page)))
+                self._page = deque(rotated(tuple(self._page), len(self._page)))
 
     def ended(self, *, unspent: int) -> None:
         """Note that a run is out of work; `unspent` of its chunks have not ended."""
@@ -110,8 +113,11 @@ class Planner:
             return self._wait_until - now
         # What another thread is about to claim is still pending.
         settings, taken = self._settings, self._dealt | self._excluded
+        roster = self._queue.roster
         try:
-            page = self._queue.claims.page(settings.page_size + len(taken), self._order)
+            readers = roster.workers_alive()
+            order = replace(self._order, readers=readers)
+            page = self._queue.claims.page(settings.page_size + len(taken), order)
         except DatabaseUnavailable:
             self._conditions.not_empty()  # or it may not be empty at all
             raise
@@ -124,8 +130,9 @@ class Planner:
             self._conditions.not_empty()
             pause = POLL_SECONDS if due is None else min(due + 0.05, POLL_SECONDS)
         if chunks:
-            share = page.share(self._queue.roster)
-            self._page.extend(chunk_runs(chunks, settings.sequence_seconds, share))
+            runs = chunk_runs(chunks, settings.sequence_seconds, page.share(roster))
+            window = _RUNS_PER_SLOT * roster.slots_alive() if readers > 1 else 1
+            self._page.extend(rotated(runs, window))
             return None
         self._wait_until = now + pause
         return pause

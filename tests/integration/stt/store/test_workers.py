@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from stt.domain.claim import WorkerReport
 from stt.store.database import Database
 from stt.store.workers import ALIVE_SECONDS, MongoRoster
@@ -58,7 +60,20 @@ def test_only_the_slots_of_the_living_count_and_there_is_always_one(database: Da
     fleet.report("box_3", replace(REPORT, slots=8, state="stopped"))
     fleet.report("box_4", replace(REPORT, slots=16))
     silence(database, "box_4", ALIVE_SECONDS + 5)
-    assert fleet.slots_alive() == 6
+    assert fleet.slots_alive() == 1  # as it was a moment ago: each page is read with it
+    fleet = MongoRoster(database)
+    assert (fleet.slots_alive(), fleet.workers_alive()) == (6, 2)
+
+
+def test_the_counts_of_the_living_are_read_again_after_some_seconds(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stt.store.workers._KEEP_SECONDS", 0.0)
+    fleet = MongoRoster(database)
+    assert (fleet.slots_alive(), fleet.workers_alive()) == (1, 1)
+    fleet.report("box_1", REPORT)
+    fleet.report("box_2", replace(REPORT, slots=2))
+    assert (fleet.slots_alive(), fleet.workers_alive()) == (6, 2)
 
 
 def test_the_last_one_heard_of_comes_first(database: Database) -> None:

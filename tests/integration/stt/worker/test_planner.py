@@ -113,7 +113,53 @@ def test_a_big_fleet_gets_fair_shares(database: Database, alice: MongoClaims) ->
     for number in range(3):
         report = WorkerReport("host", number, "1", "http://s", "working", 2, (), {})
         MongoRoster(database).report(f"host_{number}", report)
-    assert dealt(planner(database, alice)) == [[n, n + 1] for n in range(0, 12, 2)]
+    assert sorted(dealt(planner(database, alice))) == [[n, n + 1] for n in range(0, 12, 2)]
+
+
+def fill_fleet(database: Database, count: int) -> None:
+    for number in range(count):
+        report = WorkerReport("host", number, "1", "http://s", "working", 1, (), {})
+        MongoRoster(database).report(f"host_{number}", report)
+
+
+def test_workers_that_start_at_once_begin_at_different_runs(
+    database: Database, alice: MongoClaims
+) -> None:
+    for _ in range(40):
+        add_chunks(database, 1)
+    fill_fleet(database, 30)
+    begins = set()
+    for _ in range(30):
+        run = planner(database, alice).next()
+        assert isinstance(run, tuple)
+        begins.add(run[0].id)
+    assert len(begins) > 10  # of 40, drawn 30 times: 21 on average
+
+
+def test_a_lone_worker_begins_with_the_oldest(database: Database, alice: MongoClaims) -> None:
+    ids = [add_chunks(database, 1)[0] for _ in range(20)]
+    fill_fleet(database, 1)
+    for _ in range(5):
+        run = planner(database, alice).next()
+        assert isinstance(run, tuple)
+        assert run[0].id == ids[0]
+
+
+def test_chunks_of_a_higher_priority_come_first_wherever_a_worker_begins(
+    database: Database, alice: MongoClaims
+) -> None:
+    for _ in range(20):
+        add_chunks(database, 1)
+    urgent = {add_chunks(database, 1, priority=5)[0] for _ in range(6)}
+    fill_fleet(database, 30)
+    plan = planner(database, alice)
+    seen = set()
+    for number in range(6):
+        run = plan.next()
+        assert isinstance(run, tuple)
+        seen.add(run[0].id)
+        plan.claimed(run, missed=number in (1, 3, 4))
+    assert seen == urgent
 
 
 def test_what_one_thread_is_about_to_claim_is_not_dealt_to_another(

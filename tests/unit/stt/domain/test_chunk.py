@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.domain.chunk import Chunk, chunk_runs
+from stt.domain.chunk import Chunk, ChunkRun, chunk_runs, rotated
 
 TALK, DIARY = ObjectId(), ObjectId()
 
@@ -66,3 +66,23 @@ def test_recordings_that_take_turns_in_a_page_keep_their_sequences() -> None:
 def test_a_chunk_of_unknown_length_is_taken_for_half_a_minute() -> None:
     chunks = [make(n, duration=None) for n in range(4)]
     assert indexes(chunks, seconds=60) == [[0, 1], [2, 3]]
+
+
+def single_runs(*priorities: int) -> list[ChunkRun]:
+    return [
+        (Chunk(ObjectId(), None, number, priority=priority),)
+        for number, priority in enumerate(priorities)
+    ]
+
+
+def test_runs_begin_at_a_random_one_of_the_first_priority() -> None:
+    runs = single_runs(5, 5, 5, 0, 0)
+    found = {tuple(run[0].index for run in rotated(runs, 10)) for _ in range(200)}
+    assert found == {(0, 1, 2, 3, 4), (1, 2, 0, 3, 4), (2, 0, 1, 3, 4)}
+
+
+def test_runs_begin_within_the_window() -> None:
+    runs = single_runs(0, 0, 0, 0)
+    assert {rotated(runs, 2)[0][0].index for _ in range(100)} == {0, 1}
+    assert rotated(runs, 1) == runs
+    assert rotated([], 3) == []
