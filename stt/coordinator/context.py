@@ -9,15 +9,18 @@ from starlette.requests import HTTPConnection
 from stt.coordinator.authenticator import Authenticator, Person, Principal
 from stt.coordinator.errors import Forbidden
 from stt.coordinator.metrics import Metrics
+from stt.coordinator.offers import Offers
 from stt.coordinator.reservations import Reservations
 from stt.coordinator.store.listing import has_pending
 from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.options import StoredOptions
 from stt.coordinator.store.status import QueueMonitor
 from stt.coordinator.store.uploads import UploadLog
+from stt.domain.claim import Order
 from stt.domain.node import Node
 from stt.domain.worker_id import WorkerId
 from stt.settings import Settings
+from stt.store.claim_queries import read_page
 from stt.store.database import Database
 from stt.store.ingest import IngestOptions
 from stt.store.recordings import MongoRecordings
@@ -27,6 +30,7 @@ from stt.system.single_flight import SingleFlight
 
 _AUDIO_READS = 12
 """From S3 at once, of the 40 threads that answer requests: it may hang, and the queue goes on."""
+_FRONT_CHUNKS = 500
 
 
 class Coordinator:
@@ -45,6 +49,10 @@ class Coordinator:
         self.registry = NodeRegistry(database)
         self.authenticator = Authenticator(database, settings, self.registry)
         self.has_pending = SingleFlight(lambda: has_pending(database), keep_seconds=0.9)
+        self.front = SingleFlight(
+            lambda: read_page(database, _FRONT_CHUNKS, Order()), keep_seconds=0.9
+        )
+        """The first pending chunks, for all callers that wait for work."""
         self.server_time = SingleFlight(database.server_time)
         self.queue_monitor = QueueMonitor(database, settings, self.stored_options, self.registry)
         self.recordings = MongoRecordings(database)
@@ -53,6 +61,7 @@ class Coordinator:
         self.search = Search(database, in_background=True)
         self.metrics = Metrics(self.queue_monitor)
         self.reservations = Reservations()
+        self.offers = Offers()
         self.closing = threading.Event()
 
     @property

@@ -1,7 +1,6 @@
 """Which pending chunks a caller is shown, and whole sequences claimed for nodes."""
 
 import contextlib
-import random
 import time
 from dataclasses import dataclass, replace
 
@@ -9,7 +8,7 @@ from bson import ObjectId
 
 from stt.coordinator.authenticator import Principal
 from stt.coordinator.context import Coordinator, check_worker
-from stt.domain.chunk import ChunkRun, chunk_runs
+from stt.domain.chunk import Chunk, ChunkRun, chunk_runs, rotated
 from stt.domain.claim import Claim, ClaimRules, Order, Page
 from stt.domain.node import Node, reserved_slots
 from stt.errors import ClaimLost
@@ -21,8 +20,8 @@ _RESERVED_SECONDS = 2.0
 _MAX_TRIES = 3
 _PAGE_CHUNKS = 100
 _NODES_MAX_AGE_SECONDS = 1.0
-_CANDIDATES = 4
-"""Sequences at the front of the queue that one is drawn from."""
+_RUNS_PER_SLOT = 2
+"""Runs at the front of a page, for each call of the fleet, that one is drawn from to begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +58,15 @@ class Dispatcher:
             return True
         return self.principal.is_enabled and self.coordinator.options.distributed
 
-    def page(self, limit: int, order: Order, *, is_repeat: bool = False) -> Page:
+    def page(
+        self, limit: int, order: Order, *, is_repeat: bool = False, is_waiting: bool = False
+    ) -> Page:
         """Return pending chunks in claim order; none for a node that is to get no work.
 
-        With `is_repeat`, for a caller that has been waiting, the queue is read only if the check
-        that all waiting callers share has found a pending chunk: their number costs nothing.
+        With `is_waiting`, for a caller that waits for work, one run alone while work is scarce,
+        and each one to another caller: so that not all of them try to claim the same one. With
+        `is_repeat`, for a caller that has been waiting, the queue is read only if the check that
+        all waiting callers share has found a pending chunk: their number costs nothing.
 
         While work is scarce, the first chunks are reserved for idle nodes of a higher priority,
         for as long as one may take to ask for them.
@@ -73,14 +76,18 @@ class Dispatcher:
         if is_repeat and not self.coordinator.has_pending.get():
             return Page((), is_last=True)
         reserved = self._reserved()
-        page = self.claims().page(limit + reserved, order)
+        page = self._read(limit + reserved, order, reserved, is_shared=is_repeat and is_waiting)
         overdue = self.coordinator.reservations.overdue(page, reserved) if reserved else ()
         chunks = tuple(
             chunk for at, chunk in enumerate(page.chunks) if at >= reserved or chunk.id in overdue
         )
+        if page.is_last:
+            chunks = self._offered(page, chunks, limit, is_waiting=is_waiting)
         if page.chunks and not chunks:
             return Page((), is_last=True, next_due_seconds=_RESERVED_SECONDS)
-        return Page(chunks, page.is_last, page.next_due_seconds)
+        # What is offered to others is pending, too.
+        is_last = page.is_last and len(chunks) == len(page.chunks)
+        return Page(chunks, is_last, page.next_due_seconds)
 
     def take(self, claim_id: ObjectId, limit: int, *, is_repeat: bool = False) -> list[Claim]:
         """Claim a sequence of at most `limit` chunks under one id; empty if there is none now.
@@ -93,15 +100,35 @@ class Dispatcher:
             now = time.monotonic()
             return [Claim(claim_id, chunk, self.worker_id or "", now) for chunk in known]
         for _ in range(_MAX_TRIES):
-            page = self.page(_PAGE_CHUNKS, Order(), is_repeat=is_repeat)
+            page = self.page(_PAGE_CHUNKS, Order(), is_repeat=is_repeat, is_waiting=True)
             if not page.chunks:
                 return []
             share = min(limit, page.share(self.coordinator.roster))
             found = chunk_runs(page.chunks, self.coordinator.settings.sequence_seconds, share)
-            # At random: of callers that all try the same one at once, all but one would fail.
-            if taken := _claim_all(claims, random.choice(found[:_CANDIDATES]), claim_id):
+            window = _RUNS_PER_SLOT * self.coordinator.roster.slots_alive()
+            if taken := _claim_all(claims, rotated(found, window)[0], claim_id):
                 return taken
         return []
+
+    def _read(self, limit: int, order: Order, reserved: int, *, is_shared: bool) -> Page:
+        """Read a page; with `is_shared` the one that all waiting callers share, if it is enough."""
+        if is_shared and order == Order():
+            front = self.coordinator.front.get()
+            if front.is_last:
+                return front
+        if not reserved:  # what is reserved is at the front
+            order = replace(order, readers=self.coordinator.roster.workers_alive())
+        return self.claims().page(limit, order)
+
+    def _offered(
+        self, page: Page, chunks: ChunkRun, limit: int, *, is_waiting: bool
+    ) -> tuple[Chunk, ...]:
+        """Return a run for one that waits, else all the chunks; none that is offered to another."""
+        offers = self.coordinator.offers
+        if not is_waiting:
+            return offers.free(chunks)
+        share = min(limit, page.share(self.coordinator.roster))
+        return offers.offer(chunks, self.coordinator.settings.sequence_seconds, share)
 
     def _reserved(self) -> int:
         if not isinstance(self.principal, Node):

@@ -108,7 +108,9 @@ async def pending(
     async def read(is_repeat: bool) -> Page | None:
         nonlocal page
         most = min(limit, _MAX_PAGE)
-        page = await run_in_threadpool(dispatcher.page, most, order, is_repeat=is_repeat)
+        page = await run_in_threadpool(
+            dispatcher.page, most, order, is_repeat=is_repeat, is_waiting=wait > 0
+        )
         return page if page.chunks else None
 
     await _poll(request, coordinator, read, wait)

@@ -11,6 +11,7 @@ from stt.coordinator import dispatch
 from stt.coordinator.authenticator import Person, Principal
 from stt.coordinator.dispatch import Dispatcher
 from stt.coordinator.errors import Forbidden
+from stt.coordinator.offers import Offers
 from stt.coordinator.reservations import Reservations
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
@@ -36,12 +37,13 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Mock:
 
 @pytest.fixture
 def coordinator() -> Mock:
-    coordinator = Mock(reservations=Reservations())
+    coordinator = Mock(reservations=Reservations(), offers=Offers())
     coordinator.options.distributed = True
     coordinator.options.offline_seconds = 60
     coordinator.registry.snapshot.return_value = Mock(nodes={MAC.id: MAC})
     coordinator.settings.sequence_seconds = 60.0
     coordinator.roster.slots_alive.return_value = 1
+    coordinator.roster.workers_alive.return_value = 1
     return coordinator
 
 
@@ -92,6 +94,49 @@ def test_who_has_waited_reads_the_queue_only_if_something_is_pending(
     assert shown(dispatcher(coordinator).page(3, Order(), is_repeat=True)) == [0, 1, 2]
 
 
+def wait_for_work(coordinator: Mock) -> Page:
+    return dispatcher(coordinator).page(10, Order(), is_repeat=True, is_waiting=True)
+
+
+def test_of_callers_that_wait_each_is_offered_another_run_and_the_queue_is_read_once_for_all(
+    coordinator: Mock, queue: Mock
+) -> None:
+    coordinator.roster.slots_alive.return_value = 3
+    coordinator.front.get.return_value = Page(CHUNKS, is_last=True)
+    pages = [wait_for_work(coordinator) for _ in range(5)]
+    assert [shown(page) for page in pages] == [[0, 1], [2, 3], [4, 5], [], []]
+    assert [page.is_last for page in pages[:3]] == [False] * 3  # the others are pending, too
+    assert all(page.next_due_seconds is not None for page in pages[3:])  # nor is it empty now
+    queue.page.assert_not_called()
+
+
+def test_an_offer_that_was_not_taken_up_is_made_to_the_next(
+    coordinator: Mock, queue: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coordinator.front.get.return_value = Page(CHUNKS[:1], is_last=True)
+    monkeypatch.setattr("stt.coordinator.offers._OFFER_SECONDS", 0.0)
+    assert [shown(wait_for_work(coordinator)) for _ in range(2)] == [[0], [0]]
+
+
+def test_a_caller_that_does_not_wait_is_shown_all_that_is_not_offered(
+    coordinator: Mock, queue: Mock
+) -> None:
+    coordinator.front.get.return_value = Page(CHUNKS, is_last=True)
+    wait_for_work(coordinator)
+    for _ in range(2):
+        assert shown(dispatcher(coordinator).page(10, Order())) == [2, 3, 4, 5]
+
+
+def test_of_a_long_queue_one_that_has_waited_reads_a_page_of_its_own(
+    coordinator: Mock, queue: Mock
+) -> None:
+    coordinator.roster.workers_alive.return_value = 200
+    coordinator.front.get.return_value = Page(CHUNKS[:4], is_last=False)
+    waiting = dispatcher(coordinator).page(4, Order(), is_repeat=True, is_waiting=True)
+    assert shown(waiting) == [0, 1, 2, 3]
+    queue.page.assert_called_once_with(4, Order(readers=200))
+
+
 def test_reserved_chunks_are_left_out_and_as_many_others_shown(
     coordinator: Mock, queue: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +168,6 @@ def taken(claims: list[Claim]) -> list[int]:
 def test_a_sequence_is_claimed_under_one_id_and_no_longer_than_a_call_may_be(
     coordinator: Mock, queue: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stt.coordinator.dispatch.random.choice", lambda runs: runs[0])
     claim_id = ObjectId()
     claims = dispatcher(coordinator).take(claim_id, 100)
     assert taken(claims) == [0, 1]  # 60 seconds
@@ -153,7 +197,6 @@ def test_what_is_held_under_the_same_id_is_returned_again(
 def test_a_sequence_ends_at_a_chunk_that_another_worker_has(
     coordinator: Mock, queue: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stt.coordinator.dispatch.random.choice", lambda runs: runs[0])
     queue.claim.side_effect = lambda chunk, id_: (
         None if chunk.index == 1 else Claim(id_, chunk, WORKER, 0.0)
     )
@@ -173,7 +216,6 @@ def test_a_caller_that_is_always_second_gives_up_after_three_tries(
 def test_a_chunk_that_turns_out_to_have_failed_before_is_given_back(
     coordinator: Mock, queue: Mock, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
-    monkeypatch.setattr("stt.coordinator.dispatch.random.choice", lambda runs: runs[0])
 
     def claim(chunk: Chunk, id_: Any) -> Claim:
         found = replace(chunk, attempts=1) if chunk.index == 1 else chunk
