@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--version", "-V", action="version", version=f"%(prog)s {__version__}")
     _add_settings(parser, Settings.model_fields)
     commands = parser.add_subparsers(
         dest="command", title="commands", metavar="COMMAND", prog="whisper-server"

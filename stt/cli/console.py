@@ -35,6 +35,7 @@ _MAX_BAR_WIDTH = 20
 _MIN_BAR_WIDTH = 5
 _ECHO_WIDTH = 8  # for the echo of some `^C`; a line that wraps cannot be overwritten
 _MAX_NAME_WIDTH = 40
+_SERIOUS = ("Error: ", "Warning: ")
 _RATE_WINDOW_SECONDS = 60.0
 _LEAST_RATE_SECONDS = 1.0  # a rate over less says nothing
 
@@ -59,6 +60,7 @@ class _Screen:
     def __init__(self) -> None:
         self.console = Console(highlight=False)
         self.may_draw = False
+        self.is_quiet = False
 
     @property
     def is_live(self) -> bool:
@@ -75,19 +77,23 @@ def discard_output(stream: IO[str]) -> None:
         os.dup2(nowhere.fileno(), stream.fileno())
 
 
-def setup_logging(log_format: LogFormat, *, to_stderr: bool = False) -> None:
+def setup_logging(
+    log_format: LogFormat, *, to_stderr: bool = False, quiet: bool = False, verbose: bool = False
+) -> None:
     """Print the package's log records to stdout, or to stderr if stdout has a result.
 
-    "auto" draws bars on a terminal, "text" never does, "json" prints one object per line.
+    "auto" draws bars on a terminal, "text" never does, "json" prints one object per line. `quiet`:
+    print warnings and errors only, and draw nothing; `verbose`: print debug records too.
     """
+    _screen.is_quiet = quiet
     _screen.console = Console(stderr=to_stderr, highlight=False)
-    _screen.may_draw = log_format == "auto"
+    _screen.may_draw = log_format == "auto" and not quiet
     handler = _LineHandler()
     text = TextFormatter(on_terminal=_screen.console.file.isatty())
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     handler.addFilter(add_log_fields)
     logger = logging.getLogger("stt")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
     logger.handlers = [h for h in logger.handlers if not isinstance(h, _LineHandler)] + [handler]
 
 
@@ -205,7 +211,9 @@ def print_line(line: str) -> None:
 
 
 def print_note(line: str) -> None:
-    """Print a line about the result to stderr."""
+    """Print a line about the result to stderr; if quiet, only errors and warnings."""
+    if _screen.is_quiet and not line.startswith(_SERIOUS):
+        return
     Console(stderr=True, highlight=False).print(Text(printable(line)), soft_wrap=True)
 
 

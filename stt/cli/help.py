@@ -1,15 +1,23 @@
-"""Plain help: commands first, then options by panel. It keeps the lines of examples."""
+"""Plain help: commands first, then options by panel. It keeps the lines of examples.
+
+Commands take Whisper's options too, and a recording in place of a command; see `familiar.py`.
+"""
 
 from collections import defaultdict
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from stt.cli.familiar import is_recording_name, understood
 from stt.setting_types import EVERYDAY, PANELS
 
 
 class PanelCommand(TyperCommand):
     """A command whose help lists its options by panel."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        options = {name for one in self.params for name in (*one.opts, *one.secondary_opts)}
+        return super().parse_args(ctx, understood(args, options))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _format_panels(self, ctx, formatter)
@@ -17,6 +25,12 @@ class PanelCommand(TyperCommand):
 
 class PanelGroup(TyperGroup):
     """A group whose help lists its commands before its options."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Take a recording for `transcribe` of it."""
+        if args[0] not in self.commands and is_recording_name(args[0]):
+            args = ["transcribe", *args]
+        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)

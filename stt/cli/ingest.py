@@ -18,6 +18,7 @@ from stt.cli.options import (
     Hotwords,
     Language,
     Prompt,
+    Quiet,
     Recordings,
     Strict,
     Task,
@@ -26,6 +27,7 @@ from stt.cli.options import (
     given_only,
     with_settings,
 )
+from stt.cli.standard_input import STDIN, with_standard_input
 from stt.errors import ConfigError, RecordingError
 from stt.local.stack import open_database
 from stt.settings import Settings
@@ -70,13 +72,19 @@ def ingest_command(
     ] = 0,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Model to transcribe with; each worker's if not given."),
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="Model to transcribe with; each worker's if not given.",
+        ),
     ] = None,
     chunk_seconds: Annotated[
         float, typer.Option(metavar="S", help="Longest chunk in seconds, 1 to 600.")
     ] = 30.0,
     channels: Channels = None,
     verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> None:
     """Put recordings into the queue, cut into chunks."""
     from stt.media.folders import PassedOver
@@ -86,13 +94,16 @@ def ingest_command(
         hotwords=hotwords, priority=priority, model=model, chunk_seconds=chunk_seconds, track=track,
         strict=strict,
     )  # fmt: skip
-    setup_logging(settings.log_format)
+    setup_logging(settings.log_format, quiet=quiet, verbose=verbose)
     paths, missing = existing(paths)
     if missing and not paths:
         raise typer.Exit(1)
     endings = Counter(failed=missing)
     passed_over = PassedOver()
-    with open_database(settings) as database:
+    with (
+        with_standard_input(paths, settings.settle_seconds) as paths,
+        open_database(settings) as database,
+    ):
         files = ingest_files(database, paths, options, settings.settle_seconds, passed_over)
         for path, ingested in files:
             endings[ingested.status if ingested else "failed"] += 1
@@ -125,7 +136,7 @@ def existing(paths: Iterable[Path]) -> tuple[list[Path], int]:
     """Return the paths that are there, and how many are not; say at once which."""
     found, missing = [], 0
     for path in paths:
-        if os.path.lexists(path):
+        if path == STDIN or os.path.lexists(path):
             found.append(path)
         else:
             missing += 1

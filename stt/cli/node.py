@@ -75,7 +75,8 @@ node_app.add_typer(service_app, name="service")
 @with_settings("join_code")
 def register_command(
     server: Annotated[
-        str, typer.Option("--server", metavar="URL", help="The coordinator's address.")
+        str,
+        typer.Option("--coordinator", "--server", metavar="URL", help="The coordinator's address."),
     ],
     settings: Settings,
     name: Annotated[

@@ -29,7 +29,12 @@ Channels = Annotated[
 ]
 Language = Annotated[
     str | None,
-    typer.Option(metavar="CODE", help="Spoken language, such as `en`; detected if not given."),
+    typer.Option(
+        "--language",
+        "-l",
+        metavar="CODE",
+        help="Spoken language, such as `en`; detected if not given.",
+    ),
 ]
 Hotwords = Annotated[
     str | None, typer.Option(metavar="TEXT", help="Rare names and terms to listen for.")
@@ -64,13 +69,19 @@ Track = Annotated[
     ),
 ]
 
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print results, warnings and errors only.")
+]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Name all files that are passed over.")
+    bool,
+    typer.Option("--verbose", "-v", help="Log more, and name all files that are passed over."),
 ]
 
 _NAME_METAVARS = {
     "model": "M", "log_format": "FORMAT", "join_code": "CODE", "prompt": "TEXT", "hotwords": "TEXT",
 }  # fmt: skip
+_ALSO = {"--model": ("-m",), "--server-url": ("--server",)}
+"""Other names of a flag."""
 _METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR", "duration": "TIME"}
 _FOR_ALL = {*DATABASE_SETTINGS, "log_format"}
 _BEFORE = "stt.flags"
@@ -133,8 +144,10 @@ def _with_options(
 def _option(name: str, flag: str | None) -> inspect.Parameter:
     is_duration = extra_of(name)["unit"] == "duration"  # written with a unit
     kind: Any = str if is_duration else _plain_type(field_of(name).annotation)
+    usual = flag or extra_of(name)["flag"] or flag_of(name)
     option = typer.Option(
-        flag or extra_of(name)["flag"] or flag_of(name),
+        usual,
+        *_ALSO.get(usual, ()),
         metavar=_metavar(name, kind),
         help=_help(name),
         rich_help_panel=extra_of(name)["panel"],

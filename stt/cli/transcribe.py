@@ -20,6 +20,7 @@ from stt.cli.options import (
     Hotwords,
     Language,
     Prompt,
+    Quiet,
     Recordings,
     Strict,
     Task,
@@ -29,6 +30,7 @@ from stt.cli.options import (
     with_settings,
 )
 from stt.cli.output import Output, OutputOptions, with_output
+from stt.cli.standard_input import STDIN, with_standard_input
 from stt.cli.stored_text import renew_stored
 from stt.cli.transcripts import write_transcripts
 from stt.cli.worker import run_worker
@@ -49,6 +51,7 @@ Examples:
   stt transcribe *.m4a --format vtt --output subs/
   stt transcribe film.mkv -f srt --beside        film.srt next to it, where players find it
   stt transcribe call.wav --channels split       a speaker on each channel
+  stt transcribe - < talk.mp3                    a recording from standard input
   stt transcribe talk.mp3 --model tiny.en        small and English: quick to try things out
 
 \b
@@ -66,7 +69,10 @@ Exit codes: 0 all well · 1 a recording could not be read, or a chunk failed · 
 _POLL_SECONDS = 2.0
 
 
-@with_settings("model", "server_urls", "max_parallel_workers", "settle_seconds", *DATABASE_SETTINGS)
+@with_settings(
+    "model", "server_urls", "max_parallel_workers", "word_timestamps", "settle_seconds",
+    *DATABASE_SETTINGS,
+)  # fmt: skip
 @with_output
 def transcribe_command(
     files: Recordings,
@@ -80,6 +86,7 @@ def transcribe_command(
     track: Track = None,
     strict: Strict = False,
     verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> None:
     """Transcribe recordings and print or save their transcripts."""
     from stt.media.folders import PassedOver
@@ -89,7 +96,7 @@ def transcribe_command(
     where = _checked(output, files)
     if settings.model and not settings.server_urls:
         check_local_model(settings.model)
-    setup_logging(settings.log_format, to_stderr=True)
+    setup_logging(settings.log_format, to_stderr=True, quiet=quiet, verbose=verbose)
     files, refused = existing(files)
     passed_over = PassedOver()
     # One that was given twice is printed once, but each of its files gets a transcript.
@@ -98,7 +105,11 @@ def transcribe_command(
     stored: dict[ObjectId, tuple[str, Recording]] = {}
     if refused and not files:
         raise typer.Exit(1)
-    with on_signals(stop), open_database(settings) as database:
+    with (
+        on_signals(stop),
+        with_standard_input(files, settings.settle_seconds) as files,
+        open_database(settings) as database,
+    ):
         found = ingest_files(database, files, options, settings.settle_seconds, passed_over)
         for path, ingested in found:
             if ingested is None:
@@ -130,6 +141,8 @@ def _checked(output: OutputOptions, files: list[Path]) -> Output:
     from stt.media.folders import find_recordings
 
     found = [one.path for one in islice(find_recordings(files), 2)]
+    if output.beside and STDIN in files:
+        raise typer.BadParameter("--beside needs files: standard input lies in no folder.")
     where = output.resolve(several=len(found) > 1, may_stream=True)
     where.spare(found)
     where.prepare()

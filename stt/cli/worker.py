@@ -6,7 +6,7 @@ import typer
 
 import stt
 from stt.cli.console import Progress, live_progress, setup_logging
-from stt.cli.options import DATABASE_SETTINGS, STOP_SETTINGS, NewestFirst, with_settings
+from stt.cli.options import DATABASE_SETTINGS, STOP_SETTINGS, NewestFirst, Quiet, with_settings
 from stt.errors import EXIT_INTERRUPTED
 from stt.local.stack import open_database
 from stt.settings import Settings
@@ -54,10 +54,16 @@ def worker_command(
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay when the queue is empty, and poll it.")
     ] = False,
+    quiet: Quiet = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+            "--version",
+            "-V",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
         ),
     ] = False,
 ) -> None:
@@ -69,7 +75,7 @@ def worker_command(
     # Import it here: it imports HTTP and audio libraries, which slow down other commands.
     from stt.worker.context import WorkOptions
 
-    setup_logging(settings.log_format)
+    setup_logging(settings.log_format, quiet=quiet, verbose=verbose)
     with open_database(settings) as database:
         stats = run_worker(database, settings, WorkOptions(settings.limit, newest_first, watch))
     raise typer.Exit(int(stats.has_failures))

@@ -1,5 +1,6 @@
 """`stt transcribe`: what is refused before the work, and when there is no work to do."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -240,3 +241,38 @@ def test_the_others_are_transcribed_all_the_same(stt: Run, work: Work) -> None:
     assert stt("transcribe", "missing.mp3", "talk.mp3") == 1
     assert stt.err.startswith("Error: missing.mp3: no such file\n")
     assert [name for name, _ in work.write.call_args.args[1]] == ["talk.mp3"]
+
+
+def test_a_recording_in_place_of_a_command_is_transcribed(stt: Run, work: Work) -> None:
+    assert stt("talk.mp3", "--output_format", "SRT", "--output_dir", "subs") == 0
+    [files, output] = work.write.call_args.args[1:]
+    assert files == [("talk.mp3", TALK)]
+    assert output == Output(formats=("srt",), folder=Path("subs"))
+    assert stt("statsu") == 2
+    assert "Did you mean 'status'?" in " ".join(stt.err.split())
+
+
+def test_standard_input_is_a_recording_and_nothing_of_it_is_left(
+    stt: Run, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Mock(buffer=io.BytesIO(b"sound"), isatty=lambda: False))
+    assert stt("transcribe", "-") == 0
+    [(name, _)] = work.write.call_args.args[1]
+    assert name.endswith("stdin")
+    assert not Path(name).exists()
+    assert stt("transcribe", "-", "--beside") == 2
+    monkeypatch.setattr("sys.stdin", Mock(isatty=lambda: True))
+    assert stt("transcribe", "-") == 2
+    assert "pipe a file into it" in " ".join(stt.err.split())
+
+
+def test_short_options_mean_the_same_in_every_command(stt: Run, work: Work) -> None:
+    assert stt("-V") == 0
+    assert stt.out.startswith("stt ")
+    assert stt("transcribe", "talk.mp3", "copies/talk.mp3", "-l", "de", "-m", "base", "-q") == 0
+    assert stt.err == ""
+    assert stt("transcribe", "missing.mp3", "talk.mp3", "-q") == 1
+    assert stt.err == "Error: missing.mp3: no such file\n"
+    for command in ("ingest", "again", "transcribe"):
+        assert stt(command, "--help") == 0
+        assert {"-m", "-l"} <= {word.strip(",") for word in stt.out.split()}

@@ -1,0 +1,57 @@
+"""What people type who come from other programs: Whisper's own command line above all.
+
+Its options are read as ours and not listed in the help, and a recording in place of a command is
+transcribed.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+_OPTIONS = {
+    "--output-dir": "--output",
+    "--output-format": "--format",
+    "--initial-prompt": "--prompt",
+    "--max-line-count": "--max-lines",
+}
+_WORDS = "--word-timestamps"
+
+
+def understood(arguments: Iterable[str], options: Collection[str]) -> list[str]:
+    """Return arguments with Whisper's options replaced by ours.
+
+    `options`: those of the command. Underscores become hyphens; a folder for the output ends in /;
+    `--word_timestamps True` has no value here.
+    """
+    found: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if argument == "--":
+            return [*found, argument, *rest]
+        if not name.startswith("--") or name in options:
+            found.append(argument)
+            continue
+        found += _translated(name.replace("_", "-"), value if equals else None, rest, options)
+    return found
+
+
+def _translated(
+    name: str, value: str | None, rest: Iterator[str], options: Collection[str]
+) -> list[str]:
+    ours = _OPTIONS.get(name, name)
+    if ours not in options:
+        return [name if value is None else f"{name}={value}"]
+    if name == _WORDS:
+        value = next(rest, "True") if value is None else value
+        return [ours if value.lower() in ("true", "1", "yes") else "--no-word-timestamps"]
+    if value is None and (value := next(rest, None)) is None:
+        return [ours]
+    return [ours, f"{value.rstrip('/')}/" if name == "--output-dir" else value]
+
+
+def is_recording_name(argument: str) -> bool:
+    """Return whether an argument in the place of a command is a file, or is named like one."""
+    from stt.media.recognition import NAMES
+
+    path = Path(argument)
+    return path.exists() or path.suffix.lower() in NAMES or argument == "-"

@@ -1,0 +1,35 @@
+"""What people of other programs type, and what is made of it."""
+
+from pathlib import Path
+
+import pytest
+
+from stt.cli.familiar import is_recording_name, understood
+
+OPTIONS = {"--output", "--format", "--prompt", "--word-timestamps", "--max-lines", "--task"}
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("a.mp3 --output_dir subs", "a.mp3 --output subs/"),
+        ("--output_dir=subs/ a.mp3", "--output subs/ a.mp3"),
+        ("--output_format srt", "--format srt"),
+        ("--word_timestamps True a.mp3", "--word-timestamps a.mp3"),
+        ("--word_timestamps=False", "--no-word-timestamps"),
+        ("--initial_prompt Ann --max_line_count 2", "--prompt Ann --max-lines 2"),
+        ("--word-timestamps a.mp3", "--word-timestamps a.mp3"),
+        ("--task translate --no_such 1", "--task translate --no-such 1"),
+        ("-- --output_dir", "-- --output_dir"),
+        ("--output_dir", "--output"),
+    ],
+)
+def test_whispers_options_are_read_as_ours(given: str, meant: str) -> None:
+    assert understood(given.split(), OPTIONS) == meant.split()
+
+
+def test_a_recording_is_known_by_its_name_or_because_it_is_there(tmp_path: Path) -> None:
+    assert is_recording_name("gone/Talk.MP3")
+    assert is_recording_name(str(tmp_path))
+    assert is_recording_name("-")
+    assert not is_recording_name("statsu")
