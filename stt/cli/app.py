@@ -18,6 +18,7 @@ from stt.cli import (
     export,
     ingest,
     node,
+    recordings,
     search,
     status,
     transcribe,
@@ -42,6 +43,9 @@ app.callback(epilog=worker.EXAMPLES)(worker.worker_command)
 for _name, _command, _epilog in (
     ("transcribe", transcribe.transcribe_command, transcribe.EXAMPLES),
     ("ingest", ingest.ingest_command, ingest.EXAMPLES),
+    ("ls", recordings.ls_command, recordings.LS_EXAMPLES),
+    ("remove", recordings.remove_command, recordings.REMOVE_EXAMPLES),
+    ("priority", recordings.priority_command, recordings.PRIORITY_EXAMPLES),
     ("again", again.again_command, again.EXAMPLES),
     ("status", status.status_command, status.EXAMPLES),
     ("workers", status.workers_command, status.WORKERS_EXAMPLES),

@@ -10,6 +10,7 @@ from rich.text import Text
 from stt.cli.console import Screen
 from stt.cli.formatting import clock, local_time, plural, printable, span
 from stt.doctor.checks import Finding
+from stt.store.recordings import RecordingDetails
 from stt.store.search import Hit
 from stt.store.status import FailedChunk, QueueStatus, RecordingProgress
 from stt.store.workers import WorkerStatus
@@ -90,6 +91,23 @@ def _recordings_table(recordings: Iterable[RecordingProgress]) -> list[Screen]:
     if (more := len(latest) - _RECORDINGS_SHOWN) > 0:
         return [table, Text(f"… and {more} more; --json lists all", style="dim")]
     return [table]
+
+
+def recordings_list(recordings: Iterable[RecordingDetails]) -> Screen:
+    """Return the output of `stt ls`."""
+    table = _table("Recording", ">Length", ">Chunks", ">Done", ">Failed", ">Priority", "Id")
+    for one in recordings:
+        counts = one.counts
+        table.add_row(
+            Text(printable(one.label)),
+            "—" if one.duration is None else clock(one.duration),
+            str(counts.total),
+            f"{100 * counts.transcribed // counts.total} %" if counts.total else "—",
+            Text(str(counts.failed or ""), style="red"),
+            str(one.priority or ""),
+            Text(printable(str(one.id)), style="dim"),
+        )
+    return table
 
 
 def _note_on(recording: RecordingProgress) -> str:

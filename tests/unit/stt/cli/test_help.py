@@ -9,7 +9,7 @@ from tests.unit.stt.cli.conftest import Run
 
 COMMANDS = [
     *("transcribe", "ingest", "status", "workers", "export", "retry", "release"),
-    *("coordinator", "doctor"),
+    *("coordinator", "doctor", "again", "ls", "remove", "priority", "search"),
 ]
 
 

@@ -1,0 +1,101 @@
+"""`stt ls`, `stt remove` and `stt priority` with a real database."""
+
+import json
+from unittest.mock import Mock
+
+import pytest
+from bson import ObjectId
+
+from stt.store.database import Database
+from tests.support.recordings_in_queue import NOW, post_recording, set_chunk, transcribe
+from tests.unit.stt.cli.conftest import Run
+
+
+@pytest.fixture
+def ids(database: Database) -> dict[str, str]:
+    """One that is done, one that is open, and one with a failed chunk."""
+    ids = {
+        name: post_recording(database, count, filename=f"{name}.mp3")
+        for name, count in (("done", 1), ("open", 3), ("bad", 2))
+    }
+    transcribe(database, ids["done"], 0, "Hello.")
+    for index in range(2):
+        set_chunk(database, ids["bad"], index, failed_at=NOW)
+    return ids
+
+
+def listed(stt: Run, *arguments: str) -> list[str]:
+    assert stt("ls", *arguments, "--json") == 0
+    return [one["label"] for one in json.loads(stt.out)]
+
+
+class TestListing:
+    def test_they_are_chosen_by_state_and_name_and_put_in_order(
+        self, stt: Run, ids: dict[str, str]
+    ) -> None:
+        assert listed(stt) == ["done.mp3", "open.mp3", "bad.mp3"]
+        assert listed(stt, "--state", "failed") == ["bad.mp3"]
+        assert listed(stt, "--state", "open") == ["open.mp3"]
+        assert listed(stt, "OPE") == ["open.mp3"]
+        assert listed(stt, "--sort", "name") == ["bad.mp3", "done.mp3", "open.mp3"]
+        assert listed(stt, "--sort", "length", "--reverse")[0] == "open.mp3"
+
+    def test_a_table_says_how_far_each_is(self, stt: Run, ids: dict[str, str]) -> None:
+        assert stt("ls", "done") == 0
+        [_, row] = stt.out.splitlines()
+        assert row.split()[:5] == ["done.mp3", "0:30", "1", "100", "%"]
+        assert row.split()[-1] == ids["done"]
+
+    def test_wrong_words_are_refused_and_nothing_is_no_error(
+        self, stt: Run, ids: dict[str, str]
+    ) -> None:
+        assert stt("ls", "--state", "odd") == 2
+        assert stt("ls", "--sort", "odd") == 2
+        assert stt("ls", "nowhere") == 0
+        assert (stt.out, stt.err) == ("", "No recording matches.\n")
+
+    def test_more_than_a_page_are_all_listed(
+        self, stt: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("stt.cli.recordings._PAGE", 2)
+        for number in range(5):
+            post_recording(database, 0, filename=f"{number}.mp3")
+        assert listed(stt) == [f"{number}.mp3" for number in range(5)]
+
+
+class TestRemoval:
+    def test_what_is_named_goes_and_the_rest_stays(
+        self, stt: Run, database: Database, ids: dict[str, str]
+    ) -> None:
+        assert stt("remove", "open.mp3", ids["bad"], "open.mp3", "--yes") == 0
+        assert stt.out == "open.mp3 is removed\nbad.mp3 is removed\n"
+        assert listed(stt) == ["done.mp3"]
+        assert database.audio.count_documents({}) == 1
+
+    def test_one_wrong_name_removes_nothing(self, stt: Run, ids: dict[str, str]) -> None:
+        assert stt("remove", "open.mp3", "nowhere.mp3", "--yes") == 1
+        assert len(listed(stt)) == 3
+
+    def test_without_yes_it_asks(
+        self, stt: Run, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert stt("remove", "open.mp3") == 2
+        assert "say --yes" in " ".join(stt.err.split())
+        monkeypatch.setattr("stt.cli.recordings.sys.stdin", Mock(isatty=lambda: True))
+        for answer, left in ((False, 3), (True, 2)):
+            monkeypatch.setattr("typer.confirm", lambda *_, answer=answer, **__: answer)
+            assert stt("remove", "open.mp3") == int(not answer)
+            assert "open.mp3: 3 chunks, 0 done" in stt.err
+            assert len(listed(stt)) == left
+
+
+def test_a_priority_is_that_of_what_is_still_to_be_done(
+    stt: Run, database: Database, ids: dict[str, str]
+) -> None:
+    assert stt("priority", "open.mp3", "done.mp3", "7") == 0
+    assert stt.out == "open.mp3: priority 7\ndone.mp3: priority 7\n"
+    query = {"original_id": ObjectId(ids["open"]), "priority": 7}
+    assert database.chunks.count_documents(query) == 3
+    assert listed(stt, "--sort", "priority") == ["bad.mp3", "done.mp3", "open.mp3"]
+    assert stt("priority", "open.mp3", "--", "-5") == 0
+    assert stt("priority", "open.mp3", "high") == 2
