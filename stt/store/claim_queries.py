@@ -13,8 +13,9 @@ from bson import ObjectId
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page, Step
 from stt.domain.worker_id import pattern_of_node
-from stt.store.database import PAGING_ORDER, Database, translated
+from stt.store.database import Database, translated
 from stt.store.documents import CHUNK_FIELDS, read_chunk, read_positive, read_time
+from stt.store.indexes import PAGING_ORDER
 from stt.store.states import PENDING, PROCESSING, Query
 
 _CANDIDATE_WAIT_SECONDS = (1.0, 3.0)

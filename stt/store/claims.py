@@ -70,7 +70,8 @@ class MongoClaims:
         self._retries_stopped = threading.Event()
 
     def count_pending(self, order: Order) -> int:
-        return claim_queries.count_pending(self._db, order)
+        with self._db.without_time_limit() as patient:
+            return claim_queries.count_pending(patient, order)
 
     def page(self, limit: int, order: Order) -> Page:
         return spread_pages.read_page(self._db, limit, order)

@@ -14,7 +14,6 @@ import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from pymongo import (
-    IndexModel,
     MongoClient,
     ReadPreference,
     ReturnDocument,
@@ -24,6 +23,8 @@ from pymongo import (
 from pymongo.collection import Collection
 
 from stt.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
+from stt.store.index_progress import logged_progress
+from stt.store.indexes import INDEXES
 from stt.store.object_store import IN_DATABASE, AudioPlaces, ObjectStore
 from stt.store.shared_places import make_indexes
 
@@ -53,47 +54,6 @@ _URL_ADVICE = (
     " password that is no letter or digit as %XX, such as %40 for @"
 )
 
-PAGING_ORDER = [("priority", -1), ("start", 1), ("_id", 1)]
-
-INDEXES = {
-    "audio_chunks": [
-        IndexModel(
-            [("transcribed_at", 1), ("failed_at", 1), ("processing_by", 1), *PAGING_ORDER],
-            name="paging",
-        ),
-        IndexModel([("original_id", 1), ("index", 1)], name="place", unique=True),
-        # With one lease, or none: the unfinished chunks by the time of their claim's last renewal.
-        IndexModel(
-            [
-                ("lease_seconds", 1),
-                ("transcribed_at", 1),
-                ("failed_at", 1),
-                ("claimed_at", 1),
-                ("processing_by", 1),
-            ],
-            name="leases",
-        ),
-    ],
-    "source_files": [
-        # Recordings of other programs have none.
-        IndexModel(
-            [("sha256", 1)],
-            name="sha256_of_file",
-            unique=True,
-            partialFilterExpression={"sha256": {"$gt": ""}},
-        ),
-        IndexModel([("filename", 1)], name="filename"),
-    ],
-    "workers": [IndexModel([("seen_at", 1)], name="seen", expireAfterSeconds=86_400)],
-    # The coordinator's; keys, codes and sessions are stored as hashes.
-    "nodes": [IndexModel([("key_sha256", 1)], name="key", unique=True)],
-    "join_codes": [IndexModel([("expires_at", 1)], name="expiry", expireAfterSeconds=0)],
-    "sessions": [IndexModel([("expires_at", 1)], name="expiry", expireAfterSeconds=0)],
-    "refusals": [IndexModel([("at", 1)], name="at", expireAfterSeconds=3_600)],
-    # Uploads that have not ended lack the field and do not expire.
-    "uploads": [IndexModel([("ended_at", 1)], name="ended", expireAfterSeconds=7 * 86_400)],
-}
-
 
 class Database(AbstractContextManager["Database"]):
     """A connection pool to the database. Safe between threads. Close it, or use it in `with`.
@@ -101,13 +61,23 @@ class Database(AbstractContextManager["Database"]):
     Every write waits until a majority of the replica set has it in its journal.
     """
 
-    def __init__(self, url: str, name: str, places: AudioPlaces = IN_DATABASE) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        places: AudioPlaces = IN_DATABASE,
+        *,
+        has_time_limit: bool = True,
+    ) -> None:
         """Prepare to connect; the first operation connects. `places`: where audio is.
+
+        `has_time_limit`: an operation fails that is not answered in time.
 
         Raise ConfigError for a URL or a database name that cannot be right, and for a file in the
         URL's TLS options that cannot be used.
         """
-        self._client = _client(url)
+        self._arguments = url, name, places
+        self._client = _client(url, has_time_limit=has_time_limit)
         try:
             # Ignore the URL's read preference: a secondary may lack what we have just written.
             self._db = self._client.get_database(name, _AWARE, ReadPreference.PRIMARY, _DURABLE)
@@ -128,16 +98,21 @@ class Database(AbstractContextManager["Database"]):
         self.options: Collection[Document] = self._db["options"]
 
     def ensure_indexes(self) -> None:
-        """Create the indexes that are missing; fast if none are."""
-        with translated():
+        """Create the indexes that are missing, however long it takes; fast if none are."""
+        with translated(), self.without_time_limit() as patient:
             for collection, indexes in INDEXES.items():
                 try:
-                    make_indexes(self._db[collection], indexes)
+                    with logged_progress(self._db[collection]):
+                        make_indexes(patient._db[collection], indexes)
                 except errors.DuplicateKeyError as error:
                     raise ConfigError(
                         f"{collection} holds two documents where only one may be, which another"
                         f" program must have written: {_first_line(error)}"
                     ) from error
+
+    def without_time_limit(self) -> "Database":
+        """Return a connection pool of its own, whose operations may take as long as they need."""
+        return Database(*self._arguments, has_time_limit=False)
 
     def server_time(self) -> datetime:
         """Return the database server's time, by which claims become stale."""
@@ -248,7 +223,7 @@ def _tls_advice(reason: str) -> str:
     return ""
 
 
-def _client(url: str) -> MongoClient[Document]:
+def _client(url: str, *, has_time_limit: bool) -> MongoClient[Document]:
     """Raise ConfigError, without any part of the URL: it may contain a password."""
     scheme, _, rest = url.partition("://")
     if scheme not in ("mongodb", "mongodb+srv"):  # the driver would read it as a host name
@@ -258,7 +233,8 @@ def _client(url: str) -> MongoClient[Document]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # the driver only warns of a wrong option
-            return MongoClient(url, **_unset_in(url))
+            unlimited = {} if has_time_limit else {"socketTimeoutMS": 0}
+            return MongoClient(url, **{**_unset_in(url), **unlimited})
     except OSError as error:  # ssl.SSLError is one
         where = f"{error.filename}: " if error.filename else ""
         raise ConfigError(

@@ -8,8 +8,9 @@ from typing import Any
 
 from pymongo.errors import OperationFailure
 
-from stt.store.database import INDEXES, Database, Document, Repository
+from stt.store.database import Database, Document, Repository
 from stt.store.documents import read_list, read_mappings, read_text
+from stt.store.indexes import INDEXES
 from stt.store.shared_places import SharedPlace, shared_places
 
 

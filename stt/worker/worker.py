@@ -7,6 +7,7 @@ reason to stop, and abandons calls that hang when it has to.
 
 import logging
 import os
+import threading
 import time
 from typing import Self
 
@@ -21,7 +22,7 @@ from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from stt.store.workers import MongoRoster
-from stt.system.log_context import PLAIN, log_fields
+from stt.system.log_context import PLAIN, log_fields, with_log_fields
 from stt.system.process_identity import ProcessIdentity
 from stt.system.signals import on_signals
 from stt.worker.context import WorkerContext, WorkOptions
@@ -32,6 +33,7 @@ from stt.worker.worker_thread import WorkerThread
 logger = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 0.05
+_COUNT_WAIT_SECONDS = 1.0
 
 
 class Worker:
@@ -40,7 +42,7 @@ class Worker:
     def __init__(self, queue: Queue, settings: Settings, options: WorkOptions, worker: str) -> None:
         self.id = WorkerId(worker)
         self.total: int | None = None
-        """Chunks that this run will end, as counted at its start; None before that."""
+        """Chunks that this run will end, as counted at its start; None until that is done."""
         self._settings = settings
         self._options = options
         self._queue = queue
@@ -140,17 +142,29 @@ class Worker:
         self._context.heartbeat.renew_now()
 
     def _prepare(self) -> None:
-        claims, context = self._queue.claims, self._context
+        context = self._context
         logger.info("Worker ID: %s", self.id, extra=PLAIN)
-        pending = claims.count_pending(self._options.order)
-        self.total = pending if self._options.limit is None else min(pending, self._options.limit)
-        logger.info("Total pending chunks: %d", pending, extra=PLAIN)
+        counting = threading.Thread(target=with_log_fields(self._count), name="count", daemon=True)
+        counting.start()
+        counting.join(_COUNT_WAIT_SECONDS)  # where it is fast, its line comes first
         slots = context.pool.tune(self._settings.parallel_limit)
         logger.info("Using %d parallel worker(s)", slots, extra=PLAIN)
         context.heartbeat.recover()
         self._report()
         count = slots + max(1, slots // 2)
         self._threads += [WorkerThread(context, number) for number in range(count)]
+
+    def _count(self) -> None:
+        """Find the total, however long it takes; the work goes on without it."""
+        try:
+            pending = self._queue.claims.count_pending(self._options.order)
+        except SttError as error:
+            logger.debug("the pending chunks could not be counted: %s", error)
+            return
+        limit = self._options.limit
+        self.total = pending if limit is None else min(pending, limit)
+        if not self._context.is_over.is_set():
+            logger.info("Total pending chunks: %d", pending, extra=PLAIN)
 
     def _supervise_threads(self) -> None:
         """Return when all threads have ended, or their calls were abandoned."""

@@ -28,6 +28,7 @@ from stt.domain.claim import Claim, Order, Page
 from stt.domain.field_types import HexId
 from stt.remote import messages
 from stt.store.chunk_key import recordings_of
+from stt.store.claim_queries import count_pending
 from stt.store.states import State
 
 T = TypeVar("T")
@@ -125,7 +126,7 @@ def count(
     dispatcher = Dispatcher(coordinator, principal)
     order = Order(recordings=tuple(source or ()))
     return PendingCount(
-        pending=dispatcher.claims().count_pending(order) if dispatcher.is_open else 0
+        pending=count_pending(coordinator.database, order) if dispatcher.is_open else 0
     )
 
 

@@ -3,7 +3,8 @@
 import pytest
 from pymongo import IndexModel
 
-from stt.store.database import INDEXES, Database
+from stt.store.database import Database
+from stt.store.indexes import INDEXES
 from stt.store.inspection import DatabaseInspector
 
 ALL = [f"{c}.{index.document['name']}" for c, indexes in INDEXES.items() for index in indexes]

@@ -18,7 +18,8 @@ from pymongo import monitoring
 
 from stt.domain.claim import Claim, ClaimRules
 from stt.store.claims import MongoClaims, recover
-from stt.store.database import INDEXES, Database, Document
+from stt.store.database import Database, Document
+from stt.store.indexes import INDEXES
 from stt.store.leases import LeaseWatch, count_stale
 from stt.system.process_identity import ProcessIdentity
 from tests.support.queue_builder import add_chunks, chunk, claimed, document

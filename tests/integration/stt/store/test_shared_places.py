@@ -8,7 +8,8 @@ from pymongo.errors import DuplicateKeyError
 
 from stt.doctor.database import database_findings
 from stt.local.place import DatabasePlace
-from stt.store.database import INDEXES, Database
+from stt.store.database import Database
+from stt.store.indexes import INDEXES
 from stt.store.inspection import DatabaseInspector
 from stt.store.shared_places import advice, make_indexes, shared_places
 from tests.support.queue_builder import add_chunks, add_recording, document

@@ -542,3 +542,48 @@ def test_two_workers_share_a_queue_without_doing_anything_twice(
             thread.join()
     assert sum(worker.stats.done for worker in workers) == 20
     assert len(server.calls) == 20
+
+
+class TestTheTotal:
+    def test_it_comes_when_it_is_counted_and_the_work_does_not_wait_for_it(
+        self, database: Database, opus: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        add_chunks(database, 2, audio=opus)
+        may_count = threading.Event()
+
+        class Claims(MongoClaims):
+            def count_pending(self, order: Order) -> int:
+                pending = super().count_pending(order)
+                may_count.wait(60)
+                return pending
+
+        def call(number: int, _upload: bytes) -> Answer:
+            if number == 1:  # the work has begun
+                totals.append(worker.total)
+                may_count.set()
+                until(lambda: worker.total == 2)
+            return Answer(body=heard("on"))
+
+        totals: list[int | None] = []
+        with caplog.at_level("INFO", "stt"), ScriptedServer(call).running() as server:
+            claims = Claims(database, "count_1", ClaimRules())
+            worker = make_worker(database, server.url, claims=claims, max_parallel_workers=1)
+            assert worker.run().done == 2
+        assert totals == [None]
+        assert "Total pending chunks: 2" in caplog.messages
+
+    def test_a_count_that_fails_is_no_outage(
+        self, database: Database, opus: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        add_chunks(database, 1, audio=opus)
+
+        class Claims(MongoClaims):
+            def count_pending(self, order: Order) -> int:
+                raise DatabaseUnavailable("it takes too long")
+
+        with caplog.at_level("INFO", "stt"), ScriptedServer(always()).running() as server:
+            claims = Claims(database, "count_2", ClaimRules())
+            worker = make_worker(database, server.url, claims=claims)
+            assert worker.run().done == 1
+        assert worker.total is None
+        assert "waiting for it" not in caplog.text
