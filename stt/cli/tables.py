@@ -38,6 +38,14 @@ def status_screen(status: QueueStatus, members: Iterable[WorkerStatus], where: s
     return Group(*parts)
 
 
+def counting_screen(members: Iterable[WorkerStatus], where: str) -> Screen:
+    """Return the output of `stt status` while the chunks are still being counted."""
+    alive = sum(member.is_alive for member in members)
+    running = f"{plural(alive, 'worker')} running" if alive else "No worker is running."
+    counting = "The chunks are still being counted. To wait for that: stt status --wait"
+    return Group(Text(f"Queue {where}", style="bold"), "", Text(counting, "yellow"), running)
+
+
 def _counts_table(status: QueueStatus) -> Table:
     counts = status.counts
     table = Table.grid(padding=(0, 2))

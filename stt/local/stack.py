@@ -31,8 +31,10 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def open_database(settings: Settings) -> Iterator[Database]:
+def open_database(settings: Settings, *, with_indexes: bool = True) -> Iterator[Database]:
     """Open the database of MONGO_URL, or else the embedded one, and create its indexes.
+
+    `with_indexes` False: open it as it is, for a command that must not wait until they are built.
 
     Raise ConfigError if there is no MONGO_URL and the embedded database is not installed or its
     folder cannot be used, and if audio is stored in S3 and boto3 is not installed;
@@ -44,7 +46,8 @@ def open_database(settings: Settings) -> Iterator[Database]:
         Database(url, settings.database_name, places) as database,
     ):
         database.objects.check_installed()
-        database.ensure_indexes()
+        if with_indexes:
+            database.ensure_indexes()
         yield database
 
 

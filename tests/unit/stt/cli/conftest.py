@@ -45,7 +45,7 @@ def no_database(monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Return what the commands open in place of a database."""
     database = Mock(Database)
     for name in _COMMANDS:
-        monkeypatch.setattr(f"stt.cli.{name}.open_database", lambda _: nullcontext(database))
+        monkeypatch.setattr(f"stt.cli.{name}.open_database", lambda *_, **__: nullcontext(database))
     return database
 
 

@@ -1,6 +1,8 @@
 """`stt status` and `stt workers`: text, JSON, and how often."""
 
 import json
+import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from unittest.mock import Mock
 
@@ -22,6 +24,7 @@ STATUS = QueueStatus(
 
 @pytest.fixture
 def queue_status(no_database: Mock, monkeypatch: pytest.MonkeyPatch) -> Mock:
+    no_database.without_time_limit = lambda: nullcontext(no_database)
     status = Mock(return_value=STATUS)
     monkeypatch.setattr("stt.cli.status.queue_status", status)
     monkeypatch.setattr(
@@ -83,3 +86,41 @@ def test_workers_as_a_table_show_each_with_its_server(stt: Run, queue_status: Mo
 def test_a_wrong_url_does_not_print_its_password(stt: Run) -> None:
     assert stt("status", "--mongo-url", "mongodb://ann:s3cret@db:port") == 3
     assert "s3cret" not in stt.err + stt.out
+
+
+def test_counts_that_take_long_are_left_out_unless_they_are_waited_for(
+    stt: Run, queue_status: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = threading.Event()
+
+    def count(*_: object) -> QueueStatus:
+        assert counted.wait(60)
+        return STATUS
+
+    queue_status.side_effect = count
+    monkeypatch.setattr("stt.cli.status._COUNT_SECONDS", 0.1)
+    assert stt("status") == 0
+    assert "still being counted" in stt.out
+    assert "1 worker running" in stt.out
+    assert "pending" not in stt.out
+    threading.Timer(0.5, counted.set).start()
+    assert stt("status", "--wait") == 0
+    assert "pending" in stt.out
+
+
+def test_watching_shows_the_latest_counts_until_the_next_are_known(
+    stt: Run, queue_status: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = threading.Event()
+
+    def count(*_: object) -> QueueStatus:
+        assert queue_status.call_count == 1 or counted.wait(60)
+        return STATUS
+
+    queue_status.side_effect = count
+    monkeypatch.setattr("stt.cli.status._COUNT_SECONDS", 0.2)
+    monkeypatch.setattr("stt.cli.console.time.sleep", Mock(side_effect=[None, KeyboardInterrupt]))
+    assert stt("status", "--watch") == 130
+    counted.set()
+    assert "still being counted" not in stt.out
+    assert stt.out.count("pending") == 2
