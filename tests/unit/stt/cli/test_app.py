@@ -114,7 +114,7 @@ def test_what_the_log_has_said_is_not_said_twice(stt: Run, monkeypatch: pytest.M
 def test_an_unforeseen_error_shows_where_it_happened(
     stt: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> NoReturn:
+    def fail(*_: object, **__: object) -> NoReturn:
         raise ZeroDivisionError
 
     monkeypatch.setattr("stt.cli.status.open_database", fail)
