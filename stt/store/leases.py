@@ -2,7 +2,8 @@
 
 `claims.py` ends them. Each query is an equality on the first fields of an index and a range on the
 next one, with both ends where the embedded database would read on: so it costs what it finds,
-however many chunks and claims there are.
+however many chunks and claims there are. The exception is `distinct` on the embedded database: it
+reads an index entry for each claim (30 µs), where MongoDB skips from one lease to the next.
 """
 
 import logging

@@ -156,6 +156,15 @@ def test_a_recovery_asks_by_index_alone(
     assert list(distinct["query"]) == [distinct["key"]] == [next(iter(leases["key"]))]
 
 
+def test_every_lease_in_the_queue_is_found(database: Database, patient: MongoClaims) -> None:
+    then = database.server_time() - timedelta(days=1)
+    leases = [300, 300.0, 1, 0.5, 0, -1, 7.25, 600, math.inf, -math.inf, 2**31, 299.999]
+    for lease in leases:
+        add_chunks(database, 2, processing_by="a_1", claimed_at=then, lease_seconds=lease)
+    database.chunks.delete_many({"lease_seconds": 2**31})  # the longest is not over yet
+    assert len(patient.recover()) == 2 * (len(leases) - 1)
+
+
 class TestClock:
     @pytest.fixture
     def step(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, timedelta]:
