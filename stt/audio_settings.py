@@ -1,11 +1,9 @@
 """The settings of where audio is stored, and for how long; a part of `Settings`."""
 
-from pydantic_settings import BaseSettings
-
-from stt.setting_types import DATABASE, Duration, S3Place, S3Places, setting
+from stt.setting_types import DATABASE, Duration, NamedSettings, S3Place, S3Places, setting
 
 
-class AudioSettings(BaseSettings):
+class AudioSettings(NamedSettings):
     """Where new audio is stored, what else may be read, and for how long audio is kept."""
 
     audio_store: S3Place | None = setting(

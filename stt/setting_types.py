@@ -7,7 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, StringConstraints
 from pydantic_core import ErrorDetails
-from pydantic_settings import NoDecode
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+)
 
 from stt.serving.key_strength import weakness_of
 from stt.system.net import is_http_url
@@ -131,6 +136,29 @@ PANELS = EVERYDAY, SUBTITLES, STOPPING, QUEUE, SERVERS, DATABASE = (
     "Everyday options", "Subtitles", "Stopping", "Queue", "Whisper servers", "Database",
 )  # fmt: skip
 """Panels of the help, in their order."""
+
+
+class NamedSettings(BaseSettings):
+    """Settings that the environment and `.env` set by their documented names alone.
+
+    Their fields have names such as `limit` and `model`, which other programs may use there.
+    """
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        fields = settings_cls.model_fields.items()
+        names = {str(field.validation_alias or name).lower() for name, field in fields}
+        for source in (env_settings, dotenv_settings):
+            assert isinstance(source, EnvSettingsSource)
+            source.env_vars = {k: v for k, v in source.env_vars.items() if k.lower() in names}
+        return init_settings, env_settings, dotenv_settings
 
 
 def setting(

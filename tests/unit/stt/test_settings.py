@@ -109,3 +109,23 @@ def test_a_key_in_the_servers_url_is_refused_and_not_repeated(
     with pytest.raises(ConfigError, match="STT_API_KEY") as wrong:
         load_settings()
     assert "hush" not in str(wrong.value)
+
+
+def test_the_environment_is_read_by_the_documented_names_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    others = {
+        "limit": "7",
+        "model": "odd",
+        "prompt": "$ ",
+        "default_language": "de",
+        "api_key": "k",
+    }
+    for name, value in others.items():
+        monkeypatch.setenv(name.upper(), value)
+    (tmp_path / ".env").write_text("\n".join(f"{name}={others[name]}" for name in others))
+    assert load_settings() == Settings(_env_file=None)  # type: ignore[call-arg]
+    assert load_settings().limit is None
+    monkeypatch.setenv("node_limit", "9")
+    assert load_settings().limit == 9
+    assert load_settings(limit=8).limit == 8

@@ -3,6 +3,7 @@
 import threading
 import time
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from bson import Binary, ObjectId
@@ -17,6 +18,7 @@ from stt.errors import (
     ServersBroken,
     ServerUnavailable,
 )
+from stt.media.decoder_pool import DecoderUnavailable
 from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
@@ -587,3 +589,18 @@ class TestTheTotal:
             assert worker.run().done == 1
         assert worker.total is None
         assert "waiting for it" not in caplog.text
+
+
+def test_a_machine_that_cannot_start_a_decoder_charges_no_chunk_and_stops(
+    database: Database, opus: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [id_] = add_chunks(database, 1, audio=opus)
+    refused = DecoderUnavailable("The decoder cannot be started: out of processes")
+    monkeypatch.setattr("stt.worker.transcriber.decode", Mock(side_effect=refused))
+    with ScriptedServer(always()).running() as server:
+        worker = make_worker(database, server.url)
+        with pytest.raises(DecoderUnavailable) as raised:
+            worker.run()
+    assert raised.value.exit_code == 1
+    left = document(database, id_)
+    assert (left["processing_by"], left["attempts"], left["transcribed_at"]) == (None, 0, None)
