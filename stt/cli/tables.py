@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stt.cli.console import Screen
+from stt.cli.fitting_table import FittingTable
 from stt.cli.formatting import clock, local_time, plural, printable, span
 from stt.doctor.checks import Finding
 from stt.store.recordings import RecordingDetails
@@ -83,7 +84,9 @@ def _recordings_table(recordings: Iterable[RecordingProgress]) -> list[Screen]:
     """Return a table of recordings: unfinished ones first, then the latest."""
     latest = list(recordings)[::-1]
     latest.sort(key=lambda s: s.counts.open == 0 and not s.is_ingesting)
-    table = _table("Recording", ">Length", ">Chunks", ">Done", ">Failed", "Id", "")
+    table = FittingTable(
+        "Recording", ">Length", ">Chunks", ">Done", ">Failed", "Id", "", optional=("Id", "Length")
+    )
     for recording in latest[:_RECORDINGS_SHOWN]:
         counts = recording.counts
         share = f"{100 * counts.transcribed // counts.total} %" if counts.total else "—"
@@ -103,7 +106,10 @@ def _recordings_table(recordings: Iterable[RecordingProgress]) -> list[Screen]:
 
 def recordings_list(recordings: Iterable[RecordingDetails]) -> Screen:
     """Return the output of `stt ls`."""
-    table = _table("Recording", ">Length", ">Chunks", ">Done", ">Failed", ">Priority", "Id")
+    table = FittingTable(
+        "Recording", ">Length", ">Chunks", ">Done", ">Failed", ">Priority", "Id",
+        optional=("Id", "Priority", "Length"),
+    )  # fmt: skip
     for one in recordings:
         counts = one.counts
         table.add_row(
@@ -144,9 +150,10 @@ def _failures(title: str, chunks: Sequence[FailedChunk], total: int) -> list[Scr
 
 def workers_table(members: Iterable[WorkerStatus]) -> Screen:
     """Return the output of `stt workers`."""
-    table = _table(
-        "Worker", "State", "Last seen", ">Slots", ">In flight", ">Done", ">Failed", "Server"
-    )
+    table = FittingTable(
+        "Worker", "State", "Last seen", ">Slots", ">In flight", ">Done", ">Failed", "Server",
+        optional=("Server", "Slots", "In flight"),
+    )  # fmt: skip
     for member in members:
         report, is_gone = member.report, not member.is_alive and member.report.state != "stopped"
         table.add_row(
@@ -191,18 +198,3 @@ def finding_line(finding: Finding) -> Screen:
     if finding.advice:
         line.add_row("", "", Text(f"→ {printable(finding.advice)}", style="bold"))
     return line
-
-
-def _table(*headings: str) -> Table:
-    """Make a table; `>` before a heading aligns its column to the right."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for header in headings:
-        is_number = header.startswith(">")
-        is_long = header in ("Recording", "Server")
-        table.add_column(
-            header.removeprefix(">"),
-            justify="right" if is_number else "left",
-            no_wrap=not is_long,
-            overflow="fold",
-        )
-    return table
