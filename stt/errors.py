@@ -25,6 +25,7 @@ SttError                     its text is one line for the user; sets the command
 ├── AudioNotAllowed          its audio is where our settings allow no reading: leave it alone
 ├── ClaimLost                another worker holds the chunk now: drop the result, continue
 ├── RecordingError           this file cannot be ingested: report it, continue with the others
+├── AudioRemoved             its audio is gone and its text is kept: do not transcribe it again
 └── NotFound                 nothing in the queue has this name (exit 1)
     └── Ambiguous            more than one thing has it
 """
@@ -146,6 +147,10 @@ class ClaimLost(SttError):
 
 class RecordingError(SttError):
     pass
+
+
+class AudioRemoved(SttError):
+    """STT_KEEP_AUDIO has removed the audio."""
 
 
 class NotFound(SttError):

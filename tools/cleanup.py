@@ -1,24 +1,32 @@
-"""Frees the claims of workers that fell silent, and says whose and how many.
+"""Frees the claims of workers that fell silent, and removes audio that is kept no longer.
 
-Workers do the same by themselves, at start and now and then; this is for cron, and for people.
+Workers free claims by themselves, at start and now and then, and a coordinator with --keep-audio
+removes audio; this is for cron, and for people.
 """
 
 import argparse
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from stt.domain.claim import ClaimRules, StaleClaim
 from stt.errors import SttError
 from stt.local.stack import open_database
+from stt.setting_types import read_duration
 from stt.settings import Settings, load_settings
+from stt.store.chunk_audio import ChunkAudio
 from stt.store.claims import recover
+from stt.store.database import Database
+from stt.store.recording_names import full_path
+from stt.store.retention import remove_audio
 
 EPILOG = """\
 Examples:
   python tools/cleanup.py --older-than 10m --dry-run
   python tools/cleanup.py --older-than 1h            for cron
+  python tools/cleanup.py --keep-audio 30d           text stays, and audio for 30 days
+  python tools/cleanup.py --orphans --dry-run        audio in S3 that no recording has
 
 Durations: 90s, 10m, 2h. Safe beside live workers, provided that the time is longer than the
 LEASE_SECONDS set here: then no claim is freed before its own lease has run out either, whichever
@@ -30,30 +38,37 @@ A chunk whose claim was freed MAX_EXPIRATIONS times goes into quarantine: see `s
 Exit codes: 0 all well, 2 usage, 3 configuration, 4 database unreachable, 130 interrupted.
 """
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_ORPHAN_SECONDS = 86_400.0
+"""Objects without a recording that are younger may belong to an ingest that has just begun."""
 
 
 def duration(text: str) -> float:
     """Seconds of `90s`, `10m`, `2h` or `1d`; the unit must be said."""
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd])", text.strip().lower())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write 90s, 10m or 2h")
-    seconds = float(match[1]) * _UNITS[match[2]]
-    if not 0 < seconds <= 3650 * _UNITS["d"]:
-        raise argparse.ArgumentTypeError(f"{text!r} is out of range: between 1s and ten years")
-    return seconds
+    try:
+        return float(str(read_duration(text)))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.older_than is None and options.keep_audio is None and not options.orphans:
+        parser.error("one of --older-than, --keep-audio and --orphans is needed")
     try:
         settings = load_settings(mongo_url=options.mongo_url, database_name=options.database)
-        _warn_if_short(options.older_than, settings)
-        rules = ClaimRules.of(settings)
+        if options.older_than is not None:
+            _warn_if_short(options.older_than, settings)
         with open_database(settings) as database:
-            freed = recover(database, rules, options.older_than, dry_run=options.dry_run)
-        print(report(freed, dry_run=options.dry_run))
+            if options.older_than is not None:
+                rules = ClaimRules.of(settings)
+                freed = recover(database, rules, options.older_than, dry_run=options.dry_run)
+                print(report(freed, dry_run=options.dry_run))
+            if options.keep_audio is not None:
+                _remove_audio(database, options.keep_audio, is_dry=options.dry_run)
+            if options.orphans:
+                _remove_orphans(database, is_dry=options.dry_run)
     except SttError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code
@@ -78,6 +93,26 @@ def report(freed: Sequence[StaleClaim], *, dry_run: bool) -> str:
     return "\n".join([*lines, f"{verb} {_chunks(len(freed))}{note}"])
 
 
+def _remove_audio(database: Database, keep_seconds: float, *, is_dry: bool) -> None:
+    recordings = chunks = 0
+    verb = "Would remove" if is_dry else "Removed"
+    for removed in remove_audio(database, keep_seconds, dry_run=is_dry):
+        recordings, chunks = recordings + 1, chunks + removed.chunks
+        print(f"{verb} the audio of {full_path(removed.recording)}: {_chunks(removed.chunks)}")
+    print(f"{verb} the audio of {recordings} recording(s), {_chunks(chunks)}")
+
+
+def _remove_orphans(database: Database, *, is_dry: bool) -> None:
+    older_than = datetime.now(UTC) - timedelta(seconds=_ORPHAN_SECONDS)
+    count = size = 0
+    for orphan in ChunkAudio(database).orphans(older_than):
+        count, size = count + 1, size + orphan.bytes
+        if not is_dry:
+            database.objects.delete([orphan.url])
+    verb = "Would remove" if is_dry else "Removed"
+    print(f"{verb} {count} object(s) without a recording, {size / 1e6:.1f} MB")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -85,11 +120,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--older-than",
         type=duration,
-        required=True,
         metavar="TIME",
         help="free claims that were not renewed for so long; choose more than the lease",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be freed")
+    parser.add_argument(
+        "--keep-audio",
+        type=duration,
+        metavar="TIME",
+        help="remove the audio of recordings that were finished so long ago; their text stays",
+    )
+    parser.add_argument(
+        "--orphans",
+        action="store_true",
+        help="remove audio in S3 of recordings that this database does not have (any more)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
     parser.add_argument("--mongo-url", metavar="URL", help="the database, if not that of MONGO_URL")
     parser.add_argument("--database", metavar="NAME", help="its name, if not DATABASE_NAME's")
     return parser

@@ -16,6 +16,7 @@ from stt.cli.options import (
     given_only,
     with_settings,
 )
+from stt.errors import AudioRemoved
 from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.recordings import MongoRecordings
@@ -88,7 +89,12 @@ def again_command(
         chunks = changed = 0
         for id_ in dict.fromkeys(ids):
             wanted = {name: getattr(options, name) for name in given}
-            if count := transcribe_again(database, id_, wanted, made):
+            try:
+                count = transcribe_again(database, id_, wanted, made)
+            except AudioRemoved as removed:
+                print_note(f"{labels[id_]}: {removed}")
+                continue
+            if count:
                 print_line(f"{labels[id_]}: {plural(count, 'chunk')} pending again")
                 chunks, changed = chunks + count, changed + 1
     if not chunks:

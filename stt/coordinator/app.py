@@ -13,6 +13,7 @@ from starlette.routing import Match
 
 from stt import __version__
 from stt.coordinator import openapi
+from stt.coordinator.audio_retention import start_audio_retention
 from stt.coordinator.context import Coordinator
 from stt.coordinator.errors import ApiError, error_body, error_response
 from stt.coordinator.lease_reaper import start_lease_reaper
@@ -62,6 +63,7 @@ def create_app(coordinator: Coordinator) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reaper = start_lease_reaper(coordinator)
+        start_audio_retention(coordinator)
         yield
         coordinator.closing.set()
         reaper.join(_REAPER_STOP_SECONDS)

@@ -267,12 +267,12 @@ def retry(
 def reset(
     database: Database, chunk_ids: Iterable[ObjectId] = (), recording_id: ObjectId | None = None
 ) -> int:
-    """Transcribe these chunks, or a recording's, again (any state → pending); return how many.
+    """Transcribe these chunks, or a recording's, again (→ pending) if they have audio; count them.
 
     The earlier transcripts stay until `complete` replaces them. Who holds a chunk gets ClaimLost.
     """
     query = states.chosen(chunk_ids, recording_id)
-    return _update(database, query, {**states.AGAIN, "solo": False}) if query else 0
+    return _update(database, query | states.WITH_AUDIO, states.RESET) if query else 0
 
 
 def release_of_node(database: Database, node_id: str, except_worker: str | None = None) -> int:

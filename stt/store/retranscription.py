@@ -12,6 +12,7 @@ from stt.store import claims
 from stt.store.database import Database, translated
 from stt.store.documents import read_text
 from stt.store.recordings import MongoRecordings
+from stt.store.retention import check_audio
 from stt.store.states import TRANSCRIBED, WITH_TEXT, Query
 
 OPTIONS = ("model", "language", "task", "prompt", "hotwords")
@@ -35,7 +36,7 @@ def transcribe_again(
 ) -> int:
     """Set these OPTIONS and make all chunks pending, or those that match; return how many.
 
-    `made` is a query about transcripts. Raise NotFound.
+    `made` is a query about transcripts. Raise NotFound; AudioRemoved if no chunk has audio.
     """
     recordings = MongoRecordings(database)
     recordings.get(recording_id)
@@ -46,6 +47,7 @@ def transcribe_again(
             chunk_ids = [document["_id"] for document in cursor]
         if not chunk_ids:
             return 0
+    check_audio(database, recording_id)
     # Before the reset: a worker may claim a chunk the moment that it is pending.
     recordings.change(recording_id, options)
     return claims.reset(database, chunk_ids, recording_id)

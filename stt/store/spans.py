@@ -21,7 +21,7 @@ from stt.store.states import state_of
 
 _FIELDS = [
     "index", "start", "offset", "duration", "format", "transcribed_at", "failed_at",
-    "processing_by", "channel", "transcript.task",
+    "processing_by", "channel", "transcript.task", "audio_removed_at",
 ]  # fmt: skip
 
 
@@ -31,7 +31,8 @@ class ChunkSpan:
 
     `channel`: the one that it was cut from, counted from 1, None if all were mixed. `done_at`: when
     it was transcribed. `has_earlier_text`: it is to be transcribed again, and its earlier
-    transcript is still there. The annotations are for its JSON.
+    transcript is still there. `has_audio`: it was not removed by STT_KEEP_AUDIO. The annotations
+    are for its JSON.
     """
 
     id: HexId
@@ -43,6 +44,7 @@ class ChunkSpan:
     done_at: Annotated[datetime | None, Field(exclude=True)]
     channel: int | None = None
     has_earlier_text: Annotated[bool, Field(exclude=True)] = False
+    has_audio: bool = True
 
     @property
     def end(self) -> float:
@@ -87,6 +89,7 @@ def read_spans(database: Database, recording_id: Any) -> Iterator[ChunkSpan]:
                 state=state_of(document),
                 done_at=document.get("transcribed_at"),
                 channel=chunk.channel,
+                has_audio=document.get("audio_removed_at") is None,
                 has_earlier_text=(
                     document.get("transcribed_at") is None
                     and document.get("transcript") is not None

@@ -66,8 +66,15 @@ _UNTRIED: Mapping[str, Any] = {
 AGAIN: Mapping[str, Any] = {**UNCLAIMED, **_UNTRIED}
 """Fields of a chunk that is to be transcribed again: its earlier transcript stays."""
 
+RESET: Mapping[str, Any] = {**AGAIN, "solo": False}
+"""AGAIN, for a chunk that may be isolated."""
+
 NEW: Mapping[str, Any] = {**_NO_CLAIM, **_UNTRIED, "transcript": None}
 """Fields of a chunk that was just ingested; it has no `solo`, and was never claimed."""
+
+
+WITH_AUDIO: Query = {"audio_removed_at": None}
+"""Matches chunks whose audio was not removed by STT_KEEP_AUDIO."""
 
 
 def chosen(chunk_ids: Iterable[ObjectId], recording_id: ObjectId | None) -> Query:

@@ -57,11 +57,11 @@ def retry(chunk_id: HexId, coordinator: InCoordinator) -> Acknowledgement:
 @router.post(
     "/queue/{chunk_id}/reset",
     summary="Transcribes a chunk again, whatever its state; its transcript stays until then",
-    responses=error_responses(404),
+    responses=error_responses(404, 409),
 )
 def reset(chunk_id: HexId, coordinator: InCoordinator) -> Acknowledgement:
     count = claims.reset(coordinator.database, [chunk_id])
-    return _acknowledge(coordinator, chunk_id, count, "is gone")
+    return _acknowledge(coordinator, chunk_id, count, "has no audio any more")
 
 
 @router.post(

@@ -14,6 +14,7 @@ from stt.domain.field_types import HexId
 from stt.store import claims
 from stt.store.ingest import IngestOptions
 from stt.store.recordings import ListState, MongoRecordings, RecordingDetails, RecordingList
+from stt.store.retention import check_audio
 
 router = APIRouter(prefix="/api/recordings", tags=["recordings"], dependencies=[PEOPLE_ONLY])
 
@@ -55,12 +56,13 @@ def change_recording(
 
 
 @router.post(
-    "/{source_id}/transcribe", summary="Transcribe it again", responses=error_responses(404)
+    "/{source_id}/transcribe", summary="Transcribe it again", responses=error_responses(404, 409)
 )
 def transcribe_again(
     coordinator: InCoordinator, source_id: HexId, again: RetranscriptionRequest | None = None
 ) -> ChunkCount:
-    """Every chunk becomes pending again; its transcript stays until the new one replaces it."""
+    """Every chunk with audio becomes pending again; its text stays until the new one is there."""
+    check_audio(coordinator.database, source_id)
     # Before the reset: a worker may claim a chunk the moment that it is pending.
     _change(coordinator.recordings, source_id, again or RetranscriptionRequest())
     chunks = claims.reset(coordinator.database, recording_id=source_id)

@@ -37,7 +37,9 @@ export class Player {
   }
 
   /** Chunks in order: `{id, offset, duration, format}`, offsets in seconds of the recording. */
-  setChunks(chunks) {
+  setChunks(all) {
+    const chunks = all.filter((chunk) => chunk.has_audio !== false);
+    if (all.length > 0 && chunks.length === 0) this.error = "The audio was removed, the text is kept.";
     const playing = this.#chunks[this.#index]?.id;
     this.#chunks = chunks.filter((chunk) => chunk.offset != null);
     if (playing) this.#index = this.#chunks.findIndex((chunk) => chunk.id === playing);

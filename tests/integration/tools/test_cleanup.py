@@ -8,7 +8,7 @@ from stt.domain.transcript import Transcript
 from stt.errors import ClaimLost
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from tests.support.queue_builder import add_chunks, chunk, document
+from tests.support.queue_builder import add_chunks, add_recording, chunk, document
 from tools.cleanup import duration, main
 
 
@@ -115,3 +115,28 @@ def test_a_wrong_setting_and_an_absent_database_have_their_exit_codes(
     errors = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in errors] == ["Error", "Error"]
     assert "LEASE_SECONDS" in errors[1]
+
+
+def test_audio_of_old_recordings_is_removed_and_named(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    then = database.server_time() - timedelta(days=31)
+    recording_id = add_recording(database, ingested_at=then)
+    add_chunks(database, 2, recording_id=recording_id, audio=b"opus", transcribed_at=then)
+    assert main(["--keep-audio", "30d", "--dry-run"]) == 0
+    assert "Would remove the audio of 1 recording(s), 2 chunks" in capsys.readouterr().out
+    assert main(["--keep-audio", "30d"]) == 0
+    assert f"{recording_id}.wav: 2 chunks" in capsys.readouterr().out
+    assert database.audio.count_documents({}) == 0
+
+
+def test_objects_without_a_recording_are_looked_for_in_stores_that_were_used(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--orphans"]) == 0
+    assert capsys.readouterr().out == "Removed 0 object(s) without a recording, 0.0 MB\n"
+
+
+def test_nothing_to_do_is_a_usage_error() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--dry-run"])
