@@ -6,7 +6,14 @@ import time
 from collections.abc import Sequence
 from math import inf
 
-from stt.errors import ServerBusy, ServersBroken, ServerUnavailable, SttError
+from stt.errors import (
+    ConfigError,
+    KeyRejected,
+    ServerBusy,
+    ServersBroken,
+    ServerUnavailable,
+    SttError,
+)
 from stt.settings import Settings
 from stt.whisper.canary import canary_failure
 from stt.whisper.server_state import ServerState
@@ -89,7 +96,7 @@ class ServerHealth:
             server.is_probed = False
 
     def run_canary(self, server: ServerState) -> bool | None:
-        """Return whether the server passes a canary; None if it is busy or away."""
+        """Return whether the server passes a canary; None if it is busy, away or set aside."""
         asked_at = time.monotonic()
         with server.canary_lock:
             if server.tried_at > asked_at:
@@ -99,6 +106,8 @@ class ServerHealth:
                 failure = canary_failure(server.client, self._canary_seconds)
             except ServerUnavailable as error:
                 self.failed(server, error)
+            except ConfigError as error:
+                self.set_aside(server, error)
             else:
                 server.verdict = failure is None
                 if failure is None:
@@ -142,13 +151,40 @@ class ServerHealth:
             server.failed(is_down=True)
             is_new = server.error is None
             self._last_error = server.error = error
-            if self._down_since == inf and all(s.is_down for s in self._servers):
-                self._down_since = time.monotonic()
-                if not self._is_waiting:
-                    self._is_waiting = True
-                    self._log_that_none_answers()
-            elif is_new:
+            if not self._is_last_down() and is_new:
                 logger.warning("Whisper server is away: %s", error, extra={"server": server.url})
+
+    def set_aside(self, server: ServerState, error: ConfigError) -> None:
+        """Record that the server can do no call as this worker is set up; the others go on.
+
+        Raises ConfigError, or KeyRejected, if all servers are set aside now.
+        """
+        with self.lock:
+            is_new = not server.is_set_aside
+            server.set_aside()
+            self._last_error = server.error = error
+            if all(s.is_set_aside for s in self._servers):
+                self._fatal = self._error_of_all()
+                raise self._fatal
+            if not self._is_last_down() and is_new:
+                message = "Whisper server is set aside, and asked again now and then: %s"
+                logger.error(message, error, extra={"server": server.url})
+
+    def _error_of_all(self) -> ConfigError:
+        """Return why all servers are set aside, as one error."""
+        reasons = [server.error for server in self._servers]
+        kind = KeyRejected if all(isinstance(r, KeyRejected) for r in reasons) else ConfigError
+        return kind("; ".join(map(str, reasons)))
+
+    def _is_last_down(self) -> bool:
+        """Note since when no server answers; return whether that was just logged."""
+        if self._down_since < inf or not all(s.is_down for s in self._servers):
+            return False
+        self._down_since = time.monotonic()
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._log_that_none_answers()
+        return True
 
     def _log_that_none_answers(self) -> None:
         minutes, end = self._give_up_minutes, ""

@@ -76,7 +76,7 @@ class ServerPool:
 
         Raises ServerUnavailable when no server is left to ask; CannotTranslate when none of those
         that are well does; RequestRefused, ServerFault or ServerDied when the audio was the cause,
-        as far as can be known; KeyRejected and ConfigError at once.
+        as far as can be known; KeyRejected or ConfigError when the last server is set aside.
         """
         deadline: float | None = None
         ask_again_at = 0.0
@@ -154,6 +154,9 @@ class ServerPool:
         except errors.ServerUnavailable as error:
             self._health.failed(server, error, is_call=True)
             failure = error
+        except errors.ConfigError as error:
+            self._health.set_aside(server, error)
+            failure = errors.ServerUnavailable(str(error))
         except errors.CannotTranslate as error:
             with self._health.lock:
                 server.refused(error)

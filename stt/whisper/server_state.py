@@ -13,6 +13,8 @@ _FIRST_REST_SECONDS = 0.5
 _MAX_REST_SECONDS = 5.0
 _KEPT_SHARE = 0.7
 _MEMORY_SECONDS = 300.0
+_SET_ASIDE_SECONDS = 30.0
+"""After so long a server that was set aside is asked again: it may have been restarted."""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class ServerState:
     failed_calls: int = 0  # since it last did one right
     error: SttError | None = None  # the latest; None once it has recovered
     is_down: bool = False
+    is_set_aside: bool = False  # it refused the key or the model, or its address is wrong
     needs_canary: bool = False  # before it gets work again
     is_proven: bool = False  # it did a call or canary right since it last failed
     is_probed: bool = False
@@ -117,10 +120,17 @@ class ServerState:
         longest = min(_FIRST_REST_SECONDS * 2**self.failures, _MAX_REST_SECONDS)
         self.back_off(longest * random.uniform(0.5, 1.0))
 
+    def set_aside(self) -> None:
+        """Give it no work until it passes a canary, which it gets now and then."""
+        self.is_down = self.is_set_aside = self.needs_canary = True
+        self.is_proven = False
+        self.failures += 1
+        self.back_off(_SET_ASIDE_SECONDS)
+
     def recovered(self) -> None:
         """Let it get work again."""
         self.failures = 0
-        self.is_down = False
+        self.is_down = self.is_set_aside = False
         self.retry_at = 0.0
 
     def succeeded(self) -> None:

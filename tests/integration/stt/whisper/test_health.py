@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from stt.errors import ServerUnavailable
+from stt.errors import ConfigError, KeyRejected, ServerUnavailable
 from tests.support.mongo_process import free_port
 from tests.support.pace import until
 from tests.support.pool_calls import call, make_pool, text, two_servers
-from tests.support.scripted_server import Answer, ScriptedServer, always, heard
+from tests.support.scripted_server import Answer, ScriptedServer, always, heard, refusal
 
 
 class TestAway:
@@ -112,3 +112,90 @@ class TestAway:
             server.canary = Answer(body=heard("well again"))
             waiting.join(60)
             assert not waiting.is_alive()
+
+
+NOT_FOUND = Answer(404, {"detail": "Not Found"})
+NO_MODEL = refusal(400, "unknown model", param="model")
+REFUSALS = {
+    "no such path": (NOT_FOUND, "check STT_SERVER_URL"),
+    "no such method": (Answer(405, b"no"), "check STT_SERVER_URL"),
+    "redirect": (Answer(308, b"", {"Location": "http://else.where/"}), "redirects to http://else"),
+    "model": (NO_MODEL, "check STT_SERVER_URL and --model"),
+    "key": (refusal(401, "who is that"), "set STT_API_KEY"),
+    "right": (refusal(403, "not for you"), "set STT_API_KEY"),
+}
+
+
+class TestSetAside:
+    @pytest.mark.parametrize(("refused", "advice"), REFUSALS.values(), ids=REFUSALS)
+    def test_one_that_refuses_every_call_stops_no_other_and_is_logged_once(
+        self, refused: Answer, advice: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "stt")
+        with two_servers(refused, Answer(body=heard("other"))) as (one, other):
+            one.canary = refused
+            pool = make_pool(one, other)
+            avoid = frozenset({other.url})  # so that the first is tried first
+            for _ in range(3):
+                assert text(call(pool, avoid=avoid)) == "other"
+                pool.wait_until_available(threading.Event())
+        assert len(one.calls) == 1
+        [line] = caplog.messages
+        assert line.startswith("Whisper server is set aside, and asked again now and then: ")
+        assert one.url in line
+        assert advice in line
+
+    def test_one_that_is_set_up_anew_gets_work_again(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("stt.whisper.server_state._SET_ASIDE_SECONDS", 0.1)
+        caplog.set_level("INFO", "stt")
+        stop = threading.Event()
+        with two_servers(NOT_FOUND, Answer(body=heard("other"))) as (one, other):
+            one.canary = NOT_FOUND
+            pool = make_pool(one, other)
+            avoid = frozenset({other.url})
+
+            def is_asked_again() -> bool:
+                pool.wait_until_available(stop)
+                return one.canaries >= 3
+
+            assert text(call(pool, avoid=avoid)) == "other"
+            until(is_asked_again)
+            assert len(caplog.messages) == 1
+            one.canary = Answer(body=heard("well"))
+            one.script = always("back")
+
+            def comes_back() -> bool:
+                pool.wait_until_available(stop)
+                return text(call(pool, avoid=avoid)) == "back"
+
+            until(comes_back)
+        assert caplog.messages[1:] == [f"Whisper server {one.url} answers again"]
+
+    def test_the_last_one_that_refuses_ends_the_run_at_once_with_every_reason(self) -> None:
+        with two_servers(NOT_FOUND, refusal(401, "no")) as (one, other):
+            pool = make_pool(one, other)
+            with pytest.raises(ConfigError) as ended:
+                call(pool)
+            assert not isinstance(ended.value, KeyRejected)
+            assert f"{one.url} answered 404: " in str(ended.value)
+            assert f"{other.url} refuses the key" in str(ended.value)
+            with pytest.raises(ConfigError):
+                pool.wait_until_available(threading.Event())
+
+    def test_if_all_refuse_the_key_the_key_is_to_blame(self) -> None:
+        with two_servers(refusal(401, "no"), refusal(403, "no")) as servers:
+            pool = make_pool(*servers)
+            with pytest.raises(KeyRejected, match="STT_API_KEY"):
+                call(pool)
+
+    def test_one_that_refuses_while_the_other_is_away_waits_for_that(self) -> None:
+        with ScriptedServer(lambda n, u: NOT_FOUND).running() as refuses:
+            dead = f"http://127.0.0.1:{free_port()}"
+            pool = make_pool(refuses, dead, server_unreachable_minutes=0.01)
+            with pytest.raises(ServerUnavailable):
+                call(pool)
+            with pytest.raises(ServerUnavailable, match="has answered for") as gave_up:
+                pool.wait_until_available(threading.Event())
+        assert gave_up.value.exit_code == 5

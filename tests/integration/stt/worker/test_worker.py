@@ -400,6 +400,21 @@ class TestFailures:
             make_worker(database, server.url, model="nonesuch").run()
         assert document(database, id_)["attempts"] == 0
 
+    def test_one_of_two_servers_with_a_wrong_address_costs_no_chunk_and_stops_nothing(
+        self, database: Database, opus: bytes
+    ) -> None:
+        ids = add_chunks(database, 6, audio=opus)
+        wrong = Answer(404, {"detail": "Not Found"})
+        with (
+            ScriptedServer(lambda number, upload: wrong, canary=wrong).running() as lost,
+            ScriptedServer(always()).running() as good,
+        ):
+            stats = make_worker(database, lost.url, good.url, sequence_seconds=0).run()
+        assert stats.counts["transcribed"] == 6
+        for id_ in ids:
+            assert document(database, id_)["attempts"] == 0
+            assert document(database, id_)["transcript"]["server"] == good.url
+
     @pytest.mark.parametrize("status", [500, 502, 503])
     def test_no_claim_is_held_while_no_server_is_ready_and_work_goes_on_by_itself(
         self, database: Database, opus: bytes, status: int
