@@ -14,6 +14,7 @@ SttError                     its text is one line for the user; sets the command
 │   ├── UploadCutOff         the connection broke during the upload: retry, then send a canary
 │   ├── AnswerCutOff         the connection broke after the upload: check whether the server died
 │   ├── NoTranscript         the answer is no transcript: retry, then send a canary
+│   ├── ModelMissing         no server has the recording's model: use another, or leave it pending
 │   └── ServersBroken        all servers fail even on canaries: stop (exit 5)
 ├── ChunkError               this chunk failed: count an attempt, continue
 │   ├── BadAudio             its audio cannot be decoded, or is missing
@@ -94,6 +95,10 @@ class AnswerCutOff(ServerUnavailable):
 
 class NoTranscript(ServerUnavailable):
     """The server answered 200 with a body that is no transcript."""
+
+
+class ModelMissing(ServerUnavailable):
+    """The server, or each that is well, lacks the model that the recording is to have."""
 
 
 class ServersBroken(ServerUnavailable):

@@ -29,6 +29,10 @@ def status_screen(status: QueueStatus, members: Iterable[WorkerStatus], where: s
     if status.counts.total == 0 and not status.sources:
         return Group(*parts, "The queue is empty. Add recordings with: stt ingest PATH…")
     parts += [_counts_table(status), "", _outlook(status, alive)]
+    for waiting in status.missing_models:
+        model = f"model {printable(waiting.model)}, which no worker has"
+        wait = "waits" if waiting.chunks == 1 else "wait"
+        parts.append(Text(f"{plural(waiting.chunks, 'chunk')} {wait} for {model}.", "yellow"))
     if status.sources:
         parts += ["", *_recordings_table(status.sources)]
     if status.resting_chunks:

@@ -20,6 +20,7 @@ _RESERVED_SECONDS = 2.0
 _MAX_TRIES = 3
 _PAGE_CHUNKS = 100
 _NODES_MAX_AGE_SECONDS = 1.0
+_ANY = Order()
 _RUNS_PER_SLOT = 2
 """Runs at the front of a page, for each call of the fleet, that one is drawn from to begin with."""
 
@@ -87,9 +88,16 @@ class Dispatcher:
             return Page((), is_last=True, next_due_seconds=_RESERVED_SECONDS)
         # What is offered to others is pending, too.
         is_last = page.is_last and len(chunks) == len(page.chunks)
-        return Page(chunks, is_last, page.next_due_seconds)
+        return replace(page, chunks=chunks, is_last=is_last)
 
-    def take(self, claim_id: ObjectId, limit: int, *, is_repeat: bool = False) -> list[Claim]:
+    def take(
+        self,
+        claim_id: ObjectId,
+        limit: int,
+        order: Order = _ANY,
+        *,
+        is_repeat: bool = False,
+    ) -> list[Claim]:
         """Claim a sequence of at most `limit` chunks under one id; empty if there is none now.
 
         The same id again returns what is held under it.
@@ -100,7 +108,7 @@ class Dispatcher:
             now = time.monotonic()
             return [Claim(claim_id, chunk, self.worker_id or "", now) for chunk in known]
         for _ in range(_MAX_TRIES):
-            page = self.page(_PAGE_CHUNKS, Order(), is_repeat=is_repeat, is_waiting=True)
+            page = self.page(_PAGE_CHUNKS, order, is_repeat=is_repeat, is_waiting=True)
             if not page.chunks:
                 return []
             share = min(limit, page.share(self.coordinator.roster))

@@ -60,11 +60,16 @@ class Order:
 
     `readers`: how many workers read pages of this order. With many of them, pages of a long queue
     begin at random places, so that workers do not all claim the same chunks.
+    `models`: of recordings that want one of these alone; empty means all. `without_models`: none of
+    recordings that want one of these. `without_recordings`: none of these recordings.
     """
 
     newest_first: bool = False
     recordings: tuple[ObjectId, ...] = ()
     readers: int = 1
+    models: tuple[str, ...] = ()
+    without_models: tuple[str, ...] = ()
+    without_recordings: tuple[ObjectId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +77,13 @@ class Page:
     """Pending chunks in claim order; `is_last` if there are no others.
 
     `next_due_seconds`: when the next chunk may be claimed of those that wait after a failure and
-    were left out; None without any.
+    were left out; None without any. `models`: those that recordings of the queue want.
     """
 
     chunks: tuple[Chunk, ...]
     is_last: bool
     next_due_seconds: float | None = None
+    models: tuple[str, ...] = ()
 
     def share(self, roster: "Roster") -> int:
         """Return the longest run that leaves the other workers their part of what is pending."""
@@ -141,6 +147,7 @@ class Recordings(Protocol):
 class WorkerReport:
     """A worker's report with each heartbeat; `slots`: how many calls it makes at once.
 
+    `missing_models`: those that recordings want and none of its servers has.
     The annotations are for its JSON.
     """
 
@@ -152,6 +159,7 @@ class WorkerReport:
     slots: Annotated[int, Field(ge=0, le=10_000)] = 1
     chunks: Annotated[tuple[IdText, ...], Field(max_length=10_000)] = ()
     counts: Annotated[Mapping[Slug, Count], Field(max_length=20)] = field(default_factory=dict)
+    missing_models: Annotated[tuple[Name, ...], Field(max_length=1_000)] = ()
 
 
 class Roster(Protocol):

@@ -79,7 +79,8 @@ class RemoteQueue:
         return Queue(claims=self, recordings=self, roster=self, place="coordinator")
 
     def count_pending(self, order: Order) -> int:
-        return int(self._ask("GET", "/tasks/count", query=_recordings_of(order))["pending"])
+        query = {**_recordings_of(order), **({"model": order.models} if order.models else {})}
+        return int(self._ask("GET", "/tasks/count", query=query)["pending"])
 
     def page(self, limit: int, order: Order) -> Page:
         """Return pending chunks, read only; after an empty page the next request may wait."""
@@ -88,6 +89,7 @@ class RemoteQueue:
             "limit": limit,
             "newest_first": order.newest_first,
             **_recordings_of(order),
+            **({"without_model": order.without_models} if order.without_models else {}),
         }
         if self._was_empty and self._failed_polls < _MAX_FAILED_POLLS:
             answer = self._poll(query)

@@ -158,8 +158,13 @@ def candidate_wait() -> timedelta:
 
 def _query(order: Order, begin: PagePlace | None = None) -> Query:
     query = dict(PENDING)
+    chosen: Query = {}
     if order.recordings:
-        query["original_id"] = {"$in": list(order.recordings)}
+        chosen["$in"] = list(order.recordings)
+    if order.without_recordings:
+        chosen["$nin"] = list(order.without_recordings)
+    if chosen:
+        query["original_id"] = chosen
     if begin is not None:
         comparison = "$lte" if order.newest_first else "$gte"
         query |= {"priority": begin.priority, "start": {comparison: begin.start}}

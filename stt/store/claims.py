@@ -39,7 +39,7 @@ from stt.domain.claim import Claim, ClaimRules, Order, Page, StaleClaim
 from stt.domain.transcript import Transcript
 from stt.domain.worker_id import pattern_of_node
 from stt.errors import ClaimLost, DatabaseRefused
-from stt.store import claim_queries, documents, spread_pages, states
+from stt.store import claim_queries, documents, model_routing, states
 from stt.store.chunk_key import key_in, key_of
 from stt.store.claim_queries import candidate_wait, is_other_candidate_processing
 from stt.store.database import Database, Document, translated
@@ -71,10 +71,10 @@ class MongoClaims:
 
     def count_pending(self, order: Order) -> int:
         with self._db.without_time_limit() as patient:
-            return claim_queries.count_pending(patient, order)
+            return model_routing.count_pending(patient, order)
 
     def page(self, limit: int, order: Order) -> Page:
-        return spread_pages.read_page(self._db, limit, order)
+        return model_routing.read_page(self._db, limit, order)
 
     def claim(self, chunk: Chunk, claim_id: ObjectId | None = None) -> Claim | None:
         """Claim a chunk (pending → processing); return None if another worker was first.

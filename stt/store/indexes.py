@@ -32,6 +32,7 @@ INDEXES = {
             partialFilterExpression={"sha256": {"$gt": ""}},
         ),
         IndexModel([("filename", 1)], name="filename"),
+        IndexModel([("model", 1)], name="model"),
     ],
     "workers": [IndexModel([("seen_at", 1)], name="seen", expireAfterSeconds=86_400)],
     # The coordinator's; keys, codes and sessions are stored as hashes.

@@ -17,6 +17,7 @@ from stt.store.counts import RecordingSums, StateCounts, sum_up, sums_by_recordi
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_chunk, read_errors, read_recording, read_time
 from stt.store.leases import count_stale
+from stt.store.model_routing import WaitingChunks, waiting_chunks
 from stt.store.recording_names import NAME_FIELDS, RecordingName, labels_of, recording_names
 from stt.store.states import QUERIES, State
 
@@ -88,6 +89,7 @@ class QueueStatus:
     `empty`: transcribed chunks without text. `resting`: pending chunks that wait after a failure.
     `stale`: claims whose lease has run out. `eta_seconds`: None if nothing was transcribed lately.
     `failed_chunks` are the latest few, `resting_chunks` the next few to be tried again.
+    `missing_models`: what waits for a model that no worker has.
     """
 
     at: datetime
@@ -100,6 +102,7 @@ class QueueStatus:
     sources: tuple[RecordingProgress, ...] = field(default=())
     failed_chunks: tuple[FailedChunk, ...] = field(default=())
     resting_chunks: tuple[FailedChunk, ...] = field(default=())
+    missing_models: tuple[WaitingChunks, ...] = field(default=())
 
 
 def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
@@ -126,6 +129,7 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
             resting_chunks=_failures(database, "pending", at_rest, ("not_before", 1))
             if resting
             else (),
+            missing_models=waiting_chunks(database),
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from stt.domain.claim import WorkerReport
 from stt.domain.worker_id import pattern_of_node
 from stt.store.database import Database, Repository
-from stt.store.documents import read_count, read_list, read_mapping, read_time
+from stt.store.documents import read_count, read_list, read_mapping, read_texts, read_time
 from stt.store.states import ANY_TEXT, UNFINISHED
 from stt.system.single_flight import SingleFlight
 
@@ -108,6 +108,7 @@ def _read_worker(document: Mapping[str, Any], now: datetime) -> WorkerStatus:
             slots=read_count(document.get("slots")),
             chunks=tuple(read_list(document.get("chunks"))),
             counts={name: read_count(count) for name, count in counts.items()},
+            missing_models=read_texts(document.get("missing_models")),
         ),
         age_seconds=age.total_seconds(),
     )

@@ -31,7 +31,7 @@ from stt.system.http import (
     read_json,
     reason_of,
 )
-from stt.whisper.model_names import ANY_MODEL
+from stt.whisper.model_names import ANY_MODEL, is_about_model
 from stt.whisper.verbose_json import FORMAT_ERRORS, read_transcript
 
 _CONNECT_SECONDS = 10.0
@@ -102,7 +102,7 @@ class WhisperClient:
         other answer: OpenAI-compatible servers need not have `GET /ready`.
         """
         try:
-            answer = self._request("GET", "/ready", limit_seconds, limit_seconds)
+            answer = self.request("GET", "/ready", limit_seconds, limit_seconds)
         except (requests.RequestException, HTTPError) as error:
             raise errors.ServerUnavailable(self._message("does not answer", error)) from error
         if answer.status in (429, 503):
@@ -121,9 +121,9 @@ class WhisperClient:
     def transcribe(self, upload: Upload, timeout_seconds: float) -> Transcript:
         """Send the audio and return its transcript, with times relative to the audio's start.
 
-        Raise ServerUnavailable or ServerBusy if the chunk is not at fault; UploadCutOff,
-        AnswerCutOff, NoTranscript, RequestRefused or ServerFault if it may be; KeyRejected or
-        ConfigError if the worker has to stop. No message contains the API key.
+        Raise ServerUnavailable, ServerBusy or ModelMissing if the chunk is not at fault;
+        UploadCutOff, AnswerCutOff, NoTranscript, RequestRefused or ServerFault if it may be;
+        KeyRejected or ConfigError if the server does not suit. No message contains the API key.
         """
         started = time.monotonic()
         answer = self._post(upload, started + timeout_seconds)
@@ -146,7 +146,7 @@ class WhisperClient:
         encoded, content_type = encode_multipart_formdata(self._form(upload))
         body, seconds = _Body(encoded), max(1.0, deadline - time.monotonic())
         try:
-            return self._request(
+            return self.request(
                 "POST",
                 _PATHS[upload.task],
                 (_CONNECT_SECONDS, seconds),
@@ -168,7 +168,7 @@ class WhisperClient:
                 raise errors.UploadCutOff(self._message("broke off the upload", error)) from error
             raise errors.ServerUnavailable(self._message("does not answer", error)) from error
 
-    def _request(
+    def request(
         self, method: str, path: str, timeout: Timeout, total_seconds: float, **options: Any
     ) -> Answer:
         """Make a request on a connection of its own.
@@ -198,8 +198,8 @@ class WhisperClient:
     def _check(self, answer: Answer, upload: Upload) -> None:
         """Raise the error that a status other than 200 stands for.
 
-        A server without the recording's own model, or one that cannot translate, refuses the chunk;
-        a server without the worker's model is a mistake in the worker's settings.
+        One that cannot translate refuses the chunk; one without the recording's own model leaves it
+        to others; one without the worker's model is a mistake in the worker's settings.
         """
         status = answer.status
         if status == 200:
@@ -210,7 +210,7 @@ class WhisperClient:
             raise errors.ConfigError(
                 f"{self.url} redirects to {target}: set STT_SERVER_URL to where that leads"
             )
-        error = self._error_object(answer.body)
+        error = self.error_object(answer.body)
         message = self._message(f"answered {status}", str(error.get("message")))
         if status in (401, 403):
             raise errors.KeyRejected(
@@ -225,8 +225,8 @@ class WhisperClient:
                 f" {self._redact(str(error.get('message')))[:_MAX_MESSAGE_CHARACTERS]})",
                 self.url,
             )
-        if upload.model and _is_about_model(status, error, upload.model):
-            raise errors.RequestRefused(f"no model {upload.model} on {self.url}", self.url)
+        if upload.model and is_about_model(status, error, upload.model):
+            raise errors.ModelMissing(f"no model {upload.model} on {self.url}")
         if status in (404, 405, 421) or error.get("param") == "model":
             raise errors.ConfigError(f"{message} (check STT_SERVER_URL and --model)")
         if status in (500, 504):
@@ -235,7 +235,7 @@ class WhisperClient:
             raise errors.RequestRefused(message, self.url)
         raise errors.ServerUnavailable(message)
 
-    def _error_object(self, body: bytes) -> Mapping[str, Any]:
+    def error_object(self, body: bytes) -> Mapping[str, Any]:
         """Return the error object of the response, or one made of its text."""
         try:
             error = read_json(body)["error"]
@@ -256,13 +256,6 @@ class WhisperClient:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
-
-
-def _is_about_model(status: int, error: Mapping[str, Any], model: str) -> bool:
-    """Return whether the server refused the request for its model, which it may say in 3 ways."""
-    if error.get("param") == "model" or error.get("code") == "model_not_found":
-        return True
-    return status == 404 and model in str(error.get("message"))
 
 
 def _is_about_translation(status: int, error: Mapping[str, Any]) -> bool:

@@ -53,15 +53,20 @@ class ServerHealth:
         while not stop.is_set():
             with self.lock:
                 self._raise_if_given_up()
-                due = [s for s in self._servers if not (s.is_healthy or s.is_probed) and s.is_due]
-                for server in due:
-                    server.is_probed = True
                 is_available = any(s.is_healthy and s.is_due for s in self._servers)
-            for server in due:  # in threads: an address that does not answer takes long
-                threading.Thread(target=self._probe, args=(server,), daemon=True).start()
+            self.start_probes()
             if is_available:
                 return
             stop.wait(_CHECK_SECONDS)
+
+    def start_probes(self) -> None:
+        """Begin to check the servers that failed and have rested since."""
+        with self.lock:
+            due = [s for s in self._servers if not (s.is_healthy or s.is_probed) and s.is_due]
+            for server in due:
+                server.is_probed = True
+        for server in due:  # in threads: an address that does not answer takes long
+            threading.Thread(target=self._probe, args=(server,), daemon=True).start()
 
     def _raise_if_given_up(self) -> None:
         if self._fatal is not None:

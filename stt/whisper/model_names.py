@@ -1,8 +1,10 @@
-"""The names of models: those that a server of this machine has, and those in transcripts."""
+"""The names of models: on this machine, in transcripts, and in what servers refuse."""
 
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from stt.errors import WrongFlag
 
@@ -47,3 +49,10 @@ def check_local_model(wanted: str) -> None:
         + f" It is the path of a folder, an id like Systran/faster-whisper-base, or one of"
         f" {', '.join(SIZES)}."
     )
+
+
+def is_about_model(status: int, error: Mapping[str, Any], model: str) -> bool:
+    """Return whether the server refused the request for its model, which it may say in 3 ways."""
+    if error.get("param") == "model" or error.get("code") == "model_not_found":
+        return True
+    return status == 404 and model in str(error.get("message"))

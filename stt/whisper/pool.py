@@ -11,6 +11,7 @@ from stt.settings import DEFAULT_SERVER_URL, Settings
 from stt.whisper.canary import is_same_process
 from stt.whisper.client import Upload, WhisperClient
 from stt.whisper.health import ServerHealth
+from stt.whisper.model_lookup import ModelLookup
 from stt.whisper.server_state import ServerState
 
 _WAIT_STEP_SECONDS = 0.5
@@ -54,6 +55,8 @@ class ServerPool:
         self.urls = ", ".join(server.url for server in self._servers)
         self._health = ServerHealth(self._servers, settings)
         self.wait_until_available = self._health.wait_until_available
+        self.start_probes = self._health.start_probes
+        self.missing_models = ModelLookup(self._servers, self._health.lock).missing
 
     def tune(self, limit: int) -> int:
         """Set the calls at once to what the servers can take, within 1 and `limit`.
@@ -74,9 +77,10 @@ class ServerPool:
     def transcribe(self, call: Call) -> Transcript | None:
         """Return the transcript from the best server; None once `may_start` returns False.
 
-        Raises ServerUnavailable when no server is left to ask; CannotTranslate when none of those
-        that are well does; RequestRefused, ServerFault or ServerDied when the audio was the cause,
-        as far as can be known; KeyRejected or ConfigError when the last server is set aside.
+        Raises ServerUnavailable when no server is left to ask; CannotTranslate, or ModelMissing,
+        when none of those that are well does, or has it; RequestRefused, ServerFault or ServerDied
+        when the audio was the cause, as far as can be known; KeyRejected or ConfigError when the
+        last server is set aside.
         """
         deadline: float | None = None
         ask_again_at = 0.0
@@ -100,8 +104,7 @@ class ServerPool:
 
     def _call_any(self, call: Call) -> Transcript | float:
         """Return a transcript, or the seconds until a busy server may be asked again."""
-        last_error: errors.SttError
-        last_error = errors.ServerUnavailable(f"no whisper server answers: {self.urls}")
+        last_error: errors.SttError | None = None
         while call.may_start() and (server := self._take(call)):
             try:
                 if not call.isolated or server.is_proven or self._health.run_canary(server):
@@ -112,12 +115,19 @@ class ServerPool:
             finally:
                 with self._health.lock:
                     server.ended(call.upload.seconds)
+        model, task = call.upload.model, call.upload.task
         with self._health.lock:
             healthy = [server for server in self._servers if server.is_healthy]
-            resting = [server.retry_at for server in healthy if server.can(call.upload.task)]
-            refusals = [server.refusal for server in healthy if not server.can(call.upload.task)]
+            fitting = [server for server in healthy if not (model and server.lacks(model))]
+            resting = [server.retry_at for server in fitting if server.can(task)]
+            refusals = [server.refusal for server in fitting if not server.can(task)]
         if not resting:
-            raise next(filter(None, refusals), last_error)
+            if last_error is None and healthy and not fitting:
+                last_error = errors.ModelMissing(
+                    f"no whisper server has model {model}: {self.urls}"
+                )
+            unavailable = errors.ServerUnavailable(f"no whisper server answers: {self.urls}")
+            raise next(filter(None, refusals), last_error or unavailable)
         return max(0.05, min(resting) - time.monotonic())
 
     def _take(self, call: Call) -> ServerState | None:
@@ -129,6 +139,8 @@ class ServerPool:
         with self._health.lock:
             ready = [server for server in self._servers if server.is_healthy and server.is_due]
             ready = [server for server in ready if server.can(call.upload.task)]
+            if model := call.upload.model:
+                ready = [server for server in ready if not server.lacks(model)]
             ready = [server for server in ready if server.url not in call.avoid] or ready
             if not ready:
                 return None
@@ -151,6 +163,10 @@ class ServerPool:
             transcript = server.client.transcribe(call.upload, call.seconds)
         except (errors.UploadCutOff, errors.AnswerCutOff, errors.NoTranscript) as error:
             failure = self._failure_of_break(server, instance, call, error)
+        except errors.ModelMissing as error:
+            with self._health.lock:
+                server.refused_model(call.upload.model or "")
+            failure = error
         except errors.ServerUnavailable as error:
             self._health.failed(server, error, is_call=True)
             failure = error

@@ -63,6 +63,8 @@ class ServerState:
     canary_lock: threading.Lock = field(default_factory=threading.Lock)
     tried_at: float = float("-inf")  # when its last canary ended
     verdict: bool | None = None  # of its last canary; None if it was busy or away
+    models: dict[str, tuple[bool, float]] = field(default_factory=dict)
+    """Whether it lacks a model, and until when, on time.monotonic(), that is known."""
     refusal: CannotTranslate | None = None  # its last one
     refused_at: float = float("-inf")
 
@@ -82,6 +84,22 @@ class ServerState:
         """Return False to translate for five minutes after it refused; it may get another model."""
         has_refused = time.monotonic() - self.refused_at < _MEMORY_SECONDS
         return task == "transcribe" or not has_refused
+
+    def lacks(self, model: str) -> bool | None:
+        """Return whether it cannot load a model; None if that is unknown."""
+        is_lacking, until = self.models.get(model, (False, 0.0))
+        return is_lacking if time.monotonic() < until else None
+
+    def lacking(self) -> list[str]:
+        """Return the models that it is known to lack."""
+        return [model for model in self.models if self.lacks(model)]
+
+    def learned(self, model: str, *, lacks: bool, until: float) -> None:
+        self.models[model] = lacks, until
+
+    def refused_model(self, model: str) -> None:
+        """Note that a call was refused for its model, which it may get in some minutes."""
+        self.learned(model, lacks=True, until=time.monotonic() + _MEMORY_SECONDS)
 
     def refused(self, refusal: CannotTranslate) -> None:
         self.refusal, self.refused_at = refusal, time.monotonic()
@@ -128,7 +146,9 @@ class ServerState:
         self.back_off(_SET_ASIDE_SECONDS)
 
     def recovered(self) -> None:
-        """Let it get work again."""
+        """Let it get work again; if it was away, it may have other models now."""
+        if self.failures:
+            self.models.clear()
         self.failures = 0
         self.is_down = self.is_set_aside = False
         self.retry_at = 0.0

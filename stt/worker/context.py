@@ -13,6 +13,7 @@ from stt.errors import ClaimLost, DatabaseRefused, DatabaseUnavailable
 from stt.settings import Settings
 from stt.whisper.pool import ServerPool
 from stt.worker.heartbeat import REPORT_SECONDS, Heartbeat
+from stt.worker.model_routing import ModelRouting
 from stt.worker.outage import Outage
 from stt.worker.planner import Planner
 from stt.worker.stats import Stats
@@ -67,7 +68,15 @@ class WorkerContext:
         """Numbers the chunks whose audio this worker may not read."""
         self.pool = ServerPool(settings)
         self.conditions = StopConditions(settings, waits_for_chunks=options.watch)
-        self.planner = Planner(queue, settings, options.order, options.limit, self.conditions)
+        self.routing = ModelRouting(queue.claims, self.pool)
+        self.planner = Planner(
+            queue,
+            settings,
+            options.order,
+            options.limit,
+            self.conditions,
+            self.routing.read_page,
+        )
         self.transcriber = Transcriber(queue.recordings, self.pool, settings)
         self.heartbeat = Heartbeat(
             queue.claims,

@@ -3,12 +3,13 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 from bson import ObjectId
 
 from stt.domain.chunk import ChunkRun, chunk_runs, rotated
-from stt.domain.claim import Order, Queue
+from stt.domain.claim import Order, Page, Queue
 from stt.errors import DatabaseUnavailable
 from stt.settings import Settings
 from stt.worker.stop_conditions import POLL_SECONDS, StopConditions
@@ -34,8 +35,10 @@ class Planner:
         order: Order,
         limit: int | None,
         conditions: StopConditions,
+        read_page: Callable[[int, Order], Page] | None = None,
     ) -> None:
         self._queue = queue
+        self._read_chunks = read_page or (lambda size, wanted: queue.claims.page(size, wanted))
         self._settings = settings
         self._order = order
         self._limit = limit
@@ -117,7 +120,7 @@ class Planner:
         try:
             readers = roster.workers_alive()
             order = replace(self._order, readers=readers)
-            page = self._queue.claims.page(settings.page_size + len(taken), order)
+            page = self._read_chunks(settings.page_size + len(taken), order)
         except DatabaseUnavailable:
             self._conditions.not_empty()  # or it may not be empty at all
             raise

@@ -132,6 +132,8 @@ class WorkerThread(threading.Thread):
                 self._forget(claim)
         except errors.ServerUnavailable as error:
             logger.debug("%s", error)  # the pool logs it once, and the thread waits for a server
+            if isinstance(error, errors.ModelMissing):  # the next page will be without its chunks
+                self._context.planner.forget_page()
         finally:
             self._release_rest()
             self._context.planner.ended(unspent=unspent)

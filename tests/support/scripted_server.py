@@ -57,6 +57,12 @@ class ScriptedServer:
         self.script = script
         self.ready = ready or Answer(body={"status": "ready", "capacity": 4})
         self.canary = canary or Answer(body=heard("anything"))
+        self.model_answer: Callable[[str], Answer] = lambda path: Answer(
+            404, {"detail": "Not Found"}
+        )
+        """What `GET /v1/models/NAME` answers."""
+        self.asked: list[str] = []
+        """The paths of all GET requests."""
         self.canaries = 0
         self.calls: list[float] = []
         """When each transcription was asked for, on time.monotonic()."""
@@ -111,7 +117,10 @@ class ScriptedServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                self._send(server.ready)
+                with server._lock:
+                    server.asked.append(self.path)
+                is_model = self.path.startswith("/v1/models/")
+                self._send(server.model_answer(self.path) if is_model else server.ready)
 
             def do_POST(self) -> None:
                 form = self.rfile.read(int(self.headers["Content-Length"]))

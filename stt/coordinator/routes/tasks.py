@@ -25,7 +25,7 @@ from stt.coordinator.schemas.queue import ChunkList, LeaseRenewal, PendingCount
 from stt.coordinator.store.listing import list_chunks
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
-from stt.domain.field_types import HexId
+from stt.domain.field_types import HexId, Name
 from stt.remote import messages
 from stt.store.chunk_key import recordings_of
 from stt.store.claim_queries import count_pending
@@ -45,6 +45,18 @@ Wait = Annotated[
     float, Query(ge=0, le=_MAX_WAIT_SECONDS, description="Seconds to wait for work, if none.")
 ]
 RecordingIds = Annotated[list[HexId] | None, Query(alias="source", max_length=1_000)]
+Models = Annotated[
+    list[Name] | None,
+    Query(alias="model", max_length=1_000, description="Of recordings that want one of these."),
+]
+WithoutModels = Annotated[
+    list[Name] | None,
+    Query(
+        alias="without_model",
+        max_length=1_000,
+        description="None of recordings that want one of these, which the caller does not have.",
+    ),
+]
 
 
 @router.get("", dependencies=[PEOPLE_ONLY], summary="The queue, page by page")
@@ -79,12 +91,16 @@ async def next_tasks(
         Query(description="Made by the caller: the same again returns the same claims again."),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    without_models: WithoutModels = None,
 ) -> Response | messages.TasksMessage:
     dispatcher = Dispatcher(coordinator, principal, worker_id)
     new_claim_id = claim_id or ObjectId()
+    order = Order(without_models=tuple(without_models or ()))
 
     async def take(is_repeat: bool) -> list[Claim] | None:
-        taken = await run_in_threadpool(dispatcher.take, new_claim_id, limit, is_repeat=is_repeat)
+        taken = await run_in_threadpool(
+            dispatcher.take, new_claim_id, limit, order, is_repeat=is_repeat
+        )
         return taken or None
 
     claims = await _poll(request, coordinator, take, wait)
@@ -100,10 +116,11 @@ async def pending(
     limit: Annotated[int, Query(ge=1, le=200_000)] = 500,
     newest_first: bool = False,
     source: RecordingIds = None,
+    without_models: WithoutModels = None,
     wait: Wait = 0.0,
 ) -> messages.PageMessage:
     dispatcher = Dispatcher(coordinator, principal, worker_id)
-    order = Order(newest_first, tuple(source or ()))
+    order = Order(newest_first, tuple(source or ()), without_models=tuple(without_models or ()))
     page = Page((), is_last=True)
 
     async def read(is_repeat: bool) -> Page | None:
@@ -116,15 +133,20 @@ async def pending(
 
     await _poll(request, coordinator, read, wait)
     slots_alive = await run_in_threadpool(coordinator.roster.slots_alive)
-    return messages.PageMessage(page.chunks, page.is_last, page.next_due_seconds, slots_alive)
+    return messages.PageMessage(
+        page.chunks, page.is_last, page.next_due_seconds, page.models, slots_alive
+    )
 
 
 @router.get("/count", summary="How many chunks are pending")
 def count(
-    coordinator: InCoordinator, principal: CurrentPrincipal, source: RecordingIds = None
+    coordinator: InCoordinator,
+    principal: CurrentPrincipal,
+    source: RecordingIds = None,
+    models: Models = None,
 ) -> PendingCount:
     dispatcher = Dispatcher(coordinator, principal)
-    order = Order(recordings=tuple(source or ()))
+    order = Order(recordings=tuple(source or ()), models=tuple(models or ()))
     return PendingCount(
         pending=count_pending(coordinator.database, order) if dispatcher.is_open else 0
     )

@@ -11,6 +11,7 @@ from stt.coordinator.schemas.base import AnyId, Schema
 from stt.coordinator.store.chunk_counts import HourlyThroughput
 from stt.domain.field_types import Tenths, Whole
 from stt.domain.worker_id import WorkerId
+from stt.store.model_routing import WaitingChunks
 from stt.store.status import Rate
 from stt.store.workers import WorkerStatus
 
@@ -39,6 +40,7 @@ class QueueSnapshot(Schema):
     `empty` of the transcribed chunks have no words, `resting` of the pending ones wait after a
     failure, `stale` of the claims have outlived their lease. `eta_seconds`: null while nothing
     moves. `errors_last_hour`: chunks that had one. `uploads_open`: being received or cut.
+    `missing_models`: what waits for a model that no worker has.
     """
 
     at: datetime
@@ -54,6 +56,7 @@ class QueueSnapshot(Schema):
     workers_alive: int
     errors_last_hour: int
     uploads_open: int
+    missing_models: tuple[WaitingChunks, ...] = ()
 
 
 class ThroughputOut(BaseModel):
@@ -65,7 +68,8 @@ class ThroughputOut(BaseModel):
 class WorkerOut(Schema):
     """A process that works, or did within the last day; `age_seconds` since its last heartbeat.
 
-    `chunks` are in work. `node_id`: null for a worker that reaches the database itself.
+    `chunks` are in work; `missing_models` are wanted, and none of its servers has them. `node_id`:
+    null for a worker that reaches the database itself.
     """
 
     id: str
@@ -75,6 +79,7 @@ class WorkerOut(Schema):
     slots: int
     chunks: list[AnyId]
     counts: dict[str, int]
+    missing_models: list[str]
     age_seconds: Tenths
     is_alive: bool
     node_id: str | None

@@ -13,6 +13,7 @@ from stt.coordinator.store.uploads import UploadLog
 from stt.settings import Settings
 from stt.store.counts import StateCounts
 from stt.store.database import Database
+from stt.store.model_routing import waiting_chunks
 from stt.store.status import eta_seconds, recent_rate
 from stt.store.workers import MongoRoster
 from stt.system.single_flight import SingleFlight
@@ -90,6 +91,7 @@ class QueueMonitor:
             workers_alive=sum(member.is_alive for member in MongoRoster(self._db).members()),
             errors_last_hour=full.with_errors,
             uploads_open=UploadLog(self._db).count_open(),
+            missing_models=waiting_chunks(self._db),
         )
 
     def _read_counts(self) -> tuple[chunk_counts.FullCount, chunk_counts.CountDelta]:

@@ -90,6 +90,10 @@ export function open(page) {
               .join(" · ")}</small>`
           : nothing
       }
+      ${status.missing_models.map(
+        ({ model, chunks }) => html`<small class="wrong">${plural(chunks, "chunk")}
+          ${chunks === 1 ? "waits" : "wait"} for model ${model}, which no worker has</small>`,
+      )}
     </article>`;
 
   const audioTile = () => html`

@@ -10,6 +10,7 @@ from stt.cli.formatting import local_time
 from stt.doctor.checks import Finding
 from stt.domain.claim import WorkerReport
 from stt.store.counts import StateCounts
+from stt.store.model_routing import WaitingChunks
 from stt.store.status import FailedChunk, QueueStatus, Rate, RecordingProgress
 from stt.store.workers import WorkerStatus
 
@@ -73,6 +74,13 @@ class TestStatusScreen:
         assert "server_fault: 500" in text
         assert "… and 2 more" in text
         assert "stt retry" not in text
+
+    def test_chunks_that_wait_for_a_model_are_shown_with_it(self) -> None:
+        missing = (WaitingChunks("large-v3", 12), WaitingChunks("b\x1b[31mig", 1))
+        text = shown(status(StateCounts(pending=13), missing_models=missing), ALIVE)
+        assert "12 chunks wait for model large-v3, which no worker has.\n" in text
+        assert "1 chunk waits for model b" in text
+        assert "\x1b" not in text
 
     def test_failures_show_their_error_and_the_way_out(self) -> None:
         failed = FailedChunk(

@@ -1,0 +1,84 @@
+"""Chunks of recordings that want a model: which are listed, and which wait for one.
+
+Every function raises DatabaseUnavailable.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bson import ObjectId
+
+from stt.domain.claim import Order, Page
+from stt.store import claim_queries, spread_pages
+from stt.store.database import Database, translated
+from stt.store.documents import read_text
+from stt.store.states import ANY_TEXT
+from stt.store.workers import MongoRoster
+
+_MAX_NAME = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingChunks:
+    """Pending chunks whose recordings want a model that no worker has."""
+
+    model: str
+    chunks: int
+
+
+def read_page(database: Database, limit: int, order: Order) -> Page:
+    """Return a page as `spread_pages.read_page` does, without the recordings that are to wait.
+
+    They are looked for only if the page would show one of them.
+    """
+    page = spread_pages.read_page(database, limit, order)
+    if order.without_models and page.chunks:
+        shown = {chunk.recording_id for chunk in page.chunks} - {None}
+        query = {"_id": {"$in": list(shown)}, "model": {"$in": list(order.without_models)}}
+        with translated():
+            is_any_shown = database.recordings.find_one(query, ["_id"]) is not None
+        if is_any_shown:
+            waiting = _recordings_that_want(database, order.without_models)
+            page = spread_pages.read_page(
+                database, limit, replace(order, without_recordings=tuple(waiting))
+            )
+    return replace(page, models=wanted_models(database))
+
+
+def count_pending(database: Database, order: Order) -> int:
+    """Count as `claim_queries.count_pending` does, of `order.models` alone if there are any."""
+    if order.models:
+        chosen = _recordings_that_want(database, order.models)
+        if order.recordings:
+            chosen = [id_ for id_ in chosen if id_ in order.recordings]
+        if not chosen:
+            return 0
+        order = replace(order, recordings=tuple(chosen))
+    return claim_queries.count_pending(database, order)
+
+
+def wanted_models(database: Database) -> tuple[str, ...]:
+    """Return the models that recordings want, by name; an index answers it."""
+    with translated():
+        found = database.recordings.distinct("model", {"model": ANY_TEXT})
+    names = (read_text(name) for name in found)
+    return tuple(sorted(name for name in names if name and len(name) <= _MAX_NAME))
+
+
+def waiting_chunks(database: Database) -> tuple[WaitingChunks, ...]:
+    """Return what waits for a model that every worker misses, by their latest heartbeats.
+
+    Those of workers that have ended count only where none is alive.
+    """
+    with translated():
+        members = [member for member in MongoRoster(database).members() if member.report.slots]
+    members = [member for member in members if member.is_alive] or members
+    missing = [set(member.report.missing_models) for member in members]
+    names = sorted(set.intersection(*missing)) if missing else []
+    counts = ((name, count_pending(database, Order(models=(name,)))) for name in names)
+    return tuple(WaitingChunks(name, count) for name, count in counts if count)
+
+
+def _recordings_that_want(database: Database, models: Sequence[str]) -> list[ObjectId]:
+    with translated(), database.recordings.find({"model": {"$in": list(models)}}, ["_id"]) as found:
+        return [document["_id"] for document in found]
