@@ -124,6 +124,7 @@ def _load(options: argparse.Namespace, url: str, pid: int) -> dict[str, object]:
         "health": health,
         "claims": {
             "asked": len(seen.claim_seconds),
+            "per_chunk": round(len(seen.claim_seconds) / max(1, len(seen.done)), 2),
             **{
                 f"p{share * 100:g}_ms": _milliseconds(percentile(seen.claim_seconds, share))
                 for share in (0.5, 0.99)
