@@ -42,9 +42,12 @@ def main() -> None:
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("secantus.server").addFilter(_RareMessages())
-    from secantus.server import SecantusDBServer
+    from secantus import server as secantus_server
 
-    server = SecantusDBServer(
+    from stt.local.secantus_storage import IndexedStorage
+
+    secantus_server.Storage = IndexedStorage
+    server = secantus_server.SecantusDBServer(
         port=port,
         storage_path=str(folder.storage),
         require_auth=True,

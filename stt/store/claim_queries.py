@@ -13,8 +13,8 @@ from bson import ObjectId
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page, Step
 from stt.domain.worker_id import pattern_of_node
-from stt.store.database import Database, translated
-from stt.store.documents import CHUNK_FIELDS, read_chunk, read_positive, read_time
+from stt.store.database import Database, Document, translated
+from stt.store.documents import CHUNK_FIELDS, read_chunk, read_number, read_positive, read_time
 from stt.store.indexes import PAGING_ORDER
 from stt.store.states import PENDING, PROCESSING, Query
 
@@ -35,7 +35,7 @@ def count_pending(database: Database, order: Order) -> int:
     It takes time in proportion to the count.
     """
     with translated():
-        return database.chunks.count_documents(_query(order))
+        return database.count_chunks(_query(order))
 
 
 def read_page(database: Database, limit: int, order: Order, begin: PagePlace | None = None) -> Page:
@@ -45,41 +45,88 @@ def read_page(database: Database, limit: int, order: Order, begin: PagePlace | N
     about these alone.
 
     Leave out chunks before their `not_before`. Of the poison candidates return one, and none
-    while another is processed.
+    while another is processed. It reads about two pages, however many chunks are pending or rest.
     """
     now = database.server_time()
-    chunks: list[Chunk] = []
     due: list[datetime] = []
-    may_hold_candidate: bool | None = None
-    with (
-        translated(),
-        database.chunks.find(_query(order, begin), CHUNK_FIELDS, batch_size=limit + 1).sort(
-            _sort(order)
-        ) as cursor,
-    ):
-        for document in cursor:
-            if not isinstance(document["_id"], Hashable):
-                continue  # an id that is itself a document: not a chunk of any program we know
-            chunk = read_chunk(document)
-            if chunk.is_poison_candidate and may_hold_candidate is None:
-                may_hold_candidate = not is_other_candidate_processing(database, chunk.id)
-            if chunk.not_before is not None and chunk.not_before > now:
-                due.append(chunk.not_before)
-            elif chunk.is_poison_candidate and not may_hold_candidate:
-                due.append(now + candidate_wait())
-            elif len(chunks) < limit:
-                chunks.append(chunk)
-                may_hold_candidate = may_hold_candidate and not chunk.is_poison_candidate
-            else:
-                return Page(tuple(chunks), is_last=False)
-    next_due_seconds = (min(due) - now).total_seconds() if due else None
-    return Page(tuple(chunks), is_last=True, next_due_seconds=next_due_seconds)
+    with translated():
+        chunks, is_last = _read_due(database, limit, order, now, begin)
+        candidates = [chunk for chunk in chunks if chunk.is_poison_candidate]
+        if candidates:
+            is_held = is_other_candidate_processing(database, candidates[0].id)
+            put_off = {chunk.id for chunk in candidates[0 if is_held else 1 :]}
+            if put_off and not is_last:  # they may fill the page
+                others, _ = _read_due(database, limit, order, now, begin, may_be_isolated=False)
+                chunks = [chunk for chunk in chunks if chunk.isolated] + others
+            chunks = [chunk for chunk in chunks if chunk.id not in put_off]
+            due += [now + candidate_wait()] if put_off else []
+        if is_last:
+            due += _first_at_rest(database, _query(order, begin), now)
+    is_last = (is_last or not chunks) and len(chunks) <= limit
+    next_due_seconds = (min(due) - now).total_seconds() if is_last and due else None
+    return Page(tuple(chunks[:limit]), is_last=is_last, next_due_seconds=next_due_seconds)
+
+
+def _read_due(
+    database: Database,
+    limit: int,
+    order: Order,
+    now: datetime,
+    begin: PagePlace | None,
+    *,
+    may_be_isolated: bool = True,
+) -> tuple[list[Chunk], bool]:
+    """Return the first chunks that do not rest, in order, and whether they are all.
+
+    The index has those that never rested in the paging order, and apart from them those that did,
+    by the end of their rest: of many the longest ended come first. They are up to twice the limit.
+    """
+    query = _query(order, begin)
+    if not may_be_isolated:
+        query["solo"] = {"$ne": True}
+    new = {**query, "not_before": None}
+    # Not `$lte`: a value that is no time counts as null.
+    rested = {**query, "not_before": {"$ne": None, "$not": {"$gt": now}}}
+    found: list[Document] = []
+    is_last = True
+    for part, sort in ((new, _sort(order)), (rested, [("not_before", 1)])):
+        with database.chunks.find(part, CHUNK_FIELDS, limit=limit + 1).sort(sort) as cursor:
+            documents = list(cursor)
+        is_last = is_last and len(documents) <= limit
+        found = _merged(found, documents, order) if found and documents else found or documents
+    # An id that is itself a document is of no program we know.
+    return [read_chunk(d) for d in found if isinstance(d["_id"], Hashable)], is_last
+
+
+def _merged(some: list[Document], others: list[Document], order: Order) -> list[Document]:
+    """Return all in the paging order; values of odd types come before or after the others."""
+
+    def age(document: Document) -> tuple[bool, float, str]:
+        start = read_time(document.get("start"))
+        return start is not None, start.timestamp() if start else 0.0, str(document["_id"])
+
+    def priority(document: Document) -> float:
+        return read_number(document.get("priority")) or 0.0
+
+    by_age = sorted(some + others, key=age, reverse=order.newest_first)
+    return sorted(by_age, key=priority, reverse=True)
+
+
+def _first_at_rest(database: Database, pending: Query, now: datetime) -> list[datetime]:
+    """Return the time at which the next chunk may be claimed of those that rest, if one does."""
+    resting = {**pending, "not_before": {"$gt": now}}
+    document = database.chunks.find_one(resting, ["not_before"], sort=[("not_before", 1)])
+    at = read_time(document["not_before"]) if document else None
+    return [] if at is None else [at]
 
 
 def last_start(database: Database, order: Order, priority: int | None) -> datetime | None:
-    """Return the time of the chunk that would be listed last of this priority."""
+    """Return the time of the chunk that would be listed last of this priority.
+
+    Of those that never rested, which alone have the paging order in the index.
+    """
     reverse = [(field, -direction) for field, direction in _sort(order)]
-    query = {**_query(order), "priority": priority}
+    query = {**_query(order), "not_before": None, "priority": priority}
     with translated():
         document = database.chunks.find_one(query, ["start"], sort=reverse)
     return read_time(document.get("start")) if document else None
@@ -157,14 +204,13 @@ def candidate_wait() -> timedelta:
 
 
 def _query(order: Order, begin: PagePlace | None = None) -> Query:
-    query = dict(PENDING)
     chosen: Query = {}
     if order.recordings:
         chosen["$in"] = list(order.recordings)
     if order.without_recordings:
         chosen["$nin"] = list(order.without_recordings)
-    if chosen:
-        query["original_id"] = chosen
+    # First, because SecantusDB takes the first condition that has an index.
+    query: Query = {"original_id": chosen, **PENDING} if chosen else dict(PENDING)
     if begin is not None:
         comparison = "$lte" if order.newest_first else "$gte"
         query |= {"priority": begin.priority, "start": {comparison: begin.start}}

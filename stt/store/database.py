@@ -5,7 +5,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
@@ -24,7 +24,7 @@ from pymongo.collection import Collection
 
 from stt.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 from stt.store.index_progress import logged_progress
-from stt.store.indexes import INDEXES
+from stt.store.indexes import INDEXES, REPLACED_INDEXES
 from stt.store.object_store import IN_DATABASE, AudioPlaces, ObjectStore
 from stt.store.shared_places import make_indexes
 
@@ -98,7 +98,7 @@ class Database(AbstractContextManager["Database"]):
         self.options: Collection[Document] = self._db["options"]
 
     def ensure_indexes(self) -> None:
-        """Create the indexes that are missing, however long it takes; fast if none are."""
+        """Create the missing indexes, however long it takes, and drop replaced ones."""
         with translated(), self.without_time_limit() as patient:
             for collection, indexes in INDEXES.items():
                 try:
@@ -109,6 +109,10 @@ class Database(AbstractContextManager["Database"]):
                         f"{collection} holds two documents where only one may be, which another"
                         f" program must have written: {_first_line(error)}"
                     ) from error
+            for collection, name in REPLACED_INDEXES:
+                # It is gone already, or this user may not drop it: it only costs time.
+                with suppress(errors.OperationFailure):
+                    self._db[collection].drop_index(name)
 
     def without_time_limit(self) -> "Database":
         """Return a connection pool of its own, whose operations may take as long as they need."""
@@ -125,6 +129,15 @@ class Database(AbstractContextManager["Database"]):
     def is_secantus(self) -> bool:
         """Whether the server is SecantusDB, the embedded database; asked once."""
         return "secantusVersion" in self._db.command("buildInfo")
+
+    def count_chunks(self, query: Document) -> int:
+        """Count the chunks that match.
+
+        SecantusDB reads them for an aggregation, but counts with an index alone if it can.
+        """
+        if not self.is_secantus:
+            return self.chunks.count_documents(query)
+        return int(self._db.command("count", self.chunks.name, query=query)["n"])
 
     def change_chunk(
         self, query: Document, update: Document, fields: Sequence[str]

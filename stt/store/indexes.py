@@ -2,13 +2,14 @@
 
 from pymongo import IndexModel
 
+_STATE_ORDER = [("transcribed_at", 1), ("failed_at", 1), ("processing_by", 1)]
 PAGING_ORDER = [("priority", -1), ("start", 1), ("_id", 1)]
 
 INDEXES = {
     "audio_chunks": [
         IndexModel(
-            [("transcribed_at", 1), ("failed_at", 1), ("processing_by", 1), *PAGING_ORDER],
-            name="paging",
+            [*_STATE_ORDER, ("not_before", 1), *PAGING_ORDER],
+            name="pages",
         ),
         IndexModel([("original_id", 1), ("index", 1)], name="place", unique=True),
         # With one lease, or none: the unfinished chunks by the time of their claim's last renewal.
@@ -43,3 +44,6 @@ INDEXES = {
     # Uploads that have not ended lack the field and do not expire.
     "uploads": [IndexModel([("ended_at", 1)], name="ended", expireAfterSeconds=7 * 86_400)],
 }
+
+REPLACED_INDEXES = [("audio_chunks", "paging")]
+"""Indexes of earlier versions, in place of which there is another."""

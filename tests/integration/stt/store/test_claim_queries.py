@@ -76,6 +76,40 @@ class TestPaging:
         assert page.next_due_seconds is not None
         assert 0 < page.next_due_seconds <= 40
 
+    def test_chunks_whose_rest_is_over_come_in_their_places(
+        self, database: Database, alice: Claims
+    ) -> None:
+        now = database.server_time()
+        first, second, third, fourth = add_chunks(database, 4)
+        for rested, not_before in ((first, now - timedelta(hours=1)), (third, "soon"), (fourth, 3)):
+            database.chunks.update_one({"_id": rested}, {"$set": {"not_before": not_before}})
+        [urgent] = add_chunks(database, 1, priority=5, not_before=now - timedelta(seconds=1))
+        in_order = [urgent, first, second, third, fourth]
+        assert [c.id for c in alice.page(10, Order()).chunks] == in_order
+        newest = alice.page(10, Order(newest_first=True))
+        assert [c.id for c in newest.chunks] == [urgent, fourth, third, second, first]
+        short = alice.page(3, Order())
+        assert [c.id for c in short.chunks] == in_order[:3]
+        assert not short.is_last
+
+    def test_more_poison_candidates_than_a_page_hide_no_other_chunk(
+        self, database: Database, alice: Claims
+    ) -> None:
+        before = database.server_time() - timedelta(hours=1)
+        candidates = add_chunks(database, 5, solo=True, attempts=1, not_before=before)
+        [rested] = add_chunks(database, 1, attempts=1, not_before=before + timedelta(minutes=1))
+        page = alice.page(2, Order())
+        ids = {c.id for c in page.chunks}
+        assert rested in ids
+        assert len(ids & set(candidates)) <= 1
+
+    def test_an_index_of_an_earlier_version_is_dropped(self, database: Database) -> None:
+        old = ["transcribed_at", "failed_at", "processing_by", "priority", "start", "_id"]
+        database.chunks.create_index([(field, 1) for field in old], name="paging")
+        database.ensure_indexes()
+        assert set(database.chunks.index_information()) >= {"pages", "place"}
+        assert "paging" not in database.chunks.index_information()
+
     def test_done_claimed_and_quarantined_chunks_are_not_pending(
         self, database: Database, alice: Claims
     ) -> None:
@@ -113,8 +147,9 @@ class TestPaging:
     def test_the_page_is_read_from_its_index(self, database: Database) -> None:
         add_chunks(database, 3)
         order = Order()
-        page = database.chunks.find(claim_queries._query(order)).sort(claim_queries._sort(order))
-        assert index_of(page) == "paging"
+        new = {**claim_queries._query(order), "not_before": None}
+        page = database.chunks.find(new).sort(claim_queries._sort(order))
+        assert index_of(page) == "pages"
 
     def test_the_chunks_of_a_source_are_read_from_their_index(self, database: Database) -> None:
         recording_id = add_recording(database)

@@ -108,7 +108,7 @@ def test_chunks_without_a_priority_are_spread_too(
     assert begins(database, 5, MANY, 1) == [13]
 
 
-def test_where_all_the_others_rest_the_front_is_read(
+def test_no_page_begins_among_chunks_that_all_rest(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_chunks(database, 10)
