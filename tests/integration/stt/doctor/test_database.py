@@ -31,7 +31,7 @@ def test_a_database_that_is_well(database: Database, mongo_url: str) -> None:
 def test_missing_indexes_are_a_warning_and_stay_missing(mongo_url: str) -> None:
     found = checked(mongo_url, "doctor_of_nothing")
     assert found["indexes"].state == "warning"
-    assert "audio_chunks.paging" in found["indexes"].message
+    assert "audio_chunks.pages" in found["indexes"].message
     with Database(mongo_url, "doctor_of_nothing") as database:
         assert database.chunks.database.list_collection_names() == []
 

@@ -51,7 +51,7 @@ def test_chunks_of_one_place_are_named_and_work_goes_on(
         assert part in record.getMessage()
     assert "E11000" not in record.getMessage()
     names = set(database.chunks.index_information())
-    assert {"paging", "leases", "places"} <= names
+    assert {"pages", "leases", "places"} <= names
     assert "place" not in names
 
 
@@ -71,7 +71,7 @@ def test_the_other_indexes_are_made_beside_it(database: Database) -> None:
     _share_a_place(database)
     database.chunks.drop_indexes()
     make_indexes(database.chunks, INDEXES["audio_chunks"])
-    assert set(database.chunks.index_information()) == {"_id_", "paging", "leases", "places"}
+    assert set(database.chunks.index_information()) == {"_id_", "pages", "leases", "places"}
 
 
 def test_the_doctor_names_them_too(database: Database, mongo_url: str) -> None:
