@@ -72,17 +72,8 @@ class IndexedStorage(Storage):  # type: ignore[misc]
                     found, projection, query, metas=metas, has_sort=True
                 )
                 return projected
-        all_found: list[Document] = super().find_matching(
-            db,
-            coll,
-            query,
-            skip=skip,
-            limit=limit,
-            sort=sort,
-            projection=projection,
-            let=let,
-            **others,
-        )
+        options = {"skip": skip, "limit": limit, "sort": sort, "projection": projection, "let": let}
+        all_found: list[Document] = super().find_matching(db, coll, query, **options, **others)
         return all_found
 
     def count_matching(
