@@ -9,9 +9,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-# Take the terminal as the controlling one: the system sends SIGHUP to no other process.
+# Take the terminal as the controlling one: the system sends SIGHUP to no other process. The tests
+# may have been started with nohup.
 _IN_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """

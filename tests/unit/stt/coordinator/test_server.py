@@ -12,12 +12,18 @@ from stt.coordinator import server
 from stt.coordinator.context import Coordinator
 from stt.coordinator.server import uvicorn_config
 from stt.store.database import Database
+from stt.store.object_store import ObjectStore
 from tests.support.coordinator_app import settings_for
 
 
 @pytest.fixture
-def coordinator(tmp_path: Path) -> Coordinator:
-    return Coordinator(Mock(Database), settings_for(tmp_path))
+def database() -> Mock:
+    return Mock(Database, objects=Mock(ObjectStore))
+
+
+@pytest.fixture
+def coordinator(database: Mock, tmp_path: Path) -> Coordinator:
+    return Coordinator(database, settings_for(tmp_path))
 
 
 @pytest.fixture
@@ -29,10 +35,12 @@ def errors() -> Iterator[logging.Logger]:
     logger.handlers, logger.propagate, logger.level, logger.filters = before
 
 
-def test_headers_of_a_proxy_are_believed_only_if_one_is_trusted(tmp_path: Path) -> None:
+def test_headers_of_a_proxy_are_believed_only_if_one_is_trusted(
+    database: Mock, tmp_path: Path
+) -> None:
     for proxies, believed in ((None, False), ("10.0.0.0/8", True)):
         settings = settings_for(tmp_path, trusted_proxies=proxies)
-        config = uvicorn_config(Coordinator(Mock(Database), settings))
+        config = uvicorn_config(Coordinator(database, settings))
         assert (config.proxy_headers, config.forwarded_allow_ips) == (believed, proxies or "")
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -32,6 +33,15 @@ def test_outside_the_main_thread_nothing_is_changed() -> None:
     assert handlers == [signal.getsignal(signal.SIGTERM)]
 
 
+@pytest.fixture
+def hang_up_by_default() -> Iterator[None]:
+    """The tests may have been started with nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hang_up_by_default")
 def test_a_closed_terminal_is_one_signal_and_its_output_is_discarded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -57,10 +67,8 @@ def test_a_closed_terminal_is_one_signal_and_its_output_is_discarded(
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
 
 
+@pytest.mark.usefixtures("hang_up_by_default")
 def test_a_signal_that_is_ignored_as_under_nohup_stays_ignored() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with on_signals(lambda *_: pytest.fail("called")):
-            os.kill(os.getpid(), signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    with on_signals(lambda *_: pytest.fail("called")):
+        os.kill(os.getpid(), signal.SIGHUP)
