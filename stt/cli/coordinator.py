@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import print_line, setup_logging
-from stt.cli.options import DATABASE_SETTINGS, with_settings
+from stt.cli.options import DATABASE_SETTINGS, LogMore, Quiet, with_settings
 from stt.coordinator.store.sessions import Sessions
 from stt.errors import ConfigError
 from stt.local.stack import open_database
@@ -52,6 +52,8 @@ def coordinator_command(
             "--new-key", help="Make a new key for people; the old one is no longer valid."
         ),
     ] = False,
+    quiet: Quiet = False,
+    verbose: LogMore = False,
 ) -> None:
     """Serve the queue over HTTP: nodes join by URL and key, people use a browser."""
     if missing := [module for module in _MODULES if find_spec(module) is None]:
@@ -66,7 +68,7 @@ def coordinator_command(
 
     if new_key and settings.coordinator_key is not None:
         raise ConfigError("--new-key has no effect while STT_COORDINATOR_KEY is set: change that.")
-    setup_logging(settings.log_format)
+    setup_logging(settings.log_format, quiet=quiet, verbose=verbose)
     with (
         listening_socket(settings.coordinator_host, settings.coordinator_port) as sock,
         open_database(settings) as database,

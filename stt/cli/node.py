@@ -15,7 +15,7 @@ from stt.cli.console import Progress, live_progress, print_line, setup_logging, 
 from stt.cli.formatting import clock, plural
 from stt.cli.help import PanelCommand
 from stt.cli.node_service import service_app
-from stt.cli.options import STOP_SETTINGS, AsJson, NewestFirst, with_settings
+from stt.cli.options import STOP_SETTINGS, AsJson, LogMore, NewestFirst, Quiet, with_settings
 from stt.errors import ConfigError
 from stt.node.credentials import CredentialsFile
 from stt.settings import Settings
@@ -83,12 +83,14 @@ def register_command(
         str | None,
         typer.Option("--name", metavar="NAME", help="What people call it; the machine's own name."),
     ] = None,
+    quiet: Quiet = False,
+    verbose: LogMore = False,
 ) -> None:
     """Join a coordinator with a join code from its page."""
     _check_installed()
     from stt.node.registration import register
 
-    setup_logging(settings.log_format, to_stderr=True)
+    setup_logging(settings.log_format, to_stderr=True, quiet=quiet, verbose=verbose)
     code = settings.join_code.get_secret_value() if settings.join_code else _ask_for_code()
     name = name or platform.node() or "node"
     made = register(CredentialsFile(settings.config_dir), server, name, code)
@@ -113,6 +115,8 @@ def start_command(
         ),
     ] = 8001,
     newest_first: NewestFirst = False,
+    quiet: Quiet = False,
+    verbose: LogMore = False,
 ) -> None:
     """Work as the node that this machine is registered as."""
     _check_installed()
@@ -120,7 +124,7 @@ def start_command(
     from stt.node.page import page
     from stt.node.registration import warn_if_unprotected
 
-    setup_logging(settings.log_format)
+    setup_logging(settings.log_format, quiet=quiet, verbose=verbose)
     node = NodeAgent(settings)
 
     def snapshot() -> Progress:

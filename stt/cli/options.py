@@ -72,6 +72,7 @@ Track = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print results, warnings and errors only.")
 ]
+LogMore = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
 Verbose = Annotated[
     bool,
     typer.Option("--verbose", "-v", help="Log more, and name all files that are passed over."),

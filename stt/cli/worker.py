@@ -6,7 +6,14 @@ import typer
 
 import stt
 from stt.cli.console import Progress, live_progress, setup_logging
-from stt.cli.options import DATABASE_SETTINGS, STOP_SETTINGS, NewestFirst, Quiet, with_settings
+from stt.cli.options import (
+    DATABASE_SETTINGS,
+    STOP_SETTINGS,
+    LogMore,
+    NewestFirst,
+    Quiet,
+    with_settings,
+)
 from stt.errors import EXIT_INTERRUPTED
 from stt.local.stack import open_database
 from stt.settings import Settings
@@ -55,7 +62,7 @@ def worker_command(
         bool, typer.Option("--watch", help="Stay when the queue is empty, and poll it.")
     ] = False,
     quiet: Quiet = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    verbose: LogMore = False,
     _version: Annotated[
         bool,
         typer.Option(

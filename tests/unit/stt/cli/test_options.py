@@ -1,5 +1,8 @@
 """Options that are made from settings."""
 
+import logging
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,3 +49,25 @@ def test_every_flag_that_a_wrong_setting_may_name_is_one_of_the_command() -> Non
     named = {flag_of(field) for field in Settings.model_fields if field not in ON_THE_PAGE}
     # Keys, which others could read; and where they lie.
     assert named - options == {"--api-key", "--coordinator-key", "--config-dir"}
+
+
+@pytest.mark.usefixtures("log")
+@pytest.mark.parametrize(
+    ("flag", "level"), [("-q", logging.WARNING), ("", logging.INFO), ("-v", logging.DEBUG)]
+)
+@pytest.mark.parametrize(
+    "command",
+    ["", "transcribe a.wav", "ingest a.wav", "coordinator", "node register", "node start"],
+)
+def test_every_command_that_logs_has_quiet_and_verbose(
+    stt: Run, monkeypatch: pytest.MonkeyPatch, command: str, flag: str, level: int
+) -> None:
+    """Each of them ends, for want of what it works with, once its log is set up."""
+    Path("a.wav").write_bytes(b"")
+    monkeypatch.setenv("STT_CONFIG_DIR", str(Path.cwd()))
+    monkeypatch.setenv("STT_JOIN_CODE", "AAAA-BBBB-CCCC")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("STT_COORDINATOR_PORT", str(taken.getsockname()[1]))
+        more = ["--server", "hub:8000"] if command == "node register" else []
+        assert stt(*command.split(), *more, *filter(None, [flag])) in (3, 4)
+    assert logging.getLogger("stt").level == level
