@@ -146,7 +146,8 @@ class RemoteQueue:
         if lost_ids is None:  # an older coordinator, which has renewed the first alone
             first.trusted_until = asked_at + self._rules.trusted_seconds
             return self._renew_each(others)
-        lost = [claim for claim in claims if str(claim.chunk.id) in lost_ids]
+        # A chunk is named, of which we may hold the next claim too.
+        lost = self._renew_each([claim for claim in claims if str(claim.chunk.id) in lost_ids])
         for claim in claims:
             if claim not in lost:
                 claim.trusted_until = asked_at + self._rules.trusted_seconds

@@ -117,17 +117,28 @@ class TestRenewal:
         assert mac.queue.renew_all([lost, first, second]) == [lost]
         assert mac.queue.renew_all([first, lost, second]) == [lost]
 
+    def test_a_lost_claim_is_distinguished_from_the_next_one_of_its_chunk(
+        self, database: Database, mac: Member
+    ) -> None:
+        [id_, other_id] = add_chunks(database, 2)
+        lost, other = mac.claim(database, id_), mac.claim(database, other_id)
+        claims.reset(database, [id_])
+        held = mac.claim(database, id_)
+        held.trusted_until = 0.0
+        assert mac.queue.renew_all([lost, other, held]) == [lost]
+        assert held.is_trusted
+
     def test_a_claim_has_the_lease_by_which_its_node_renews_it(
         self, database: Database, mac: Member
     ) -> None:
         """Whichever coordinator is asked, and whatever lease that has."""
         claim = mac.claim(database, add_chunks(database, 1)[0])
-        told = mac.queue._rules.lease_seconds
-        assert document(database, claim.chunk.id)["lease_seconds"] == told
-        held = messages.Renewal(**mac.queue._ids_of(claim), lease_seconds=told + 7)
+        own = mac.queue._rules.lease_seconds
+        assert document(database, claim.chunk.id)["lease_seconds"] == own
+        held = messages.Renewal(**mac.queue._ids_of(claim), lease_seconds=own + 7)
         answer = mac.queue._ask("POST", "/tasks/renew", body=held)
-        assert answer["lease_seconds"] == told + 7
-        assert document(database, claim.chunk.id)["lease_seconds"] == told + 7
+        assert answer["lease_seconds"] == own + 7
+        assert document(database, claim.chunk.id)["lease_seconds"] == own + 7
 
 
 class TestAudio:
