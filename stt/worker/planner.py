@@ -126,7 +126,7 @@ class Planner:
             raise
         chunks = [chunk for chunk in page.chunks if chunk.id not in taken]
         due = page.next_due_seconds
-        self.is_dry = not chunks and due is None
+        self.is_dry = not chunks and due is None and page.is_last
         if self.is_dry and not self._in_work:
             pause = self._conditions.found_empty()
         else:

@@ -184,6 +184,22 @@ def test_an_excluded_chunk_is_dealt_no_more_and_hides_no_other(
     assert dealt(plan) == [[1], [2]]
 
 
+def test_a_page_of_excluded_chunks_alone_is_no_empty_queue_if_there_are_others(
+    database: Database, alice: MongoClaims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a page that begins at a random place, or what a coordinator offers."""
+    odd, _ = add_chunks(database, 2)
+    page = alice.page(1, Order())
+    assert ([chunk.id for chunk in page.chunks], page.is_last) == ([odd], False)
+    monkeypatch.setattr(alice, "page", lambda *_: page)
+    conditions = conditions_of(required_empty_checks=1, empty_queue_wait_seconds=0)
+    plan = planner(database, alice, conditions=conditions)
+    plan.exclude(odd)
+    assert isinstance(plan.next(), float)
+    assert not plan.is_idle
+    assert reason(conditions) is None
+
+
 def test_three_misses_in_a_row_read_a_new_page(database: Database, alice: MongoClaims) -> None:
     for _ in range(5):
         add_chunks(database, 1)
