@@ -94,7 +94,7 @@ class MongoClaims:
                 CHUNK_FIELDS,
             )
             if document is None:  # perhaps claimed by an earlier try, ours or the driver's
-                document = self._chunks.find_one({**key_of(chunk), **holder}, CHUNK_FIELDS)
+                document = self._chunks.find_one(_fence(claim), CHUNK_FIELDS)
             return document
 
         document = retry_until_lease_expires(attempt, claim, self._retries_stopped)

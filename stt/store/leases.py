@@ -73,12 +73,12 @@ class LeaseWatch:
         """Return the server's time, and how far its clock was surely set since the last time."""
         asked = time.monotonic()
         now = self._db.server_time()
-        told = time.monotonic()
-        last, self._last = self._last, (asked, told, now)
+        answered = time.monotonic()
+        last, self._last = self._last, (asked, answered, now)
         if last is None:
             return now, 0.0
         passed = (now - last[2]).total_seconds()
-        step = max(passed - (told - last[0]), (asked - last[1]) - passed, 0.0)
+        step = max(passed - (answered - last[0]), (asked - last[1]) - passed, 0.0)
         if step > 1:
             logger.warning(
                 "The clock of the database was set by about %.0f s, or this machine slept: claims"
