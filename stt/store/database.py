@@ -5,7 +5,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
@@ -24,7 +24,7 @@ from pymongo.collection import Collection
 
 from stt.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 from stt.store.index_progress import logged_progress
-from stt.store.indexes import INDEXES, REPLACED_INDEXES
+from stt.store.indexes import INDEXES
 from stt.store.object_store import IN_DATABASE, AudioPlaces, ObjectStore
 from stt.store.shared_places import make_indexes
 
@@ -109,10 +109,6 @@ class Database(AbstractContextManager["Database"]):
                         f"{collection} holds two documents where only one may be, which another"
                         f" program must have written: {_first_line(error)}"
                     ) from error
-            for collection, name in REPLACED_INDEXES:
-                # It is gone already, or this user may not drop it: it only costs time.
-                with suppress(errors.OperationFailure):
-                    self._db[collection].drop_index(name)
 
     def without_time_limit(self) -> "Database":
         """Return a connection pool of its own, whose operations may take as long as they need."""

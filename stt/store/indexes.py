@@ -45,5 +45,5 @@ INDEXES = {
     "uploads": [IndexModel([("ended_at", 1)], name="ended", expireAfterSeconds=7 * 86_400)],
 }
 
-REPLACED_INDEXES = [("audio_chunks", "paging")]
-"""Indexes of earlier versions, in place of which there is another."""
+REPLACED_INDEXES = {"audio_chunks": ("paging", "claims"), "source_files": ("sha256",)}
+"""Indexes of earlier versions by collection: others are in their place."""

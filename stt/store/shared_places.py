@@ -15,10 +15,10 @@ from pymongo import IndexModel
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from stt.store.indexes import REPLACED_INDEXES
+
 UNIQUE_INDEX = "place"
 _NOT_UNIQUE = IndexModel([("original_id", 1), ("index", 1), ("_id", 1)], name="places")
-_REPLACED = {"source_files": "sha256", "audio_chunks": "places"}
-"""Indexes by collection that others have replaced."""
 _MAX_NAMED = 3
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ def make_indexes(collection: Collection[dict[str, Any]], indexes: Sequence[Index
 
     If chunks share places, warn, and make one that is not unique. Raise pymongo's errors.
     """
+    replaced = {*REPLACED_INDEXES.get(collection.name, ()), _NOT_UNIQUE.document["name"]}
     try:
         collection.create_indexes(indexes)
     except DuplicateKeyError:
@@ -51,10 +52,10 @@ def make_indexes(collection: Collection[dict[str, Any]], indexes: Sequence[Index
             raise
         collection.create_indexes([*others, _NOT_UNIQUE])
         logger.warning("%s", advice(list(shared_places(collection, _MAX_NAMED + 1))))
-        return
-    name = _REPLACED.get(collection.name)
-    if name is not None and name in collection.index_information():
-        with suppress(OperationFailure):  # another process has just dropped it
+        replaced.remove(_NOT_UNIQUE.document["name"])
+    for name in replaced & collection.index_information().keys():
+        # Another process has just dropped it, or this user may not: it only costs time.
+        with suppress(OperationFailure):
             collection.drop_index(name)
 
 

@@ -103,13 +103,6 @@ class TestPaging:
         assert rested in ids
         assert len(ids & set(candidates)) <= 1
 
-    def test_an_index_of_an_earlier_version_is_dropped(self, database: Database) -> None:
-        old = ["transcribed_at", "failed_at", "processing_by", "priority", "start", "_id"]
-        database.chunks.create_index([(field, 1) for field in old], name="paging")
-        database.ensure_indexes()
-        assert set(database.chunks.index_information()) >= {"pages", "place"}
-        assert "paging" not in database.chunks.index_information()
-
     def test_done_claimed_and_quarantined_chunks_are_not_pending(
         self, database: Database, alice: Claims
     ) -> None:

@@ -36,8 +36,23 @@ def test_the_unique_index_of_earlier_versions_is_replaced(database: Database) ->
     database.recordings.create_index("sha256", name="sha256", unique=True)
     database.ensure_indexes()
     database.recordings.insert_many([{"path": "/a/1.m4a"}, {"path": "/a/2.m4a"}])
-    assert set(database.recordings.index_information()) == {"_id_", "sha256_of_file", "filename"}
+    names = {index.document["name"] for index in INDEXES["source_files"]}
+    assert set(database.recordings.index_information()) == {"_id_", *names}
     assert DatabaseInspector(database).wrong_indexes() == []
+
+
+@pytest.mark.parametrize("is_place_shared", [False, True])
+def test_the_chunks_indexes_of_earlier_versions_are_dropped(
+    database: Database, is_place_shared: bool
+) -> None:
+    if is_place_shared:
+        _share_a_place(database)
+    old = ["transcribed_at", "failed_at", "processing_by", "priority", "start", "_id"]
+    database.chunks.create_index([(field, 1) for field in old], name="paging")
+    database.chunks.create_index(["processing_by", "claimed_at"], name="claims")
+    database.ensure_indexes()
+    place = "places" if is_place_shared else "place"
+    assert set(database.chunks.index_information()) == {"_id_", "pages", "leases", place}
 
 
 def test_chunks_of_one_place_are_named_and_work_goes_on(
