@@ -12,12 +12,14 @@ logger = logging.getLogger(__name__)
 class Outage:
     """An outage of the database or of S3, whose begin and end are logged. Safe between threads.
 
-    It is over once every thread that got no answer has got one again.
+    It is over once every thread that got no answer has got one again. A request from before that
+    may still fail afterwards, on another connection: it belongs to the outage that is over.
     """
 
     def __init__(self, place: str = "database") -> None:
         self._place = place
         self._since: dict[str, float] = {}  # by thread, on time.monotonic()
+        self._ended_at = 0.0  # on time.monotonic()
         self._lock = threading.Lock()
         self.error: DatabaseUnavailable | None = None
         """The latest failure; None while the database answers."""
@@ -25,6 +27,8 @@ class Outage:
     def record_failure(self, thread: str, error: DatabaseUnavailable, asked_at: float) -> None:
         """Record that a request of `asked_at`, on `time.monotonic()`, got no answer."""
         with self._lock:
+            if asked_at < self._ended_at:
+                return
             is_new = not self._since
             self._since.setdefault(thread, asked_at)
             self.error = error
@@ -36,6 +40,7 @@ class Outage:
             if self._since.pop(thread, None) is None or self._since:
                 return
             self.error = None
+            self._ended_at = time.monotonic()
         logger.info("The %s answers again", self._place)
 
     def forget(self) -> None:

@@ -41,6 +41,7 @@ class WorkerThread(threading.Thread):
         self._open: list[Claim] = []  # claimed by this thread, and not ended yet
         self._in_call: Sequence[Claim] = ()
         self._call_began = 0.0  # on time.monotonic()
+        self._asked_at = 0.0  # on time.monotonic(): its latest request of the queue
         self._results: list[Claim] = []  # those whose results are known and not written yet
         self._is_abandoned = False
 
@@ -87,6 +88,7 @@ class WorkerThread(threading.Thread):
     def _step(self) -> None:
         """Work on one run of chunks, or wait once."""
         context = self._context
+        self._asked_at = time.monotonic()
         plan = context.planner.next()
         context.outage.record_answer(self.name)  # a page from before an outage was dropped
         if not isinstance(plan, tuple):
@@ -102,7 +104,7 @@ class WorkerThread(threading.Thread):
 
     def _wait_for_database(self, error: errors.DatabaseUnavailable) -> None:
         if not self._context.stop.is_set():
-            self._context.outage.record_failure(self.name, error, time.monotonic())
+            self._context.outage.record_failure(self.name, error, self._asked_at)
             self._context.planner.forget_page()
             self._context.stop.wait(_DATABASE_RETRY_SECONDS)
 
@@ -113,7 +115,7 @@ class WorkerThread(threading.Thread):
         """
         if not self._context.stop.is_set():
             outage = self._context.audio_outage
-            outage.record_failure(_ANY_THREAD, error, time.monotonic())
+            outage.record_failure(_ANY_THREAD, error, self._asked_at)
             wait_seconds = min(outage.seconds / 4, _MAX_AUDIO_RETRY_SECONDS)
             self._context.stop.wait(max(wait_seconds, _DATABASE_RETRY_SECONDS))
 
@@ -145,6 +147,7 @@ class WorkerThread(threading.Thread):
             for wanted in run:
                 if self._context.stop.is_set():
                     return
+                self._asked_at = time.monotonic()
                 claim = self._context.claims.claim(wanted)
                 if claim is None:
                     missed = True
@@ -186,7 +189,7 @@ class WorkerThread(threading.Thread):
             if self._context.stop.is_set() or not all(claim.is_trusted for claim in claims):
                 return False
             self._context.heartbeat.hold(claims)
-            self._call_began = time.monotonic()
+            self._call_began = self._asked_at = time.monotonic()
             self._in_call = claims
         return True
 
@@ -204,6 +207,7 @@ class WorkerThread(threading.Thread):
         """Write how the chunk ended; False if the claim was lost, or released without charge."""
         context = self._context
         context.heartbeat.drop(claim)
+        self._asked_at = time.monotonic()
         try:
             if isinstance(outcome, Transcript):
                 try:

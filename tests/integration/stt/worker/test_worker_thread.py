@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 
 import pytest
 from bson import ObjectId
@@ -9,11 +10,13 @@ from bson import ObjectId
 from stt.cli.log_lines import TextFormatter
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, ClaimRules
+from stt.errors import DatabaseUnavailable
 from stt.media.audio import Samples, decode, encode_flac, encode_opus
 from stt.settings import load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.worker.context import WorkOptions
+from stt.worker.outage import Outage
 from stt.worker.worker import Worker
 from tests.support.decoders import dying_decoders
 from tests.support.dying_decoder import deadly
@@ -255,3 +258,36 @@ class TestMisses:
         assert stats.counts["skipped"] == 1
         assert document(database, taken)["processing_by"] == "bob_2"
         assert all(document(database, id_)["transcribed_at"] for id_ in others)
+
+
+class LateToFail(MongoClaims):
+    """An outage comes and goes, as another thread finds, while the first claim is asked for."""
+
+    outage: Outage
+    has_failed = False
+
+    def claim(self, chunk: Chunk, claim_id: ObjectId | None = None) -> Claim | None:
+        if not self.has_failed:
+            self.has_failed = True
+            error = DatabaseUnavailable("The database does not answer")
+            self.outage.record_failure("renew", error, time.monotonic())
+            self.outage.record_answer("renew")
+            raise error
+        return super().claim(chunk, claim_id)
+
+
+def test_a_request_that_an_outage_delayed_beyond_its_end_begins_no_second_outage(
+    database: Database, opus: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_chunks(database, 1, audio=opus)
+    claims = LateToFail(database, "late_3", ClaimRules())
+    with ScriptedServer(always()).running() as server, caplog.at_level(logging.INFO, "stt"):
+        settings = load_settings(
+            server_urls=(server.url,), required_empty_checks=1, max_parallel_workers=1
+        )
+        worker = Worker.at_database(database, settings, WorkOptions(), claims)
+        claims.outage = worker._context.outage
+        stats = worker.run()
+    assert stats.counts["transcribed"] == 1
+    outages = [message for message in caplog.messages if "waiting for it" in message]
+    assert len(outages) == 1

@@ -46,3 +46,19 @@ def test_it_lasts_from_the_first_question_until_all_have_heard_again() -> None:
     outage.record_answer("a thread")
     assert outage.seconds == 0.0
     assert vars(outage)["error"] is None
+
+
+def test_a_request_from_before_the_end_begins_no_new_outage(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    outage = Outage()
+    asked_at = time.monotonic()
+    outage.record_failure("the heartbeat", AWAY, asked_at)
+    outage.record_answer("the heartbeat")
+    outage.record_failure("a thread", AWAY, asked_at)
+    assert outage.seconds == 0.0
+    assert outage.error is None
+    assert caplog.messages == ["The database does not answer: waiting for it"]
+    outage.record_failure("a thread", AWAY, time.monotonic())
+    assert outage.error is AWAY
+    assert len(caplog.messages) == 2
