@@ -17,6 +17,7 @@ from stt.system.net import is_unprotected
 logger = logging.getLogger(__name__)
 
 _FETCH_SECONDS = 10.0
+_CHECK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class NodeStatus:
 def register(file: CredentialsFile, url: str, name: str, code: str) -> Credentials:
     """Join a coordinator with a join code, and write `node.json`.
 
-    Raises ConfigError, also as KeyRejected for a wrong code; DatabaseUnavailable.
+    The code is sent to a coordinator only. Raises ConfigError, also as KeyRejected for a wrong
+    code; DatabaseUnavailable.
     """
     url, name = checked_url(url), checked_name(name)
     if known := file.load_if_any():
@@ -54,13 +56,15 @@ def register(file: CredentialsFile, url: str, name: str, code: str) -> Credentia
                 f"This machine is registered already, as {known.name!r} at {known.server_url}:"
                 " `stt node unregister` first."
             )
+    client = CoordinatorClient(url, None)
+    _check_is_coordinator(client)
     credentials: Credentials | None = None
     try:
         # Opened first: the coordinator gives a key once, and it would be lost without a file.
         with file.replacing() as write:
             system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
             request = {"code": code.strip(), "name": name, "platform": system}
-            answer = CoordinatorClient(url, None).ask("POST", "/api/nodes/register", body=request)
+            answer = _send_code(client, request)
             try:
                 node, key = answer["node"], str(answer["api_key"])
                 credentials = Credentials(url, str(node["id"]), key, str(node["name"]))
@@ -75,6 +79,56 @@ def register(file: CredentialsFile, url: str, name: str, code: str) -> Credentia
     InstanceLock(file.folder).update(known_name=credentials.name)
     warn_if_unprotected(url)
     return credentials
+
+
+def _check_is_coordinator(client: CoordinatorClient) -> None:
+    """Raise ConfigError if something else answers; DatabaseUnavailable if nothing does."""
+    refusal: errors.SttError | None = None
+    try:
+        health = client.ask("GET", "/api/system/health", timeout_seconds=_CHECK_SECONDS)
+        if isinstance(health, dict) and "database" in health:
+            return
+    except errors.DatabaseUnavailable as error:
+        raise errors.DatabaseUnavailable(f"{error}. Is it up, and is the address right?") from error
+    except errors.KeyRejected:  # a proxy's own, which wants it for every path
+        raise
+    except errors.SttError as error:
+        refusal = error
+    if _is_whisper_server(client):
+        raise errors.ConfigError(
+            f"{client.url} is a whisper server, not a coordinator. Give the address of"
+            f" `stt coordinator`, such as http://HOST:8000; after that the whisper server's:"
+            f" `stt node start --server {client.url}`."
+        )
+    if isinstance(refusal, errors.ConfigError):
+        raise refusal
+    raise errors.ConfigError(
+        f"{client.url} does not answer like a coordinator. Give the address of `stt coordinator`"
+        " with nothing behind its host and port, such as http://HOST:8000."
+    )
+
+
+def _is_whisper_server(client: CoordinatorClient) -> bool:
+    """Return whether it has a list of models, as OpenAI's API has, or wants a key for that."""
+    path = "/models" if client.url.endswith("/v1") else "/v1/models"
+    try:
+        models = client.ask("GET", path, timeout_seconds=_CHECK_SECONDS)
+    except errors.KeyRejected:
+        return True
+    except errors.SttError:
+        return False
+    return isinstance(models, dict) and isinstance(models.get("data"), list)
+
+
+def _send_code(client: CoordinatorClient, request: dict[str, str]) -> Any:
+    try:
+        return client.ask("POST", "/api/nodes/register", body=request)
+    except errors.KeyRejected as error:
+        raise errors.KeyRejected(
+            f'{error} Its page "Nodes" makes a new one: {client.url}/nodes'
+        ) from error
+    except errors.DatabaseRefused as error:
+        raise errors.ConfigError(f"{client.url} refuses the name or the code: {error}") from error
 
 
 def unregister(file: CredentialsFile, *, force: bool) -> Credentials | None:

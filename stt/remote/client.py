@@ -128,7 +128,8 @@ class CoordinatorClient:
         code, reason = _error_of(response)
         message = f"The coordinator at {self.url} answered {status}: {reason}"
         if status == 401:
-            raise errors.KeyRejected(f"The coordinator at {self.url} refuses the key: {reason}")
+            what = "key" if self.key else "request"
+            raise errors.KeyRejected(f"The coordinator at {self.url} refuses the {what}: {reason}")
         if status == 410 and code is not None:
             raise errors.NodeRemoved(reason)
         if status == 409 and code == "claim_lost":
