@@ -14,7 +14,10 @@ from whisper_server.errors import EXIT_INTERRUPTED, StartError
 from whisper_server.model_names import find_model
 from whisper_server.settings import Settings, load_settings, variable_of
 
-_MODULES = ("fastapi", "faster_whisper", "uvicorn")
+_MODULES = (
+    "ctranslate2", "fastapi", "fastapi_offline", "faster_whisper", "prometheus_client", "psutil",
+    "python_multipart", "uvicorn",
+)  # fmt: skip
 
 CALIBRATE_SECONDS = 60
 MIN_CALIBRATION, MAX_CALIBRATION = 1, 3600
