@@ -34,7 +34,23 @@ The join code comes from the coordinator's page "Nodes". It is asked for, or tak
 STT_JOIN_CODE. The node's name and key are then kept in node.json, in the folder STT_CONFIG_DIR.
 """
 
+REGISTER_EXAMPLES = """\b
+Examples:
+  stt node register --coordinator https://stt.example.org
+  STT_JOIN_CODE=AAAA-BBBB-CCCC stt node register --coordinator http://hub:8000 --name box
+
+\b
+Exit codes: 0 registered · 2 usage · 3 no coordinator, a wrong code, or registered already
+            4 nothing answers there
+"""
+
 START_EXAMPLES = """\b
+Examples:
+  stt node start                                       work, and stay
+  stt node start --server http://gpu-box:8081          with the whisper server of another machine
+  stt node start --max-minutes 55                      a machine that is paid for by the hour
+
+\b
 Without --server-url or STT_SERVER_URL a whisper server is started for as long as the node runs,
 with the model that suits this machine, or that a person chose for it at the coordinator.
 
@@ -58,6 +74,12 @@ Examples:
 Exit codes: 0 it runs · 1 it does not run · 3 not registered, or removed · 4 the coordinator is away
 """
 
+UNREGISTER_EXAMPLES = """\b
+Examples:
+  stt node unregister
+  stt node unregister --force          also if the coordinator is away
+"""
+
 _MODULES = ("fastapi", "filelock", "uvicorn", "websockets")
 _NOT_RUNNING = 1
 
@@ -71,7 +93,7 @@ node_app = typer.Typer(
 node_app.add_typer(service_app, name="service")
 
 
-@node_app.command("register")
+@node_app.command("register", epilog=REGISTER_EXAMPLES)
 @with_settings("join_code")
 def register_command(
     server: Annotated[
@@ -160,7 +182,7 @@ def status_command(settings: Settings, as_json: AsJson = False) -> None:
         raise typer.Exit(trouble.exit_code if trouble else _NOT_RUNNING)
 
 
-@node_app.command("unregister")
+@node_app.command("unregister", epilog=UNREGISTER_EXAMPLES)
 @with_settings()
 def unregister_command(
     settings: Settings,

@@ -23,6 +23,27 @@ A systemd unit on Linux, a launchd agent on macOS; neither needs an administrato
 are no flags, such as STT_API_KEY, go into a file .env beside node.json.
 """
 
+_INSTALL_EXAMPLES = """\b
+Examples:
+  stt node service install
+  stt node service install -- --server http://gpu-box:8081 --workers 4
+
+\b
+Once more with other flags, it replaces the earlier service.
+"""
+
+_STATUS_EXAMPLES = """\b
+Examples:
+  stt node service status
+  stt node service status || stt node service start
+"""
+
+_LOGS_EXAMPLES = """\b
+Examples:
+  stt node service logs
+  stt node service logs --lines 1000 --follow
+"""
+
 service_app = typer.Typer(
     name="service",
     help="Keep the node running as a service of yours: systemd on Linux, launchd on macOS.",
@@ -32,7 +53,11 @@ service_app = typer.Typer(
 )
 
 
-@service_app.command("install")
+def _example(command: str) -> str:
+    return f"\b\nExamples:\n  stt node service {command}\n"
+
+
+@service_app.command("install", epilog=_INSTALL_EXAMPLES)
 @with_settings()
 def install_command(
     settings: Settings,
@@ -54,7 +79,7 @@ def install_command(
         print_line(advice)
 
 
-@service_app.command("uninstall")
+@service_app.command("uninstall", epilog=_example("uninstall"))
 def uninstall_command() -> None:
     """Stop the service and remove it; the node stays registered."""
     removed = service_of_this_machine().uninstall()
@@ -62,7 +87,7 @@ def uninstall_command() -> None:
 
 
 def _add_control(command: Command, done: str, help_text: str) -> None:
-    @service_app.command(command, help=help_text)
+    @service_app.command(command, help=help_text, epilog=_example(command))
     def control() -> None:
         service_of_this_machine().control(command)
         print_line(done)
@@ -75,7 +100,7 @@ _add_control(
 _add_control("restart", "Restarted", "Stop the service and start it again.")
 
 
-@service_app.command("status")
+@service_app.command("status", epilog=_STATUS_EXAMPLES)
 def status_command() -> None:
     """Print whether the service runs; exit with 1 if not."""
     service = service_of_this_machine()
@@ -88,7 +113,7 @@ def status_command() -> None:
         raise typer.Exit(1)
 
 
-@service_app.command("logs")
+@service_app.command("logs", epilog=_LOGS_EXAMPLES)
 def logs_command(
     lines: Annotated[
         int, typer.Option("--lines", "-n", min=1, max=1_000_000, help="How many lines.")

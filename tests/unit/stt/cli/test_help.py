@@ -1,9 +1,13 @@
 """Help: commands first, options by panel, examples that keep their lines."""
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer
 
+from stt.cli.app import app
 from stt.setting_types import DATABASE, EVERYDAY, QUEUE, SERVERS, STOPPING
 from tests.unit.stt.cli.conftest import Run
 
@@ -19,10 +23,31 @@ def test_the_help_lists_every_command_and_every_exit_code(stt: Run) -> None:
     assert all(f"{code} " in stt.out for code in (0, 1, 2, 3, 4, 5, 130))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_examples_in_its_help(stt: Run, command: str) -> None:
-    assert stt(command, "--help") == 0
-    assert f"Examples:\n    stt {command}" in stt.out
+def _tree(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command and group, down to the last."""
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _tree(inner, (*path, name))
+
+
+ALL = list(_tree(typer.main.get_command(app)))
+
+
+def test_the_tree_has_every_command_and_those_of_groups() -> None:
+    assert {(command,) for command in COMMANDS} < set(ALL)
+    assert {("node",), ("node", "register"), ("node", "service", "logs")} < set(ALL)
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_has_examples_of_itself_in_its_help(stt: Run, path: tuple[str, ...]) -> None:
+    assert stt(*path, "--help") == 0
+    examples = stt.out.partition("Examples:\n")[2].partition("\n\n")[0].splitlines()
+    assert any(
+        re.match(rf" +(\w+=\S+ )*{' '.join(('stt', *path))}( |$)", line) for line in examples
+    )
+    by_name = stt.out
+    assert stt(*path, "-h") == 0
+    assert stt.out == by_name
 
 
 def test_the_commands_come_first_and_then_the_options_by_panel(stt: Run) -> None:
