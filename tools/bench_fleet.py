@@ -218,7 +218,11 @@ def child(command: list[str]) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:  # it is busy with a call
+            process.kill()
+            process.wait()
 
 
 def wait_for(condition: Callable[[], bool], not_yet: type[Exception]) -> None:

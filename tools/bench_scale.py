@@ -1,21 +1,24 @@
 """How the queue behaves as it grows, and when many workers start at once.
 
     python tools/bench_scale.py                        # nx-27017 if it is installed
-    python tools/bench_scale.py --embedded --chunks 10000 --storm-chunks 10000 --workers 50
+    python tools/bench_scale.py --embedded --only growth storm --chunks 10000 100000 --workers 100
     STT_BENCH_MONGO_URL=mongodb://localhost:27017 python tools/bench_scale.py
     python tools/bench_scale.py --only simulation --simulated-workers 500 10000
 
-    growth       fills a collection of each size, and times what a worker does there, with `--held`
+    growth       fills a database of each size, and times what a worker does there, with `--held`
                  more chunks that others hold: p50 and p99; and what a recovery reads
     storm        starts `--workers` real planners at once, each a thread, on the database; until
                  each has claimed its first run of chunks
     simulation   the real planners in simulated time, with a model of the queue in memory: up to
                  many thousands of workers; with the latencies of `growth`, if that was run
 
-nx-27017 (pip install 'stt-fleet[bench]') claims in constant time, as MongoDB does; its pages take
-longer the more chunks there are, as it has no index for them.
+Where no nx-27017 is installed (pip install 'stt-fleet[bench]'), it is the embedded database. The
+former claims in constant time, as MongoDB does, but reads all chunks for a page: its pages and
+recoveries say nothing of MongoDB's. What a database does not do in time is one line, and the rest
+goes on.
 
-Exit codes: 0 all goals met, 1 one was not; 2 wrong usage or no database, 130 interrupted.
+Exit codes: 0 all goals met, 1 one was not, or something was not done; 2 wrong usage or no database,
+130 interrupted.
 """
 
 import argparse
@@ -23,43 +26,31 @@ import contextlib
 import os
 import statistics
 import sys
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pymongo import IndexModel, MongoClient, monitoring
-from rich.console import Console
+from pymongo import monitoring
 from rich.table import Table
 
 if __name__ == "__main__":  # run as a script: its own folder is on the path, and not the project's
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import stt.store.claims
+from stt.errors import ConfigError, DatabaseUnavailable
 from stt.store.database import Database
-from tools.bench_fleet import find_program, local_database
 from tools.bench_lab.callers import percentile
+from tools.scale_lab.databases import filled, kind_of
+from tools.scale_lab.goals import Goals, console
 from tools.scale_lab.simulation import Counts, FleetPlan, Latencies, Simulation
-from tools.scale_lab.timings import ReadDocuments, Timings, fill, measure, storm
+from tools.scale_lab.storm import storm
+from tools.scale_lab.timings import ReadDocuments, Timings, measure
 
 MAX_MISSES, MAX_PAGE_READS, MAX_GROWTH = 0.3, 3.0, 1.2
+STORM_SECONDS = 300.0
+TURNS = 5
 PARTS = ("growth", "storm", "simulation")
 OPERATIONS = ("claim", "page", "completion", "recovery")
-console = Console()
-
-
-class Goals:
-    """Prints each goal with its value as it is judged; `are_met` once all were."""
-
-    def __init__(self) -> None:
-        self.are_met = True
-
-    def judge(self, text: str, value: float, limit: float) -> None:
-        is_met = value <= limit + 1e-9
-        self.are_met &= is_met
-        style, met = ("green", "PASS  ") if is_met else ("yellow", "MISSED")
-        line = f"{met} {text}: {value:.3g}, limit {limit:g}"
-        console.print(line, style=style, highlight=False, soft_wrap=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,89 +61,74 @@ def main(arguments: Sequence[str] | None = None) -> int:
     goals, latencies = Goals(), Latencies()
     try:
         if set(options.only) & {"growth", "storm"}:
-            kind = _kind_of(options)
-            if kind is None:
-                parser.error("no database: pip install 'stt-fleet[bench]', or see --help")
-            with _server(kind) as url:
-                latencies = _on_database(kind, url, options, goals) or latencies
+            latencies = (
+                _on_database(kind_of(embedded=options.embedded), options, goals) or latencies
+            )
         if "simulation" in options.only:
             _simulate(options, latencies, goals)
+    except (ConfigError, DatabaseUnavailable) as error:
+        parser.exit(2, f"{error}\n")
     except KeyboardInterrupt:
         return 130
     return 0 if goals.are_met else 1
 
 
-def _kind_of(options: argparse.Namespace) -> str | None:
-    """Return the kind of the database; "given" for that of STT_BENCH_MONGO_URL."""
-    if os.environ.get("STT_BENCH_MONGO_URL"):
-        return "given"
-    kind = "secantusd-py" if options.embedded else "nx-27017"
-    return kind if find_program(kind) else None
-
-
-@contextlib.contextmanager
-def _server(kind: str) -> Iterator[str]:
-    if kind == "given":
-        yield os.environ["STT_BENCH_MONGO_URL"]
-    else:
-        with local_database(kind) as url:
-            yield url
-
-
-def _on_database(
-    kind: str, url: str, options: argparse.Namespace, goals: Goals
-) -> Latencies | None:
-    """Measure growth and the storm; return the latencies of the largest collection, if any."""
+def _on_database(kind: str, options: argparse.Namespace, goals: Goals) -> Latencies | None:
+    """Measure growth and the storm; return the latencies of the largest database, if any."""
     read = ReadDocuments()
     monitoring.register(read)
     if kind == "nx-27017":  # it matches no ObjectId outside `_id`: there the fence is text
         real = getattr(stt.store.claims, "ObjectId")  # noqa: B009
         setattr(stt.store.claims, "ObjectId", lambda: str(real()))  # noqa: B010
-    found: list[Timings] = []
-    if "growth" in options.only:
-        for chunks in options.chunks:
-            with _filled(kind, url, chunks, options.held) as database:
-                found.append(measure(database, chunks, options.times, read))
-        _show_growth(kind, found, options.held, goals)
+    found = _growth(kind, options, read, goals) if "growth" in options.only else []
     if "storm" in options.only:
-        with _filled(kind, url, options.storm_chunks, 0) as database:
-            console.print(f"{options.workers} workers start at once …")
-            seen = storm(database, options.workers)
-        console.print(
-            f"storm on {kind}, {options.storm_chunks:,} chunks: {seen.workers} workers, each with"
-            f" its first run after {seen.seconds:.1f} s; {seen.chunks:,} chunks claimed,"
-            f" {seen.misses:,} misses, {seen.pages:,} pages asked for",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
-        goals.judge("storm: misses a chunk", seen.misses / max(1, seen.chunks), MAX_MISSES)
-        goals.judge("storm: page reads a worker", seen.pages / seen.workers, MAX_PAGE_READS)
-        goals.judge("storm: workers without work", seen.failures, 0)
-    if not found:
+        with filled(kind, options.storm_chunks, 0, goals) as database:
+            if database is not None:
+                _storm(kind, database, options, goals)
+    if not found or not all(found[-1].seconds.get(name) for name in OPERATIONS):
         return None
     last = {name: statistics.median(found[-1].seconds[name]) for name in OPERATIONS}
     return Latencies(last["page"], last["claim"], last["completion"])
 
 
-@contextlib.contextmanager
-def _filled(kind: str, url: str, chunks: int, held: int) -> Iterator[Database]:
-    """A database of its own with so many chunks, dropped at the end."""
-    name = f"stt_bench_{uuid.uuid4().hex[:8]}"
-    with Database(url, name) as database:
+def _growth(
+    kind: str, options: argparse.Namespace, read: ReadDocuments, goals: Goals
+) -> list[Timings]:
+    """Measure all sizes in turns, so that a busy machine changes no ratio of them."""
+    found: dict[Database, Timings] = {}
+    with contextlib.ExitStack() as stack:
+        for chunks in options.chunks:
+            database = stack.enter_context(filled(kind, chunks, options.held, goals))
+            if database is not None:
+                found[database] = Timings(chunks)
         try:
-            for count in fill(database, chunks, held):
-                if count % 100_000 == 0 or count == chunks + held:
-                    console.print(f"{count:,} of {chunks + held:,} chunks inserted")
-            if kind == "nx-27017":  # it cannot index `_id` beside other fields
-                fields = ["transcribed_at", "failed_at", "processing_by"]
-                keys = [*((one, 1) for one in fields), ("priority", -1), ("start", 1)]
-                claims = IndexModel([("processing_by", 1), ("claimed_at", 1)], name="claims")
-                database.chunks.create_indexes([IndexModel(keys, name="paging"), claims])
-            else:
-                database.ensure_indexes()
-            yield database
+            for turn in range(TURNS):
+                for database, timings in found.items():
+                    earlier = set(timings.failures)
+                    measure(database, timings, turn, -(-options.times // TURNS), read)
+                    for name in timings.failures.keys() - earlier:
+                        reason = timings.failures[name]
+                        goals.not_done(f"{name} with {timings.chunks:,} chunks: {reason}")
+                console.print(f"turn {turn + 1} of {TURNS} of all sizes done")
         finally:
-            with MongoClient[dict[str, Any]](url) as client:
-                client.drop_database(name)
+            _show_growth(kind, list(found.values()), options.held, goals)
+    return list(found.values())
+
+
+def _storm(kind: str, database: Database, options: argparse.Namespace, goals: Goals) -> None:
+    console.print(f"{options.workers} workers start at once …")
+    seen = storm(database, options.workers, STORM_SECONDS)
+    console.print(
+        f"storm on {kind}, {options.storm_chunks:,} chunks: {seen.workers} workers, each with"
+        f" its first run after {seen.seconds:.1f} s; {seen.chunks:,} chunks claimed,"
+        f" {seen.misses:,} misses, {seen.pages:,} pages read",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    if seen.failed_calls:
+        goals.not_done(f"storm: {seen.failed_calls} calls, which workers then repeated")
+    goals.judge("storm: misses a chunk", seen.misses / max(1, seen.chunks), MAX_MISSES)
+    goals.judge("storm: page reads a worker", seen.pages / seen.workers, MAX_PAGE_READS)
+    goals.judge("storm: workers without work", seen.idle, 0)
 
 
 def _show_growth(kind: str, found: Sequence[Timings], held: int, goals: Goals) -> None:
@@ -160,18 +136,22 @@ def _show_growth(kind: str, found: Sequence[Timings], held: int, goals: Goals) -
     for heading in ("chunks", *OPERATIONS, "documents a recovery reads"):
         table.add_column(heading, justify="right")
     for one in found:
-        cells = [
-            ", ".join(f"{1000 * (percentile(one.seconds[name], p) or 0):.1f}" for p in (0.5, 0.99))
-            for name in OPERATIONS
-        ]
-        table.add_row(f"{one.chunks:,}", *cells, f"{one.recovery_documents:.0f}")
+        recoveries = len(one.seconds.get("recovery", ()))
+        read = f"{one.recovery_documents / recoveries:.0f}" if recoveries else "–"
+        cells = [_times(one.seconds.get(name, ())) for name in OPERATIONS]
+        table.add_row(f"{one.chunks:,}", *cells, read)
     console.print(table)
-    if len(found) < 2:
-        return
-    for name in OPERATIONS:
-        first, last = (statistics.median(one.seconds[name]) for one in (found[0], found[-1]))
-        text = f"{name}: p50 with {found[-1].chunks:,} chunks, of that with {found[0].chunks:,}"
-        goals.judge(text, last / first, MAX_GROWTH)
+    for one in found[1:]:
+        for name in OPERATIONS:
+            before, after = found[0].seconds.get(name), one.seconds.get(name)
+            if before and after:
+                text = f"{name}: p50 with {one.chunks:,} chunks, of that with {found[0].chunks:,}"
+                goals.judge(text, statistics.median(after) / statistics.median(before), MAX_GROWTH)
+
+
+def _times(seconds: Sequence[float]) -> str:
+    values = (percentile(seconds, share) for share in (0.5, 0.99))
+    return ", ".join("–" if value is None else f"{1000 * value:.1f}" for value in values)
 
 
 def _simulate(options: argparse.Namespace, latencies: Latencies, goals: Goals) -> None:

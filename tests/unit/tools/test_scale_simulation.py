@@ -3,6 +3,7 @@
 import pytest
 
 from tools import bench_scale
+from tools.scale_lab.goals import Goals
 from tools.scale_lab.simulation import Counts, FleetPlan, Simulation
 
 
@@ -43,6 +44,6 @@ def test_a_fleet_does_every_chunk_once() -> None:
 def test_goals_that_are_missed_make_the_exit_code() -> None:
     run = ["--only", "simulation", "--simulated-workers", "20", "--simulated-chunks", "20000"]
     assert bench_scale.main([*run, "--simulated-seconds", "5"]) == 0
-    goals = bench_scale.Goals()
+    goals = Goals()
     goals.judge("misses", 0.4, 0.3)
     assert not goals.are_met
