@@ -24,6 +24,7 @@ Exit codes: 0 all goals met, 1 one was not, or something was not done; 2 wrong u
 import argparse
 import contextlib
 import os
+import signal
 import statistics
 import sys
 from collections.abc import Sequence
@@ -226,4 +227,5 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or servers would be left
     sys.exit(main())
