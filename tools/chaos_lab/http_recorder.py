@@ -44,7 +44,8 @@ class HttpRecorder:
                 for number in numbered:
                     self._log.write(phase="failed", seq=number, why=str(error)[:200])
                 raise
-            lost = _lost(response) if len(numbered) > 1 else ()
+            is_renewal = any(one["op"] == "renew" for one in asked)
+            lost = _lost(response) if is_renewal else ()
             for number, one in numbered.items():
                 status = 409 if str(one.get("chunk")) in lost else response.status_code
                 self._log.write(phase="told", seq=number, status=status)
@@ -78,7 +79,7 @@ class HttpRecorder:
 
 
 def _lost(response: requests.Response) -> list[str]:
-    """The chunks whose claims a renewal of many did not find."""
+    """The chunks whose claims a renewal did not find."""
     with contextlib.suppress(requests.RequestException, ValueError, AttributeError):
         return list(response.json().get("lost", ()))
     return []

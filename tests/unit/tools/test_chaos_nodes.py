@@ -1,5 +1,6 @@
 """What nodes of a chaos run are told: how it is written down, read back, and judged."""
 
+import json
 import math
 import threading
 from collections.abc import Iterator
@@ -240,6 +241,18 @@ class TestRecording:
         assert (operation.chunk, operation.claim, operation.worker) == (CHUNK, CLAIM, WORKER)
         assert operation.detail == detail
         assert (operation.told < math.inf) == (outcome != UNCLEAR)
+
+    def test_a_renewal_of_many_says_which_claim_is_lost_if_it_has_one_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answer = requests.Response()
+        answer.status_code = 200
+        answer._content = json.dumps({"lost": [str(CHUNK)]}).encode()
+        monkeypatch.setattr(requests.Session, "send", lambda *_, **__: answer)
+        HttpRecorder(EventLog(tmp_path / "node-1.1.jsonl", "node-1.1"), "http://node").listen()
+        self.ask("http://node/tasks/renew", others=[])
+        [operation] = http_history.load(tmp_path).operations
+        assert (operation.outcome, operation.detail) == (REFUSED, "claim lost")
 
     @pytest.mark.usefixtures("recorder")
     def test_reports_are_kept_by_worker_and_other_requests_are_passed_over(
