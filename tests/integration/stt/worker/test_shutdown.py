@@ -18,6 +18,7 @@ from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.worker import shutdown
 from stt.worker.context import WorkOptions
+from stt.worker.heartbeat import REPORT_SECONDS
 from stt.worker.worker import Worker
 from tests.support.mongo_process import MongoProcess, running_mongo
 from tests.support.pace import scaled, until
@@ -32,11 +33,18 @@ def opus() -> bytes:
 
 
 def make_worker(
-    database: Database, url: str, claims: MongoClaims | None = None, **flags: Any
+    database: Database,
+    url: str,
+    claims: MongoClaims | None = None,
+    *,
+    report_seconds: float = REPORT_SECONDS,
+    **flags: Any,
 ) -> Worker:
     usual = {"required_empty_checks": 1, "max_parallel_workers": 1, "sequence_seconds": 300}
     settings = load_settings(server_urls=(url,), **{**usual, **flags})
-    return Worker.at_database(database, settings, WorkOptions(), claims)
+    return Worker.at_database(
+        database, settings, WorkOptions(report_seconds=report_seconds), claims
+    )
 
 
 class Run:
@@ -174,7 +182,8 @@ class TestAMortalDatabase:
     ) -> None:
         add_chunks(mortal, 4, audio=opus)
         with GatedServer(capacity=1).running() as server:
-            run = Run(make_worker(mortal, server.url, lease_seconds=scaled(8), sequence_seconds=0))
+            # Its reports show what the database does long before its lease has run out.
+            run = Run(make_worker(mortal, server.url, report_seconds=0.5, sequence_seconds=0))
             until(lambda: server.calls)
             mongo.kill()
             until(lambda: log("waiting for it"))
