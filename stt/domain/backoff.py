@@ -1,5 +1,6 @@
 """Compute when to retry a chunk that failed; retry calls of a database that does not answer."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from typing import TypeVar
 
 from stt.domain.claim import Claim
 from stt.errors import DatabaseUnavailable
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -41,7 +44,8 @@ def retry_until_lease_expires(
     while True:
         try:
             return attempt()
-        except DatabaseUnavailable:
+        except DatabaseUnavailable as error:
+            logger.debug("chunk %s, try %d: %s", claim.chunk.id, tries + 1, error)
             wait = _RETRY_WAITS_SECONDS[min(tries, len(_RETRY_WAITS_SECONDS) - 1)]
             if time.monotonic() + wait >= claim.trusted_until or stopped.wait(wait):
                 raise

@@ -29,12 +29,13 @@ from secantus.sortkey import (
 )
 from secantus.storage import (
     _IDX_ENTRIES_TABLE,
-    Storage,
     _doc_table_for,
     _escape_kb,
     _unframe_doc_value,
     _unpack_entry,
 )
+
+from stt.local.durable_storage import DurableStorage
 
 _PLAIN = (type(None), bool, int, float, str, bson.ObjectId, datetime)
 _AFTER_ALL_VALUES = b"\xff"
@@ -45,7 +46,7 @@ Range = tuple[bytes, bytes]
 """Entries of an index from the first key on, and before the second."""
 
 
-class IndexedStorage(Storage):  # type: ignore[misc]
+class IndexedStorage(DurableStorage):
     """SecantusDB's storage with `find` and `count` that stop where an index lets them."""
 
     def find_matching(

@@ -217,6 +217,7 @@ class WorkerThread(threading.Thread):
                 else:
                     ending = "transcribed" if outcome.segments else "empty"
                     context.stats.succeeded(claim.chunk.id, ending)
+                    logger.debug("chunk %s: %s", claim.chunk.id, ending)
                     return True
             if isinstance(outcome, errors.AudioNotAllowed):
                 self._leave_alone(claim, outcome)

@@ -6,6 +6,7 @@ Nothing is lost, and one line says why.
 import contextlib
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -187,20 +188,36 @@ class TestFullDisk:
             add_chunks(database, 60, audio=opus_tone(0.3))
             disk.fill(leave_bytes=2_000_000)
             with ScriptedServer(always("word " * 60_000)).running() as server:
-                code, out, err = stt(
-                    "--server", server.url, "--lease-seconds", "2", "--data-dir", settings.data_dir
-                )
+                options = ("--lease-seconds", "2", "--data-dir", settings.data_dir, "--verbose")
+                code, out, err = stt("--server", server.url, *options)
             assert code == 4, out + err
             assert "Error: The disk is full" in err
             assert "Traceback" not in out + err
+        log = settings.data_dir / "database.log"
+        written_by_then = log.read_text()
         disk.make_room()
         with open_database(settings) as database:
-            kept = database.chunks.count_documents(_DONE)
-            assert 0 < kept < 60
-            assert database.chunks.count_documents({"attempts": {"$gt": 0}}) == 0
-            assert database.chunks.count_documents({"failed_at": {"$ne": None}}) == 0
+            fields = ["attempts", "failed_at", "processing_by", "claim_id", "transcribed_at"]
+            documents = list(database.chunks.find({}, fields))
+            kept = sum(document.get("transcribed_at") is not None for document in documents)
             shown = f"'transcribed': {kept},"
-            assert shown in out or "Stats" not in out
+            is_right = (
+                0 < kept < 60
+                and not any(document["attempts"] for document in documents)
+                and not any(document.get("failed_at") for document in documents)
+                and (shown in out or "Stats" not in out)
+            )
+            counted = set(re.findall(r"chunk (\w{24}): transcribed", out))
+            stored = {str(d["_id"]) for d in documents if d.get("transcribed_at") is not None}
+            assert is_right, "\n".join(
+                [
+                    f"{kept} kept; counted and not kept: {counted - stored};"
+                    f" kept and not counted: {stored - counted}",
+                    *("worker:", out, err, "documents:", *map(str, documents)),
+                    *("database, until there was room:", written_by_then),
+                    *("database, since then:", log.read_text()[len(written_by_then) :]),
+                ]
+            )
 
     def test_an_export_leaves_no_half_file(self, tmp_path: Path) -> None:
         target = tmp_path / "talk.txt"
