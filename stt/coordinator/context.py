@@ -1,6 +1,7 @@
 """What every request is given: the coordinator's parts, and its sender."""
 
 import threading
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import Depends
@@ -16,13 +17,13 @@ from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.options import StoredOptions
 from stt.coordinator.store.status import QueueMonitor
 from stt.coordinator.store.uploads import UploadLog
-from stt.domain.claim import Order
+from stt.domain.claim import Order, Page
 from stt.domain.node import Node
 from stt.domain.worker_id import WorkerId
 from stt.settings import Settings
-from stt.store.claim_queries import read_page
 from stt.store.database import Database
 from stt.store.ingest import IngestOptions
+from stt.store.model_routing import read_page
 from stt.store.recordings import MongoRecordings
 from stt.store.search import Search
 from stt.store.workers import MongoRoster
@@ -31,6 +32,7 @@ from stt.system.single_flight import SingleFlight
 _AUDIO_READS = 12
 """From S3 at once, of the 40 threads that answer requests: it may hang, and the queue goes on."""
 _FRONT_CHUNKS = 500
+_FRONTS = 100
 
 
 class Coordinator:
@@ -49,10 +51,8 @@ class Coordinator:
         self.registry = NodeRegistry(database)
         self.authenticator = Authenticator(database, settings, self.registry)
         self.has_pending = SingleFlight(lambda: has_pending(database), keep_seconds=0.9)
-        self.front = SingleFlight(
-            lambda: read_page(database, _FRONT_CHUNKS, Order()), keep_seconds=0.9
-        )
-        """The first pending chunks, for all callers that wait for work."""
+        self.front = lru_cache(maxsize=_FRONTS)(self._front)
+        """The first pending chunks without some models, for all callers that wait for work."""
         self.server_time = SingleFlight(database.server_time)
         self.queue_monitor = QueueMonitor(database, settings, self.stored_options, self.registry)
         self.recordings = MongoRecordings(database)
@@ -63,6 +63,12 @@ class Coordinator:
         self.reservations = Reservations()
         self.offers = Offers()
         self.closing = threading.Event()
+
+    def _front(self, without_models: tuple[str, ...]) -> SingleFlight[Page]:
+        order = Order(without_models=without_models)
+        return SingleFlight(
+            lambda: read_page(self.database, _FRONT_CHUNKS, order), keep_seconds=0.9
+        )
 
     @property
     def options(self) -> Settings:

@@ -120,8 +120,8 @@ class Dispatcher:
 
     def _read(self, limit: int, order: Order, reserved: int, *, is_shared: bool) -> Page:
         """Read a page; with `is_shared` the one that all waiting callers share, if it is enough."""
-        if is_shared and order == Order():
-            front = self.coordinator.front.get()
+        if is_shared and order == Order(without_models=order.without_models):
+            front = self.coordinator.front(order.without_models).get()
             if front.is_last:
                 return front
         if not reserved:  # what is reserved is at the front

@@ -1,6 +1,13 @@
 """Which chunks a caller is shown, and which it is given."""
 
-from stt.domain.claim import Order
+from typing import Any
+
+import pytest
+
+from stt.coordinator.authenticator import Person
+from stt.coordinator.dispatch import Dispatcher
+from stt.domain.claim import Order, Page
+from stt.store import claim_queries
 from stt.store.database import Database
 from tests.support.coordinator_app import CoordinatorThread
 from tests.support.queue_builder import add_chunks, add_recording, chunk, document
@@ -29,3 +36,23 @@ def test_a_node_that_was_switched_off_gets_nothing_and_may_finish_what_it_has(
     assert mac.queue.claim(chunk(database, two)) is None
     mac.queue.complete(claim, HELLO)
     assert document(database, one)["transcribed_at"] is not None
+
+
+def test_many_that_wait_without_a_model_share_one_page(
+    database: Database, fresh_coordinator: CoordinatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for the model is pending all the while, so each would read the queue itself."""
+    add_chunks(database, 2, recording_id=add_recording(database, model="large"))
+    [other] = add_chunks(database, 1)
+    read_page, reads = claim_queries.read_page, []
+
+    def counted(*arguments: Any) -> Page:
+        reads.append(arguments)
+        return read_page(*arguments)
+
+    monkeypatch.setattr(claim_queries, "read_page", counted)
+    dispatcher = Dispatcher(fresh_coordinator.coordinator, Person())
+    order = Order(without_models=("large",))
+    pages = [dispatcher.page(10, order, is_repeat=True, is_waiting=True) for _ in range(40)]
+    assert [chunk.id for chunk in pages[0].chunks] == [other]
+    assert len(reads) < 40

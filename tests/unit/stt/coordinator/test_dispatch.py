@@ -102,7 +102,7 @@ def test_of_callers_that_wait_each_is_offered_another_run_and_the_queue_is_read_
     coordinator: Mock, queue: Mock
 ) -> None:
     coordinator.roster.slots_alive.return_value = 3
-    coordinator.front.get.return_value = Page(CHUNKS, is_last=True)
+    coordinator.front.return_value.get.return_value = Page(CHUNKS, is_last=True)
     pages = [wait_for_work(coordinator) for _ in range(5)]
     assert [shown(page) for page in pages] == [[0, 1], [2, 3], [4, 5], [], []]
     assert [page.is_last for page in pages[:3]] == [False] * 3  # the others are pending, too
@@ -113,7 +113,7 @@ def test_of_callers_that_wait_each_is_offered_another_run_and_the_queue_is_read_
 def test_an_offer_that_was_not_taken_up_is_made_to_the_next(
     coordinator: Mock, queue: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    coordinator.front.get.return_value = Page(CHUNKS[:1], is_last=True)
+    coordinator.front.return_value.get.return_value = Page(CHUNKS[:1], is_last=True)
     monkeypatch.setattr("stt.coordinator.offers._OFFER_SECONDS", 0.0)
     assert [shown(wait_for_work(coordinator)) for _ in range(2)] == [[0], [0]]
 
@@ -121,7 +121,7 @@ def test_an_offer_that_was_not_taken_up_is_made_to_the_next(
 def test_a_caller_that_does_not_wait_is_shown_all_that_is_not_offered(
     coordinator: Mock, queue: Mock
 ) -> None:
-    coordinator.front.get.return_value = Page(CHUNKS, is_last=True)
+    coordinator.front.return_value.get.return_value = Page(CHUNKS, is_last=True)
     wait_for_work(coordinator)
     for _ in range(2):
         assert shown(dispatcher(coordinator).page(10, Order())) == [2, 3, 4, 5]
@@ -131,7 +131,7 @@ def test_of_a_long_queue_one_that_has_waited_reads_a_page_of_its_own(
     coordinator: Mock, queue: Mock
 ) -> None:
     coordinator.roster.workers_alive.return_value = 200
-    coordinator.front.get.return_value = Page(CHUNKS[:4], is_last=False)
+    coordinator.front.return_value.get.return_value = Page(CHUNKS[:4], is_last=False)
     waiting = dispatcher(coordinator).page(4, Order(), is_repeat=True, is_waiting=True)
     assert shown(waiting) == [0, 1, 2, 3]
     queue.page.assert_called_once_with(4, Order(readers=200))
