@@ -57,7 +57,8 @@ def read_page(database: Database, limit: int, order: Order, begin: PagePlace | N
             put_off = {chunk.id for chunk in candidates[0 if is_held else 1 :]}
             if put_off and not is_last:  # they may fill the page
                 others, _ = _read_due(database, limit, order, now, begin, may_be_isolated=False)
-                chunks = [chunk for chunk in chunks if chunk.isolated] + others
+                isolated = [chunk for chunk in chunks if chunk.isolated]
+                chunks = sorted(isolated + others, key=lambda c: c.priority or 0, reverse=True)
             chunks = [chunk for chunk in chunks if chunk.id not in put_off]
             due += [now + candidate_wait()] if put_off else []
         if is_last:

@@ -103,6 +103,15 @@ class TestPaging:
         assert rested in ids
         assert len(ids & set(candidates)) <= 1
 
+    def test_poison_candidates_that_are_put_off_leave_the_priorities_as_they_are(
+        self, database: Database, alice: Claims
+    ) -> None:
+        before = database.server_time() - timedelta(hours=1)
+        add_chunks(database, 1, solo=True)
+        add_chunks(database, 3, solo=True, attempts=1, not_before=before)
+        [urgent] = add_chunks(database, 1, priority=5)
+        assert alice.page(2, Order()).chunks[0].id == urgent
+
     def test_done_claimed_and_quarantined_chunks_are_not_pending(
         self, database: Database, alice: Claims
     ) -> None:
