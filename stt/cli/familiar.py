@@ -1,4 +1,4 @@
-"""What people type who come from other programs: Whisper's own command line above all.
+"""Forms of other programs' command lines, Whisper's above all.
 
 Its options are read as ours and not listed in the help, and a recording in place of a command is
 transcribed.

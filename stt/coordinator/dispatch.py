@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from stt.coordinator.authenticator import Principal
 from stt.coordinator.context import Coordinator, check_worker
-from stt.domain.chunk import Chunk, ChunkRun, chunk_runs, rotated
+from stt.domain.chunk import RUNS_PER_SLOT, Chunk, ChunkRun, chunk_runs, rotated
 from stt.domain.claim import Claim, ClaimRules, Order, Page
 from stt.domain.node import Node, reserved_slots
 from stt.errors import ClaimLost
@@ -21,8 +21,6 @@ _MAX_TRIES = 3
 _PAGE_CHUNKS = 100
 _NODES_MAX_AGE_SECONDS = 1.0
 _ANY = Order()
-_RUNS_PER_SLOT = 2
-"""Runs at the front of a page, for each call of the fleet, that one is drawn from to begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ class Dispatcher:
                 return []
             share = min(limit, page.share(self.coordinator.roster))
             found = chunk_runs(page.chunks, self.coordinator.settings.sequence_seconds, share)
-            window = _RUNS_PER_SLOT * self.coordinator.roster.slots_alive()
+            window = RUNS_PER_SLOT * self.coordinator.roster.slots_alive()
             if taken := _claim_all(claims, rotated(found, window)[0], claim_id):
                 return taken
         return []

@@ -111,6 +111,10 @@ def chunk_runs(chunks: Iterable[Chunk], max_seconds: float, max_chunks: int) -> 
     return [tuple(run) for run in runs]
 
 
+RUNS_PER_SLOT = 2
+"""Runs at the front of a page, for each call of the fleet, that one is drawn from to begin with."""
+
+
 def rotated(runs: Sequence[ChunkRun], window: int) -> list[ChunkRun]:
     """Return the runs of the first priority, from a random one of the first `window`; then others.
 

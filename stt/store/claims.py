@@ -229,7 +229,7 @@ def recover(
     """End claims that were not renewed for their own lease (→ pending, or → failed).
 
     The lease of `rules` is for claims that name none; `older_than_seconds` is a person's, see
-    `LeaseWatch.stale`. Who calls this again and again passes the same `watch`.
+    `LeaseWatch.stale`. Pass the same `watch` to repeated calls.
     """
     found = (watch or LeaseWatch(database)).stale(rules.lease_seconds, older_than_seconds)
     return _expire_all(database, rules, found, dry_run=dry_run)
@@ -269,7 +269,7 @@ def reset(
 ) -> int:
     """Transcribe these chunks, or a recording's, again (→ pending) if they have audio; count them.
 
-    The earlier transcripts stay until `complete` replaces them. Who holds a chunk gets ClaimLost.
+    The earlier transcripts stay until `complete` replaces them. Holders get ClaimLost.
     """
     query = states.chosen(chunk_ids, recording_id)
     return _update(database, query | states.WITH_AUDIO, states.RESET) if query else 0

@@ -63,11 +63,8 @@ _UNTRIED: Mapping[str, Any] = {
     "claim_id": None, **WITHOUT_FAILURES, "transcribed_at": None, "errors": [],
 }  # fmt: skip
 
-AGAIN: Mapping[str, Any] = {**UNCLAIMED, **_UNTRIED}
+RESET: Mapping[str, Any] = {**UNCLAIMED, **_UNTRIED, "solo": False}
 """Fields of a chunk that is to be transcribed again: its earlier transcript stays."""
-
-RESET: Mapping[str, Any] = {**AGAIN, "solo": False}
-"""AGAIN, for a chunk that may be isolated."""
 
 NEW: Mapping[str, Any] = {**_NO_CLAIM, **_UNTRIED, "transcript": None}
 """Fields of a chunk that was just ingested; it has no `solo`, and was never claimed."""

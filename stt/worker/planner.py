@@ -8,15 +8,13 @@ from dataclasses import replace
 
 from bson import ObjectId
 
-from stt.domain.chunk import ChunkRun, chunk_runs, rotated
+from stt.domain.chunk import RUNS_PER_SLOT, ChunkRun, chunk_runs, rotated
 from stt.domain.claim import Order, Page, Queue
 from stt.errors import DatabaseUnavailable
 from stt.settings import Settings
 from stt.worker.stop_conditions import POLL_SECONDS, StopConditions
 
 _MISSES_OF_A_STALE_PAGE = 3
-_RUNS_PER_SLOT = 2
-"""Runs at the front of a page, for each call of the fleet, that one is drawn from to begin with."""
 
 
 class Planner:
@@ -134,7 +132,7 @@ class Planner:
             pause = POLL_SECONDS if due is None else min(due + 0.05, POLL_SECONDS)
         if chunks:
             runs = chunk_runs(chunks, settings.sequence_seconds, page.share(roster))
-            window = _RUNS_PER_SLOT * roster.slots_alive() if readers > 1 else 1
+            window = RUNS_PER_SLOT * roster.slots_alive() if readers > 1 else 1
             self._page.extend(rotated(runs, window))
             return None
         self._wait_until = now + pause

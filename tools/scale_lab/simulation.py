@@ -29,8 +29,8 @@ class Latencies:
 
 @dataclass(frozen=True, slots=True)
 class FleetPlan:
-    """Who works on what. `start_seconds`: in which all workers start; `speed`: audio seconds that a
-    call transcribes in one; `seconds`: how long the fleet works."""
+    """The fleet and its queue. `start_seconds`: in which all workers start; `speed`: audio seconds
+    that a call transcribes in one; `seconds`: how long the fleet works."""
 
     workers: int
     chunks: int

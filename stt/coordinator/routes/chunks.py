@@ -98,7 +98,7 @@ def neighbour(
 
 @contextmanager
 def _logged() -> Iterator[None]:
-    """Log what is wrong with S3, which the one who asked cannot mend."""
+    """Log what is wrong with S3, which the caller cannot mend."""
     try:
         yield
     except (AudioStoreUnavailable, AudioStoreRefused) as error:
