@@ -45,5 +45,6 @@ INDEXES = {
     "uploads": [IndexModel([("ended_at", 1)], name="ended", expireAfterSeconds=7 * 86_400)],
 }
 
-REPLACED_INDEXES = {"audio_chunks": ("paging", "claims"), "source_files": ("sha256",)}
-"""Indexes of earlier versions by collection: others are in their place."""
+REPLACED_INDEXES = {"audio_chunks": ("paging", "claims", "places"), "source_files": ("sha256",)}
+"""By collection, indexes that are dropped once those above are made: those of earlier versions, and
+`places`, which stands for `place` while chunks share places."""

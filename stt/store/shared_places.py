@@ -43,7 +43,7 @@ def make_indexes(collection: Collection[dict[str, Any]], indexes: Sequence[Index
 
     If chunks share places, warn, and make one that is not unique. Raise pymongo's errors.
     """
-    replaced = {*REPLACED_INDEXES.get(collection.name, ()), _NOT_UNIQUE.document["name"]}
+    replaced = set(REPLACED_INDEXES.get(collection.name, ()))
     try:
         collection.create_indexes(indexes)
     except DuplicateKeyError:
@@ -52,8 +52,9 @@ def make_indexes(collection: Collection[dict[str, Any]], indexes: Sequence[Index
             raise
         collection.create_indexes([*others, _NOT_UNIQUE])
         logger.warning("%s", advice(list(shared_places(collection, _MAX_NAMED + 1))))
-        replaced.remove(_NOT_UNIQUE.document["name"])
-    for name in replaced & collection.index_information().keys():
+        replaced.discard(_NOT_UNIQUE.document["name"])
+    present = collection.index_information().keys() if replaced else set()
+    for name in replaced & present:
         # Another process has just dropped it, or this user may not: it only costs time.
         with suppress(OperationFailure):
             collection.drop_index(name)

@@ -24,7 +24,7 @@ def member() -> Iterator[ScriptedMember]:
 
 @pytest.fixture
 def database(member: ScriptedMember) -> Iterator[Database]:
-    url = f"mongodb://{member.host}/?directConnection=true&socketTimeoutMS=300"
+    url = f"mongodb://{member.host}/?directConnection=true&socketTimeoutMS=2000"
     with Database(url, "stt") as database:
         yield database
 
@@ -45,7 +45,7 @@ def test_a_build_that_takes_longer_than_an_answer_may_is_waited_for_and_shown(
     assert "$currentOp" in operations["pipeline"][0]
     building = {"progress": {"done": 340_000, "total": 1_000_000}}
     operations.ok(cursor={"id": 0, "ns": "admin.$cmd.aggregate", "firstBatch": [building]})
-    time.sleep(0.5)  # longer than any other answer may take
+    time.sleep(2.5)  # longer than any other answer may take
     with caplog.at_level(logging.WARNING):
         first.ok()
         indexes: Any = {"id": 0, "ns": "stt.any", "firstBatch": []}
@@ -62,7 +62,7 @@ def test_a_count_may_take_as_long_too(member: ScriptedMember, database: Database
     with database.without_time_limit() as patient:
         counted = mockupdb.go(patient.chunks.count_documents, {})
         request: Any = member.receives("aggregate")
-        time.sleep(0.6)
+        time.sleep(2.5)
         cursor = {"id": 0, "ns": "stt.audio_chunks", "firstBatch": [{"_id": 1, "n": 7}]}
         request.ok(cursor=cursor)
         assert counted() == 7
