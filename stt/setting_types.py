@@ -122,7 +122,11 @@ S3Place = Annotated[Line, AfterValidator(_check_s3_url)]
 S3Places = Annotated[
     tuple[S3Place, ...], Field(max_length=100), NoDecode, BeforeValidator(_split_at_commas)
 ]
-Duration = Annotated[float, BeforeValidator(read_duration), Field(allow_inf_nan=False)]
+Duration = Annotated[
+    float,
+    Field(gt=0, le=_MAX_DURATION_DAYS * DAY_SECONDS, allow_inf_nan=False),
+    BeforeValidator(read_duration),
+]
 """Seconds, written with a unit: 90s, 10m, 2h or 30d."""
 PublicUrl = Annotated[Line, AfterValidator(_check_public_url)]
 Key = Annotated[Secret, AfterValidator(_check_key)]

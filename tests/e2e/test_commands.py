@@ -255,8 +255,8 @@ class TestTrouble:
         done = stt("ingest", "bad.wav", "absent.wav")
         assert done.returncode == 1
         first, second = done.stderr.splitlines()
-        assert "bad.wav" in first
-        assert "absent.wav" in second
+        assert "absent.wav" in first  # known before anything is read
+        assert "bad.wav" in second
         assert done.stdout == "2 failed\n"
         assert database.recordings.find_one() is None
 

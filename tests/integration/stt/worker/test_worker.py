@@ -420,7 +420,7 @@ class TestFailures:
         self, database: Database, opus: bytes, status: int
     ) -> None:
         [id_] = add_chunks(database, 1, audio=opus)
-        away = Answer(status, b"out of order", {"Retry-After": "0.5"})
+        away = Answer(status, b"out of order", {"Retry-After": "3"})
         with ScriptedServer(always(), ready=away).running() as server:
             worker = make_worker(database, server.url)
             thread = threading.Thread(target=worker.run)

@@ -98,7 +98,7 @@ class TestTheTranscript:
         received = person.get(f"/api/recordings/{recording_id}/chunks").json()["chunks"]
         assert received[0] == {
             "id": str(done), "index": 0, "offset": 0.0, "duration": 30.0, "format": "opus",
-            "state": "transcribed", "channel": None,
+            "state": "transcribed", "channel": None, "has_audio": True,
         }  # fmt: skip
         assert (received[1]["offset"], received[1]["state"]) == (30.0, "pending")
 
