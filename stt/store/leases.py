@@ -55,6 +55,7 @@ class LeaseWatch:
         for each, and decides alone where it is shorter than `lease_seconds`, or there is no other.
         Raise DatabaseUnavailable.
         """
+        asked_at = time.monotonic()
         now, step_seconds = self._server_time()
         leases = _leases(self._db)
         if older_than_seconds is None:
@@ -66,7 +67,7 @@ class LeaseWatch:
                 is_short = older_than_seconds < lease_seconds
                 seconds = older_than_seconds if is_short else max(seconds, older_than_seconds)
             if step_seconds <= _TOLERATED_STEP * seconds:
-                found.extend(_find(self._db, lease, seconds, now))
+                found.extend(_find(self._db, lease, seconds, now, asked_at))
         return found
 
     def _server_time(self) -> tuple[datetime, float]:
@@ -101,10 +102,11 @@ class LeaseWatch:
 
 def count_stale(database: Database, lease_seconds: float, now: datetime) -> int:
     """Count the claims that were not renewed for their own lease, or for this one without any."""
+    asked_at = time.monotonic()
     return sum(
         1
         for lease in (None, *_leases(database))
-        for _ in _find(database, lease, _seconds(lease) or lease_seconds, now)
+        for _ in _find(database, lease, _seconds(lease) or lease_seconds, now, asked_at)
     )
 
 
@@ -160,11 +162,14 @@ def _seconds(lease: object) -> float | None:
     return None if seconds is None else min(seconds, _LONGEST_LEASE_SECONDS)
 
 
-def _find(database: Database, lease: object, seconds: float, now: datetime) -> Iterator[Document]:
-    """Yield the stale claims of one lease.
+def _find(
+    database: Database, lease: object, seconds: float, now: datetime, asked_at: float
+) -> Iterator[Document]:
+    """Yield the stale claims of one lease; `now` was asked for at `asked_at` on `time.monotonic()`.
 
     A claim without a time was made by hand or by another program, and is stale. One that is
-    further in the future than its lease would else be held until then.
+    further in the future than its lease would else be held until then; but one that was made or
+    renewed since `now` was read is none, however long this process was paused meanwhile.
     """
     age = timedelta(seconds=seconds)
     queries: list[Query] = [
@@ -182,4 +187,9 @@ def _find(database: Database, lease: object, seconds: float, now: datetime) -> I
         for query in queries:
             whole = {"lease_seconds": lease, **UNFINISHED, **query}
             found = list(database.chunks.find(whole, _FIELDS))
-            yield from (document for document in found if document.get("processing_by") is not None)
+            latest = now + age + timedelta(seconds=time.monotonic() - asked_at)
+            for document in found:
+                claimed_at = read_time(document.get("claimed_at"))
+                is_recent = claimed_at is not None and now - age <= claimed_at <= latest
+                if document.get("processing_by") is not None and not is_recent:
+                    yield document

@@ -227,6 +227,22 @@ class TestClock:
         assert [stale.chunk_id for stale in patient.recover()] == [late.chunk.id]
         assert document(database, soon.chunk.id)["processing_by"] == "patient_1"
 
+    def test_a_claim_made_while_this_process_was_paused_is_not_one_from_the_future(
+        self, database: Database, hasty: MongoClaims, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        right = Database.server_time
+
+        def late(self: Database) -> datetime:
+            now = right(self)
+            time.sleep(SHORT.lease_seconds + 0.5)
+            claim_of(hasty, database, seconds_ago=0)
+            return now
+
+        watch = LeaseWatch(database)
+        with monkeypatch.context() as paused:
+            paused.setattr(LeaseWatch, "_server_time", lambda self: (late(self._db), 0.0))
+            assert watch.stale(SHORT.lease_seconds) == []
+
 
 class TestOrphans:
     """Claims of processes of this machine."""
