@@ -1,9 +1,14 @@
 """Audio is removed some time after its recording was finished; text stays, and open work too."""
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from bson import ObjectId
+from pymongo.collection import Collection
 
 from stt.domain.chunk import chunk_id
 from stt.errors import AudioRemoved, AudioStoreUnavailable, BadAudio
@@ -13,6 +18,7 @@ from stt.store.database import Database
 from stt.store.export import Export
 from stt.store.object_store import AudioPlaces, ObjectStore
 from stt.store.recordings import MongoRecordings
+from stt.store.removal import remove_recording
 from stt.store.retention import check_audio, remove_audio
 from stt.store.retranscription import transcribe_again
 from stt.system.s3_url import S3Url
@@ -106,6 +112,104 @@ def test_what_has_no_audio_is_not_transcribed_again(database: Database, ago: dat
     assert database.chunks.count_documents({"transcribed_at": None}) == 0
 
 
+def during(
+    monkeypatch: pytest.MonkeyPatch, part: type, name: str, action: Callable[[], object]
+) -> None:
+    """Do this once, just before the next call of a method."""
+    original = getattr(part, name)
+
+    def first(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(part, name, original)
+        action()
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(part, name, first)
+
+
+class TestTwoRunsAtOnce:
+    """Coordinators look every hour, each for itself, and cron beside them."""
+
+    def test_all_goes_and_neither_fails(
+        self, database: Database, mongo_url: str, ago: datetime
+    ) -> None:
+        name, barrier = database.chunks.database.name, threading.Barrier(4)
+        finished = {add_finished(database, ago)[0] for _ in range(5)}
+        open_recording, ids = add_finished(database, ago)
+        database.chunks.update_one({"_id": ids[0]}, {"$set": {"transcribed_at": None}})
+
+        def run() -> list[tuple[ObjectId, int]]:
+            with Database(mongo_url, name) as own:
+                barrier.wait()
+                return removed(own)
+
+        with ThreadPoolExecutor(4) as pool:
+            found = [done.result() for done in [pool.submit(run) for _ in range(4)]]
+        assert {id_ for each in found for id_, _ in each} == finished
+        kept = {chunk["_id"] for chunk in database.audio.find({}, ["_id"])}
+        assert kept == set(ids)
+        unmarked = {"original_id": open_recording, "audio_removed_at": None}
+        assert database.chunks.count_documents(unmarked) == 3
+        marked = {"audio_removed_at": {"$ne": None}}
+        assert database.recordings.count_documents(marked) == 5
+        assert removed(database) == []
+
+    @pytest.mark.parametrize("step", ["remove", "objects_of"])
+    def test_one_begins_while_another_is_at_any_step(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch, ago: datetime, step: str
+    ) -> None:
+        recording_id, _ = add_finished(database, ago)
+        others: list[tuple[ObjectId, int]] = []
+        during(monkeypatch, ChunkAudio, step, lambda: others.extend(removed(database)))
+        assert removed(database) == [(recording_id, 3)] == others
+        assert database.audio.count_documents({}) == 0
+
+
+class TestResetWhileAudioIsRemoved:
+    """A chunk that may be claimed has its audio, whenever the reset comes."""
+
+    def test_one_before_the_mark_keeps_its_audio_and_the_recording_is_looked_at_again(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch, ago: datetime
+    ) -> None:
+        recording_id, ids = add_finished(database, ago)
+        during(monkeypatch, Collection, "update_many", lambda: claims.reset(database, [ids[1]]))
+        removed(database)
+        assert document(database, ids[1])["transcribed_at"] is None
+        assert ChunkAudio(database).read(ids[1]) == b"opus"
+        assert database.audio.count_documents({}) == 1
+        database.chunks.update_one({"_id": ids[1]}, {"$set": {"transcribed_at": ago}})
+        assert removed(database) == [(recording_id, 3)]
+        assert database.audio.count_documents({}) == 0
+
+    @pytest.mark.parametrize("step", ["remove", "objects_of"])
+    def test_one_after_the_mark_resets_nothing(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch, ago: datetime, step: str
+    ) -> None:
+        recording_id, ids = add_finished(database, ago)
+        counts: list[int] = []
+        during(
+            monkeypatch,
+            ChunkAudio,
+            step,
+            lambda: counts.extend(
+                [claims.reset(database, ids), claims.reset(database, recording_id=recording_id)]
+            ),
+        )
+        removed(database)
+        assert counts == [0, 0]
+        assert database.chunks.count_documents({"transcribed_at": ago}) == 3
+        with pytest.raises(AudioRemoved):
+            check_audio(database, recording_id)
+
+    def test_a_recording_that_is_removed_meanwhile_is_no_error(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch, ago: datetime
+    ) -> None:
+        recording_id, _ = add_finished(database, ago)
+        during(monkeypatch, ChunkAudio, "remove", lambda: remove_recording(database, recording_id))
+        removed(database)
+        assert database.chunks.count_documents({}) == database.audio.count_documents({}) == 0
+        assert database.recordings.count_documents({}) == 0
+
+
 class TestInS3:
     @pytest.fixture
     def in_s3(self, database: Database, s3: S3Server, ago: datetime) -> Database:
@@ -146,4 +250,11 @@ class TestInS3:
                 removed(in_s3)
         assert len(s3.stored()) == 3
         removed(in_s3)
+        assert s3.stored() == []
+
+    def test_two_runs_at_once_remove_them(
+        self, in_s3: Database, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        during(monkeypatch, ObjectStore, "delete", lambda: removed(in_s3))
+        assert [count for _, count in removed(in_s3)] == [3]
         assert s3.stored() == []
