@@ -17,8 +17,9 @@ Examples:
   stt doctor --json | jq '.checks[] | select(.state != "ok")'
 
 \b
-Each line is ok, a warning (it works, but see what to do) or a problem. Nothing is started, written
-or changed; a whisper server transcribes two seconds of speech.
+Each line is ok, a warning (it works, but see what to do) or a problem. Nothing is started or
+changed; a whisper server transcribes two seconds of speech, and STT_AUDIO_STORE gets a small
+object, which is deleted.
 
 \b
 Exit codes: that of the first problem, 0 without one:

@@ -1,1 +1,1 @@
-"""Check what `stt` depends on, and say what to do where something is wrong. Nothing is changed."""
+"""Check what `stt` depends on, and say what to do where something is wrong; change nothing."""

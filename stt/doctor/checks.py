@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from stt.errors import DatabaseUnavailable, ServerUnavailable, SttError
+from stt.errors import AudioStoreUnavailable, DatabaseUnavailable, ServerUnavailable, SttError
 
 State = Literal["ok", "warning", "problem", "skipped"]
 
@@ -20,6 +20,8 @@ _ADVICE = {
     ServerUnavailable.exit_code: "Is it up (curl URL/ready), and is STT_SERVER_URL right?",
 }
 """What to do, by the exit code of an error whose own text does not say it."""
+
+_STORE_ADVICE = "Is it up, and are AWS_ENDPOINT_URL_S3 and AWS_DEFAULT_REGION right?"
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,8 @@ class Finding:
 
     @classmethod
     def of(cls, check: str, error: SttError) -> "Finding":
-        advice = _ADVICE.get(error.exit_code, "")
+        is_store = isinstance(error, AudioStoreUnavailable)
+        advice = _STORE_ADVICE if is_store else _ADVICE.get(error.exit_code, "")
         return cls(check, "problem", str(error), advice, error.exit_code)
 
     @classmethod

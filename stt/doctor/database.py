@@ -9,6 +9,7 @@ from stt.errors import ConfigError, DatabaseUnavailable
 from stt.local.place import DatabasePlace
 from stt.store.database import Database
 from stt.store.inspection import DatabaseInspector, ServerInfo
+from stt.store.model_routing import waiting_chunks
 from stt.store.shared_places import UNIQUE_INDEX, advice
 
 _MAX_CLOCK_SECONDS = 5.0
@@ -27,6 +28,7 @@ def database_findings(place: DatabasePlace, name: str, limit_seconds: float) -> 
         yield from _indexes(inspector)
         yield _safety(server, is_embedded=place.is_embedded)
         yield _clock(server.clock_seconds_ahead)
+        yield from _models(database)
 
 
 def _server(server: ServerInfo, where: str, inspector: DatabaseInspector) -> Iterator[Finding]:
@@ -72,6 +74,17 @@ def _indexes(inspector: DatabaseInspector) -> Iterator[Finding]:
         )
     else:
         yield Finding("indexes", "ok", "all are there")
+
+
+def _models(database: Database) -> Iterator[Finding]:
+    """Name the models that recordings want and no worker has."""
+    for waiting in waiting_chunks(database):
+        yield Finding(
+            "models",
+            "warning",
+            f"pending chunks that want {waiting.model!r}, which no worker has: {waiting.chunks:,}",
+            "Start a whisper server with it, or name another: `stt again RECORDING --model MODEL`.",
+        )
 
 
 def _safety(server: ServerInfo, *, is_embedded: bool) -> Finding:

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from stt.doctor.audio_store import CHECK as AUDIO_STORE
+from stt.doctor.audio_store import audio_store_findings
 from stt.doctor.checks import Check, Finding, run_checks
 from stt.doctor.configuration import (
     DOTENV,
@@ -21,19 +23,21 @@ from stt.doctor.machine import (
 )
 from stt.doctor.node import node_findings, node_key
 from stt.doctor.whisper import whisper_checks
-from stt.errors import ConfigError, DatabaseUnavailable
+from stt.errors import AudioStoreUnavailable, ConfigError, DatabaseUnavailable
 from stt.local.place import database_place
 from stt.node.credentials import CredentialsFile
 from stt.settings import Settings
 
 _LOCAL_SECONDS = 30.0  # for what needs no network; a folder may be on a disk that hangs
+_AUDIO_STORE_SECONDS = 20.0  # several requests, and libraries that load slowly
 _SLACK_SECONDS = 2.0  # a check that knows its limit says more than that it is over
 
 
 def diagnose(flags: Mapping[str, object], limit_seconds: float) -> Iterator[Finding]:
     """Check everything that these flags, the environment and `.env` name, side by side.
 
-    `limit_seconds` is for each connection. Nothing is started, written or changed.
+    `limit_seconds` is for each connection. Nothing is started or changed; where audio is stored in
+    S3, a small object is written and deleted.
     """
     settings, wrong = usable_settings(flags)
     yield from wrong
@@ -47,6 +51,12 @@ def diagnose(flags: Mapping[str, object], limit_seconds: float) -> Iterator[Find
                 partial(_database, settings, file, limit_seconds),
                 limit_seconds + _SLACK_SECONDS,
                 DatabaseUnavailable,
+            ),
+            Check(
+                AUDIO_STORE,
+                partial(audio_store_findings, settings),
+                limit_seconds + _AUDIO_STORE_SECONDS,
+                AudioStoreUnavailable,
             ),
             *whisper_checks(settings, limit_seconds),
             Check(

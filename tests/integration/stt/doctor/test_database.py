@@ -8,10 +8,13 @@ import pytest
 
 from stt.doctor.checks import Finding
 from stt.doctor.database import database_findings
+from stt.domain.claim import WorkerReport
 from stt.errors import DatabaseUnavailable
 from stt.local.place import DatabasePlace
 from stt.store.database import Database
 from stt.store.inspection import DatabaseInspector, ServerInfo
+from stt.store.workers import MongoRoster
+from tests.support.queue_builder import add_chunks, add_recording
 
 SERVER = ServerInfo("8.0.4", True, None, None, False, 0.0)
 
@@ -26,6 +29,14 @@ def test_a_database_that_is_well(database: Database, mongo_url: str) -> None:
     assert list(found) == ["database", "indexes", "write safety", "clock"]
     assert {finding.state for finding in found.values()} == {"ok"}
     assert "version" in found["database"].message
+
+
+def test_a_model_that_no_worker_has_is_named(database: Database, mongo_url: str) -> None:
+    add_chunks(database, 3, recording_id=add_recording(database, model="big"))
+    report = WorkerReport(slots=2, missing_models=("big",))
+    MongoRoster(database).report("alice_1", report)
+    found = checked(mongo_url, database.chunks.database.name)["models"]
+    assert (found.state, "'big'" in found.message, "3" in found.message) == ("warning", True, True)
 
 
 def test_missing_indexes_are_a_warning_and_stay_missing(mongo_url: str) -> None:
