@@ -63,13 +63,16 @@ class S3Server:
         self._process.send_signal(signal.SIGCONT)
 
     def check_keys(self) -> None:
-        """Refuse keys that no user has, which is all of them, until `forget()`."""
-        requests.post(f"{self.url}/moto-api/reset-auth", data="0", timeout=60).raise_for_status()
+        """Refuse keys that no user has, which is all of them, until `take_keys()` or `forget()`."""
+        self._take_requests(0)
+
+    def take_keys(self) -> None:
+        """Take any keys again."""
+        self._take_requests(10**9)
 
     def forget(self) -> None:
         """Remove everything, and take any keys again."""
-        allowed = str(10**9)
-        requests.post(f"{self.url}/moto-api/reset-auth", data=allowed, timeout=60)
+        self.take_keys()
         requests.post(f"{self.url}/moto-api/reset", timeout=60).raise_for_status()
         self.client.create_bucket(Bucket=BUCKET)
 
@@ -83,6 +86,11 @@ class S3Server:
     def stored(self) -> list[str]:
         found = self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
         return [entry["Key"] for entry in found]
+
+    def _take_requests(self, count: int) -> None:
+        """Take so many requests with any keys."""
+        url = f"{self.url}/moto-api/reset-auth"
+        requests.post(url, data=str(count), timeout=60).raise_for_status()
 
     def _is_listening(self) -> bool:
         with socket.socket() as probe:
