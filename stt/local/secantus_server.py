@@ -42,11 +42,14 @@ def main() -> None:
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("secantus.server").addFilter(_RareMessages())
+    import secantus
     from secantus import server as secantus_server
 
     from stt.local.secantus_storage import IndexedStorage
 
     secantus_server.Storage = IndexedStorage
+    # Clients read it in `buildInfo`, and ask other questions of this storage.
+    secantus.__version__ += "+indexed"
     server = secantus_server.SecantusDBServer(
         port=port,
         storage_path=str(folder.storage),

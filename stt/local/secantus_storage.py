@@ -5,14 +5,13 @@ its `count` reads all documents. At 100,000 pending chunks a page of 500 takes i
 with a sort and a limit walks the index that has its order, and stops; a count of what an index
 alone decides reads no documents. Every other query goes the way of SecantusDB.
 
-An entry of an index is the values of its fields, encoded so that bytes sort like values, one behind
-the other, and then the number of the document (`secantus.storage._pack_entry`). The first byte of
-a value is the rank of its type. SecantusDB is pinned to one version, and the tests compare with its
-own answers.
+A query that an index of SecantusDB's own way does not serve, because it asks that a field is not
+null, reads the documents in the ranges of the index that may match. SecantusDB is pinned to one
+version, and the tests compare with its own answers.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 import bson
@@ -20,13 +19,7 @@ import wiredtiger
 from secantus import deadline
 from secantus.projection import apply_projection_batch
 from secantus.query import matches
-from secantus.sortkey import (
-    COMPOUND_SEP,
-    RANK_DATE,
-    RANK_NULL,
-    encode_value,
-    encode_value_directed,
-)
+from secantus.sortkey import COMPOUND_SEP
 from secantus.storage import (
     _IDX_ENTRIES_TABLE,
     _doc_table_for,
@@ -36,14 +29,13 @@ from secantus.storage import (
 )
 
 from stt.local.durable_storage import DurableStorage
+from stt.local.secantus_ranges import AFTER_ALL_VALUES, Range, is_plain, prefix_of, ranges_of
 
-_PLAIN = (type(None), bool, int, float, str, bson.ObjectId, datetime)
-_AFTER_ALL_VALUES = b"\xff"
 _READ_FOR_ONE = 3  # documents of an index, before another way is likely to be shorter
 
+_NOT_NULL = {"$ne": None}
+
 Document = dict[str, Any]
-Range = tuple[bytes, bytes]
-"""Entries of an index from the first key on, and before the second."""
 
 
 class IndexedStorage(DurableStorage):
@@ -80,15 +72,16 @@ class IndexedStorage(DurableStorage):
     def count_matching(
         self, db: str, coll: str, query: Document | None = None, **others: Any
     ) -> int:
-        if query and not any(others.values()):
+        if not any(others.values()):
             self._refresh_read_snapshot()
             with self._lock:
-                ranges = self._ranges_of_all(db, coll, query)
+                ranges = self._ranges_of_all(db, coll, query or {})
                 if ranges is not None:
                     name, found = ranges
                     return sum(1 for range_ in found for _ in self._walk(db, coll, name, range_))
             # This reads those that an index finds; SecantusDB's own way reads all.
-            return len(super().find_matching(db, coll, query))
+            if query:
+                return len(super().find_matching(db, coll, query))
         return int(super().count_matching(db, coll, query, **others))
 
     def _first_in_order(
@@ -105,18 +98,18 @@ class IndexedStorage(DurableStorage):
         with self._lock:
             for name, key in self._plain_indexes(db, coll):
                 # A field with one value for all orders nothing.
-                by = {f: direction for f, direction in sort.items() if not _is_plain(query, f)}
+                by = {f: direction for f, direction in sort.items() if not is_plain(query, f)}
                 fields, first = list(key), next(iter(by), "")
                 at = fields.index(first) if first in fields else -1
                 if (
                     at < 0
                     or fields[at : at + len(by)] != list(by)
-                    or not all(_is_plain(query, field) for field in fields[:at])
+                    or not all(is_plain(query, field) for field in fields[:at])
                 ):
                     continue
                 turns = [key[field] != direction for field, direction in by.items()]
-                prefix = _prefix(query, fields[:at], key)
-                ranges, _ = _ranges(prefix, query.get(first, {}), key[first])
+                prefix = prefix_of(query, fields[:at], key)
+                ranges, _ = ranges_of(prefix, query.get(first, {}), key[first])
                 if not any(turns):
                     walk = self._walk_all(db, coll, name, ranges, backward=False)
                 elif all(turns):
@@ -153,21 +146,55 @@ class IndexedStorage(DurableStorage):
                     break
         return found
 
+    def _try_index_id_keys(
+        self, db: str, coll: str, query: Document, *, collation: Any = None
+    ) -> list[int] | None:
+        """Return the numbers of all documents that may match; None if no index serves the query."""
+        ranges = None if collation else self._ranges_that_may_match(db, coll, query)
+        if ranges is None:
+            found: list[int] | None = super()._try_index_id_keys(
+                db, coll, query, collation=collation
+            )
+            return found
+        name, parts = ranges
+        return [number for part in parts for _, number in self._walk(db, coll, name, part)]
+
+    def _ranges_that_may_match(
+        self, db: str, coll: str, query: Document
+    ) -> tuple[str, list[Range]] | None:
+        """Return ranges for a query that has `{"$ne": None}` behind an index's other values.
+
+        Or for one that is the `$nor` of an index's first values.
+        """
+        without = query.get("$nor")
+        if without and len(query) == len(without) == 1:
+            found = self._ranges_of_all(db, coll, without[0])
+            if found is None or not all(is_plain(without[0], field) for field in without[0]):
+                return None
+            name, [(begin, end)] = found
+            return name, [(b"", begin), (end, AFTER_ALL_VALUES * 2)]
+        for name, key in self._plain_indexes(db, coll):
+            plain = list(itertools.takewhile(lambda field: is_plain(query, field), key))
+            last = next(itertools.islice(key, len(plain), None), None)
+            if last is not None and query.get(last) == _NOT_NULL:
+                return name, ranges_of(prefix_of(query, plain, key), _NOT_NULL, key[last])[0]
+        return None
+
     def _ranges_of_all(self, db: str, coll: str, query: Document) -> tuple[str, list[Range]] | None:
         """Return an index, and the ranges of it that hold exactly what matches."""
         for name, key in self._plain_indexes(db, coll):
             fields = list(key)[: len(query)]
-            plain = [field for field in fields if _is_plain(query, field)]
+            plain = [field for field in fields if is_plain(query, field)]
             if set(fields) != set(query) or len(fields) - len(plain) > 1:
                 continue
             if fields[: len(plain)] != plain:
                 continue
-            prefix = _prefix(query, plain, key)
+            prefix = prefix_of(query, plain, key)
             if len(plain) == len(fields):
                 # What follows the values: further fields, or the end of the key.
-                return name, [(prefix, prefix + _AFTER_ALL_VALUES)]
+                return name, [(prefix, prefix + AFTER_ALL_VALUES)]
             last = fields[-1]
-            ranges, is_exact = _ranges(prefix, query[last], key[last])
+            ranges, is_exact = ranges_of(prefix, query[last], key[last])
             if is_exact:
                 return name, ranges
         return None
@@ -226,70 +253,3 @@ class IndexedStorage(DurableStorage):
                 yield values, number
             if step() != 0:
                 return
-
-
-def _is_plain(query: Document, field: str) -> bool:
-    """Return whether the filter asks for one value, which an index has as it is."""
-    return field in query and isinstance(query[field], _PLAIN)
-
-
-def _prefix(query: Document, fields: list[str], key: Mapping[str, int]) -> bytes:
-    """Return how entries with these values begin; the values end with a separator."""
-    return b"".join(
-        _escape_kb(encode_value_directed(query[field], key[field]) + COMPOUND_SEP)
-        for field in fields
-    )
-
-
-def _ranges(prefix: bytes, wanted: Any, direction: int) -> tuple[list[Range], bool]:
-    """Return the ranges that hold all entries of which the next value is `wanted`, in order.
-
-    Return too whether they hold no others. `wanted` is what a filter asks of a field: bounds that
-    are times, and that the value is not null.
-    """
-    ranges = [(prefix, prefix + _AFTER_ALL_VALUES)]
-    if not isinstance(wanted, Mapping) or direction != 1:
-        return ranges, False
-    is_exact = True
-    for operator, bound in wanted.items():
-        if operator == "$not" and isinstance(bound, Mapping) and len(bound) == 1:
-            ((inner, time),) = bound.items()
-            without = _range_of_times(prefix, inner, time)
-        elif operator == "$ne" and bound is None:
-            without = (prefix + bytes([RANK_NULL]), prefix + bytes([RANK_NULL + 1]))
-        elif within := _range_of_times(prefix, operator, bound):
-            ranges = [
-                (max(begin, within[0]), min(end, within[1]))
-                for begin, end in ranges
-                if begin < within[1] and end > within[0]
-            ]
-            continue
-        else:
-            without = None
-        if without is None:
-            is_exact = False
-            continue
-        ranges = [
-            part
-            for begin, end in ranges
-            for part in ((begin, min(end, without[0])), (max(begin, without[1]), end))
-            if part[0] < part[1]
-        ]
-    return ranges, is_exact
-
-
-def _range_of_times(prefix: bytes, operator: str, bound: Any) -> Range | None:
-    """Return the range of the times that a comparison lets through; None for other comparisons."""
-    if not isinstance(bound, datetime):
-        return None
-    at = prefix + _escape_kb(encode_value(bound))
-    # All encoded times have one length, so what follows that of `bound` is a separator.
-    times, after_bound = prefix + bytes([RANK_DATE]), at + b"\x00" + _AFTER_ALL_VALUES * 2
-    end = prefix + bytes([RANK_DATE + 1])
-    ranges = {
-        "$gt": (after_bound, end),
-        "$gte": (at, end),
-        "$lt": (times, at),
-        "$lte": (times, after_bound),
-    }
-    return ranges.get(operator)

@@ -1,18 +1,21 @@
 """Count chunks by state, and sum up their audio. Every function raises DatabaseUnavailable."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_hashable, read_positive, read_time
-from stt.store.states import STATE_EXPRESSION, Query
+from stt.store.states import PENDING, STATE_EXPRESSION, Query
 
 # As an expression: null and missing come before every other value.
 _IS_SILENT = {
     "$or": [{"$eq": ["$transcript.segments", []]}, {"$lte": ["$transcript.segments", None]}]
 }
+
+_CHUNKS_PER_COUNT = 50
+"""So many chunks are summed up in the time that the embedded database takes for one count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,38 @@ class Totals:
     empty: int
     resting: int
     first_at: datetime | None
+
+
+def sums_of_all(database: Database) -> dict[Any, RecordingSums]:
+    """Sum up all chunks by recording, each once."""
+    found = _sums_by_index(database) if database.counts_by_index else None
+    return sums_by_recording(database, {}) if found is None else found
+
+
+def _sums_by_index(database: Database) -> dict[Any, RecordingSums] | None:
+    """Sum up the chunks that are not pending, and count all of each recording in an index.
+
+    Return None if chunks have no recording, some came or went meanwhile, or it would take longer.
+    """
+    with translated():
+        total = database.count_chunks({})
+        ids = [document["_id"] for document in database.recordings.find({}, ["_id"])]
+        if len(ids) * _CHUNKS_PER_COUNT > total:
+            return None
+        # In one read: a chunk that changes its state meanwhile is counted in one of them.
+        others = sums_by_recording(database, {"$nor": [PENDING]})
+        totals = {id_: database.count_chunks({"original_id": id_}) for id_ in ids}
+    if sum(totals.values()) != total or not others.keys() <= totals.keys():
+        return None
+    found: dict[Any, RecordingSums] = {}
+    for id_, chunks in totals.items():
+        sums = others.get(id_, RecordingSums())
+        pending = chunks - sums.counts.total
+        if pending < 0:
+            return None
+        if chunks:
+            found[id_] = replace(sums, counts=replace(sums.counts, pending=pending))
+    return found
 
 
 def sums_by_recording(database: Database, query: Query) -> dict[Any, RecordingSums]:

@@ -124,7 +124,16 @@ class Database(AbstractContextManager["Database"]):
     @functools.cached_property
     def is_secantus(self) -> bool:
         """Whether the server is SecantusDB, the embedded database; asked once."""
-        return "secantusVersion" in self._db.command("buildInfo")
+        return "secantusVersion" in self._build_info
+
+    @functools.cached_property
+    def counts_by_index(self) -> bool:
+        """Whether it is SecantusDB as `stt` runs it: fast counts, but slow aggregations."""
+        return str(self._build_info.get("secantusVersion")).endswith("+indexed")
+
+    @functools.cached_property
+    def _build_info(self) -> Document:
+        return self._db.command("buildInfo")
 
     def count_chunks(self, query: Document) -> int:
         """Count the chunks that match.

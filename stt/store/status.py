@@ -13,7 +13,7 @@ from pydantic import Field
 
 from stt.domain.chunk import RecordedError
 from stt.domain.field_types import Hundredths, Tenths, Whole
-from stt.store.counts import RecordingSums, StateCounts, sum_up, sums_by_recording
+from stt.store.counts import RecordingSums, StateCounts, sum_up, sums_of_all
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_chunk, read_errors, read_recording, read_time
 from stt.store.leases import count_stale
@@ -109,7 +109,7 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
     """Read all chunks, in time proportional to their number. Raise DatabaseUnavailable."""
     now = database.server_time()
     with translated():
-        by_recording = sums_by_recording(database, {})
+        by_recording = sums_of_all(database)
         each = [sums.counts for sums in by_recording.values()]
         counts = StateCounts(**{state: sum(getattr(c, state) for c in each) for state in QUERIES})
         rate = recent_rate(database, now)
@@ -134,7 +134,7 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
 
 
 def _count(database: Database, state: State, also: Document) -> int:
-    return database.chunks.count_documents({**QUERIES[state], **also})
+    return database.count_chunks({**QUERIES[state], **also})
 
 
 def _progress(

@@ -56,6 +56,12 @@ def other(folder: DataFolder) -> Iterator[Client]:
         yield client
 
 
+def test_it_says_that_it_counts_with_its_indexes(settings: Settings) -> None:
+    with open_database(settings) as database:
+        assert database.is_secantus
+        assert database.counts_by_index
+
+
 def _url(folder: DataFolder) -> str:
     url = folder.url(folder.port() or 0)
     assert url is not None

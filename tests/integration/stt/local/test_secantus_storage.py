@@ -33,12 +33,23 @@ ANSWERED_BY_AN_INDEX = [
     FAILED,
     TRANSCRIBED,
     {"original_id": RECORDINGS[0]},
+    {},
+]
+FOUND_IN_RANGES = [
+    {**PROCESSING, "attempts": {"$gt": 0}, "_id": {"$ne": ObjectId()}},
+    {**TRANSCRIBED, "transcript.segments.0": {"$exists": False}},
+    {**FAILED, "attempts": 1},
+    {"$nor": [PENDING]},
 ]
 OTHERS = [
     {"original_id": {"$in": RECORDINGS[:2]}, **PENDING, "not_before": None},
     {**PENDING, "not_before": None, "solo": {"$ne": True}},
     {**PENDING, "not_before": {"$type": "string"}},
     {"processing_by": "alice_1", **PENDING},
+    {"$nor": [PENDING, FAILED]},
+    {"$nor": [PROCESSING]},
+    {"$nor": [PENDING], "attempts": 1},
+    *FOUND_IN_RANGES,
 ]
 
 
@@ -71,6 +82,7 @@ def filled(storage: IndexedStorage) -> list[dict[str, Any]]:
                 "transcribed_at": rng.choice([None, None, None, MISSING, NOW]),
                 "failed_at": rng.choice([None, None, None, MISSING, NOW]),
                 "processing_by": rng.choice([None, None, "alice_1"]),
+                "attempts": rng.choice([0, 1, 2]),
                 "not_before": rng.choice([None, None, MISSING, "text", 3, True, {"a": 1}, *times]),
                 "priority": rng.choice([0, 0, 0, 5, 1.05, 1, -1, -1.5, 10, None, MISSING]),
                 "start": rng.choice([None, MISSING, "soon", 3, *times]),
@@ -119,12 +131,41 @@ def test_counts_are_those_of_a_scan(
         assert storage.count_matching("stt", "audio_chunks", query) == expected
 
 
+@pytest.mark.parametrize("query", FOUND_IN_RANGES)
+def test_what_is_not_null_is_found_without_a_scan(
+    storage: IndexedStorage,
+    filled: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    query: dict[str, Any],
+) -> None:
+    read: list[int] = []
+    by_numbers = Storage._docs_by_recordids
+
+    def read_and_note(self: Storage, db: str, coll: str, numbers: list[int]) -> Any:
+        read.extend(numbers)
+        return by_numbers(self, db, coll, numbers)
+
+    monkeypatch.setattr(Storage, "_docs_by_recordids", read_and_note)
+    found = storage.find_matching("stt", "audio_chunks", query)
+    expected = [document["_id"] for document in filled if matches(document, query)]
+    assert sorted(document["_id"] for document in found) == sorted(expected)
+    pending = sum(matches(document, PENDING) for document in filled)
+    assert len(expected) <= len(read) <= len(filled) - pending
+    storage.update_matching("stt", "audio_chunks", query, {"$set": {"seen": 1}}, multi=True)
+    seen = storage.find_matching("stt", "audio_chunks", {"seen": 1})
+    assert sorted(document["_id"] for document in seen) == sorted(expected)
+
+
 def test_a_document_with_a_list_in_an_indexed_field_is_found(storage: IndexedStorage) -> None:
     """Then an index has several entries for a document, and is left to SecantusDB."""
     add(storage, {"_id": 1, "not_before": None, "start": [NOW, NOW]}, {"_id": 2, "start": NOW})
     found = storage.find_matching("stt", "audio_chunks", PENDING, sort=PAGE, limit=5)
     assert sorted(document["_id"] for document in found) == [1, 2]
     assert storage.count_matching("stt", "audio_chunks", PENDING) == 2
+    assert storage.count_matching("stt", "audio_chunks", {}) == 2
+    add(storage, {"_id": 3, "start": [NOW, NOW], "transcribed_at": NOW})
+    assert storage.count_matching("stt", "audio_chunks", TRANSCRIBED) == 1
+    assert storage.count_matching("stt", "audio_chunks", {"$nor": [PENDING]}) == 1
 
 
 @pytest.mark.parametrize("sort", [PAGE, NEWEST])

@@ -5,8 +5,17 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from stt.store.counts import RecordingSums, StateCounts, Totals, sum_up, sums_by_recording
-from stt.store.database import Database
+from stt.store import counts
+from stt.store.counts import (
+    RecordingSums,
+    StateCounts,
+    Totals,
+    sum_up,
+    sums_by_recording,
+    sums_of_all,
+)
+from stt.store.database import Database, Document
+from stt.store.states import PENDING
 from tests.support.queue_builder import add_chunks, add_recording
 
 WORDS = {"segments": [{"start": 0.0, "end": 1.0, "text": "word"}]}
@@ -30,6 +39,67 @@ def test_chunks_are_counted_by_recording_and_state(database: Database) -> None:
     assert (found[one].counts.total, found[one].counts.open) == (5, 5)
     assert (found[other].counts.total, found[other].counts.open) == (2, 0)
     assert sums_by_recording(database, {"original_id": other}) == {other: found[other]}
+
+
+class TestSumsOfAll:
+    """With counts in an index, as the embedded database has them: the sums are the same."""
+
+    @pytest.fixture
+    def filled(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+        now = database.server_time()
+        one, other, _ = (add_recording(database) for _ in range(3))
+        add_chunks(database, 3, recording_id=one)
+        add_chunks(database, 1, transcribed_at=now, transcript=WORDS | {"silent_speech_seconds": 2})
+        ids = add_chunks(database, 4, recording_id=other, processing_by="box_1", claimed_at=now)
+        database.chunks.update_one({"_id": ids[0]}, {"$set": {"transcribed_at": now}})
+        database.chunks.update_one({"_id": ids[1]}, {"$set": {"failed_at": now}})
+        database.chunks.update_one({"_id": ids[2]}, {"$unset": {"processing_by": 1}})
+        database.counts_by_index = True
+        monkeypatch.setattr(counts, "_CHUNKS_PER_COUNT", 0)
+        return database
+
+    @pytest.fixture
+    def queries(self, monkeypatch: pytest.MonkeyPatch) -> list[Document]:
+        """The chunks that were read, as queries."""
+        found: list[Document] = []
+
+        def note(database: Database, query: Document) -> object:
+            found.append(query)
+            return sums_by_recording(database, query)
+
+        monkeypatch.setattr(counts, "sums_by_recording", note)
+        return found
+
+    def test_pending_chunks_are_not_read(self, filled: Database, queries: list[Document]) -> None:
+        assert sums_of_all(filled) == sums_by_recording(filled, {})
+        assert queries == [{"$nor": [PENDING]}]
+
+    def test_chunks_without_a_recording_are_summed_up_too(self, filled: Database) -> None:
+        filled.chunks.insert_many([{"index": 1}, {"original_id": ObjectId(), "index": 2}])
+        assert sums_of_all(filled) == sums_by_recording(filled, {})
+        assert len(sums_of_all(filled)) == 5
+
+    def test_more_recordings_than_are_worth_a_count_each_are_summed_up_together(
+        self, filled: Database, queries: list[Document], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(counts, "_CHUNKS_PER_COUNT", 50)
+        assert sums_of_all(filled) == sums_by_recording(filled, {})
+        assert queries == [{}]
+
+    def test_chunks_that_come_and_go_meanwhile_are_not_mixed(
+        self, filled: Database, queries: list[Document], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        count_chunks = filled.count_chunks
+
+        def count_and_add(query: Document) -> int:
+            found = count_chunks(query)
+            if not query:
+                add_chunks(filled, 1)
+            return found
+
+        monkeypatch.setattr(filled, "count_chunks", count_and_add)
+        assert sums_of_all(filled) == sums_by_recording(filled, {})
+        assert queries == [{"$nor": [PENDING]}, {}]
 
 
 @pytest.mark.parametrize("odd", [None, ["a", "list"], {"an": "object"}], ids=str)
