@@ -423,6 +423,7 @@ def test_no_name_disguises_itself_or_turns_what_stands_beside_it(page: Page, hou
         expect(page.get_by_role("heading", level=1)).to_have_text("talk\ufffdgpj.opus")
         expect(page).to_have_title("talk\ufffdgpj.opus · stt")
     finally:
+        page.goto("about:blank")  # which asks for the recording no more
         MongoRecordings(house.database).remove(disguised)
         MongoRecordings(house.database).remove(hebrew)
 

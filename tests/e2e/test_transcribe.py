@@ -169,8 +169,8 @@ def test_a_bad_file_gets_its_line_and_the_others_go_on(
     assert ended.stdout == "good morning\n"
     errors = [line for line in ended.stderr.splitlines() if line.startswith("Error: ")]
     assert len(errors) == 2
-    assert "notes.wav" in errors[0]
-    assert "none.mp3" in errors[1]
+    assert "none.mp3" in errors[0]  # known before anything is read
+    assert "notes.wav" in errors[1]
 
 
 def test_several_recordings_become_files_of_a_folder(

@@ -158,7 +158,7 @@ class TestTheServerHasForgotten:
         first.hangup()
         primary.receives("findAndModify").ok(value=None)
         mine = claimed(first)
-        assert primary.finds(mine) == mine
+        assert primary.finds(mine).items() <= mine.items()  # by the fence alone
         assert result().id == mine["claim_id"]
 
     @pytest.mark.parametrize("ending", ENDINGS)
