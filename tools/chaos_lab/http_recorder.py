@@ -5,6 +5,7 @@ code believes. What is told counts from when the whole answer is there.
 """
 
 import contextlib
+import io
 import itertools
 import json
 import threading
@@ -12,6 +13,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from bson import ObjectId
 
 from tools.chaos_lab.history import EventLog
@@ -81,5 +83,7 @@ class HttpRecorder:
 def _lost(response: requests.Response) -> list[str]:
     """The chunks whose claims a renewal did not find."""
     with contextlib.suppress(requests.RequestException, ValueError, AttributeError):
+        body = io.BytesIO(response.content)
+        response.raw = urllib3.HTTPResponse(body, preload_content=False)  # for the caller to read
         return list(response.json().get("lost", ()))
     return []
