@@ -58,12 +58,19 @@ class Dispatcher:
         return self.principal.is_enabled and self.coordinator.options.distributed
 
     def page(
-        self, limit: int, order: Order, *, is_repeat: bool = False, is_waiting: bool = False
+        self,
+        limit: int,
+        order: Order,
+        *,
+        max_run: int | None = None,
+        is_repeat: bool = False,
+        is_waiting: bool = False,
     ) -> Page:
         """Return pending chunks in claim order; none for a node that is to get no work.
 
         With `is_waiting`, for a caller that waits for work, one run alone while work is scarce,
-        and each one to another caller: so that not all of them try to claim the same one. With
+        and each one to another caller: so that not all of them try to claim the same one. It has
+        at most `max_run` chunks (else `limit`), for what is offered is kept from the others. With
         `is_repeat`, for a caller that has been waiting, the queue is read only if the check that
         all waiting callers share has found a pending chunk: their number costs nothing.
 
@@ -81,7 +88,7 @@ class Dispatcher:
             chunk for at, chunk in enumerate(page.chunks) if at >= reserved or chunk.id in overdue
         )
         if page.is_last:
-            chunks = self._offered(page, chunks, limit, is_waiting=is_waiting)
+            chunks = self._offered(page, chunks, max_run or limit, is_waiting=is_waiting)
         if page.chunks and not chunks:
             return Page((), is_last=True, next_due_seconds=_RESERVED_SECONDS)
         # What is offered to others is pending, too.
@@ -106,7 +113,9 @@ class Dispatcher:
             now = time.monotonic()
             return [Claim(claim_id, chunk, self.worker_id or "", now) for chunk in known]
         for _ in range(_MAX_TRIES):
-            page = self.page(_PAGE_CHUNKS, order, is_repeat=is_repeat, is_waiting=True)
+            page = self.page(
+                _PAGE_CHUNKS, order, max_run=limit, is_repeat=is_repeat, is_waiting=True
+            )
             if not page.chunks:
                 return []
             share = min(limit, page.share(self.coordinator.roster))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from stt.coordinator.authenticator import Person
 from stt.coordinator.dispatch import Dispatcher
@@ -56,3 +57,14 @@ def test_many_that_wait_without_a_model_share_one_page(
     pages = [dispatcher.page(10, order, is_repeat=True, is_waiting=True) for _ in range(40)]
     assert [chunk.id for chunk in pages[0].chunks] == [other]
     assert len(reads) < 40
+
+
+def test_one_that_takes_a_part_keeps_no_more_from_the_others(
+    database: Database, fresh_coordinator: CoordinatorThread
+) -> None:
+    add_chunks(database, 4)
+    taken = [
+        Dispatcher(fresh_coordinator.coordinator, Person(), worker).take(ObjectId(), 1)
+        for worker in ("one_1", "two_2", "three_3")
+    ]
+    assert [len(claims) for claims in taken] == [1, 1, 1]
