@@ -1,5 +1,6 @@
 """Fixtures: a real MongoDB-compatible server over the wire, and a fresh database for each test."""
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -19,6 +20,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Tests write a recording and ingest it at once.
 os.environ.setdefault("SETTLE_SECONDS", "0")
+
+
+@pytest.fixture(autouse=True)
+def _log_is_put_back() -> Iterator[None]:
+    """Commands that run in this process set the level and the handlers of the package's logger."""
+    package = logging.getLogger("stt")
+    handlers, level = list(package.handlers), package.level
+    yield
+    package.handlers = handlers
+    package.setLevel(level)
 
 
 @pytest.fixture(scope="session")

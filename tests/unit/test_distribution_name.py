@@ -12,7 +12,7 @@ FOLDERS = ("stt", "whisper_server", "tools", "docs", "tests", ".github")
 SUFFIXES = {".py", ".md", ".sh", ".bat", ".js", ".html", ".toml", ".yml", ".yaml"}
 NAMES = {"Dockerfile", "Makefile"}
 OTHER_PROJECT = re.compile(
-    r"""install\s+(?:-\S+\s+)*['"]?stt(?![\w./-])"""
+    r"""install[ \t]+(?:-\S+[ \t]+)*['"]?stt(?![\w./-])"""
     r"""|(?<![\w.])stt\[[a-z,]+\]"""
     r"""|version\(["']stt["']\)"""
 )

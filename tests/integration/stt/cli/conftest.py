@@ -1,7 +1,5 @@
 """`stt` in this process, on a real database."""
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +15,9 @@ def stt(
     tmp_path: Path,
     mongo_url: str,
     database: Database,
-) -> Iterator[Run]:
+) -> Run:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MONGO_URL", mongo_url)
     monkeypatch.setenv("DATABASE_NAME", database.chunks.database.name)
     monkeypatch.setenv("COLUMNS", "200")
-    package = logging.getLogger("stt")
-    handlers, level = list(package.handlers), package.level
-    yield Run(monkeypatch, capsys)
-    package.handlers = handlers
-    package.setLevel(level)
+    return Run(monkeypatch, capsys)

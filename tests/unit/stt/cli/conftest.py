@@ -1,7 +1,6 @@
 """`stt` in this process, and the package's logger."""
 
 import logging
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import Mock
@@ -50,10 +49,6 @@ def no_database(monkeypatch: pytest.MonkeyPatch) -> Mock:
 
 
 @pytest.fixture
-def log() -> Iterator[logging.Logger]:
-    """The package's logger; the handler that the test has set up is taken away again."""
-    package = logging.getLogger("stt")
-    before = list(package.handlers), package.level
-    yield logging.getLogger("stt.worker.worker")
-    package.handlers, level = list(before[0]), before[1]
-    package.setLevel(level)
+def log() -> logging.Logger:
+    """A logger of the package."""
+    return logging.getLogger("stt.worker.worker")
