@@ -89,9 +89,11 @@ class IncomingFile:
     def break_off(self, reason: str) -> None:
         """Remove what has come; raises nothing."""
         try:
-            self._file.remove()
-            self._log.fail(self.id, reason)
-            self._log.forget(self.id)
+            try:  # before the lock of the file ends: then the processor gives another reason
+                self._log.fail(self.id, reason)
+                self._log.forget(self.id)
+            finally:
+                self._file.remove()
         except (OSError, SttError) as error:  # the processor clears it away later
             logger.warning("Upload %s broke off: %s", self.id, error)
 

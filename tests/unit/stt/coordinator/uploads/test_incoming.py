@@ -5,6 +5,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from bson import ObjectId
 
 from stt.coordinator.errors import Gone, OutOfSpace, TooLarge
 from stt.coordinator.store.uploads import UploadLog
@@ -122,3 +123,18 @@ def test_a_half_is_removed_even_if_that_cannot_be_logged(
     log.fail.assert_called_once_with(file.id, "It broke off.")
     assert spool.ids() == set()
     assert "broke off: away" in caplog.text
+
+
+def test_the_processor_cannot_give_another_reason_while_one_is_logged(
+    log: Mock, spool: Spool
+) -> None:
+    file, held = receive(log, spool), []
+
+    def fail(upload_id: ObjectId, _reason: str) -> None:
+        with spool.hold(upload_id) as found:
+            held.append(found)
+
+    log.fail.side_effect = fail
+    file.break_off("too large")
+    assert held == [None]
+    assert spool.ids() == set()
