@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -24,12 +25,14 @@ os.environ.setdefault("SETTLE_SECONDS", "0")
 
 @pytest.fixture(autouse=True)
 def _log_is_put_back() -> Iterator[None]:
-    """Commands that run in this process set the level and the handlers of the package's logger."""
+    """Commands that run in this process set the package's logger, and what they show."""
     package = logging.getLogger("stt")
     handlers, level = list(package.handlers), package.level
     yield
     package.handlers = handlers
     package.setLevel(level)
+    if console := sys.modules.get("stt.cli.console"):
+        console._screen = console._Screen()
 
 
 @pytest.fixture(scope="session")
