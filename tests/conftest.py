@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,8 @@ def _log_is_put_back() -> Iterator[None]:
     yield
     package.handlers = handlers
     package.setLevel(level)
-    if console := sys.modules.get("stt.cli.console"):
+    console: Any = sys.modules.get("stt.cli.console")
+    if console is not None:
         console._screen = console._Screen()
 
 
