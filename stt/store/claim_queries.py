@@ -63,6 +63,8 @@ def read_page(database: Database, limit: int, order: Order, begin: PagePlace | N
             due += [now + candidate_wait()] if put_off else []
         if is_last:
             due += _first_at_rest(database, _query(order, begin), now)
+        if not chunks and not due:  # a rest that a person ended between the queries escapes all
+            chunks, is_last = _read_due(database, limit, order, now, begin)
     is_last = (is_last or not chunks) and len(chunks) <= limit
     next_due_seconds = (min(due) - now).total_seconds() if is_last and due else None
     return Page(tuple(chunks[:limit]), is_last=is_last, next_due_seconds=next_due_seconds)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -75,6 +75,20 @@ class TestPaging:
         assert not set(resting) & {c.id for c in page.chunks}
         assert page.next_due_seconds is not None
         assert 0 < page.next_due_seconds <= 40
+
+    def test_a_chunk_whose_rest_is_ended_while_the_page_is_read_is_in_it(
+        self, database: Database, alice: Claims, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rest_until = database.server_time() + timedelta(seconds=40)
+        [resting] = add_chunks(database, 1, not_before=rest_until, attempts=1)
+        first_at_rest = claim_queries._first_at_rest
+
+        def end_rest(*arguments: Any) -> list[datetime]:
+            database.chunks.update_one({"_id": resting}, {"$set": {"not_before": None}})
+            return first_at_rest(*arguments)
+
+        monkeypatch.setattr(claim_queries, "_first_at_rest", end_rest)
+        assert [c.id for c in alice.page(10, Order()).chunks] == [resting]
 
     def test_chunks_whose_rest_is_over_come_in_their_places(
         self, database: Database, alice: Claims
