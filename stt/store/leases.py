@@ -10,13 +10,14 @@ import logging
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from math import inf
+from math import inf, nan
+from typing import Any
 
 from stt.domain.claim import ClaimRules, StaleClaim
 from stt.domain.worker_id import WorkerId
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_positive, read_text, read_time
-from stt.store.states import ANY_TEXT, UNFINISHED, Query
+from stt.store.states import UNFINISHED, Query
 from stt.system.process_identity import ProcessIdentity
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,11 @@ _FIELDS = (
     "original_id", "processing_by", "claimed_at", "claim_id", "expirations", "errors",
     "holder_process",
 )  # fmt: skip
-_NUMBERS: Query = {"$gte": -inf, "$lte": inf}
+_PLAIN_VALUES: tuple[Any, ...] = (
+    {"$gte": -inf, "$lte": inf}, nan, {"$gte": "", "$lt": "\U0010ffff"}, False, True
+)  # fmt: skip
+"""Match numbers, NaN, text and booleans: what other programs, and people in a shell, write in place
+of a time or of seconds."""
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 _LONGEST_LEASE_SECONDS = 1e6  # as in the settings
 _TOLERATED_STEP = 0.25
@@ -152,8 +157,14 @@ def _is_orphan(document: Document, owner: str, this_process: ProcessIdentity) ->
 
 
 def _leases(database: Database) -> list[object]:
+    """Return what claims have as their lease, also what is no length of time."""
     with translated():
-        return database.chunks.distinct("lease_seconds", {"lease_seconds": _NUMBERS})
+        found = [
+            lease
+            for values in _PLAIN_VALUES
+            for lease in database.chunks.distinct("lease_seconds", {"lease_seconds": values})
+        ]
+    return list({repr(lease): lease for lease in found}.values())  # NaN differs from itself
 
 
 def _seconds(lease: object) -> float | None:
@@ -175,14 +186,9 @@ def _find(
     queries: list[Query] = [
         {"claimed_at": {"$gte": _EARLIEST, "$lt": now - age}},
         {"claimed_at": {"$gt": now + age}},
-        {"claimed_at": None, "processing_by": ANY_TEXT},
+        *({"claimed_at": None, "processing_by": holder} for holder in _PLAIN_VALUES),
+        *({"claimed_at": odd} for odd in _PLAIN_VALUES),
     ]
-    if lease is None:  # fields of other types count as missing
-        queries += [
-            {"claimed_at": None, "processing_by": _NUMBERS},
-            {"claimed_at": _NUMBERS},
-            {"claimed_at": ANY_TEXT},
-        ]
     with translated():
         for query in queries:
             whole = {"lease_seconds": lease, **UNFINISHED, **query}

@@ -92,21 +92,34 @@ class TestOwnLease:
         assert recover(database, SHORT, 110) == []
         assert [stale.chunk_id for stale in recover(database, SHORT, 60)] == [short.chunk.id]
 
-    @pytest.mark.parametrize("lease", [0, -5, math.inf])
+    @pytest.mark.parametrize("lease", [0, -5, math.inf, math.nan, "300", "", True, False])
     def test_a_lease_that_can_be_none_counts_as_missing(
-        self, database: Database, patient: MongoClaims, lease: float
+        self, database: Database, patient: MongoClaims, lease: object
     ) -> None:
-        then = database.server_time() - timedelta(seconds=310)
-        add_chunks(database, 1, processing_by="odd_3", claimed_at=then, lease_seconds=lease)
-        assert len(patient.recover()) == 1
+        now = database.server_time()
+        for seconds, id_ in ((310, "odd_3"), (290, "odd_4")):
+            then = now - timedelta(seconds=seconds)
+            add_chunks(database, 1, processing_by=id_, claimed_at=then, lease_seconds=lease)
+        assert count_stale(database, 300, now) == 1
+        assert [stale.worker for stale in patient.recover()] == ["odd_3"]
 
     @pytest.mark.parametrize(
-        ("holder", "claimed_at"), [("a_1", None), (17, None), ("a_1", 5), ("a_1", "noon")]
-    )
+        ("holder", "claimed_at"),
+        [
+            ("a_1", None), (17, None), (True, None), (math.nan, None),
+            ("a_1", 5), ("a_1", "noon"), ("a_1", ""), ("a_1", math.nan), ("a_1", False),
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("lease", [None, 300.0, "300"])
     def test_a_claim_without_a_time_is_stale_whatever_stands_in_its_place(
-        self, database: Database, patient: MongoClaims, holder: object, claimed_at: object
+        self,
+        database: Database,
+        patient: MongoClaims,
+        holder: object,
+        claimed_at: object,
+        lease: object,
     ) -> None:
-        add_chunks(database, 1, processing_by=holder, claimed_at=claimed_at)
+        add_chunks(database, 1, processing_by=holder, claimed_at=claimed_at, lease_seconds=lease)
         assert [stale.worker for stale in patient.recover()] == [str(holder)]
 
     def test_a_holder_that_was_left_on_a_finished_chunk_is_no_claim(
@@ -152,8 +165,10 @@ def test_a_recovery_asks_by_index_alone(
         first, *rest = [f for f in leases["key"] if f not in equal]
         assert first in query  # a range on the next field, or an equality and one behind it
         assert set(query) <= {first, *rest}
-    [distinct] = [c for c in commands if "distinct" in c]
-    assert list(distinct["query"]) == [distinct["key"]] == [next(iter(leases["key"]))]
+    distinct = [c for c in commands if "distinct" in c]
+    assert distinct
+    for command in distinct:
+        assert list(command["query"]) == [command["key"]] == [next(iter(leases["key"]))]
 
 
 def test_every_lease_in_the_queue_is_found(database: Database, patient: MongoClaims) -> None:
