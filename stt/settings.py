@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsConfigDict
 
-from stt.audio_settings import AudioSettings
 from stt.errors import ConfigError, WrongFlag
+from stt.local_settings import LocalSettings
 from stt.serving.key_strength import MIN_KEY_LENGTH
 from stt.setting_types import (
     DATABASE,
@@ -44,7 +44,7 @@ from stt.setting_types import (
 DEFAULT_SERVER_URL = "http://127.0.0.1:8081"
 
 
-class Settings(AudioSettings):
+class Settings(LocalSettings):
     """The settings of a command, read once when it starts."""
 
     model_config = SettingsConfigDict(

@@ -22,6 +22,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Tests write a recording and ingest it at once.
 os.environ.setdefault("SETTLE_SECONDS", "0")
+# What a test has started ends with it.
+os.environ.setdefault("STT_KEEP_ALIVE_SECONDS", "0")
 
 
 @pytest.fixture(autouse=True)

@@ -56,7 +56,9 @@ class Demo:
 
     def __init__(self, folder: Path, samples: Path) -> None:
         self.samples = samples
-        self.settings = Settings(_env_file=None, data_dir=folder / "data", mongo_url=None)  # type: ignore[call-arg]
+        self.settings = Settings(  # type: ignore[call-arg]
+            _env_file=None, data_dir=folder / "data", mongo_url=None, keep_alive_seconds=0
+        )
         self.exports = folder / "exports"
         self.killed: Worker | None = None
         self.workers: list[Worker] = []
@@ -65,6 +67,7 @@ class Demo:
         others = {k: v for k, v in os.environ.items() if not k.startswith((*ours, "USE_"))}
         self._environment = others | {
             "STT_DATA_DIR": str(folder / "data"),
+            "STT_KEEP_ALIVE_SECONDS": "0",
             "LEASE_SECONDS": str(LEASE_SECONDS),
             "SEQUENCE_SECONDS": "60",  # the usual 300 would leave nothing for the other workers
             "MAX_PARALLEL_WORKERS": "1",

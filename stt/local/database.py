@@ -4,15 +4,17 @@ Locks in the data folder coordinate the commands:
 
     database.gate    held while a command joins, starts, leaves or stops the server
     database.users   held shared by each command that uses the server; a command that leaves and
-                     gets it exclusively was the last one, and stops the server
+                     gets it exclusively was the last one, and stops the server, or lets it stay
+                     for the next: its modification time is the moment until which that is
     database.server  held by the server process itself, which inherits it at its start
     database.pid     held by the server process too; the process id in it counts while it is held
 
 The system releases the locks of a process that ends, so nothing has to be cleaned up after `kill
--9`: if the last command is killed, the server finds it out within a second, and ends. The server
-runs in a session of its own, so that Ctrl-C in the terminal does not reach it. All our writes wait
-for the journal, so they survive `kill -9` of any process and a full disk. A server that ran into a
-full disk stays broken when there is space again: the next command that joins it restarts it.
+-9`: if the last command is killed, the server finds it out within a second, and ends. It stays for
+the next command only after one that ended well. The server runs in a session of its own, so that
+Ctrl-C in the terminal does not reach it. All our writes wait for the journal, so they survive `kill
+-9` of any process and a full disk. A server that ran into a full disk stays broken when there is
+space again: the next command that joins it restarts it.
 
 The server listens on this machine only and asks for a password, so that other users of the machine
 are kept out. Each start makes a new one, in a file that its user alone can read.
@@ -34,16 +36,16 @@ from typing import IO, Any
 from pymongo.errors import OperationFailure
 
 from stt.errors import ConfigError, DatabaseUnavailable
-from stt.local.data_folder import DataFolder, take
-from stt.local.server_checks import answers, is_broken, reply, url_without_password
+from stt.local.data_folder import DataFolder, stay_until, take
+from stt.local.server_checks import answers, is_broken, listens, reply, url_without_password
 from stt.system.processes import end, free_port
 
 _MAX_LOG_BYTES = 1_000_000
 _PORT_TRIES = 3
 _START_SECONDS = 120.0
-# SIGTERM takes about 2 s; SIGKILL loses nothing, see above.
+# SIGKILL loses nothing, see above.
 _STOP_SECONDS = 8.0
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.02
 
 logger = logging.getLogger(__name__)
 
@@ -60,20 +62,24 @@ class EmbeddedServer:
     not start.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keep_alive_seconds: float = 0.0) -> None:
         self._folder = DataFolder(folder)
+        self._keep_alive_seconds = keep_alive_seconds
         self._process: subprocess.Popen[bytes] | None = None
 
     @contextlib.contextmanager
     def shared(self) -> Iterator[str]:
         """Yield the server's URL; join the server if it runs, else start it."""
         self._folder.make_private()
+        keep_alive_seconds = 0.0
         with self._folder.open_lock("users") as users:
             with self._gate():
                 fcntl.flock(users, fcntl.LOCK_SH)
+                stay_until(users, 0.0)
                 url = self._join(users) if self._is_alive() else self._start()
             try:
                 yield url
+                keep_alive_seconds = self._keep_alive_seconds
             except DatabaseUnavailable as error:
                 if self._folder.is_full():
                     raise DatabaseUnavailable(
@@ -83,10 +89,12 @@ class EmbeddedServer:
                 raise
             finally:
                 with self._gate():
-                    if take(users):
+                    if keep_alive_seconds:
+                        stay_until(users, time.time() + keep_alive_seconds)
+                    elif take(users):
                         self._stop()
-                    elif self._process is not None:
-                        # Others still use it; Popen would warn that it was not waited for.
+                    if self._process is not None:
+                        # It still runs; Popen would warn that it was not waited for.
                         self._process.returncode = 0
 
     def _join(self, users: IO[bytes]) -> str:
@@ -166,7 +174,7 @@ class EmbeddedServer:
         process, log_start = self._spawn(port)
         try:
             deadline = time.monotonic() + _START_SECONDS
-            while not answers(url):
+            while not (listens(port) and answers(url)):
                 if process.poll() is not None:
                     written = self._folder.log.read_bytes()[log_start:].decode(errors="replace")
                     reason = written.strip().rpartition("\n")[2].strip()

@@ -9,18 +9,20 @@ SecantusDB is under GPL-2.0, so this program alone imports it, and nothing impor
 (`pyproject.toml` holds it).
 """
 
+import contextlib
 import fcntl
 import logging
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from stt.local.data_folder import USER, DataFolder, take
+from stt.local.data_folder import USER, DataFolder, stays, take
 
 _AUTH_DATABASE = "admin"
 _CACHE_SIZE = "256M"
@@ -63,21 +65,29 @@ def main() -> None:
         server.start()
         threading.Thread(target=_end_without_users, args=(folder,), daemon=True).start()
         signal.sigwait(_SIGNALS)
+        _stop_listening(server)
         server.stop()
 
 
 def _end_without_users(folder: DataFolder) -> None:
-    """End this process once no command uses it: the last one was killed, and could not stop it.
+    """End this process once no command uses it, and it need not stay for the next one.
 
     Meanwhile the gate is held, so that a command that comes waits and then starts another server.
     """
     with folder.open_lock("gate") as gate, folder.open_lock("users") as users:
-        while not (take(gate) and take(users)):
+        while stays(users) or not (take(gate) and take(users)) or stays(users):
+            fcntl.flock(users, fcntl.LOCK_UN)
             fcntl.flock(gate, fcntl.LOCK_UN)
             time.sleep(_USERS_CHECK_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_GRACE_SECONDS)
         os._exit(1)
+
+
+def _stop_listening(server: Any) -> None:
+    """Wake the thread that accepts connections; `stop` would wait 2 s for it."""
+    with contextlib.suppress(OSError):
+        server._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _set_only_user(storage: Any, password: str) -> None:

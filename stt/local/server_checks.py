@@ -1,5 +1,6 @@
 """Ask a server on this machine whether it is the embedded database, and whether it works."""
 
+import socket
 from typing import Any
 
 from pymongo import MongoClient
@@ -12,6 +13,15 @@ _INTERNAL_ERROR = 1  # MongoDB's code for it
 
 def url_without_password(port: int) -> str:
     return f"mongodb://127.0.0.1:{port}/?directConnection=true"
+
+
+def listens(port: int) -> bool:
+    """Return whether a program listens on the port; the driver needs half a second for a no."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def reply(url: str, command: str) -> dict[str, Any] | None:

@@ -64,8 +64,8 @@ def _database_url(settings: Settings) -> Iterator[str]:
             "No database is configured: set MONGO_URL, or install the embedded one:"
             " pip install 'stt-fleet[embedded]'"
         )
-    # Stopped at the end if no other command uses it.
-    with embedded_database.EmbeddedServer(settings.data_dir).shared() as url:
+    server = embedded_database.EmbeddedServer(settings.data_dir, settings.keep_alive_seconds)
+    with server.shared() as url:
         yield url
 
 

@@ -59,7 +59,7 @@ class Machine:
         self.home = home
         self.data = home / ".local" / "share" / "stt"
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._environment = {"HOME": str(home), "PATH": path}
+        self._environment = {"HOME": str(home), "PATH": path, "STT_KEEP_ALIVE_SECONDS": "0"}
 
     def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -86,6 +86,7 @@ def stt(tmp_path: Path, mongo_url: str, database: Database) -> Iterator[Stt]:
         "SETTLE_SECONDS": "0",
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
+        "STT_KEEP_ALIVE_SECONDS": "0",
         "PYTHONPATH": str(ROOT),
         "MONGO_URL": mongo_url,
         "DATABASE_NAME": database.chunks.database.name,

@@ -52,6 +52,7 @@ def stt(tmp_path: Path, mongo_url: str, database: Database) -> Stt:
         "SETTLE_SECONDS": "0",
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
+        "STT_KEEP_ALIVE_SECONDS": "0",
         "MONGO_URL": mongo_url,
         "DATABASE_NAME": database.chunks.database.name,
     }

@@ -23,6 +23,7 @@ BUILD_SECONDS = INSTALL_SECONDS = 600
 def run(*command: str | Path, cwd: Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     names = ("PATH", "HOME", "LANG", "TMPDIR")
     kept = {n: v for n, v in os.environ.items() if n in names or n.startswith("PIP_")}
+    kept["STT_KEEP_ALIVE_SECONDS"] = "0"
     return subprocess.run(
         [str(part) for part in command],
         cwd=cwd, env=kept, capture_output=True, text=True, timeout=timeout, check=False,

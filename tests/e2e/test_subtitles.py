@@ -97,6 +97,7 @@ class TestReadableSubtitles:
             cwd=tmp_path,
             env={
                 "PATH": os.environ["PATH"], "HOME": str(tmp_path), "STT_DATA_DIR": str(tmp_path),
+                "STT_KEEP_ALIVE_SECONDS": "0",
                 "STT_WORD_TIMESTAMPS": "1",
             },
             capture_output=True,

@@ -59,6 +59,7 @@ def server() -> Iterator[ScriptedServer]:
 
 def started(settings: Settings, *arguments: object, **environment: str) -> subprocess.Popen[str]:
     kept = {name: value for name, value in os.environ.items() if not _SETTINGS.match(name)}
+    kept["STT_KEEP_ALIVE_SECONDS"] = "0"
     return subprocess.Popen(
         [sys.executable, "-m", "stt", "transcribe", *map(str, arguments)],
         stdout=subprocess.PIPE,

@@ -51,6 +51,7 @@ def transcribe(folder: Path, *arguments: object) -> subprocess.CompletedProcess[
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "STT_DATA_DIR": str(folder / "data"),
+            "STT_KEEP_ALIVE_SECONDS": "0",
             "HF_HUB_OFFLINE": "1",
         },
         capture_output=True,

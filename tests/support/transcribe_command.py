@@ -16,7 +16,12 @@ def transcribe(folder: Path, *arguments: str) -> str:
     ended = subprocess.run(
         [sys.executable, "-m", "stt", "transcribe", *arguments],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "STT_DATA_DIR": str(folder)},
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "STT_DATA_DIR": str(folder),
+            "STT_KEEP_ALIVE_SECONDS": "0",
+        },
         capture_output=True,
         encoding="utf-8",
         timeout=300,

@@ -70,7 +70,9 @@ class Fleet:
         with tempfile.TemporaryDirectory(prefix="stt-fidelity-") as name:
             folder = Path(name)
             data = folder / "data"
-            settings = Settings(_env_file=None, data_dir=data, mongo_url=None)  # type: ignore[call-arg]
+            settings = Settings(  # type: ignore[call-arg]
+                _env_file=None, data_dir=data, mongo_url=None, keep_alive_seconds=0
+            )
             with open_database(settings) as database:
                 ids = self._fill(database, sets, folder)
                 self._work(folder)
