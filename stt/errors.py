@@ -17,7 +17,7 @@ SttError                     its text is one line for the user; sets the command
 │   ├── ModelMissing         no server has the recording's model: use another, or leave it pending
 │   └── ServersBroken        all servers fail even on canaries: stop (exit 5)
 ├── ChunkError               this chunk failed: count an attempt, continue
-│   ├── BadAudio             its audio cannot be decoded, or is missing
+│   ├── BadAudio             its audio cannot be read or decoded, or is missing
 │   ├── RequestRefused       the server refused the request as wrong (4xx)
 │   │   └── CannotTranslate  the server, or its model, does not translate: ask another one
 │   ├── ServerFault          the server failed or took too long: send a canary to find out why

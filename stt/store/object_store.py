@@ -7,7 +7,7 @@ Address, region and credentials are found as the AWS tools find them: in the env
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
@@ -29,6 +29,7 @@ _MAX_WAIT_SECONDS = 2.0
 _WRITES_AT_ONCE = 4
 _DELETE_BATCH = 1_000  # the most that S3 takes
 _MISSING = ("NoSuchKey", "404")
+_THROTTLED = ("SlowDown", "RequestLimitExceeded", "TooManyRequests", "429")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class ObjectStore:
         self.places = places
         self._made: Any = None
         self._lock = threading.Lock()
+        self._last_read: dict[str, S3Url] = {}  # by bucket
         self._reads = threading.BoundedSemaphore(_MAX_READS)
 
     def limit_reads(self, count: int) -> None:
@@ -93,7 +95,8 @@ class ObjectStore:
     def get(self, text: str) -> bytes:
         """Read the object of a chunk's `audio_url`.
 
-        Raise BadAudio if it is missing or no `s3://` URL, AudioNotAllowed if no setting allows it.
+        Raise BadAudio if it is missing, no `s3://` URL, or if S3 fails on it and not on others;
+        AudioNotAllowed if no setting allows it.
         """
         try:
             url = S3Url.parse(text)
@@ -112,12 +115,41 @@ class ObjectStore:
             reads.release()
 
     def _read(self, client: Any, url: S3Url) -> bytes:
+        """Read an object. Raise BadAudio for one that S3 fails on again just after another."""
+        try:
+            return self._fetch(client, url)
+        except AudioStoreUnavailable as error:
+            if not (_may_be_of_one_object(error) and self._reads_another(client, url)):
+                raise
+        try:
+            return self._fetch(client, url)
+        except AudioStoreUnavailable as error:
+            raise BadAudio(f"{error}, and reads other objects") from error
+
+    def _reads_another(self, client: Any, url: S3Url) -> bool:
+        """Return whether S3 reads another object of the bucket now: the last one, or one beside."""
+        with suppress(AudioStoreUnavailable, AudioStoreRefused, BadAudio):
+            other = self._last_read.get(url.bucket)
+            if other in (None, url):
+                prefix = url.key[: url.key.rfind("/") + 1]
+                request = {"Bucket": url.bucket, "Prefix": prefix, "MaxKeys": 2}
+                with _translated(url):
+                    found = client.list_objects_v2(**request).get("Contents", ())
+                beside = (S3Url(url.bucket, entry["Key"]) for entry in found)
+                other = next((one for one in beside if one != url), None)
+            if other is not None:
+                self._fetch(client, other)
+                return True
+        return False
+
+    def _fetch(self, client: Any, url: S3Url) -> bytes:
         with _translated(url):
             answer = client.get_object(Bucket=url.bucket, Key=url.key)
             with closing(answer["Body"]) as body:
                 if answer["ContentLength"] > MAX_OBJECT_BYTES:
                     raise BadAudio(f"{url} is too large for a chunk: {answer['ContentLength']} B")
                 data: bytes = body.read()
+        self._last_read[url.bucket] = url
         return data
 
     def find(self, folder: S3Url) -> Iterator[StoredObject]:
@@ -195,6 +227,16 @@ def _translated(place: object) -> Iterator[None]:
         ) from error
     except (aws.BotoCoreError, OSError) as error:
         raise AudioStoreUnavailable(f"{place} does not answer: {_first_line(error)}") from error
+
+
+def _may_be_of_one_object(error: AudioStoreUnavailable) -> bool:
+    """Return whether S3 has answered, if only in part, and has not asked for fewer requests."""
+    from botocore import exceptions as aws
+
+    cause = error.__cause__
+    if isinstance(cause, aws.ClientError):
+        return cause.response.get("Error", {}).get("Code") not in _THROTTLED
+    return isinstance(cause, (aws.ResponseStreamingError, aws.IncompleteReadError))
 
 
 def _of_answer(place: object, answer: Any) -> BadAudio | AudioStoreRefused | AudioStoreUnavailable:

@@ -1,6 +1,7 @@
 """A real S3 server over HTTP, moto's, as a process; and the environment that leads to it."""
 
 import contextlib
+import io
 import os
 import signal
 import socket
@@ -10,11 +11,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import boto3
 import pytest
 import requests
+from botocore.awsrequest import AWSResponse
 
+from stt.store import object_store
 from tests.support.mongo_process import free_port
 
 BUCKET = "audio"
@@ -113,3 +117,32 @@ def use(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
+
+
+def fail_on(monkeypatch: pytest.MonkeyPatch, key: str, status: int, code: str) -> list[str]:
+    """Answer reads of one object so in this process; the keys of all reads are in the list."""
+    asked: list[str] = []
+
+    def answer(request: Any, **_: object) -> AWSResponse | None:
+        asked.append(unquote(urlsplit(request.url).path).removeprefix(f"/{BUCKET}/"))
+        if asked[-1] != key:
+            return None
+        text = f"<Error><Code>{code}</Code><Message>.</Message></Error>".encode()
+        return AWSResponse(request.url, status, {}, _Body(text))
+
+    made = object_store._new_client
+
+    def make() -> Any:
+        client = made()
+        client.meta.events.register("before-send.s3.GetObject", answer)
+        return client
+
+    monkeypatch.setattr(object_store, "_new_client", make)
+    return asked
+
+
+class _Body(io.BytesIO):
+    """The body of an answer in the form that botocore reads."""
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self.getvalue()

@@ -116,6 +116,39 @@ class TestFaults:
         with pytest.raises(BadAudio, match="there is no object s3://audio/stt/a"):
             store.get(str(PLACE / "a"))
 
+    @pytest.mark.usefixtures("impatient")
+    @pytest.mark.parametrize("status", [500, 503, 599])
+    @pytest.mark.parametrize("knows_another", [True, False])
+    def test_an_object_that_it_fails_on_while_it_reads_others_is_the_chunks_own_fault(
+        self, s3: S3Server, monkeypatch: pytest.MonkeyPatch, status: int, knows_another: bool
+    ) -> None:
+        bad, good = PLACE / "r" / "0.opus", PLACE / "r" / "1.opus"
+        asked = s3_server.fail_on(monkeypatch, bad.key, status, "InternalError")
+        store = store_at()
+        store.put([(bad, b"bad"), (good, b"good")])
+        if knows_another:
+            store.get(str(good))
+        asked.clear()
+        with pytest.raises(BadAudio, match=f"{bad}: S3 answers {status}.*reads other objects"):
+            store.get(str(bad))
+        assert asked == [bad.key, good.key, bad.key]
+
+    @pytest.mark.usefixtures("impatient")
+    @pytest.mark.parametrize("code", ["SlowDown", "InternalError"])
+    def test_an_object_without_another_that_it_reads_and_a_throttled_one_are_an_outage(
+        self, s3: S3Server, monkeypatch: pytest.MonkeyPatch, code: str
+    ) -> None:
+        bad = PLACE / "r" / "0.opus"
+        s3_server.fail_on(monkeypatch, bad.key, 503, code)
+        store = store_at()
+        store.put([(bad, b"bad")])
+        if code == "SlowDown":
+            good = PLACE / "r" / "1.opus"
+            store.put([(good, b"good")])
+            store.get(str(good))
+        with pytest.raises(AudioStoreUnavailable, match=f"503 .{code}"):
+            store.get(str(bad))
+
     def test_a_bucket_that_is_missing_is_a_setting(self, s3: S3Server) -> None:
         store = store_at("s3://no-bucket")
         for act in (

@@ -16,7 +16,7 @@ from stt.store.states import PENDING
 from stt.system.s3_url import S3Url
 from tests.support.pace import until
 from tests.support.queue_builder import add_chunks, add_recording, document
-from tests.support.s3_server import BUCKET, STORE, S3Server
+from tests.support.s3_server import BUCKET, STORE, S3Server, fail_on
 from tests.support.scripted_server import ScriptedServer, always
 from tests.support.speech import opus_tone
 from tests.support.workers import make_worker
@@ -149,6 +149,27 @@ def test_a_missing_object_is_charged_like_missing_audio(
     (error,) = document(in_s3, gone)["errors"]
     assert error["kind"] == "bad_audio"
     assert f"there is no object s3://{BUCKET}/{key}" in error["message"]
+
+
+def test_an_object_that_s3_fails_on_for_ever_is_quarantined_with_the_reason_and_no_other(
+    in_s3: Database, opus: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = in_s3
+    before, bad, after = add_in_s3(database, 3, opus)
+    key = S3Url.parse(document(database, bad)["audio_url"]).key
+    fail_on(monkeypatch, key, 500, "InternalError")
+    database.objects = ObjectStore(AudioPlaces(S3Url.parse(STORE)))  # not connected yet
+    monkeypatch.setattr("stt.domain.backoff._FIRST_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("stt.domain.backoff._GROWTH", 1.0)
+    with ScriptedServer(always()).running() as server:
+        stats = make_worker(database, server.url).run()
+    assert stats.counts["transcribed"] == 2
+    for id_ in (before, after):
+        assert document(database, id_)["errors"] == []
+    failed = document(database, bad)
+    assert failed["failed_at"] is not None
+    assert [error["kind"] for error in failed["errors"]] == ["bad_audio"] * 3
+    assert f"{key}: S3 answers 500 (InternalError)" in failed["errors"][0]["message"]
 
 
 @pytest.mark.parametrize("bytes_kept", [0, 5])
