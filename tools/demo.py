@@ -20,7 +20,8 @@ from pathlib import Path
 
 from stt.domain.chunk import Recording
 from stt.errors import SttError
-from stt.local.stack import LocalServer, local_server, open_database
+from stt.local.stack import open_database
+from stt.local.whisper_server import LocalServer, local_server
 from stt.settings import Settings
 from stt.store.counts import StateCounts
 from stt.store.database import Database

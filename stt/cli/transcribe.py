@@ -35,7 +35,8 @@ from stt.cli.stored_text import renew_stored
 from stt.cli.transcripts import write_transcripts
 from stt.cli.worker import run_worker
 from stt.domain.chunk import Recording
-from stt.local.stack import open_database, whisper_servers
+from stt.local.stack import open_database
+from stt.local.whisper_server import WhisperServers, starting_servers
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
@@ -67,6 +68,8 @@ Exit codes: 0 all well · 1 a recording could not be read, or a chunk failed · 
 """
 
 _POLL_SECONDS = 2.0
+# The settings for when a worker of the fleet stops do not apply to this run.
+_OWN_END: dict[str, Any] = {"required_empty_checks": 1, "max_minutes": None, "persistent": False}
 
 
 @with_settings(
@@ -93,7 +96,7 @@ def transcribe_command(
 
     given = given_only(language=language, task=task, prompt=prompt, hotwords=hotwords)
     options = checked_options(**given, **given_only(channels=channels), track=track, strict=strict)
-    where = _checked(output, files)
+    where, has_recordings = _checked(output, files)
     if settings.model and not settings.server_urls:
         check_local_model(settings.model)
     setup_logging(settings.log_format, to_stderr=True, quiet=quiet, verbose=verbose)
@@ -108,6 +111,8 @@ def transcribe_command(
     with (
         on_signals(stop),
         with_standard_input(files, settings.settle_seconds) as files,
+        # The model loads while the database starts and the files are cut.
+        starting_servers(settings.model_copy(update=_OWN_END), at_once=has_recordings) as servers,
         open_database(settings) as database,
     ):
         found = ingest_files(database, files, options, settings.settle_seconds, passed_over)
@@ -130,14 +135,17 @@ def transcribe_command(
             print_note("Nothing to transcribe: no recordings found.")
         wanted = {name: getattr(options, name) for name in given}
         renew_stored(database, list(stored.values()), wanted, settings)
-        _work(database, settings, dict.fromkeys(one.id for _, one in recordings.values()))
+        _work(database, servers, settings, dict.fromkeys(r.id for _, r in recordings.values()))
         partial = write_transcripts(database, list(recordings.values()), where)
     if refused or partial or found_none:
         raise typer.Exit(1)
 
 
-def _checked(output: OutputOptions, files: list[Path]) -> Output:
-    """Decide where transcripts go, and make the folder, before the work. Raise BadParameter."""
+def _checked(output: OutputOptions, files: list[Path]) -> tuple[Output, bool]:
+    """Decide where transcripts go, and make the folder; return whether there are recordings too.
+
+    Raise BadParameter, before the work.
+    """
     from stt.media.folders import find_recordings
 
     found = [one.path for one in islice(find_recordings(files), 2)]
@@ -146,32 +154,31 @@ def _checked(output: OutputOptions, files: list[Path]) -> Output:
     where = output.resolve(several=len(found) > 1, may_stream=True)
     where.spare(found)
     where.prepare()
-    return where
+    return where, bool(found)
 
 
-def _work(database: Database, settings: Settings, ids: Iterable[ObjectId]) -> None:
+def _work(
+    database: Database, servers: WhisperServers, settings: Settings, ids: Iterable[ObjectId]
+) -> None:
     """Run a worker until no chunk of these recordings is open, here or on another machine."""
     from stt.worker.context import WorkOptions
 
     options = WorkOptions(recordings=tuple(ids))
     if not _open_chunks(database, options.recordings):
         return
-    # The settings for when a worker of the fleet stops do not apply to this run.
-    own_end: dict[str, Any] = {"required_empty_checks": 1, "max_minutes": None, "persistent": False}
-    own_end["model"] = settings.model or _common_model(database, options.recordings)
-    with whisper_servers(settings.model_copy(update=own_end)) as with_server:
-        waiting_for = 0
-        while counts := _open_chunks(database, options.recordings):
-            if counts["pending"] or queue_status(database, settings.lease_seconds).stale:
-                run_worker(database, with_server, options)
-                continue
-            if counts["processing"] != waiting_for:
-                waiting_for = counts["processing"]
-                print_note(
-                    f"Waiting for {plural(waiting_for, 'chunk')} that other workers process; if"
-                    f" those workers are gone, for {span(settings.lease_seconds)} at most."
-                )
-            time.sleep(_POLL_SECONDS)
+    with_server = servers.ready(settings.model or _common_model(database, options.recordings))
+    waiting_for = 0
+    while counts := _open_chunks(database, options.recordings):
+        if counts["pending"] or queue_status(database, settings.lease_seconds).stale:
+            run_worker(database, with_server, options)
+            continue
+        if counts["processing"] != waiting_for:
+            waiting_for = counts["processing"]
+            print_note(
+                f"Waiting for {plural(waiting_for, 'chunk')} that other workers process; if"
+                f" those workers are gone, for {span(settings.lease_seconds)} at most."
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def _common_model(database: Database, ids: Iterable[ObjectId]) -> str | None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from importlib.util import find_spec
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -14,7 +13,7 @@ from urllib3.exceptions import HTTPError
 import stt
 from stt.doctor.checks import Check, Finding
 from stt.errors import ServerBusy, ServerFault, ServerUnavailable
-from stt.local.stack import SERVER_MODULES
+from stt.local.whisper_server import is_installed
 from stt.settings import DEFAULT_SERVER_URL, Settings
 from stt.system.http import MAX_SHORT_ANSWER_BYTES, fetch, http_session
 from stt.whisper.canary import canary_text
@@ -115,7 +114,7 @@ def _local_server_findings(settings: Settings, limit_seconds: float) -> Iterator
             WhisperClient(DEFAULT_SERVER_URL, None, None).ready(_LOCAL_SECONDS)
         yield from server_findings(settings, DEFAULT_SERVER_URL, limit_seconds)
         return
-    if any(find_spec(module) is None for module in SERVER_MODULES):
+    if not is_installed():
         yield Finding(
             _CHECK,
             "warning",

@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -18,27 +17,7 @@ from stt.system.files import replacement
 USER = "stt"
 """The embedded database's only user, who may do everything."""
 
-_MAX_STAY_SECONDS = 3_600  # the most that can be set
 _MIN_FREE_BYTES = 16_000_000  # the journal takes ten million at once
-
-
-def take(lock: IO[bytes]) -> bool:
-    """Take the lock exclusively if no other process holds it; return whether that worked."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def stay_until(users: IO[bytes], moment: float) -> None:
-    """Record until when a server without users stays, in seconds since 1970."""
-    os.utime(users.fileno(), (moment, moment))
-
-
-def stays(users: IO[bytes]) -> bool:
-    """Return whether a server without users stays; a clock that was set back ends that."""
-    return 0 < os.fstat(users.fileno()).st_mtime - time.time() <= _MAX_STAY_SECONDS
 
 
 class DataFolder:

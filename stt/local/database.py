@@ -36,9 +36,10 @@ from typing import IO, Any
 from pymongo.errors import OperationFailure
 
 from stt.errors import ConfigError, DatabaseUnavailable
-from stt.local.data_folder import DataFolder, stay_until, take
+from stt.local.data_folder import DataFolder
 from stt.local.server_checks import answers, is_broken, listens, reply, url_without_password
 from stt.system.processes import end, free_port
+from stt.system.users_lock import stay_until, take
 
 _MAX_LOG_BYTES = 1_000_000
 _PORT_TRIES = 3
@@ -75,7 +76,7 @@ class EmbeddedServer:
         with self._folder.open_lock("users") as users:
             with self._gate():
                 fcntl.flock(users, fcntl.LOCK_SH)
-                stay_until(users, 0.0)
+                stay_until(users.fileno(), 0.0)
                 url = self._join(users) if self._is_alive() else self._start()
             try:
                 yield url
@@ -90,8 +91,8 @@ class EmbeddedServer:
             finally:
                 with self._gate():
                     if keep_alive_seconds:
-                        stay_until(users, time.time() + keep_alive_seconds)
-                    elif take(users):
+                        stay_until(users.fileno(), time.time() + keep_alive_seconds)
+                    elif take(users.fileno()):
                         self._stop()
                     if self._process is not None:
                         # It still runs; Popen would warn that it was not waited for.
@@ -135,7 +136,7 @@ class EmbeddedServer:
 
     def _replace(self, users: IO[bytes], fault: str) -> str:
         """Restart a server that does not ask for our password, if no other command uses it."""
-        if not take(users):
+        if not take(users.fileno()):
             raise DatabaseUnavailable(
                 f"The embedded database in {self._folder.path} {fault}. End the commands of stt"
                 " that use it, and run this again: nothing is lost."
@@ -218,7 +219,7 @@ class EmbeddedServer:
 
     def _is_alive(self) -> bool:
         with self._folder.open_lock("server") as server:
-            return not take(server)
+            return not take(server.fileno())
 
     def _stop(self, *, at_once: bool = False) -> None:
         """Stop the server: SIGTERM, then SIGKILL; SIGKILL alone `at_once`, or after Ctrl-C."""

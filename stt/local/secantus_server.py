@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from stt.local.data_folder import USER, DataFolder, stays, take
+from stt.local.data_folder import USER, DataFolder
+from stt.system.users_lock import stays, take
 
 _AUTH_DATABASE = "admin"
 _CACHE_SIZE = "256M"
@@ -74,7 +75,8 @@ def _end_without_users(folder: DataFolder) -> None:
 
     Meanwhile the gate is held, so that a command that comes waits and then starts another server.
     """
-    with folder.open_lock("gate") as gate, folder.open_lock("users") as users:
+    with folder.open_lock("gate") as gate_file, folder.open_lock("users") as users_file:
+        gate, users = gate_file.fileno(), users_file.fileno()
         while stays(users) or not (take(gate) and take(users)) or stays(users):
             fcntl.flock(users, fcntl.LOCK_UN)
             fcntl.flock(gate, fcntl.LOCK_UN)

@@ -9,7 +9,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from stt.errors import ServerUnavailable
-from stt.local.stack import whisper_servers
+from stt.local.whisper_server import whisper_servers
 from stt.settings import Settings
 from stt.system.http import MAX_SHORT_ANSWER_BYTES, fetch, http_session
 from stt.system.single_flight import SingleFlight
@@ -111,5 +111,6 @@ def whisper_server(settings: Settings, model: str | None) -> Iterator[WhisperSer
 
     Raises ConfigError and ServerUnavailable as `local_server` does.
     """
-    with whisper_servers(settings.model_copy(update={"model": model})) as with_servers:
+    own = {"model": model, "keep_alive_seconds": 0.0}  # a node that is stopped frees its memory
+    with whisper_servers(settings.model_copy(update=own)) as with_servers:
         yield WhisperServer(with_servers, is_own=not settings.server_urls)

