@@ -20,8 +20,9 @@ from pathlib import Path
 
 from stt.domain.chunk import Recording
 from stt.errors import SttError
+from stt.local.server_process import LocalServer
 from stt.local.stack import open_database
-from stt.local.whisper_server import LocalServer, local_server
+from stt.local.whisper_server import local_server
 from stt.settings import Settings
 from stt.store.counts import StateCounts
 from stt.store.database import Database

@@ -56,10 +56,11 @@ Examples:
   stt transcribe talk.mp3 --model tiny.en        small and English: quick to try things out
 
 \b
-Without settings it uses an embedded database, and starts a whisper server for the time of the run.
-MONGO_URL and STT_SERVER_URL (or --server) name others to use instead. A recording whose text is
-stored is transcribed again if another model, language, task, prompt or hotwords are given; its
-earlier text stays until the new one is there. `stt again` transcribes it again with the same ones.
+Without settings it uses an embedded database, and starts a whisper server for the time of the run
+and a minute longer. MONGO_URL and STT_SERVER_URL (or --server) name others to use instead. A
+recording whose text is stored is transcribed again if another model, language, task, prompt or
+hotwords are given; its earlier text stays until the new one is there. `stt again` transcribes it
+again with the same ones.
 
 \b
 Exit codes: 0 all well · 1 a recording could not be read, or a chunk failed · 2 usage

@@ -4,14 +4,12 @@ import contextlib
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
 import psutil
 import pytest
 import requests
 from pydantic import SecretStr
 
-from stt.errors import ConfigError
 from stt.local.whisper_server import local_server, starting_servers, whisper_servers
 from stt.settings import Settings
 from stt.whisper.canary import canary_failure
@@ -83,17 +81,6 @@ def test_the_local_server_goes_when_its_parent_is_killed() -> None:
         assert requests.get(f"{url}/ready", timeout=60).ok
         holder.kill()
     until(lambda: is_gone(url))
-
-
-def test_a_model_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
-    with (
-        pytest.raises(
-            ConfigError, match=r"local whisper server did not start: .*no-such"
-        ) as raised,
-        local_server(str(tmp_path / "no-such")),
-    ):
-        pass
-    assert "\n" not in str(raised.value)
 
 
 def test_one_that_is_used_stays_for_the_next_command_with_the_same_model(
