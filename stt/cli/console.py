@@ -1,4 +1,4 @@
-"""Print log lines, progress bars and results. Only this module and `tables` import rich.
+"""Print log lines, progress bars and results.
 
 On a terminal a live bar is drawn below the log lines; both use one console, so that they do not
 overwrite each other. Elsewhere each event is one plain line, and nothing is drawn.
@@ -9,21 +9,19 @@ import logging
 import os
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal, NoReturn
 
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from stt.cli.formatting import clock, json_text, plural, printable, span
+from stt.cli.formatting import clock, json_text, printable
 from stt.cli.log_lines import JsonFormatter, TextFormatter
+from stt.cli.progress_bar import Fact, WorkBar, bar_line
+from stt.domain.progress import Progress
 from stt.system.log_context import add_log_fields
 
 LogFormat = Literal["auto", "text", "json"]
@@ -31,27 +29,8 @@ Screen = RenderableType
 """What `show` can print."""
 Drawing = AbstractContextManager[object]
 
-_MAX_BAR_WIDTH = 20
-_MIN_BAR_WIDTH = 5
-_ECHO_WIDTH = 8  # for the echo of some `^C`; a line that wraps cannot be overwritten
 _MAX_NAME_WIDTH = 40
 _SERIOUS = ("Error: ", "Warning: ")
-_RATE_WINDOW_SECONDS = 60.0
-_LEAST_RATE_SECONDS = 1.0  # a rate over less says nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """The progress of a run; `total` is None while it is unknown.
-
-    `is_ending`: nothing more is begun, and the run ends with the chunks in flight.
-    """
-
-    done: int
-    total: int | None
-    errors: int = 0
-    in_flight: int = 0
-    is_ending: bool = False
 
 
 class _Screen:
@@ -120,52 +99,14 @@ def live_progress(snapshot: Callable[[], Progress]) -> Drawing:
 
     Draw nothing without a terminal. `snapshot` must not block.
     """
-    return _drawn(_WorkBar(snapshot).render)
+    bar = WorkBar(snapshot)
+    return _drawn(lambda: bar.render(_screen.console.width))
 
 
 def _drawn(render: Callable[[], Screen], *, transient: bool = False) -> Drawing:
     if not _screen.is_live:
         return contextlib.nullcontext()
     return Live(console=_screen.console, get_renderable=render, transient=transient)
-
-
-class _WorkBar:
-    """A bar such as `━━━━━  12/40 chunks · 31.2/min · about 1m left · 4 in flight · 1 error`."""
-
-    def __init__(self, snapshot: Callable[[], Progress]) -> None:
-        self._snapshot = snapshot
-        self._began = time.monotonic()
-        self._samples: deque[tuple[float, int]] = deque([(self._began, 0)])
-
-    def render(self) -> RenderableType:
-        now, progress = time.monotonic(), self._snapshot()
-        if progress.is_ending and progress.done != progress.total:  # other workers did the rest
-            progress = replace(progress, total=None)
-        self._samples.append((now, progress.done))
-        while len(self._samples) > 2 and now - self._samples[1][0] > _RATE_WINDOW_SECONDS:
-            self._samples.popleft()
-        since, done_then = self._samples[0]
-        per_minute = None
-        if now - since >= _LEAST_RATE_SECONDS:
-            per_minute = (progress.done - done_then) * 60 / (now - since)
-        end = progress.done + progress.in_flight if progress.is_ending else progress.total
-        return _bar_line(progress.done, end, self._facts(progress, per_minute, now))
-
-    def _facts(self, progress: Progress, per_minute: float | None, now: float) -> list[str | Text]:
-        total = "" if progress.total is None else f"/{progress.total}"
-        facts: list[str | Text] = [f"{progress.done}{total} chunks"]
-        if progress.done and per_minute is not None:
-            facts.append(f"{per_minute:.1f}/min")
-        left = (progress.total or 0) - progress.done
-        if left > 0 and per_minute:
-            facts.append(f"about {span(left * 60 / per_minute)} left")
-        elif left <= 0 and not progress.in_flight:
-            facts.append(span(now - self._began))
-        if progress.in_flight:
-            facts.append(f"{progress.in_flight} in flight")
-        if progress.errors:
-            facts.append(Text(plural(progress.errors, "error"), style="red"))
-        return facts
 
 
 @contextmanager
@@ -182,27 +123,11 @@ def recording_progress(name: str) -> Iterator[Callable[[float, float | None], No
         shown = clock(done) + (f" of {clock(total)}" if total else "")
         title = Text(printable(name))
         title.truncate(_MAX_NAME_WIDTH, overflow="ellipsis")
-        return _bar_line(done, total, [title, shown])
+        facts = [Fact(title.plain), Fact(shown)]
+        return bar_line(_screen.console.width, done, total, facts)
 
     with _drawn(render, transient=True):
         yield advance
-
-
-def _bar_line(done: float, total: float | None, facts: Iterable[str | Text]) -> RenderableType:
-    """Return a line that fits the terminal; drop facts after the first until it does."""
-    width_left = _screen.console.width - _ECHO_WIDTH
-    shown = [Text(fact) if isinstance(fact, str) else fact for fact in facts]
-    while (words := Text(" · ").join(shown)).cell_len > width_left and len(shown) > 2:
-        del shown[1]
-    words.truncate(max(width_left, 1), overflow="ellipsis")
-    width = min(_MAX_BAR_WIDTH, width_left - words.cell_len - 2)
-    if total == 0 or width < _MIN_BAR_WIDTH:
-        return words
-    line = Table.grid(padding=(0, 2))
-    line.add_column(width=width, no_wrap=True)
-    line.add_column(no_wrap=True, overflow="ellipsis")
-    line.add_row(ProgressBar(total=total or None, completed=done, width=width), words)
-    return line
 
 
 def print_line(line: str) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stt.cli.console import Progress, live_progress, print_line, setup_logging, show_json, stop
+from stt.cli.console import live_progress, print_line, setup_logging, show_json, stop
 from stt.cli.formatting import clock, plural
 from stt.cli.help import PanelCommand
 from stt.cli.node_service import service_app
@@ -149,15 +149,11 @@ def start_command(
     setup_logging(settings.log_format, quiet=quiet, verbose=verbose)
     node = NodeAgent(settings)
 
-    def snapshot() -> Progress:
-        stats, in_flight = node.progress()
-        return Progress(stats.done, None, stats.errors, in_flight)
-
     with on_signals(stop), node.lock.held(), page(node, page_port) as url:
         warn_if_unprotected(node.client.url)
         if not no_browser and _has_display():
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-        with live_progress(snapshot):
+        with live_progress(node.progress):
             exit_code = node.run(newest_first=newest_first)
     raise typer.Exit(exit_code)
 

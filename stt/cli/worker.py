@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import stt
-from stt.cli.console import Progress, live_progress, setup_logging
+from stt.cli.console import live_progress, setup_logging
 from stt.cli.options import (
     DATABASE_SETTINGS,
     STOP_SETTINGS,
@@ -93,13 +93,7 @@ def run_worker(database: Database, settings: Settings, options: "WorkOptions") -
     from stt.worker.worker import Worker
 
     worker = Worker.at_database(database, settings, options)
-    has_end = not options.watch and not settings.persistent
-
-    def snapshot() -> Progress:
-        stats, total = worker.stats, worker.total if has_end else None
-        return Progress(stats.done, total, stats.errors, worker.in_flight, worker.is_ending)
-
-    with live_progress(snapshot):
+    with live_progress(worker.progress):
         stats = worker.run()
     if worker.was_interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)

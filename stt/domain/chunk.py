@@ -33,7 +33,8 @@ class Chunk:
     because a server died while it transcribed this one and others (`solo` in the document).
     `failed_on`: the servers that its errors name. `priority`: higher ones are listed first; None
     where another program left it out, which is listed last. `channel`: the one that it is cut from,
-    counted from 1, None for all of them mixed. The annotations are for its JSON.
+    counted from 1, of so many `channels`; None for all of them mixed. The annotations are for its
+    JSON.
     """
 
     id: HexId
@@ -51,6 +52,7 @@ class Chunk:
     failed_on: Annotated[frozenset[str], PlainSerializer(sorted, list[str])] = frozenset()
     channel: int | None = None
     priority: int | None = None
+    channels: int | None = None
 
     @property
     def has_failed_before(self) -> bool:
@@ -75,6 +77,11 @@ class Chunk:
     @property
     def planned_seconds(self) -> float:
         return ASSUMED_SECONDS if self.duration is None else self.duration
+
+    @property
+    def recording_seconds(self) -> float:
+        """Its part of its recording: the channels together are as long as each of them."""
+        return self.planned_seconds / max(1, self.channels or 1)
 
 
 def chunk_id(recording_id: ObjectId, index: int) -> ObjectId:

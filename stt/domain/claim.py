@@ -119,10 +119,22 @@ class StaleClaim:
         return f"claim of {self.worker} on chunk {self.chunk_id} ran out: {result}"
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """How many chunks are pending, and the seconds of their recordings in them.
+
+    `seconds` are estimated for many chunks; None where an older coordinator does not say.
+    """
+
+    chunks: int
+    seconds: float | None
+
+
 class Claims(Protocol):
     """The claims of one worker; `stt/store/claims.py` describes the methods."""
 
     def count_pending(self, order: Order) -> int: ...
+    def pending(self, order: Order) -> Pending: ...
     def page(self, limit: int, order: Order) -> Page: ...
     def claim(self, chunk: Chunk) -> Claim | None: ...
     def stop_retrying(self) -> None: ...

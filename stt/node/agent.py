@@ -19,6 +19,7 @@ from functools import partial
 
 import stt
 from stt import errors
+from stt.domain.progress import Progress
 from stt.domain.worker_id import WorkerId
 from stt.node.credentials import CredentialsFile
 from stt.node.handshake import perform_handshake, reconcile_name
@@ -35,7 +36,6 @@ from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
 from stt.system.single_flight import SingleFlight
 from stt.worker.context import WorkOptions
-from stt.worker.stats import Stats
 from stt.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,8 @@ class NodeAgent:
         activity, settings = self._activity, self._membership.settings
         server = activity.server
         description = server.description() if server else Description()
-        stats, in_flight = self.progress()
+        worker = activity.worker
+        stats = self._totals.stats(worker.stats if worker else None)
         return AgentStatus(
             phase=activity.phase,
             detail=activity.detail,
@@ -128,15 +129,17 @@ class NodeAgent:
             has_own_server=not self._settings.server_urls,
             jobs=activity.jobs(),
             counts=stats.counts,
-            in_flight=in_flight,
+            in_flight=worker.in_flight if worker else 0,
         )
 
-    def progress(self) -> tuple[Stats, int]:
-        """Return the stats of this run, and how many chunks are in flight."""
-        worker = self._activity.worker
-        if worker is None:
-            return self._totals.stats(), 0
-        return self._totals.stats(worker.stats), worker.in_flight
+    def progress(self) -> Progress:
+        """Return the progress of the present worker; without one, what is waited for."""
+        activity = self._activity
+        if activity.worker is not None:
+            return activity.worker.progress()
+        stats = self._totals.stats()
+        why = f"{activity.phase}: {activity.detail}" if activity.detail else activity.phase
+        return Progress(stats.finished, done_seconds=stats.seconds, waits_for=why)
 
     def _connect(self) -> None:
         """Perform the handshake; if persistent, retry until the coordinator answers."""

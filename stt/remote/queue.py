@@ -25,6 +25,7 @@ from stt.domain.claim import (
     ClaimRules,
     Order,
     Page,
+    Pending,
     Queue,
     StaleClaim,
     Step,
@@ -81,6 +82,11 @@ class RemoteQueue:
     def count_pending(self, order: Order) -> int:
         query = {**_recordings_of(order), **({"model": order.models} if order.models else {})}
         return int(self._ask("GET", "/tasks/count", query=query)["pending"])
+
+    def pending(self, order: Order) -> Pending:
+        answer = self._ask("GET", "/tasks/count", query=_recordings_of(order))
+        seconds = answer.get("audio_seconds")  # an older coordinator does not say
+        return Pending(int(answer["pending"]), None if seconds is None else float(seconds))
 
     def page(self, limit: int, order: Order) -> Page:
         """Return pending chunks, read only; after an empty page the next request may wait."""

@@ -19,6 +19,7 @@ from stt.store.indexes import PAGING_ORDER
 from stt.store.states import PENDING, PROCESSING, Query
 
 _CANDIDATE_WAIT_SECONDS = (1.0, 3.0)
+_MEASURED_CHUNKS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,18 @@ def count_pending(database: Database, order: Order) -> int:
     """
     with translated():
         return database.count_chunks(_query(order))
+
+
+def pending_seconds(database: Database, order: Order, count: int) -> float:
+    """Return the seconds of audio in `count` pending chunks of `order`.
+
+    Read at most a thousand of them; the others are taken to be as long on average.
+    """
+    with translated():
+        query, fields = _query(order), ["duration", "channels"]
+        with database.chunks.find(query, fields, limit=_MEASURED_CHUNKS) as cursor:
+            measured = [read_chunk(document).recording_seconds for document in cursor]
+    return sum(measured) * count / len(measured) if measured else 0.0
 
 
 def read_page(database: Database, limit: int, order: Order, begin: PagePlace | None = None) -> Page:

@@ -35,7 +35,7 @@ from pymongo import UpdateOne
 
 from stt.domain.backoff import next_try, retry_until_lease_expires
 from stt.domain.chunk import Chunk
-from stt.domain.claim import Claim, ClaimRules, Order, Page, StaleClaim
+from stt.domain.claim import Claim, ClaimRules, Order, Page, Pending, StaleClaim
 from stt.domain.transcript import Transcript
 from stt.domain.worker_id import pattern_of_node
 from stt.errors import ClaimLost, DatabaseRefused
@@ -47,8 +47,7 @@ from stt.store.documents import CHUNK_FIELDS, read_chunk, with_error
 from stt.store.leases import LeaseWatch, orphaned, read_stale_claim
 from stt.system.process_identity import ProcessIdentity as Process
 
-_MAX_MESSAGE_CHARACTERS = 500
-_SHORT_MESSAGE_CHARACTERS = 80  # for a document that has no room for more
+_MAX_MESSAGE_CHARACTERS, _SHORT_MESSAGE_CHARACTERS = 500, 80  # short: if there is no more room
 
 
 class MongoClaims:
@@ -70,8 +69,10 @@ class MongoClaims:
         self._retries_stopped = threading.Event()
 
     def count_pending(self, order: Order) -> int:
-        with self._db.without_time_limit() as patient:
-            return model_routing.count_pending(patient, order)
+        return model_routing.count_patiently(self._db, order)
+
+    def pending(self, order: Order) -> Pending:
+        return model_routing.with_length(self._db, order, self.count_pending(order))
 
     def page(self, limit: int, order: Order) -> Page:
         return model_routing.read_page(self._db, limit, order)
@@ -251,8 +252,7 @@ def _expire(database: Database, stale: StaleClaim, document: Document) -> bool:
     # A document that is nearly full has no room for the history, or for nothing more at all.
     for fields in ({**counted, "errors": with_error(document, error)}, counted, states.UNCLAIMED):
         with contextlib.suppress(DatabaseRefused), translated():
-            update = {"$set": fields, **failed}
-            return database.chunks.update_one(as_read, update).matched_count > 0
+            return database.chunks.update_one(as_read, {"$set": fields, **failed}).matched_count > 0
     return False
 
 

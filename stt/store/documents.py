@@ -19,7 +19,7 @@ from stt.transcripts.languages import foreign_language
 CHUNK_FIELDS = (
     "original_id", "index", "start", "offset", "duration", "format", "vad.has_speech",
     "attempts", "expirations", "not_before", "solo", "errors.server", "channel",
-    "priority",
+    "channels", "priority",
 )  # fmt: skip
 """The fields that `read_chunk` reads; a chunk's document has much larger ones too."""
 
@@ -45,6 +45,7 @@ def read_chunk(document: Mapping[str, Any]) -> Chunk:
         isolated=document.get("solo") is True,
         failed_on=frozenset(server for server in servers if server is not None),
         channel=read_count(document.get("channel")) or None,
+        channels=read_count(document.get("channels")) or None,
         priority=_read_priority(document.get("priority")),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from bson import ObjectId
 
-from stt.domain.claim import Order, Page
+from stt.domain.claim import Order, Page, Pending
 from stt.store import claim_queries, spread_pages
 from stt.store.database import Database, translated
 from stt.store.documents import read_text
@@ -47,14 +47,31 @@ def read_page(database: Database, limit: int, order: Order) -> Page:
 
 def count_pending(database: Database, order: Order) -> int:
     """Count as `claim_queries.count_pending` does, of `order.models` alone if there are any."""
-    if order.models:
-        chosen = _recordings_that_want(database, order.models)
-        if order.recordings:
-            chosen = [id_ for id_ in chosen if id_ in order.recordings]
-        if not chosen:
-            return 0
-        order = replace(order, recordings=tuple(chosen))
-    return claim_queries.count_pending(database, order)
+    chosen = _of_models(database, order)
+    return claim_queries.count_pending(database, chosen) if chosen else 0
+
+
+def count_patiently(database: Database, order: Order) -> int:
+    """Count as `count_pending` does, however long it takes."""
+    with database.without_time_limit() as patient:
+        return count_pending(patient, order)
+
+
+def with_length(database: Database, order: Order, count: int) -> Pending:
+    """Return what `count_pending` has counted, and about how long the chunks are together."""
+    chosen = _of_models(database, order)
+    seconds = claim_queries.pending_seconds(database, chosen, count) if chosen else 0.0
+    return Pending(count, seconds)
+
+
+def _of_models(database: Database, order: Order) -> Order | None:
+    """Return the order with the recordings that want `order.models`, if any; None without one."""
+    if not order.models:
+        return order
+    chosen = _recordings_that_want(database, order.models)
+    if order.recordings:
+        chosen = [id_ for id_ in chosen if id_ in order.recordings]
+    return replace(order, recordings=tuple(chosen)) if chosen else None
 
 
 def wanted_models(database: Database) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class ServerHealth:
         self._down_since = inf  # all of them, on time.monotonic()
         self._is_waiting = False  # as was logged
         self._broken_in_a_row = 0
-        self._last_error: SttError | None = None
+        self.last_error: SttError | None = None
         self._fatal: SttError | None = None
 
     def wait_until_available(self, stop: threading.Event) -> None:
@@ -71,7 +71,7 @@ class ServerHealth:
     def _raise_if_given_up(self) -> None:
         if self._fatal is not None:
             raise self._fatal
-        last_error = self._last_error
+        last_error = self.last_error
         is_any_well = any(server.is_healthy for server in self._servers)
         if self._broken_in_a_row >= self._max_broken and not is_any_well:
             raise ServersBroken(
@@ -155,7 +155,7 @@ class ServerHealth:
             server.failed_calls += is_call and server.is_healthy
             server.failed(is_down=True)
             is_new = server.error is None
-            self._last_error = server.error = error
+            self.last_error = server.error = error
             if not self._is_last_down() and is_new:
                 logger.warning("Whisper server is away: %s", error, extra={"server": server.url})
 
@@ -167,7 +167,7 @@ class ServerHealth:
         with self.lock:
             is_new = not server.is_set_aside
             server.set_aside()
-            self._last_error = server.error = error
+            self.last_error = server.error = error
             if all(s.is_set_aside for s in self._servers):
                 self._fatal = self._error_of_all()
                 raise self._fatal
@@ -200,7 +200,7 @@ class ServerHealth:
 
     def _record_broken(self, server: ServerState, failure: SttError) -> None:
         with self.lock:
-            self._last_error = server.error = failure
+            self.last_error = server.error = failure
             server.failed(is_down=False)
             server.needs_canary = True
             self._broken_in_a_row += 1

@@ -58,6 +58,11 @@ class ServerPool:
         self.start_probes = self._health.start_probes
         self.missing_models = ModelLookup(self._servers, self._health.lock).missing
 
+    @property
+    def last_error(self) -> errors.SttError | None:
+        """The latest error of any server, which it may have recovered from."""
+        return self._health.last_error
+
     def tune(self, limit: int) -> int:
         """Set the calls at once to what the servers can take, within 1 and `limit`.
 

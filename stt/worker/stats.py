@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bson import ObjectId
 
+from stt.domain.chunk import Chunk
 from stt.system.log_context import PLAIN
 
 logger = logging.getLogger(__name__)
@@ -13,11 +14,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Stats:
-    """Counts of chunks by how they ended; `skipped` went to other workers. Safe between threads."""
+    """Counts of chunks by how they ended; `skipped` went to other workers. Safe between threads.
+
+    `finished`: those that are not tried again, `seconds` of their recordings; `set_aside` of them
+    have failed.
+    """
 
     counts: dict[str, int] = field(
         default_factory=lambda: {"transcribed": 0, "empty": 0, "error": 0, "skipped": 0}
     )
+    finished: int = 0
+    set_aside: int = 0
+    seconds: float = 0.0
+    recordings: set[ObjectId | None] = field(default_factory=set, repr=False)
     _failing: set[ObjectId] = field(default_factory=set, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -25,21 +34,36 @@ class Stats:
         with self._lock:
             self.counts[ending] += 1
 
-    def failed(self, chunk_id: ObjectId) -> None:
+    def failed(self, chunk: Chunk, *, is_last_try: bool = False) -> None:
         with self._lock:
             self.counts["error"] += 1
-            self._failing.add(chunk_id)
+            self._failing.add(chunk.id)
+            if is_last_try:
+                self.set_aside += 1
+                self._finish(chunk)
 
-    def succeeded(self, chunk_id: ObjectId, ending: str) -> None:
+    def succeeded(self, chunk: Chunk, ending: str) -> None:
         with self._lock:
             self.counts[ending] += 1
-            self._failing.discard(chunk_id)
+            self._failing.discard(chunk.id)
+            self._finish(chunk)
+
+    def _finish(self, chunk: Chunk) -> None:
+        self.finished += 1
+        self.seconds += chunk.recording_seconds
+        self.recordings.add(chunk.recording_id)
 
     def plus(self, other: "Stats") -> "Stats":
         """Return the counts of both together."""
         with other._lock:
-            counts = {ending: n + other.counts[ending] for ending, n in self.counts.items()}
-            return Stats(counts, self._failing | other._failing)
+            return Stats(
+                {ending: n + other.counts[ending] for ending, n in self.counts.items()},
+                self.finished + other.finished,
+                self.set_aside + other.set_aside,
+                self.seconds + other.seconds,
+                self.recordings | other.recordings,
+                self._failing | other._failing,
+            )
 
     def log(self) -> None:
         """Write the last line of a worker."""

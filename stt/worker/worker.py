@@ -7,13 +7,13 @@ reason to stop, and abandons calls that hang when it has to.
 
 import logging
 import os
-import threading
 import time
 from typing import Self
 
 import stt
 from stt.domain.claim import ClaimRules, Claims, Queue, WorkerReport
 from stt.domain.node import Job
+from stt.domain.progress import Progress
 from stt.domain.worker_id import WorkerId
 from stt.errors import AudioStoreUnavailable, DatabaseUnavailable, NodeRemoved, SttError
 from stt.settings import Settings
@@ -22,10 +22,11 @@ from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from stt.store.workers import MongoRoster
-from stt.system.log_context import PLAIN, log_fields, with_log_fields
+from stt.system.log_context import PLAIN, log_fields
 from stt.system.process_identity import ProcessIdentity
 from stt.system.signals import on_signals
 from stt.worker.context import WorkerContext, WorkOptions
+from stt.worker.progress import ProgressCounter, RunView
 from stt.worker.shutdown import Shutdown
 from stt.worker.stats import Stats
 from stt.worker.worker_thread import WorkerThread
@@ -42,8 +43,6 @@ class Worker:
 
     def __init__(self, queue: Queue, settings: Settings, options: WorkOptions, worker: str) -> None:
         self.id = WorkerId(worker)
-        self.total: int | None = None
-        """Chunks that this run will end, as counted at its start; None until that is done."""
         self._settings = settings
         self._options = options
         self._queue = queue
@@ -54,6 +53,18 @@ class Worker:
         self.stats = self._context.stats
         self._threads: list[WorkerThread] = []
         self._shutdown = Shutdown(self._context, self._threads)
+        self._counter = ProgressCounter(
+            queue,
+            options.order,
+            options.limit,
+            RunView(
+                self.stats,
+                in_flight=self._context.heartbeat.held,
+                threads=lambda: 0 if self._context.planner.is_idle else len(self._threads),
+                is_dry=lambda: self._context.planner.is_dry,
+                stays=options.watch or settings.persistent,
+            ),
+        )
 
     @classmethod
     def at_database(
@@ -86,6 +97,7 @@ class Worker:
                 try:
                     self._supervise_threads()
                 finally:
+                    self._counter.stop()
                     self._shutdown.finish(lambda: self._report("stopped"))
         if self._fatal is not None:
             raise self._fatal
@@ -114,9 +126,18 @@ class Worker:
         return self._asked_to_stop is not None
 
     @property
-    def is_ending(self) -> bool:
-        """True if it stops, or finds nothing more to claim: then `total` will not be reached."""
-        return self._context.stop.is_set() or self._context.planner.is_dry
+    def total(self) -> int | None:
+        """Chunks of this run; None until they are counted."""
+        return self._counter.total
+
+    def progress(self) -> Progress:
+        """Return the progress of this run; call it again and again while it is shown."""
+        context, waits_for = self._context, ""
+        if (error := context.outage.error or context.audio_outage.error) is not None:
+            waits_for = str(error)
+        elif any(thread.waits_for_server for thread in self._threads):
+            waits_for = str(context.pool.last_error or "a whisper server")
+        return self._counter.progress(is_ending=context.stop.is_set(), waits_for=waits_for)
 
     @property
     def in_flight(self) -> int:
@@ -145,27 +166,13 @@ class Worker:
     def _prepare(self) -> None:
         context = self._context
         logger.info("Worker ID: %s", self.id, extra=PLAIN)
-        counting = threading.Thread(target=with_log_fields(self._count), name="count", daemon=True)
-        counting.start()
-        counting.join(_COUNT_WAIT_SECONDS)  # where it is fast, its line comes first
+        self._counter.start(_COUNT_WAIT_SECONDS)
         slots = context.pool.tune(self._settings.parallel_limit)
         logger.info("Using %d parallel worker(s)", slots, extra=PLAIN)
         context.heartbeat.recover()
         self._report()
         count = slots + max(1, slots // 2)
         self._threads += [WorkerThread(context, number) for number in range(count)]
-
-    def _count(self) -> None:
-        """Find the total, however long it takes; the work goes on without it."""
-        try:
-            pending = self._queue.claims.count_pending(self._options.order)
-        except SttError as error:
-            logger.debug("the pending chunks could not be counted: %s", error)
-            return
-        limit = self._options.limit
-        self.total = pending if limit is None else min(pending, limit)
-        if not self._context.is_over.is_set():
-            logger.info("Total pending chunks: %d", pending, extra=PLAIN)
 
     def _supervise_threads(self) -> None:
         """Return when all threads have ended, or their calls were abandoned."""

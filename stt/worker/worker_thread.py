@@ -161,7 +161,7 @@ class WorkerThread(threading.Thread):
                     return
         except errors.DatabaseRefused as refused:
             self._exclude(wanted, refused)
-            self._context.stats.failed(wanted.id)
+            self._context.stats.failed(wanted)
         finally:
             self._context.planner.claimed(run, missed=missed)
 
@@ -216,7 +216,7 @@ class WorkerThread(threading.Thread):
                     outcome = refused
                 else:
                     ending = "transcribed" if outcome.segments else "empty"
-                    context.stats.succeeded(claim.chunk.id, ending)
+                    context.stats.succeeded(claim.chunk, ending)
                     logger.debug("chunk %s: %s", claim.chunk.id, ending)
                     return True
             if isinstance(outcome, errors.AudioNotAllowed):
@@ -231,7 +231,6 @@ class WorkerThread(threading.Thread):
             context.stats.add("skipped")
             logger.warning("%s: its result is dropped", lost)
             return False
-        context.stats.failed(claim.chunk.id)
         return True
 
     def _fail(self, claim: Claim, outcome: errors.ChunkError) -> None:
@@ -244,7 +243,10 @@ class WorkerThread(threading.Thread):
             logger.warning("chunk %s failed: %s", name, outcome, extra=fields)
             self._exclude(failed, refused)
             context.release([claim])
+            context.stats.failed(failed)
         else:
+            is_last_try = failed.attempts + 1 >= context.max_attempts
+            context.stats.failed(failed, is_last_try=is_last_try)
             fate = _fate(failed.attempts + 1, context.max_attempts)
             logger.warning("chunk %s failed, %s: %s", name, fate, outcome, extra=fields)
 
@@ -256,7 +258,7 @@ class WorkerThread(threading.Thread):
         context, chunk = self._context, claim.chunk
         context.planner.exclude(chunk.id)
         context.release([claim])
-        context.stats.failed(chunk.id)
+        context.stats.failed(chunk)
         message = "chunk %s is left alone, and not charged: %s"
         logger.warning(message, chunk.id, reason, extra=chunk.log_fields)
         if next(context.left_alone) >= _MAX_LEFT_ALONE:

@@ -27,8 +27,8 @@ from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Page
 from stt.domain.field_types import HexId, Name
 from stt.remote import messages
+from stt.store import model_routing
 from stt.store.chunk_key import recordings_of
-from stt.store.claim_queries import count_pending
 from stt.store.states import State
 
 T = TypeVar("T")
@@ -147,9 +147,11 @@ def count(
 ) -> PendingCount:
     dispatcher = Dispatcher(coordinator, principal)
     order = Order(recordings=tuple(source or ()), models=tuple(models or ()))
-    return PendingCount(
-        pending=count_pending(coordinator.database, order) if dispatcher.is_open else 0
-    )
+    if not dispatcher.is_open:
+        return PendingCount(pending=0)
+    count = model_routing.count_pending(coordinator.database, order)
+    found = model_routing.with_length(coordinator.database, order, count)
+    return PendingCount(pending=found.chunks, audio_seconds=found.seconds or 0.0)
 
 
 @router.post(

@@ -71,9 +71,13 @@ class RetryRequest(BaseModel):
 
 
 class PendingCount(BaseModel):
-    """How many chunks are pending, including those that wait after a failure."""
+    """How many chunks are pending, including those that wait after a failure.
+
+    `audio_seconds`: about how long they are together.
+    """
 
     pending: int
+    audio_seconds: float = 0.0
 
 
 class LeaseRenewal(BaseModel):

@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 
 from stt.domain.chunk import Chunk
-from stt.domain.claim import ClaimRules, Order
+from stt.domain.claim import ClaimRules, Order, Pending
 from stt.errors import ConfigError, DatabaseUnavailable, KeyRejected
 from stt.system.http import MAX_ANSWER_BYTES
 from tests.support.coordinator_app import CoordinatorThread
@@ -82,6 +82,14 @@ def test_what_comes_in_between_later_is_waited_out(rules: ClaimRules, status: in
         assert queue.count_pending(Order()) == 0
         with pytest.raises(DatabaseUnavailable):
             queue.page(10, Order())
+
+
+@pytest.mark.parametrize(("more", "seconds"), [({}, None), ({"audio_seconds": 70.5}, 70.5)])
+def test_an_older_coordinator_counts_without_a_length(
+    rules: ClaimRules, more: dict[str, float], seconds: float | None
+) -> None:
+    with impostor(lambda _: (200, json.dumps({"pending": 3} | more))) as (url, _):
+        assert queue_at(url, rules).pending(Order()) == Pending(3, seconds)
 
 
 @pytest.mark.parametrize("path", ["@127.0.0.1:1/secret", ".evil.example/x", "/api/options"])

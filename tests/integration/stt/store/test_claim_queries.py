@@ -9,7 +9,7 @@ import pytest
 from pymongo.cursor import Cursor
 
 from stt.domain.chunk import Chunk
-from stt.domain.claim import Claims, Order
+from stt.domain.claim import Claims, Order, Pending
 from stt.domain.transcript import Transcript
 from stt.store import claim_queries
 from stt.store.database import Database
@@ -63,6 +63,18 @@ class TestPaging:
         assert [c.id for c in alice.page(10, order).chunks] == ids
         assert alice.count_pending(order) == 2
         assert alice.count_pending(Order()) == 5
+        assert alice.pending(order) == Pending(2, 60.0)
+
+    def test_what_is_pending_is_as_long_as_its_recordings_also_with_channels_and_without_length(
+        self, database: Database, alice: Claims, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert alice.pending(Order()) == Pending(0, 0.0)
+        add_chunks(database, 1, channel=1, channels=2, duration=20.0)
+        add_chunks(database, 1, channel=2, channels=2, duration=20.0)
+        add_chunks(database, 1, duration=None)
+        assert alice.pending(Order()) == Pending(3, 50.0)
+        monkeypatch.setattr("stt.store.claim_queries._MEASURED_CHUNKS", 2)
+        assert alice.pending(Order()) == Pending(3, 30.0)  # as long as the first two, on average
 
     def test_chunks_at_rest_are_skipped_without_shortening_the_page(
         self, database: Database, alice: Claims

@@ -3,7 +3,7 @@
 import pytest
 from bson import ObjectId
 
-from stt.domain.claim import Order, WorkerReport
+from stt.domain.claim import Order, Pending, WorkerReport
 from stt.store.database import Database
 from stt.store.model_routing import (
     WaitingChunks,
@@ -11,6 +11,7 @@ from stt.store.model_routing import (
     read_page,
     waiting_chunks,
     wanted_models,
+    with_length,
 )
 from stt.store.status import queue_status
 from stt.store.workers import MongoRoster
@@ -51,6 +52,7 @@ def test_chunks_are_counted_by_the_model_that_they_want(database: Database, big:
     assert count_pending(database, Order(models=("big",))) == 4
     assert count_pending(database, Order(models=("big",), recordings=(big,))) == 3
     assert count_pending(database, Order(models=("huge",))) == 0
+    assert with_length(database, Order(models=("big",)), 4) == Pending(4, 120.0)
 
 
 def test_the_models_that_are_wanted_are_listed_once_without_odd_values(database: Database) -> None:

@@ -83,7 +83,7 @@ class TestLeases:
             thread.start()
             until(lambda: len(server.calls) == 2)
             worker.drain()
-            until(lambda: worker.is_ending)
+            until(lambda: worker.progress().is_ending)
             server.gate.set()
             thread.join(timeout=60)
             assert not thread.is_alive()

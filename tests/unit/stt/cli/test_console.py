@@ -7,7 +7,9 @@ import time
 import pytest
 
 from stt.cli import console as render
-from stt.cli.console import Progress, live_progress, recording_progress, setup_logging
+from stt.cli import progress_bar
+from stt.cli.console import live_progress, recording_progress, setup_logging
+from stt.domain.progress import Progress
 from stt.system.log_context import PLAIN
 from tests.support.terminal import Terminal
 
@@ -56,13 +58,17 @@ class TestLiveProgress:
         monkeypatch.setattr("sys.stdout", terminal)
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setenv("COLUMNS", "120")
-        monkeypatch.setattr(render, "_LEAST_RATE_SECONDS", 1e-6)
+        monkeypatch.setattr(progress_bar, "_LEAST_RATE_SECONDS", 1e-6)
         setup_logging("auto")
-        with live_progress(lambda: Progress(done=3, total=12, errors=2, in_flight=4)):
+        with live_progress(
+            lambda: Progress(
+                3, 12, errors=2, in_flight=4, done_seconds=95, total_seconds=360, elsewhere=1
+            )
+        ):
             log.info("Worker ID: box_1", extra=PLAIN)
         shown = terminal.getvalue()
         assert "Worker ID: box_1\n" in shown
-        for words in ("3/12 chunks", "/min", "left", "4 in flight", "2 errors"):
+        for words in ("26 %", "3/12 chunks", "1:35 of 6:00", "× ", "left", "2 errors"):
             assert words in shown
 
     @pytest.mark.parametrize("columns", [20, 40, 80, 200])
@@ -77,7 +83,7 @@ class TestLiveProgress:
     def test_no_rate_is_shown_before_it_is_known(
         self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(render, "_LEAST_RATE_SECONDS", 600.0)
+        monkeypatch.setattr(progress_bar, "_LEAST_RATE_SECONDS", 600.0)
         line = drawn(monkeypatch, 80, Progress(49, 130, in_flight=2))
         assert line.endswith("49/130 chunks · 2 in flight")
 
@@ -85,8 +91,7 @@ class TestLiveProgress:
         self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         line = drawn(monkeypatch, 80, Progress(49, 130, in_flight=2, is_ending=True))
-        assert "49 chunks" in line
-        assert "/130" not in line
+        assert "49/130 chunks" in line
         assert "left" not in line
         assert "2 in flight" in line
 

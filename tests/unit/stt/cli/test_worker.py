@@ -6,6 +6,8 @@ from typing import ClassVar
 import pytest
 from bson import ObjectId
 
+from stt.domain.chunk import Chunk
+from stt.domain.progress import Progress
 from stt.settings import Settings
 from stt.worker.context import WorkOptions
 from stt.worker.stats import Stats
@@ -24,10 +26,13 @@ class FakeWorker:
         cls.given = settings, options
         return cls()
 
+    def progress(self) -> Progress:
+        return Progress()
+
     def run(self) -> Stats:
         stats = Stats()
         for _ in range(self.errors):
-            stats.failed(ObjectId())
+            stats.failed(Chunk(ObjectId(), None, 0))
         return stats
 
 

@@ -1,0 +1,170 @@
+"""Draw progress on one line that fits the terminal."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from rich.console import RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from stt.cli.formatting import clock, plural, printable, span
+from stt.domain.progress import Progress
+
+_MAX_BAR_WIDTH = 20
+_MIN_BAR_WIDTH = 5
+_GAP_WIDTH = 2
+_ECHO_WIDTH = 8  # for the echo of some `^C`; a line that wraps cannot be overwritten
+_RATE_WINDOW_SECONDS = 60.0
+_LEAST_RATE_SECONDS = 1.0  # a rate over less says nothing
+
+
+_BEFORE_BAR = 10
+"""From this rank on a fact is left out if there is no room for a bar beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A part of a line; those of the highest rank are left out first, and those of rank 0 never."""
+
+    text: str
+    short: str = ""
+    rank: int = 0
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What is done in a second: chunks, and seconds of audio."""
+
+    chunks: float = 0.0
+    audio_seconds: float = 0.0
+
+
+class SpeedMeter:
+    """Measures the speed over the last minute."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self._samples = deque([(self.began, 0, 0.0)])
+
+    def measure(self, done: int, done_seconds: float) -> Speed:
+        now = time.monotonic()
+        if done < self._samples[-1][1]:  # it has begun anew
+            self._samples = deque([(now, 0, 0.0)])
+        self._samples.append((now, done, done_seconds))
+        while len(self._samples) > 2 and now - self._samples[1][0] > _RATE_WINDOW_SECONDS:
+            self._samples.popleft()
+        since, done_then, seconds_then = self._samples[0]
+        elapsed = now - since
+        if elapsed < _LEAST_RATE_SECONDS:
+            return Speed()
+        return Speed((done - done_then) / elapsed, (done_seconds - seconds_then) / elapsed)
+
+
+class WorkBar:
+    """The line of a worker's run.
+
+    Such as `━━━━━  40 % · 4/10 chunks · 1:58 of 4:28 · 12 × real time · about 12s left · 6 in
+    flight`.
+    """
+
+    def __init__(self, snapshot: Callable[[], Progress]) -> None:
+        self._snapshot = snapshot
+        self._meter = SpeedMeter()
+
+    def render(self, width: int) -> RenderableType:
+        progress = self._snapshot()
+        speed = self._meter.measure(progress.done, progress.done_seconds)
+        facts = [*self._facts(progress, speed), *_details(progress)]
+        return bar_line(width, progress.done, progress.total, facts)
+
+    def _facts(self, progress: Progress, speed: Speed) -> Iterator[Fact]:
+        done, total = progress.done, progress.total
+        if total:
+            yield Fact(f"{percent(progress)} %")
+        yield Fact(f"{done} chunks" if total is None else f"{done}/{total} chunks", rank=1)
+        if progress.total_seconds:
+            shown = f"{clock(progress.done_seconds)} of {clock(progress.total_seconds)}"
+            yield Fact(shown, rank=2)
+        elif progress.done_seconds:
+            yield Fact(f"{clock(progress.done_seconds)} of audio", rank=2)
+        if progress.waits_for:
+            yield Fact(f"waits: {printable(progress.waits_for)}", style="yellow")
+            return
+        if done and speed.audio_seconds:
+            yield Fact(real_time(speed.audio_seconds), f"{_rounded(speed.audio_seconds)}×", rank=3)
+        left = (total or 0) - done
+        if left > 0 and not progress.is_ending and (seconds := _seconds_left(progress, speed)):
+            yield Fact(f"about {span(seconds)} left", f"{span(seconds)} left")
+        elif total and left <= 0 and not progress.in_flight:
+            yield Fact(span(time.monotonic() - self._meter.began))
+
+
+def percent(progress: Progress) -> int:
+    """Return the share that is done, 100 for nothing less than all of it."""
+    if progress.total and progress.done >= progress.total:
+        return 100
+    if progress.total_seconds:
+        return min(99, int(100 * progress.done_seconds / progress.total_seconds))
+    return min(99, 100 * progress.done // progress.total) if progress.total else 0
+
+
+def real_time(speed: float) -> str:
+    """Format a speed, in seconds of audio per second: `0.4 × real time`."""
+    return f"{_rounded(speed)} × real time"
+
+
+def _rounded(speed: float) -> str:
+    return f"{speed:.0f}" if speed >= 9.95 else f"{speed:.1f}"
+
+
+def _seconds_left(progress: Progress, speed: Speed) -> float | None:
+    if progress.total_seconds and speed.audio_seconds:
+        return (progress.total_seconds - progress.done_seconds) / speed.audio_seconds
+    if progress.total and speed.chunks:
+        return (progress.total - progress.done) / speed.chunks
+    return None
+
+
+def _details(progress: Progress) -> Iterator[Fact]:
+    """Yield what leaves its room to a bar, the most important first."""
+    if progress.errors:
+        yield Fact(plural(progress.errors, "error"), rank=_BEFORE_BAR, style="red")
+    if progress.in_flight:
+        yield Fact(f"{progress.in_flight} in flight", rank=_BEFORE_BAR + 1)
+    if progress.elsewhere:
+        yield Fact(f"{progress.elsewhere} by other workers", rank=_BEFORE_BAR + 2)
+
+
+def bar_line(width: int, done: float, total: float | None, facts: Iterable[Fact]) -> RenderableType:
+    """Return a line that fits a terminal of this width: shorter forms first, then fewer facts."""
+    width_left = width - _ECHO_WIDTH
+    shown = list(facts)
+    for room, least_rank in (
+        (width_left - _MIN_BAR_WIDTH - _GAP_WIDTH, _BEFORE_BAR),
+        (width_left, 1),
+    ):
+        if _joined(shown).cell_len > room:
+            shown = [replace(fact, text=fact.short or fact.text) for fact in shown]
+        while _joined(shown).cell_len > room:
+            last = max(shown, key=lambda fact: fact.rank)
+            if last.rank < least_rank:
+                break
+            shown.remove(last)
+    words = _joined(shown)
+    words.truncate(max(width_left, 1), overflow="ellipsis")
+    bar_width = min(_MAX_BAR_WIDTH, width_left - words.cell_len - _GAP_WIDTH)
+    if total == 0 or bar_width < _MIN_BAR_WIDTH:
+        return words
+    line = Table.grid(padding=(0, _GAP_WIDTH))
+    line.add_column(width=bar_width, no_wrap=True)
+    line.add_column(no_wrap=True, overflow="ellipsis")
+    line.add_row(ProgressBar(total=total or None, completed=done, width=bar_width), words)
+    return line
+
+
+def _joined(facts: Iterable[Fact]) -> Text:
+    return Text(" · ").join(Text(fact.text, fact.style) for fact in facts)
