@@ -9,7 +9,6 @@ from pydantic.fields import FieldInfo
 
 import stt.settings
 import whisper_server.settings
-from stt.local_settings import LocalSettings
 from stt.settings import extra_of, flag_of
 from tools.reference_docs.markdown import cell, origin, page, table
 
@@ -76,8 +75,9 @@ def _is_of_workers(name: str) -> bool:
 
 
 def _stt_rows(is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, ...]]:
-    fields = stt.settings.Settings.model_fields.items()
-    for name, field in sorted(fields, key=lambda item: item[0] in LocalSettings.model_fields):
+    settings = stt.settings.Settings
+    own = settings.__annotations__  # before those of its parts
+    for name, field in sorted(settings.model_fields.items(), key=lambda item: item[0] not in own):
         if is_wanted(name):
             extra = extra_of(name)
             flag = "*page*" if extra["is_stored"] else ""
