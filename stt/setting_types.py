@@ -31,7 +31,8 @@ Minutes = Annotated[float, Field(le=365 * 24 * 60, allow_inf_nan=False)]
 Count = Annotated[int, Field(le=1_000_000)]
 
 
-def _split_at_commas(value: object) -> object:
+def split_at_commas(value: object) -> object:
+    """Return the parts of a text; keep other types."""
     if not isinstance(value, str):
         return value
     return [part.strip() for part in value.split(",") if part.strip()]
@@ -116,11 +117,11 @@ ServerUrls = Annotated[
     tuple[Annotated[Line, AfterValidator(_check_url)], ...],
     Field(max_length=_MAX_SERVERS),
     NoDecode,
-    BeforeValidator(_split_at_commas),
+    BeforeValidator(split_at_commas),
 ]
 S3Place = Annotated[Line, AfterValidator(_check_s3_url)]
 S3Places = Annotated[
-    tuple[S3Place, ...], Field(max_length=100), NoDecode, BeforeValidator(_split_at_commas)
+    tuple[S3Place, ...], Field(max_length=100), NoDecode, BeforeValidator(split_at_commas)
 ]
 Duration = Annotated[
     float,

@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 from stt.coordinator_settings import CoordinatorSettings
 from stt.errors import ConfigError, WrongFlag
 from stt.local_settings import LocalSettings
+from stt.notification_settings import NotificationSettings
 from stt.setting_types import (
     DATABASE,
     QUEUE,
@@ -38,7 +39,7 @@ from stt.setting_types import (
 DEFAULT_SERVER_URL = "http://127.0.0.1:8081"
 
 
-class Settings(LocalSettings, CoordinatorSettings):
+class Settings(LocalSettings, NotificationSettings, CoordinatorSettings):
     """The settings of a command, read once when it starts."""
 
     model_config = SettingsConfigDict(

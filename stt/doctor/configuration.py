@@ -81,7 +81,8 @@ def has_secrets(dotenv: Path) -> bool:
 
 def secrets_of(settings: Settings) -> set[str]:
     """Return all secrets, to be kept out of what is printed."""
-    values = (getattr(settings, name) for name in Settings.model_fields)
+    values = [getattr(settings, name) for name in Settings.model_fields]
+    values += settings.on_done
     secrets = {value.get_secret_value() for value in values if isinstance(value, SecretStr)}
     if settings.mongo_url is not None:
         credentials = settings.mongo_url.get_secret_value().rpartition("@")[0]

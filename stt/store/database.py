@@ -96,6 +96,8 @@ class Database(AbstractContextManager["Database"]):
         self.refusals: Collection[Document] = self._db["refusals"]
         self.uploads: Collection[Document] = self._db["uploads"]
         self.options: Collection[Document] = self._db["options"]
+        self.notifications: Collection[Document] = self._db["notifications"]
+        self.destinations: Collection[Document] = self._db["notification_destinations"]
 
     def ensure_indexes(self) -> None:
         """Create the missing indexes, however long it takes, and drop replaced ones."""

@@ -1,0 +1,1 @@
+"""Notifications of recordings that are done: webhooks and commands."""
