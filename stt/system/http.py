@@ -85,12 +85,14 @@ def fetch(
     timeout: Timeout,
     total_seconds: float,
     max_bytes: int = MAX_ANSWER_BYTES,
+    reads_body: bool = True,
     **options: Any,
 ) -> Answer:
     """Make a request and return its answer, of any status; a redirect is not followed.
 
     Raise requests.RequestException or urllib3's HTTPError: ReadTimeout too where the answer is not
-    whole within `total_seconds`, UnreadableAnswer for one of more than `max_bytes`.
+    whole within `total_seconds`, UnreadableAnswer for one of more than `max_bytes`. Without
+    `reads_body` the answer's status and headers are all of it.
     """
     with (
         _time_limit(total_seconds),
@@ -98,7 +100,7 @@ def fetch(
             method, url, stream=True, allow_redirects=False, timeout=timeout, **options
         ) as response,
     ):
-        body = _read(response, max_bytes)
+        body = _read(response, max_bytes) if reads_body else b""
         return Answer(response.status_code, response.headers, body, response.reason or "")
 
 
