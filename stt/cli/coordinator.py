@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from stt.cli.console import print_line, setup_logging
+from stt.cli.notifying import notifying
 from stt.cli.options import DATABASE_SETTINGS, LogMore, Quiet, with_settings
 from stt.coordinator.store.sessions import Sessions
 from stt.errors import ConfigError
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
     "public_url",
     "trusted_proxies",
     "keep_audio",
+    "on_done_command",
     *DATABASE_SETTINGS,
 )
 def coordinator_command(
@@ -78,6 +80,7 @@ def coordinator_command(
             made = Sessions(database).make_key(anew=new_key)
             if made is not None:
                 print_line(f"Key for people, shown this once: {made}")
-        code = serve(Coordinator(database, settings), sock)
+        with notifying(database, settings):
+            code = serve(Coordinator(database, settings), sock)
     if code:
         raise typer.Exit(code)

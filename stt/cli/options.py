@@ -80,6 +80,7 @@ Verbose = Annotated[
 
 _NAME_METAVARS = {
     "model": "M", "log_format": "FORMAT", "join_code": "CODE", "prompt": "TEXT", "hotwords": "TEXT",
+    "on_done_command": "COMMAND",
 }  # fmt: skip
 _ALSO = {"--model": ("-m",), "--server-url": ("--server",)}
 """Other names of a flag."""

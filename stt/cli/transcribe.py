@@ -14,6 +14,7 @@ from bson import ObjectId
 from stt.cli.console import print_note, setup_logging, stop
 from stt.cli.formatting import plural, span
 from stt.cli.ingest import checked_options, existing, ingest_files, print_passed_over
+from stt.cli.notifying import notifying
 from stt.cli.options import (
     DATABASE_SETTINGS,
     Channels,
@@ -75,7 +76,7 @@ _OWN_END: dict[str, Any] = {"required_empty_checks": 1, "max_minutes": None, "pe
 
 @with_settings(
     "model", "server_urls", "max_parallel_workers", "word_timestamps", "settle_seconds",
-    *DATABASE_SETTINGS,
+    "on_done_command", *DATABASE_SETTINGS,
 )  # fmt: skip
 @with_output
 def transcribe_command(
@@ -107,6 +108,7 @@ def transcribe_command(
     by_file = where.beside or where.folder is not None
     recordings: dict[ObjectId | Path, tuple[str, Recording]] = {}
     stored: dict[ObjectId, tuple[str, Recording]] = {}
+    ids: list[ObjectId] = []
     if refused and not files:
         raise typer.Exit(1)
     with (
@@ -115,6 +117,7 @@ def transcribe_command(
         # The model loads while the database starts and the files are cut.
         starting_servers(settings.model_copy(update=_OWN_END), at_once=has_recordings) as servers,
         open_database(settings) as database,
+        notifying(database, settings, ids),
     ):
         found = ingest_files(database, files, options, settings.settle_seconds, passed_over)
         for path, ingested in found:
@@ -136,7 +139,8 @@ def transcribe_command(
             print_note("Nothing to transcribe: no recordings found.")
         wanted = {name: getattr(options, name) for name in given}
         renew_stored(database, list(stored.values()), wanted, settings)
-        _work(database, servers, settings, dict.fromkeys(r.id for _, r in recordings.values()))
+        ids += dict.fromkeys(recording.id for _, recording in recordings.values())
+        _work(database, servers, settings, ids)
         partial = write_transcripts(database, list(recordings.values()), where)
     if refused or partial or found_none:
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ import typer
 
 import stt
 from stt.cli.console import live_progress, setup_logging
+from stt.cli.notifying import notifying
 from stt.cli.options import (
     DATABASE_SETTINGS,
     STOP_SETTINGS,
@@ -32,9 +33,13 @@ Examples:
   stt --limit 100 --required-empty-checks 1 --log-format text
                                        for cron: one plain line per event
   stt --max-minutes 55                 a machine that is paid for by the hour
+  stt --on-done 'mail -s "$RECORDING_NAME: $EVENT_TYPE" me@example.org'
+                                       run a command when a recording is done
 \b
 A flag wins over the environment, and that over `.env`. The server's key has no flag, since others
-can read the flags of a running program: set STT_API_KEY.
+can read the flags of a running program: set STT_API_KEY. Nor have webhooks: STT_ON_DONE names them,
+STT_ON_DONE_SECRET signs them, STT_ON_DONE_EVENTS chooses among recording.done, recording.failed and
+queue.empty.
 \b
 Exit codes: 0 all well · 1 finished, some chunks failed · 2 usage · 3 configuration or key
             4 database unreachable · 5 whisper server unreachable · 130 interrupted
@@ -53,7 +58,7 @@ def _print_version(wanted: bool) -> None:
 @with_settings(
     "limit", "max_parallel_workers", "server_urls", "model", *STOP_SETTINGS,
     "sequence_seconds", "border_seconds", "lease_seconds", "chunk_timeout_seconds", "max_attempts",
-    "max_expirations", "page_size", *DATABASE_SETTINGS, "log_format",
+    "max_expirations", "page_size", "on_done_command", *DATABASE_SETTINGS, "log_format",
 )  # fmt: skip
 def worker_command(
     settings: Settings,
@@ -83,7 +88,7 @@ def worker_command(
     from stt.worker.context import WorkOptions
 
     setup_logging(settings.log_format, quiet=quiet, verbose=verbose)
-    with open_database(settings) as database:
+    with open_database(settings) as database, notifying(database, settings):
         stats = run_worker(database, settings, WorkOptions(settings.limit, newest_first, watch))
     raise typer.Exit(int(stats.has_failures))
 

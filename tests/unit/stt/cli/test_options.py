@@ -47,8 +47,11 @@ def test_every_flag_that_a_wrong_setting_may_name_is_one_of_the_command() -> Non
     commands = [root, root.commands["coordinator"], root.commands["ingest"], register]
     options = {o for command in commands for p in command.params for o in p.opts}
     named = {flag_of(field) for field in Settings.model_fields if field not in ON_THE_PAGE}
-    # Keys, which others could read; and where they lie.
-    assert named - options == {"--api-key", "--coordinator-key", "--config-dir"}
+    # Keys, which others could read, where they lie, and what the webhooks beside them get.
+    assert named - options == {
+        *("--api-key", "--coordinator-key", "--config-dir"),
+        *("--on-done-secret", "--on-done-events"),
+    }
 
 
 @pytest.mark.usefixtures("log")

@@ -1,0 +1,27 @@
+"""Notify of what is done while a command works."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from bson import ObjectId
+
+from stt.settings import Settings
+from stt.store.database import Database
+
+
+@contextmanager
+def notifying(
+    database: Database, settings: Settings, recordings: Sequence[ObjectId] | None = None
+) -> Iterator[None]:
+    """Deliver notifications while the block runs and at its end, if the settings name any.
+
+    With `recordings`, the command of --on-done is run for those alone that it holds at the end.
+    """
+    if not settings.notifies:
+        yield
+        return
+    # Import it here: it imports HTTP libraries, which slow down other runs.
+    from stt.notifications.notifier import Notifier
+
+    with Notifier(database, settings, recordings):
+        yield
