@@ -54,6 +54,10 @@ class Settings(LocalSettings, NotificationSettings, CoordinatorSettings):
         4, "Calls in flight at most, within what the servers can take",
         flag="--workers", ge=1, le=256,
     )  # fmt: skip
+    max_concurrent_jobs: int | None = setting(
+        None, "Recordings that this worker has in work at once; the others wait, so that one is "
+        "finished before ten are begun", shown_default="any number", ge=1, le=100,
+    )  # fmt: skip
     server_urls: ServerUrls = setting(
         (), "Whisper server, any that speaks OpenAI's API; may be repeated, in the environment "
         "separated by commas", env="STT_SERVER_URL", flag="--server", unit="URL",

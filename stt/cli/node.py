@@ -122,7 +122,7 @@ def register_command(
 
 @node_app.command("start", epilog=START_EXAMPLES, cls=PanelCommand)
 @with_settings(
-    "model", "max_parallel_workers", "limit", "log_format", *STOP_SETTINGS,
+    "model", "max_parallel_workers", "max_concurrent_jobs", "limit", "log_format", *STOP_SETTINGS,
     server_urls="--server-url",
 )  # fmt: skip
 def start_command(

@@ -75,8 +75,8 @@ _OWN_END: dict[str, Any] = {"required_empty_checks": 1, "max_minutes": None, "pe
 
 
 @with_settings(
-    "model", "server_urls", "max_parallel_workers", "word_timestamps", "settle_seconds",
-    "on_done_command", *DATABASE_SETTINGS,
+    "model", "server_urls", "max_parallel_workers", "max_concurrent_jobs", "word_timestamps",
+    "settle_seconds", "on_done_command", *DATABASE_SETTINGS,
 )  # fmt: skip
 @with_output
 def transcribe_command(

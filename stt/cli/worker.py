@@ -56,7 +56,7 @@ def _print_version(wanted: bool) -> None:
 
 
 @with_settings(
-    "limit", "max_parallel_workers", "server_urls", "model", *STOP_SETTINGS,
+    "limit", "max_parallel_workers", "max_concurrent_jobs", "server_urls", "model", *STOP_SETTINGS,
     "sequence_seconds", "border_seconds", "lease_seconds", "chunk_timeout_seconds", "max_attempts",
     "max_expirations", "page_size", "on_done_command", *DATABASE_SETTINGS, "log_format",
 )  # fmt: skip

@@ -97,6 +97,8 @@ class RemoteQueue:
             **_recordings_of(order),
             **({"without_model": order.without_models} if order.without_models else {}),
         }
+        if order.recordings:  # no wait: chunks of others may be pending
+            return read_answer(_PAGE, self._ask("GET", "/tasks/pending", query=query))
         if self._was_empty and self._failed_polls < _MAX_FAILED_POLLS:
             answer = self._poll(query)
         else:

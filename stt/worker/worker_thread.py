@@ -138,7 +138,7 @@ class WorkerThread(threading.Thread):
                 self._context.planner.forget_page()
         finally:
             self._release_rest()
-            self._context.planner.ended(unspent=unspent)
+            self._context.planner.ended(run, unspent=unspent)
 
     def _claim(self, run: ChunkRun) -> None:
         """Claim chunks in order, up to the first that another worker was first at."""

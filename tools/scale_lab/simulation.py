@@ -134,7 +134,7 @@ class Simulation:
             claimed = yield from self._claim(worker, run)
             if claimed:
                 yield from self._call(worker, claimed)
-            worker.planner.ended(unspent=len(run) - claimed)
+            worker.planner.ended(run, unspent=len(run) - claimed)
 
     def _claim(self, worker: _Worker, run: ChunkRun) -> Any:
         """Return how many chunks of the run were claimed, up to the first miss."""

@@ -108,7 +108,7 @@ class _Worker:
             self._planner.forget_page()
         self.claimed += claimed
         self._planner.claimed(run, missed=claimed < len(run))
-        self._planner.ended(unspent=len(run) - claimed)
+        self._planner.ended(run, unspent=len(run) - claimed)
 
 
 @contextmanager

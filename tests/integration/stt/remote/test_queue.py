@@ -5,11 +5,14 @@ The protocol itself is tried in test_claims.py, where every test holds for both 
 
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from bson import ObjectId
 
-from stt.domain.claim import ClaimRules, Order
+from stt.domain.chunk import Chunk
+from stt.domain.claim import Claim, ClaimRules, Order
 from stt.domain.transcript import Segment, Transcript
 from stt.errors import BadAudio, ClaimLost, DatabaseRefused, DatabaseUnavailable
 from stt.remote import messages
@@ -24,6 +27,7 @@ from tests.support.coordinator_app import CoordinatorThread, running_coordinator
 from tests.support.queue_builder import add_chunks, add_recording, document
 from tests.support.remote_member import HELLO, Member, impostor, queue_at
 from tests.support.scripted_server import ScriptedServer, always
+from tests.support.speech import opus_tone
 
 
 def test_the_options_of_its_recording_come_with_a_claim(database: Database, mac: Member) -> None:
@@ -200,8 +204,48 @@ class TestWaiting:
         assert sum("wait=" in path for path in asked) == 2
         assert "wait=" not in asked[-1]
 
+    def test_no_request_for_some_recordings_alone_waits_while_others_may_be_pending(
+        self, rules: ClaimRules
+    ) -> None:
+        answer = '{"chunks": [], "is_last": true}'
+        with impostor(lambda _path: (200, answer)) as (url, asked):
+            queue = queue_at(url, rules, long_poll=True)
+            recordings = Order(recordings=(ObjectId(),))
+            for order in (recordings, recordings, Order(), recordings, Order()):
+                queue.page(10, order)
+        assert ["wait=" in path for path in asked] == [False, False, False, False, True]
+
 
 class TestWork:
+    @pytest.mark.parametrize("at_once", [1, 2])
+    def test_a_worker_finishes_recordings_before_it_begins_others(
+        self, database: Database, coordinator: CoordinatorThread, rules: ClaimRules, at_once: int
+    ) -> None:
+        """Their chunks take turns in the queue, and the server takes four calls at once."""
+        chunks = {id_: at for at in range(4) for id_ in add_chunks(database, 6, audio=opus_tone(1))}
+        member = Member(coordinator, rules, long_poll=True)
+        member_claims, begun, most = member.queue.claim, dict[int, int](), 0
+
+        def claim(chunk: Chunk) -> Claim | None:
+            nonlocal most
+            begun[chunks[chunk.id]] = begun.get(chunks[chunk.id], 0) + 1
+            done = database.chunks.find({"transcribed_at": {"$ne": None}}, ["_id"])
+            ended = Counter(chunks[document["_id"]] for document in done)
+            most = max(most, sum(1 for at in begun if ended[at] < 6))
+            return member_claims(chunk)
+
+        member.queue.claim = claim  # type: ignore[method-assign]
+        with ScriptedServer(always("good morning")).running() as server:
+            settings = load_settings(
+                server_urls=(server.url,), lease_seconds=60, sequence_seconds=60,
+                required_empty_checks=1, max_concurrent_jobs=at_once,
+            )  # fmt: skip
+            queue = member.queue.queue()
+            stats = Worker(queue, settings, WorkOptions(limit=24), member.worker).run()
+        assert (stats.done, stats.errors) == (24, 0)
+        assert begun == dict.fromkeys(range(4), 6)
+        assert most == at_once
+
     def test_the_same_worker_does_the_same_work_through_a_coordinator(
         self, database: Database, mac: Member, opus: bytes
     ) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from stt.domain.chunk import ChunkRun
 from stt.domain.claim import Order, Queue, WorkerReport
 from stt.domain.transcript import Transcript
 from stt.errors import DatabaseUnavailable
@@ -29,10 +30,17 @@ def planner(
     *,
     limit: int | None = None,
     page_size: int = 100,
+    recordings: int | None = None,
+    calls: int = 4,
     conditions: StopConditions | None = None,
 ) -> Planner:
     queue = Queue(claims, ClaimedRecordings(MongoRecordings(database)), MongoRoster(database))
-    settings = load_settings(page_size=page_size, sequence_seconds=300)
+    settings = load_settings(
+        page_size=page_size,
+        sequence_seconds=300,
+        max_concurrent_jobs=recordings,
+        max_parallel_workers=calls,
+    )
     return Planner(queue, settings, Order(), limit, conditions or conditions_of())
 
 
@@ -76,7 +84,7 @@ def test_a_chunk_that_comes_between_two_checks_makes_them_count_anew(
     plan.next()
     assert reason(conditions) is None  # it is in work here
     alice.complete(claim, Transcript())
-    plan.ended(unspent=0)
+    plan.ended(sequence, unspent=0)
     plan.next()
     assert reason(conditions) is None
     plan.next()
@@ -171,7 +179,7 @@ def test_what_one_thread_is_about_to_claim_is_not_dealt_to_another(
     assert isinstance(first, tuple)
     assert isinstance(plan.next(), float)
     plan.claimed(first, missed=True)
-    plan.ended(unspent=2)
+    plan.ended(first, unspent=2)
     assert plan.next() == first
 
 
@@ -220,11 +228,17 @@ def test_the_limit_is_given_back_by_chunks_that_were_not_ended(
     add_chunks(database, 6)
     conditions = conditions_of()
     plan = planner(database, alice, limit=4, conditions=conditions)
-    assert dealt(plan) == [[0, 1, 2, 3]]
-    plan.ended(unspent=1)
-    assert dealt(plan) == [[4]]
+    first, second = plan.next(), plan.next()
+    assert isinstance(first, tuple)
+    assert [chunk.index for chunk in first] == [0, 1, 2, 3]
+    assert isinstance(second, float)
+    plan.ended(first, unspent=1)
+    last, nothing = plan.next(), plan.next()
+    assert isinstance(last, tuple)
+    assert [chunk.index for chunk in last] == [4]
+    assert isinstance(nothing, float)
     assert reason(conditions) is None
-    plan.ended(unspent=0)
+    plan.ended(last, unspent=0)
     plan.next()
     assert reason(conditions) == "the limit of 4 chunks is reached (--limit)"
 
@@ -254,3 +268,113 @@ def test_small_pages_miss_nothing(database: Database, alice: MongoClaims, page_s
             seen.append(chunk.id)
         plan.claimed(sequence, missed=False)
     assert sorted(map(str, seen)) == sorted(map(str, ids))
+
+
+class TestMaxConcurrentJobs:
+    """Recordings that begin at the same time: their chunks take turns in a page."""
+
+    def end(self, plan: Planner, claims: MongoClaims, run: ChunkRun) -> None:
+        for chunk in run:
+            claim = claims.claim(chunk)
+            assert claim is not None
+            claims.complete(claim, Transcript())
+        plan.claimed(run, missed=False)
+        plan.ended(run, unspent=0)
+
+    def run_of(self, plan: Planner) -> ChunkRun:
+        run = plan.next()
+        assert isinstance(run, tuple)
+        return run
+
+    @pytest.mark.parametrize("page_size", [8, 100])
+    @pytest.mark.parametrize(("recordings", "begun"), [(1, 1), (2, 2), (None, 4)])
+    def test_one_is_finished_before_all_are_begun(
+        self,
+        database: Database,
+        alice: MongoClaims,
+        page_size: int,
+        recordings: int | None,
+        begun: int,
+    ) -> None:
+        for _ in range(4):
+            add_chunks(database, 12)
+        plan = planner(database, alice, recordings=recordings, page_size=page_size)
+        left: dict[object, int] = {}
+        most = 0
+        for _ in range(100):
+            run = plan.next()
+            if isinstance(run, float):
+                break
+            id_ = run[0].recording_id
+            left[id_] = left.get(id_, 12) - len(run)
+            most = max(most, sum(1 for count in left.values() if count))
+            self.end(plan, alice, run)
+        assert list(left.values()) == [0] * 4
+        assert most == begun
+
+    def test_the_calls_of_a_worker_share_a_recording(
+        self, database: Database, alice: MongoClaims
+    ) -> None:
+        add_chunks(database, 10)
+        later = add_chunks(database, 10)
+        plan = planner(database, alice, recordings=1, calls=4)
+        runs = [self.run_of(plan) for _ in range(4)]
+        assert [[chunk.index for chunk in run] for run in runs] == [
+            [0, 1, 2], [3, 4, 5], [6, 7, 8], [9],
+        ]  # fmt: skip
+        for run in runs:
+            assert isinstance(wait := plan.next(), float)  # the other one is not begun
+            assert 0 < wait <= 0.2
+            assert not plan.is_dry
+            self.end(plan, alice, run)
+        assert self.run_of(plan)[0].id == later[0]
+
+    def test_what_was_given_back_comes_before_another_is_begun(
+        self, database: Database, alice: MongoClaims
+    ) -> None:
+        first = add_chunks(database, 3)
+        add_chunks(database, 3)
+        plan = planner(database, alice, recordings=1, calls=1)
+        run = self.run_of(plan)
+        plan.claimed(run, missed=False)
+        plan.ended(run, unspent=3)
+        assert [chunk.id for chunk in self.run_of(plan)] == first
+
+    def test_a_recording_that_only_rests_after_a_failure_holds_up_no_other(
+        self, database: Database, alice: MongoClaims
+    ) -> None:
+        add_chunks(database, 1)
+        [other] = add_chunks(database, 1)
+        plan = planner(database, alice, recordings=1)
+        run = self.run_of(plan)
+        claim = alice.claim(run[0])
+        assert claim is not None
+        alice.fail(claim, "refused", "odd")
+        plan.claimed(run, missed=False)
+        plan.ended(run, unspent=0)
+        assert self.run_of(plan)[0].id == other
+
+    def test_chunks_that_name_no_recording_take_their_turn_too(
+        self, database: Database, alice: MongoClaims
+    ) -> None:
+        ids = add_chunks(database, 3)
+        database.chunks.update_one({"_id": ids[1]}, {"$unset": {"original_id": ""}})
+        database.chunks.update_one({"_id": ids[2]}, {"$set": {"original_id": "of others"}})
+        plan = planner(database, alice, recordings=1)
+        seen = []
+        while isinstance(run := plan.next(), tuple):
+            seen.append(run[0].id)
+            self.end(plan, alice, run)
+        assert seen == ids
+
+    def test_an_empty_queue_is_found_empty_after_it(
+        self, database: Database, alice: MongoClaims
+    ) -> None:
+        add_chunks(database, 2)
+        conditions = conditions_of(required_empty_checks=1, empty_queue_wait_seconds=0)
+        plan = planner(database, alice, recordings=1, conditions=conditions)
+        while isinstance(run := plan.next(), tuple):
+            assert reason(conditions) is None
+            self.end(plan, alice, run)
+        assert plan.is_idle
+        assert reason(conditions) == "the queue is empty (1 of 1 checks)"
