@@ -19,11 +19,8 @@ from functools import cached_property
 from stt.domain.chunk import Recording
 from stt.domain.field_types import ALWAYS_WRITTEN, HexId
 from stt.domain.transcript import Segment
-from stt.store.counts import sums_by_recording
 from stt.store.database import Database, Repository
-from stt.store.documents import read_text
 from stt.store.spans import UntranscribedSpan, merged, read_spans
-from stt.store.states import WITH_TEXT
 from stt.store.transcript_parts import PartReader
 from stt.transcripts.channels import with_channel_marks
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
@@ -138,22 +135,17 @@ class Export(Repository):
             return "en"
         return self.language if self.language in LANGUAGES else None
 
-    @cached_property
+    @property
     def silent_speech_seconds(self) -> float:
         """Speech, by voice activity, that gave no text."""
-        sums = sums_by_recording(self._db, {**WITH_TEXT, "original_id": self._recording.id})
-        return round(sum(one.silent_speech_seconds for one in sums.values()), 1)
+        return round(sum(span.silent_speech_seconds for span in self.spans if span.has_text), 1)
 
     def contributors(self) -> tuple[Contributor, ...]:
         """Return who transcribed the chunks, and how many; the largest number first."""
-        fields = ("worker", "model", "server")
-        match = {**WITH_TEXT, "original_id": self._recording.id}
-        key = {name: f"$transcript.{name}" for name in fields}
-        group = {"_id": key, "chunks": {"$sum": 1}}
-        rows = list(self._db.chunks.aggregate([{"$match": match}, {"$group": group}]))
+        chunks = Counter(span.origin for span in self.spans if span.has_text)
         found = (
-            Contributor(chunks=row["chunks"], **{f: read_text(row["_id"].get(f)) for f in fields})
-            for row in rows
+            Contributor(origin.worker, origin.model, origin.server, count)
+            for origin, count in chunks.items()
         )
         return tuple(sorted(found, key=lambda one: (-one.chunks, one.worker or "")))
 

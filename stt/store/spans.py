@@ -16,13 +16,29 @@ from pydantic import Field
 from stt.domain.chunk import ASSUMED_SECONDS, Chunk
 from stt.domain.field_types import HexId
 from stt.store.database import Database
-from stt.store.documents import read_chunk, read_transcript
+from stt.store.documents import (
+    read_chunk,
+    read_mapping,
+    read_positive,
+    read_text,
+    read_transcript,
+)
 from stt.store.states import state_of
 
 _FIELDS = [
     "index", "start", "offset", "duration", "format", "transcribed_at", "failed_at",
-    "processing_by", "channel", "transcript.task", "audio_removed_at",
+    "processing_by", "channel", "transcript.task", "transcript.worker", "transcript.model",
+    "transcript.server", "transcript.silent_speech_seconds", "audio_removed_at",
 ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TextOrigin:
+    """What made the text of a chunk; None where unknown."""
+
+    worker: str | None = None
+    model: str | None = None
+    server: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +47,8 @@ class ChunkSpan:
 
     `channel`: the one that it was cut from, counted from 1, None if all were mixed. `done_at`: when
     it was transcribed. `has_earlier_text`: it is to be transcribed again, and its earlier
-    transcript is still there. `has_audio`: it was not removed by STT_KEEP_AUDIO. The annotations
-    are for its JSON.
+    transcript is still there. `has_audio`: it was not removed by STT_KEEP_AUDIO.
+    `silent_speech_seconds`: speech that gave no text. The annotations are for its JSON.
     """
 
     id: HexId
@@ -45,6 +61,8 @@ class ChunkSpan:
     channel: int | None = None
     has_earlier_text: Annotated[bool, Field(exclude=True)] = False
     has_audio: bool = True
+    origin: Annotated[TextOrigin, Field(exclude=True)] = TextOrigin()
+    silent_speech_seconds: Annotated[float, Field(exclude=True)] = 0.0
 
     @property
     def end(self) -> float:
@@ -78,6 +96,7 @@ def read_spans(database: Database, recording_id: Any) -> Iterator[ChunkSpan]:
         for document, following in pairwise(chain(cursor, [None])):
             assert document is not None
             chunk = read_chunk(document)
+            transcript = read_mapping(document.get("transcript"))
             if chunk.offset is not None:
                 begin = max(chunk.offset, 0.0)
             span = ChunkSpan(
@@ -94,6 +113,10 @@ def read_spans(database: Database, recording_id: Any) -> Iterator[ChunkSpan]:
                     document.get("transcribed_at") is None
                     and document.get("transcript") is not None
                 ),
+                origin=TextOrigin(
+                    *(read_text(transcript.get(name)) for name in ("worker", "model", "server"))
+                ),
+                silent_speech_seconds=read_positive(transcript.get("silent_speech_seconds")) or 0.0,
             )
             yield span
             begin = span.end
