@@ -54,11 +54,20 @@ class Totals:
     none was.
     """
 
-    chunks: int
-    audio_seconds: float
-    empty: int
-    resting: int
-    first_at: datetime | None
+    chunks: int = 0
+    audio_seconds: float = 0.0
+    empty: int = 0
+    resting: int = 0
+    first_at: datetime | None = None
+
+    def __add__(self, other: "Totals") -> "Totals":
+        return Totals(
+            self.chunks + other.chunks,
+            self.audio_seconds + other.audio_seconds,
+            self.empty + other.empty,
+            self.resting + other.resting,
+            min(filter(None, (self.first_at, other.first_at)), default=None),
+        )
 
 
 def sums_of_all(database: Database) -> dict[Any, RecordingSums]:
@@ -110,25 +119,28 @@ def sums_by_recording(database: Database, query: Query) -> dict[Any, RecordingSu
 
 def sum_up(database: Database, query: Query, now: datetime) -> Totals:
     """Read each chunk that matches once; one that rests is pending until after `now`."""
+    return sum(sums_by(database, query, now, None).values(), Totals())
+
+
+def sums_by(database: Database, query: Query, now: datetime, key: Any) -> dict[Any, Totals]:
+    """Like `sum_up`, by the values of `key`, an expression."""
     group: Document = {
-        "_id": "$channels",
+        "_id": {"channels": "$channels", "key": key},
         "chunks": {"$sum": 1},
         "audio": {"$sum": "$duration"},
         "empty": {"$sum": {"$cond": [_IS_SILENT, 1, 0]}},
         "resting": {"$sum": {"$cond": [{"$gt": ["$not_before", now]}, 1, 0]}},
         "first": {"$min": "$transcribed_at"},
     }
+    found: defaultdict[Any, Totals] = defaultdict(Totals)
     with translated():
-        rows = database.chunks.aggregate([{"$match": query}, {"$group": group}])
-        parts: list[Document] = list(rows)
-    starts = [at for part in parts if (at := read_time(part.get("first"))) is not None]
-    return Totals(
-        chunks=sum(read_count(part.get("chunks")) for part in parts),
-        audio_seconds=sum(
-            (read_positive(part.get("audio")) or 0.0) / max(read_count(part["_id"]), 1)
-            for part in parts
-        ),
-        empty=sum(read_count(part.get("empty")) for part in parts),
-        resting=sum(read_count(part.get("resting")) for part in parts),
-        first_at=min(starts, default=None),
-    )
+        for row in database.chunks.aggregate([{"$match": query}, {"$group": group}]):
+            seconds = read_positive(row.get("audio")) or 0.0
+            found[row["_id"].get("key")] += Totals(
+                chunks=read_count(row.get("chunks")),
+                audio_seconds=seconds / max(read_count(row["_id"].get("channels")), 1),
+                empty=read_count(row.get("empty")),
+                resting=read_count(row.get("resting")),
+                first_at=read_time(row.get("first")),
+            )
+    return dict(found)

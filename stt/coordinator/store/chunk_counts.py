@@ -1,20 +1,26 @@
 """The queue's numbers for callers that want them every few seconds, however large the queue is.
 
-A full count reads every chunk, so it takes time in proportion to the queue. What has happened since
-comes from indexes: in proportion to what was transcribed since, has failed, and is in work. The one
-exception is the number of documents, which an embedded database counts one by one too.
+A full count reads every chunk, so it takes time in proportion to the queue. It reads the chunks of
+some recordings at a time, because an embedded database answers no other query meanwhile. What has
+happened since comes from indexes: in proportion to what was transcribed since, has failed, and is
+in work. The one exception is the number of documents, which an embedded database counts one by one
+too.
 
 The numbers are read one after the other from a living queue: a chunk that changes its state
 meanwhile may be counted twice or not at all. What another program or a person has undone since the
 full count (a transcript taken back) shows with the next one.
 """
 
+import time
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pymongo
+from bson import ObjectId
 
-from stt.store.counts import Totals, sum_up
+from stt.store.counts import Totals, sum_up, sums_by
 from stt.store.database import Database, Document, translated
 from stt.store.leases import count_stale
 from stt.store.states import ANY_TEXT, ANY_TIME, FAILED, PROCESSING
@@ -24,6 +30,10 @@ FULL_COUNT_TIMEOUT_SECONDS = 300.0
 
 _IN_WORK: Document = {**PROCESSING, "processing_by": ANY_TEXT}
 _FAILED: Document = {**FAILED, "failed_at": ANY_TIME}
+
+_WINDOW_SECONDS = 0.05
+_MAX_WINDOW = 1_000
+_LAST_ID = ObjectId(b"\xff" * 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +79,51 @@ def take_full_count(database: Database) -> FullCount:
     at = database.server_time()
     with translated(), pymongo.timeout(FULL_COUNT_TIMEOUT_SECONDS):
         documents = database.chunks.estimated_document_count()
+        totals: defaultdict[str, Totals] = defaultdict(Totals)
+        for found in _sums_of_windows(database, at, documents):
+            for kind, part in found.items():
+                totals[kind] += part
         return FullCount(
             at=at,
-            done=sum_up(database, {"transcribed_at": {**ANY_TIME, "$lt": at}}, at),
-            open=sum_up(database, {"transcribed_at": None}, at),
+            done=totals["done"],
+            open=totals["open"],
             with_errors=_count_with_errors(database, at - timedelta(hours=1)),
             documents=documents,
         )
+
+
+def _sums_of_windows(
+    database: Database, at: datetime, documents: int
+) -> Iterator[dict[str, Totals]]:
+    """Yield the sums of all chunks, by "done" before `at`, "open" and "later", window by window."""
+    is_done = {
+        "$and": [{"$gte": ["$transcribed_at", ANY_TIME["$gte"]]}, {"$lt": ["$transcribed_at", at]}]
+    }
+    is_open = {"$lte": ["$transcribed_at", None]}  # null and missing come before every value
+    key = {"$cond": [is_open, "open", {"$cond": [is_done, "done", "later"]}]}
+    counted = 0
+    for window in _windows(database):
+        found = sums_by(database, window, at, key)
+        counted += sum(totals.chunks for totals in found.values())
+        yield found
+    if counted < documents:  # other programs may leave out a recording, or name it otherwise
+        other = {"$nor": [{"original_id": {"$type": "objectId"}}]}
+        yield sums_by(database, other, at, key)
+
+
+def _windows(database: Database) -> Iterator[Document]:
+    """Yield queries for the chunks of some recordings, so that each takes about _WINDOW_SECONDS."""
+    with database.recordings.find({}, ["_id"]) as cursor:
+        ids = sorted(d["_id"] for d in cursor if isinstance(d["_id"], ObjectId))
+    low, begin, count = ObjectId(bytes(12)), 0, 1
+    while begin < len(ids):
+        high = ids[min(begin + count, len(ids)) - 1]
+        began_at = time.monotonic()
+        yield {"original_id": {"$gt": low, "$lte": high}}
+        seconds = max(time.monotonic() - began_at, 0.001)
+        low, begin = high, begin + count
+        count = max(1, min(int(count * _WINDOW_SECONDS / seconds), 2 * count, _MAX_WINDOW))
+    yield {"original_id": {"$gt": low, "$lte": _LAST_ID}}
 
 
 def count_delta(full_count: FullCount, database: Database, lease_seconds: float) -> CountDelta:

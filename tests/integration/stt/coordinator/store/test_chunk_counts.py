@@ -14,7 +14,8 @@ from stt.coordinator.store.chunk_counts import (
 )
 from stt.store.database import Database
 from stt.store.status import queue_status
-from tests.support.queue_builder import add_chunks
+from tests.support.commands_sent import CommandsSent
+from tests.support.queue_builder import START, add_chunks
 
 LEASE_SECONDS = 60.0
 SAID = {"segments": [{"start": 0.0, "end": 1.0, "text": "word"}]}
@@ -80,6 +81,22 @@ def test_what_happens_after_a_full_count_is_in_the_delta_and_not_counted_twice(
         + count_delta(take_full_count(database), database, LEASE_SECONDS).done.chunks
         == 5
     )
+
+
+def test_the_chunks_of_some_recordings_are_read_at_a_time(
+    mongo_url: str, database: Database
+) -> None:
+    """A page that asks meanwhile waits for some of them, and not for all."""
+    for _ in range(12):
+        add_chunks(database, 1, transcribed_at=START, transcript=SAID)
+    database.chunks.insert_many({"original_id": id_} for id_ in (None, "a text", 7))
+    sent = CommandsSent(mongo_url, database.chunks.database.name)
+    full_count = take_full_count(sent.database)
+    assert (full_count.done.chunks, full_count.open.chunks) == (12, 3)
+    matches = [c["pipeline"][0]["$match"] for c in sent.commands if "pipeline" in c]
+    reads = [match for match in matches if "errors.at" not in match]
+    assert len(reads) > 4
+    assert all("original_id" in read or "$nor" in read for read in reads)
 
 
 def test_chunks_with_an_error_in_the_last_hour_are_counted_whatever_became_of_them(
