@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -16,11 +16,12 @@ from stt.coordinator import openapi
 from stt.coordinator.audio_retention import start_audio_retention
 from stt.coordinator.context import Coordinator
 from stt.coordinator.errors import ApiError, error_body, error_response
+from stt.coordinator.fault_texts import fault_text
 from stt.coordinator.lease_reaper import start_lease_reaper
 from stt.coordinator.live.dashboard import Dashboard
 from stt.coordinator.live.node_monitor import NodeMonitor
 from stt.coordinator.middleware.access_log import AccessLog
-from stt.coordinator.middleware.authentication import OPEN, Authentication
+from stt.coordinator.middleware.authentication import OPEN, Authentication, is_navigation
 from stt.coordinator.middleware.body_limit import BodyLimit
 from stt.coordinator.middleware.security_headers import HEADERS, SecurityHeaders
 from stt.coordinator.middleware.shutdown import Shutdown
@@ -105,12 +106,19 @@ def create_app(coordinator: Coordinator) -> FastAPI:
     return app
 
 
-async def _known_error(_: Request, error: Exception) -> JSONResponse:
+async def _known_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError | SttError)
-    return error_response(error)
+    return _or_page(request, error_response(error))
 
 
-async def _http_error(request: Request, error: Exception) -> JSONResponse:
+def _or_page(request: Request, response: JSONResponse) -> Response:
+    """Return a response, or for a browser that opens an address where nothing is, a page."""
+    if response.status_code == 404 and is_navigation(request):
+        return FileResponse(pages.SHELL, status_code=404)
+    return response
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
     """Answer 404, 405 and Starlette's own errors."""
     assert isinstance(error, HTTPException)
     message, headers = str(error.detail), error.headers
@@ -120,7 +128,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
         message = f"{request.method} is not for this address."
         headers = {"Allow": _allowed_methods(request)}
     code = _HTTP_CODES.get(error.status_code, "http")
-    return error_body(error.status_code, code, message, headers)
+    return _or_page(request, error_body(error.status_code, code, message, headers))
 
 
 def _allowed_methods(request: Request) -> str:
@@ -139,7 +147,7 @@ async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     """Say what is wrong, and never repeat a value: it may be a key."""
     assert isinstance(error, RequestValidationError)
     errors = "; ".join(
-        f"{'.'.join(map(str, fault['loc'][1:])) or fault['loc'][0]}: {fault['msg']}"
+        f"{'.'.join(map(str, fault['loc'][1:])) or fault['loc'][0]}: {fault_text(fault)}"
         for fault in error.errors()[:5]
     )
     return error_body(422, "invalid", errors[:1_000] or "The request is not valid.")

@@ -41,9 +41,11 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
     """An open recording. Use as a context manager.
 
     `filename` is the name to show, the file's own by default; `track`, `channel` and `strict` as
-    for AudioReader. Every method raises RecordingError, whose one line names the file: it does not
-    exist, is a folder, cannot be read, is empty, not audio, without an audio track or the one that
-    is asked for, longer than MAX_HOURS, or, with `strict`, truncated or damaged.
+    for AudioReader; `modified_at` goes before the file's own modification time.
+
+    Every method raises RecordingError, whose one line names the file: it does not exist, is a
+    folder, cannot be read, is empty, not audio, without an audio track or the one that is asked
+    for, longer than MAX_HOURS, or, with `strict`, truncated or damaged.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
         track: int | None = None,
         channel: int | None = None,
         strict: bool = False,
+        modified_at: datetime | None = None,
     ) -> None:
         self.path = path
         self._strict = strict
@@ -73,7 +76,7 @@ class RecordingFile(AbstractContextManager["RecordingFile"]):
             if status.st_size == 0:
                 raise BadAudio("empty: 0 bytes")
             self.bytes = status.st_size
-            self._modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
+            self._modified_at = modified_at or datetime.fromtimestamp(status.st_mtime, UTC)
             self._reader = self._open_reader(track, channel, strict)
             closing.pop_all()
         if self.track_count > 1 and channel is None:

@@ -15,6 +15,7 @@ import logging
 import re
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
@@ -140,13 +141,14 @@ def ingest(
     progress: Progress = lambda _done_seconds, _total_seconds: None,
     filename: str | None = None,
     place: RecordingPath | None = None,
+    modified_at: datetime | None = None,
 ) -> Ingested:
     """Store a recording and its chunks, in memory independent of its length.
 
     Return at once for a file that was ingested before, and continue an ingest that was interrupted;
     ignore `options` in both cases. Workers may claim the first chunks meanwhile. `filename` is the
     name of an upload, by default the file's own; `place` is by default that of a file that was
-    given itself.
+    given itself. `modified_at`: when an upload's file was changed on the machine that it came from.
 
     Raise RecordingError for a file that cannot be ingested, and leave nothing of it behind;
     `progress` may raise it to cancel. After DatabaseUnavailable, KeyboardInterrupt or another error
@@ -156,7 +158,9 @@ def ingest(
         place = RecordingPath.sent(filename) if filename else RecordingPath.of_file(path)
     state = _state_of(path)
     with ExitStack() as closing:
-        opened = partial(RecordingFile, path, filename, strict=options.strict)
+        opened = partial(
+            RecordingFile, path, filename, strict=options.strict, modified_at=modified_at
+        )
         file = closing.enter_context(opened(track=options.track))
         document, is_new = _register(database, file, place, options)
         recording, track = read_recording(document), read_count(document.get("track"))

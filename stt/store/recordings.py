@@ -171,6 +171,7 @@ class MongoRecordings(Repository):
         *,
         search: str = "",
         state: ListState = "all",
+        ids: Sequence[ObjectId] | None = None,
         after: ObjectId | None = None,
         limit: int = 50,
         oldest_first: bool = False,
@@ -179,33 +180,34 @@ class MongoRecordings(Repository):
 
         `search`: a part of the file name, of its path or of its folder. `state`: open if a chunk is
         pending, processing or still to be cut; failed if one is in quarantine (the recording may be
-        open too); done otherwise.
+        open too); done otherwise. `ids`: only these recordings.
 
         Read the ids of all recordings, and the chunks of those on the page. For a `state` other
         than all, read all open or failed chunks too.
         """
-        query: Document = {}
+        query: Document = {} if ids is None else {"_id": {"$in": ids}}
         if search := search.replace("\0", ""):
             pattern = "|".join(map(re.escape, sorted(spellings(search))))
-            query = {"$or": [{name: {"$regex": pattern, "$options": "i"}} for name in NAME_FIELDS]}
+            match = {"$regex": pattern, "$options": "i"}
+            query["$or"] = [{name: match} for name in NAME_FIELDS]
         with self._db.recordings.find(query, ["ingested_at"]) as cursor:
             found = [read_recording(d) for d in cursor if isinstance(d["_id"], ObjectId)]
-        ids = {recording.id for recording in found}
+        matching = {recording.id for recording in found}
         if state in ("open", "done"):
             is_open = {recording.id for recording in found if recording.is_ingesting}
             is_open |= self._with_chunks(UNFINISHED)
-            ids = ids & is_open if state == "open" else ids - is_open
+            matching = matching & is_open if state == "open" else matching - is_open
         if state in ("failed", "done"):
             has_failed = self._with_chunks(FAILED)
-            ids = ids & has_failed if state == "failed" else ids - has_failed
-        rest = sorted(ids, reverse=not oldest_first)
+            matching = matching & has_failed if state == "failed" else matching - has_failed
+        rest = sorted(matching, reverse=not oldest_first)
         if after is not None:
             rest = [id_ for id_ in rest if (id_ > after if oldest_first else id_ < after)]
         shown = rest[:limit]
         documents = self._db.recordings.find({"_id": {"$in": shown}}, _DETAIL_FIELDS)
         in_order = sorted(documents, key=lambda document: shown.index(document["_id"]))
         cursor_id = shown[-1] if len(rest) > len(shown) else None
-        return RecordingList(tuple(self._with_counts(in_order)), cursor_id, len(ids))
+        return RecordingList(tuple(self._with_counts(in_order)), cursor_id, len(matching))
 
     def change(self, recording_id: ObjectId, changes: Mapping[str, object]) -> None:
         """Set options and `priority` as IngestOptions has them; raise NotFound without a document.

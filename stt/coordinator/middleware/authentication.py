@@ -137,7 +137,7 @@ def _other_site() -> Forbidden:
 def _refusal(connection: HTTPConnection, error: ApiError | SttError) -> Response:
     """Return an error as JSON, or for a browser that opens a page as a page."""
     response = error_response(error)
-    if not _is_navigation(connection):
+    if not is_navigation(connection):
         return response
     if isinstance(error, Unauthorized):
         return login_page(error)
@@ -154,7 +154,7 @@ def _is_open(scope: Scope) -> bool:
     return (method, path) in OPEN or (method in ("GET", "HEAD") and path.startswith(_LOGIN_FILES))
 
 
-def _is_navigation(connection: HTTPConnection) -> bool:
+def is_navigation(connection: HTTPConnection) -> bool:
     """Return whether a browser opens a page, rather than a script or a program."""
     scope = connection.scope
     return (

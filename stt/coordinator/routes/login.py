@@ -15,6 +15,7 @@ from stt.coordinator.middleware.authentication import COOKIE, LOGIN_PAGE, login_
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.status import SessionOut
 from stt.coordinator.store.sessions import SESSION_DAYS
+from stt.media import recognition
 
 router = APIRouter(tags=["login"])
 _people = APIRouter(dependencies=[PEOPLE_ONLY], responses=error_responses(401, 403, 503))
@@ -80,8 +81,12 @@ def log_out(request: Request, coordinator: InCoordinator) -> Response:
 
 
 @_people.get("/api/session", summary="Whether this session lives, and the version")
-async def session() -> SessionOut:
-    return SessionOut(version=__version__)
+async def session(coordinator: InCoordinator) -> SessionOut:
+    return SessionOut(
+        version=__version__,
+        public_url=coordinator.settings.public_url,
+        recording_suffixes=sorted(recognition.NAMES),
+    )
 
 
 router.include_router(_people)

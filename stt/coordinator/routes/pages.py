@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
 WEB = Path(__file__).parents[1] / "web"
+SHELL = WEB / "shell.html"
 _PAGES = (
     "/", "/upload", "/recordings", "/recordings/{recording_id}", "/search", "/nodes",
     "/quarantine", "/settings",
@@ -23,7 +24,7 @@ _login = StaticFiles(directory=WEB / "login")
 
 
 def _shell() -> Response:
-    return FileResponse(WEB / "shell.html")
+    return FileResponse(SHELL)
 
 
 for _path in _PAGES:

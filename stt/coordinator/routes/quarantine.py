@@ -25,14 +25,17 @@ def list_quarantine(
     coordinator: InCoordinator,
     cursor: Annotated[str | None, Query(pattern="^[0-9]{1,14}-[0-9a-f]{24}$")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    source_id: HexId | None = None,
 ) -> QuarantineList:
+    """Those of all recordings, or of one."""
     database = coordinator.database
-    found = read_quarantine(database, limit, None if cursor is None else _parse_cursor(cursor))
+    after = None if cursor is None else _parse_cursor(cursor)
+    found = read_quarantine(database, limit, after, source_id)
     last = found[-1] if len(found) == limit else None
     return QuarantineList(
         chunks=found,
         cursor=None if last is None else _cursor_of(last),
-        total=count_quarantine(database),
+        total=count_quarantine(database, source_id),
     )
 
 

@@ -28,13 +28,19 @@ def recordings(
     state: Annotated[
         ListState, Query(description="open: more to do; failed: a chunk is in quarantine.")
     ] = "all",
+    ids: Annotated[
+        list[HexId] | None,
+        Query(
+            alias="id", max_length=200, description="Only these; those that are gone are left out."
+        ),
+    ] = None,
     cursor: HexId | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     sort: Literal["new", "old"] = "new",
 ) -> RecordingList:
     """List the newest first, unless `sort=old`."""
     return coordinator.recordings.page(
-        search=search, state=state, after=cursor, limit=limit, oldest_first=sort == "old"
+        search=search, state=state, ids=ids, after=cursor, limit=limit, oldest_first=sort == "old"
     )
 
 

@@ -10,7 +10,12 @@ from starlette.concurrency import run_in_threadpool
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.store.uploads import UploadList
-from stt.coordinator.uploads.form import MAX_FILES, UploadFields, UploadFormReader
+from stt.coordinator.uploads.form import (
+    MAX_FILES,
+    UploadAddress,
+    UploadFields,
+    UploadFormReader,
+)
 from stt.coordinator.uploads.processor import UploadProcessor
 from stt.domain.field_types import HexId
 
@@ -67,7 +72,7 @@ _FORM: dict[str, Any] = {
 async def upload(
     request: Request,
     coordinator: InCoordinator,
-    fields: Annotated[UploadFields, Query()],
+    address: Annotated[UploadAddress, Query()],
 ) -> ReceivedUploads:
     """Receive one file or several, in any form field, and cut them into chunks in the background.
 
@@ -78,16 +83,17 @@ async def upload(
     an error are taken.
     """
     options = await run_in_threadpool(lambda: coordinator.options)
-    reader = UploadFormReader(request.app.state.processor, options, fields)
+    reader = UploadFormReader(request.app.state.processor, options, address)
     await reader.read(request)
-    unknown = [*request.query_params, *reader.ignored]
+    known_here = UploadAddress.model_fields
+    unknown = [name for name in request.query_params if name not in known_here]
+    unknown += reader.ignored
     known = ", ".join(UploadFields.model_fields)
     return ReceivedUploads(
         uploads=reader.uploads,
         warnings=[
             f"The field {name[:_MAX_SHOWN]!r} is ignored: the fields are {known}."
             for name in dict.fromkeys(unknown)
-            if name not in UploadFields.model_fields
         ],
     )
 

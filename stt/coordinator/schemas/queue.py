@@ -50,9 +50,11 @@ class QuarantinedChunk(_ChunkFields):
     """A chunk that is not tried any more; `offset` and `duration` in seconds.
 
     `attempts` ended in a failure, `expirations` with a worker that vanished; `errors` oldest first.
+    `model`: the one that its recording asks for, null for each worker's own.
     """
 
     format: str | None
+    model: str | None
     errors: tuple[RecordedError, ...]
 
 

@@ -112,6 +112,12 @@ class HealthOut(BaseModel):
 
 
 class SessionOut(BaseModel):
-    """The coordinator that the session belongs to."""
+    """The coordinator that the session belongs to.
+
+    `public_url`: the address that others use, if it is set. `recording_suffixes`: those of files
+    that are taken for recordings without a look inside, such as `.mp3`.
+    """
 
     version: str
+    public_url: str | None
+    recording_suffixes: list[str]

@@ -3,7 +3,7 @@
 Every function raises DatabaseUnavailable.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -52,25 +52,44 @@ def list_chunks(
 
 
 def read_quarantine(
-    database: Database, limit: int, after: tuple[datetime, ObjectId] | None = None
+    database: Database,
+    limit: int,
+    after: tuple[datetime, ObjectId] | None = None,
+    recording_id: ObjectId | None = None,
 ) -> list[QuarantinedChunk]:
-    """Return up to `limit` chunks, latest failure first.
+    """Return up to `limit` chunks of all recordings or of one, latest failure first.
 
     They follow the one whose `failed_at` and id are `after`.
     """
-    query = dict(_QUARANTINED)
+    query = _quarantined(recording_id)
     if after is not None:
         failed_at, id_ = after
         query["failed_at"] = {**ANY_TIME, "$lte": failed_at}
         query["$or"] = [{"failed_at": {"$lt": failed_at}}, {"_id": {"$lt": id_}}]
     order = [("failed_at", -1), ("_id", -1)]
     found = database.chunks.find(query, _FIELDS).sort(order).limit(limit)
-    return [QuarantinedChunk.model_validate(chunk) for chunk in _described(database, found)]
+    rows = list(_described(database, found))
+    models = _models(database, {row["recording_id"] for row in rows})
+    return [
+        QuarantinedChunk.model_validate({**row, "model": models.get(row["recording_id"])})
+        for row in rows
+    ]
 
 
-def count_quarantine(database: Database) -> int:
+def count_quarantine(database: Database, recording_id: ObjectId | None = None) -> int:
     with translated():
-        return database.chunks.count_documents(_QUARANTINED)
+        return database.chunks.count_documents(_quarantined(recording_id))
+
+
+def _quarantined(recording_id: ObjectId | None) -> Document:
+    return {**_QUARANTINED, **({} if recording_id is None else {"original_id": recording_id})}
+
+
+def _models(database: Database, recording_ids: Collection[Any]) -> dict[Any, str | None]:
+    """Return the models that recordings ask for."""
+    with translated():
+        found = database.recordings.find({"_id": {"$in": list(recording_ids)}}, ["model"])
+        return {document["_id"]: documents.read_text(document.get("model")) for document in found}
 
 
 def format_of(database: Database, chunk_id: ObjectId) -> str | None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pymongo.errors import DuplicateKeyError
 
+from stt.coordinator.fault_texts import fault_text
 from stt.errors import ConfigError
 from stt.settings import Settings, extra_of, field_of, variable_of
 from stt.store.database import Database, Repository
@@ -165,7 +166,7 @@ def _check(name: str, value: Any) -> Value:
     try:
         checked: Value = _limits(name).validate_python(value, strict=True)
     except ValidationError as error:
-        raise ConfigError(f"{name}: {error.errors()[0]['msg']}.") from error
+        raise ConfigError(f"{name}: {fault_text(error.errors()[0])}.") from error
     return checked
 
 

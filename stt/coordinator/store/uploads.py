@@ -33,7 +33,8 @@ class UploadRecord(BaseModel):
 
     `cut_seconds` of the recording have been cut, of `total_seconds` if its file says its length.
     `error`: one sentence, once it has failed. `warnings`: which of several audio tracks was taken,
-    and what is lost of a truncated or damaged file, once it has been cut.
+    and what is lost of a truncated or damaged file, once it has been cut. `transfer`: its sender's
+    own key.
     """
 
     model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
@@ -48,9 +49,12 @@ class UploadRecord(BaseModel):
     recording_id: HexId | None = Field(default=None, alias="source_id")
     error: str | None = None
     warnings: tuple[str, ...] = ()
+    transfer: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     sha256: str | None = Field(default=None, exclude=True)
+    modified_at: datetime | None = Field(default=None, exclude=True)
+    """When its file was last changed on the sender's machine, where the sender says it."""
     tries: int = Field(default=0, exclude=True)
     """How many processes have begun to cut it since it last made progress."""
     options: Mapping[str, Any] = Field(default={}, exclude=True)
@@ -75,9 +79,18 @@ class UploadLog(Repository):
     """
 
     def begin(
-        self, upload_id: ObjectId, spool: str, filename: str, size: int, options: Mapping[str, Any]
+        self,
+        upload_id: ObjectId,
+        spool: str,
+        filename: str,
+        size: int,
+        options: Mapping[str, Any],
+        sent: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record an upload of about `size` bytes that is being received."""
+        """Record an upload of about `size` bytes that is being received.
+
+        `sent`: what its sender says of it, `transfer` and `modified_at`.
+        """
         fields = {
             "spool": spool,
             "filename": filename,
@@ -85,6 +98,7 @@ class UploadLog(Repository):
             "received_bytes": 0,
             "state": "receiving",
             "options": dict(options),
+            **(sent or {}),
         }
         update = {"$set": fields, "$currentDate": {"created_at": True, "updated_at": True}}
         self._db.uploads.update_one({"_id": upload_id}, update, upsert=True)

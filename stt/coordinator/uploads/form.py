@@ -13,11 +13,12 @@ from functools import partial
 from typing import Any
 
 import pydantic
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from stt.coordinator.errors import ApiError, BadRequest, Stalled, TooLarge, Unprocessable
+from stt.coordinator.fault_texts import fault_text
 from stt.coordinator.schemas.base import Priority
 from stt.coordinator.store.uploads import UploadRecord
 from stt.coordinator.uploads.incoming import BROKE_OFF, IncomingFile
@@ -72,6 +73,17 @@ class UploadFields(BaseModel):
     )
 
 
+class UploadAddress(UploadFields):
+    """What the address gives: also what only a sender of a single file knows."""
+
+    transfer: str | None = pydantic.Field(
+        None, pattern="^[0-9A-Za-z-]{1,64}$", description="A key for `/api/uploads` to show it by."
+    )
+    modified: AwareDatetime | None = pydantic.Field(
+        None, description="When the file was changed last: its recording's time if it has no other."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _WholeFile:
     """A file that has come, and the fields for it: the last before it, or the first behind it."""
@@ -81,7 +93,7 @@ class _WholeFile:
 
 
 class UploadFormReader:
-    """Reads one form into `uploads`; `fields`, those in the address, go before `defaults`.
+    """Reads one form into `uploads`; what its `address` gives goes before `defaults`.
 
     A field in the form is for the files behind it, and for those before it that have none of its
     name. `ignored` are the names of fields that mean nothing.
@@ -91,13 +103,14 @@ class UploadFormReader:
     """
 
     def __init__(
-        self, processor: UploadProcessor, defaults: Settings, fields: UploadFields
+        self, processor: UploadProcessor, defaults: Settings, address: UploadAddress
     ) -> None:
         self.uploads: list[UploadRecord] = []
         self.ignored: list[str] = []
         self._processor = processor
         self._max_bytes = defaults.max_upload_mb * 1024 * 1024
-        self._defaults = replace(IngestOptions.of_uploads(defaults), **_given(fields))
+        self._defaults = replace(IngestOptions.of_uploads(defaults), **_given(address))
+        self._sent = {"transfer": address.transfer, "modified_at": address.modified}
         self._fields: dict[str, Any] = {}
         self._incoming: IncomingFile | None = None
         self._whole: list[_WholeFile] = []
@@ -157,6 +170,7 @@ class UploadFormReader:
                     self._options(self._fields),
                     expected_bytes=max(0, self._announced_bytes - self._read_bytes),
                     max_bytes=self._max_bytes,
+                    sent=self._sent,
                 )
                 self._incoming = await run_in_threadpool(begin)
             case bytes(data):
@@ -226,8 +240,8 @@ class UploadFormReader:
 
 
 def _given(fields: UploadFields) -> dict[str, Any]:
-    """Return the fields that are not empty."""
-    given = fields.model_dump(exclude_none=True)
+    """Return the options of an ingest that are not empty."""
+    given = fields.model_dump(exclude_none=True, include=set(UploadFields.model_fields))
     return {name: value for name, value in given.items() if value != ""}
 
 
@@ -236,7 +250,7 @@ def _field(name: str, value: str) -> UploadFields:
     try:
         return UploadFields.model_validate({name: value})
     except ValidationError as error:
-        raise Unprocessable(f"{name}: {error.errors()[0]['msg']}") from error
+        raise Unprocessable(f"{name}: {fault_text(error.errors()[0])}") from error
 
 
 async def _blocks(request: Request) -> AsyncIterator[bytes]:

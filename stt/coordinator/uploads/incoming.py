@@ -3,7 +3,9 @@
 import hashlib
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from stt.coordinator.errors import Gone, TooLarge
 from stt.coordinator.store.uploads import UploadLog, UploadRecord
@@ -23,6 +25,8 @@ logger = logging.getLogger(__name__)
 class IncomingFile:
     """A new upload of about `expected_bytes`; end it with `finish` or `break_off`.
 
+    `sent` is as for `UploadLog.begin`.
+
     One call at a time. Raises OutOfSpace, and DatabaseUnavailable at its begin and its end;
     `write` and `finish` raise TooLarge, and Gone if a person cancelled the upload.
     """
@@ -36,6 +40,7 @@ class IncomingFile:
         *,
         expected_bytes: int,
         max_bytes: int,
+        sent: Mapping[str, Any] | None = None,
     ) -> None:
         spool.check_room(min(expected_bytes, max_bytes))
         self._log = log
@@ -49,7 +54,7 @@ class IncomingFile:
             self._file = spool.create()
         self.id = self._file.id
         try:
-            log.begin(self.id, spool.id, self._filename, expected_bytes, asdict(options))
+            log.begin(self.id, spool.id, self._filename, expected_bytes, asdict(options), sent=sent)
         except BaseException:
             self._file.remove()
             raise

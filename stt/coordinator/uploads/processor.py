@@ -124,7 +124,10 @@ class UploadProcessor:
             try:
                 options = IngestOptions(**record.options)
                 progress = self._progress(record, tries)
-                ingested = ingest(self._database, file.path, options, progress, record.filename)
+                ingested = ingest(
+                    self._database, file.path, options, progress, record.filename,
+                    modified_at=record.modified_at,
+                )  # fmt: skip
             except (DatabaseUnavailable, DecoderUnavailable, AudioStoreRefused, _Stopped):
                 raise
             except SttError as error:

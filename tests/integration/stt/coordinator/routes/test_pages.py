@@ -18,6 +18,17 @@ def test_every_page_is_the_same_shell(person: KeyedSession, path: str) -> None:
     assert person.head(path).status_code == 200
 
 
+def test_an_address_where_nothing_is_is_a_page_for_a_browser_and_json_for_a_program(
+    coordinator: CoordinatorThread,
+) -> None:
+    with logged_in(coordinator) as browser:
+        for path in ("/nonsense", "/results/000000000000000000000000"):
+            page = browser.get(path, headers={"Accept": "text/html"})
+            assert (page.status_code, page.text) == (404, browser.get("/").text)
+            answer = browser.get(path)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
 def test_every_file_that_the_shell_names_is_there(coordinator: CoordinatorThread) -> None:
     with logged_in(coordinator) as browser:
         shell = browser.get("/").text

@@ -40,6 +40,22 @@ class TestQuarantine:
         assert [error["server"] for error in chunk["errors"]] == [None, "http://g"]
         assert found["chunks"][0]["errors"] == []
 
+    def test_that_of_one_recording_has_its_chunks_and_the_model_that_it_asks_for(
+        self, queue: Database, person: KeyedSession
+    ) -> None:
+        now = queue.server_time()
+        recording_id = add_recording(queue, model="large")
+        ids = add_chunks(queue, 2, recording_id=recording_id, failed_at=now)
+        add_chunks(queue, 3, failed_at=now)
+        found = person.get("/api/quarantine", params={"source_id": str(recording_id)}).json()
+        assert {chunk["id"] for chunk in found["chunks"]} == {str(id_) for id_ in ids}
+        assert (found["total"], {chunk["model"] for chunk in found["chunks"]}) == (2, {"large"})
+        found = person.get("/api/quarantine").json()
+        assert (found["total"], {chunk["model"] for chunk in found["chunks"]}) == (
+            5,
+            {"large", None},
+        )
+
     def test_its_pages_have_every_chunk_once_though_all_failed_in_one_moment(
         self, queue: Database, person: KeyedSession
     ) -> None:

@@ -28,6 +28,17 @@ def person(coordinator: CoordinatorThread, database: Database) -> Iterator[Keyed
 
 
 class TestTheList:
+    def test_those_that_are_asked_for_by_their_ids_are_listed(
+        self, database: Database, person: KeyedSession
+    ) -> None:
+        ids = [post_recording(database, 1, filename=f"{number}.mp3") for number in range(4)]
+        wanted = [ids[0], ids[2], "0" * 24]
+        page = person.get("/api/recordings", params={"id": wanted}).json()
+        assert [received["id"] for received in page["recordings"]] == [ids[2], ids[0]]
+        assert page["total"] == 2
+        page = person.get("/api/recordings", params={"id": wanted, "search": "0.mp3"}).json()
+        assert [received["id"] for received in page["recordings"]] == [ids[0]]
+
     def test_a_recording_is_told_with_its_chunks_by_state(
         self, database: Database, person: KeyedSession
     ) -> None:

@@ -36,6 +36,27 @@ class TestWhatIsSent:
             assert len(decode(audio["data"])) > 16_000
         until(lambda: not site.spooled())
 
+    def test_the_senders_key_and_the_files_time_are_kept(
+        self, site: Site, uploader: KeyedSession, tmp_path: Path
+    ) -> None:
+        path = write_recording(tmp_path / "talk.wav", 2.0)
+        query = {"transfer": "one-2", "modified": "2026-01-02T03:04:05.678Z"}
+        files = {"file": ("talk.wav", path.read_bytes())}
+        answer = uploader.post("/upload", params=query, files=files).json()
+        assert answer["warnings"] == []
+        assert answer["uploads"][0]["transfer"] == "one-2"
+        done = ended(uploader, answer["uploads"][0]["id"])
+        recording = site.database.recordings.find_one({"_id": ObjectId(done["source_id"])})
+        assert recording is not None
+        assert recording["start"].isoformat() == "2026-01-02T03:04:05.678000+00:00"
+
+    @pytest.mark.parametrize("query", [{"transfer": "<b>"}, {"modified": "yesterday"}])
+    def test_a_key_or_a_time_that_is_none_is_refused(
+        self, uploader: KeyedSession, query: dict[str, str]
+    ) -> None:
+        answer = uploader.post("/upload", params=query, files={"file": ("a.wav", b"x")})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid")
+
 
 class TestWhatIsRefused:
     @pytest.mark.parametrize(
