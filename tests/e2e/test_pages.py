@@ -5,27 +5,20 @@ a page logs as an error is let pass: a script that breaks, or one that the Conte
 forbids, fails the test that it happens in.
 """
 
-import base64
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from stt.domain.visible_text import visible
-from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
-from tests.support.chromium import chromium
-from tests.support.coordinator_app import PEOPLES_KEY, KeyedSession
-from tests.support.coordinator_process import CoordinatorProcess, running_process
+from tests.support.coordinator_app import KeyedSession
 from tests.support.pace import until
+from tests.support.pages import House, drop, heard_at, log_in
 from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.recordings import babble, write_wav
-from tests.support.scripted_server import Answer, ScriptedServer
 from tests.support.speech import opus_tone
-from tests.support.worker_process import worker_processes
 from tests.unit.stt.domain.test_visible_text import HIDDEN, READABLE
 
 MARKUP = "<img src=x onerror=alert(1)>.opus"
@@ -33,114 +26,7 @@ PAGES = {
     "/": "Overview", "/upload": "Upload", "/recordings": "Recordings", "/search": "Search",
     "/nodes": "Nodes", "/quarantine": "Quarantine", "/settings": "Settings",
 }  # fmt: skip
-WAIT_MS = 20_000
 NARROW = 360
-
-
-@dataclass(frozen=True)
-class House:
-    """All that runs behind the pages."""
-
-    coordinator: CoordinatorProcess
-    database: Database
-    recording: bytes
-
-    @property
-    def url(self) -> str:
-        return self.coordinator.url
-
-
-def said(number: int, upload: bytes) -> Answer:
-    """Two lines for each chunk; the longest chunks take a moment, so that they are seen in work."""
-    segments = [
-        {"start": start, "end": start + 1.5, "text": text, "avg_logprob": -0.1}
-        for start, text in ((0.5, f"harbour {number}"), (4.0, f"<b>boat</b> {number}"))
-    ]
-    text = " ".join(str(segment["text"]) for segment in segments)
-    body = {"text": text, "language": "en", "segments": segments}
-    return Answer(body=body, delay_seconds=0.3)
-
-
-@pytest.fixture(scope="module")
-def house(
-    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
-    with (
-        ScriptedServer(said).running() as server,
-        worker_processes(mongo_url, name) as workers,
-        running_process(mongo_url, name, folder) as coordinator,
-    ):
-        workers.start(
-            server.url, "--watch", "--workers", "1", "--empty-queue-wait", "0.5",
-            "--border-seconds", "0",
-        )  # fmt: skip
-        yield House(coordinator, shared_database, opus_tone(70))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def session(browser: Browser, house: House) -> Iterator[BrowserContext]:
-    """A browser that is logged in, as a person does it."""
-    context = browser.new_context(base_url=house.url)
-    context.set_default_timeout(WAIT_MS)
-    expect.set_options(timeout=WAIT_MS)
-    page = context.new_page()
-    page.goto("/recordings")
-    log_in(page)
-    expect(page.get_by_role("heading", name="Recordings")).to_be_visible()
-    page.close()
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(session: BrowserContext) -> Iterator[Page]:
-    """A new tab; whatever it logs as an error fails the test."""
-    page = session.new_page()
-    errors: list[str] = []
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("dialog", lambda dialog: errors.append(f"a dialog opened: {dialog.message}"))
-    yield page
-    page.close()
-    assert errors == []
-
-
-def log_in(page: Page, key: str = PEOPLES_KEY) -> None:
-    page.get_by_label("Key").fill(key)
-    page.get_by_role("button", name="Log in").click()
-
-
-def drop(page: Page, target: Locator, name: str, content: bytes) -> None:
-    """Lets go of a file over `target`, as a mouse does."""
-    transfer = page.evaluate_handle(
-        """([name, content]) => {
-            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([bytes], name));
-            return transfer;
-        }""",
-        [name, base64.b64encode(content).decode()],
-    )
-    for event in ("dragenter", "dragover", "drop"):
-        target.dispatch_event(event, {"dataTransfer": transfer})
-
-
-def heard_at(page: Page) -> tuple[str, float]:
-    """The chunk that plays, and where in it: seconds."""
-    playing: list[object] = page.evaluate(
-        """() => {
-            const audio = [...document.querySelectorAll(".player audio")].find((a) => !a.paused);
-            return audio ? [audio.getAttribute("src"), audio.currentTime] : ["", 0];
-        }"""
-    )
-    return str(playing[0]), float(str(playing[1]))
 
 
 @pytest.mark.browser

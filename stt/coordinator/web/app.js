@@ -27,6 +27,14 @@ const PAGES = [
   { at: /^\/quarantine$/, view: quarantine, title: "Quarantine" },
   { at: /^\/settings$/, view: settings, title: "Settings" },
 ];
+const MISSING = {
+  title: "Not found",
+  view: {
+    open: ({ draw }) =>
+      draw(html`<h1>Not found</h1>
+        <p class="empty">There is no page at this address. <a href="/">Overview</a></p>`),
+  },
+};
 const MENU = [
   ["/", "Overview"],
   ["/upload", "Upload"],
@@ -40,40 +48,75 @@ const STATES = {
   connecting: ["Connecting", "Connecting to the coordinator."],
   live: ["Live", "Changes show at once."],
   polling: ["Polling", "No live connection: this page asks every five seconds."],
+  stale: ["Not up to date", "A request failed, or nothing has come for a while: what you see may be old. This page asks again."],
   "database away": ["Database away", "The coordinator cannot reach its database."],
   offline: ["Offline", "The coordinator does not answer. What you see may be old."],
 };
 
+// Of the latest history entries, by their keys: what their pages keep, and how far they are scrolled.
+const MAX_KEPT = 20;
+
 const outlet = document.querySelector("#page");
+const kept = new Map();
 let leaving = new AbortController();
+let entry = "";
+let keep = () => ({});
 let isMenuOpen = false;
 let state = "connecting";
 let failed = 0;
 
 /** Show another of these pages, as a link to it would. */
 function go(address) {
-  history.pushState(null, "", address);
+  leave();
+  history.pushState({ key: crypto.getRandomValues(new Uint32Array(2)).join("-") }, "", address);
+  show();
+  scrollTo(0, 0);
+}
+
+/** Go back or forth: the page is shown as it was left, and its data is loaded again. */
+function goBack() {
+  leave();
   show();
 }
 
-function show() {
+function leave() {
+  kept.delete(entry); // To be the last one again.
+  kept.set(entry, { ...keep(), scrollY });
+  if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value);
   leaving.abort();
+}
+
+function show() {
   leaving = new AbortController();
+  entry = history.state?.key ?? "";
+  const before = kept.get(entry) ?? {};
+  keep = () => before;
   const { signal } = leaving;
-  const found = PAGES.find((page) => page.at.test(location.pathname));
+  const found = PAGES.find((page) => page.at.test(location.pathname)) ?? MISSING;
   isMenuOpen = false;
   drawTop();
-  if (!found) return location.reload();
   const fresh = document.createElement("div");
   fresh.className = `page ${found.title.toLowerCase()}`;
   outlet.replaceChildren(fresh);
   document.title = `${found.title} · stt`;
+  let isPlaced = false;
   found.view.open({
-    params: found.at.exec(location.pathname).groups ?? {},
+    params: found.at?.exec(location.pathname).groups ?? {},
     query: new URLSearchParams(location.search),
     signal,
     go,
+    /** What this entry of the history kept when it was left, or an empty object. */
+    kept: before,
+    /** Keep what `collect` returns when this page is left. */
+    keep: (collect) => {
+      keep = collect;
+    },
     draw: (template) => signal.aborted || render(template, fresh),
+    /** Scroll to where the page was left; call it once, when what it kept is drawn. */
+    place: () => {
+      if (!isPlaced && before.scrollY) scrollTo(0, before.scrollY);
+      isPlaced = true;
+    },
     setTitle: (title) => {
       document.title = `${visible(title)} · stt`;
     },
@@ -142,7 +185,8 @@ async function logOut() {
   }
 }
 
-addEventListener("popstate", show);
+history.scrollRestoration = "manual";
+addEventListener("popstate", goBack);
 document.addEventListener("click", (event) => {
   const { button, ctrlKey, metaKey, shiftKey, altKey } = event;
   const isPlain = button === 0 && !(ctrlKey || metaKey || shiftKey || altKey);
@@ -158,7 +202,6 @@ document.addEventListener("click", (event) => {
   if (address.origin !== location.origin || !isPage) return;
   event.preventDefault();
   go(address.pathname + address.search);
-  scrollTo(0, 0);
   outlet.focus({ preventScroll: true });
 });
 follow("state", (connection) => {

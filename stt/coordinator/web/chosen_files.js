@@ -3,17 +3,24 @@
 import { plural } from "./format.js";
 import { notice, report } from "./notices.js";
 
-/** The files of an input; each `{file, path}`, and a path begins with the folder that was chosen. */
-export const chosenFiles = (list) =>
-  recordingsOf([...list].map((file) => ({ file, path: file.webkitRelativePath || file.name })));
+/**
+ * The files of an input; each `{file, path}`, and a path begins with the folder that was chosen.
+ *
+ * `suffixes`: those of recordings, such as ".mp3".
+ */
+export const chosenFiles = (list, suffixes) =>
+  recordingsOf(
+    [...list].map((file) => ({ file, path: file.webkitRelativePath || file.name })),
+    suffixes,
+  );
 
 /** The same for the items of a drop, which can only be read before the first pause. */
-async function droppedFiles(items) {
+async function droppedFiles(items, suffixes) {
   const entries = [...items]
     .filter((item) => item.kind === "file")
     .map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile());
   const found = await Promise.all(entries.filter(Boolean).map(filesOf));
-  return recordingsOf(found.flat());
+  return recordingsOf(found.flat(), suffixes);
 }
 
 async function filesOf(entry) {
@@ -33,10 +40,13 @@ async function filesOf(entry) {
 }
 
 /** Leave out what lies in a folder and is no recording; whatever is chosen by itself is taken. */
-function recordingsOf(chosen) {
+function recordingsOf(chosen, suffixes) {
   const shown = chosen.filter(({ path }) => !/\/\./.test(`/${path}`) || !path.includes("/"));
   const taken = shown.filter(
-    ({ file, path }) => !path.includes("/") || /^((audio|video)\/|$)/.test(file.type),
+    ({ file, path }) =>
+      !path.includes("/") ||
+      /^((audio|video)\/|$)/.test(file.type) ||
+      suffixes.some((suffix) => path.toLowerCase().endsWith(suffix)),
   );
   const left = shown.length - taken.length;
   if (left) notice(`Left out what is no recording: ${plural(left, "file")}.`);
@@ -44,7 +54,7 @@ function recordingsOf(chosen) {
 }
 
 /** Files and folders may be dropped anywhere on the page. */
-export function acceptDrops(take, setOver, signal) {
+export function acceptDrops(suffixes, take, setOver, signal) {
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
   addEventListener(
     "dragover",
@@ -63,7 +73,7 @@ export function acceptDrops(take, setOver, signal) {
       if (!hasFiles(event)) return;
       event.preventDefault();
       setOver(false);
-      droppedFiles(event.dataTransfer.items).then(take).catch(report);
+      droppedFiles(event.dataTransfer.items, suffixes()).then(take).catch(report);
     },
     { signal },
   );

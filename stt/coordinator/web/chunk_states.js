@@ -12,8 +12,8 @@ const STATES = [
 const WIDTH = 1_000;
 const LEAST = 6; // What one chunk in a hundred thousand is still seen by.
 
-/** What is done, in work, waiting and failed, as one bar and in words. */
-export function stateBar(counts) {
+/** What is done, in work, waiting and failed, as one bar. */
+function bar(counts) {
   const shown = STATES.filter(([state]) => counts[state]);
   const total = shown.reduce((sum, [state]) => sum + counts[state], 0);
   let x = 0;
@@ -25,7 +25,13 @@ export function stateBar(counts) {
   });
   return html`
     <svg class="state-bar" viewBox="0 0 ${WIDTH} 10" preserveAspectRatio="none" aria-hidden="true">
-      ${parts}</svg>
+      ${parts}</svg>`;
+}
+
+/** The same, and in words. */
+export function stateBar(counts) {
+  return html`
+    ${bar(counts)}
     <ul class="legend">
       ${STATES.map(
         ([state, name]) => html`
@@ -34,13 +40,17 @@ export function stateBar(counts) {
     </ul>`;
 }
 
-/** The progress of one recording: how much of it is settled, and what it waits for. */
-export function recordingProgress({ counts, chunk_count, is_ingesting }) {
-  const total = chunk_count ?? STATES.reduce((sum, [state]) => sum + counts[state], 0);
-  const settled = counts.transcribed + counts.failed;
+/** The progress of one recording, its chunks by state, with `words` before their numbers. */
+export function recordingProgress({ counts, chunk_count, is_ingesting }, words = "") {
+  const known = STATES.reduce((sum, [state]) => sum + counts[state], 0);
+  const total = Math.max(chunk_count ?? 0, known);
   return html`
-    <progress max=${Math.max(total, 1)} value=${settled} aria-label="Chunks transcribed"></progress>
-    <small>${number(counts.transcribed)} of ${plural(total, "chunk")}${
+    <div role="progressbar" aria-label="Chunks transcribed" aria-valuemin="0"
+         aria-valuemax=${Math.max(total, 1)} aria-valuenow=${counts.transcribed}>${bar({
+           ...counts,
+           pending: counts.pending + total - known,
+         })}</div>
+    <small>${words}${number(counts.transcribed)} of ${plural(total, "chunk")}${
       is_ingesting ? ", still being cut" : ""
     }${
       counts.failed ? html` · <span class="wrong">${number(counts.failed)} failed</span>` : nothing

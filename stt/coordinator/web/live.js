@@ -3,7 +3,9 @@
 import { api, logIn } from "./api.js";
 
 const POLL_SECONDS = 5;
-const SILENT_SECONDS = 25; // A status comes every ten at least.
+// A status comes every ten seconds at least.
+const FRESH_SECONDS = 15;
+const SILENT_SECONDS = 25;
 const SESSION_OVER = 4401;
 const REQUESTS = {
   status: () => api("GET", "/status"),
@@ -22,6 +24,8 @@ const latest = {};
 const listeners = { status: new Set(), nodes: new Set(), uploads: new Set(), state: new Set() };
 let socket = null;
 let tries = 0;
+let connection = "connecting";
+const failing = new Set();
 let receivedAt = 0;
 let timer = 0;
 
@@ -30,13 +34,13 @@ let timer = 0;
  * latest if there is one.
  *
  * Topics: `status` (as GET /status), `nodes`, `uploads` (lists), and `state`: of the connection,
- * one of "connecting", "live", "polling", "database away", "offline".
+ * one of "connecting", "live", "polling", "stale", "database away", "offline".
  */
 export function follow(topic, listener, signal) {
   listeners[topic].add(listener);
   signal?.addEventListener("abort", () => listeners[topic].delete(listener));
   if (topic in latest) listener(latest[topic]);
-  else if (latest.state === "polling") requestAll();
+  else if (connection === "polling") requestAll();
 }
 
 /** Request a topic at once: after a change that this page has made. */
@@ -44,8 +48,15 @@ export async function refresh(topic) {
   publish(topic, UPDATES[topic](await REQUESTS[topic]()));
 }
 
+/** Show the state "stale" for as long as a page's load, known by any object, has failed. */
+export function setFailing(load, isFailing) {
+  if (isFailing) failing.add(load);
+  else failing.delete(load);
+  publishState();
+}
+
 export function connect() {
-  publish("state", latest.state ?? "connecting");
+  publishState();
   clearTimeout(timer);
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   socket = new WebSocket(`${scheme}://${location.host}/ws/dashboard`);
@@ -68,8 +79,15 @@ function receive(message) {
 }
 
 function setConnection(state) {
+  connection = state;
   receivedAt = Date.now();
-  publish("state", state);
+  publishState();
+}
+
+function publishState() {
+  const isSilent = connection === "live" && Date.now() - receivedAt > FRESH_SECONDS * 1_000;
+  const isUp = connection === "live" || connection === "polling";
+  publish("state", isUp && (isSilent || failing.size) ? "stale" : connection);
 }
 
 /** Request updates until it is time to try the WebSocket again. */
@@ -85,9 +103,9 @@ async function requestAll() {
     for (const [topic, request] of Object.entries(REQUESTS)) {
       if (listeners[topic].size || topic === "status") publish(topic, UPDATES[topic](await request()));
     }
-    publish("state", "polling");
+    setConnection("polling");
   } catch (error) {
-    publish("state", error.status === 503 ? "database away" : error.status ? "polling" : "offline");
+    setConnection(error.status === 503 ? "database away" : error.status ? "stale" : "offline");
   }
 }
 
@@ -101,7 +119,8 @@ function publish(topic, update) {
 setInterval(() => {
   const isOpen = socket?.readyState === WebSocket.OPEN;
   if (isOpen && Date.now() - receivedAt > SILENT_SECONDS * 1_000) socket.close();
-}, 5_000);
+  publishState();
+}, 2_500);
 addEventListener("online", () => {
   if (socket?.readyState === WebSocket.CLOSED) connect();
 });

@@ -101,6 +101,7 @@ export class Player {
   /** Stop, and free what is loaded. */
   close() {
     this.isPlaying = false;
+    this.#onChange = () => {};
     for (const element of this.#elements) {
       element.pause();
       element.removeAttribute("src");

@@ -4,7 +4,7 @@ import { html } from "./vendor/lit-html/lit-html.js";
 import { api } from "./api.js";
 import { ask, confirm } from "./dialogs.js";
 import { plural } from "./format.js";
-import { name } from "./markup.js";
+import { foreign, name } from "./markup.js";
 import { notice } from "./notices.js";
 import {
   hotwordsField,
@@ -53,8 +53,7 @@ export const transcribeAgain = (recording) =>
     "Transcribe again",
     html`
       <p>All of it is transcribed anew. Each part of the transcript there is now stays until its
-        new text replaces it. A model that no machine has loaded sends every chunk to the
-        quarantine.</p>
+        new text replaces it. With a model that no machine has it waits for one.</p>
       ${modelField(recording.model)} ${languageField(recording.language)}
       ${taskField(recording.task)}`,
     "Transcribe again",
@@ -70,6 +69,45 @@ export const transcribeAgain = (recording) =>
       },
     },
   );
+
+/**
+ * Retry a chunk in quarantine, `{id, source_id, model}`. The model that its recording asks for may
+ * be why it failed, so another can be chosen. Resolves to true once the chunk is back in the queue.
+ */
+export const retryChunk = ({ id, source_id: source, model }) =>
+  retry({ id: source, model }, () => api("POST", `/api/queue/${id}/retry`));
+
+/** The same for all chunks in quarantine of a recording. */
+export const retryFailed = (recording) =>
+  retry(recording, () =>
+    api("POST", "/api/queue/retry", { body: { source_id: recording.id } }),
+  );
+
+async function retry(recording, request) {
+  const { model } = recording;
+  const send = async () => {
+    await request();
+    notice("Back in the queue");
+    return true;
+  };
+  if (!model) return send();
+  return ask(
+    "Retry",
+    html`
+      <p>The recording asks for the model ${foreign(model)}. If no machine has it, take another one,
+        or leave it empty.</p>
+      ${modelField(model)}`,
+    "Retry",
+    {
+      save: async (form) => {
+        const wanted = textOf(form, "model");
+        if (wanted !== model)
+          await api("PATCH", pathOf(recording), { body: { model: wanted } });
+        await send();
+      },
+    },
+  );
+}
 
 /** Resolves to true if the recording is gone. */
 export const remove = (recording) =>

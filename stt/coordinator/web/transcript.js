@@ -15,8 +15,12 @@ export class Transcript {
   isPartial = false;
   isLoaded = false;
 
-  constructor(recordingId, signal) {
+  constructor(recordingId) {
     this.#path = `/api/recordings/${recordingId}/transcript`;
+  }
+
+  /** Requests end with `signal`; a page that is shown again sets its own. */
+  set signal(signal) {
     this.#signal = signal;
   }
 

@@ -1,22 +1,24 @@
 // Files on their way to the coordinator. They go on while other pages are shown.
 
-import { refusal, withQuery } from "./api.js";
-import { refresh } from "./live.js";
+import { api, refusal, withQuery } from "./api.js";
+import { follow, refresh } from "./live.js";
 import { report } from "./notices.js";
 
 const AT_ONCE = 2;
 
 /** Newest first; each `{key, filename, bytes, sent, state, error, uploadId}` with the states
- * "queued", "sending", "sent", "failed" and "cancelled". */
+ * "queued", "sending", "sent", "failed" and "cancelled". The coordinator's record of a transfer has
+ * its key as `transfer`. */
 export const transfers = [];
 const listeners = new Set();
-let count = 0;
+// Keys of transfers that were cancelled, cleared or are sent again: their records are to go.
+const retired = new Set();
 
 /** Sends files, each `{file, path}`, two at a time; `options` are the query of POST /upload. */
 export function send(chosen, options) {
   for (const { file, path } of chosen) {
     transfers.unshift({
-      key: `transfer-${(count += 1)}`,
+      key: newKey(),
       file,
       options,
       filename: path,
@@ -31,7 +33,10 @@ export function send(chosen, options) {
   next();
 }
 
+const newKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
+
 export function cancel(transfer) {
+  retire(transfer.key);
   transfer.state = "cancelled";
   transfer.request?.abort();
   next();
@@ -39,6 +44,7 @@ export function cancel(transfer) {
 
 /** Takes one that has ended off the list. */
 export function forget(transfer) {
+  if (transfer.state !== "sent") retire(transfer.key);
   transfers.splice(transfers.indexOf(transfer), 1);
   changed();
 }
@@ -87,7 +93,9 @@ function start(transfer) {
     transfer.file = transfer.state === "failed" ? transfer.file : null;
     next();
   });
-  request.open("POST", withQuery("/upload", transfer.options));
+  const { key, file, options } = transfer;
+  const modified = file.lastModified ? new Date(file.lastModified).toISOString() : null;
+  request.open("POST", withQuery("/upload", { ...options, transfer: key, modified }));
   request.setRequestHeader("Accept", "application/json");
   request.send(form);
 }
@@ -99,9 +107,24 @@ function fail(transfer, message) {
 
 /** Sends a file again whose transfer failed. */
 export function retry(transfer) {
-  Object.assign(transfer, { state: "queued", error: null, sent: 0 });
+  retire(transfer.key);
+  Object.assign(transfer, { key: newKey(), state: "queued", error: null, sent: 0 });
   next();
 }
+
+function retire(key) {
+  retired.add(key);
+  if (retired.size === 1) follow("uploads", removeRetired);
+}
+
+/** Remove the coordinator's records of retired transfers, which may come or end late. */
+function removeRetired(uploads) {
+  for (const { id, transfer } of uploads) {
+    if (retired.has(transfer)) api("DELETE", `/api/uploads/${id}`).catch(() => {});
+  }
+}
+
+export const isRetired = ({ transfer }) => retired.has(transfer);
 
 addEventListener("beforeunload", (event) => {
   const isBusy = transfers.some(({ state }) => state === "sending" || state === "queued");

@@ -15,6 +15,7 @@ export function open(page) {
   let nodes = null;
   let workers = [];
   let joining = null;
+  let publicUrl = null;
   const testing = new Set();
 
   const draw = () =>
@@ -55,16 +56,16 @@ export function open(page) {
     <article class="join" aria-label="Join a machine">
       <h2>Join a machine</h2>
       <p>Run this on the machine, with a name that you will know it by:</p>
-      ${copyable(registration(joining.code))}
+      ${copyable(registration(publicUrl ?? location.origin, joining.code))}
       <p>Then let it work:</p>
       ${copyable("stt node start")}
       <p><small>The code is <strong>${joining.code}</strong>. It ends ${ago(joining.expires_at)},
         and may be used for several machines until then. On a machine that others use too, leave
         <code>--code</code> out: it is asked for.
         ${
-          isLoopback()
+          !publicUrl && isLoopback()
             ? html`<span class="wrong">Other machines cannot reach ${location.hostname}: open
-          this page by an address that they reach.</span>`
+          this page by an address that they reach, or set <code>STT_PUBLIC_URL</code>.</span>`
             : nothing
         }</small></p>
       <p class="actions"><button class="small outline secondary" @click=${() => {
@@ -143,6 +144,7 @@ export function open(page) {
 
   const join = () =>
     page.attempt(async () => {
+      ({ public_url: publicUrl } = await api("GET", "/api/session"));
       joining = await api("POST", "/api/nodes/join-codes");
       draw();
       document.querySelector(".join").scrollIntoView({ block: "nearest" });
@@ -173,6 +175,7 @@ export function open(page) {
       "Add",
       {
         save: async (form) => {
+          ({ public_url: publicUrl } = await api("GET", "/api/session"));
           made = await api("POST", "/api/nodes", { body: { name: form.get("name").trim() } });
         },
       },
@@ -181,7 +184,7 @@ export function open(page) {
     reload();
     const { node, api_key: key } = made;
     const file = JSON.stringify(
-      { server_url: location.origin, node_id: node.id, api_key: key, name: node.name },
+      { server_url: publicUrl ?? location.origin, node_id: node.id, api_key: key, name: node.name },
       null,
       2,
     );
@@ -281,11 +284,10 @@ export function open(page) {
     page.signal,
   );
   onQueueChange(
-    () =>
-      page.attempt(async () => {
-        ({ workers } = await api("GET", "/api/workers", { signal: page.signal }));
-        draw();
-      }),
+    async () => {
+      ({ workers } = await api("GET", "/api/workers", { signal: page.signal }));
+      draw();
+    },
     page.signal,
     5,
   );
@@ -293,8 +295,8 @@ export function open(page) {
   draw();
 }
 
-const registration = (code) =>
-  `stt node register --server ${location.origin} --name "My machine" --code ${code}`;
+const registration = (url, code) =>
+  `stt node register --server ${url} --name "My machine" --code ${code}`;
 
 const isLoopback = () => ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 

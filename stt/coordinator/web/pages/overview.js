@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { api } from "../api.js";
 import { throughputChart } from "../chart.js";
 import { stateBar } from "../chunk_states.js";
-import { every, onQueueChange } from "../reloading.js";
+import { every, loader, onQueueChange } from "../reloading.js";
 import { hour, hours, length, number, oneDigit, plural } from "../format.js";
 import { follow } from "../live.js";
 import { badge, foreign, name, since } from "../markup.js";
@@ -217,15 +217,14 @@ export function open(page) {
     })}</ul>`;
   };
 
-  const loadThroughput = () =>
-    page.attempt(async () => {
-      ({ buckets } = await api("GET", "/api/queue/throughput", {
-        query: { hours: 24 },
-        signal: page.signal,
-      }));
-      showBuckets?.(buckets);
-      draw();
-    });
+  const loadThroughput = loader(async () => {
+    ({ buckets } = await api("GET", "/api/queue/throughput", {
+      query: { hours: 24 },
+      signal: page.signal,
+    }));
+    showBuckets?.(buckets);
+    draw();
+  }, page.signal);
   follow(
     "status",
     (update) => {
@@ -243,17 +242,16 @@ export function open(page) {
     page.signal,
   );
   onQueueChange(
-    () =>
-      page.attempt(async () => {
-        const { signal } = page;
-        const [quarantine, known] = await Promise.all([
-          api("GET", "/api/quarantine", { query: { limit: LATEST_ERRORS }, signal }),
-          api("GET", "/api/workers", { signal }),
-        ]);
-        failed = quarantine.chunks;
-        ({ workers } = known);
-        draw();
-      }),
+    async () => {
+      const { signal } = page;
+      const [quarantine, known] = await Promise.all([
+        api("GET", "/api/quarantine", { query: { limit: LATEST_ERRORS }, signal }),
+        api("GET", "/api/workers", { signal }),
+      ]);
+      failed = quarantine.chunks;
+      ({ workers } = known);
+      draw();
+    },
     page.signal,
     5,
   );

@@ -1,4 +1,5 @@
-// Quarantine: chunks that failed again and again, why, how they sound, and another try.
+// Quarantine: chunks that failed again and again, why, how they sound, and another try. With
+// `?recording=ID` those of one recording.
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
@@ -8,15 +9,15 @@ import { onQueueChange } from "../reloading.js";
 import { clock, date, length, plural } from "../format.js";
 import { foreign, moreButton, name, since } from "../markup.js";
 import { notice } from "../notices.js";
+import { retryChunk } from "../recording_actions.js";
 import { visible } from "../visible.js";
 
 const PAGE = 50;
 
 export function open(page) {
-  let chunks = null;
-  let cursor = null;
-  let total = 0;
-  const busy = new Set();
+  const source = page.query.get("recording");
+  let { chunks = null, cursor = null, total = 0 } = page.kept;
+  page.keep(() => ({ chunks, cursor, total }));
 
   const draw = () =>
     page.draw(html`
@@ -29,6 +30,7 @@ export function open(page) {
           : nothing
       }
     </div>
+    ${source ? html`<p>Of one recording. <a href="/quarantine">Show all</a></p>` : nothing}
     ${
       chunks === null
         ? html`<p aria-busy="true">Loading</p>`
@@ -50,7 +52,7 @@ export function open(page) {
       <div class="actions">
         <audio controls preload="none" src="/chunks/${chunk.id}.${chunk.format ?? "opus"}"
                aria-label=${`Listen to ${visible(chunk.label)}, ${place(chunk)}`}></audio>
-        <button class="small" aria-busy=${busy.has(chunk.id)} @click=${() => retry(chunk)}
+        <button class="small" @click=${() => retry(chunk)}
                 aria-label=${`Retry ${visible(chunk.label)}, ${place(chunk)}`}>Retry</button>
       </div>
     </li>`;
@@ -88,16 +90,7 @@ export function open(page) {
 
   const retry = (chunk) =>
     page.attempt(async () => {
-      if (busy.has(chunk.id)) return;
-      busy.add(chunk.id);
-      draw();
-      try {
-        await api("POST", `/api/queue/${chunk.id}/retry`);
-        notice("Back in the queue");
-      } finally {
-        busy.delete(chunk.id);
-        await reload();
-      }
+      if (await retryChunk(chunk)) await reload(true);
     });
 
   const retryAll = async () => {
@@ -108,28 +101,31 @@ export function open(page) {
     );
     if (!isSure) return;
     await page.attempt(async () => {
-      const { chunks: count } = await api("POST", "/api/queue/retry", { body: {} });
+      const body = source ? { source_id: source } : {};
+      const { chunks: count } = await api("POST", "/api/queue/retry", { body });
       notice(`${plural(count, "chunk")} back in the queue`);
-      await reload();
+      await reload(true);
     });
   };
 
   const load = (from) =>
-    api("GET", "/api/quarantine", { query: { cursor: from, limit: PAGE }, signal: page.signal });
-
-  const reload = () =>
-    page.attempt(async () => {
-      const answer = await load(null);
-      const fresh = new Set(answer.chunks.map((chunk) => chunk.id));
-      // What is being listened to further down stays, while the queue moves on.
-      const isLong = (chunks?.length ?? 0) > PAGE && answer.cursor !== null;
-      chunks = isLong
-        ? [...answer.chunks, ...chunks.slice(PAGE).filter((chunk) => !fresh.has(chunk.id))]
-        : answer.chunks;
-      if (!isLong) ({ cursor } = answer);
-      ({ total } = answer);
-      draw();
+    api("GET", "/api/quarantine", {
+      query: { cursor: from, limit: PAGE, source_id: source },
+      signal: page.signal,
     });
+
+  const loadFirst = async () => {
+    const answer = await load(null);
+    const fresh = new Set(answer.chunks.map((chunk) => chunk.id));
+    // What is being listened to further down stays, while the queue moves on.
+    const isLong = (chunks?.length ?? 0) > PAGE && answer.cursor !== null;
+    chunks = isLong
+      ? [...answer.chunks, ...chunks.slice(PAGE).filter((chunk) => !fresh.has(chunk.id))]
+      : answer.chunks;
+    if (!isLong) ({ cursor } = answer);
+    ({ total } = answer);
+    draw();
+  };
 
   const more = () =>
     page.attempt(async () => {
@@ -140,6 +136,7 @@ export function open(page) {
       draw();
     });
 
-  onQueueChange(reload, page.signal);
+  const reload = onQueueChange(loadFirst, page.signal);
   draw();
+  page.place();
 }

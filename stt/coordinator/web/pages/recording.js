@@ -9,7 +9,7 @@ import { clock, date, length, number, plural } from "../format.js";
 import { badge, channelMark, foreign, name } from "../markup.js";
 import { languageName } from "../option_fields.js";
 import { Player } from "../player.js";
-import { edit, remove, transcribeAgain } from "../recording_actions.js";
+import { edit, remove, retryFailed, transcribeAgain } from "../recording_actions.js";
 import { Transcript } from "../transcript.js";
 
 const FORMATS = [
@@ -29,12 +29,15 @@ const GAPS = {
 };
 const SPEEDS = [0.75, 1, 1.25, 1.5, 2];
 const READING_SECONDS = 5;
+const FAILURES = 5;
 
 export function open(page) {
   const { id } = page.params;
   const path = `/api/recordings/${id}`;
-  const transcript = new Transcript(id, page.signal);
-  let recording = null;
+  const { transcript = new Transcript(id) } = page.kept;
+  transcript.signal = page.signal;
+  let { recording = null, failed = [] } = page.kept;
+  page.keep(() => ({ transcript, recording, failed }));
   let problem = null;
   let player = null;
   let isMoving = false;
@@ -48,6 +51,7 @@ export function open(page) {
     if (player || !recording) return;
     player = new Player([...document.querySelectorAll(".player audio")], follow);
     page.signal.addEventListener("abort", () => player.close());
+    follow();
     observeEnd();
   };
 
@@ -69,6 +73,7 @@ export function open(page) {
           ? nothing
           : html`<div class="recording-progress">${recordingProgress(recording)}</div>`
       }
+      ${failures()}
       ${actions()}
       <section class="player" aria-label="Player">
         <audio preload="auto"></audio><audio preload="auto"></audio>
@@ -100,6 +105,21 @@ export function open(page) {
     Math.round(recording.silent_speech_seconds)
       ? html`<p><small>${length(recording.silent_speech_seconds)} of speech gave no
           text.</small></p>`
+      : nothing;
+
+  const failures = () =>
+    failed.length
+      ? html`
+      <section class="failures" aria-label="Why it failed">
+        <ul class="plain-list">${failed.map(
+          (chunk) => html`<li>${
+            chunk.offset == null ? "" : `From ${clock(chunk.offset)}: `
+          }<span class="wrong">${foreign(chunk.errors.at(-1)?.message ?? "No reason was kept.")}</span></li>`,
+        )}</ul>
+        <p class="actions"><button class="small" @click=${() => after(retryFailed)}>
+            Retry ${plural(recording.counts.failed, "failed chunk")}</button>
+          <a href="/quarantine?recording=${id}">All in the quarantine</a></p>
+      </section>`
       : nothing;
 
   const actions = () => html`<div class="actions">
@@ -208,6 +228,7 @@ export function open(page) {
 
   /** Mark the line that plays, and keep it in sight unless the reader has scrolled away. */
   const follow = () => {
+    if (page.signal.aborted) return;
     if (!isMoving) render(controls(), document.querySelector("#controls"));
     const now = player.isPlaying || player.time > 0 ? transcript.lineAt(player.time, channel) : -1;
     const items = document.querySelector(".transcript")?.children;
@@ -230,7 +251,9 @@ export function open(page) {
 
   const choose = (event) => {
     const button = event.target.closest("button.line");
-    if (!button || String(getSelection())) return;
+    // A click ends the selection of text with the mouse; Enter does not.
+    const isMouse = event.detail > 0;
+    if (!button || (isMouse && String(getSelection()))) return;
     hear(Number(button.dataset.channel) || null);
     player.isPlaying = true;
     player.seek(Number(button.dataset.start));
@@ -282,7 +305,9 @@ export function open(page) {
   };
 
   const after = async (action) => {
-    if (await action(recording)) await reload();
+    await page.attempt(async () => {
+      if (await action(recording)) await reload(true);
+    });
   };
 
   const leave = async () => {
@@ -290,29 +315,35 @@ export function open(page) {
   };
 
   let seen = "";
-  const reload = () =>
-    page.attempt(async () => {
-      try {
-        recording = await api("GET", path, { signal: page.signal });
-      } catch (error) {
-        if (error.status !== 404 && error.status !== 422) throw error;
-        problem = recording ? "This recording has been deleted." : "There is no such recording.";
-        return draw();
-      }
-      page.setTitle(recording.label);
-      draw();
-      const now = JSON.stringify([recording.counts, recording.chunk_count, recording.is_ingesting]);
-      if (now === seen) return;
-      ({ chunks } = await api("GET", `${path}/chunks`, { signal: page.signal }));
-      hear(channel);
-      await transcript.again();
-      const isFirst = seen === "";
-      seen = now;
-      draw();
-      playingLine = -1;
-      follow();
-      if (isFirst) await goToPlace();
-    });
+  const load = async () => {
+    const { signal } = page;
+    try {
+      recording = await api("GET", path, { signal });
+    } catch (error) {
+      if (error.status !== 404 && error.status !== 422) throw error;
+      problem = recording ? "This recording has been deleted." : "There is no such recording.";
+      return draw();
+    }
+    page.setTitle(recording.label);
+    draw();
+    const now = JSON.stringify([recording.counts, recording.chunk_count, recording.is_ingesting]);
+    if (now === seen) return;
+    const query = { source_id: id, limit: FAILURES };
+    const [known, quarantine] = await Promise.all([
+      api("GET", `${path}/chunks`, { signal }),
+      recording.counts.failed ? api("GET", "/api/quarantine", { query, signal }) : { chunks: [] },
+      transcript.again(),
+    ]);
+    ({ chunks } = known);
+    failed = quarantine.chunks;
+    hear(channel);
+    const isFirst = seen === "";
+    seen = now;
+    draw();
+    playingLine = -1;
+    follow();
+    if (isFirst && !page.kept.recording) await goToPlace();
+  };
 
   /** A link from the search leads to a place: `?t=SECONDS`, and `channel` where there are several. */
   const goToPlace = async () => {
@@ -336,6 +367,7 @@ export function open(page) {
       { signal: page.signal, passive: true },
     );
   }
-  onQueueChange(reload, page.signal);
+  const reload = onQueueChange(load, page.signal);
   draw();
+  if (transcript.isLoaded) page.place();
 }

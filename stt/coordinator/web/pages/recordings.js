@@ -23,11 +23,13 @@ export function open(page) {
   let state = page.query.get("state") ?? "all";
   if (!FILTERS.some(([value]) => value === state)) state = "all";
   // What has been loaded, page by page: each `{cursor, recordings, next}`.
-  let pages = [];
-  let total = null;
+  let { pages = [], total = null } = page.kept;
   let isLoading = false;
   let typing = 0;
+  // The number of searches and changes of the filter; `shown` is that of what is in `pages`.
   let question = 0;
+  let shown = total === null ? -1 : 0;
+  page.keep(() => (shown === question ? { pages, total } : {}));
 
   const draw = () =>
     page.draw(html`
@@ -48,7 +50,8 @@ export function open(page) {
         )}
       </select>
     </form></search>
-    ${total === null ? html`<p aria-busy="true">Loading</p>` : found()}`);
+    ${total === null ? html`<p aria-busy="true">Loading</p>` : nothing}
+    ${total !== null ? html`<div aria-busy=${shown !== question}>${found()}</div>` : nothing}`);
 
   const found = () => {
     const all = pages.flatMap(({ recordings }) => recordings);
@@ -97,24 +100,14 @@ export function open(page) {
       signal: page.signal,
     });
 
-  /** The first page of what is asked for now; an answer that comes too late is dropped. */
-  const begin = () =>
-    page.attempt(async () => {
-      const mine = (question += 1);
-      history.replaceState(
-        null,
-        "",
-        withQuery("/recordings", {
-          search: search.trim(),
-          state: state === "all" ? "" : state,
-        }),
-      );
-      const first = await load(null);
-      if (mine !== question || page.signal.aborted) return;
-      pages = [{ cursor: null, recordings: first.recordings, next: first.cursor }];
-      ({ total } = first);
-      draw();
-    });
+  /** Ask for what is searched for and filtered now. */
+  const begin = () => {
+    question += 1;
+    const query = { search: search.trim(), state: state === "all" ? "" : state };
+    history.replaceState(history.state, "", withQuery("/recordings", query));
+    draw();
+    reload(true);
+  };
 
   const more = () =>
     page.attempt(async () => {
@@ -134,24 +127,31 @@ export function open(page) {
     });
 
   /** Load the first page again, where new ones come in, and those with open recordings. */
-  const reload = () =>
-    page.attempt(async () => {
-      if (total === null) return begin();
-      const mine = question;
-      for (const [index, shown] of [...pages.entries()]) {
-        if (index && shown.recordings.every(isSettled)) continue;
-        const answer = await load(shown.cursor);
-        if (mine !== question) return;
-        if (!index) ({ total } = answer);
-        pages = pages.with(index, merged(shown, answer));
-        draw();
-      }
-    });
+  const loadAgain = async () => {
+    const mine = question;
+    if (shown !== mine) {
+      const first = await load(null);
+      if (mine !== question) return;
+      pages = [{ cursor: null, recordings: first.recordings, next: first.cursor }];
+      ({ total } = first);
+      shown = mine;
+      return draw();
+    }
+    for (const [index, loaded] of [...pages.entries()]) {
+      if (index && loaded.recordings.every(isSettled)) continue;
+      const answer = await load(loaded.cursor);
+      if (mine !== question) return;
+      if (!index) ({ total } = answer);
+      pages = pages.with(index, merged(loaded, answer));
+      draw();
+    }
+  };
   const isSettled = (recording) =>
     ["done", "with failures", "failed"].includes(recordingState(recording));
 
-  onQueueChange(reload, page.signal);
+  const reload = onQueueChange(loadAgain, page.signal);
   draw();
+  page.place();
 }
 
 /** A page as it is now; what new ones have pushed out of it stays at its end. */

@@ -12,9 +12,8 @@ const HINT = `Every word has to occur in the same piece of a recording, about ha
 
 export function open(page) {
   let words = page.query.get("q") ?? "";
-  let asked = "";
-  let hits = null;
-  let cursor = null;
+  let { asked = "", hits = null, cursor = null } = page.kept;
+  page.keep(() => ({ asked, hits, cursor }));
   let isBusy = false;
   let question = 0;
 
@@ -67,7 +66,7 @@ export function open(page) {
 
   const submit = (event) => {
     event.preventDefault();
-    history.replaceState(null, "", withQuery("/search", { q: words.trim() }));
+    history.replaceState(history.state, "", withQuery("/search", { q: words.trim() }));
     begin();
   };
 
@@ -109,6 +108,7 @@ export function open(page) {
     });
 
   draw();
+  if (hits) return page.place();
   document.querySelector("[name=q]").focus({ preventScroll: true });
   begin();
 }

@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { api } from "../api.js";
-import { onReturn } from "../reloading.js";
+import { every, loader } from "../reloading.js";
 import { notice } from "../notices.js";
 
 const SOURCES = {
@@ -12,13 +12,20 @@ const SOURCES = {
   default: "default",
 };
 
+const REFRESH_SECONDS = 15;
+
+// What has been changed and not saved yet, by name: the text as it was typed, a switch's boolean, or
+// null for going back to the default. It stays while other pages are shown.
+const changes = new Map();
+let isSaving = false;
+addEventListener("beforeunload", (event) => {
+  if (changes.size && !isSaving) event.preventDefault();
+});
+
 export function open(page) {
   let options = null;
   let version = "";
   let refused = "";
-  // What has been changed and not saved yet, by name: the text as it was typed, a switch's boolean,
-  // or null for going back to the default.
-  const changes = new Map();
 
   const draw = () =>
     page.draw(html`
@@ -126,17 +133,18 @@ export function open(page) {
 
   const save = async (event) => {
     event.preventDefault();
-    const answer = await page.attempt(async () => {
-      try {
-        return await api("PATCH", "/api/options", {
-          body: Object.fromEntries([...changes].map(meant)),
-        });
-      } catch (error) {
-        refused = error.message;
-        draw();
-      }
-    });
-    if (!answer) return;
+    isSaving = true;
+    let answer;
+    try {
+      answer = await api("PATCH", "/api/options", {
+        body: Object.fromEntries([...changes].map(meant)),
+      });
+    } catch (error) {
+      refused = error.message;
+      return draw();
+    } finally {
+      isSaving = false;
+    }
     const changed = new Map(answer.options.map((option) => [option.name, option]));
     options = options.map((option) => changed.get(option.name) ?? option);
     changes.clear();
@@ -144,18 +152,17 @@ export function open(page) {
     draw();
   };
 
-  const reload = () =>
-    page.attempt(async () => {
-      const { signal } = page;
-      const [known, session] = await Promise.all([
-        api("GET", "/api/options", { signal }),
-        api("GET", "/api/session", { signal }),
-      ]);
-      ({ options } = known);
-      ({ version } = session);
-      draw();
-    });
-  onReturn(() => changes.size || reload(), page.signal);
+  const reload = loader(async () => {
+    const { signal } = page;
+    const [known, session] = await Promise.all([
+      api("GET", "/api/options", { signal }),
+      api("GET", "/api/session", { signal }),
+    ]);
+    ({ options } = known);
+    ({ version } = session);
+    draw();
+  }, page.signal);
+  every(REFRESH_SECONDS, reload, page.signal);
   reload();
   draw();
 }

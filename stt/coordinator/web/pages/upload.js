@@ -4,8 +4,9 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../api.js";
 import { acceptDrops, chosenFiles } from "../chosen_files.js";
-import { onQueueChange } from "../reloading.js";
-import { bytes, length, number, plural } from "../format.js";
+import { recordingProgress, recordingState } from "../chunk_states.js";
+import { loader, onQueueChange } from "../reloading.js";
+import { bytes, length } from "../format.js";
 import { follow, refresh } from "../live.js";
 import { badge, foreign, name } from "../markup.js";
 import { report } from "../notices.js";
@@ -16,16 +17,19 @@ import {
   promptField,
   taskField,
 } from "../option_fields.js";
-import { cancel, forget, onTransfers, retry, send, transfers } from "../transfers.js";
+import { cancel, forget, isRetired, onTransfers, retry, send, transfers } from "../transfers.js";
 
-const KINDS = "audio/*,video/*,.mp3,.m4a,.wav,.flac,.ogg,.opus,.mp4,.mkv,.amr,.wma,.caf,.ts";
 const MEGABYTE = 1_024 ** 2;
-const LOOKED_AFTER = 20;
+const MAX_UPLOADS = 200; // The coordinator lists fewer.
+// What was typed into the options, by field: it stays while other pages are shown.
+let typed = {};
 
 export function open(page) {
   let uploads = null;
   let isOver = false;
   let options = {};
+  let suffixes = [];
+  let isAnyoneAtWork = true;
   const recordings = new Map();
 
   const draw = () =>
@@ -34,7 +38,8 @@ export function open(page) {
     <div class="dropzone ${isOver ? "is-over" : ""}">
       <p><strong>Drop recordings here</strong></p>
       <p>or <label for="files" role="button" class="pick">Choose files</label>
-        <input id="files" class="hidden" type="file" multiple accept=${KINDS} @change=${choose}>
+        <input id="files" class="hidden" type="file" multiple
+               accept=${["audio/*", "video/*", ...suffixes].join()} @change=${choose}>
         <label for="folder" role="button" class="pick outline">Choose a folder</label>
         <input id="folder" class="hidden" type="file" webkitdirectory @change=${choose}></p>
       <small>Sound and films in any usual format: mp3, m4a, wav, flac, ogg, opus, mp4, mkv …${
@@ -44,22 +49,25 @@ export function open(page) {
     </div>
     <details class="more">
       <summary>Options for the next files</summary>
-      <form id="upload-options" class="fields" @submit=${(event) => event.preventDefault()}>
-        ${languageField(null, options.default_language)}
-        ${taskField(null, options.default_task)}
-        ${modelField(null, options.default_model ?? undefined)}
+      <form id="upload-options" class="fields" @submit=${(event) => event.preventDefault()}
+            @input=${(event) => {
+              typed = Object.fromEntries(new FormData(event.currentTarget));
+            }}>
+        ${languageField(typed.language || null, options.default_language)}
+        ${taskField(typed.task || null, options.default_task)}
+        ${modelField(typed.model, options.default_model ?? undefined)}
         <label>Priority
           <input name="priority" type="number" step="1" min="-1000000000" max="1000000000"
-                 placeholder=${options.default_priority ?? 0}>
+                 value=${typed.priority ?? ""} placeholder=${options.default_priority ?? 0}>
           <small>Higher ones go first.</small></label>
         <label>Channels
           <select name="channels">
             <option value="">Mixed</option>
-            <option value="split">Each by itself</option>
+            <option value="split" ?selected=${typed.channels === "split"}>Each by itself</option>
           </select>
           <small>For calls with one speaker on each.</small></label>
-        ${promptField(null, options.default_prompt ?? undefined)}
-        ${hotwordsField(null, options.default_hotwords ?? undefined)}
+        ${promptField(typed.prompt, options.default_prompt ?? undefined)}
+        ${hotwordsField(typed.hotwords, options.default_hotwords ?? undefined)}
       </form>
     </details>
     <section aria-live="off">
@@ -68,7 +76,8 @@ export function open(page) {
     </section>`);
 
   const list = () => {
-    const ours = new Set(transfers.map((transfer) => transfer.uploadId));
+    // This page's own row shows more than the coordinator's of the same transfer.
+    const ours = new Set(transfers.map((transfer) => transfer.key));
     const known = uploads ?? [];
     const rows = [
       ...transfers.map((transfer) => ({
@@ -79,7 +88,7 @@ export function open(page) {
         ),
       })),
       ...known
-        .filter((upload) => !ours.has(upload.id) && !isBeingSent(upload))
+        .filter((upload) => !ours.has(upload.transfer) && !isRetired(upload))
         .map((upload) => ({ key: upload.id, row: uploadRow(upload) })),
     ];
     if (!rows.length) {
@@ -93,13 +102,6 @@ export function open(page) {
       ({ row }) => row,
     )}</ul>`;
   };
-
-  // The coordinator lists a file while it is still received; this page's own row shows more.
-  const isBeingSent = (upload) =>
-    upload.state === "receiving" &&
-    transfers.some(
-      (transfer) => transfer.state === "sending" && transfer.filename === upload.filename,
-    );
 
   const transferRow = (transfer, upload) => {
     if (upload) return uploadRow(upload, transfer);
@@ -157,17 +159,20 @@ export function open(page) {
       const state = isGone || again ? upload.state : "transcribing";
       return row(upload.filename, state, html`<small>${words}</small>`, [drop]);
     }
-    const { counts } = recording;
-    const total = recording.chunk_count ?? 0;
-    const settled = counts.transcribed + counts.failed;
-    const isDone = settled >= total;
-    const label =
-      again +
-      `${isDone ? "Transcribed" : "Transcription"}: ${number(counts.transcribed)} of ` +
-      plural(total, "chunk") +
-      (counts.failed ? `, ${number(counts.failed)} failed` : "");
-    const state = !isDone ? "transcribing" : counts.failed ? "failed" : "done";
-    const body = html`${progress(label, settled, Math.max(total, 1))}
+    const state = recordingState(recording);
+    const isOpen = ["cutting", "in work", "waiting"].includes(state);
+    const words = `${again}${isOpen ? "Transcription" : "Transcribed"}: `;
+    const body = html`${recordingProgress(recording, words)}
+      ${
+        state === "waiting" && !isAnyoneAtWork
+          ? html`<small>No machine is at work: <a href="/nodes">join one</a>.</small>`
+          : nothing
+      }
+      ${
+        recording.counts.failed
+          ? html`<small><a href="/recordings/${upload.source_id}">Why it failed</a></small>`
+          : nothing
+      }
       ${upload.warnings.map((text) => html`<div><small>${foreign(text)}</small></div>`)}`;
     return row(upload.filename, state, body, [drop], upload);
   };
@@ -200,13 +205,14 @@ export function open(page) {
     });
 
   const choose = ({ target }) => {
-    take(chosenFiles(target.files));
+    take(chosenFiles(target.files, suffixes));
     target.value = "";
   };
 
   /** Send files, each `{file, path}`. */
   const take = (chosen) => {
     const form = document.querySelector("#upload-options");
+    if (!form.checkValidity()) form.closest("details").open = true; // A hidden field shows nothing.
     if (!form.reportValidity()) return;
     const most = (options.max_upload_mb ?? Infinity) * MEGABYTE;
     const fit = chosen.filter(({ file }) => file.size <= most);
@@ -219,30 +225,22 @@ export function open(page) {
     );
   };
 
-  const loadRecordings = () =>
-    page.attempt(async () => {
-      const wanted = (uploads ?? [])
-        .filter((upload) => upload.source_id && !isSettled(upload))
-        .slice(0, LOOKED_AFTER);
-      await Promise.all(
-        wanted.map(async ({ source_id: id }) => {
-          try {
-            recordings.set(id, await api("GET", `/api/recordings/${id}`, { signal: page.signal }));
-          } catch (error) {
-            if (error.status !== 404) throw error;
-            recordings.set(id, null);
-          }
-        }),
-      );
-      draw();
-    });
-  const isSettled = ({ source_id: id }) => {
-    const recording = recordings.get(id);
-    if (recording == null) return recording === null;
-    return !recording.is_ingesting && !recording.counts.pending && !recording.counts.processing;
+  const loadAll = async () => {
+    const ids = new Set((uploads ?? []).map((upload) => upload.source_id));
+    ids.delete(null);
+    const query = new URLSearchParams([...ids].map((id) => ["id", id]));
+    query.set("limit", MAX_UPLOADS);
+    const answer = ids.size
+      ? await api("GET", `/api/recordings?${query}`, { signal: page.signal })
+      : { recordings: [] };
+    for (const id of ids) recordings.set(id, null); // Those that are not found have been deleted.
+    for (const recording of answer.recordings) recordings.set(recording.id, recording);
+    draw();
   };
 
+  const loadRecordings = onQueueChange(loadAll, page.signal, 2);
   acceptDrops(
+    () => suffixes,
     take,
     (update) => {
       isOver = update;
@@ -257,15 +255,27 @@ export function open(page) {
       const fresh = update.some((upload) => upload.source_id && !recordings.has(upload.source_id));
       uploads = update;
       draw();
-      if (fresh) loadRecordings();
+      if (fresh) loadRecordings(true);
     },
     page.signal,
   );
-  onQueueChange(loadRecordings, page.signal, 2);
-  page.attempt(async () => {
-    const all = await api("GET", "/api/options", { signal: page.signal });
+  follow(
+    "status",
+    ({ workers_alive: alive }) => {
+      isAnyoneAtWork = alive > 0;
+      draw();
+    },
+    page.signal,
+  );
+  loader(async () => {
+    const { signal } = page;
+    const [all, session] = await Promise.all([
+      api("GET", "/api/options", { signal }),
+      api("GET", "/api/session", { signal }),
+    ]);
     options = Object.fromEntries(all.options.map((option) => [option.name, option.value]));
+    suffixes = session.recording_suffixes;
     draw();
-  });
+  }, page.signal)();
   draw();
 }
