@@ -28,7 +28,7 @@ from tools.chaos_lab.network import Network, network
 from tools.chaos_lab.processes import DATABASE_NAME, Server, database_server, mongo_url
 
 _MAX_ATTEMPTS = 3
-_MAX_EXPIRATIONS = 5
+_MAX_EXPIRATIONS = 100  # a short lease runs out again and again on a busy machine
 _CHUNK_TIMEOUT_SECONDS = 300.0  # longer than calls hang here, on a slow machine too
 
 
@@ -111,7 +111,10 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Result:
         Feed(facts).add(database, plan.chunks)
         say(f"{plan.nodes} nodes at work, {plan.chunks} chunks")
         cut_at, cut_seconds, held = _cut_off(nodes, database, plan, say)
-        until(lambda: _is_done(database, plan), "the rest of the chunks")
+        try:
+            until(lambda: _is_done(database, plan), "the rest of the chunks")
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}: {_open_chunks(database)}") from error
         ends = [node.end() for node in nodes]
         evidence = _evidence(plan, folders, facts, database, ends)
     for node, result in zip(nodes, results, strict=True):
@@ -231,3 +234,10 @@ def _count(run: Run, actor: str, result: NodeResult) -> None:
 def _late(run: Run, held: Mapping[ObjectId, ObjectId], since: float) -> list[Operation]:
     claims = set(held.values())
     return [op for op in run.nodes.operations if op.claim in claims and op.asked > since]
+
+
+def _open_chunks(database: Database) -> str:
+    """Say of each chunk without a result who has it, and what became of it so far."""
+    fields = ["processing_by", "claimed_at", "attempts", "expirations", "not_before", "failed_at",
+              "errors"]  # fmt: skip
+    return "; ".join(map(str, database.chunks.find({"transcribed_at": None}, fields)))

@@ -21,6 +21,7 @@ from stt.store import claims
 from stt.store.database import Database
 from tests.support.chaos_recording import Recording, recorded
 from tests.support.lossy_link import failing
+from tests.support.pace import until
 from tests.support.queue_builder import add_chunks, chunk
 from tests.support.remote_claims import remote_claims
 from tools.chaos_lab import http_history, mutations
@@ -46,6 +47,13 @@ class Stage:
         self.results = 0
         self.alice: RemoteQueue
         self.bob: RemoteQueue
+
+    def is_up(self) -> bool:
+        try:
+            self.alice.count_pending(Order())
+        except DatabaseUnavailable:
+            return False
+        return True
 
     def others_take_over(self) -> Claim | None:
         """The lease runs out, the coordinator frees the chunk, Bob claims it."""
@@ -82,7 +90,7 @@ def stage(
     ):
         stage = Stage(mongo_url, database, seen, tmp_path)
         stage.alice, stage.bob = claims_of("alice_1"), claims_of("bob_2")
-        stage.alice.count_pending(Order())  # the first answer takes long, on a busy machine
+        until(stage.is_up)  # the first answer takes long, on a busy machine
         yield stage
 
 
