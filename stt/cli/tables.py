@@ -11,6 +11,7 @@ from stt.cli.console import Screen
 from stt.cli.fitting_table import FittingTable
 from stt.cli.formatting import clock, local_time, plural, printable, span
 from stt.doctor.checks import Finding
+from stt.store.notification_status import DestinationStatus
 from stt.store.recordings import RecordingDetails
 from stt.store.search import Hit
 from stt.store.status import FailedChunk, QueueStatus, RecordingProgress
@@ -33,6 +34,7 @@ def status_screen(status: QueueStatus, members: Iterable[WorkerStatus], where: s
         model = f"model {printable(waiting.model)}, which no worker has"
         wait = "waits" if waiting.chunks == 1 else "wait"
         parts.append(Text(f"{plural(waiting.chunks, 'chunk')} {wait} for {model}.", "yellow"))
+    parts += map(_notification_line, status.notifications)
     if status.sources:
         parts += ["", *_recordings_table(status.sources)]
     if status.resting_chunks:
@@ -41,6 +43,25 @@ def status_screen(status: QueueStatus, members: Iterable[WorkerStatus], where: s
         parts += _failures("Failed chunks", status.failed_chunks, status.counts.failed)
         parts += [Text("After removing the cause: stt retry", style="dim")]
     return Group(*parts)
+
+
+def _notification_line(status: DestinationStatus) -> Text:
+    """Return what a destination did not take, and why."""
+    name = printable(status.name)
+    error = f": {printable(status.error)}" if status.error else ""
+    parts = []
+    if status.waiting:
+        wait = "waits" if status.waiting == 1 else "wait"
+        parts.append(f"{plural(status.waiting, 'notification')} {wait} for {name}{error}.")
+        if status.next_try_at:
+            parts.append(f"Next try at {local_time(status.next_try_at.timestamp())}.")
+        if not status.is_attended:
+            parts.append("No process delivers them now.")
+        error = ""
+    if status.given_up:
+        were = "was" if status.given_up == 1 else "were"
+        parts.append(f"{plural(status.given_up, 'notification')} to {name} {were} given up{error}.")
+    return Text(" ".join(parts), style="red" if status.given_up else "yellow")
 
 
 def counting_screen(members: Iterable[WorkerStatus], where: str) -> Screen:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pymongo
 
 from stt.doctor.checks import Finding
+from stt.doctor.notifications import undelivered_findings
 from stt.errors import ConfigError, DatabaseUnavailable
 from stt.local.place import DatabasePlace
 from stt.store.database import Database
@@ -29,6 +30,7 @@ def database_findings(place: DatabasePlace, name: str, limit_seconds: float) -> 
         yield _safety(server, is_embedded=place.is_embedded)
         yield _clock(server.clock_seconds_ahead)
         yield from _models(database)
+        yield from undelivered_findings(database)
 
 
 def _server(server: ServerInfo, where: str, inspector: DatabaseInspector) -> Iterator[Finding]:

@@ -22,6 +22,8 @@ from stt.doctor.machine import (
     written_folders,
 )
 from stt.doctor.node import node_findings, node_key
+from stt.doctor.notifications import CHECK as NOTIFICATIONS
+from stt.doctor.notifications import webhook_findings
 from stt.doctor.whisper import whisper_checks
 from stt.errors import AudioStoreUnavailable, ConfigError, DatabaseUnavailable
 from stt.local.place import database_place
@@ -59,6 +61,7 @@ def diagnose(flags: Mapping[str, object], limit_seconds: float) -> Iterator[Find
                 AudioStoreUnavailable,
             ),
             *whisper_checks(settings, limit_seconds),
+            Check(NOTIFICATIONS, partial(webhook_findings, settings), _LOCAL_SECONDS),
             Check(
                 "node",
                 partial(node_findings, file, limit_seconds),

@@ -18,6 +18,7 @@ from stt.store.database import Database, Document, translated
 from stt.store.documents import read_chunk, read_errors, read_recording, read_time
 from stt.store.leases import count_stale
 from stt.store.model_routing import WaitingChunks, waiting_chunks
+from stt.store.notification_status import DestinationStatus, destination_statuses
 from stt.store.recording_names import NAME_FIELDS, RecordingName, labels_of, recording_names
 from stt.store.states import QUERIES, State
 
@@ -89,7 +90,8 @@ class QueueStatus:
     `empty`: transcribed chunks without text. `resting`: pending chunks that wait after a failure.
     `stale`: claims whose lease has run out. `eta_seconds`: None if nothing was transcribed lately.
     `failed_chunks` are the latest few, `resting_chunks` the next few to be tried again.
-    `missing_models`: what waits for a model that no worker has.
+    `missing_models`: what waits for a model that no worker has. `notifications`: destinations that
+    did not take some.
     """
 
     at: datetime
@@ -103,6 +105,7 @@ class QueueStatus:
     failed_chunks: tuple[FailedChunk, ...] = field(default=())
     resting_chunks: tuple[FailedChunk, ...] = field(default=())
     missing_models: tuple[WaitingChunks, ...] = field(default=())
+    notifications: tuple[DestinationStatus, ...] = field(default=())
 
 
 def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
@@ -130,6 +133,7 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
             if resting
             else (),
             missing_models=waiting_chunks(database),
+            notifications=destination_statuses(database, now),
         )
 
 

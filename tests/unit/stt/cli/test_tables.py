@@ -11,6 +11,7 @@ from stt.doctor.checks import Finding
 from stt.domain.claim import WorkerReport
 from stt.store.counts import StateCounts
 from stt.store.model_routing import WaitingChunks
+from stt.store.notification_status import DestinationStatus
 from stt.store.status import FailedChunk, QueueStatus, Rate, RecordingProgress
 from stt.store.workers import WorkerStatus
 
@@ -53,6 +54,16 @@ class TestStatusScreen:
         text = shown(status(StateCounts(pending=3), rate=BUSY, eta_seconds=5400.0), ALIVE)
         assert "1 worker running · 10.0 chunks/min · 5.0 s of audio per second" in text
         assert "about 1h 30m left" in text
+
+    def test_notifications_that_were_not_taken_say_why_and_when_they_are_tried_again(self) -> None:
+        one = DestinationStatus("hooks.example", 3, 0, "HTTP 500", NOW, is_attended=True)
+        text = shown(status(StateCounts(transcribed=1), notifications=(one,)))
+        at = local_time(NOW.timestamp())
+        assert f"3 notifications wait for hooks.example: HTTP 500. Next try at {at}." in text
+        one = DestinationStatus("--on-done", 1, 2, "exit code 3", None, is_attended=False)
+        text = shown(status(StateCounts(transcribed=1), notifications=(one,)))
+        assert "1 notification waits for --on-done: exit code 3. No process delivers them" in text
+        assert "2 notifications to --on-done were given up." in text
 
     def test_a_done_one_says_so(self) -> None:
         assert "Nothing is left to do." in shown(status(StateCounts(transcribed=3)))
