@@ -27,9 +27,13 @@ ChunkEnd = tuple[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of all chunks of a recording; `failures` are the first few of those that failed."""
+    """The end of all chunks of a recording; `failures` are the first few of those that failed.
+
+    `at`: the server's time of the last step, None if another program has written no times.
+    """
 
     id: str
+    at: datetime | None
     recording: Recording
     transcribed: int
     failed: int
@@ -81,6 +85,7 @@ def read_ending(database: Database, recording_id: Any) -> Ending | Literal["open
             return "unsettled"
     return Ending(
         id=event_id(recording_id, *map(_end_of, chunks)),
+        at=max(_times(recording, chunks), default=None),
         recording=recording,
         transcribed=states.count("transcribed"),
         failed=states.count("failed"),
@@ -109,6 +114,11 @@ def _end_of(chunk: Document) -> tuple[str, ...]:
     """Return what no other ending of this chunk has; other programs may write no `claim_id`."""
     fields = ("_id", "claim_id", "transcribed_at", "failed_at")
     return tuple(str(chunk.get(name)) for name in fields)
+
+
+def _times(recording: Recording, chunks: list[Document]) -> Iterator[datetime]:
+    values = (chunk.get(name) for chunk in chunks for name in ("transcribed_at", "failed_at"))
+    yield from (value for value in (*values, recording.ingested_at) if isinstance(value, datetime))
 
 
 def _chunks(database: Database, recording_id: Any) -> list[Document]:

@@ -69,6 +69,7 @@ _INDEXES = [
         [("destination", 1), ("ended_at", 1), ("not_before", 1), ("created_at", 1)], name="due"
     ),
     IndexModel([("destination", 1), ("outcome", 1), ("ended_at", 1)], name="outcomes"),
+    IndexModel([("destination", 1), ("at", 1)], name="endings"),
     IndexModel([("created_at", 1)], name="expiry", expireAfterSeconds=30 * 86_400),
 ]
 
@@ -131,12 +132,14 @@ class Outbox(Repository):
         if passed_seconds < 0:  # the server's clock was set back
             since = now - _LOOK_BACK_OF_WRONG_CLOCK
             emptied_at = min(emptied_at, now)
+        # Before the endings: what ended until then is among those that are recorded now.
+        empty_at = self._db.server_time() if is_queue_empty(self._db) else None
         ended = list(chunks_ended_since(self._db, since))
         candidates = {recording_id for recording_id, end in ended if end not in self._seen}
         candidates.update(map(read_hashable, read_list(state.get("waiting"))))
         waiting = self._record_endings(candidates, now)
         changes: Document = {"since": now, "waiting": waiting, "emptied_at": emptied_at}
-        changes |= self._record_empty(state, emptied_at, now, at_once=at_once)
+        changes |= self._record_empty(state, emptied_at, empty_at, at_once=at_once)
         version = state.get("version")
         is_changed = self._db.destinations.update_one(
             {"_id": self._destination.key, "version": version},
@@ -235,37 +238,37 @@ class Outbox(Repository):
         return waiting
 
     def _record_empty(
-        self, state: Document, emptied_at: datetime, now: datetime, *, at_once: bool
+        self, state: Document, emptied_at: datetime, empty_at: datetime | None, *, at_once: bool
     ) -> Document:
         """Record that the queue is empty, if it is and recordings have ended since it last was.
 
-        Return the changes to the destination's document.
+        `empty_at`: when it was found to be empty. Return the changes to the destination's document.
         """
-        recorded = {"created_at": {"$gt": emptied_at}, **self._of_this, "recording": {"$ne": None}}
-        if self._db.notifications.find_one(recorded, ["_id"]) is None or not is_queue_empty(
-            self._db
-        ):
+        recorded = {**self._of_this, "at": {"$gt": emptied_at}}
+        if empty_at is None or self._db.notifications.find_one(recorded, ["_id"]) is None:
             return {"empty_since": None}
-        empty_since = read_time(state.get("empty_since")) or now
-        if not at_once and (now - empty_since).total_seconds() < _QUIET_SECONDS:
+        empty_since = read_time(state.get("empty_since")) or empty_at
+        if not at_once and (empty_at - empty_since).total_seconds() < _QUIET_SECONDS:
             return {"empty_since": empty_since}
         # The same id for each process that reads the same state.
         id_ = event_id("queue.empty", self._destination.key, str(state.get("emptied_at")))
-        self._add(id_, "queue.empty", None, event_bodies.of_empty_queue(self._db, now), now)
-        return {"empty_since": None, "emptied_at": now}
+        body = event_bodies.of_empty_queue(self._db, empty_at)
+        self._add(id_, "queue.empty", {}, body, empty_at)
+        return {"empty_since": None, "emptied_at": empty_at}
 
     def _add_ending(self, ending: Ending, now: datetime) -> str:
         body = event_bodies.of_ending(self._db, ending, now, self._destination.page_url)
-        return self._add(ending.id, ending.type, ending.recording.id, body, now)
+        of_recording = {"recording": ending.recording.id, "at": ending.at or now}
+        return self._add(ending.id, ending.type, of_recording, body, now)
 
     def _add(
-        self, event: str, type_: EventType, recording_id: Any, body: Document, now: datetime
+        self, event: str, type_: EventType, fields: Document, body: Document, now: datetime
     ) -> str:
         """Add a notification if it is not there; return its id."""
         id_ = f"{self._destination.key}:{event}"
         is_wanted = type_ in self._destination.events
         new = {
-            "_id": id_, "event_id": event, "type": type_, "recording": recording_id,
+            "_id": id_, "event_id": event, "type": type_, **fields,
             "body": json.dumps(body), **self._of_this, "created_at": now, "not_before": _AT_ONCE,
             "attempts": 0, "claim_id": None, "errors": [],
             "ended_at": None if is_wanted else now, "outcome": None if is_wanted else "unwanted",

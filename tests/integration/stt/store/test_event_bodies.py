@@ -19,7 +19,7 @@ def test_a_recording_is_named_as_people_know_it(database: Database) -> None:
         folders[1], "ep01.mp3", duration=60.5, path="B/ep01.mp3", folder="talks", model="base"
     )
     failure = {"chunk": "1", "offset_seconds": 30.0, "kind": "bad_audio", "message": "no frames"}
-    end = Ending("evt_1", recording, transcribed=2, failed=1, failures=(failure,))
+    end = Ending("evt_1", now, recording, transcribed=2, failed=1, failures=(failure,))
     body = of_ending(database, end, now, "https://stt.example")
     assert json.loads(json.dumps(body)) == {
         "type": "recording.failed",
@@ -43,7 +43,7 @@ def test_a_recording_is_named_as_people_know_it(database: Database) -> None:
 
 
 def test_a_recording_of_another_program_has_its_id_for_a_name(database: Database) -> None:
-    end = Ending("evt_1", Recording("call 7", "call 7"), 1, 0, ())  # type: ignore[arg-type]
+    end = Ending("evt_1", None, Recording("call 7", "call 7"), 1, 0, ())  # type: ignore[arg-type]
     body = of_ending(database, end, database.server_time(), None)
     assert body["data"]["recording"]["name"] == "call 7"
     assert body["data"]["recording"]["url"] is None

@@ -208,6 +208,44 @@ def test_the_queue_is_empty_once_after_the_recordings_that_ended(
     assert len(recorded(database)) == 2
 
 
+def test_many_processes_that_end_together_call_the_queue_empty_once(
+    database: Database, rules: Any
+) -> None:
+    ids = [add_chunks(database, 1)[0] for _ in range(6)]
+    boxes = [outbox(database, events=EVERYTHING) for _ in ids]
+    together = threading.Barrier(len(ids))
+
+    def work(number: int) -> None:
+        worker = MongoClaims(database, f"worker_{number}", rules)
+        claim = claimed(worker, chunk(database, ids[number]))
+        together.wait(60)
+        worker.complete(claim, Transcript())
+        for _ in range(3):
+            boxes[number].record(at_once=True)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(ids))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(types(database)) == ["queue.empty", *["recording.done"] * 6]
+
+
+def test_the_queue_is_called_empty_again_after_a_recording_that_was_cut_for_long(
+    database: Database, alice: MongoClaims
+) -> None:
+    """Its chunks were all done, and it was not yet whole, when the queue was called empty."""
+    box = outbox(database, events=EVERYTHING)
+    slow = add_recording(database, language="en", ingested_at=None)
+    transcribe(alice, database, *add_chunks(database, 1, recording_id=slow))
+    transcribe(alice, database, *add_chunks(database, 1))
+    box.record(at_once=True)
+    assert sorted(types(database)) == ["queue.empty", "recording.done"]
+    database.recordings.update_one({"_id": slow}, {"$currentDate": {"ingested_at": True}})
+    box.record(at_once=True)
+    assert sorted(types(database)) == ["queue.empty"] * 2 + ["recording.done"] * 2
+
+
 def test_a_queue_that_is_empty_for_a_moment_is_not_called_empty(
     database: Database, alice: MongoClaims
 ) -> None:
