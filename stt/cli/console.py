@@ -57,12 +57,18 @@ def discard_output(stream: IO[str]) -> None:
 
 
 def setup_logging(
-    log_format: LogFormat, *, to_stderr: bool = False, quiet: bool = False, verbose: bool = False
+    log_format: LogFormat,
+    *,
+    to_stderr: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+    hides_worker: bool = False,
 ) -> None:
     """Print the package's log records to stdout, or to stderr if stdout has a result.
 
     "auto" draws bars on a terminal, "text" never does, "json" prints one object per line. `quiet`:
     print warnings and errors only, and draw nothing; `verbose`: print debug records too.
+    `hides_worker`: leave out the `PLAIN` lines of a worker, which is only a part of the command.
     """
     _screen.is_quiet = quiet
     _screen.console = Console(stderr=to_stderr, highlight=False)
@@ -71,6 +77,8 @@ def setup_logging(
     text = TextFormatter(on_terminal=_screen.console.file.isatty())
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     handler.addFilter(add_log_fields)
+    if hides_worker:
+        handler.addFilter(lambda record: "is_plain" not in vars(record))
     logger = logging.getLogger("stt")
     logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
     logger.handlers = [h for h in logger.handlers if not isinstance(h, _LineHandler)] + [handler]
@@ -97,16 +105,16 @@ class _LineHandler(logging.Handler):
 def live_progress(snapshot: Callable[[], Progress]) -> Drawing:
     """Draw `snapshot()` four times a second, from a thread of its own, inside the `with` block.
 
-    Draw nothing without a terminal. `snapshot` must not block.
+    Draw nothing without a terminal, and leave nothing behind. `snapshot` must not block.
     """
     bar = WorkBar(snapshot)
     return _drawn(lambda: bar.render(_screen.console.width))
 
 
-def _drawn(render: Callable[[], Screen], *, transient: bool = False) -> Drawing:
+def _drawn(render: Callable[[], Screen]) -> Drawing:
     if not _screen.is_live:
         return contextlib.nullcontext()
-    return Live(console=_screen.console, get_renderable=render, transient=transient)
+    return Live(console=_screen.console, get_renderable=render, transient=True)
 
 
 @contextmanager
@@ -126,7 +134,7 @@ def recording_progress(name: str) -> Iterator[Callable[[float, float | None], No
         facts = [Fact(title.plain), Fact(shown)]
         return bar_line(_screen.console.width, done, total, facts)
 
-    with _drawn(render, transient=True):
+    with _drawn(render):
         yield advance
 
 

@@ -16,6 +16,7 @@ from stt.cli.formatting import clock, plural
 from stt.cli.help import PanelCommand
 from stt.cli.node_service import service_app
 from stt.cli.options import STOP_SETTINGS, AsJson, LogMore, NewestFirst, Quiet, with_settings
+from stt.cli.summary import RunSummary
 from stt.errors import ConfigError
 from stt.node.credentials import CredentialsFile
 from stt.settings import Settings
@@ -147,7 +148,7 @@ def start_command(
     from stt.node.registration import warn_if_unprotected
 
     setup_logging(settings.log_format, quiet=quiet, verbose=verbose)
-    node = NodeAgent(settings)
+    node, summary = NodeAgent(settings), RunSummary()
 
     with on_signals(stop), node.lock.held(), page(node, page_port) as url:
         warn_if_unprotected(node.client.url)
@@ -155,6 +156,7 @@ def start_command(
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         with live_progress(node.progress):
             exit_code = node.run(newest_first=newest_first)
+        summary.log(node.stats())
     raise typer.Exit(exit_code)
 
 

@@ -19,6 +19,7 @@ _GAP_WIDTH = 2
 _ECHO_WIDTH = 8  # for the echo of some `^C`; a line that wraps cannot be overwritten
 _RATE_WINDOW_SECONDS = 60.0
 _LEAST_RATE_SECONDS = 1.0  # a rate over less says nothing
+_OVERDUE_SECONDS = 5.0
 
 
 _BEFORE_BAR = 10
@@ -37,31 +38,40 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What is done in a second: chunks, and seconds of audio."""
+    """What is done in a second: chunks, and seconds of audio; as of `age_seconds` ago."""
 
     chunks: float = 0.0
     audio_seconds: float = 0.0
+    age_seconds: float = 0.0
 
 
 class SpeedMeter:
-    """Measures the speed over the last minute."""
+    """Measures the speed over the last minute, from one finished chunk to another.
+
+    So it stays the same until the next chunk is finished, unless that is overdue.
+    """
 
     def __init__(self) -> None:
         self.began = time.monotonic()
         self._samples = deque([(self.began, 0, 0.0)])
 
     def measure(self, done: int, done_seconds: float) -> Speed:
-        now = time.monotonic()
-        if done < self._samples[-1][1]:  # it has begun anew
-            self._samples = deque([(now, 0, 0.0)])
-        self._samples.append((now, done, done_seconds))
-        while len(self._samples) > 2 and now - self._samples[1][0] > _RATE_WINDOW_SECONDS:
-            self._samples.popleft()
-        since, done_then, seconds_then = self._samples[0]
-        elapsed = now - since
+        now, samples = time.monotonic(), self._samples
+        if done < samples[-1][1]:  # it has begun anew
+            samples.clear()
+            samples.append((now, 0, 0.0))
+        if done > samples[-1][1]:
+            samples.append((now, done, done_seconds))
+        while len(samples) > 2 and now - samples[1][0] > _RATE_WINDOW_SECONDS:
+            samples.popleft()
+        (since, done_then, seconds_then), (until, done_last, seconds_last) = samples[0], samples[-1]
+        chunks, seconds = done_last - done_then, seconds_last - seconds_then
+        overdue_at = until + max(_OVERDUE_SECONDS, 2 * (until - since) / max(1, chunks))
+        measured_at = now if now > overdue_at else until
+        elapsed = measured_at - since
         if elapsed < _LEAST_RATE_SECONDS:
             return Speed()
-        return Speed((done - done_then) / elapsed, (done_seconds - seconds_then) / elapsed)
+        return Speed(chunks / elapsed, seconds / elapsed, now - measured_at)
 
 
 class WorkBar:
@@ -122,11 +132,12 @@ def _rounded(speed: float) -> str:
 
 
 def _seconds_left(progress: Progress, speed: Speed) -> float | None:
+    seconds = None
     if progress.total_seconds and speed.audio_seconds:
-        return (progress.total_seconds - progress.done_seconds) / speed.audio_seconds
-    if progress.total and speed.chunks:
-        return (progress.total - progress.done) / speed.chunks
-    return None
+        seconds = (progress.total_seconds - progress.done_seconds) / speed.audio_seconds
+    elif progress.total and speed.chunks:
+        seconds = (progress.total - progress.done) / speed.chunks
+    return None if seconds is None else max(1.0, seconds - speed.age_seconds)
 
 
 def _details(progress: Progress) -> Iterator[Fact]:

@@ -1,9 +1,8 @@
 """`stt transcribe`: transcribe recordings; start a database and a server if none are set."""
 
 import time
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,14 @@ from stt.cli.options import (
 from stt.cli.output import Output, OutputOptions, with_output
 from stt.cli.standard_input import STDIN, with_standard_input
 from stt.cli.stored_text import renew_stored
+from stt.cli.summary import in_words, with_failed
 from stt.cli.transcripts import write_transcripts
 from stt.cli.worker import run_worker
 from stt.domain.chunk import Recording
 from stt.local.stack import open_database
 from stt.local.whisper_server import WhisperServers, starting_servers
 from stt.settings import Settings
+from stt.store.counts import StateCounts
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from stt.store.status import queue_status
@@ -101,8 +102,12 @@ def transcribe_command(
     where, has_recordings = _checked(output, files)
     if settings.model and not settings.server_urls:
         check_local_model(settings.model)
-    setup_logging(settings.log_format, to_stderr=True, quiet=quiet, verbose=verbose)
+    setup_logging(
+        settings.log_format, to_stderr=True, quiet=quiet, verbose=verbose, hides_worker=not verbose
+    )
+    began = time.monotonic()
     files, refused = existing(files)
+    failed: list[str] = []
     passed_over = PassedOver()
     # One that was given twice is printed once, but each of its files gets a transcript.
     by_file = where.beside or where.folder is not None
@@ -123,6 +128,7 @@ def transcribe_command(
         for path, ingested in found:
             if ingested is None:
                 refused += 1
+                failed.append(str(path))
             else:
                 recording = ingested.recording
                 if ingested.status != "ingested":
@@ -139,9 +145,15 @@ def transcribe_command(
             print_note("Nothing to transcribe: no recordings found.")
         wanted = {name: getattr(options, name) for name in given}
         renew_stored(database, list(stored.values()), wanted, settings)
-        ids += dict.fromkeys(recording.id for _, recording in recordings.values())
-        _work(database, servers, settings, ids)
+        by_id = {recording.id: recording for _, recording in recordings.values()}
+        ids += by_id
+        worked = _work(database, servers, settings, ids)
         partial = write_transcripts(database, list(recordings.values()), where)
+        if worked:
+            seconds = sum(by_id[id_].duration or 0.0 for id_ in worked)
+            what = plural(len(worked), "recording")
+            words = in_words(what, seconds, time.monotonic() - began)
+            print_note(with_failed(words, [*failed, *partial]))
     if refused or partial or found_none:
         raise typer.Exit(1)
 
@@ -164,26 +176,34 @@ def _checked(output: OutputOptions, files: list[Path]) -> tuple[Output, bool]:
 
 def _work(
     database: Database, servers: WhisperServers, settings: Settings, ids: Iterable[ObjectId]
-) -> None:
-    """Run a worker until no chunk of these recordings is open, here or on another machine."""
+) -> tuple[ObjectId, ...]:
+    """Run a worker until no chunk of these recordings is open, here or on another machine.
+
+    Return those that had open ones.
+    """
     from stt.worker.context import WorkOptions
 
-    options = WorkOptions(recordings=tuple(ids))
-    if not _open_chunks(database, options.recordings):
-        return
+    options = WorkOptions(recordings=tuple(_open_chunks(database, ids)))
+    if not options.recordings:
+        return ()
     with_server = servers.ready(settings.model or _common_model(database, options.recordings))
     waiting_for = 0
     while counts := _open_chunks(database, options.recordings):
-        if counts["pending"] or queue_status(database, settings.lease_seconds).stale:
+        if (
+            any(each.pending for each in counts.values())
+            or queue_status(database, settings.lease_seconds).stale
+        ):
             run_worker(database, with_server, options)
             continue
-        if counts["processing"] != waiting_for:
-            waiting_for = counts["processing"]
+        processing = sum(each.processing for each in counts.values())
+        if processing != waiting_for:
+            waiting_for = processing
             print_note(
                 f"Waiting for {plural(waiting_for, 'chunk')} that other workers process; if"
                 f" those workers are gone, for {span(settings.lease_seconds)} at most."
             )
         time.sleep(_POLL_SECONDS)
+    return options.recordings
 
 
 def _common_model(database: Database, ids: Iterable[ObjectId]) -> str | None:
@@ -192,9 +212,8 @@ def _common_model(database: Database, ids: Iterable[ObjectId]) -> str | None:
     return models.pop() if len(models) == 1 else None
 
 
-def _open_chunks(database: Database, ids: Iterable[ObjectId]) -> Counter[str]:
-    """Return how many chunks of these recordings are pending and processing; empty if none is."""
-    recordings, counts = MongoRecordings(database), Counter[str]()
-    for recording_id in ids:
-        counts.update(asdict(recordings.details(recording_id).counts))
-    return +Counter({state: counts[state] for state in ("pending", "processing")})
+def _open_chunks(database: Database, ids: Iterable[ObjectId]) -> dict[ObjectId, StateCounts]:
+    """Return the chunks by state of those recordings of which some are pending or processing."""
+    recordings = MongoRecordings(database)
+    counts = {recording_id: recordings.details(recording_id).counts for recording_id in ids}
+    return {recording_id: states for recording_id, states in counts.items() if states.open}

@@ -22,19 +22,19 @@ def write_transcripts(
     output: Output,
     *,
     require_complete: bool = False,
-) -> int:
-    """Write the transcripts of recordings and the names to show; return how many are partial.
+) -> list[str]:
+    """Write the transcripts of recordings and the names to show; return those that are partial.
 
     To write next to the recordings, their names must be paths of their files. `require_complete`:
     write no partial transcript.
     """
-    partial = 0
+    partial: list[str] = []
     stems = _stems(database, recordings, output)
     has_titles = len(recordings) > 1 and output.formats == ("txt",)
     for (name, recording), stem in zip(recordings, stems, strict=True):
         export = Export(database, recording)
         if export.header.is_partial:
-            partial += 1
+            partial.append(name)
             failed = plural(export.failed_chunks, "chunk")
             reason = f" {failed} failed: `stt status` says why." if export.failed_chunks else ""
             print_note(f"Warning: {name}: {export.header.partial_notice}.{reason}")

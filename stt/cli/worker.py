@@ -1,5 +1,6 @@
 """`stt` without a command: run a worker."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,7 @@ from stt.cli.options import (
     Quiet,
     with_settings,
 )
+from stt.cli.summary import RunSummary
 from stt.errors import EXIT_INTERRUPTED
 from stt.local.stack import open_database
 from stt.settings import Settings
@@ -89,17 +91,23 @@ def worker_command(
 
     setup_logging(settings.log_format, quiet=quiet, verbose=verbose)
     with open_database(settings) as database, notifying(database, settings):
-        stats = run_worker(database, settings, WorkOptions(settings.limit, newest_first, watch))
+        options = WorkOptions(settings.limit, newest_first, watch)
+        stats = run_worker(database, settings, options, RunSummary().log)
     raise typer.Exit(int(stats.has_failures))
 
 
-def run_worker(database: Database, settings: Settings, options: "WorkOptions") -> "Stats":
+def run_worker(
+    database: Database,
+    settings: Settings,
+    options: "WorkOptions",
+    sum_up: "Callable[[Stats], None]" = lambda _: None,
+) -> "Stats":
     """Run a worker and draw its bar; exit with 130 if it was interrupted."""
     from stt.worker.worker import Worker
 
     worker = Worker.at_database(database, settings, options)
     with live_progress(worker.progress):
-        stats = worker.run()
+        stats = worker.run(sum_up)
     if worker.was_interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     return stats

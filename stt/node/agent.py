@@ -36,6 +36,7 @@ from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
 from stt.system.single_flight import SingleFlight
 from stt.worker.context import WorkOptions
+from stt.worker.stats import Stats
 from stt.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -113,7 +114,6 @@ class NodeAgent:
         server = activity.server
         description = server.description() if server else Description()
         worker = activity.worker
-        stats = self._totals.stats(worker.stats if worker else None)
         return AgentStatus(
             phase=activity.phase,
             detail=activity.detail,
@@ -128,9 +128,14 @@ class NodeAgent:
             whisper_server=server.urls if server else ", ".join(self._settings.server_urls),
             has_own_server=not self._settings.server_urls,
             jobs=activity.jobs(),
-            counts=stats.counts,
+            counts=self.stats().counts,
             in_flight=worker.in_flight if worker else 0,
         )
+
+    def stats(self) -> Stats:
+        """Return the stats of all workers of this run together."""
+        worker = self._activity.worker
+        return self._totals.stats(worker.stats if worker else None)
 
     def progress(self) -> Progress:
         """Return the progress of the present worker; without one, what is waited for."""

@@ -13,7 +13,7 @@ from functools import partial
 _fields: ContextVar[Mapping[str, object]] = ContextVar("log_fields", default={})  # noqa: B039
 
 PLAIN = {"is_plain": True}
-"""`extra` of lines that people grep for: on a terminal they are written without their time."""
+"""`extra` of a worker's own lines, which people grep for; on a terminal they have no time."""
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from stt.domain.claim import Claim
 from stt.errors import SttError
 from stt.system.log_context import with_log_fields
 from stt.worker.context import WorkerContext
+from stt.worker.stats import Stats
 from stt.worker.worker_thread import WorkerThread
 
 logger = logging.getLogger(__name__)
@@ -62,11 +63,12 @@ class Shutdown:
                 "%d finished result(s) dropped: done anew when their lease is over", results
             )
 
-    def finish(self, report_stopped: Callable[[], None]) -> None:
-        """End the heartbeat, log the stats and report the worker as stopped."""
+    def finish(self, sum_up: Callable[[Stats], None], report_stopped: Callable[[], None]) -> None:
+        """End the heartbeat, log the stats after `sum_up`, and report the worker as stopped."""
         context = self._context
         self._wait_for(lambda: context.heartbeat.stop(_WAIT_SECONDS))
         context.is_over.set()
+        sum_up(context.stats)
         context.stats.log()
         self._wait_for(report_stopped)
 

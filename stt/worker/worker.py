@@ -8,6 +8,7 @@ reason to stop, and abandons calls that hang when it has to.
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import Self
 
 import stt
@@ -83,8 +84,8 @@ class Worker:
         )
         return cls(queue, settings, options, worker)
 
-    def run(self) -> Stats:
-        """Work until there is a reason to stop.
+    def run(self, sum_up: Callable[[Stats], None] = lambda _: None) -> Stats:
+        """Work until there is a reason to stop; call `sum_up` before the last line of the log.
 
         Raises the error that ended the run early, if one did; the stats hold all the same.
         """
@@ -98,7 +99,7 @@ class Worker:
                     self._supervise_threads()
                 finally:
                     self._counter.stop()
-                    self._shutdown.finish(lambda: self._report("stopped"))
+                    self._shutdown.finish(sum_up, lambda: self._report("stopped"))
         if self._fatal is not None:
             raise self._fatal
         return self.stats
@@ -182,7 +183,7 @@ class Worker:
             is_over = not any(thread.is_alive() for thread in self._threads)
             reason = self._reason_to_stop()
             if reason is not None and not self._context.stop.is_set():
-                logger.info("Stopping: %s", reason)
+                logger.info("Stopping: %s", reason, extra=PLAIN if self._fatal is None else None)
                 if isinstance(self._fatal, SttError):
                     self._fatal.is_logged = True
                 self._shutdown.begin()

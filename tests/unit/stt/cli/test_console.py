@@ -28,7 +28,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch, columns: int, progress: Progress) -> 
     on_terminal(monkeypatch, terminal, columns)
     with live_progress(lambda: progress):
         pass
-    return re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "\r", terminal.getvalue()).strip().rpartition("\r")[2]
+    plain = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "\r", terminal.getvalue())
+    return plain.strip().splitlines()[-1]
 
 
 class TestLiveProgress:
@@ -109,3 +110,15 @@ class TestLiveProgress:
             advance(60.0, 3600.0)
             time.sleep(0.3)
         assert "1:00 of 1:00:00" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("hides_worker", [False, True])
+def test_the_lines_of_a_worker_may_be_left_out(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str], hides_worker: bool
+) -> None:
+    setup_logging("text", hides_worker=hides_worker)
+    log.info("Worker ID: box_1", extra=PLAIN)
+    log.info("Starting a whisper server")
+    out = capsys.readouterr().out
+    assert ("Worker ID: box_1" in out) is not hides_worker
+    assert "Starting a whisper server" in out

@@ -94,5 +94,19 @@ def test_the_speed_is_that_of_the_last_minute_and_of_a_progress_that_began_anew(
     assert meter.measure(4, 12.0).audio_seconds == pytest.approx(6.0)
 
 
+def test_the_time_left_runs_down_until_the_next_chunk_is_finished_or_overdue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, half = Progress(0, 10, total_seconds=100), Progress(5, 10, 0, 5, False, 50, 100)
+
+    def left(*moments: Progress, seconds: float) -> str:
+        return line(monkeypatch, 100, *moments, seconds=seconds).split(" · ")[4]
+
+    assert left(*[begun] * 9, half, seconds=2.0) == "about 20s left"
+    assert left(*[begun] * 9, half, half, seconds=2.0) == "about 18s left"
+    assert left(*[begun] * 9, *[half] * 4, seconds=2.0) == "about 14s left"
+    assert left(*[begun] * 9, *[half] * 11, seconds=2.0) == "about 40s left"
+
+
 def test_slow_machines_see_a_digit_more() -> None:
     assert (real_time(0.42), real_time(23.4)) == ("0.4 × real time", "23 × real time")

@@ -27,9 +27,10 @@ class Work:
         self.counts: list[StateCounts] = []
         self.refused: set[str] = set()
         self.stale = 0
+        self.recording = TALK
         self.servers = self.began = 0
         self.runs: list[Settings] = []
-        self.write = Mock(return_value=0)
+        self.write = Mock(return_value=[])
         self.renew = Mock()
         self.status: Status = "ingested"
         self.model: str | None = None
@@ -41,7 +42,8 @@ class Work:
         self, _: object, paths: list[Path], *__: object
     ) -> Iterator[tuple[Path, Ingested | None]]:
         for path in paths:
-            recording = TALK if path.name == TALK.filename else Recording(ObjectId(), path.name)
+            is_talk = path.name == TALK.filename
+            recording = self.recording if is_talk else Recording(ObjectId(), path.name)
             refused = path.name in self.refused
             yield path, None if refused else Ingested(recording, 1, self.status)
 
@@ -155,8 +157,25 @@ def test_a_file_that_cannot_be_read_or_a_partial_transcript_is_exit_code_1(
     assert stt("transcribe", "bad.wav", "talk.mp3") == 1
     assert [name for name, _ in work.write.call_args.args[1]] == ["talk.mp3"]
     work.refused = set()
-    work.write.return_value = 1
+    work.write.return_value = ["talk.mp3"]
     assert stt("transcribe", "talk.mp3") == 1
+
+
+def test_the_summary_counts_what_was_transcribed_now_and_names_what_failed(
+    stt: Run, work: Work
+) -> None:
+    work.recording = replace(TALK, duration=90.0)
+    work.refused = {"bad.wav"}
+    assert stt("transcribe", "bad.wav", "talk.mp3") == 1
+    assert " of audio in " not in stt.err  # there was nothing to transcribe
+    work.counts = [StateCounts(pending=2)] * 2
+    assert stt("transcribe", "bad.wav", "talk.mp3") == 1
+    summary = stt.err.splitlines()[-1]
+    assert summary.startswith("1 recording, 1m 30s of audio in 1s, ")
+    assert summary.endswith(" × real time; 1 failed: bad.wav")
+    work.counts = [StateCounts(pending=2)] * 2
+    assert stt("transcribe", "talk.mp3", "--quiet") == 0
+    assert stt.err == ""
 
 
 def test_several_recordings_as_subtitles_need_a_folder(stt: Run, work: Work) -> None:

@@ -49,7 +49,7 @@ def _exports(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def written(*recordings: Recording, to: Output = Output(), whole: bool = False) -> int:  # noqa: B008
     named = [(recording.filename, recording) for recording in recordings]
-    return write_transcripts(Mock(), named, to, require_complete=whole)
+    return len(write_transcripts(Mock(), named, to, require_complete=whole))
 
 
 def test_one_transcript_goes_to_stdout_as_utf_8_whatever_the_terminal_has(

@@ -29,7 +29,7 @@ class FakeWorker:
     def progress(self) -> Progress:
         return Progress()
 
-    def run(self) -> Stats:
+    def run(self, _sum_up: object) -> Stats:
         stats = Stats()
         for _ in range(self.errors):
             stats.failed(Chunk(ObjectId(), None, 0))
