@@ -7,57 +7,75 @@ key · 4 database unreachable · 5 whisper server unreachable · 130 interrupted
 import errno
 import io
 import sys
+from functools import partial
+from importlib import import_module
+from typing import Any
 
 import typer
 
-from stt.cli import (
-    again,
-    chunks,
-    coordinator,
-    doctor,
-    export,
-    ingest,
-    node,
-    recordings,
-    search,
-    status,
-    transcribe,
-    worker,
-)
+from stt.cli import worker
 from stt.cli.console import discard_output, print_note, stop
-from stt.cli.help import PanelCommand, PanelGroup
+from stt.cli.help import LazyCommands, PanelCommand, PanelGroup
 from stt.errors import EXIT_INTERRUPTED, SttError
 from stt.system.signals import END_SIGNALS, on_signals
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+# The module of each command, and the first line of its help.
+_COMMANDS = {
+    "transcribe": ("transcribe", "Transcribe recordings and print or save their transcripts."),
+    "ingest": ("ingest", "Put recordings into the queue, cut into chunks."),
+    "ls": ("recordings", "List the recordings in the queue."),
+    "remove": (
+        "recordings",
+        "Remove recordings with their chunks, audio and transcripts; the files stay.",
+    ),
+    "priority": ("recordings", "Change which recordings are transcribed first."),
+    "again": ("again", "Transcribe recordings again; their text stays until the new one is there."),
+    "status": ("status", "Show the queue: states, speed, time left, failures."),
+    "workers": ("status", "Show the workers of the last day."),
+    "export": ("export", "Write the transcript of a recording."),
+    "search": ("search", "Find words in all transcripts."),
+    "retry": ("chunks", "Try failed chunks again, with all their attempts."),
+    "release": ("chunks", "End the claims on chunks, whichever workers hold them."),
+    "coordinator": (
+        "coordinator",
+        "Serve the queue over HTTP: nodes join by URL and key, people use a browser.",
+    ),
+    "doctor": ("doctor", "Check database, servers, keys, models, disk and clock; say what to do."),
+    "node": ("node", "Work for a fleet through a coordinator, without a database."),
+}
+
+
+class _Program(PanelGroup):
+    """The command `stt`, which imports the module of a command when it is used."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        loaders = {name: partial(_command, name) for name in _COMMANDS}
+        self.commands = LazyCommands(loaders)
+        self.summaries = {name: summary for name, (_, summary) in _COMMANDS.items()}
+
+
+def _command(name: str) -> Any:
+    module = import_module(f"stt.cli.{_COMMANDS[name][0]}")
+    if name == "node":
+        return typer.main.get_command(module.node_app)
+    examples = getattr(module, f"{name.upper()}_EXAMPLES", None) or module.EXAMPLES
+    one = typer.Typer(rich_markup_mode=None, add_completion=False)
+    one.command(name, epilog=examples, cls=PanelCommand)(getattr(module, f"{name}_command"))
+    return typer.main.get_command(one)
+
+
 app = typer.Typer(
     name="stt",
-    cls=PanelGroup,
+    cls=_Program,
     invoke_without_command=True,
     rich_markup_mode=None,  # plain help: examples keep their lines, and it reads well in a pipe
     pretty_exceptions_enable=False,  # they print local variables, and those hold keys
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.callback(epilog=worker.EXAMPLES)(worker.worker_command)
-for _name, _command, _epilog in (
-    ("transcribe", transcribe.transcribe_command, transcribe.EXAMPLES),
-    ("ingest", ingest.ingest_command, ingest.EXAMPLES),
-    ("ls", recordings.ls_command, recordings.LS_EXAMPLES),
-    ("remove", recordings.remove_command, recordings.REMOVE_EXAMPLES),
-    ("priority", recordings.priority_command, recordings.PRIORITY_EXAMPLES),
-    ("again", again.again_command, again.EXAMPLES),
-    ("status", status.status_command, status.EXAMPLES),
-    ("workers", status.workers_command, status.WORKERS_EXAMPLES),
-    ("export", export.export_command, export.EXAMPLES),
-    ("search", search.search_command, search.EXAMPLES),
-    ("retry", chunks.retry_command, chunks.RETRY_EXAMPLES),
-    ("release", chunks.release_command, chunks.RELEASE_EXAMPLES),
-    ("coordinator", coordinator.coordinator_command, coordinator.EXAMPLES),
-    ("doctor", doctor.doctor_command, doctor.EXAMPLES),
-):
-    app.command(_name, epilog=_epilog, cls=PanelCommand)(_command)
-app.add_typer(node.node_app)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ Commands take Whisper's options too, and a recording in place of a command; see 
 """
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -23,8 +24,46 @@ class PanelCommand(TyperCommand):
         _format_panels(self, ctx, formatter)
 
 
+class LazyCommands(dict[str, Any]):
+    """Commands by name, each made by its loader when it is read for the first time."""
+
+    def __init__(self, loaders: Mapping[str, Callable[[], Any]]) -> None:
+        super().__init__(loaders)
+        self._waiting = set(loaders)
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._waiting:
+            self[name] = super().__getitem__(name)()
+            self._waiting.remove(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def items(self) -> Any:
+        return [(name, self[name]) for name in self]
+
+    def values(self) -> Any:
+        return [self[name] for name in self]
+
+
 class PanelGroup(TyperGroup):
-    """A group whose help lists its commands before its options."""
+    """A group whose help lists its commands before its options.
+
+    `summaries`: what the help says of each command, for which it then need not be loaded.
+    """
+
+    summaries: Mapping[str, str] = {}
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        if not self.summaries:
+            super().format_commands(ctx, formatter)
+            return
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.summaries.items()))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Take a recording for `transcribe` of it."""

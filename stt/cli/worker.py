@@ -20,9 +20,9 @@ from stt.cli.summary import RunSummary
 from stt.errors import EXIT_INTERRUPTED
 from stt.local.stack import open_database
 from stt.settings import Settings
-from stt.store.database import Database
 
 if TYPE_CHECKING:
+    from stt.store.database import Database
     from stt.worker.context import WorkOptions
     from stt.worker.stats import Stats
 
@@ -97,7 +97,7 @@ def worker_command(
 
 
 def run_worker(
-    database: Database,
+    database: "Database",
     settings: Settings,
     options: "WorkOptions",
     sum_up: "Callable[[Stats], None]" = lambda _: None,

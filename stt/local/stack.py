@@ -2,15 +2,17 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from stt.errors import ConfigError
 from stt.settings import Settings
-from stt.store.database import Database
-from stt.store.object_store import AudioPlaces
+
+if TYPE_CHECKING:
+    from stt.store.database import Database
 
 
 @contextlib.contextmanager
-def open_database(settings: Settings, *, with_indexes: bool = True) -> Iterator[Database]:
+def open_database(settings: Settings, *, with_indexes: bool = True) -> "Iterator[Database]":
     """Open the database of MONGO_URL, or else the embedded one, and create its indexes.
 
     `with_indexes` False: open it as it is, for a command that must not wait until they are built.
@@ -19,6 +21,10 @@ def open_database(settings: Settings, *, with_indexes: bool = True) -> Iterator[
     folder cannot be used, and if audio is stored in S3 and boto3 is not installed;
     DatabaseUnavailable if the database does not start or answer.
     """
+    # Import them here: they take half of the time that a command's help takes.
+    from stt.store.database import Database
+    from stt.store.object_store import AudioPlaces
+
     places = AudioPlaces.of(settings)
     with (
         _database_url(settings) as url,

@@ -73,8 +73,11 @@ class FasterWhisperEngine:
             self._contexts = Contexts(whisper.hf_tokenizer, whisper.max_length)
             decoder = WindowDecoder(whisper, self._contexts)
             self._extractor = whisper.feature_extractor
-            # Missing CUDA libraries only show when something is computed.
+            # Missing CUDA libraries only show when something is computed; on a CPU, where a whole
+            # window takes as long as one of speech, a piece of it shows as much.
             silence = self.features(np.zeros(base.SAMPLE_RATE, dtype=np.float32))
+            if self._plan.device == "cpu":
+                silence = np.ascontiguousarray(silence[:, : base.FRAMES_PER_SECOND])
             decoder.decode(
                 [base.WindowInput(silence, 1.0, base.Options(language="en", beam_size=1), 0.0)]
             )

@@ -1,6 +1,8 @@
 """Help: commands first, options by panel, examples that keep their lines."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,3 +66,24 @@ def test_a_command_with_one_panel_lists_plain_options(stt: Run) -> None:
     assert stt("search", "--help") == 0
     assert "\nArguments:\n" in stt.out
     assert "\nOptions:\n" in stt.out or f"\n{DATABASE}:\n" in stt.out
+
+
+def test_the_help_of_stt_lists_what_each_command_says_of_itself() -> None:
+    root: Any = typer.main.get_command(app)
+    assert list(root.summaries) == list(root.commands)
+    for name, command in root.commands.items():
+        assert root.summaries[name] == command.get_short_help_str(200)
+
+
+def test_the_help_of_stt_imports_no_command_and_no_driver() -> None:
+    listing = (
+        "import sys\nfrom stt.cli.app import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "names = {'pymongo', 'requests', 'numpy', 'av', 'stt.cli.transcribe', 'stt.cli.node'}\n"
+        "sys.exit(', '.join(names & sys.modules.keys()) or 0)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", listing], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
