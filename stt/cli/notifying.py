@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-
-from bson import ObjectId
+from typing import TYPE_CHECKING
 
 from stt.settings import Settings
-from stt.store.database import Database
+
+if TYPE_CHECKING:
+    from bson import ObjectId
+
+    from stt.store.database import Database
 
 
 @contextmanager
 def notifying(
-    database: Database, settings: Settings, recordings: Sequence[ObjectId] | None = None
+    database: "Database", settings: Settings, recordings: "Sequence[ObjectId] | None" = None
 ) -> Iterator[None]:
     """Deliver notifications while the block runs and at its end, if the settings name any.
 

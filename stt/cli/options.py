@@ -13,7 +13,9 @@ from stt.settings import Settings, extra_of, field_of, flag_of, load_settings, v
 
 Command = Callable[..., None]
 
-DATABASE_SETTINGS = ("mongo_url", "database_name", "data_dir", "audio_store", "audio_sources")
+DATABASE_SETTINGS = (
+    "mongo_url", "database_name", "data_dir", "keep_alive_seconds", "audio_store", "audio_sources",
+)  # fmt: skip
 STOP_SETTINGS = tuple(
     name
     for name in Settings.model_fields
