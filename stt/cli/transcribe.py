@@ -44,6 +44,7 @@ from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from stt.store.status import queue_status
 from stt.system.signals import on_signals
+from stt.whisper.first_check import warn_of_absent_servers
 from stt.whisper.model_names import check_local_model
 
 EXAMPLES = """\b
@@ -77,7 +78,7 @@ _OWN_END: dict[str, Any] = {"required_empty_checks": 1, "max_minutes": None, "pe
 
 @with_settings(
     "model", "server_urls", "max_parallel_workers", "max_concurrent_jobs", "word_timestamps",
-    "settle_seconds", "on_done_command", *DATABASE_SETTINGS,
+    "server_unreachable_minutes", "settle_seconds", "on_done_command", *DATABASE_SETTINGS,
 )  # fmt: skip
 @with_output
 def transcribe_command(
@@ -116,6 +117,7 @@ def transcribe_command(
     ids: list[ObjectId] = []
     if refused and not files:
         raise typer.Exit(1)
+    warn_of_absent_servers(settings)
     with (
         on_signals(stop),
         with_standard_input(files, settings.settle_seconds) as files,

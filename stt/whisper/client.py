@@ -36,7 +36,7 @@ from stt.whisper.verbose_json import FORMAT_ERRORS, read_transcript
 
 _CONNECT_SECONDS = 10.0
 _MAX_BYTES_PER_SECOND = 16 * 1024
-_PROBE_SECONDS = 10.0
+PROBE_SECONDS = 10.0
 _DEFAULT_RETRY_AFTER_SECONDS = 5.0
 _MAX_RETRY_AFTER_SECONDS = 600.0
 _MAX_MESSAGE_CHARACTERS = 500
@@ -95,7 +95,7 @@ class WhisperClient:
         self._api_key = api_key
         self._secrets = _spellings(api_key) if api_key else ()
 
-    def ready(self, limit_seconds: float = _PROBE_SECONDS) -> Readiness:
+    def ready(self, limit_seconds: float = PROBE_SECONDS) -> Readiness:
         """Ask the server whether it can transcribe.
 
         Raise ServerBusy while its model loads, ServerUnavailable if it does not answer. Accept any

@@ -16,6 +16,7 @@ from stt.errors import (
 )
 from stt.settings import Settings
 from stt.whisper.canary import canary_failure
+from stt.whisper.client import PROBE_SECONDS
 from stt.whisper.server_state import ServerState
 
 logger = logging.getLogger(__name__)
@@ -123,12 +124,12 @@ class ServerHealth:
                 server.tried_at = time.monotonic()
             return server.verdict
 
-    def check_ready(self, server: ServerState) -> None:
+    def check_ready(self, server: ServerState, limit_seconds: float = PROBE_SECONDS) -> None:
         """Record what the server answers to `/ready`; that alone does not make it healthy.
 
         Raises ServerUnavailable if it is busy or away.
         """
-        ready = server.client.ready()
+        ready = server.client.ready(limit_seconds)
         with self.lock:
             server.capacity = ready.capacity or server.capacity
             server.instance = ready.instance

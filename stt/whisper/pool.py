@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from stt import errors
@@ -14,6 +15,9 @@ from stt.whisper.health import ServerHealth
 from stt.whisper.model_lookup import ModelLookup
 from stt.whisper.server_state import ServerState
 
+FIRST_CHECK_SECONDS = 2.0
+"""A server that takes longer to say that it is ready counts as away at first, so that a person soon
+knows; it is asked again, with more time."""
 _WAIT_STEP_SECONDS = 0.5
 _MAX_BROKEN_OFF = 3
 
@@ -68,11 +72,19 @@ class ServerPool:
 
         A server that does not say, or does not answer yet, counts as able to take `limit`.
         """
-        for server in self._servers:
+
+        def check(server: ServerState) -> errors.ServerUnavailable | None:
             server.capacity = limit
             try:
-                self._health.check_ready(server)
+                self._health.check_ready(server, FIRST_CHECK_SECONDS)
             except errors.ServerUnavailable as error:
+                return error
+            return None
+
+        with ThreadPoolExecutor(len(self._servers)) as threads:
+            failures = list(threads.map(check, self._servers))
+        for server, error in zip(self._servers, failures, strict=True):
+            if error is not None:
                 self._health.failed(server, error)
         total = sum(server.capacity for server in self._servers)
         self.slots = max(1, min(limit, total))
