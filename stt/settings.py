@@ -157,6 +157,11 @@ class Settings(LocalSettings, NotificationSettings, CoordinatorSettings):
         5, "Leave files alone that have changed within so long; 0 for none",
         env="SETTLE_SECONDS", flag="--settle", unit="seconds", ge=0,
     )  # fmt: skip
+    watch_search_seconds: Seconds = setting(
+        30, "Search watched folders every so often; changes on this machine's disks are seen at "
+        "once, those in network folders by this alone",
+        env="WATCH_SEARCH_SECONDS", flag="--search-every", unit="seconds", ge=1,
+    )  # fmt: skip
     data_dir: Path = setting(
         lambda: platformdirs.user_data_path("stt", appauthor=False),
         "Folder of the embedded database, and of uploads until they are cut",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stt.cli.console import print_note, recording_progress, setup_logging
-from stt.cli.formatting import clock, plural
 from stt.cli.log_lines import RESULT
 from stt.cli.options import (
     DATABASE_SETTINGS,
@@ -28,6 +27,7 @@ from stt.cli.options import (
     with_settings,
 )
 from stt.cli.standard_input import STDIN, with_standard_input
+from stt.cli.watch import Watch, WatchFormats, WatchOutput, Work, log_ingested, watch_command
 from stt.errors import ConfigError, RecordingError
 from stt.local.stack import open_database
 from stt.settings import Settings
@@ -45,11 +45,18 @@ Examples:
   stt ingest meeting.mkv --hotwords "Ann Müller, Bo Li"
   stt ingest vortrag.mp3 --language de --task translate
   stt ingest call.wav --channels split
+  stt ingest --watch ~/Recordings                transcripts appear next to new recordings
+  stt ingest --watch calls/ --output texts/ --format srt --format txt
 
 \b
 A file that was ingested before is skipped, and an interrupted ingest is continued. For a file that
 cannot be read one line is printed, the others are ingested, and the exit code is 1. A file in a
 folder that is still being written is left to the next time; one that is named is waited for.
+
+\b
+With --watch it stays until Ctrl-C, and goes on where it was when it is started again. Without
+MONGO_URL it transcribes too, for no other machine can; with it, the fleet's workers do, or this
+machine as well with --work.
 """
 
 _MAX_NAMED = 3
@@ -57,7 +64,7 @@ _MAX_NAMED = 3
 logger = logging.getLogger(__name__)
 
 
-@with_settings("settle_seconds", *DATABASE_SETTINGS)
+@with_settings("settle_seconds", *DATABASE_SETTINGS, "server_urls", "watch_search_seconds")
 def ingest_command(
     settings: Settings,
     paths: Recordings,
@@ -83,10 +90,14 @@ def ingest_command(
         float, typer.Option(metavar="S", help="Longest chunk in seconds, 1 to 600.")
     ] = 30.0,
     channels: Channels = None,
+    watch: Watch = False,
+    output: WatchOutput = None,
+    format_names: WatchFormats = None,
+    work: Work = None,
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Put recordings into the queue, cut into chunks."""
+    """Put recordings into the queue, cut into chunks; with --watch as they come into folders."""
     from stt.media.folders import PassedOver
 
     options = checked_options(
@@ -95,6 +106,10 @@ def ingest_command(
         strict=strict,
     )  # fmt: skip
     setup_logging(settings.log_format, quiet=quiet, verbose=verbose)
+    if watch:
+        watch_command(settings, paths, options, output, format_names, work)
+    elif output is not None or format_names or work is not None:
+        raise typer.BadParameter("--output, --format and --work are for --watch.")
     paths, missing = existing(paths)
     if missing and not paths:
         raise typer.Exit(1)
@@ -108,7 +123,7 @@ def ingest_command(
         for path, ingested in files:
             endings[ingested.status if ingested else "failed"] += 1
             if ingested:
-                _log(path, ingested)
+                log_ingested(path, ingested, **RESULT)
     found_none = not endings.total() and not passed_over.growing
     print_passed_over(passed_over, is_verbose=verbose, found_none=found_none)
     if found_none:
@@ -210,16 +225,3 @@ def print_passed_over(passed_over: "PassedOver", *, is_verbose: bool, found_none
         else (f"{len(files)} files that are no recordings")
     )
     print_note(f"Passed over {which}: {names}")
-
-
-def _log(path: Path, ingested: "Ingested") -> None:
-    recording = ingested.recording
-    logger.info(
-        "%s: %s, %s, %s, id %s",
-        path,
-        ingested.status,
-        plural(ingested.chunks, "chunk"),
-        clock(recording.duration or 0.0),
-        recording.id,
-        extra=RESULT | {"recording": recording.id, "chunks": ingested.chunks},
-    )

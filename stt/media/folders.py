@@ -1,6 +1,6 @@
 """Find the recordings among the files and folders that a person names."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,28 +42,41 @@ class PassedOver:
 
 
 def find_recordings(
-    paths: Iterable[Path], passed_over: PassedOver | None = None
+    paths: Iterable[Path],
+    passed_over: PassedOver | None = None,
+    recognise: Callable[[Path], bool] = is_recording,
 ) -> Iterator[FoundFile]:
     """Yield files as they are named, and all recordings inside folders, in the order of names.
 
     Hidden files and folders are passed over unless they are named. Each folder is searched once,
     whatever links lead to it. A path that is not there, or a folder that cannot be listed, is
-    passed on: `RecordingFile` says what is wrong with it.
+    passed on: `RecordingFile` says what is wrong with it. `recognise`: whether a file in a folder
+    is a recording.
     """
     passed_over = passed_over or PassedOver()
     for path in paths:
         if path.is_dir():
-            for found in _Search(passed_over).recordings_in(path):
+            for found in _Search(passed_over, recognise).recordings_in(path):
                 yield FoundFile(found, RecordingPath.below(path, found), is_named=False)
         else:
             yield FoundFile(path, RecordingPath.of_file(path), is_named=True)
 
 
+def is_passed_over(path: Path, folder: Path) -> bool:
+    """Return whether a file below a folder that is searched is not looked into.
+
+    That is: hidden, in a hidden folder, or of a kind that usually lies beside recordings.
+    """
+    is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return is_hidden or path.suffix.lower() in _EXPECTED
+
+
 class _Search:
     """The search of one folder that was named."""
 
-    def __init__(self, passed_over: PassedOver) -> None:
+    def __init__(self, passed_over: PassedOver, recognise: Callable[[Path], bool]) -> None:
         self._passed_over = passed_over
+        self._recognise = recognise
         self._searched: set[tuple[int, int]] = set()
 
     def recordings_in(self, folder: Path) -> Iterator[Path]:
@@ -89,7 +102,7 @@ class _Search:
                     yield from self.recordings_in(entry)
             elif is_hidden or entry.suffix.lower() in _EXPECTED:
                 self._passed_over.expected.append(entry)
-            elif is_recording(entry):
+            elif self._recognise(entry):
                 yield entry
             else:
                 self._passed_over.unexpected.append(entry)

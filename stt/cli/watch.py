@@ -1,0 +1,195 @@
+"""`stt ingest --watch`: folders whose new recordings are transcribed, until Ctrl-C."""
+
+import logging
+import os
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from stt.cli.formatting import clock, plural, printable
+from stt.cli.output import checked_formats
+from stt.errors import EXIT_INTERRUPTED, DatabaseUnavailable
+from stt.local.stack import open_database
+from stt.settings import Settings
+from stt.store.database import Database
+from stt.store.export import FORMATS
+from stt.system.signals import on_signals
+
+if TYPE_CHECKING:
+    from stt.store.ingest import Ingested, IngestOptions
+    from stt.watch.local_worker import LocalWorker
+    from stt.watch.state import WatchState
+    from stt.watch.texts import TextOutput
+    from stt.watch.watcher import WatchOptions
+
+_PANEL = "Watched folders"
+_BESIDE, _NONE = "beside", "none"
+_RETRY_SECONDS = 5.0
+
+Watch = Annotated[
+    bool,
+    typer.Option(
+        "--watch", rich_help_panel=_PANEL,
+        help="Stay, and take what is new in folders; write the transcripts when they are there.",
+    ),
+]  # fmt: skip
+WatchOutput = Annotated[
+    str | None,
+    typer.Option(
+        "--output", "-o", metavar="WHERE", rich_help_panel=_PANEL,
+        help="beside each recording (the default), in a folder DIR, or none.",
+    ),
+]  # fmt: skip
+WatchFormats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format", "-f", metavar="FORMAT", rich_help_panel=_PANEL,
+        help=f"Of the transcripts: {', '.join(FORMATS)} or all; may be repeated. [txt]",
+    ),
+]  # fmt: skip
+Work = Annotated[
+    bool | None,
+    typer.Option(
+        "--work/--no-work", rich_help_panel=_PANEL, show_default=False,
+        help="Transcribe here too, if need be with a whisper server of its own; done by default"
+        " without MONGO_URL.",
+    ),
+]  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+
+def watch_command(
+    settings: Settings,
+    paths: list[Path],
+    options: "IngestOptions",
+    output: str | None,
+    format_names: list[str] | None,
+    work: bool | None,
+) -> NoReturn:
+    """Watch folders until a signal comes; raise BadParameter before for what cannot be."""
+    from stt.watch.state import WatchState
+    from stt.watch.watcher import WatchOptions
+
+    folders = _distinct_folders(paths)
+    text_output = _text_output(output, format_names)
+    watching = WatchOptions(
+        options, text_output, settings.settle_seconds, settings.watch_search_seconds
+    )
+    if options.model:
+        settings = settings.model_copy(update={"model": options.model})
+    works = settings.mongo_url is None if work is None else work
+    with ExitStack() as closing:
+        states = {
+            folder: closing.enter_context(WatchState(settings.data_dir / "watch", folder))
+            for folder in folders
+        }
+        _Watch(settings, states, watching, works=works).run()
+    raise typer.Exit(EXIT_INTERRUPTED)
+
+
+class _Watch:
+    """Watches until a signal comes, through times in which the database is away."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        states: "dict[Path, WatchState]",
+        options: "WatchOptions",
+        *,
+        works: bool,
+    ) -> None:
+        self._settings = settings
+        self._states = states
+        self._options = options
+        self._works = works
+        self._stop = threading.Event()
+        self._worker: LocalWorker | None = None
+
+    def run(self) -> None:
+        names = ", ".join(map(str, self._states))
+        logger.info("Watching %s", names)
+        is_first = True
+        with on_signals(lambda *_: self._signal()):
+            while not self._stop.is_set():
+                try:
+                    with open_database(self._settings) as database:
+                        is_first = False
+                        self._watch(database)
+                except DatabaseUnavailable as error:
+                    if is_first:
+                        raise
+                    logger.warning("%s", error)
+                    self._stop.wait(_RETRY_SECONDS)
+
+    def _watch(self, database: Database) -> None:
+        from stt.watch.local_worker import LocalWorker
+        from stt.watch.watcher import watch_folders
+
+        with ExitStack() as closing:
+            if self._works:
+                self._worker = closing.enter_context(LocalWorker(database, self._settings))
+            watch_folders(
+                self._states, database, self._options, log_ingested, self._stop, self._check
+            )
+
+    def _check(self) -> None:
+        if self._worker is not None:
+            self._worker.check()
+
+    def _signal(self) -> None:
+        if self._stop.is_set() and self._worker is not None:
+            self._worker.hurry()
+        self._stop.set()
+
+
+def _distinct_folders(paths: list[Path]) -> list[Path]:
+    """Return the folders by their whole paths, without those inside of others."""
+    for path in paths:
+        if not path.is_dir():
+            what = "no folder" if os.path.lexists(path) else "not there"
+            raise typer.BadParameter(f"--watch needs folders: {printable(str(path))} is {what}.")
+    folders = list(dict.fromkeys(path.resolve() for path in paths))
+    return [
+        folder
+        for folder in folders
+        if not any(folder != other and folder.is_relative_to(other) for other in folders)
+    ]
+
+
+def _text_output(output: str | None, format_names: list[str] | None) -> "TextOutput":
+    """Raise BadParameter."""
+    from stt.watch.texts import TextOutput
+
+    formats = checked_formats(format_names or ()) or ("txt",)
+    if output == _NONE:
+        if format_names:
+            raise typer.BadParameter("--output none and --format exclude each other.")
+        return TextOutput(())
+    if output in (None, _BESIDE):
+        return TextOutput(formats)
+    folder = Path(output).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"--output: the folder {printable(str(folder))} cannot be made: {error.strerror}."
+        ) from error
+    return TextOutput(formats, folder)
+
+
+def log_ingested(path: Path, ingested: "Ingested", **extra: object) -> None:
+    """Log the line about a recording that is in the queue now."""
+    recording = ingested.recording
+    logger.info(
+        "%s: %s, %s, %s, id %s",
+        path,
+        ingested.status,
+        plural(ingested.chunks, "chunk"),
+        clock(recording.duration or 0.0),
+        recording.id,
+        extra={**extra, "recording": recording.id, "chunks": ingested.chunks},
+    )

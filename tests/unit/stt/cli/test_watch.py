@@ -1,0 +1,173 @@
+"""`stt ingest --watch`: what it is asked for, and how it ends."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stt.cli import watch as module
+from stt.errors import DatabaseUnavailable
+from stt.settings import Settings
+from stt.watch.watcher import WatchOptions
+from tests.unit.stt.cli.conftest import Run
+
+
+class Watched:
+    """Stands in for the watcher; `errors` are raised one after the other, then Ctrl-C comes."""
+
+    def __init__(self) -> None:
+        self.folders: list[Path] = []
+        self.options = WatchOptions()
+        self.errors: list[Exception] = []
+        self.opened = 0
+        self.refused = 0
+
+    def watch(self, folders: dict[Path, Any], _: object, options: WatchOptions, *__: Any) -> None:
+        self.folders, self.options = list(folders), options
+        if self.errors:
+            raise self.errors.pop(0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    @contextmanager
+    def database(self, _: Settings) -> Iterator[object]:
+        if self.refused:
+            self.refused -= 1
+            raise DatabaseUnavailable("away")
+        self.opened += 1
+        yield object()
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Watched:
+    watched = Watched()
+    monkeypatch.setattr("stt.watch.watcher.watch_folders", watched.watch)
+    monkeypatch.setattr(module, "open_database", watched.database)
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setenv("STT_DATA_DIR", str(tmp_path / "data"))
+    for name in ("in/sub", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    return watched
+
+
+def test_it_stays_until_ctrl_c(stt: Run, watched: Watched, tmp_path: Path) -> None:
+    assert stt("ingest", "--watch", "in", "other", "in/sub", "in") == 130
+    assert watched.folders == [tmp_path / "in", tmp_path / "other"]
+    assert watched.options.output.folder is None
+    assert watched.options.output.formats == ("txt",)
+    assert f"Watching {tmp_path}/in, {tmp_path}/other" in stt.out
+
+
+def test_output_formats_and_times_can_be_chosen(stt: Run, watched: Watched, tmp_path: Path) -> None:
+    flags = ("--output", "out", "-f", "srt", "-f", "txt", "--settle", "2", "--search-every", "9")
+    assert stt("ingest", "--watch", "in", *flags, "--language", "de") == 130
+    output = watched.options.output
+    assert (output.folder, output.formats) == (tmp_path / "out", ("srt", "txt"))
+    assert (tmp_path / "out").is_dir()
+    assert (watched.options.settle_seconds, watched.options.search_seconds) == (2, 9)
+    assert watched.options.ingest.language == "de"
+
+
+def test_no_transcripts_need_be_written(stt: Run, watched: Watched) -> None:
+    assert stt("ingest", "--watch", "in", "--output", "none") == 130
+    assert watched.options.output.formats == ()
+
+
+def test_a_database_that_goes_away_is_waited_for(stt: Run, watched: Watched) -> None:
+    watched.errors = [DatabaseUnavailable("no answer")]
+    assert stt("ingest", "--watch", "in") == 130
+    assert watched.opened == 2
+    assert "Warning: no answer" in stt.out
+
+
+def test_one_that_was_never_there_is_not(stt: Run, watched: Watched) -> None:
+    watched.refused = 1
+    assert stt("ingest", "--watch", "in") == 4
+    assert stt.err == "Error: away\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--watch", "nowhere"), "--watch needs folders: nowhere is not there."),
+        (("--watch", "file"), "--watch needs folders: file is no folder."),
+        (("--watch", "in", "--format", "docx"), "Unknown format 'docx'"),
+        (("--watch", "in", "--output", "none", "-f", "srt"), "exclude each other"),
+        (("--watch", "in", "--output", "file/out"), "cannot be made: Not a directory"),
+        (("in", "--output", "beside"), "--output, --format and --work are for --watch."),
+        (("in", "--no-work"), "--output, --format and --work are for --watch."),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_starts(
+    stt: Run, watched: Watched, arguments: tuple[str, ...], words: str
+) -> None:
+    Path("file").touch()
+    assert stt("ingest", *arguments) == 2
+    assert words in " ".join(stt.err.replace("\u2502", "").split())
+    assert watched.opened == 0
+
+
+def test_a_folder_is_watched_by_one_command_at_a_time(
+    stt: Run, watched: Watched, tmp_path: Path
+) -> None:
+    from stt.watch.state import WatchState
+
+    with WatchState(tmp_path / "data" / "watch", tmp_path / "in"):
+        assert stt("ingest", "--watch", "in") == 3
+    assert "is watched already" in stt.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "url", "works"),
+    [
+        ((), "", True),
+        ((), "mongodb://nowhere", False),
+        (("--work",), "mongodb://nowhere", True),
+        (("--no-work",), "", False),
+    ],
+)
+def test_it_transcribes_where_no_other_machine_can(
+    stt: Run,
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, ...],
+    url: str,
+    works: bool,
+) -> None:
+    monkeypatch.setenv("MONGO_URL", url)
+    models: list[str | None] = []
+
+    class Worker:
+        def __init__(self, _: object, settings: Settings) -> None:
+            self._model = settings.model
+
+        def __enter__(self) -> "Worker":
+            models.append(self._model)
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def check(self) -> None:
+            pass
+
+        def hurry(self) -> None:
+            pass
+
+    monkeypatch.setattr("stt.watch.local_worker.LocalWorker", Worker)
+    assert stt("ingest", "--watch", "in", "--model", "tiny", *flags) == 130
+    assert models == (["tiny"] if works else [])
+
+
+def test_the_second_signal_is_for_the_worker(stt: Run, tmp_path: Path) -> None:
+    hurried = threading.Event()
+    watch = module._Watch(Settings(), {}, WatchOptions(), works=False)
+    watch._worker = type("Worker", (), {"hurry": lambda _: hurried.set()})()
+    watch._signal()
+    assert not hurried.is_set()
+    watch._signal()
+    assert hurried.is_set()
