@@ -16,6 +16,7 @@ from stt.worker.heartbeat import REPORT_SECONDS, Heartbeat
 from stt.worker.model_routing import ModelRouting
 from stt.worker.outage import Outage
 from stt.worker.planner import Planner
+from stt.worker.run_log import RunLog
 from stt.worker.stats import Stats
 from stt.worker.stop_conditions import StopConditions
 from stt.worker.transcriber import Transcriber
@@ -55,13 +56,16 @@ class WorkerContext:
         settings: Settings,
         options: WorkOptions,
         report: Callable[[], None],
+        total: Callable[[], int | None] = lambda: None,
     ) -> None:
+        """`total` returns the chunks of the run, None until they are counted."""
         self.worker = worker
         self.claims = queue.claims
         self.max_attempts = settings.max_attempts
         self.stop = threading.Event()
         self.is_over = threading.Event()
         self.stats = Stats()
+        self.run_log = RunLog(self.stats, total)
         self.outage = Outage(queue.place)
         self.audio_outage = Outage("audio store")
         self.left_alone = count(1)

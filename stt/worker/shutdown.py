@@ -68,6 +68,7 @@ class Shutdown:
         context = self._context
         self._wait_for(lambda: context.heartbeat.stop(_WAIT_SECONDS))
         context.is_over.set()
+        context.run_log.ended()
         sum_up(context.stats)
         context.stats.log()
         self._wait_for(report_stopped)

@@ -75,6 +75,15 @@ class Stats:
         return bool(self._failing)
 
     @property
+    def succeeded_chunks(self) -> int:
+        return self.counts["transcribed"] + self.counts["empty"]
+
+    @property
+    def failing_chunks(self) -> int:
+        """Chunks that failed here and did not succeed here at a later try."""
+        return len(self._failing)
+
+    @property
     def done(self) -> int:
         return self.counts["transcribed"] + self.counts["empty"] + self.counts["error"]
 

@@ -50,7 +50,9 @@ class Worker:
         self._asked_to_stop: str | None = None
         self._must_abandon = False
         self._fatal: BaseException | None = None
-        self._context = WorkerContext(self.id, queue, settings, options, self._report)
+        self._context = WorkerContext(
+            self.id, queue, settings, options, self._report, lambda: self.total
+        )
         self.stats = self._context.stats
         self._threads: list[WorkerThread] = []
         self._shutdown = Shutdown(self._context, self._threads)
@@ -170,6 +172,7 @@ class Worker:
         self._counter.start(_COUNT_WAIT_SECONDS)
         slots = context.pool.tune(self._settings.parallel_limit)
         logger.info("Using %d parallel worker(s)", slots, extra=PLAIN)
+        context.run_log.started(self._settings, slots, context.pool.urls)
         context.heartbeat.recover()
         self._report()
         count = slots + max(1, slots // 2)

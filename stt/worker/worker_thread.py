@@ -41,6 +41,7 @@ class WorkerThread(threading.Thread):
         self._open: list[Claim] = []  # claimed by this thread, and not ended yet
         self._in_call: Sequence[Claim] = ()
         self._call_began = 0.0  # on time.monotonic()
+        self._run_began = 0.0  # on time.monotonic()
         self._asked_at = 0.0  # on time.monotonic(): its latest request of the queue
         self._results: list[Claim] = []  # those whose results are known and not written yet
         self._is_abandoned = False
@@ -120,7 +121,7 @@ class WorkerThread(threading.Thread):
             self._context.stop.wait(max(wait_seconds, _DATABASE_RETRY_SECONDS))
 
     def _work_on(self, run: ChunkRun) -> None:
-        unspent = len(run)
+        unspent, self._run_began = len(run), time.monotonic()
         transcribe = self._context.transcriber.transcribe
         try:
             self._claim(run)
@@ -139,6 +140,7 @@ class WorkerThread(threading.Thread):
         finally:
             self._release_rest()
             self._context.planner.ended(run, unspent=unspent)
+            self._context.run_log.progress()
 
     def _claim(self, run: ChunkRun) -> None:
         """Claim chunks in order, up to the first that another worker was first at."""
@@ -218,6 +220,7 @@ class WorkerThread(threading.Thread):
                     ending = "transcribed" if outcome.segments else "empty"
                     context.stats.succeeded(claim.chunk, ending)
                     logger.debug("chunk %s: %s", claim.chunk.id, ending)
+                    context.run_log.completed(outcome, time.monotonic() - self._run_began)
                     return True
             if isinstance(outcome, errors.AudioNotAllowed):
                 self._leave_alone(claim, outcome)

@@ -1,5 +1,6 @@
 """A worker against a real database and scripted servers over real HTTP: the failure table."""
 
+import re
 import threading
 import time
 from typing import Any
@@ -619,3 +620,21 @@ def test_a_machine_that_cannot_start_a_decoder_charges_no_chunk_and_stops(
     assert raised.value.exit_code == 1
     left = document(database, id_)
     assert (left["processing_by"], left["attempts"], left["transcribed_at"]) == (None, 0, None)
+
+
+def test_its_log_at_verbose_says_how_each_chunk_went_and_how_much_went_well(
+    database: Database, opus: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_chunks(database, 2, audio=opus)
+    add_chunks(database, 1, audio=BROKEN)
+    with caplog.at_level("DEBUG", "stt"), ScriptedServer(always("good day")).running() as server:
+        make_worker(database, server.url, max_attempts=1, max_parallel_workers=1).run()
+    lines = [re.sub(r"in [\d.]+ s", "in 0.1 s", message) for message in caplog.messages]
+    begins = ("Mode:", "[", "Progress:", "Success rate:", "Completed")
+    assert [line.partition(",")[0] for line in lines if line.startswith(begins)][-2:] == [
+        "Success rate: 66.7 % (2/3)",
+        "Completed processing. Stats: {'transcribed': 2",
+    ]
+    assert any(line.startswith("Mode: one at a time, 1 call(s)") for line in lines)
+    assert sum("/3] completed in 0.1 s: 8 chars" in line for line in lines) == 2
+    assert "Progress: 3/3 (100.0 %)" in lines
