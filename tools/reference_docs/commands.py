@@ -40,7 +40,7 @@ Each of these has `--help`.
 | `python tools/chaos.py` | injects faults into a fleet and checks the recorded history, see [The claim protocol](../claim-protocol.md#how-it-is-tested) |
 | `python tools/namespaces.py` | the same for nodes on networks of their own (root, Linux) |
 | `python tools/outage.py` | a fleet whose only whisper server is away for two minutes |
-| `python tools/bench_fidelity.py`, `bench_fleet.py`, `bench_ingest.py`, `bench_server.py` | the [benchmarks](../benchmarks.md) |"""  # noqa: E501
+| `python tools/bench_fidelity.py`, `bench_fleet.py`, `bench_ingest.py`, `bench_server.py`, `bench_transcribe.py` | the [benchmarks](../benchmarks.md) |"""  # noqa: E501
 
 
 def commands_page() -> str:
