@@ -4,6 +4,7 @@
 key · 4 database unreachable · 5 whisper server unreachable · 130 interrupted
 """
 
+import atexit
 import errno
 import io
 import sys
@@ -83,6 +84,20 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # where the encoding lacks a character
+    try:
+        _run()
+    finally:
+        _leave_threads_of_the_driver()
+
+
+def _leave_threads_of_the_driver() -> None:
+    """Let them end with the process: they sleep, and the driver's own hook waits half a second."""
+    monitor = sys.modules.get("pymongo.synchronous.monitor")
+    if (hook := getattr(monitor, "_shutdown_resources", None)) is not None:
+        atexit.unregister(hook)
+
+
+def _run() -> None:
     try:
         with on_signals(stop, END_SIGNALS):
             app(prog_name="stt")

@@ -1,5 +1,7 @@
 """The command line itself: usage errors, help, exit codes, secrets; no database is reached."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -134,3 +136,14 @@ def test_only_console_and_tables_import_rich_and_only_the_cli_imports_typer() ->
     drawn = {"cli/fitting_table.py", "cli/progress_bar.py", "cli/tables.py"}
     assert importers["rich"] == {"cli/console.py", *drawn}
     assert all(name.startswith("cli/") for name in importers["typer"])
+
+
+def test_the_end_does_not_wait_for_the_sleep_of_the_drivers_threads() -> None:
+    code = (
+        "import atexit, sys\nimport pymongo.synchronous.monitor as driver\n"
+        "from stt.cli.app import main\n"
+        "driver._shutdown_resources.__code__ = (lambda: print('waits')).__code__\n"
+        "sys.argv = ['stt', '--version']\nmain()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "waits" not in ended.stdout
