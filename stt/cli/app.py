@@ -25,7 +25,10 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # The module of each command, and the first line of its help.
 _COMMANDS = {
     "transcribe": ("transcribe", "Transcribe recordings and print or save their transcripts."),
-    "ingest": ("ingest", "Put recordings into the queue, cut into chunks."),
+    "ingest": (
+        "ingest",
+        "Put recordings into the queue, cut into chunks; with --watch as they come into folders.",
+    ),
     "ls": ("recordings", "List the recordings in the queue."),
     "remove": (
         "recordings",
@@ -45,6 +48,7 @@ _COMMANDS = {
     ),
     "doctor": ("doctor", "Check database, servers, keys, models, disk and clock; say what to do."),
     "node": ("node", "Work for a fleet through a coordinator, without a database."),
+    "watch": ("watch_service", "Keep watching folders as a service."),
 }
 
 
@@ -60,8 +64,8 @@ class _Program(PanelGroup):
 
 def _command(name: str) -> Any:
     module = import_module(f"stt.cli.{_COMMANDS[name][0]}")
-    if name == "node":
-        return typer.main.get_command(module.node_app)
+    if name in ("node", "watch"):
+        return typer.main.get_command(getattr(module, f"{name}_app"))
     examples = getattr(module, f"{name.upper()}_EXAMPLES", None) or module.EXAMPLES
     one = typer.Typer(rich_markup_mode=None, add_completion=False)
     one.command(name, epilog=examples, cls=PanelCommand)(getattr(module, f"{name}_command"))

@@ -54,9 +54,9 @@ cannot be read one line is printed, the others are ingested, and the exit code i
 folder that is still being written is left to the next time; one that is named is waited for.
 
 \b
-With --watch it stays until Ctrl-C, and goes on where it was when it is started again. Without
-MONGO_URL it transcribes too, for no other machine can; with it, the fleet's workers do, or this
-machine as well with --work.
+With --watch it stays until Ctrl-C, and goes on where it was when it is started again; `stt watch
+service install` makes a service of it. Without MONGO_URL it transcribes too, for no other machine
+can; with it, the fleet's workers do, or this machine as well with --work.
 """
 
 _MAX_NAMED = 3

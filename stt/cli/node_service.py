@@ -1,16 +1,14 @@
 """`stt node service …`: the node as a service of this user, started at every login."""
 
-import subprocess
-import sys
 from typing import Annotated
 
 import typer
 
-from stt.cli.console import print_line
 from stt.cli.options import with_settings
+from stt.cli.service_commands import add_service_commands, install, own_command
 from stt.node.credentials import CredentialsFile
-from stt.node.service import Command, Program, service_of_this_machine
 from stt.settings import Settings
+from stt.system.service import Program, ServiceKind
 
 _EXAMPLES = """\b
 Examples:
@@ -32,17 +30,13 @@ Examples:
 Once more with other flags, it replaces the earlier service.
 """
 
-_STATUS_EXAMPLES = """\b
-Examples:
-  stt node service status
-  stt node service status || stt node service start
-"""
-
-_LOGS_EXAMPLES = """\b
-Examples:
-  stt node service logs
-  stt node service logs --lines 1000 --follow
-"""
+NODE = ServiceKind(
+    name="stt-node",
+    what="the node",
+    description="stt node: transcribes for a coordinator",
+    commands="stt node service",
+    by_hand="stt node start --no-browser",
+)
 
 service_app = typer.Typer(
     name="service",
@@ -51,10 +45,6 @@ service_app = typer.Typer(
     rich_markup_mode=None,
     epilog=_EXAMPLES,
 )
-
-
-def _example(command: str) -> str:
-    return f"\b\nExamples:\n  stt node service {command}\n"
 
 
 @service_app.command("install", epilog=_INSTALL_EXAMPLES)
@@ -69,57 +59,10 @@ def install_command(
     """Write the service anew and start it, now and at every login."""
     node = CredentialsFile(settings.config_dir)
     node.load()  # the service of a machine that is not registered would only fail
-    service = service_of_this_machine()
-    # As this very process was started; a built one-file program is its own.
-    module = () if getattr(sys, "frozen", False) else ("-P", "-m", "stt")
-    command = (sys.executable, *module, "node", "start", "--no-browser", *(flags or ()))
-    service.install(Program(command, node.folder))
-    print_line(f"The node runs as a service: {service.path}")
-    if advice := service.advice():
-        print_line(advice)
+    command = own_command("node", "start", "--no-browser", *(flags or ()))
+    install(NODE, Program(command, node.folder))
 
 
-@service_app.command("uninstall", epilog=_example("uninstall"))
-def uninstall_command() -> None:
-    """Stop the service and remove it; the node stays registered."""
-    removed = service_of_this_machine().uninstall()
-    print_line("The service is removed" if removed else "There was no service of the node")
-
-
-def _add_control(command: Command, done: str, help_text: str) -> None:
-    @service_app.command(command, help=help_text, epilog=_example(command))
-    def control() -> None:
-        service_of_this_machine().control(command)
-        print_line(done)
-
-
-_add_control("start", "Started", "Start the service.")
-_add_control(
-    "stop", "Stopped", "Stop the service until the next login; the node finishes what is in flight."
+add_service_commands(
+    service_app, NODE, "the node finishes what is in flight, and stays registered."
 )
-_add_control("restart", "Restarted", "Stop the service and start it again.")
-
-
-@service_app.command("status", epilog=_STATUS_EXAMPLES)
-def status_command() -> None:
-    """Print whether the service runs; exit with 1 if not."""
-    service = service_of_this_machine()
-    state = service.state()
-    if not state.is_installed:
-        print_line("There is no service of the node here: stt node service install")
-        raise typer.Exit(1)
-    print_line(f"{state.detail}: {service.path}")
-    if not state.is_running:
-        raise typer.Exit(1)
-
-
-@service_app.command("logs", epilog=_LOGS_EXAMPLES)
-def logs_command(
-    lines: Annotated[
-        int, typer.Option("--lines", "-n", min=1, max=1_000_000, help="How many lines.")
-    ] = 100,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
-) -> None:
-    """Show the service's log."""
-    code = subprocess.call(service_of_this_machine().log_command(lines, follow))
-    raise typer.Exit(code)

@@ -74,10 +74,12 @@ def watch_command(
     from stt.watch.state import WatchState
     from stt.watch.watcher import WatchOptions
 
-    folders = _distinct_folders(paths)
-    text_output = _text_output(output, format_names)
+    folders = distinct_folders(paths)
     watching = WatchOptions(
-        options, text_output, settings.settle_seconds, settings.watch_search_seconds
+        options,
+        text_output(output, format_names),
+        settings.settle_seconds,
+        settings.watch_search_seconds,
     )
     if options.model:
         settings = settings.model_copy(update={"model": options.model})
@@ -146,7 +148,7 @@ class _Watch:
         self._stop.set()
 
 
-def _distinct_folders(paths: list[Path]) -> list[Path]:
+def distinct_folders(paths: list[Path]) -> list[Path]:
     """Return the folders by their whole paths, without those inside of others."""
     for path in paths:
         if not path.is_dir():
@@ -160,7 +162,7 @@ def _distinct_folders(paths: list[Path]) -> list[Path]:
     ]
 
 
-def _text_output(output: str | None, format_names: list[str] | None) -> "TextOutput":
+def text_output(output: str | None, format_names: list[str] | None) -> "TextOutput":
     """Raise BadParameter."""
     from stt.watch.texts import TextOutput
 

@@ -8,7 +8,7 @@ import pytest
 
 from stt.errors import SttError
 from stt.node.credentials import Credentials, CredentialsFile
-from stt.node.service.base import Program, ServiceState
+from stt.system.service.base import Program, ServiceState
 from tests.unit.stt.cli.conftest import Run
 
 UNIT = Path("/home/ann/stt-node.service")
@@ -18,7 +18,7 @@ UNIT = Path("/home/ann/stt-node.service")
 def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Mock:
     monkeypatch.setenv("STT_CONFIG_DIR", str(tmp_path / "config"))
     service = Mock(path=UNIT, advice=Mock(return_value=None))
-    monkeypatch.setattr("stt.cli.node_service.service_of_this_machine", lambda: service)
+    monkeypatch.setattr("stt.cli.service_commands.service_of_this_machine", lambda _: service)
     return service
 
 

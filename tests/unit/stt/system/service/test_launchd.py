@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from stt.errors import SttError
-from stt.node.service import Program, base
-from stt.node.service.launchd import LaunchAgent, agent_plist
+from stt.system.service import Program, ServiceKind, base
+from stt.system.service.launchd import LaunchAgent, agent_plist
 from tests.support.service_tools import Tool
 
 # `print` shows whether the agent is loaded; `bootout` takes a moment, as the real one does.
@@ -23,7 +23,7 @@ esac
 
 
 def test_the_agent_of_a_mac_starts_at_login_and_again_after_a_failure(program: Program) -> None:
-    agent: dict[str, Any] = plistlib.loads(agent_plist(program, Path("/log")))
+    agent: dict[str, Any] = plistlib.loads(agent_plist(program, Path("/log"), "local.stt-node"))
     assert agent["ProgramArguments"] == list(program.command)
     assert agent["WorkingDirectory"] == str(program.folder)
     assert agent["EnvironmentVariables"] == {"STT_CONFIG_DIR": str(program.folder)}
@@ -32,10 +32,10 @@ def test_the_agent_of_a_mac_starts_at_login_and_again_after_a_failure(program: P
 
 
 def test_an_agent_is_loaded_changed_and_taken_away_again(
-    tools: Path, tmp_path: Path, program: Program
+    tools: Path, tmp_path: Path, program: Program, kind: ServiceKind
 ) -> None:
     launchctl = Tool(tools, "launchctl", _LAUNCHCTL)
-    service = LaunchAgent(tmp_path, 501)
+    service = LaunchAgent(tmp_path, 501, kind)
     service.install(program)
     assert service.state().is_running
     service.install(program)
@@ -52,9 +52,13 @@ def test_an_agent_is_loaded_changed_and_taken_away_again(
 
 
 def test_an_agent_that_does_not_end_is_named(
-    tools: Path, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+    tools: Path,
+    tmp_path: Path,
+    program: Program,
+    kind: ServiceKind,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Tool(tools, "launchctl", "true")
     monkeypatch.setattr(base, "COMMAND_SECONDS", 0.3)
     with pytest.raises(SttError, match="does not end"):
-        LaunchAgent(tmp_path, 501).install(program)
+        LaunchAgent(tmp_path, 501, kind).install(program)

@@ -1,16 +1,15 @@
-"""The node as a unit of its user's own systemd."""
+"""A unit of its user's own systemd."""
 
 import getpass
 from pathlib import Path
 
 from stt.errors import ConfigError
-from stt.node.service import base
+from stt.system.service import base
 
-_UNIT = "stt-node.service"
 _UNIT_TEXT = """\
 [Unit]
-Description=stt node: transcribes for a coordinator
-# It waits for network and coordinator by itself, and may be started again however often.
+Description={description}
+# It waits for the network by itself, and may be started again however often.
 StartLimitIntervalSec=0
 
 [Service]
@@ -23,7 +22,7 @@ RestartSec=10
 # Wrong usage, a wrong setting, a node that was removed: another start would end the same way.
 RestartPreventExitStatus=2 3
 SuccessExitStatus=130
-# The signal is for the node alone, which finishes what is in flight.
+# The signal is for the command alone, which finishes what is in flight.
 KillMode=mixed
 TimeoutStopSec={stop_seconds}
 
@@ -35,33 +34,35 @@ WantedBy=default.target
 class SystemdUnit:
     """A unit in the folder that is given."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / _UNIT
+    def __init__(self, folder: Path, kind: base.ServiceKind) -> None:
+        self._kind = kind
+        self._unit = f"{kind.name}.service"
+        self.path = folder / self._unit
 
     def install(self, program: base.Program) -> None:
         """Write the unit anew and start it, now and at every login."""
-        base.write_file(self.path, unit_text(program))
+        base.write_file(self.path, unit_text(program, self._kind))
         _systemctl("daemon-reload")
-        _systemctl("enable", _UNIT)
-        _systemctl("restart", _UNIT)
+        _systemctl("enable", self._unit)
+        _systemctl("restart", self._unit)
 
     def uninstall(self) -> bool:
         """Stop the unit and remove its file; return False if there was none."""
         if not self.path.exists():
             return False
-        _systemctl("disable", "--now", _UNIT)
+        _systemctl("disable", "--now", self._unit)
         self.path.unlink()
         _systemctl("daemon-reload")
         # Fails where there is nothing to reset.
-        base.run_tool("systemctl", "--user", "reset-failed", _UNIT)
+        base.run_tool("systemctl", "--user", "reset-failed", self._unit)
         return True
 
     def control(self, command: base.Command) -> None:
-        base.check_installed(self.path)
-        _systemctl(command, _UNIT)
+        base.check_installed(self.path, self._kind)
+        _systemctl(command, self._unit)
 
     def state(self) -> base.ServiceState:
-        shown = _systemctl("show", _UNIT, "--property=ActiveState,SubState,ExecMainStatus")
+        shown = _systemctl("show", self._unit, "--property=ActiveState,SubState,ExecMainStatus")
         fields = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
         active = fields.get("ActiveState", "unknown")
         detail = f"{active} ({fields.get('SubState', '?')})"
@@ -70,7 +71,15 @@ class SystemdUnit:
         return base.ServiceState(self.path.exists(), active in ("active", "activating"), detail)
 
     def log_command(self, lines: int, follow: bool) -> list[str]:
-        command = ["journalctl", "--user", "--unit", _UNIT, "--lines", str(lines), "--no-pager"]
+        command = [
+            "journalctl",
+            "--user",
+            "--unit",
+            self._unit,
+            "--lines",
+            str(lines),
+            "--no-pager",
+        ]
         return [*command, "--follow"] if follow else command
 
     def advice(self) -> str:
@@ -81,7 +90,7 @@ class SystemdUnit:
         return "It ends when you log out; to let it go on: loginctl enable-linger"
 
 
-def unit_text(program: base.Program) -> str:
+def unit_text(program: base.Program, kind: base.ServiceKind) -> str:
     """Return the text of the unit. Raises ConfigError for a path that no unit can hold."""
     executable, *arguments = program.command
     words = (executable, *arguments, str(program.folder))
@@ -90,6 +99,7 @@ def unit_text(program: base.Program) -> str:
     # systemd expands variables in arguments, and takes the first word as it is.
     command = (executable, *(word.replace("$", "$$") for word in arguments))
     return _UNIT_TEXT.format(
+        description=kind.description,
         folder=str(program.folder).replace("%", "%%"),
         environment=_quoted(f"STT_CONFIG_DIR={program.folder}"),
         command=" ".join(map(_quoted, command)),

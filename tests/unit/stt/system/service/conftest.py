@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stt.node.service import Program
+from stt.cli.node_service import NODE
+from stt.system.service import Program, ServiceKind
 
 
 @pytest.fixture
@@ -26,3 +27,8 @@ def program(tmp_path: Path) -> Program:
     folder = tmp_path / "con fig%n"
     folder.mkdir()
     return Program((str(executable), "node", "--model", 'a"b\\c $d %e'), folder)
+
+
+@pytest.fixture
+def kind() -> ServiceKind:
+    return NODE

@@ -11,15 +11,30 @@ from stt.errors import ConfigError, SttError
 from stt.system.files import replacement
 
 STOP_SECONDS = 120
-"""Time for a node to finish what is in flight; the rest goes back to the queue."""
+"""Time to finish what is in flight; the rest goes back to the queue."""
 COMMAND_SECONDS = STOP_SECONDS + 30
 
 Command = Literal["start", "stop", "restart"]
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceKind:
+    """A service that a user has once; `name` is that of its files.
+
+    `what` it is in a sentence, `description` for the system's lists, `commands`: the command whose
+    `install` makes it, `by_hand`: the command that a person types without a service.
+    """
+
+    name: str
+    what: str
+    description: str
+    commands: str
+    by_hand: str
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
-    """What the service runs: absolute path and arguments, and the node's configuration folder."""
+    """What the service runs: absolute path and arguments, and the configuration folder."""
 
     command: tuple[str, ...]
     folder: Path
@@ -34,9 +49,9 @@ class ServiceState:
     detail: str
 
 
-def check_installed(path: Path) -> None:
+def check_installed(path: Path, kind: ServiceKind) -> None:
     if not path.exists():
-        raise ConfigError("There is no service of the node here: stt node service install")
+        raise ConfigError(f"There is no service of {kind.what} here: {kind.commands} install")
 
 
 def write_file(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The node as a launchd agent of its user's session on a Mac."""
+"""A launchd agent of its user's session on a Mac."""
 
 import plistlib
 import re
@@ -6,25 +6,26 @@ import time
 from pathlib import Path
 
 from stt.errors import SttError
-from stt.node.service import base
+from stt.system.service import base
 
-_LABEL = "local.stt-node"
 _CHECK_SECONDS = 0.2
 
 
 class LaunchAgent:
     """An agent of the user with this home and id."""
 
-    def __init__(self, home: Path, user_id: int) -> None:
-        self.path = home / "Library" / "LaunchAgents" / f"{_LABEL}.plist"
-        self._log = home / "Library" / "Logs" / "stt-node.log"
+    def __init__(self, home: Path, user_id: int, kind: base.ServiceKind) -> None:
+        self._kind = kind
+        self._label = f"local.{kind.name}"
+        self.path = home / "Library" / "LaunchAgents" / f"{self._label}.plist"
+        self._log = home / "Library" / "Logs" / f"{kind.name}.log"
         self._domain = f"gui/{user_id}"
-        self._target = f"{self._domain}/{_LABEL}"
+        self._target = f"{self._domain}/{self._label}"
 
     def install(self, program: base.Program) -> None:
         self._unload()
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        base.write_file(self.path, agent_plist(program, self._log).decode())
+        base.write_file(self.path, agent_plist(program, self._log, self._label).decode())
         self.control("start")
 
     def uninstall(self) -> bool:
@@ -36,7 +37,7 @@ class LaunchAgent:
         return True
 
     def control(self, command: base.Command) -> None:
-        base.check_installed(self.path)
+        base.check_installed(self.path, self._kind)
         if command != "start":
             # KeepAlive would undo a plain stop. The next login loads the agent again.
             self._unload()
@@ -72,15 +73,15 @@ class LaunchAgent:
         deadline = time.monotonic() + base.COMMAND_SECONDS
         while self._is_loaded():
             if time.monotonic() > deadline:
-                raise SttError(f"launchctl bootout {self._target}: the node does not end")
+                raise SttError(f"launchctl bootout {self._target}: {self._kind.what} does not end")
             time.sleep(_CHECK_SECONDS)
 
 
-def agent_plist(program: base.Program, log: Path) -> bytes:
+def agent_plist(program: base.Program, log: Path, label: str) -> bytes:
     """Return the agent's property list, as XML."""
     return plistlib.dumps(
         {
-            "Label": _LABEL,
+            "Label": label,
             "ProgramArguments": list(program.command),
             "WorkingDirectory": str(program.folder),
             "EnvironmentVariables": {"STT_CONFIG_DIR": str(program.folder)},
