@@ -80,9 +80,9 @@ def unchecked(session: BrowserContext) -> Iterator[Page]:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("answer", ["abort", "500"])
+@pytest.mark.parametrize(("answer", "chunks"), [("abort", 11), ("500", 13)])
 def test_a_page_whose_load_fails_is_not_called_live_and_loads_until_it_succeeds(
-    unchecked: Page, house: House, answer: str
+    unchecked: Page, house: House, answer: str, chunks: int
 ) -> None:
     page = unchecked
     page.goto("/recordings")
@@ -96,8 +96,9 @@ def test_a_page_whose_load_fails_is_not_called_live_and_loads_until_it_succeeds(
             route.fulfill(status=500, body="{}")
 
     page.route("**/api/recordings?*", fail)
-    add_chunks(house.database, 1, recording_id=add_recording(house.database, filename="new.mp3"))
-    expect(page.locator(".connection")).to_have_text("Not up to date")
+    recording_id = add_recording(house.database, filename="new.mp3")
+    add_chunks(house.database, chunks, recording_id=recording_id)
+    expect(page.locator(".connection")).to_have_text("Outdated")
     page.unroute("**/api/recordings?*")
     expect(page.get_by_role("link", name="new.mp3")).to_be_visible()
     expect(page.locator(".connection")).to_have_text("Live")
@@ -129,7 +130,7 @@ def test_a_connection_that_brings_nothing_is_not_called_live(page: Page) -> None
     page.goto("/settings")
     expect(page.locator(".connection")).to_have_text("Live")
     page.clock.run_for(20_000)
-    expect(page.locator(".connection")).to_have_text("Not up to date")
+    expect(page.locator(".connection")).to_have_text("Outdated")
 
 
 @pytest.mark.browser
@@ -185,6 +186,37 @@ def test_chunks_that_wait_for_a_model_are_shown_on_the_overview(page: Page, hous
     expect(page.locator(".tile.wide .wrong")).to_have_text(
         "2 chunks wait for model large-v3 <b>, which no worker has"
     )
+
+
+@pytest.mark.browser
+def test_the_overview_shows_the_latest_failures(page: Page, house: House) -> None:
+    add_failed(house.database, filename="bad.mp3")
+    page.goto("/")
+    failures = page.get_by_role("listitem").filter(has_text="bad.mp3")
+    expect(failures).to_contain_text("no model <i>large</i> here")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("has_audio", [True, False])
+def test_a_found_place_is_the_line_that_was_found(
+    page: Page, house: House, has_audio: bool
+) -> None:
+    """Also where another line begins at nearly the same time, and where the audio was removed."""
+    recording_id = add_recording(house.database, filename="tone.opus", duration=30.0, chunk_count=1)
+    segments = [
+        {"start": start, "end": start + 3.0, "text": text}
+        for start, text in ((0.0, "one"), (8.994, "giraffe"), (9.0, "two"), (12.0, "three"))
+    ]
+    removed = {} if has_audio else {"audio_removed_at": START}
+    add_chunks(
+        house.database, 1, recording_id=recording_id, audio=opus_tone(30), transcribed_at=START,
+        transcript={"segments": segments}, **removed,
+    )  # fmt: skip
+    page.goto("/search?q=giraffe")
+    page.locator(".hit").click()
+    line = page.locator(".transcript .is-playing .line")
+    expect(line).to_contain_text("giraffe")
+    expect(line).to_be_focused()
 
 
 @pytest.mark.browser

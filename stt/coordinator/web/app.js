@@ -48,7 +48,10 @@ const STATES = {
   connecting: ["Connecting", "Connecting to the coordinator."],
   live: ["Live", "Changes show at once."],
   polling: ["Polling", "No live connection: this page asks every five seconds."],
-  stale: ["Not up to date", "A request failed, or nothing has come for a while: what you see may be old. This page asks again."],
+  stale: [
+    "Outdated",
+    "A request failed, or nothing has come for a while: what you see may be old. This page asks again.",
+  ],
   "database away": ["Database away", "The coordinator cannot reach its database."],
   offline: ["Offline", "The coordinator does not answer. What you see may be old."],
 };

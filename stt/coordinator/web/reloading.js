@@ -11,7 +11,7 @@ const MAX_AGE_SECONDS = 60;
  * while the page is hidden. Call it with true to run without that pause.
  *
  * A load that throws is run again, after pauses that grow to half a minute, until it succeeds;
- * meanwhile the page is shown as not up to date.
+ * meanwhile the page is shown as outdated.
  */
 export function loader(load, signal, seconds = 0) {
   let isDue = false;

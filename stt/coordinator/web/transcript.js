@@ -65,6 +65,13 @@ export class Transcript {
     this.isLoaded = true;
   }
 
+  /** Return the index of the line that begins at `seconds`, as a link has them, or -1. */
+  lineFrom(seconds, channel = null) {
+    const isIt = ({ start, text, channel: own }) =>
+      text !== undefined && Math.abs(start - seconds) < 0.006 && (channel ?? own) === own;
+    return this.rows.findIndex(isIt);
+  }
+
   /** Return the index of the line that is spoken at `seconds`, on this channel if any, or -1. */
   lineAt(seconds, channel = null) {
     let low = 0;

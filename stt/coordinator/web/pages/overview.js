@@ -9,6 +9,7 @@ import { hour, hours, length, number, oneDigit, plural } from "../format.js";
 import { follow } from "../live.js";
 import { badge, foreign, name, since } from "../markup.js";
 import { jobList } from "../node_jobs.js";
+import { visible } from "../visible.js";
 
 const LATEST_ERRORS = 5;
 

@@ -42,6 +42,7 @@ export function open(page) {
   let player = null;
   let isMoving = false;
   let playingLine = -1;
+  let linked = null; // The place that a link leads to, until it is played: `{seconds, channel}`.
   let chunks = [];
   let channel = null;
   let readAt = 0;
@@ -195,7 +196,10 @@ export function open(page) {
             aria-label=${player.isPlaying ? "Pause" : "Play"}>
       ${player.isPlaying ? "❚❚" : "►"}</button>
     <button class="small plain" ?disabled=${!player.canPlay} aria-label="Back ten seconds"
-            @click=${() => player.seek(Math.max(player.time - 10, 0))}>−10</button>
+            @click=${() => {
+              linked = null;
+              player.seek(Math.max(player.time - 10, 0));
+            }}>−10</button>
     <input type="range" min="0" max=${Math.ceil(player.length) || 1} step="1" aria-label="Place"
            aria-valuetext=${`${clock(player.time)} of ${clock(player.length)}`}
            ?disabled=${!player.canPlay} .value=${String(Math.floor(player.time))}
@@ -204,6 +208,7 @@ export function open(page) {
            }}
            @change=${(event) => {
              isMoving = false;
+             linked = null;
              player.seek(Number(event.target.value));
            }}>
     <output>${clock(player.time)} / ${clock(player.length)}</output>
@@ -230,7 +235,12 @@ export function open(page) {
   const follow = () => {
     if (page.signal.aborted) return;
     if (!isMoving) render(controls(), document.querySelector("#controls"));
-    const now = player.isPlaying || player.time > 0 ? transcript.lineAt(player.time, channel) : -1;
+    if (player.isPlaying) linked = null;
+    const now = linked
+      ? transcript.lineFrom(linked.seconds, linked.channel)
+      : player.isPlaying || player.time > 0
+        ? transcript.lineAt(player.time, channel)
+        : -1;
     const items = document.querySelector(".transcript")?.children;
     if (!items) return;
     const before = document.querySelector(".transcript > .is-playing");
@@ -351,8 +361,11 @@ export function open(page) {
     if (!page.query.has("t") || !(seconds >= 0)) return;
     await transcript.reach(seconds);
     draw();
-    hear(Number(page.query.get("channel")) || null);
+    const asked = Number(page.query.get("channel")) || null;
+    hear(asked);
+    if (transcript.lineFrom(seconds, asked) >= 0) linked = { seconds, channel: asked };
     player.seek(seconds);
+    follow(); // Without audio nothing is sought.
     const item = document.querySelector(".transcript > .is-playing");
     item?.scrollIntoView({ block: "center", behavior: "instant" });
     item?.querySelector("button")?.focus({ preventScroll: true });

@@ -165,12 +165,12 @@ export function open(page) {
     const body = html`${recordingProgress(recording, words)}
       ${
         state === "waiting" && !isAnyoneAtWork
-          ? html`<small>No machine is at work: <a href="/nodes">join one</a>.</small>`
+          ? html`<small> · No machine is at work: <a href="/nodes">join one</a>.</small>`
           : nothing
       }
       ${
         recording.counts.failed
-          ? html`<small><a href="/recordings/${upload.source_id}">Why it failed</a></small>`
+          ? html`<small> · <a href="/recordings/${upload.source_id}">Why it failed</a></small>`
           : nothing
       }
       ${upload.warnings.map((text) => html`<div><small>${foreign(text)}</small></div>`)}`;

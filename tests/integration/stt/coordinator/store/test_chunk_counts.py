@@ -91,7 +91,8 @@ def test_the_chunks_of_some_recordings_are_read_at_a_time(
         add_chunks(database, 1, transcribed_at=START, transcript=SAID)
     database.chunks.insert_many({"original_id": id_} for id_ in (None, "a text", 7))
     sent = CommandsSent(mongo_url, database.chunks.database.name)
-    full_count = take_full_count(sent.database)
+    with sent.database:
+        full_count = take_full_count(sent.database)
     assert (full_count.done.chunks, full_count.open.chunks) == (12, 3)
     matches = [c["pipeline"][0]["$match"] for c in sent.commands if "pipeline" in c]
     reads = [match for match in matches if "errors.at" not in match]
