@@ -65,7 +65,11 @@ def download(settings: Settings, *, only_check: bool = False) -> int:
     `only_check`: fetch and write nothing. Returns the exit code; raises StartError.
     """
     # A model may be fetched on a machine that lacks the card it is for.
-    elsewhere = {"gpu_devices": None, "device": "metal" if settings.device == "metal" else "auto"}
+    elsewhere = {
+        "gpu_devices": None,
+        "device": "metal" if settings.device == "metal" else "auto",
+        "use_gpu": None if settings.use_gpu else settings.use_gpu,
+    }
     plan = plan_engine(settings.model_copy(update=elsewhere), this_machine())
     model = find_model(plan.model)
     find = _folder_here if only_check else folder_of

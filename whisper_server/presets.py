@@ -103,8 +103,15 @@ def plan_engine(
     it is used. Raises StartError when the settings contradict each other or name a card that is
     not there.
     """
+    if settings.use_gpu is False and settings.device == "auto":
+        settings = settings.model_copy(update={"device": "cpu"})
     backend = _backend(settings, machine)
     device = _device(settings, machine, backend)
+    if settings.use_gpu and settings.device == "auto" and device == "cpu":
+        raise StartError(
+            "USE_GPU is true, and no GPU can be used here: check the driver with nvidia-smi (on a "
+            "Mac, that the mlx engine is installed), or set USE_GPU=false."
+        )
     roomy = (machine.cuda_memory_bytes or 0) >= ROOMY_CARD_BYTES
     model, compute_type = _model(device, backend, roomy)
     indices = _device_indices(settings, machine, device)

@@ -113,6 +113,11 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda", "metal"] = Field(
         "auto", description="where the model runs; metal is Apple's GPU"
     )
+    use_gpu: bool | None = Field(
+        None,
+        description="true: on a GPU of this machine, else the server does not start; false: on the "
+        "CPU; WHISPER_DEVICE decides where it is set too",
+    )
     compute_type: Line | None = Field(
         None,
         description="int8, int8_float16, float16, bfloat16, float32, ...; "

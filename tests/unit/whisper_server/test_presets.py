@@ -95,6 +95,32 @@ def test_apple_silicon_gives_way_to_what_only_faster_whisper_can(
     assert (plan.backend, plan.device) == ("faster-whisper", "cpu")
 
 
+@pytest.mark.parametrize(
+    ("machine", "use_gpu", "device"),
+    [
+        (CARD, "true", "cuda"), (CARD, "1", "cuda"), (CARD, "no", "cpu"), (CARD, "false", "cpu"),
+        (MAC, "true", "metal"), (MAC, "false", "cpu"), (Machine(8), "false", "cpu"),
+        (CARD, "", "cuda"), (Machine(8), "", "cpu"),
+    ],
+)  # fmt: skip
+def test_use_gpu_chooses_between_the_gpu_of_the_machine_and_its_cores(
+    monkeypatch: pytest.MonkeyPatch, machine: Machine, use_gpu: str, device: str
+) -> None:
+    monkeypatch.setenv("USE_GPU", use_gpu)
+    assert planned(machine).device == device
+
+
+@pytest.mark.parametrize("machine", [Machine(8), Machine(8, has_metal=True)])
+def test_use_gpu_on_a_machine_without_one_says_so(machine: Machine) -> None:
+    with pytest.raises(StartError, match=r"no GPU can be used here.*USE_GPU=false"):
+        planned(machine, USE_GPU="true")
+
+
+def test_a_device_that_is_set_wins_over_use_gpu() -> None:
+    assert planned(CARD, USE_GPU="false", WHISPER_DEVICE="cuda").device == "cuda"
+    assert planned(CARD, USE_GPU="true", WHISPER_DEVICE="cpu").device == "cpu"
+
+
 def test_apple_silicon_without_mlx_computes_on_its_cores() -> None:
     plan = planned(Machine(8, has_metal=True))
     assert (plan.model, plan.backend, plan.device) == ("base", "faster-whisper", "cpu")

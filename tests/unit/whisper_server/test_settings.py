@@ -96,6 +96,7 @@ def test_cards_are_named_by_their_numbers(
         ("JOB_KEEP_COUNT", "1e99"),
         ("WHISPER_BACKEND", "whisper.cpp"),
         ("WHISPER_DEVICE", "tpu"),
+        ("USE_GPU", "maybe"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_the_variables_name(
