@@ -78,11 +78,12 @@ class ServerUnavailable(SttError):
 
 
 class ServerBusy(ServerUnavailable):
-    """The server asked the client to wait (429 or 503)."""
+    """The server asked the client to wait (429 or 503); `reason` are its words, if it gave any."""
 
-    def __init__(self, message: str, retry_after_seconds: float) -> None:
+    def __init__(self, message: str, retry_after_seconds: float, reason: str = "") -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.reason = reason
 
 
 class UploadCutOff(ServerUnavailable):

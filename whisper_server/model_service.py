@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from whisper_server.audio_windows import FindSpeech
 from whisper_server.engines.base import Engine
+from whisper_server.engines.download import download
 from whisper_server.engines.silero import find_speech
 from whisper_server.errors import ModelUnavailable, Unavailable
 from whisper_server.jobs import Jobs
@@ -47,8 +48,9 @@ class Service:
     def require_ready(self) -> None:
         """Raise Unavailable while the model loads."""
         if not self.ready:
+            fetching = f": {download}" if str(download) else "."
             raise Unavailable(
-                f"The model '{self.model.name}' is still loading.",
+                f"The model '{self.model.name}' is still loading{fetching}",
                 LOADING_RETRY_SECONDS,
                 code="model_loading",
             )

@@ -119,12 +119,22 @@ def _listening(settings: Settings) -> socket.socket:
         raise StartError(str(error)) from error
 
 
+class _NoPolls(logging.Filter):
+    """Leaves out requests that only ask whether the server is well: there are many a second."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        path = record.args[2] if isinstance(record.args, tuple) and len(record.args) > 2 else ""
+        return path not in ("/health", "/ready")
+
+
 def _configure_logging() -> None:
     config = copy.deepcopy(LOGGING_CONFIG)
     config["formatters"]["default"]["fmt"] = "%(asctime)s %(levelprefix)s %(message)s"
     config["formatters"]["access"]["fmt"] = (
         '%(asctime)s %(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s'
     )
+    config["filters"] = {"no_polls": {"()": _NoPolls}}
+    config["handlers"]["access"]["filters"] = ["no_polls"]
     own = {"handlers": ["default"], "level": "INFO", "propagate": False}
     config["loggers"]["whisper_server"] = own
     logging.config.dictConfig(config)

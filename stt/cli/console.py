@@ -18,11 +18,12 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from stt.cli.formatting import clock, json_text, printable
+from stt.cli.formatting import clock, json_text, printable, span
 from stt.cli.log_lines import JsonFormatter, TextFormatter
 from stt.cli.progress_bar import Fact, WorkBar, bar_line
 from stt.domain.progress import Progress
 from stt.system.log_context import add_log_fields
+from stt.system.waiting import show_with
 
 LogFormat = Literal["auto", "text", "json"]
 Screen = RenderableType
@@ -39,6 +40,7 @@ class _Screen:
     def __init__(self) -> None:
         self.console = Console(highlight=False)
         self.may_draw = False
+        self.is_drawing = False
         self.is_quiet = False
 
     @property
@@ -73,6 +75,7 @@ def setup_logging(
     _screen.is_quiet = quiet
     _screen.console = Console(stderr=to_stderr, highlight=False)
     _screen.may_draw = log_format == "auto" and not quiet
+    show_with(_show_waiting)
     handler = _LineHandler()
     text = TextFormatter(on_terminal=_screen.console.file.isatty())
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
@@ -112,9 +115,31 @@ def live_progress(snapshot: Callable[[], Progress]) -> Drawing:
 
 
 def _drawn(render: Callable[[], Screen]) -> Drawing:
-    if not _screen.is_live:
-        return contextlib.nullcontext()
-    return Live(console=_screen.console, get_renderable=render, transient=True)
+    return _draw(render) if _screen.is_live else contextlib.nullcontext()
+
+
+@contextmanager
+def _draw(render: Callable[[], Screen]) -> Iterator[None]:
+    _screen.is_drawing = True
+    try:
+        with Live(console=_screen.console, get_renderable=render, transient=True):
+            yield
+    finally:
+        _screen.is_drawing = False
+
+
+def _show_waiting(describe: Callable[[], str]) -> Drawing | None:
+    """Draw what is waited for; a bar that is drawn already shows it itself."""
+    if not _screen.is_live or _screen.is_drawing:
+        return contextlib.nullcontext() if _screen.is_drawing else None
+    began = time.monotonic()
+
+    def render() -> Screen:
+        elapsed = span(time.monotonic() - began)
+        facts = [Fact("Whisper server"), Fact(elapsed), Fact(printable(describe()))]
+        return bar_line(_screen.console.width, 0, None, facts)
+
+    return _draw(render)
 
 
 @contextmanager

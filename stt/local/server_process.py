@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from stt.errors import ConfigError, ServerUnavailable
+from stt.errors import ConfigError, ServerBusy, ServerUnavailable
 from stt.system.processes import end, free_port
+from stt.system.waiting import waiting
 
 if TYPE_CHECKING:
     from stt.local.kept_server import KeptServer, ServerFile
@@ -48,6 +49,7 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: _LogReader | None = None
         self._made_for = ""
+        self._said = ""
         if folder is not None and (kept := self._find(model, folder)) is not None:
             self._server = LocalServer(kept.url, SecretStr(kept.key))
             logger.debug("using the whisper server that an earlier command left")
@@ -102,15 +104,24 @@ class ServerProcess:
             logger.info("Starting a whisper server")
         log_at = time.monotonic() + _LOG_SECONDS
         client = WhisperClient(self._server.url, None, None)
-        while True:
-            with contextlib.suppress(ServerUnavailable):
-                client.ready()
-                return self._server
-            self._check_alive()
-            if self._log is not None and time.monotonic() > log_at:
-                logger.info("Waiting for the whisper server: %s", self._log.last_line)
-                log_at += _LOG_SECONDS
-            time.sleep(_POLL_SECONDS)
+        with waiting(self._describe) as is_shown:
+            while True:
+                try:
+                    client.ready()
+                    return self._server
+                except ServerBusy as busy:
+                    self._said = busy.reason
+                except ServerUnavailable:
+                    pass
+                self._check_alive()
+                if not is_shown and time.monotonic() > log_at:
+                    logger.info("Waiting for the whisper server: %s", self._describe())
+                    log_at += _LOG_SECONDS
+                time.sleep(_POLL_SECONDS)
+
+    def _describe(self) -> str:
+        """Return what the server does before it is ready, in its own words."""
+        return self._said or (self._log.last_line if self._log else "it starts")
 
     def _check_alive(self) -> None:
         """Raise ConfigError or ServerUnavailable if the process has ended."""
@@ -175,7 +186,7 @@ class _LogReader(threading.Thread):
         super().__init__(daemon=True)
         assert process.stdout is not None
         self._lines = process.stdout
-        self.last_line = "it has written nothing yet"
+        self.last_line = "it starts"
 
     def run(self) -> None:
         with self._lines:

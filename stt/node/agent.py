@@ -35,6 +35,7 @@ from stt.remote.messages import DesiredState, NodeSettings, ReportMessage, Rules
 from stt.remote.queue import RemoteQueue
 from stt.settings import Settings
 from stt.system.single_flight import SingleFlight
+from stt.system.waiting import waited_for
 from stt.worker.context import WorkOptions
 from stt.worker.stats import Stats
 from stt.worker.worker import Worker
@@ -143,7 +144,8 @@ class NodeAgent:
         if activity.worker is not None:
             return activity.worker.progress()
         stats = self._totals.stats()
-        why = f"{activity.phase}: {activity.detail}" if activity.detail else activity.phase
+        detail = activity.detail or waited_for()
+        why = f"{activity.phase}: {detail}" if detail else activity.phase
         return Progress(stats.finished, done_seconds=stats.seconds, waits_for=why)
 
     def _connect(self) -> None:

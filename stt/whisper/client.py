@@ -106,7 +106,10 @@ class WhisperClient:
         except (requests.RequestException, HTTPError) as error:
             raise errors.ServerUnavailable(self._message("does not answer", error)) from error
         if answer.status in (429, 503):
-            raise errors.ServerBusy(f"{self.url} is not ready yet", _retry_after(answer.headers))
+            said = str(self.error_object(answer.body).get("message"))
+            reason = self._redact(said)[:_MAX_MESSAGE_CHARACTERS]
+            message = self._message("is not ready yet", said)
+            raise errors.ServerBusy(message, _retry_after(answer.headers), reason)
         if answer.status >= 500:
             raise errors.ServerUnavailable(f"{self.url} answered {answer.status}")
         try:

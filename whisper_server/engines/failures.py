@@ -5,7 +5,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from whisper_server.engines.download import download
 from whisper_server.errors import EngineFailed, ModelUnavailable, OutOfMemory
 
 _OUT_OF_MEMORY = (
@@ -44,9 +46,13 @@ def fetch_model(
     """
     from huggingface_hub import snapshot_download  # half a second of work
 
-    def download(*, from_cache: bool) -> Path:
+    def fetch(*, from_cache: bool, bar: type[Any] | None = None) -> Path:
         folder = snapshot_download(
-            repository, cache_dir=cache, allow_patterns=files, local_files_only=from_cache
+            repository,
+            cache_dir=cache,
+            allow_patterns=files,
+            local_files_only=from_cache,
+            tqdm_class=bar,
         )
         if not is_complete(Path(folder)):
             raise FileNotFoundError(f"it lacks files of {', '.join(files)}")
@@ -54,12 +60,13 @@ def fetch_model(
 
     # Not to be in the cache has no common base among the errors of the hub's client.
     with suppress(Exception):
-        return download(from_cache=True)
+        return fetch(from_cache=True)
     if folder := installed():
         return folder
     logger.info("Fetching model %s from the Hugging Face hub", repository)
     try:
-        return download(from_cache=False)
+        with download.of(repository) as bar:
+            return fetch(from_cache=False, bar=bar)
     except Exception as error:
         reason, _, _ = first_line(error).partition(". ")
         out = "; ".join([*ways, "give a folder with --model FOLDER"])

@@ -14,7 +14,7 @@ from whisper_server.errors import StartError
 from whisper_server.model_names import Model
 from whisper_server.model_service import Service
 from whisper_server.presets import Machine
-from whisper_server.server import _listening, _log_plan, _Server
+from whisper_server.server import _listening, _log_plan, _NoPolls, _Server
 from whisper_server.settings import Settings
 
 
@@ -101,3 +101,14 @@ def test_hardware_that_stays_idle_is_named(
     assert len(log.messages) == (1 if advice is None else 2)
     if advice is not None:
         assert log.messages[1].startswith(advice)
+
+
+def test_requests_that_only_ask_whether_it_is_well_are_not_logged() -> None:
+    def is_logged(path: str) -> bool:
+        arguments = ("127.0.0.1:5", "GET", path, "1.1", 200)
+        message = '%s - "%s %s HTTP/%s" %d'
+        record = logging.LogRecord("uvicorn.access", 20, "", 0, message, arguments, None)
+        return _NoPolls().filter(record)
+
+    assert not any(map(is_logged, ("/ready", "/health")))
+    assert is_logged("/v1/models")

@@ -11,6 +11,7 @@ from stt.cli import progress_bar
 from stt.cli.console import live_progress, recording_progress, setup_logging
 from stt.domain.progress import Progress
 from stt.system.log_context import PLAIN
+from stt.system.waiting import waiting
 from tests.support.terminal import Terminal
 
 
@@ -122,3 +123,18 @@ def test_the_lines_of_a_worker_may_be_left_out(
     out = capsys.readouterr().out
     assert ("Worker ID: box_1" in out) is not hides_worker
     assert "Starting a whisper server" in out
+
+
+def test_what_is_waited_for_is_drawn_on_a_terminal_and_logged_elsewhere(
+    log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup_logging("text")
+    with waiting(lambda: "fetching base: 61 of 145 MB (42 %)") as is_shown:
+        assert not is_shown
+    terminal = Terminal()
+    on_terminal(monkeypatch, terminal, 80)
+    with waiting(lambda: "fetching base: 61 of 145 MB (42 %)") as is_shown:
+        assert is_shown
+    assert "Whisper server · 0s · fetching base: 61 of 145 MB (42 %)" in terminal.getvalue()
+    with live_progress(lambda: Progress(waits_for="x")), waiting(lambda: "y") as is_shown:
+        assert is_shown  # the bar says it
