@@ -42,7 +42,7 @@ def test_the_download_of_its_model_is_what_is_waited_for_and_no_request_of_ours(
 
         thread = threading.Thread(target=wait)
         thread.start()
-        until(lambda: "fetching owner/model: 10 of 24 MB (42 %)" in waited_for())
+        until(lambda: "fetching owner/model: 10 of 24 MB (44 %)" in waited_for())
         until(lambda: any("10 of 24 MB" in line for line in caplog.messages))
         hub.go.set()
         thread.join(60)

@@ -26,7 +26,7 @@ def test_the_bytes_of_a_download_are_counted_as_they_come(
         assert str(download) == ""
         thread = threading.Thread(target=fetch)
         thread.start()
-        until(lambda: str(download) == "fetching owner/model: 10 of 24 MB (42 %)")
+        until(lambda: str(download) == "fetching owner/model: 10 of 24 MB (44 %)")
         hub.go.set()
         thread.join(60)
     assert str(download) == ""
