@@ -18,9 +18,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from stt.cli.formatting import clock, json_text, printable, span
+from stt.cli.formatting import json_text, printable, span
 from stt.cli.log_lines import JsonFormatter, TextFormatter
-from stt.cli.progress_bar import Fact, WorkBar, bar_line
+from stt.cli.progress_bar import Fact, FilesBar, WorkBar, bar_line
 from stt.domain.progress import Progress
 from stt.system.log_context import add_log_fields
 from stt.system.waiting import show_with
@@ -30,7 +30,6 @@ Screen = RenderableType
 """What `show` can print."""
 Drawing = AbstractContextManager[object]
 
-_MAX_NAME_WIDTH = 40
 _SERIOUS = ("Error: ", "Warning: ")
 
 
@@ -143,24 +142,14 @@ def _show_waiting(describe: Callable[[], str]) -> Drawing | None:
 
 
 @contextmanager
-def recording_progress(name: str) -> Iterator[Callable[[float, float | None], None]]:
-    """Draw a bar for one recording; yield the function that takes its seconds done and in all."""
-    done: float = 0.0
-    total: float | None = None
-
-    def advance(done_seconds: float, total_seconds: float | None) -> None:
-        nonlocal done, total
-        done, total = done_seconds, total_seconds
-
-    def render() -> Screen:
-        shown = clock(done) + (f" of {clock(total)}" if total else "")
-        title = Text(printable(name))
-        title.truncate(_MAX_NAME_WIDTH, overflow="ellipsis")
-        facts = [Fact(title.plain), Fact(shown)]
-        return bar_line(_screen.console.width, done, total, facts)
-
-    with _drawn(render):
-        yield advance
+def recording_progress(
+    name: str, files: FilesBar | None = None, index: int = 0
+) -> Iterator[Callable[[float, float | None], None]]:
+    """Draw a bar for a recording, one of `files`; yield what takes its seconds done and in all."""
+    bar = files or FilesBar()
+    bar.begin(index, name)
+    with _drawn(lambda: bar.render(_screen.console.width)):
+        yield bar.advance
 
 
 def print_line(line: str) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stt.cli.console import print_note, recording_progress, setup_logging
+from stt.cli.formatting import plural
 from stt.cli.log_lines import RESULT
 from stt.cli.options import (
     DATABASE_SETTINGS,
@@ -26,7 +28,9 @@ from stt.cli.options import (
     given_only,
     with_settings,
 )
+from stt.cli.progress_bar import FilesBar
 from stt.cli.standard_input import STDIN, with_standard_input
+from stt.cli.summary import in_words
 from stt.cli.watch import Watch, WatchFormats, WatchOutput, Work, log_ingested, watch_command
 from stt.errors import ConfigError, RecordingError
 from stt.local.stack import open_database
@@ -113,7 +117,7 @@ def ingest_command(
     paths, missing = existing(paths)
     if missing and not paths:
         raise typer.Exit(1)
-    endings = Counter(failed=missing)
+    endings, began, seconds = Counter(failed=missing), time.monotonic(), 0.0
     passed_over = PassedOver()
     with (
         with_standard_input(paths, settings.settle_seconds) as paths,
@@ -124,6 +128,8 @@ def ingest_command(
             endings[ingested.status if ingested else "failed"] += 1
             if ingested:
                 log_ingested(path, ingested, **RESULT)
+                is_new = ingested.status != "already there"
+                seconds += (ingested.recording.duration or 0.0) if is_new else 0.0
     found_none = not endings.total() and not passed_over.growing
     print_passed_over(passed_over, is_verbose=verbose, found_none=found_none)
     if found_none:
@@ -132,6 +138,10 @@ def ingest_command(
     if endings.total() > 1:
         order = ("ingested", "resumed", "already there", "failed")
         summary = ", ".join(f"{endings[ending]} {ending}" for ending in order if endings[ending])
+        if seconds:
+            done = plural(endings["ingested"] + endings["resumed"], "recording")
+            words = in_words(done, seconds, time.monotonic() - began)
+            logger.info("%s", words, extra={**RESULT, "audio_seconds": round(seconds, 1)})
         logger.info("%s", summary, extra={**RESULT, **endings})
     if endings["failed"]:
         raise typer.Exit(1)
@@ -178,18 +188,26 @@ def ingest_files(
     files = list(find_recordings(paths, passed_over))
     for found in files:  # so that all of them settle at the same time
         settling.seconds_left(found.path)
-    for found in files:
+    bar = FilesBar([_size(found.path) for found in files])
+    for index, found in enumerate(files):
         if not _settle(settling, found):
             passed_over.growing.append(found.path)
             print_note(f"Passed over, still being written: {found.path}")
             continue
         ingested = None
         try:
-            with recording_progress(found.path.name) as progress:
+            with recording_progress(found.path.name, bar, index) as progress:
                 ingested = ingest(database, found.path, options, progress, place=found.place)
         except RecordingError as error:
             print_note(f"Error: {error}")
         yield found.path, ingested
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # reading it says why
+        return 0
 
 
 def _settle(settling: "Settling", found: "FoundFile") -> bool:

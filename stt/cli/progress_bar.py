@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rich.console import RenderableType
@@ -20,6 +20,9 @@ _ECHO_WIDTH = 8  # for the echo of some `^C`; a line that wraps cannot be overwr
 _RATE_WINDOW_SECONDS = 60.0
 _LEAST_RATE_SECONDS = 1.0  # a rate over less says nothing
 _OVERDUE_SECONDS = 5.0
+_LEAST_SHARE = 0.01  # a time left that is made from less says nothing
+_MAX_NAME_WIDTH = 40
+_MIN_NAME_WIDTH = 16
 
 
 _BEFORE_BAR = 10
@@ -111,6 +114,61 @@ class WorkBar:
             yield Fact(f"about {span(seconds)} left", f"{span(seconds)} left")
         elif total and left <= 0 and not progress.in_flight:
             yield Fact(span(time.monotonic() - self._meter.began))
+
+
+class FilesBar:
+    """The line of files that are read one after the other; `sizes` are their bytes.
+
+    Such as `━━━━━  44 % · talk.mp3 · 3/12 files · 1:00 of 2:00 · 84 × real time · about 10s left`.
+    """
+
+    def __init__(self, sizes: Sequence[int] = (1,)) -> None:
+        self._sizes = sizes
+        self._began = time.monotonic()
+        self._index, self._name = 0, ""
+        self._done: float = 0.0
+        self._total: float | None = None
+        self._seconds_before = 0.0
+
+    def begin(self, index: int, name: str) -> None:
+        """Go on with another file."""
+        self._seconds_before += self._done
+        self._index, self._name, self._done, self._total = index, name, 0.0, None
+
+    def advance(self, done_seconds: float, total_seconds: float | None) -> None:
+        """Note the seconds of the file that are done and in all, None if it does not say."""
+        self._done, self._total = done_seconds, total_seconds
+
+    def render(self, width: int) -> RenderableType:
+        return bar_line(width, self._share(), 1.0, self._facts())
+
+    def _share(self) -> float:
+        size = self._sizes[self._index] * min(1.0, self._done / self._total if self._total else 0.0)
+        return (sum(self._sizes[: self._index]) + size) / max(1, sum(self._sizes))
+
+    def _facts(self) -> Iterator[Fact]:
+        share, elapsed = self._share(), time.monotonic() - self._began
+        if share or len(self._sizes) > 1:
+            yield Fact(f"{min(99, int(100 * share))} %" if share < 1 else "100 %")
+        name = printable(self._name)
+        yield Fact(_shortened(name, _MAX_NAME_WIDTH), _shortened(name, _MIN_NAME_WIDTH))
+        if len(self._sizes) > 1:
+            yield Fact(f"{self._index + 1}/{len(self._sizes)} files", rank=2)
+        total = f" of {clock(self._total)}" if self._total else ""
+        yield Fact(clock(self._done) + total, rank=1)
+        if elapsed < _LEAST_RATE_SECONDS:
+            return
+        if seconds := self._seconds_before + self._done:
+            yield Fact(real_time(seconds / elapsed), f"{_rounded(seconds / elapsed)}×", rank=3)
+        if _LEAST_SHARE < share < 1:
+            left = span(max(1.0, elapsed * (1 - share) / share))
+            yield Fact(f"about {left} left", f"{left} left")
+
+
+def _shortened(name: str, width: int) -> str:
+    text = Text(name)
+    text.truncate(width, overflow="ellipsis")
+    return text.plain
 
 
 def percent(progress: Progress) -> int:

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from stt.cli.progress_bar import SpeedMeter, WorkBar, percent, real_time
+from stt.cli.progress_bar import FilesBar, SpeedMeter, WorkBar, percent, real_time
 from stt.domain.progress import Progress
 
 HALF_DONE = Progress(
@@ -110,3 +110,49 @@ def test_the_time_left_runs_down_until_the_next_chunk_is_finished_or_overdue(
 
 def test_slow_machines_see_a_digit_more() -> None:
     assert (real_time(0.42), real_time(23.4)) == ("0.4 × real time", "23 × real time")
+
+
+def files_line(monkeypatch: pytest.MonkeyPatch, width: int, name: str = "talk.mp3") -> str:
+    """The line ten seconds after the start, in the middle of the second of three files."""
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    bar = FilesBar([100, 200, 100])
+    bar.begin(0, "first.mp3")
+    bar.advance(60.0, 60.0)
+    bar.begin(1, name)
+    bar.advance(60.0, 120.0)
+    now = 10.0
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    with console.capture() as capture:
+        console.print(bar.render(width))
+    return capture.get().rstrip("\n")
+
+
+def test_files_have_one_percent_together_and_the_time_that_is_left_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = "50 % · talk.mp3 · 2/3 files · 1:00 of 2:00 · 12 × real time · about 10s left"
+    assert files_line(monkeypatch, 120).endswith(line)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_name_of_a_file_leaves_room_for_the_rest(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    shown = files_line(monkeypatch, width, "interview " * 24)
+    assert shown.lstrip("━╸╺ ").startswith("50 % · interview inter… · ")
+    assert "1:00 of 2:00" in shown
+    assert shown.endswith("10s left")
+    assert len(shown) <= width - 8
+
+
+def test_a_file_that_does_not_say_its_length_shows_what_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bar = FilesBar()
+    bar.begin(0, "stream.ogg")
+    bar.advance(75.0, None)
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    with console.capture() as capture:
+        console.print(bar.render(80))
+    assert capture.get().rstrip().endswith("stream.ogg · 1:15")
