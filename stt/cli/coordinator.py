@@ -80,7 +80,7 @@ def coordinator_command(
             made = Sessions(database).make_key(anew=new_key)
             if made is not None:
                 print_line(f"Key for people, shown this once: {made}")
-        with notifying(database, settings):
+        with notifying(database, settings, finishes=False):
             code = serve(Coordinator(database, settings), sock)
     if code:
         raise typer.Exit(code)

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
 @contextmanager
 def notifying(
-    database: "Database", settings: Settings, recordings: "Sequence[ObjectId] | None" = None
+    database: "Database",
+    settings: Settings,
+    recordings: "Sequence[ObjectId] | None" = None,
+    *,
+    finishes: bool = True,
 ) -> Iterator[None]:
     """Deliver notifications while the block runs and at its end, if the settings name any.
 
     With `recordings`, the command of --on-done is run for those alone that it holds at the end.
+    Without `finishes`, what is due at the end is left to the next process.
     """
     if not settings.notifies:
         yield
@@ -26,5 +31,5 @@ def notifying(
     # Import it here: it imports HTTP libraries, which slow down other runs.
     from stt.notifications.notifier import Notifier
 
-    with Notifier(database, settings, recordings):
+    with Notifier(database, settings, recordings, finishes=finishes):
         yield

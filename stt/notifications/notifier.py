@@ -27,13 +27,19 @@ class Notifier(AbstractContextManager["Notifier"]):
     """Threads that notify, for each destination one.
 
     With `recordings` the command is run at the end of the block, for those alone that it then
-    holds. What is due then is delivered, but not after an exception: another process does it, as
-    for what fails.
+    holds. What is due then is delivered, but not after an exception, nor without `finishes`:
+    another process does it, as for what fails.
     """
 
     def __init__(
-        self, database: Database, settings: Settings, recordings: Sequence[ObjectId] | None = None
+        self,
+        database: Database,
+        settings: Settings,
+        recordings: Sequence[ObjectId] | None = None,
+        *,
+        finishes: bool = True,
     ) -> None:
+        self._finishes = finishes
         self._couriers = [
             (deliverer, Courier(_outbox(database, settings, deliverer), deliverer, only))
             for deliverer in deliverers_of(settings)
@@ -56,7 +62,7 @@ class Notifier(AbstractContextManager["Notifier"]):
         _traceback: TracebackType | None,
     ) -> None:
         try:
-            if kind is None:
+            if kind is None and self._finishes:
                 self._finish()
         finally:
             for _, courier in self._couriers:

@@ -81,6 +81,18 @@ def test_a_command_that_breaks_off_leaves_the_rest_to_the_next(
     assert receiver.types == ["recording.done", "queue.empty"]
 
 
+def test_one_that_need_not_finish_ends_at_once(
+    database: Database, alice: MongoClaims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a coordinator, which is soon started again."""
+    monkeypatch.setattr(courier, "RECORD_SECONDS", 1_000.0)
+    receiver = WebhookReceiver()
+    wanted = settings(on_done=receiver.url)
+    with receiver.running(), Notifier(database, wanted, finishes=False):
+        end_recording(database, alice)
+    assert receiver.calls == []
+
+
 def test_a_database_that_is_away_at_the_start_stops_nothing(
     database: Database, alice: MongoClaims, monkeypatch: pytest.MonkeyPatch
 ) -> None:
