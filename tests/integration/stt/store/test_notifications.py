@@ -1,6 +1,7 @@
 """Notifications in a real database: what is recorded, who may deliver it, and when it ends."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -231,6 +232,18 @@ def test_many_processes_that_end_together_call_the_queue_empty_once(
     assert sorted(types(database)) == ["queue.empty", *["recording.done"] * 6]
 
 
+def test_a_process_that_records_an_ending_late_does_not_call_the_queue_empty_again(
+    database: Database, alice: MongoClaims
+) -> None:
+    """Of two that find an ending, the slower one may be the one that records it."""
+    box = outbox(database, events=EVERYTHING)
+    transcribe(alice, database, *add_chunks(database, 1))
+    box.record(at_once=True)
+    database.notifications.delete_many({"type": "recording.done"})
+    outbox(database, events=EVERYTHING).record(at_once=True)
+    assert sorted(types(database)) == ["queue.empty", "recording.done"]
+
+
 def test_the_queue_is_called_empty_again_after_a_recording_that_was_cut_for_long(
     database: Database, alice: MongoClaims
 ) -> None:
@@ -291,6 +304,18 @@ def test_a_clock_that_was_set_back_loses_no_ending(
     assert types(database) == ["recording.done"]
 
 
+def test_a_write_that_is_seen_late_is_found(database: Database) -> None:
+    """Its time is from before the last search, which did not see it yet."""
+    box = outbox(database)
+    long_ago = database.server_time() - timedelta(minutes=5)
+    database.destinations.update_one({}, {"$set": {"begun_at": long_ago}})
+    box.record(at_once=True)
+    before = database.server_time() - timedelta(seconds=10)
+    add_chunks(database, 1, transcribed_at=before)
+    box.record(at_once=True)
+    assert types(database) == ["recording.done"]
+
+
 def test_destinations_are_independent(database: Database, alice: MongoClaims) -> None:
     box = outbox(database)
     transcribe(alice, database, *add_chunks(database, 1))
@@ -348,6 +373,52 @@ def test_a_claim_that_is_renewed_is_not_taken(database: Database, alice: MongoCl
     [id_] = other.due()
     box.renew(held)
     assert other.claim(id_) is None
+
+
+class Interrupted:
+    """The notifications' collection; `other` comes in between the first look and what follows."""
+
+    def __init__(self, database: Database, other: Callable[[], object]) -> None:
+        self._collection = database.notifications
+        self._others = [other]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
+
+    def find_one(self, *arguments: Any, **options: Any) -> Any:
+        found = self._collection.find_one(*arguments, **options)
+        if self._others:
+            self._others.pop()()
+        return found
+
+
+def test_of_two_that_claim_at_once_one_wins(
+    database: Database, alice: MongoClaims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, other = outbox(database), outbox(database)
+    transcribe(alice, database, *add_chunks(database, 1))
+    box.record(at_once=True)
+    [id_] = box.due()
+    won: list[Notification | None] = []
+    both = Interrupted(database, lambda: won.append(other.claim(id_)))
+    monkeypatch.setattr(database, "notifications", both)
+    assert box.claim(id_) is None
+    assert won[0] is not None
+
+
+def test_a_claim_that_is_renewed_while_another_takes_it_stays(
+    database: Database, alice: MongoClaims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, other = outbox(database), outbox(database)
+    transcribe(alice, database, *add_chunks(database, 1))
+    box.record(at_once=True)
+    held = claim_first(box)
+    let_lease_run_out(database)
+    [id_] = other.due()
+    monkeypatch.setattr(database, "notifications", Interrupted(database, lambda: box.renew(held)))
+    assert other.claim(id_) is None
+    box.delivered(held)
+    assert recorded(database)[0]["outcome"] == "delivered"
 
 
 def test_a_failure_is_put_off_and_given_up_after_three_days(
