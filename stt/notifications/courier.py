@@ -47,6 +47,7 @@ class Courier(threading.Thread):
         self._outbox, self._deliverer, self._recordings = outbox, deliverer, recordings
         self._wake = threading.Event()
         self._closing = threading.Event()
+        self._ended = threading.Event()
         self._must_open = True
         self._failures = 0
         self._rests_until = 0.0  # on time.monotonic()
@@ -65,7 +66,17 @@ class Courier(threading.Thread):
         self._closing.set()
         self._wake.set()
 
+    def wait(self, seconds: float | None) -> None:
+        """Wait until it has ended. Not `join`: one that Ctrl-C broke off makes the next return."""
+        self._ended.wait(seconds)
+
     def run(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._ended.set()
+
+    def _run(self) -> None:
         while not self._wake.wait(RECORD_SECONDS):
             if self._recordings is None:
                 self._try(self._round)

@@ -69,7 +69,7 @@ class Notifier(AbstractContextManager["Notifier"]):
                 courier.close()
             deadline = time.monotonic() + _CLOSE_SECONDS
             for _, courier in self._couriers:
-                courier.join(max(0.0, deadline - time.monotonic()))
+                courier.wait(max(0.0, deadline - time.monotonic()))
 
     def _finish(self) -> None:
         for _, courier in self._couriers:
@@ -78,7 +78,7 @@ class Notifier(AbstractContextManager["Notifier"]):
         for deliverer, courier in self._couriers:
             # A command is waited for: it would be ended, and run again by another process.
             is_command = isinstance(deliverer, Command)
-            courier.join(None if is_command else max(0.0, deadline - time.monotonic()))
+            courier.wait(None if is_command else max(0.0, deadline - time.monotonic()))
 
 
 def deliverers_of(settings: Settings) -> list[Deliverer]:
