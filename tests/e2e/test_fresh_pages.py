@@ -105,6 +105,37 @@ def test_a_page_whose_load_fails_is_not_called_live_and_loads_until_it_succeeds(
 
 
 @pytest.mark.browser
+def test_a_page_is_up_to_date_again_after_the_network_was_away(
+    unchecked: Page, house: House
+) -> None:
+    page = unchecked
+    page.goto("/recordings")
+    expect(page.get_by_text("No recordings yet.")).to_be_visible()
+    expect(page.locator(".connection")).to_have_text("Live")
+    page.context.set_offline(True)
+    recording_id = add_recording(house.database, filename="meanwhile.mp3")
+    add_chunks(house.database, 17, recording_id=recording_id)
+    expect(page.locator(".connection")).not_to_have_text("Live")
+    page.context.set_offline(False)
+    expect(page.get_by_role("link", name="meanwhile.mp3")).to_be_visible()
+    expect(page.locator(".connection")).to_have_text("Live")
+
+
+@pytest.mark.browser
+def test_the_outdated_state_fits_the_head_of_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 700})
+    page.route_web_socket("**/ws/dashboard", lambda socket: None)
+    page.clock.install()
+    page.goto("/settings")
+    page.clock.run_for(20_000)
+    expect(page.locator(".connection")).to_have_text("Outdated")
+    menu, state = page.get_by_role("button", name="Menu"), page.locator(".connection")
+    boxes = [box for box in (menu.bounding_box(), state.bounding_box()) if box]
+    middles = [box["y"] + box["height"] / 2 for box in boxes]
+    assert abs(middles[0] - middles[1]) < 10
+
+
+@pytest.mark.browser
 def test_a_page_whose_first_load_fails_shows_its_data_in_the_end(
     unchecked: Page, house: House
 ) -> None:
