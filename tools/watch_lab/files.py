@@ -15,7 +15,7 @@ from stt.media.audio import SAMPLE_RATE
 from tools.chaos_lab import barcode
 
 _MAX_SECONDS = 5
-_MAX_FILES = 150
+_MANY_FILES = 80
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Files:
         self._grow()
         kinds = ["drop", "grow", "pause", "repeat", "move", "replace", "break", "mend", "remove",
                  "note", "twin"]  # fmt: skip
-        kind = self.rng.choice(kinds if len(self.good) < _MAX_FILES else ["remove", "move"])
+        kind = self.rng.choice(kinds if len(self.good) < _MANY_FILES else [*kinds, *["remove"] * 9])
         self.changes[kind] = self.changes.get(kind, 0) + 1
         getattr(self, f"_{kind}")()
 
@@ -113,14 +113,14 @@ class Files:
         if (source := self._any_good()) is not None:
             path = self._new_path(source.suffix)
             source.rename(path)
-            self._excuse(source)
+            self._excuse(source, self.good[source])
             self.good[path] = self.good.pop(source)
 
     def _replace(self) -> None:
         """Record anew under the same name."""
         if (path := self._any_good()) is not None:
             self.gone.add(self.good[path])  # a copy's transcript may have stayed
-            self._excuse(path)
+            self._excuse(path, self.good[path])
             numbers, data = self._recording(path.suffix)
             self._put(path, data)
             self.good[path] = numbers
@@ -140,8 +140,8 @@ class Files:
 
     def _remove(self) -> None:
         if (path := self._any_good()) is not None:
+            self._excuse(path, self.good[path])
             self.gone.add(self.good.pop(path))
-            self._excuse(path)
             path.unlink()
 
     def _note(self) -> None:
@@ -165,9 +165,10 @@ class Files:
             self._put(path, data)
             self.good[path] = numbers
 
-    def _excuse(self, path: Path) -> None:
+    def _excuse(self, path: Path, numbers: tuple[int, ...]) -> None:
         if path in self._grown:
             self.excused.add(str(path.relative_to(self.folder)))
+            self.gone.update(numbers[:count] for count in range(len(numbers)))
 
     def _any_good(self) -> Path | None:
         return self.rng.choice(sorted(self.good)) if self.good else None
