@@ -1,7 +1,6 @@
 """`stt ingest --watch`: folders whose new recordings are transcribed, until Ctrl-C."""
 
 import logging
-import os
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +10,7 @@ import typer
 
 from stt.cli.formatting import clock, plural, printable
 from stt.cli.output import checked_formats
-from stt.errors import EXIT_INTERRUPTED, DatabaseUnavailable
+from stt.errors import EXIT_INTERRUPTED, DatabaseUnavailable, NotFound
 from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.database import Database
@@ -149,11 +148,16 @@ class _Watch:
 
 
 def distinct_folders(paths: list[Path]) -> list[Path]:
-    """Return the folders by their whole paths, without those inside of others."""
+    """Return the folders by their whole paths, without those inside of others.
+
+    Raise BadParameter for a file, NotFound for a folder that is not there: a service that starts
+    before its disk is mounted is started again after NotFound.
+    """
     for path in paths:
+        if not path.exists():
+            raise NotFound(f"{path}: no such folder")
         if not path.is_dir():
-            what = "no folder" if os.path.lexists(path) else "not there"
-            raise typer.BadParameter(f"--watch needs folders: {printable(str(path))} is {what}.")
+            raise typer.BadParameter(f"--watch needs folders: {printable(str(path))} is none.")
     folders = list(dict.fromkeys(path.resolve() for path in paths))
     return [
         folder

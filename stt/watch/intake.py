@@ -14,6 +14,7 @@ from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_text
 from stt.store.ingest import Ingested, IngestOptions, ingest
 from stt.store.recordings import MongoRecordings
+from stt.system.files import is_planted
 from stt.watch.state import FileVersion, KnownFile, WatchState
 
 _READ_BYTES = 1 << 20
@@ -116,6 +117,8 @@ class Intake:
         before = self._state.file(path)
         place = RecordingPath.below(self._folder, path)
         try:
+            if self._is_planted(path):
+                raise RecordingError(f"{path}: a link that another user may have made")
             result = ingest(self._database, path, self._options, place=place)
         except (RecordingError, DatabaseRefused) as error:
             if FileVersion.of(path) == version:
@@ -131,6 +134,11 @@ class Intake:
             self._state.save(KnownFile(path, version, result.recording.id, stem))
             self._ingested(path, result)
         del self._settling[path]
+
+    def _is_planted(self, path: Path) -> bool:
+        """Return whether a link leads to the file by which another user may name any file here."""
+        below = (one for one in (path, *path.parents) if one.is_relative_to(self._folder))
+        return any(is_planted(one) for one in below if one != self._folder)
 
     def _remove_beginnings(self, path: Path, size: int, place: RecordingPath) -> None:
         """Remove the recordings of a file that was ingested before it was whole."""

@@ -203,3 +203,17 @@ def test_a_file_of_another_kind_is_looked_into_once(
     (folder / "program.ts").write_bytes(b"const a = 2; // changed")
     taken.search()
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o777], ids=["own", "shared"])
+def test_links_are_followed_unless_another_user_may_have_made_them(
+    taken: Taken, folder: Path, tmp_path: Path, write: Callable[..., Path], mode: int
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir()
+    write("a.wav").rename(private.with_suffix(".wav"))
+    write("c.wav", 2.0).rename(private / "c.wav")
+    (folder / "talk.wav").symlink_to(private.with_suffix(".wav"))
+    (folder / "sub").symlink_to(private)
+    folder.chmod(mode)
+    assert taken.search() == ([] if mode == 0o777 else ["talk.wav", "c.wav"])

@@ -93,8 +93,7 @@ def test_one_that_was_never_there_is_not(stt: Run, watched: Watched) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--watch", "nowhere"), "--watch needs folders: nowhere is not there."),
-        (("--watch", "file"), "--watch needs folders: file is no folder."),
+        (("--watch", "file"), "--watch needs folders: file is none."),
         (("--watch", "in", "--format", "docx"), "Unknown format 'docx'"),
         (("--watch", "in", "--output", "none", "-f", "srt"), "exclude each other"),
         (("--watch", "in", "--output", "file/out"), "cannot be made: Not a directory"),
@@ -109,6 +108,12 @@ def test_what_cannot_be_is_refused_before_anything_starts(
     assert stt("ingest", *arguments) == 2
     assert words in " ".join(stt.err.replace("\u2502", "").split())
     assert watched.opened == 0
+
+
+def test_a_folder_that_is_not_there_is_no_wrong_usage(stt: Run, watched: Watched) -> None:
+    """A service would not be started again after that."""
+    assert stt("ingest", "--watch", "in", "nowhere") == 1
+    assert stt.err == "Error: nowhere: no such folder\n"
 
 
 def test_a_folder_is_watched_by_one_command_at_a_time(

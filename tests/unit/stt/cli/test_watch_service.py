@@ -50,7 +50,6 @@ def test_flags_of_ingest_are_passed_on(
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("nowhere",), "nowhere is not there"),
         (("in", "--no-such-flag"), "No such option"),
         (("in", "--settle", "x"), "--settle"),
         (("in", "--format", "docx"), "Unknown format"),
@@ -62,6 +61,12 @@ def test_what_the_service_would_refuse_is_not_installed(
 ) -> None:
     assert stt(*_INSTALL, *words) == 2
     assert reason in stt.err
+    service.install.assert_not_called()
+
+
+def test_a_folder_that_is_not_there_is_not_installed(stt: Run, service: Mock) -> None:
+    assert stt(*_INSTALL, "nowhere") == 1
+    assert stt.err == "Error: nowhere: no such folder\n"
     service.install.assert_not_called()
 
 
