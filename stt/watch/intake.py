@@ -120,7 +120,7 @@ class Intake:
             if self._is_planted(path):
                 raise RecordingError(f"{path}: a link that another user may have made")
             result = ingest(self._database, path, self._options, place=place)
-        except (RecordingError, DatabaseRefused) as error:
+        except (RecordingError, DatabaseRefused, OSError) as error:
             if FileVersion.of(path) == version:
                 logger.warning("%s", error)
                 self._state.save(KnownFile(path, version, None))

@@ -84,10 +84,7 @@ class FolderWatcher(AbstractContextManager["FolderWatcher"]):
     def step(self) -> float:
         """Ingest a file, and write the transcripts of one; return the seconds to the next step."""
         self._follow_folder()
-        if self._changes is not None and (paths := self._changes.take()):
-            self._intake.look_at(paths)
-        if time.monotonic() >= self._search_at:
-            self._search()
+        self._look_for_files()
         if not self._to_write and time.monotonic() >= self._look_at:
             self._find_done()
         if self._to_write:
@@ -119,15 +116,20 @@ class FolderWatcher(AbstractContextManager["FolderWatcher"]):
             self._changes.__enter__()
             self._search_at = 0.0
 
-    def _search(self) -> None:
+    def _look_for_files(self) -> None:
+        """Look at what has changed, and at everything if it is time."""
         started = time.monotonic()
-        if self._identity is not None:
-            try:
+        is_due = started >= self._search_at
+        try:
+            if self._changes is not None and (paths := self._changes.take()):
+                self._intake.look_at(paths)
+            if is_due and self._identity is not None:
                 self._intake.search()
-            except OSError as error:
-                logger.warning("%s cannot be searched: %s", self._folder, error.strerror)
-        now = time.monotonic()
-        self._search_at = now + max(self._options.search_seconds, _REST * (now - started))
+        except OSError as error:
+            logger.warning("%s cannot be searched: %s", self._folder, error.strerror)
+        if is_due:
+            now = time.monotonic()
+            self._search_at = now + max(self._options.search_seconds, _REST * (now - started))
 
     def _find_done(self) -> None:
         """Find the recordings whose transcripts can be written, also those that were done again."""

@@ -1,11 +1,13 @@
 """A folder is watched: through restarts, a database that is another, and a folder that goes."""
 
+import errno
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from bson import ObjectId
@@ -184,6 +186,23 @@ def test_a_folder_that_goes_is_waited_for(
     watcher.step()
     assert caplog.text.count("cannot be watched until it is back") == 1
     write(folder / "talk.wav")
+    step_until(watcher, waits(database))
+
+
+def test_a_file_system_that_fails_is_a_warning(
+    watching: Watching,
+    folder: Path,
+    database: Database,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watcher = watching()
+    watcher.step()
+    write(folder / "talk.wav")
+    with monkeypatch.context() as patch:
+        stale = OSError(errno.ESTALE, "Stale file handle")
+        patch.setattr("stt.watch.intake.find_recordings", Mock(side_effect=stale))
+        step_until(watcher, lambda: "cannot be searched: Stale file handle" in caplog.text)
     step_until(watcher, waits(database))
 
 
