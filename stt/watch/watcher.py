@@ -30,6 +30,7 @@ _LOOK_SECONDS = 1.0
 _REST = 19.0  # so many times as long as a query or a search took, it is not done again
 _RETRY_SECONDS = 60.0  # until a file that cannot be written is tried again
 _LOOK_BACK = timedelta(minutes=10)  # longer than a transcript needs from its time to the disk
+_SHORT_LOOK_BACK = timedelta(seconds=10)  # longer than a write needs to be seen
 _LAST_LOOK = "last_look"
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ class FolderWatcher(AbstractContextManager["FolderWatcher"]):
         self._search_at = self._look_at = 0.0
         self._to_write: deque[KnownFile] = deque()
         self._retry_at: dict[Path, float] = {}
+        self._looked_at: datetime | None = None
+        self._seen: set[tuple[object, object]] = set()
         self._is_missing = False
         self._compare_database()
 
@@ -137,8 +140,9 @@ class FolderWatcher(AbstractContextManager["FolderWatcher"]):
         looked_at = self._database.server_time()
         with translated():
             unfinished = set(self._database.chunks.distinct("original_id", UNFINISHED))
-        for recording in unfinished:
+        for recording in unfinished | self._transcribed_since(self._looked_at):
             self._state.write_again(recording)
+        self._looked_at = looked_at - _SHORT_LOOK_BACK
         self._to_write.extend(
             file
             for file in self._state.waiting()
@@ -169,17 +173,25 @@ class FolderWatcher(AbstractContextManager["FolderWatcher"]):
             self._retry_at[file.path] = time.monotonic() + _RETRY_SECONDS
 
     def _compare_database(self) -> None:
-        """Forget all files if the database is another; find what was transcribed meanwhile."""
+        """Forget all files if the database is another; read when the last one looked at it."""
         ids = {file.recording for file in self._state.files() if file.recording is not None}
         with translated():
             if ids and self._database.recordings.find_one({"_id": {"$in": [*ids]}}) is None:
                 self._state.forget_all()
-            if (last := self._state.fact(_LAST_LOOK)) is not None:
-                since = datetime.fromisoformat(last) - _LOOK_BACK
-                query = {"transcribed_at": {"$gte": since}}
-                for recording in self._database.chunks.distinct("original_id", query):
-                    if isinstance(recording, ObjectId):
-                        self._state.write_again(recording)
+        last = self._state.fact(_LAST_LOOK)
+        self._looked_at = datetime.fromisoformat(last) - _LOOK_BACK if last else None
+
+    def _transcribed_since(self, time: datetime | None) -> set[ObjectId]:
+        """Return the recordings with chunks that were transcribed since a time, each chunk once."""
+        if time is None:
+            return set()
+        with translated():
+            fields = ["original_id", "transcribed_at"]
+            found = list(self._database.chunks.find({"transcribed_at": {"$gte": time}}, fields))
+        before, self._seen = self._seen, {(one["_id"], one["transcribed_at"]) for one in found}
+        return {
+            one["original_id"] for one in found if (one["_id"], one["transcribed_at"]) not in before
+        }
 
 
 def watch_folders(

@@ -107,7 +107,6 @@ def test_a_text_that_is_made_again_is_followed_also_while_nobody_watches(
     [recording] = MongoRecordings(database).all()
     assert isinstance(recording.id, ObjectId)
     transcribe_again(database, recording.id, {})
-    watcher.step()
     hear(database, "Two.")
     step_until(watcher, says(folder / "talk.txt", "Two."))
     transcribe_again(database, recording.id, {})
