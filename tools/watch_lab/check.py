@@ -42,7 +42,8 @@ def _texts_that_are_wrong(files: Files) -> list[str]:
             found.setdefault(text.parent, Counter())[numbers_in(text)] += 1
     for folder, texts in found.items():
         for numbers, count in (texts - folders.get(folder, Counter())).items():
-            if numbers not in files.gone:
+            # The last second of a beginning is cut off, and may sound like any number.
+            if numbers not in files.gone and numbers[:-1] not in files.gone:
                 faults.append(f"{folder}: {count} transcript(s) too many of {numbers}")
     return faults
 
