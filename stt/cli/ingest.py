@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -175,10 +175,12 @@ def ingest_files(
     options: "IngestOptions",
     settle_seconds: float,
     passed_over: "PassedOver",
+    cut_anew: Set[str] = frozenset(),
 ) -> "Iterator[tuple[Path, Ingested | None]]":
     """Ingest files and folders of them; yield None for a file that cannot be read, and say why.
 
     Pass over files in folders that are still being written, and wait for those that are named.
+    `cut_anew`: as for `ingest`.
     """
     from stt.media.folders import find_recordings
     from stt.media.settling import Settling
@@ -197,7 +199,9 @@ def ingest_files(
         ingested = None
         try:
             with recording_progress(found.path.name, bar, index) as progress:
-                ingested = ingest(database, found.path, options, progress, place=found.place)
+                ingested = ingest(
+                    database, found.path, options, progress, place=found.place, cut_anew=cut_anew
+                )
         except RecordingError as error:
             print_note(f"Error: {error}")
         yield found.path, ingested

@@ -47,6 +47,18 @@ def renew_stored(
         _say_kept(kept, made_by)
 
 
+def end_recutting(database: Database, recordings: Sequence[tuple[str, Recording]]) -> None:
+    """Remove the earlier text of recordings that were cut anew; say where it has to stay."""
+    from stt.store.recutting import remove_earlier
+
+    for name, recording in recordings:
+        for earlier in remove_earlier(database, recording.id):
+            print_note(
+                f"{name}: not all of it is transcribed. Its earlier text stays, as recording"
+                f" {earlier}; `stt remove {earlier}` removes it."
+            )
+
+
 def _model_of(
     recording: Recording, models: frozenset[str], settings: Settings
 ) -> dict[str, str | None]:

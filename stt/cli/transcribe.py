@@ -31,7 +31,7 @@ from stt.cli.options import (
 )
 from stt.cli.output import Output, OutputOptions, with_output
 from stt.cli.standard_input import STDIN, with_standard_input
-from stt.cli.stored_text import renew_stored
+from stt.cli.stored_text import end_recutting, renew_stored
 from stt.cli.summary import in_words, with_failed
 from stt.cli.transcripts import write_transcripts
 from stt.cli.worker import run_worker
@@ -100,6 +100,8 @@ def transcribe_command(
 
     given = given_only(language=language, task=task, prompt=prompt, hotwords=hotwords)
     options = checked_options(**given, **given_only(channels=channels), track=track, strict=strict)
+    cuts = given_only(channels=channels, track=track)
+    cut_anew = {*given, *cuts} if cuts else set[str]()
     where, has_recordings = _checked(output, files)
     if settings.model and not settings.server_urls:
         check_local_model(settings.model)
@@ -126,7 +128,9 @@ def transcribe_command(
         open_database(settings) as database,
         notifying(database, settings, ids),
     ):
-        found = ingest_files(database, files, options, settings.settle_seconds, passed_over)
+        found = ingest_files(
+            database, files, options, settings.settle_seconds, passed_over, cut_anew
+        )
         for path, ingested in found:
             if ingested is None:
                 refused += 1
@@ -150,6 +154,8 @@ def transcribe_command(
         by_id = {recording.id: recording for _, recording in recordings.values()}
         ids += by_id
         worked = _work(database, servers, settings, ids)
+        if cut_anew:
+            end_recutting(database, list(recordings.values()))
         partial = write_transcripts(database, list(recordings.values()), where)
         if worked:
             seconds = sum(by_id[id_].duration or 0.0 for id_ in worked)

@@ -13,6 +13,7 @@ What makes it safe to crash, to run twice and to run beside workers:
 
 import logging
 import re
+from collections.abc import Set
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -30,6 +31,7 @@ from stt.media.audio import SAMPLE_RATE
 from stt.media.recording import RecordingFile
 from stt.media.recording_path import RecordingPath
 from stt.settings import Settings
+from stt.store import recutting
 from stt.store.chunk_writer import ChunkWriter, removed_while_ingested
 from stt.store.cutting import Progress, cut_channels, cut_mixed, nothing_to_split
 from stt.store.database import Database, Document, translated
@@ -142,6 +144,7 @@ def ingest(
     filename: str | None = None,
     place: RecordingPath | None = None,
     modified_at: datetime | None = None,
+    cut_anew: Set[str] = frozenset(),
 ) -> Ingested:
     """Store a recording and its chunks, in memory independent of its length.
 
@@ -149,6 +152,8 @@ def ingest(
     ignore `options` in both cases. Workers may claim the first chunks meanwhile. `filename` is the
     name of an upload, by default the file's own; `place` is by default that of a file that was
     given itself. `modified_at`: when an upload's file was changed on the machine that it came from.
+    `cut_anew`: the options that a person gave, if a file that is there is to be ingested once more
+    where one of them needs another cut (`recutting`).
 
     Raise RecordingError for a file that cannot be ingested, and leave nothing of it behind;
     `progress` may raise it to cancel. After DatabaseUnavailable, KeyboardInterrupt or another error
@@ -162,7 +167,7 @@ def ingest(
             RecordingFile, path, filename, strict=options.strict, modified_at=modified_at
         )
         file = closing.enter_context(opened(track=options.track))
-        document, is_new = _register(database, file, place, options)
+        document, is_new = _begin(database, file, place, options, cut_anew)
         recording, track = read_recording(document), read_count(document.get("track"))
         # A recording without `chunk_seconds` was written by another program: do not add chunks.
         if recording.ingested_at is not None or "chunk_seconds" not in document:
@@ -183,6 +188,7 @@ def ingest(
             recording = writer.finish(warnings)
         except RecordingError:
             writer.remove()
+            recutting.put_back(database, document["sha256"])
             raise
     status: Status = "ingested" if is_new else "resumed"
     return Ingested(recording, writer.chunks, status, place, warnings)
@@ -211,11 +217,17 @@ def _log_differences(
     """Say what is not as `options` want it in a recording that is in the queue already."""
     if options.channels == "split" and recording.channels == "mix":
         logger.warning(
-            "%s is in the queue with its channels mixed: remove it to split them", file.path
+            "%s is in the queue with its channels mixed: to split them, use"
+            " `stt transcribe FILE --channels split`",
+            file.path,
         )
     if options.track is not None and track not in (0, options.track):
         logger.warning(
-            "%s is in the queue with audio track %d: remove it to take another", file.path, track
+            "%s is in the queue with audio track %d: to take another, use"
+            " `stt transcribe FILE --track %d`",
+            file.path,
+            track,
+            options.track,
         )
 
 
@@ -228,6 +240,23 @@ def _state_of(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
+def _begin(
+    database: Database,
+    file: RecordingFile,
+    place: RecordingPath,
+    options: IngestOptions,
+    cut_anew: Set[str],
+) -> tuple[Document, bool]:
+    """Do what `_register` does, for a new recording if the one that is there is to be cut anew."""
+    document, is_new = _register(database, file, place, options)
+    is_whole = "chunk_seconds" in document and read_recording(document).ingested_at is not None
+    if not (is_whole and recutting.is_cut_otherwise(document, options, cut_anew)):
+        return document, is_new
+    logger.info("%s is cut anew; its earlier text stays until the new one is there", file.path)
+    recutting.set_aside(database, document)
+    return _register(database, file, place, recutting.with_stored(document, options, cut_anew))
+
+
 def _register(
     database: Database, file: RecordingFile, place: RecordingPath, options: IngestOptions
 ) -> tuple[Document, bool]:
@@ -235,7 +264,7 @@ def _register(
     sha256 = file.sha256()
     stored = asdict(options)
     del stored["strict"]
-    stored["track"] = file.track
+    stored["track"] = options.track or file.track
     if file.track_count == 1:
         del stored["track"]
     fields = {

@@ -365,7 +365,10 @@ class TestTracks:
         assert (
             ingest(database, TWO_TRACKS, replace(FOUR_SECONDS, track=1)).status == "already there"
         )
-        assert "is in the queue with audio track 2: remove it" in caplog.text
+        assert (
+            "with audio track 2: to take another, use `stt transcribe FILE --track 1`"
+            in caplog.text
+        )
 
     def test_an_interrupted_ingest_is_continued_with_the_track_that_it_began_with(
         self, database: Database
