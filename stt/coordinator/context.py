@@ -12,7 +12,6 @@ from stt.coordinator.errors import Forbidden
 from stt.coordinator.metrics import Metrics
 from stt.coordinator.offers import Offers
 from stt.coordinator.reservations import Reservations
-from stt.coordinator.store.listing import has_pending
 from stt.coordinator.store.nodes import NodeRegistry
 from stt.coordinator.store.options import StoredOptions
 from stt.coordinator.store.status import QueueMonitor
@@ -21,6 +20,7 @@ from stt.domain.claim import Order, Page
 from stt.domain.node import Node
 from stt.domain.worker_id import WorkerId
 from stt.settings import Settings
+from stt.store.claim_queries import has_pending
 from stt.store.database import Database
 from stt.store.ingest import IngestOptions
 from stt.store.model_routing import read_page

@@ -51,6 +51,14 @@ def pending_seconds(database: Database, order: Order, count: int) -> float:
     return sum(measured) * count / len(measured) if measured else 0.0
 
 
+def has_pending(database: Database) -> bool:
+    """Return whether any chunk is pending, even one that waits after a failure."""
+    with translated():
+        # In an order of the index: so the embedded database reads one entry, and not all.
+        first = database.chunks.find_one(PENDING, ["_id"], sort=[("not_before", 1)])
+    return first is not None
+
+
 def read_page(database: Database, limit: int, order: Order, begin: PagePlace | None = None) -> Page:
     """Return up to `limit` chunks that may be claimed now, by priority and then by age.
 

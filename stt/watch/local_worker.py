@@ -10,9 +10,9 @@ from stt.domain.worker_id import WorkerId
 from stt.errors import ConfigError, DatabaseUnavailable, SttError
 from stt.local.whisper_server import whisper_servers
 from stt.settings import Settings
+from stt.store.claim_queries import has_pending
 from stt.store.claims import MongoClaims
-from stt.store.database import Database, translated
-from stt.store.states import PENDING
+from stt.store.database import Database
 from stt.system.log_context import with_log_fields
 from stt.system.process_identity import ProcessIdentity
 from stt.worker.context import WorkOptions
@@ -96,14 +96,10 @@ class LocalWorker(AbstractContextManager["LocalWorker"]):
 
     def _has_work(self) -> bool:
         """Return whether chunks are pending; free claims that were left behind if none is."""
-        return self._is_any_pending() or (
+        return has_pending(self._database) or (
             bool(self._claims.recover_orphaned() or self._claims.recover())
-            and self._is_any_pending()
+            and has_pending(self._database)
         )
-
-    def _is_any_pending(self) -> bool:
-        with translated():
-            return self._database.chunks.find_one(PENDING, ["_id"]) is not None
 
     def _work(self) -> bool:
         """Work until the queue is empty; return whether there was something to do."""

@@ -16,7 +16,7 @@ from stt.errors import NotFound
 from stt.store import documents
 from stt.store.database import Database, Document, translated
 from stt.store.recording_names import recording_names
-from stt.store.states import ANY_TIME, FAILED, PENDING, QUERIES, State, state_of
+from stt.store.states import ANY_TIME, FAILED, QUERIES, State, state_of
 
 _FIELDS = [
     "original_id", "index", "offset", "duration", "format", "processing_by", "claimed_at",
@@ -25,12 +25,6 @@ _FIELDS = [
 ]  # fmt: skip
 _MAX_TEXT = 200
 _QUARANTINED: Document = {**FAILED, "failed_at": ANY_TIME}
-
-
-def has_pending(database: Database) -> bool:
-    """Return whether any chunk is pending, even one that waits after a failure."""
-    with translated():
-        return database.chunks.find_one(PENDING, ["_id"]) is not None
 
 
 def list_chunks(

@@ -28,6 +28,14 @@ def index_of(cursor: Cursor[dict[str, Any]]) -> str:
     return str(found[0])
 
 
+def test_a_chunk_at_rest_is_pending_and_one_that_is_processed_is_not(database: Database) -> None:
+    assert not claim_queries.has_pending(database)
+    [id_] = add_chunks(database, 1, not_before=database.server_time() + timedelta(hours=1))
+    assert claim_queries.has_pending(database)
+    database.chunks.update_one({"_id": id_}, {"$set": {"processing_by": "a_1"}})
+    assert not claim_queries.has_pending(database)
+
+
 class TestPaging:
     def test_pending_chunks_come_by_priority_then_age(
         self, database: Database, alice: Claims

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from bson import ObjectId
 
-from stt.coordinator.store.listing import count_quarantine, has_pending, read_quarantine
+from stt.coordinator.store.listing import count_quarantine, read_quarantine
 from stt.domain.chunk import RecordedError
 from stt.errors import DatabaseUnavailable
+from stt.store.claim_queries import has_pending
 from stt.store.database import Database
 from stt.system.single_flight import SingleFlight
 from tests.support.queue_builder import START, add_chunks, add_recording
