@@ -42,7 +42,7 @@ class LocalWorker(AbstractContextManager["LocalWorker"]):
         )  # fmt: skip
         self._stop = threading.Event()
         self._worker: Worker | None = None
-        self._error: SttError | None = None
+        self._error: BaseException | None = None
         self._last_done: object = None
         self._busy_at = 0.0
         run = with_log_fields(self._run)
@@ -93,6 +93,9 @@ class LocalWorker(AbstractContextManager["LocalWorker"]):
                 if not error.is_logged:
                     logger.warning("%s", error)
                 wait_seconds = _RETRY_SECONDS
+            except BaseException as error:  # a fault: a watch that transcribes nothing hides it
+                self._error = error
+                return
 
     def _has_work(self) -> bool:
         """Return whether chunks are pending; free claims that were left behind if none is."""

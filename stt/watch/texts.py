@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import logging
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from stt.store.export import Export
 from stt.store.recordings import MongoRecordings
 from stt.transcripts.files import file_stems, save, without_extension
 from stt.watch.state import KnownFile, WatchState, WrittenText
+
+_MAX_STEM_BYTES = 249  # most file systems take names of 255 bytes
 
 logger = logging.getLogger(__name__)
 
@@ -93,14 +96,14 @@ class Texts:
         if file.stem is not None:
             yield file.stem
         if (folder := self._output.folder) is None:
-            path = file.path.with_name(without_extension(file.path.name))
+            path = file.path.with_name(_cut(without_extension(file.path.name)))
         else:
             path = folder / file_stems([recording])[0]
         yield path
-        name = file.path.name
+        name, end = file.path.name, ""
         while True:
-            yield path.with_name(name)
-            name = f"{name}_{recording.id}"
+            yield path.with_name(_cut(name, end))
+            end += f"_{recording.id}"
 
     def _is_free(self, file: KnownFile, path: Path, text: str) -> bool:
         known, there = self._state.text(path), _sha256_of(path)
@@ -129,6 +132,13 @@ class Texts:
 def _paths(stem: Path, texts: Mapping[str, str]) -> dict[Path, str]:
     """Return the texts by the paths of their files."""
     return {Path(f"{stem}.{name}"): text for name, text in texts.items()}
+
+
+def _cut(name: str, end: str = "") -> str:
+    """Return a name with `end` behind it that leaves room for an extension."""
+    while name and len(os.fsencode(name + end)) > _MAX_STEM_BYTES:
+        name = name[:-1]
+    return name + end
 
 
 def _sha256(text: str) -> str:

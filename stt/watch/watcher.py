@@ -14,11 +14,11 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-
-from bson import ObjectId
+from typing import Any
 
 from stt.errors import NotFound, SttError
 from stt.store.database import Database, translated
+from stt.store.documents import read_hashable
 from stt.store.ingest import Ingested, IngestOptions
 from stt.store.states import UNFINISHED
 from stt.watch.changes import Changes
@@ -139,7 +139,8 @@ class FolderWatcher(AbstractContextManager["FolderWatcher"]):
         started = time.monotonic()
         looked_at = self._database.server_time()
         with translated():
-            unfinished = set(self._database.chunks.distinct("original_id", UNFINISHED))
+            found = self._database.chunks.distinct("original_id", UNFINISHED)
+        unfinished = set(map(read_hashable, found))  # another program may write anything
         for recording in unfinished | self._transcribed_since(self._looked_at):
             self._state.write_again(recording)
         self._looked_at = looked_at - _SHORT_LOOK_BACK
@@ -166,8 +167,8 @@ class FolderWatcher(AbstractContextManager["FolderWatcher"]):
             self._retry_at.pop(file.path, None)
         except NotFound:  # it was removed, and the file is left alone until it changes
             self._state.save(replace(file, is_written=True))
-        except SttError as error:
-            if error.exit_code != SttError.exit_code:
+        except (SttError, OSError) as error:
+            if isinstance(error, SttError) and error.exit_code != SttError.exit_code:
                 raise
             logger.warning("%s", error)
             self._retry_at[file.path] = time.monotonic() + _RETRY_SECONDS
@@ -181,7 +182,7 @@ class FolderWatcher(AbstractContextManager["FolderWatcher"]):
         last = self._state.fact(_LAST_LOOK)
         self._looked_at = datetime.fromisoformat(last) - _LOOK_BACK if last else None
 
-    def _transcribed_since(self, time: datetime | None) -> set[ObjectId]:
+    def _transcribed_since(self, time: datetime | None) -> set[Any]:
         """Return the recordings with chunks that were transcribed since a time, each chunk once."""
         if time is None:
             return set()
@@ -190,7 +191,9 @@ class FolderWatcher(AbstractContextManager["FolderWatcher"]):
             found = list(self._database.chunks.find({"transcribed_at": {"$gte": time}}, fields))
         before, self._seen = self._seen, {(one["_id"], one["transcribed_at"]) for one in found}
         return {
-            one["original_id"] for one in found if (one["_id"], one["transcribed_at"]) not in before
+            read_hashable(one.get("original_id"))
+            for one in found
+            if (one["_id"], one["transcribed_at"]) not in before
         }
 
 

@@ -117,3 +117,17 @@ def test_a_setting_that_is_wrong_ends_it_and_a_server_that_is_away_does_not(
         until(lambda: not worker._thread.is_alive())
         with pytest.raises(ConfigError, match="no such model"):
             worker.check()
+
+
+def test_a_fault_of_its_own_ends_the_watch_too(
+    database: Database, opus: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Settings) -> None:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(module, "whisper_servers", fail)
+    add_chunks(database, 1, audio=opus)
+    with LocalWorker(database, load_settings()) as worker:
+        until(lambda: not worker._thread.is_alive())
+        with pytest.raises(KeyError, match="a fault"):
+            worker.check()

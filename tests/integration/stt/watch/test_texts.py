@@ -241,3 +241,12 @@ def test_what_cannot_be_done_is_an_error(
     output = TextOutput(folder=tmp_path / "file" / "out")
     with pytest.raises(SttError, match="Cannot write"):
         Texts(folder, state, database, output).write(add("a.mp3", "Hello."))
+
+
+def test_the_longest_names_have_transcripts(
+    state: WatchState, folder: Path, database: Database, add: AddFile
+) -> None:
+    texts = Texts(folder, state, database, TextOutput(("json",)))
+    names = [f"{'a' * 251}.m4a", f"{'a' * 251}.mp3", f"{'ö' * 125}b.m4a"]
+    assert all(texts.write(add(name, "Hello.")) for name in names)
+    assert len(list(folder.glob("*.json"))) == len(names)

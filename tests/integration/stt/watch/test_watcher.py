@@ -235,3 +235,38 @@ def test_an_error_of_the_check_ends_it(folder: Path, state: WatchState, database
 def other_state(tmp_path: Path) -> Iterator[WatchState]:
     with WatchState(tmp_path / "states", tmp_path / "other") as state:
         yield state
+
+
+def test_chunks_of_other_programs_are_passed_over(
+    watching: Watching, folder: Path, database: Database
+) -> None:
+    now = database.server_time()
+    database.chunks.insert_many(
+        [
+            {"original_id": {"odd": 1}, "index": 0},
+            {"original_id": {"odd": 2}, "index": 0, "transcribed_at": now},
+            {"index": 0, "transcribed_at": now},
+        ]
+    )
+    write(folder / "talk.wav")
+    watcher = watching()
+    step_until(watcher, waits(database, 2))
+    [chunk] = database.chunks.find({"original_id": {"$type": "objectId"}})
+    transcribe(database, str(chunk["original_id"]), 0, "Hello.")
+    set_chunk(database, str(chunk["original_id"]), 0, transcribed_at=database.server_time())
+    step_until(watcher, says(folder / "talk.txt", "Hello."))
+
+
+def test_a_file_system_that_fails_while_a_transcript_is_written_is_tried_again(
+    watching: Watching, folder: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.0)
+    write(folder / "talk.wav")
+    watcher = watching()
+    step_until(watcher, waits(database))
+    hear(database, "Hello.")
+    stale = OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+    with monkeypatch.context() as failing:
+        failing.setattr(watcher._texts, "write", Mock(side_effect=stale))
+        step_until(watcher, lambda: bool(watcher._retry_at))
+    step_until(watcher, says(folder / "talk.txt", "Hello."))
