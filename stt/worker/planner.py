@@ -157,6 +157,8 @@ class Planner:
         """
         known = tuple(id_ for id_ in self._begun if isinstance(id_, ObjectId))
         page, chunks = self._read(replace(order, recordings=known)) if known else (None, ())
+        # A list of recordings that holds one of them is another program's: not of the known.
+        chunks = [chunk for chunk in chunks if chunk.recording_id in self._begun]
         if page is not None and chunks:
             self.is_dry = False
             self._conditions.not_empty()

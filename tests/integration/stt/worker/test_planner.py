@@ -378,3 +378,18 @@ class TestMaxConcurrentJobs:
             self.end(plan, alice, run)
         assert plan.is_idle
         assert reason(conditions) == "the queue is empty (1 of 1 checks)"
+
+    def test_a_chunk_of_a_list_of_recordings_is_dealt_as_one_of_none_of_them(
+        self, database: Database, alice: MongoClaims
+    ) -> None:
+        ids = add_chunks(database, 2)
+        document = database.chunks.find_one({"_id": ids[1]})
+        assert document is not None
+        listed = {"original_id": [document["original_id"]]}
+        database.chunks.update_one({"_id": ids[1]}, {"$set": listed})
+        plan = planner(database, alice, recordings=1, page_size=1)
+        seen = []
+        while isinstance(run := plan.next(), tuple):
+            seen.append(run[0].id)
+            self.end(plan, alice, run)
+        assert seen == ids
