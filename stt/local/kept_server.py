@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import stt
-from stt.system.users_lock import stay_until
+from stt.system.users_lock import stay_until, take
 
 # Variables that differ between terminals, and ours, which a whisper server does not read.
 _NOT_READ = re.compile(
@@ -38,10 +38,11 @@ class KeptServer:
 
 def fingerprint(model: str | None) -> str:
     """Return a hash of all that a server started here and now with this model depends on."""
-    parts = [stt.__version__, sys.executable, str(Path.cwd()), model or ""]
+    parts = [stt.__version__, sys.executable, model or ""]
     variables = ((k, v) for k, v in os.environ.items() if not _NOT_READ.match(k))
     parts += (f"{name}={value}" for name, value in sorted(variables))
     with contextlib.suppress(OSError):
+        parts.append(str(Path.cwd()))
         parts.append(Path(".env").read_text(errors="replace"))
     return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()
 
@@ -57,6 +58,7 @@ class ServerFile:
     @classmethod
     def new(cls, folder: Path) -> "ServerFile":
         """Make the file of a server that is about to start. Raises OSError."""
+        _remove_drafts(folder)
         draft = folder / f"whisper-server.{secrets.token_hex(8)}"
         handle = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(handle, fcntl.LOCK_SH)
@@ -114,6 +116,14 @@ class ServerFile:
         os.close(self._handle)
         if self._draft is not None:
             self._draft.unlink(missing_ok=True)
+
+
+def _remove_drafts(folder: Path) -> None:
+    """Remove the files of commands that were killed, which nobody uses."""
+    for draft in folder.glob("whisper-server.????????????????"):
+        with contextlib.suppress(OSError), draft.open("rb") as file:
+            if take(file.fileno()):
+                draft.unlink()
 
 
 def _path(folder: Path) -> Path:

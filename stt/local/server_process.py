@@ -144,8 +144,12 @@ class ServerProcess:
             self._file.leave(keep_alive_seconds)
             return
         if keep_alive_seconds and self._file is not None and self._process.poll() is None:
-            self._let_stay(keep_alive_seconds)
-            return
+            try:
+                self._let_stay(keep_alive_seconds)
+            except OSError as error:  # the disk is full, or the data folder is gone
+                logger.debug("the whisper server does not stay for the next command: %s", error)
+            else:
+                return
         end(self._process, _STOP_SECONDS)
         self._close()
 

@@ -113,3 +113,27 @@ def test_the_fingerprint_is_that_of_what_a_server_reads(
     (tmp_path / ".env").write_text("COMPUTE_TYPE=int8\n")
     others.append(fingerprint("base"))
     assert len({before, *others}) == 5
+
+
+def test_files_of_commands_that_were_killed_go(tmp_path: Path) -> None:
+    killed = "import os, pathlib; from stt.local.kept_server import ServerFile as File;"
+    killed += f" File.new(pathlib.Path({str(tmp_path)!r})); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", killed], check=False)
+    [left] = tmp_path.iterdir()
+    used = ServerFile.new(tmp_path)
+    new = ServerFile.new(tmp_path)
+    assert not left.exists()
+    assert len(list(tmp_path.iterdir())) == 2
+    used.close()
+    new.close()
+
+
+def test_a_current_folder_that_was_removed_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert fingerprint(None)
+    monkeypatch.chdir(tmp_path)

@@ -1,6 +1,8 @@
 """A whisper server for one machine: ready inside, gone outside."""
 
 import contextlib
+import errno
+import os
 import subprocess
 import sys
 from functools import partial
@@ -98,6 +100,19 @@ def test_one_that_is_used_stays_for_the_next_command_with_the_same_model(
     with pytest.raises(KeyboardInterrupt), whisper_servers(kept):
         raise KeyboardInterrupt
     until(lambda: is_gone(url))
+
+
+def test_without_room_for_its_file_it_ends_with_the_command(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    kept = settings.model_copy(update={"model": sample_model(), "keep_alive_seconds": 600.0})
+    with whisper_servers(kept) as own:
+        monkeypatch.setattr(os, "pwrite", full)
+    assert is_gone(own.server_urls[0])
+    assert not list(settings.data_dir.glob("whisper-server.*"))
 
 
 def test_one_that_starts_and_is_not_needed_is_gone_at_the_end(settings: Settings) -> None:
