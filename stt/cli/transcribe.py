@@ -119,7 +119,6 @@ def transcribe_command(
     ids: list[ObjectId] = []
     if refused and not files:
         raise typer.Exit(1)
-    warn_of_absent_servers(settings)
     with (
         on_signals(stop),
         with_standard_input(files, settings.settle_seconds) as files,
@@ -128,6 +127,7 @@ def transcribe_command(
         open_database(settings) as database,
         notifying(database, settings, ids),
     ):
+        warn_of_absent_servers(settings)
         found = ingest_files(
             database, files, options, settings.settle_seconds, passed_over, cut_anew
         )

@@ -119,7 +119,7 @@ class TestWithoutServers:
     def test_without_a_program_the_way_to_one_is_named(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(whisper, "SERVER_MODULES", ("no_such_module",))
+        monkeypatch.setattr("stt.local.whisper_server._MODULES", ("no_such_module",))
         [finding] = checked()
         assert finding.state == "warning"
         assert "pip install" in finding.advice

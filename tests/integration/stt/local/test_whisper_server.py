@@ -117,24 +117,26 @@ def test_without_room_for_its_file_it_ends_with_the_command(
 
 def test_one_that_starts_and_is_not_needed_is_gone_at_the_end(settings: Settings) -> None:
     own = settings.model_copy(update={"model": sample_model()})
+    others = _servers()  # which other tests have started, for as long as this process runs
     with starting_servers(own, at_once=True):
-        assert _servers()
-    assert not _servers()
+        assert _servers() > others
+    assert _servers() == others
 
 
 def test_a_recording_with_another_model_gets_a_server_that_has_it(settings: Settings) -> None:
+    others = _servers()
     with starting_servers(settings, at_once=True) as servers:
-        [first] = _servers()
+        [first] = _servers() - others
         [url] = servers.ready(sample_model()).server_urls
         assert requests.get(f"{url}/ready", timeout=60).ok
         assert first not in _servers()
 
 
-def _servers() -> list[int]:
+def _servers() -> set[int]:
     """The whisper servers of this process."""
-    found = []
+    found = set()
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
             if "whisper_server" in child.cmdline():
-                found.append(child.pid)
+                found.add(child.pid)
     return found
