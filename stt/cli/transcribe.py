@@ -102,6 +102,7 @@ def transcribe_command(
     options = checked_options(**given, **given_only(channels=channels), track=track, strict=strict)
     cuts = given_only(channels=channels, track=track)
     cut_anew = {*given, *cuts} if cuts else set[str]()
+    is_recut = bool(cuts)
     where, has_recordings = _checked(output, files)
     if settings.model and not settings.server_urls:
         check_local_model(settings.model)
@@ -137,6 +138,7 @@ def transcribe_command(
                 failed.append(str(path))
             else:
                 recording = ingested.recording
+                is_recut |= ingested.status == "resumed"  # it may have been cut anew
                 if ingested.status != "ingested":
                     stored.setdefault(recording.id, (str(path), recording))
                 if place := ingested.place:  # its transcript has the name that the file has now
@@ -154,7 +156,7 @@ def transcribe_command(
         by_id = {recording.id: recording for _, recording in recordings.values()}
         ids += by_id
         worked = _work(database, servers, settings, ids)
-        if cut_anew:
+        if is_recut:
             end_recutting(database, list(recordings.values()))
         partial = write_transcripts(database, list(recordings.values()), where)
         if worked:

@@ -21,6 +21,7 @@ from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
+from stt.store.ingest import IngestOptions, ingest
 from tests.support.models import sample_model
 from tests.support.mongo_process import missing
 from tests.support.pace import scaled, until
@@ -157,6 +158,23 @@ def test_the_channels_of_a_call_are_transcribed_one_by_one(
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "[Channel 1] good morning\n[Channel 2] good morning\n"
     assert len(server.calls) == 2
+
+
+def test_a_cut_for_other_channels_that_was_interrupted_is_ended_by_the_plain_command(
+    settings: Settings, tmp_path: Path, server: ScriptedServer
+) -> None:
+    def interrupt(_done: float, _total: float | None) -> None:
+        raise KeyboardInterrupt
+
+    call = write_wav(tmp_path / "call.wav", babble(3), babble(3, seed=1))
+    assert transcribe(settings, call, "--server", server.url).stdout == "good morning\n"
+    split = IngestOptions(channels="split")
+    with open_database(settings) as database, pytest.raises(KeyboardInterrupt):
+        ingest(database, call, split, interrupt, cut_anew={"channels"})
+    ended = transcribe(settings, call, "--server", server.url)
+    assert ended.stdout == "[Channel 1] good morning\n[Channel 2] good morning\n", ended.stderr
+    with open_database(settings) as database:
+        assert database.recordings.count_documents({}) == 1
 
 
 def test_a_bad_file_gets_its_line_and_the_others_go_on(
