@@ -41,10 +41,13 @@ def set_aside(database: Database, document: Document) -> None:
 
 
 def put_back(database: Database, sha256: str) -> None:
-    """Undo `set_aside`: the file could not be cut anew."""
+    """Undo the latest `set_aside`: the file could not be cut anew."""
+    query = {"earlier_of": sha256}
     update = {"$set": {"sha256": sha256}, "$unset": {"earlier_of": ""}}
     with translated():
-        database.recordings.update_one({"earlier_of": sha256}, update)
+        latest = database.recordings.find_one(query, ["_id"], sort=[("_id", -1)])
+        if latest is not None:
+            database.recordings.update_one({**query, "_id": latest["_id"]}, update)
 
 
 def remove_earlier(database: Database, recording_id: ObjectId) -> list[ObjectId]:

@@ -98,6 +98,20 @@ def test_a_file_that_cannot_be_cut_anew_leaves_the_earlier_recording_as_it_was(
     assert list(database.recordings.find()) == [before]
 
 
+def test_of_several_earlier_recordings_the_last_one_is_put_back(
+    database: Database, call: Path
+) -> None:
+    def fail(_done: float, _total: float | None) -> None:
+        raise RecordingError("cancelled")
+
+    ingest(database, call, MIX)
+    last = ingest(database, call, SPLIT, cut_anew=CHANNELS).recording
+    with pytest.raises(RecordingError):
+        ingest(database, call, MIX, fail, cut_anew=CHANNELS)
+    [stored] = database.recordings.find({"sha256": {"$exists": True}})
+    assert stored["_id"] == last.id
+
+
 def test_a_cut_that_was_interrupted_goes_on_and_the_earlier_text_stays(
     database: Database, alice: MongoClaims, call: Path
 ) -> None:
