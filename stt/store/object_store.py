@@ -164,6 +164,8 @@ class ObjectStore:
 
     def delete(self, urls: Sequence[S3Url]) -> None:
         """Delete these objects of one bucket; one that is gone is no error."""
+        if not urls:  # boto3, which an installation without S3 lacks, is not needed
+            return
         client = self._client()
         for at in range(0, len(urls), _DELETE_BATCH):
             batch = urls[at : at + _DELETE_BATCH]
