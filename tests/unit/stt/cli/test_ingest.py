@@ -1,5 +1,6 @@
 """`stt ingest`: options, what is said of each file, and the exit code."""
 
+from collections.abc import Set
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -28,8 +29,14 @@ def ingested(
     options_of: list[IngestOptions] = []
 
     def ingest(
-        _: object, path: Path, options: IngestOptions, __: object, place: RecordingPath
+        _: object,
+        path: Path,
+        options: IngestOptions,
+        __: object,
+        place: RecordingPath,
+        cut_anew: Set[str],
     ) -> Ingested:
+        assert not cut_anew
         options_of.append(options)
         if "bad" in path.name:
             raise RecordingError(f"{path}: not audio")
