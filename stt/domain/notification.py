@@ -1,4 +1,4 @@
-"""Notifications: what is told to a destination when recordings end, and when to try again."""
+"""Notifications: what a destination gets when recordings end, and when to try again."""
 
 import random
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 Each command that uses the server holds the file locked, as `stt.system.users_lock` describes; the
 server's process holds a record lock of it, so that no other program that took over its port is
 taken for the server. The file gets its name once a command that ended well lets the server stay; of
-several servers the last one has it, and the others are told to end with their users.
+several servers the last one has it, and the others end with their users.
 """
 
 import contextlib
@@ -119,7 +119,7 @@ class ServerFile:
 
 
 def _remove_drafts(folder: Path) -> None:
-    """Remove the files of commands that were killed, which nobody uses."""
+    """Remove the files of commands that were killed, which no process uses."""
     for draft in folder.glob("whisper-server.????????????????"):
         with contextlib.suppress(OSError), draft.open("rb") as file:
             if take(file.fileno()):

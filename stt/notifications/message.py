@@ -10,7 +10,7 @@ from stt.domain.visible_text import visible
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A title and a text; `is_failure`: somebody should look. `url`: the page about it, if any."""
+    """A title and a text; `is_failure`: a person should act. `url`: the page about it, if any."""
 
     title: str
     text: str

@@ -1,4 +1,4 @@
-"""Write the transcripts of a watched folder's recordings, and overwrite nobody else's files."""
+"""Write the transcripts of a watched folder's recordings, and overwrite no other files."""
 
 import contextlib
 import hashlib

@@ -1,7 +1,7 @@
 """Watch a folder: ingest what is new in it, and write transcripts when they are there.
 
 Changes that the system reports are looked at once; a search of the whole folder now and then finds
-the rest, and what happened while nobody watched. All that it does can be done twice, so it may be
+the rest, and what happened while no watch ran. All that it does can be done twice, so it may be
 killed at any moment.
 """
 

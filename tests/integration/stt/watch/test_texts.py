@@ -1,4 +1,4 @@
-"""Transcripts of a watched folder: each once, beside its recording, over nobody else's file."""
+"""Transcripts of a watched folder: each once, beside its recording, over no other file."""
 
 from collections.abc import Callable
 from pathlib import Path
