@@ -24,6 +24,9 @@ _INAUDIBLE = 3
 # Codecs leave a difference of -40 dB or less of two channels with the same sound.
 _SAME_SHARE = 0.001
 
+ONE_CHANNEL = "it has one channel: there is nothing to split"
+SAME_SOUND = "its channels hold the same sound: there is nothing to split"
+
 Progress = Callable[[float, float | None], None]
 """Takes the seconds stored so far and all seconds of the file, None if it does not say."""
 
@@ -34,7 +37,7 @@ def nothing_to_split(file: RecordingFile, progress: Callable[[], None]) -> str |
     Read it up to the first difference of its channels; call `progress` now and then.
     """
     if file.channels == 1:
-        return "it has one channel: there is nothing to split"
+        return ONE_CHANNEL
     if file.channels > MAX_CHANNELS:
         return None
     with ExitStack() as closing:
@@ -43,7 +46,7 @@ def nothing_to_split(file: RecordingFile, progress: Callable[[], None]) -> str |
             if not all(_is_same_sound(first, other) for other in others):
                 return None
             progress()
-    return "its channels hold the same sound: there is nothing to split"
+    return SAME_SOUND
 
 
 def cut_mixed(writer: ChunkWriter, file: RecordingFile, progress: Progress) -> None:

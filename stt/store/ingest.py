@@ -167,11 +167,11 @@ def ingest(
             RecordingFile, path, filename, strict=options.strict, modified_at=modified_at
         )
         file = closing.enter_context(opened(track=options.track))
-        document, is_new = _begin(database, file, place, options, cut_anew)
+        document, is_new, same = _begin(database, file, place, options, cut_anew, progress)
         recording, track = read_recording(document), read_count(document.get("track"))
         # A recording without `chunk_seconds` was written by another program: do not add chunks.
         if recording.ingested_at is not None or "chunk_seconds" not in document:
-            _log_differences(file, options, recording, track)
+            recutting.log_differences(file, options, document, same)
             warnings = read_texts(document.get("warnings"))
             for warning in warnings:
                 logger.warning("%s: %s", path if filename is None else filename, warning)
@@ -211,26 +211,6 @@ def _cut(
     return reason
 
 
-def _log_differences(
-    file: RecordingFile, options: IngestOptions, recording: Recording, track: int
-) -> None:
-    """Say what is not as `options` want it in a recording that is in the queue already."""
-    if options.channels == "split" and recording.channels == "mix":
-        logger.warning(
-            "%s is in the queue with its channels mixed: to split them, use"
-            " `stt transcribe FILE --channels split`",
-            file.path,
-        )
-    if options.track is not None and track not in (0, options.track):
-        logger.warning(
-            "%s is in the queue with audio track %d: to take another, use"
-            " `stt transcribe FILE --track %d`",
-            file.path,
-            track,
-            options.track,
-        )
-
-
 def _state_of(path: Path) -> tuple[int, int] | None:
     """Return what changes when a file is written, None if it is gone."""
     try:
@@ -246,15 +226,23 @@ def _begin(
     place: RecordingPath,
     options: IngestOptions,
     cut_anew: Set[str],
-) -> tuple[Document, bool]:
-    """Do what `_register` does, for a new recording if the one that is there is to be cut anew."""
+    progress: Progress,
+) -> tuple[Document, bool, str | None]:
+    """Do what `_register` does, for a new recording if the one that is there is to be cut anew.
+
+    Return also why its channels are the same, mixed or split.
+    """
     document, is_new = _register(database, file, place, options)
-    is_whole = "chunk_seconds" in document and read_recording(document).ingested_at is not None
-    if not (is_whole and recutting.is_cut_otherwise(document, options, cut_anew)):
-        return document, is_new
+    if "chunk_seconds" not in document or document.get("ingested_at") is None:
+        return document, is_new, None
+    same = recutting.why_not_split(document, file, options, progress)
+    given = cut_anew - {"channels"} if same else cut_anew
+    if not recutting.is_cut_otherwise(document, options, given):
+        return document, is_new, same
     logger.info("%s is cut anew; its earlier text stays until the new one is there", file.path)
     recutting.set_aside(database, document)
-    return _register(database, file, place, recutting.with_stored(document, options, cut_anew))
+    options = recutting.with_stored(document, options, cut_anew)
+    return *_register(database, file, place, options), None
 
 
 def _register(

@@ -4,18 +4,44 @@ A file's sha256 names one recording. The earlier one gives it up to the new one,
 `earlier_of`; it stays, with its text, until all chunks of the new one are transcribed.
 """
 
+import logging
 from collections.abc import Set
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from bson import ObjectId
 
+from stt.media.recording import RecordingFile
+from stt.store.cutting import ONE_CHANNEL, SAME_SOUND, Progress, nothing_to_split
 from stt.store.database import Database, Document, translated
-from stt.store.documents import read_count, read_recording
+from stt.store.documents import read_count, read_recording, read_texts
 from stt.store.recordings import MongoRecordings
 
 if TYPE_CHECKING:
     from stt.store.ingest import IngestOptions
+
+logger = logging.getLogger(__name__)
+
+
+def why_not_split(
+    document: Document, file: RecordingFile, options: "IngestOptions", progress: Progress
+) -> str | None:
+    """Return why a stored recording is the same with its channels mixed or split, as wanted.
+
+    None if it is not, and if its channels are stored as wanted. Raise RecordingError.
+    """
+    stored = read_recording(document).channels
+    if options.channels == stored:
+        return None
+    if stored == "split":
+        warnings = read_texts(document.get("warnings"))
+        return next((text for text in warnings if text in (ONE_CHANNEL, SAME_SOUND)), None)
+    with ExitStack() as closing:
+        track = read_count(document.get("track"))
+        if track not in (0, file.track):
+            file = closing.enter_context(RecordingFile(file.path, file.filename, track=track))
+        return nothing_to_split(file, lambda: progress(0.0, file.declared_seconds))
 
 
 def is_cut_otherwise(document: Document, options: "IngestOptions", given: Set[str]) -> bool:
@@ -66,3 +92,30 @@ def remove_earlier(database: Database, recording_id: ObjectId) -> list[ObjectId]
     for id_ in earlier:
         recordings.remove(id_)
     return []
+
+
+def log_differences(
+    file: RecordingFile, options: "IngestOptions", document: Document, same: str | None
+) -> None:
+    """Say what is not as `options` want it in a recording that is in the queue already.
+
+    `same`: what `why_not_split` returned.
+    """
+    track = read_count(document.get("track"))
+    if options.channels == "split" and read_recording(document).channels == "mix":
+        if same:
+            logger.warning("%s: %s", file.path, same)
+        else:
+            logger.warning(
+                "%s is in the queue with its channels mixed: to split them, use"
+                " `stt transcribe FILE --channels split`",
+                file.path,
+            )
+    if options.track is not None and track not in (0, options.track):
+        logger.warning(
+            "%s is in the queue with audio track %d: to take another, use"
+            " `stt transcribe FILE --track %d`",
+            file.path,
+            track,
+            options.track,
+        )

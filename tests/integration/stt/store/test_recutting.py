@@ -75,6 +75,31 @@ def test_without_the_option_nothing_is_cut_anew(
     assert [d["_id"] for d in database.recordings.find()] == [old.id]
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_where_there_is_nothing_to_split_the_stored_text_is_kept_with_a_warning(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, channels: int
+) -> None:
+    file = write_wav(tmp_path / "mono.wav", *[babble(8)] * channels)
+    old = ingest(database, file, MIX).recording
+    for given in (CHANNELS, frozenset[str]()):  # `stt transcribe`, `stt ingest`
+        caplog.clear()
+        kept = ingest(database, file, SPLIT, cut_anew=given)
+        assert (kept.status, kept.recording.id) == ("already there", old.id)
+        [warning] = caplog.messages
+        assert warning.startswith(f"{file}: ")
+        assert warning.endswith(": there is nothing to split")
+    assert database.recordings.count_documents({}) == 1
+
+
+def test_what_was_to_be_split_and_could_not_be_is_mixed_already(
+    database: Database, tmp_path: Path
+) -> None:
+    mono = write_wav(tmp_path / "mono.wav", babble(8))
+    old = ingest(database, mono, SPLIT).recording
+    kept = ingest(database, mono, MIX, cut_anew=CHANNELS)
+    assert (kept.status, kept.recording.id) == ("already there", old.id)
+
+
 def test_another_track_is_taken(database: Database) -> None:
     old = ingest(database, TWO_TRACKS, MIX).recording
     track = frozenset({"track"})
