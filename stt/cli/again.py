@@ -16,6 +16,7 @@ from stt.cli.options import (
     given_only,
     with_settings,
 )
+from stt.domain.visible_text import quoted
 from stt.errors import AudioRemoved
 from stt.local.stack import open_database
 from stt.settings import Settings
@@ -116,7 +117,7 @@ def _query(conditions: list[tuple[str, str]]) -> Query:
             try:
                 code = language_code(value)
             except ValueError as error:
-                raise typer.BadParameter(f"{value[:20]!r} is {error}.") from error
+                raise typer.BadParameter(f"{quoted(value)} is {error}.") from error
             found = [code, LANGUAGES[code]] if code else found
         query[f"transcript.{field}"] = {"$in": found}
     return query

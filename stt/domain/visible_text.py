@@ -22,6 +22,7 @@ _JOINERS = "\u200c\u200d"
 _HIDDEN = re.compile(f"[{_CONTROLS}{_IGNORABLE}{_JOINERS}]")
 _VIRAMA = 9  # its combining class
 _EMOJI_STYLE = "\ufe0f"
+_MAX_QUOTED = 100
 
 
 def without_controls(text: str, by: str = "\N{REPLACEMENT CHARACTER}") -> str:
@@ -36,6 +37,11 @@ def visible(text: str, by: str = "\N{REPLACEMENT CHARACTER}") -> str:
     and between emoji.
     """
     return _HIDDEN.sub(lambda found: found[0] if _joins(text, found.start()) else by, text)
+
+
+def quoted(text: str) -> str:
+    """Return a wrong value in quotes, as messages show it: at most 100 characters of it."""
+    return repr(text if len(text) <= _MAX_QUOTED else f"{text[: _MAX_QUOTED - 1]}…")
 
 
 def is_visible(text: str) -> bool:

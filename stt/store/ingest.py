@@ -26,6 +26,7 @@ from pymongo.errors import DuplicateKeyError
 
 from stt.domain.chunk import Channels, Recording
 from stt.domain.transcript import TASKS, Task
+from stt.domain.visible_text import quoted
 from stt.errors import ConfigError, RecordingError
 from stt.media.audio import SAMPLE_RATE
 from stt.media.recording import RecordingFile
@@ -86,17 +87,25 @@ class IngestOptions:
         if self.track is not None and not 1 <= self.track <= MAX_TRACK:
             raise ConfigError(f"The number of a track is from 1 to {MAX_TRACK}.")
         if self.model is not None and not _MODEL.fullmatch(self.model):
-            raise ConfigError(f"{self.model[:20]!r} is no model's name, such as `large-v3-turbo`.")
+            advice = ""
+            if self.model.startswith(("/", ".", "~")):
+                advice = (
+                    " A recording names a model that the servers know; a folder is named by"
+                    " STT_MODEL or `stt transcribe --model`."
+                )
+            raise ConfigError(
+                f"{quoted(self.model)} is no model's name, such as `large-v3-turbo`.{advice}"
+            )
         if self.channels not in get_args(Channels):
             raise ConfigError(
-                f"{self.channels[:20]!r} is nothing to do with channels: mix or split."
+                f"{quoted(self.channels)} is nothing to do with channels: mix or split."
             )
         try:
             object.__setattr__(self, "language", language_code(self.language))
         except ValueError as error:
-            raise ConfigError(f"{(self.language or '')[:20]!r} is {error}.") from error
+            raise ConfigError(f"{quoted(self.language or '')} is {error}.") from error
         if self.task not in TASKS:
-            raise ConfigError(f"{self.task[:20]!r} is no task: choose {' or '.join(TASKS)}.")
+            raise ConfigError(f"{quoted(self.task)} is no task: choose {' or '.join(TASKS)}.")
         for name, text in (("prompt", self.prompt), ("hotwords", self.hotwords)):
             if text is not None and len(text) > _MAX_PROMPT_CHARACTERS:
                 raise ConfigError(

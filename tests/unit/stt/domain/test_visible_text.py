@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stt.domain.visible_text import is_visible, visible, without_controls
+from stt.domain.visible_text import is_visible, quoted, visible, without_controls
 
 HIDDEN = [
     "\x00", "\t", "\n", "\x1b", "\x7f", "\x85", "\x9b", "\u00ad", "\u034f", "\u061c", "\u180e",
@@ -56,3 +56,9 @@ BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 def test_controls_alone_are_replaced_where_a_name_is_stored() -> None:
     assert without_controls("a\nb\x9b\u202ec\u2028") == "a\ufffdb\ufffd\u202ec\ufffd"
+
+
+def test_a_wrong_value_is_quoted_whole_up_to_100_characters() -> None:
+    assert quoted("a" * 100) == f"'{'a' * 100}'"
+    assert quoted("a" * 101) == f"'{'a' * 99}…'"
+    assert quoted("a\nb") == r"'a\nb'"
