@@ -31,7 +31,15 @@ from stt.cli.options import (
 from stt.cli.progress_bar import FilesBar
 from stt.cli.standard_input import STDIN, with_standard_input
 from stt.cli.summary import in_words
-from stt.cli.watch import Watch, WatchFormats, WatchOutput, Work, log_ingested, watch_command
+from stt.cli.watch import (
+    OnDone,
+    Watch,
+    WatchFormats,
+    WatchOutput,
+    Work,
+    log_ingested,
+    watch_command,
+)
 from stt.errors import ConfigError, RecordingError
 from stt.local.stack import open_database
 from stt.settings import Settings
@@ -98,6 +106,7 @@ def ingest_command(
     output: WatchOutput = None,
     format_names: WatchFormats = None,
     work: Work = None,
+    on_done: OnDone = None,
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
@@ -109,11 +118,11 @@ def ingest_command(
         hotwords=hotwords, priority=priority, model=model, chunk_seconds=chunk_seconds, track=track,
         strict=strict,
     )  # fmt: skip
-    setup_logging(settings.log_format, quiet=quiet, verbose=verbose)
+    setup_logging(settings.log_format, quiet=quiet, verbose=verbose, hides_worker=not verbose)
     if watch:
-        watch_command(settings, paths, options, output, format_names, work)
-    elif output is not None or format_names or work is not None:
-        raise typer.BadParameter("--output, --format and --work are for --watch.")
+        watch_command(settings, paths, options, output, format_names, work, on_done)
+    elif output is not None or format_names or work is not None or on_done is not None:
+        raise typer.BadParameter("--output, --format, --work and --on-done are for --watch.")
     paths, missing = existing(paths)
     if missing and not paths:
         raise typer.Exit(1)

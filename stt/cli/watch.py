@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from stt.cli.formatting import clock, plural, printable
+from stt.cli.notifying import notifying
 from stt.cli.output import checked_formats
 from stt.errors import EXIT_INTERRUPTED, DatabaseUnavailable, NotFound
 from stt.local.stack import open_database
-from stt.settings import Settings
+from stt.settings import Settings, field_of
 from stt.store.database import Database
 from stt.store.export import FORMATS
 from stt.system.signals import on_signals
@@ -57,6 +58,13 @@ Work = Annotated[
         " without MONGO_URL.",
     ),
 ]  # fmt: skip
+OnDone = Annotated[
+    str | None,
+    typer.Option(
+        "--on-done", metavar="COMMAND", rich_help_panel=_PANEL, show_default=False,
+        help=f"{field_of('on_done_command').description} (STT_ON_DONE_COMMAND).",
+    ),
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +76,7 @@ def watch_command(
     output: str | None,
     format_names: list[str] | None,
     work: bool | None,
+    on_done: str | None,
 ) -> NoReturn:
     """Watch folders until a signal comes; raise BadParameter before for what cannot be."""
     from stt.watch.state import WatchState
@@ -82,13 +91,16 @@ def watch_command(
     )
     if options.model:
         settings = settings.model_copy(update={"model": options.model})
+    if on_done:
+        settings = settings.model_copy(update={"on_done_command": on_done})
     works = settings.mongo_url is None if work is None else work
     with ExitStack() as closing:
         states = {
             folder: closing.enter_context(WatchState(settings.data_dir / "watch", folder))
             for folder in folders
         }
-        _Watch(settings, states, watching, works=works).run()
+        notifies = works or bool(on_done)
+        _Watch(settings, states, watching, works=works, notifies=notifies).run()
     raise typer.Exit(EXIT_INTERRUPTED)
 
 
@@ -102,11 +114,13 @@ class _Watch:
         options: "WatchOptions",
         *,
         works: bool,
+        notifies: bool,
     ) -> None:
         self._settings = settings
         self._states = states
         self._options = options
         self._works = works
+        self._notifies = notifies
         self._stop = threading.Event()
         self._worker: LocalWorker | None = None
 
@@ -131,6 +145,9 @@ class _Watch:
         from stt.watch.watcher import watch_folders
 
         with ExitStack() as closing:
+            if self._notifies:
+                # Ctrl-C waits for no command: what is due then is delivered after the next start.
+                closing.enter_context(notifying(database, self._settings, finishes=False))
             if self._works:
                 self._worker = closing.enter_context(LocalWorker(database, self._settings))
             watch_folders(

@@ -1,6 +1,7 @@
 """A watched folder with real processes: killed and started again, and in a storm of changes."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,8 +16,9 @@ from tests.support.pace import until
 from tests.support.paths import ROOT
 from tests.support.recordings import babble, write_wav
 from tests.support.scripted_server import ScriptedServer, always
+from tests.support.webhook_receiver import WebhookReceiver
 
-Start = Callable[[], "subprocess.Popen[bytes]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +42,10 @@ def start(tmp_path: Path, folder: Path) -> Iterator[Start]:
     environment |= {"STT_DATA_DIR": str(tmp_path / "data"), "STT_KEEP_ALIVE_SECONDS": "0"}
     with ScriptedServer(always("good morning")).running() as server:
 
-        def start() -> "subprocess.Popen[bytes]":
+        def start(*flags: str, **variables: str) -> "subprocess.Popen[bytes]":
             command = [sys.executable, "-m", "stt", "ingest", "--watch", str(folder)]
-            command += ["--settle", "0.2", "--search-every", "1", "--server", server.url]
-            started.append(subprocess.Popen(command, env=environment))
+            command += ["--settle", "0.2", "--search-every", "1", "--server", server.url, *flags]
+            started.append(subprocess.Popen(command, env=environment | variables))
             return started[-1]
 
         yield start
@@ -67,6 +69,21 @@ def test_what_comes_is_transcribed_before_and_after_a_kill(start: Start, folder:
     assert {path.read_text() for path in folder.glob("*.txt")} == {"good morning\n"}
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 130
+
+
+def test_what_is_done_is_notified(start: Start, folder: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    command = f'echo "$EVENT_TYPE $RECORDING_NAME" >> {shlex.quote(str(seen))}'
+    with WebhookReceiver().running() as receiver:
+        process = start("--on-done", command, STT_ON_DONE=receiver.url)
+        write_wav(folder / "first.wav", babble(1))
+        receiver.wait_for(lambda calls: len(calls) >= 1)
+        until(lambda: seen.exists() and seen.read_text().endswith("\n"))
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+    assert receiver.calls[0].json["type"] == "recording.done"
+    assert receiver.calls[0].json["data"]["recording"]["name"] == "first.wav"
+    assert seen.read_text().startswith("recording.done first.wav\n")
 
 
 @pytest.mark.faults

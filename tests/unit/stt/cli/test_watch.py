@@ -1,9 +1,10 @@
 """`stt ingest --watch`: what it is asked for, and how it ends."""
 
+import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from stt.cli import watch as module
 from stt.errors import DatabaseUnavailable
 from stt.settings import Settings
+from stt.system.log_context import PLAIN
 from stt.watch.watcher import WatchOptions
 from tests.unit.stt.cli.conftest import Run
 
@@ -26,9 +28,11 @@ class Watched:
         self.errors: list[Exception] = []
         self.opened = 0
         self.refused = 0
+        self.before: Callable[[], object] = lambda: None
 
     def watch(self, folders: dict[Path, Any], _: object, options: WatchOptions, *__: Any) -> None:
         self.folders, self.options = list(folders), options
+        self.before()
         if self.errors:
             raise self.errors.pop(0)
         os.kill(os.getpid(), signal.SIGINT)
@@ -52,6 +56,32 @@ def watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Watched:
     for name in ("in/sub", "other"):
         (tmp_path / name).mkdir(parents=True)
     return watched
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Return the models of the workers that were started; they do nothing."""
+    models: list[str | None] = []
+
+    class Worker:
+        def __init__(self, _: object, settings: Settings) -> None:
+            self._model = settings.model
+
+        def __enter__(self) -> "Worker":
+            models.append(self._model)
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def check(self) -> None:
+            pass
+
+        def hurry(self) -> None:
+            pass
+
+    monkeypatch.setattr("stt.watch.local_worker.LocalWorker", Worker)
+    return models
 
 
 def test_it_stays_until_ctrl_c(stt: Run, watched: Watched, tmp_path: Path) -> None:
@@ -97,8 +127,9 @@ def test_one_that_was_never_there_is_not(stt: Run, watched: Watched) -> None:
         (("--watch", "in", "--format", "docx"), "Unknown format 'docx'"),
         (("--watch", "in", "--output", "none", "-f", "srt"), "exclude each other"),
         (("--watch", "in", "--output", "file/out"), "cannot be made: Not a directory"),
-        (("in", "--output", "beside"), "--output, --format and --work are for --watch."),
-        (("in", "--no-work"), "--output, --format and --work are for --watch."),
+        (("in", "--output", "beside"), "--output, --format, --work and --on-done are for --watch."),
+        (("in", "--no-work"), "--output, --format, --work and --on-done are for --watch."),
+        (("in", "--on-done", "x"), "--output, --format, --work and --on-done are for --watch."),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_starts(
@@ -142,35 +173,73 @@ def test_it_transcribes_where_no_other_machine_can(
     flags: tuple[str, ...],
     url: str,
     works: bool,
+    workers: list[str | None],
 ) -> None:
     monkeypatch.setenv("MONGO_URL", url)
-    models: list[str | None] = []
-
-    class Worker:
-        def __init__(self, _: object, settings: Settings) -> None:
-            self._model = settings.model
-
-        def __enter__(self) -> "Worker":
-            models.append(self._model)
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def check(self) -> None:
-            pass
-
-        def hurry(self) -> None:
-            pass
-
-    monkeypatch.setattr("stt.watch.local_worker.LocalWorker", Worker)
     assert stt("ingest", "--watch", "in", "--model", "tiny", *flags) == 130
-    assert models == (["tiny"] if works else [])
+    assert workers == (["tiny"] if works else [])
+
+
+HOOK = "https://hooks.example.org/stt"
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "command"),
+    [
+        ((), {}, None),
+        ((), {"STT_ON_DONE_COMMAND": "a"}, None),
+        ((), {"STT_ON_DONE": HOOK}, None),
+        (("--work",), {}, ""),
+        (("--work",), {"STT_ON_DONE": HOOK}, ""),
+        (("--work",), {"STT_ON_DONE_COMMAND": "a"}, "a"),
+        (("--work", "--on-done", "b"), {"STT_ON_DONE_COMMAND": "a"}, "b"),
+        (("--on-done", "b"), {}, "b"),
+    ],
+)
+def test_it_notifies_where_it_transcribes_and_where_it_has_a_command(
+    stt: Run,
+    watched: Watched,
+    workers: list[str | None],
+    monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, ...],
+    environment: dict[str, str],
+    command: str | None,
+) -> None:
+    commands: list[str] = []
+
+    @contextmanager
+    def notifying(_: object, settings: Settings, *, finishes: bool) -> Iterator[None]:
+        assert not finishes
+        assert not workers  # what ends before it begins is not notified
+        assert settings.on_done == () or "STT_ON_DONE" in environment
+        commands.append(settings.on_done_command or "")
+        yield
+
+    monkeypatch.setattr(module, "notifying", notifying)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert stt("ingest", "--watch", "in", *flags) == 130
+    assert commands == ([] if command is None else [command])
+
+
+@pytest.mark.parametrize(("flags", "is_shown"), [((), False), (("-v",), True)])
+def test_the_lines_of_its_worker_are_for_verbose_logs(
+    stt: Run,
+    watched: Watched,
+    workers: list[str | None],
+    log: logging.Logger,
+    flags: tuple[str, ...],
+    is_shown: bool,
+) -> None:
+    watched.before = lambda: log.info("Stopping: nothing to do for 60 s", extra=PLAIN)
+    assert stt("ingest", "--watch", "in", "--work", *flags) == 130
+    assert ("Stopping" in stt.out) is is_shown
+    assert "Watching" in stt.out
 
 
 def test_the_second_signal_is_for_the_worker(stt: Run, tmp_path: Path) -> None:
     hurried = threading.Event()
-    watch = module._Watch(Settings(), {}, WatchOptions(), works=False)
+    watch = module._Watch(Settings(), {}, WatchOptions(), works=False, notifies=False)
     watch._worker = type("Worker", (), {"hurry": lambda _: hurried.set()})()
     watch._signal()
     assert not hurried.is_set()
