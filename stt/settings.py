@@ -22,6 +22,7 @@ from stt.setting_types import (
     QUEUE,
     SERVERS,
     STOPPING,
+    WATCHING,
     CallSeconds,
     Count,
     DatabaseName,
@@ -160,7 +161,7 @@ class Settings(LocalSettings, NotificationSettings, CoordinatorSettings):
     watch_search_seconds: Seconds = setting(
         30, "Search watched folders every so often; changes on this machine's disks are seen at "
         "once, those in network folders by this alone",
-        env="WATCH_SEARCH_SECONDS", flag="--search-every", unit="seconds", ge=1,
+        env="WATCH_SEARCH_SECONDS", flag="--search-every", unit="seconds", panel=WATCHING, ge=1,
     )  # fmt: skip
     data_dir: Path = setting(
         lambda: platformdirs.user_data_path("stt", appauthor=False),

@@ -13,6 +13,7 @@ from stt.cli.notifying import notifying
 from stt.cli.output import checked_formats
 from stt.errors import EXIT_INTERRUPTED, DatabaseUnavailable, NotFound
 from stt.local.stack import open_database
+from stt.setting_types import WATCHING
 from stt.settings import Settings, field_of
 from stt.store.database import Database
 from stt.store.export import FORMATS
@@ -25,35 +26,34 @@ if TYPE_CHECKING:
     from stt.watch.texts import TextOutput
     from stt.watch.watcher import WatchOptions
 
-_PANEL = "Watched folders"
 _BESIDE, _NONE = "beside", "none"
 _RETRY_SECONDS = 5.0
 
 Watch = Annotated[
     bool,
     typer.Option(
-        "--watch", rich_help_panel=_PANEL,
+        "--watch", rich_help_panel=WATCHING,
         help="Stay, and take what is new in folders; write the transcripts when they are there.",
     ),
 ]  # fmt: skip
 WatchOutput = Annotated[
     str | None,
     typer.Option(
-        "--output", "-o", metavar="WHERE", rich_help_panel=_PANEL,
+        "--output", "-o", metavar="WHERE", rich_help_panel=WATCHING,
         help="beside each recording (the default), in a folder DIR, or none.",
     ),
 ]  # fmt: skip
 WatchFormats = Annotated[
     list[str] | None,
     typer.Option(
-        "--format", "-f", metavar="FORMAT", rich_help_panel=_PANEL,
+        "--format", "-f", metavar="FORMAT", rich_help_panel=WATCHING,
         help=f"Of the transcripts: {', '.join(FORMATS)} or all; may be repeated. [txt]",
     ),
 ]  # fmt: skip
 Work = Annotated[
     bool | None,
     typer.Option(
-        "--work/--no-work", rich_help_panel=_PANEL, show_default=False,
+        "--work/--no-work", rich_help_panel=WATCHING, show_default=False,
         help="Transcribe here too, if need be with a whisper server of its own; done by default"
         " without MONGO_URL.",
     ),
@@ -61,7 +61,7 @@ Work = Annotated[
 OnDone = Annotated[
     str | None,
     typer.Option(
-        "--on-done", metavar="COMMAND", rich_help_panel=_PANEL, show_default=False,
+        "--on-done", metavar="COMMAND", rich_help_panel=WATCHING, show_default=False,
         help=f"{field_of('on_done_command').description} (STT_ON_DONE_COMMAND).",
     ),
 ]  # fmt: skip

@@ -52,6 +52,17 @@ def test_every_command_has_examples_of_itself_in_its_help(stt: Run, path: tuple[
     assert stt.out == by_name
 
 
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_option_is_in_the_help(stt: Run, path: tuple[str, ...]) -> None:
+    command: Any = typer.main.get_command(app)
+    for name in path:
+        command = command.commands[name]
+    assert stt(*path, "--help") == 0
+    shown = set(re.findall(r"--[a-z0-9-]+", stt.out.partition("Examples:\n")[0]))
+    options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
+    assert {name for p in options for name in p.opts if name.startswith("--")} <= shown
+
+
 def test_the_commands_come_first_and_then_the_options_by_panel(stt: Run) -> None:
     assert stt("--help") == 0
     sections = [line.strip(" :") for line in stt.out.splitlines() if re.match(r"^\S.*:$", line)]
