@@ -10,7 +10,7 @@ from tests.support.coordinator_app import PEOPLES_KEY
 from tests.support.coordinator_process import CoordinatorProcess
 from tests.support.scripted_server import Answer
 
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from stt.domain.claim import ClaimRules
 from stt.domain.worker_id import WorkerId
@@ -37,7 +38,11 @@ def remote_claims(
         "max_attempts": rules.max_attempts,
         "max_expirations": rules.max_expirations,
     }
-    with running_coordinator(database, data_dir, **numbers) as coordinator:
+    # The tests free stale claims themselves: its reaper must not be faster.
+    with (
+        mock.patch("stt.coordinator.app.start_lease_reaper"),
+        running_coordinator(database, data_dir, **numbers) as coordinator,
+    ):
         client = CoordinatorClient(coordinator.url, PEOPLES_KEY)
 
         def claims_of(worker: str) -> RemoteQueue:
