@@ -12,6 +12,14 @@ from pathlib import Path
 import typer
 
 STDIN = Path("-")
+STDIN_NAME = "standard input"
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as messages show it: of the file that holds standard input, what it is."""
+    folder = path.parent.parent
+    is_copy = path.name == path.parent.name == "stdin" and folder.name.startswith("stt-")
+    return STDIN_NAME if is_copy and folder.parent == Path(tempfile.gettempdir()) else str(path)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 
 from stt.cli.console import print_note
 from stt.cli.formatting import plural
+from stt.cli.standard_input import STDIN_NAME
 from stt.domain.chunk import Recording
 from stt.errors import ConfigError
 from stt.settings import Settings
@@ -30,7 +31,7 @@ def renew_stored(
     from stt.store.retranscription import models_of, renew
 
     models = stored_names(settings.model) if settings.model else frozenset()
-    kept: list[str] = []
+    kept: list[tuple[str, Recording]] = []
     made_by: set[str] = set()
     for name, recording in recordings:
         before = MongoRecordings(database).details(recording.id).counts
@@ -41,7 +42,7 @@ def renew_stored(
                 by = f", stored as {_listed(earlier)} made it" if earlier else ""
                 print_note(f"{name}: transcribing {plural(count, 'chunk')} again{by}.")
         elif before.transcribed and not before.open:
-            kept.append(name)
+            kept.append((name, recording))
             made_by.update(earlier)
     if kept:
         _say_kept(kept, made_by)
@@ -78,13 +79,14 @@ def _model_of(
         return {"model": None}
 
 
-def _say_kept(names: Sequence[str], models: set[str]) -> None:
+def _say_kept(kept: Sequence[tuple[str, Recording]], models: set[str]) -> None:
     by = f", transcribed by {_listed(models)}" if models else ""
-    if len(names) == 1:
-        what = f"{names[0]} is stored{by}"
+    if len(kept) == 1:
+        what = f"{kept[0][0]} is stored{by}"
     else:
-        what = f"{len(names)} recordings are stored{by}"
-    shown = " ".join(map(shlex.quote, names[:_MAX_NAMED])) + (" …" if names[_MAX_NAMED:] else "")
+        what = f"{len(kept)} recordings are stored{by}"
+    names = [str(one.id) if name == STDIN_NAME else name for name, one in kept[:_MAX_NAMED]]
+    shown = " ".join(map(shlex.quote, names)) + (" …" if kept[_MAX_NAMED:] else "")
     print_note(f"{what}. To transcribe again: stt again {shown}, then this command once more.")
 
 

@@ -30,7 +30,7 @@ from stt.cli.options import (
     with_settings,
 )
 from stt.cli.output import Output, OutputOptions, with_output
-from stt.cli.standard_input import STDIN, with_standard_input
+from stt.cli.standard_input import STDIN, shown_path, with_standard_input
 from stt.cli.stored_text import end_recutting, renew_stored
 from stt.cli.summary import in_words, with_failed
 from stt.cli.transcripts import write_transcripts
@@ -133,20 +133,21 @@ def transcribe_command(
             database, files, options, settings.settle_seconds, passed_over, cut_anew
         )
         for path, ingested in found:
+            name = shown_path(path)
             if ingested is None:
                 refused += 1
-                failed.append(str(path))
+                failed.append(name)
             else:
                 recording = ingested.recording
                 is_recut |= ingested.status == "resumed"  # it may have been cut anew
                 if ingested.status != "ingested":
-                    stored.setdefault(recording.id, (str(path), recording))
+                    stored.setdefault(recording.id, (name, recording))
                 if place := ingested.place:  # its transcript has the name that the file has now
                     recording = replace(recording, path=place.path, folder=place.folder)
                 key = path.absolute() if by_file else recording.id
-                first, _ = recordings.setdefault(key, (str(path), recording))
-                if first != str(path):
-                    print_note(f"{path} is the same recording as {first}.")
+                first, _ = recordings.setdefault(key, (name, recording))
+                if first != name:
+                    print_note(f"{name} is the same recording as {first}.")
         found_none = not recordings and not refused and not passed_over.growing
         print_passed_over(passed_over, is_verbose=verbose, found_none=found_none)
         if found_none:

@@ -38,6 +38,16 @@ def test_stored_text_is_kept_and_one_line_says_so(
         )
 
 
+def test_standard_input_is_called_so_and_named_by_its_id(
+    database: Database, talk: ObjectId, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = MongoRecordings(database).get(talk)
+    renew_stored(database, [("standard input", recording)], {}, load_settings())
+    error = capsys.readouterr().err
+    assert error.startswith("standard input is stored, transcribed by tiny.en.")
+    assert f" stt again {talk}, then" in error
+
+
 def test_another_option_or_model_transcribes_again_and_says_so(
     database: Database, talk: ObjectId, capsys: pytest.CaptureFixture[str]
 ) -> None:

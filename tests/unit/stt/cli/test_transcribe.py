@@ -276,13 +276,16 @@ def test_a_recording_in_place_of_a_command_is_transcribed(stt: Run, work: Work) 
 
 
 def test_standard_input_is_a_recording_and_nothing_of_it_is_left(
-    stt: Run, work: Work, monkeypatch: pytest.MonkeyPatch
+    stt: Run, work: Work, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    copies = tmp_path / "temporary"
+    copies.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(copies))
     monkeypatch.setattr("sys.stdin", Mock(buffer=io.BytesIO(b"sound"), isatty=lambda: False))
     assert stt("transcribe", "-") == 0
     [(name, _)] = work.write.call_args.args[1]
-    assert name.endswith("stdin")
-    assert not Path(name).exists()
+    assert name == "standard input"
+    assert list(copies.iterdir()) == []
     assert stt("transcribe", "-", "--beside") == 2
     monkeypatch.setattr("sys.stdin", Mock(isatty=lambda: True))
     assert stt("transcribe", "-") == 2
