@@ -7,8 +7,9 @@ in work. The one exception is the number of documents, which an embedded databas
 too.
 
 The numbers are read one after the other from a living queue: a chunk that changes its state
-meanwhile may be counted twice or not at all. What another program or a person has undone since the
-full count (a transcript taken back) shows with the next one.
+meanwhile may be counted in the wrong one, but all chunks together are as many as there are. What
+another program or a person has undone since the full count (a transcript taken back) shows with the
+next one.
 """
 
 import time
@@ -40,14 +41,15 @@ _LAST_ID = ObjectId(b"\xff" * 12)
 class FullCount:
     """All chunks, read one by one; `at` by the database server's clock.
 
-    `done` have a transcript from before `at`, `open` have none; `with_errors` had an error in the
-    hour before. `documents` is the database's own count, right or nearly so: later ones are
-    compared with it.
+    `done` have a transcript from before `at`, `later` ones from then on, `open` have none;
+    `with_errors` had an error in the hour before. The database's own count was `documents` when
+    these were all: later ones are compared with it.
     """
 
     at: datetime
     done: Totals
     open: Totals
+    later: Totals
     with_errors: int
     documents: int
 
@@ -78,17 +80,23 @@ def take_full_count(database: Database) -> FullCount:
     """Raise DatabaseUnavailable, also if it takes longer than FULL_COUNT_TIMEOUT_SECONDS."""
     at = database.server_time()
     with translated(), pymongo.timeout(FULL_COUNT_TIMEOUT_SECONDS):
-        documents = database.chunks.estimated_document_count()
+        before = database.chunks.estimated_document_count()
         totals: defaultdict[str, Totals] = defaultdict(Totals)
-        for found in _sums_of_windows(database, at, documents):
+        for found in _sums_of_windows(database, at, before):
             for kind, part in found.items():
                 totals[kind] += part
+        after = database.chunks.estimated_document_count()
+        counted = sum(part.chunks for part in totals.values())
+        # Chunks that came or went meanwhile were counted or not. Out of these bounds the database's
+        # count is wrong, as after a crash, by as much then as later.
+        is_right = min(before, after) <= counted <= max(before, after)
         return FullCount(
             at=at,
             done=totals["done"],
             open=totals["open"],
+            later=totals["later"],
             with_errors=_count_with_errors(database, at - timedelta(hours=1)),
-            documents=documents,
+            documents=counted if is_right else after,
         )
 
 

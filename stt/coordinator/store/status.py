@@ -83,7 +83,8 @@ class QueueMonitor:
             stale=delta.stale,
             audio_seconds_done=done_seconds,
             audio_seconds_total=max(
-                full.done.audio_seconds + full.open.audio_seconds, done_seconds
+                full.done.audio_seconds + full.open.audio_seconds + full.later.audio_seconds,
+                done_seconds,
             ),
             rate=rate,
             eta_seconds=eta_seconds(counts, rate),
@@ -123,7 +124,8 @@ class QueueMonitor:
 
 def counts_of(full: chunk_counts.FullCount, delta: chunk_counts.CountDelta) -> StateCounts:
     """Count as pending what is neither done, nor failed, nor in work, new chunks included."""
-    chunks = full.done.chunks + full.open.chunks + delta.documents - full.documents
+    counted = full.done.chunks + full.open.chunks + full.later.chunks
+    chunks = counted + delta.documents - full.documents
     transcribed = full.done.chunks + delta.done.chunks
     others = transcribed + delta.failed + delta.processing
     return StateCounts(

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from stt.coordinator.store.chunk_counts import (
     CountDelta,
@@ -12,6 +13,8 @@ from stt.coordinator.store.chunk_counts import (
     hourly_throughput,
     take_full_count,
 )
+from stt.coordinator.store.status import counts_of
+from stt.store.counts import sums_by
 from stt.store.database import Database
 from stt.store.status import queue_status
 from tests.support.commands_sent import CommandsSent
@@ -81,6 +84,34 @@ def test_what_happens_after_a_full_count_is_in_the_delta_and_not_counted_twice(
         + count_delta(take_full_count(database), database, LEASE_SECONDS).done.chunks
         == 5
     )
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_what_comes_while_all_are_counted_is_counted_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, finished: bool
+) -> None:
+    add_chunks(database, 1)
+    windows = 0
+
+    def grow(*arguments: Any) -> Any:
+        """Read a window; before the first one a chunk comes, and behind it one that is not read."""
+        nonlocal windows
+        windows += 1
+        end: dict[str, Any] = {"transcribed_at": database.server_time()} if finished else {}
+        if windows == 1:
+            add_chunks(database, 1, recording_id=ObjectId(), **end)
+        found = sums_by(*arguments)
+        if windows == 1:
+            add_chunks(database, 1, recording_id=ObjectId(bytes(11) + b"\x01"), **end)
+        return found
+
+    monkeypatch.setattr("stt.coordinator.store.chunk_counts.sums_by", grow)
+    full_count = take_full_count(database)
+    add_chunks(database, 1)
+    counts = counts_of(full_count, count_delta(full_count, database, LEASE_SECONDS))
+    assert windows > 1
+    assert counts.total == database.chunks.count_documents({}) == 4
+    assert counts.transcribed == (2 if finished else 0)
 
 
 def test_the_chunks_of_some_recordings_are_read_at_a_time(
