@@ -32,6 +32,12 @@ INDEXES = {
             unique=True,
             partialFilterExpression={"sha256": {"$gt": ""}},
         ),
+        # Only those that are being cut anew have it.
+        IndexModel(
+            [("earlier_of", 1)],
+            name="earlier_of_file",
+            partialFilterExpression={"earlier_of": {"$gt": ""}},
+        ),
         IndexModel([("filename", 1)], name="filename"),
         IndexModel([("model", 1)], name="model"),
     ],

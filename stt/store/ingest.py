@@ -195,6 +195,7 @@ def ingest(
                 raise RecordingError(f"{path}: it was changed while it was read; ingest it again")
             warnings = (*file.warnings, *([reason] if reason else []))
             recording = writer.finish(warnings)
+            recutting.remove_earlier_work(database, document["sha256"])
         except RecordingError:
             writer.remove()
             recutting.put_back(database, document["sha256"])
@@ -241,7 +242,9 @@ def _begin(
 
     Return also why its channels are the same, mixed or split.
     """
-    document, is_new = _register(database, file, place, options)
+    sha256 = file.sha256()
+    options = recutting.options_of_interrupted(database, sha256, options, cut_anew)
+    document, is_new = _register(database, file, sha256, place, options)
     if "chunk_seconds" not in document or document.get("ingested_at") is None:
         return document, is_new, None
     same = recutting.why_not_split(document, file, options, progress)
@@ -251,14 +254,17 @@ def _begin(
     logger.info("%s is cut anew; its earlier text stays until the new one is there", file.path)
     recutting.set_aside(database, document)
     options = recutting.with_stored(document, options, cut_anew)
-    return *_register(database, file, place, options), None
+    return *_register(database, file, sha256, place, options), None
 
 
 def _register(
-    database: Database, file: RecordingFile, place: RecordingPath, options: IngestOptions
+    database: Database,
+    file: RecordingFile,
+    sha256: str,
+    place: RecordingPath,
+    options: IngestOptions,
 ) -> tuple[Document, bool]:
     """Return the document of the file's recording, and whether it was created just now."""
-    sha256 = file.sha256()
     stored = asdict(options)
     del stored["strict"]
     stored["track"] = options.track or file.track

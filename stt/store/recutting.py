@@ -1,7 +1,8 @@
 """Cut a stored recording anew from its file, for options that decide where chunks begin and end.
 
 A file's sha256 names one recording. The earlier one gives it up to the new one, and keeps it in
-`earlier_of`; it stays, with its text, until all chunks of the new one are transcribed.
+`earlier_of`. Once the new one is cut, the earlier one loses its chunks without text, so that
+nothing is transcribed twice; its text stays until all chunks of the new one are transcribed.
 """
 
 import logging
@@ -17,6 +18,7 @@ from stt.store.cutting import ONE_CHANNEL, SAME_SOUND, Progress, nothing_to_spli
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_recording, read_texts
 from stt.store.recordings import MongoRecordings
+from stt.store.removal import remove_without_text
 
 if TYPE_CHECKING:
     from stt.store.ingest import IngestOptions
@@ -66,14 +68,31 @@ def set_aside(database: Database, document: Document) -> None:
         database.recordings.update_one({"_id": document["_id"], "sha256": sha256}, update)
 
 
+def options_of_interrupted(
+    database: Database, sha256: str, options: "IngestOptions", given: Set[str]
+) -> "IngestOptions":
+    """Return the options for a file whose recording was set aside, and none came in its place."""
+    with translated():
+        if database.recordings.find_one({"sha256": sha256}, ["_id"]) is not None:
+            return options
+        earlier = _latest_earlier(database, sha256)
+    return options if earlier is None else with_stored(earlier, options, given)
+
+
 def put_back(database: Database, sha256: str) -> None:
     """Undo the latest `set_aside`: the file could not be cut anew."""
     query = {"earlier_of": sha256}
     update = {"$set": {"sha256": sha256}, "$unset": {"earlier_of": ""}}
     with translated():
-        latest = database.recordings.find_one(query, ["_id"], sort=[("_id", -1)])
+        latest = _latest_earlier(database, sha256)
         if latest is not None:
             database.recordings.update_one({**query, "_id": latest["_id"]}, update)
+
+
+def remove_earlier_work(database: Database, sha256: str) -> None:
+    """Remove what the earlier recordings of a file have without text: it is cut anew."""
+    for id_ in _earlier(database, sha256):
+        remove_without_text(database, id_)
 
 
 def remove_earlier(database: Database, recording_id: ObjectId) -> list[ObjectId]:
@@ -81,8 +100,7 @@ def remove_earlier(database: Database, recording_id: ObjectId) -> list[ObjectId]
     recordings = MongoRecordings(database)
     with translated():
         document = database.recordings.find_one({"_id": recording_id}, ["sha256"]) or {}
-        query = {"earlier_of": document.get("sha256") or recording_id}
-        earlier = [found["_id"] for found in database.recordings.find(query, ["_id"])]
+    earlier = _earlier(database, document.get("sha256"))
     if not earlier:
         return []
     details = recordings.details(recording_id)
@@ -92,6 +110,18 @@ def remove_earlier(database: Database, recording_id: ObjectId) -> list[ObjectId]
     for id_ in earlier:
         recordings.remove(id_)
     return []
+
+
+def _earlier(database: Database, sha256: object) -> list[ObjectId]:
+    if not isinstance(sha256, str):  # a recording of another program
+        return []
+    with translated():
+        found = database.recordings.find({"earlier_of": sha256}, ["_id"])
+        return [document["_id"] for document in found]
+
+
+def _latest_earlier(database: Database, sha256: str) -> Document | None:
+    return database.recordings.find_one({"earlier_of": sha256}, sort=[("_id", -1)])
 
 
 def log_differences(

@@ -56,7 +56,8 @@ def test_all_are_dropped_once_their_replacements_are_there(earlier: Database) ->
     assert {"paging", "claims", "sha256"} <= names(earlier)
     earlier.ensure_indexes()
     assert names(earlier) == {
-        "_id_", "pages", "place", "leases", "sha256_of_file", "filename", "model",
+        "_id_", "pages", "place", "leases", "sha256_of_file", "earlier_of_file", "filename",
+            "model",
     }  # fmt: skip
 
 

@@ -8,13 +8,13 @@ import pytest
 from bson import ObjectId
 
 from stt.domain.transcript import Segment, Transcript
-from stt.errors import RecordingError
+from stt.errors import ClaimLost, RecordingError
 from stt.media.audio import SAMPLE_RATE
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.ingest import IngestOptions, ingest
 from stt.store.recordings import MongoRecordings
-from stt.store.recutting import remove_earlier
+from stt.store.recutting import remove_earlier, set_aside
 from tests.support.queue_builder import chunk, claimed
 from tests.support.recordings import babble, write_wav
 
@@ -124,12 +124,12 @@ def test_a_file_that_cannot_be_cut_anew_leaves_the_earlier_recording_as_it_was(
 
 
 def test_of_several_earlier_recordings_the_last_one_is_put_back(
-    database: Database, call: Path
+    database: Database, alice: MongoClaims, call: Path
 ) -> None:
     def fail(_done: float, _total: float | None) -> None:
         raise RecordingError("cancelled")
 
-    ingest(database, call, MIX)
+    transcribe(database, alice, ingest(database, call, MIX).recording.id)
     last = ingest(database, call, SPLIT, cut_anew=CHANNELS).recording
     with pytest.raises(RecordingError):
         ingest(database, call, MIX, fail, cut_anew=CHANNELS)
@@ -144,6 +144,7 @@ def test_a_cut_that_was_interrupted_goes_on_and_the_earlier_text_stays(
         raise KeyboardInterrupt
 
     old = ingest(database, call, MIX).recording
+    transcribe(database, alice, old.id)
     with pytest.raises(KeyboardInterrupt):
         ingest(database, call, SPLIT, stop, cut_anew=CHANNELS)
     new = ingest(database, call, SPLIT, cut_anew=CHANNELS)
@@ -152,3 +153,38 @@ def test_a_cut_that_was_interrupted_goes_on_and_the_earlier_text_stays(
     transcribe(database, alice, new.recording.id)
     assert remove_earlier(database, new.recording.id) == []
     assert database.recordings.count_documents({}) == 1
+
+
+def test_what_has_no_text_yet_is_transcribed_in_the_new_cut_alone(
+    database: Database, alice: MongoClaims, call: Path
+) -> None:
+    old = ingest(database, call, MIX).recording
+    first, *rest = database.chunks.find({"original_id": old.id}, ["_id"]).sort("index")
+    done, lost = (claimed(alice, chunk(database, one["_id"])) for one in (first, rest[0]))
+    alice.complete(done, Transcript((Segment(0.0, 1.0, "good morning"),)))
+    new = ingest(database, call, SPLIT, cut_anew=CHANNELS).recording
+    assert [d["_id"] for d in database.chunks.find({"original_id": old.id})] == [first["_id"]]
+    assert database.chunks.count_documents({"original_id": new.id}) == 2 * (1 + len(rest))
+    assert database.audio.count_documents({"_id": rest[0]["_id"]}) == 0
+    with pytest.raises(ClaimLost):
+        alice.complete(lost, Transcript())
+
+
+def test_an_earlier_recording_without_any_text_is_not_kept(database: Database, call: Path) -> None:
+    ingest(database, call, MIX)
+    new = ingest(database, call, SPLIT, cut_anew=CHANNELS).recording
+    assert [d["_id"] for d in database.recordings.find()] == [new.id]
+
+
+def test_a_process_that_ends_between_two_recordings_loses_no_options(
+    database: Database, call: Path
+) -> None:
+    old = ingest(database, call, MIX).recording
+    set_aside(database, database.recordings.find_one({"_id": old.id}) or {})
+    new = ingest(database, call, SPLIT, cut_anew=CHANNELS).recording
+    assert (new.language, new.channels) == ("de", "split")
+
+
+def test_earlier_recordings_are_found_by_an_index(database: Database) -> None:
+    plan = database.recordings.find({"earlier_of": "0" * 64}, ["_id"]).explain()
+    assert "earlier_of_file" in str(plan["queryPlanner"])
