@@ -149,7 +149,7 @@ def ingest_command(
         summary = ", ".join(f"{endings[ending]} {ending}" for ending in order if endings[ending])
         if seconds:
             done = plural(endings["ingested"] + endings["resumed"], "recording")
-            words = in_words(done, seconds, time.monotonic() - began)
+            words = in_words(f"Cut {done}", seconds, time.monotonic() - began)
             logger.info("%s", words, extra={**RESULT, "audio_seconds": round(seconds, 1)})
         logger.info("%s", summary, extra={**RESULT, **endings})
     if endings["failed"]:

@@ -204,7 +204,11 @@ def _work(
             any(each.pending for each in counts.values())
             or queue_status(database, settings.lease_seconds).stale
         ):
-            run_worker(database, with_server, options)
+            try:
+                run_worker(database, with_server, options)
+            except typer.Exit:
+                print_note("Interrupted: the same command continues, and writes the transcripts.")
+                raise
             continue
         processing = sum(each.processing for each in counts.values())
         if processing != waiting_for:

@@ -264,8 +264,9 @@ def test_an_interruption_in_the_middle_leaves_no_claim_and_no_process(
         process.send_signal(number)  # finish what is in flight
         time.sleep(scaled(0.5))
         process.send_signal(number)  # or rather not
-        process.communicate(timeout=120)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 130
+    assert "Interrupted: the same command continues" in err
     assert is_down(settings)
     with open_database(settings) as database:
         assert database.chunks.count_documents({"processing_by": None}) == 1

@@ -72,7 +72,7 @@ def test_several_files_are_summed_up_and_a_bad_one_stops_no_other(
     assert stt("ingest", "bad.wav", "known.wav", "a.wav", "b.wav") == 1
     assert stt.err == "Error: bad.wav: not audio\n"
     words, counts = stt.out.splitlines()[-2:]
-    assert words.startswith("2 recordings, 2m 10s of audio in 1s, ")
+    assert words.startswith("Cut 2 recordings, 2m 10s of audio in 1s, ")
     assert counts.endswith("2 ingested, 1 already there, 1 failed")
     assert len(ingested) == 4
 
