@@ -9,11 +9,9 @@ import typer
 
 from stt.cli.console import print_line, print_note, show, show_json
 from stt.cli.formatting import plural
-from stt.cli.ingest import checked_options
 from stt.cli.options import DATABASE_SETTINGS, AsJson, with_settings
 from stt.cli.tables import recordings_list
 from stt.domain.chunk import Recording
-from stt.domain.visible_text import quoted
 from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.database import Database
@@ -136,17 +134,6 @@ def _ask(database: Database, found: list[Recording], labels: dict[Any, str]) -> 
         raise typer.Exit(1)
 
 
-def _priority(text: str) -> int:
-    """Return the priority that an argument holds. Raise BadParameter."""
-    try:
-        priority = int(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"N is missing, a number behind the recordings: {quoted(text)} is none."
-        ) from error
-    return checked_options(priority=priority).priority
-
-
 @with_settings(*DATABASE_SETTINGS)
 def priority_command(
     settings: Settings,
@@ -154,8 +141,9 @@ def priority_command(
     priority: Annotated[
         int,
         typer.Argument(
-            parser=_priority,
-            is_eager=True,  # before the recordings, which are then what is missing
+            min=-(10**9),
+            max=10**9,
+            is_eager=True,  # read before the recordings: what is no number is wrong here
             metavar="N",
             help="Higher is first; usual: 0.",
         ),
