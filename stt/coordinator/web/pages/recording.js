@@ -10,6 +10,7 @@ import { badge, channelMark, foreign, name } from "../markup.js";
 import { languageName } from "../option_fields.js";
 import { Player } from "../player.js";
 import { edit, remove, retryFailed, transcribeAgain } from "../recording_actions.js";
+import { tabStop } from "../tab_stop.js";
 import { Transcript } from "../transcript.js";
 
 const FORMATS = [
@@ -46,9 +47,11 @@ export function open(page) {
   let chunks = [];
   let channel = null;
   let readAt = 0;
+  const stop = tabStop(".line");
 
   const draw = () => {
     page.draw(template());
+    stop.keep(document.querySelector(".transcript"));
     if (player || !recording) return;
     player = new Player([...document.querySelectorAll(".player audio")], follow);
     page.signal.addEventListener("abort", () => player.close());
@@ -157,7 +160,8 @@ export function open(page) {
       }</p>`;
     }
     return html`
-      <ol class="transcript" @click=${choose}>
+      <ol class="transcript" @click=${choose} @keydown=${stop.onKey} @focusin=${stop.onFocus}
+>
         ${repeat(transcript.rows, ({ start, end, chunk_id: id }) => `${start} ${end} ${id}`, line)}
       </ol>
       <p id="end" class="more-button">${
@@ -171,7 +175,7 @@ export function open(page) {
     row.text === undefined
       ? html`<li class="gap"><small>${clock(row.start)} to ${clock(row.end)}:
           ${GAPS[row.state] ?? row.state}</small></li>`
-      : html`<li><button class="line" data-start=${row.start} data-channel=${row.channel ?? ""}><time>${clock(row.start)}</time>
+      : html`<li><button class="line" tabindex="-1" data-start=${row.start} data-channel=${row.channel ?? ""}><time>${clock(row.start)}</time>
         <span dir="auto">${channelMark(row)}${row.speaker ? `${row.speaker}: ` : ""}${row.text}</span></button></li>`;
 
   const madeBy = () =>
@@ -250,7 +254,9 @@ export function open(page) {
     playingLine = now;
     if (now < 0) return;
     items[now].classList.add("is-playing");
-    items[now].querySelector("button").setAttribute("aria-current", "true");
+    const current = items[now].querySelector("button");
+    current.setAttribute("aria-current", "true");
+    if (!document.activeElement.matches(".line")) stop.set(current);
     const isReading = Date.now() - readAt < READING_SECONDS * 1_000;
     if (player.isPlaying && !isReading)
       items[now].scrollIntoView({ block: "center", behavior: calm() });
