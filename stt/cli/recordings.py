@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Annotated, Any, get_args
+from datetime import datetime, timedelta
+from typing import Annotated, Any, cast, get_args
 
 import typer
 
@@ -13,9 +14,12 @@ from stt.cli.options import DATABASE_SETTINGS, AsJson, with_settings
 from stt.cli.tables import recordings_list
 from stt.domain.chunk import Recording
 from stt.local.stack import open_database
+from stt.setting_types import read_duration
 from stt.settings import Settings
 from stt.store.database import Database
-from stt.store.recordings import ListState, MongoRecordings, RecordingDetails
+from stt.store.recording_list import ANY, ListState, RecordingFilter, RecordingLister
+from stt.store.recordings import MongoRecordings, RecordingDetails
+from stt.transcripts.languages import language_code
 
 LS_EXAMPLES = """\b
 Examples:
@@ -23,6 +27,7 @@ Examples:
   stt ls interview                      with this in the name or path
   stt ls --state failed                 with a chunk in quarantine
   stt ls --sort length --reverse        the longest first
+  stt ls --folder talks --language de --recorded-from 2026-10-01
   stt ls --json | jq -r '.[].id'
 """
 
@@ -49,7 +54,28 @@ _SORTS: dict[str, Callable[[RecordingDetails], Any]] = {
     "name": lambda one: one.label.casefold(),
     "length": lambda one: one.duration or 0.0,
     "priority": lambda one: one.priority,
+    "recorded": lambda one: one.start.timestamp() if one.start else 0.0,
+    "folder": lambda one: ((one.full_folder or "").casefold(), one.label.casefold()),
+    "language": lambda one: next(iter(one.text_languages), one.language or ""),
+    "model": lambda one: next(iter(one.text_models), one.model or ""),
+    "state": lambda one: (one.counts.failed > 0, one.counts.open > 0 or one.is_ingesting),
 }
+
+
+def _day(text: str) -> Any:
+    return typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help=text)
+
+
+def _length(text: str) -> Any:
+    return typer.Option(parser=_seconds, metavar="LENGTH", help=text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return cast(float, read_duration(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.") from error
+
 
 Names = Annotated[
     list[str],
@@ -68,6 +94,25 @@ def ls_command(
     ] = "all",
     sort: Annotated[str, typer.Option(metavar="BY", help=f"Order: {', '.join(_SORTS)}.")] = "age",
     reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The other way round.")] = False,
+    folder: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Only from this folder and those below it.")
+    ] = "",
+    language: Annotated[
+        str, typer.Option(metavar="CODE", help="Only with most of the text in this language.")
+    ] = "",
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="Only with text that this model made.")
+    ] = "",
+    recorded_from: Annotated[
+        datetime | None, _day("Only recorded on this day (2026-11-27) or later.")
+    ] = None,
+    recorded_to: Annotated[datetime | None, _day("Only recorded on this day or before.")] = None,
+    added_from: Annotated[datetime | None, _day("Only added on this day or later.")] = None,
+    added_to: Annotated[datetime | None, _day("Only added on this day or before.")] = None,
+    longer_than: Annotated[
+        float | None, _length("Only of this length (90s, 10m, 2h) or longer.")
+    ] = None,
+    shorter_than: Annotated[float | None, _length("Only of this length or shorter.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the recordings in the queue."""
@@ -75,26 +120,47 @@ def ls_command(
         raise typer.BadParameter(f"--state {state!r}: use {', '.join(get_args(ListState))}.")
     if sort not in _SORTS:
         raise typer.BadParameter(f"--sort {sort!r}: use {', '.join(_SORTS)}.")
+    wanted = RecordingFilter(
+        search=search,
+        state=cast(ListState, state),
+        folder=folder.strip("/"),
+        language=_language(language),
+        model=model,
+        recorded=_days(recorded_from, recorded_to),
+        added=_days(added_from, added_to),
+        seconds=(longer_than, shorter_than),
+    )
     with open_database(settings) as database:
-        found = list(_pages(MongoRecordings(database), search, state))
+        found = list(_pages(database, wanted))
     found.sort(key=_SORTS[sort], reverse=reverse)
     if as_json:
         show_json([_json_of(one) for one in found])
     elif found:
         show(recordings_list(found))
     else:
-        print_note("No recording matches." if search or state != "all" else "No recordings.")
+        print_note("No recordings." if wanted == ANY else "No recording matches.")
 
 
-def _pages(recordings: MongoRecordings, search: str, state: Any) -> Iterator[RecordingDetails]:
-    after = None
+def _language(text: str) -> str:
+    try:
+        return language_code(text) or ""
+    except ValueError as error:
+        raise typer.BadParameter(f"--language {text!r}: {error}.") from error
+
+
+def _days(first: datetime | None, last: datetime | None) -> tuple[datetime | None, datetime | None]:
+    """Return when the first day begins and the last one ends, by this machine's time zone."""
+    end = None if last is None else (last + timedelta(days=1)).astimezone()
+    return None if first is None else first.astimezone(), end
+
+
+def _pages(database: Database, wanted: RecordingFilter) -> Iterator[RecordingDetails]:
+    lister, cursor = RecordingLister(database), None
     while True:
-        page = recordings.page(
-            search=search, state=state, after=after, limit=_PAGE, oldest_first=True
-        )
+        page = lister.page(wanted, sort="old", cursor=cursor, limit=_PAGE)
         yield from page.recordings
-        after = page.cursor
-        if after is None:
+        cursor = page.cursor
+        if cursor is None:
             return
 
 

@@ -24,13 +24,16 @@ from stt.store.claim_queries import has_pending
 from stt.store.database import Database
 from stt.store.ingest import IngestOptions
 from stt.store.model_routing import read_page
+from stt.store.recording_list import RecordingLister
 from stt.store.recordings import MongoRecordings
 from stt.store.search import Search
+from stt.store.text_summary import summaries_of_all
 from stt.store.workers import MongoRoster
 from stt.system.single_flight import SingleFlight
 
 _AUDIO_READS = 12
 """From S3 at once, of the 40 threads that answer requests: it may hang, and the queue goes on."""
+_SUMMARY_TIMEOUT_SECONDS = 1.0
 _FRONT_CHUNKS = 500
 _FRONTS = 100
 
@@ -56,6 +59,12 @@ class Coordinator:
         self.server_time = SingleFlight(database.server_time)
         self.queue_monitor = QueueMonitor(database, settings, self.stored_options, self.registry)
         self.recordings = MongoRecordings(database)
+        summaries = SingleFlight(
+            lambda: summaries_of_all(database), keep_seconds=2.0, rest_factor=9.0
+        )
+        self.lister = RecordingLister(
+            database, lambda: summaries.get(timeout_seconds=_SUMMARY_TIMEOUT_SECONDS)
+        )
         self.roster = MongoRoster(database)
         self.uploads = UploadLog(database)
         self.search = Search(database, in_background=True)

@@ -90,6 +90,15 @@ def full_path(recording: Recording) -> str:
     return "/".join(_parts_of(recording))
 
 
+def folders_of(recording: Recording) -> tuple[str, ...]:
+    """Return the path of the folder that a file was in, and those of the folders around that one.
+
+    Empty where they are unknown.
+    """
+    parts = _parts_of(recording)[:-1]
+    return tuple("/".join(parts[:count]) for count in range(len(parts), 0, -1))
+
+
 def spellings(text: str) -> set[str]:
     """Return the forms in which Unicode may write the same letters, and the text as it is."""
     return {text, _composed(text), unicodedata.normalize("NFD", text)}

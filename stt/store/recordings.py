@@ -1,7 +1,6 @@
 """Read, list, change and remove recordings; read the audio of their chunks."""
 
 import hashlib
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -9,30 +8,35 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from bson import ObjectId
 from pydantic import Field
 
 from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Step
-from stt.domain.field_types import HexId, Tenths
+from stt.domain.field_types import Tenths
 from stt.errors import Ambiguous, AudioNotAllowed, BadAudio, NotFound
 from stt.store.chunk_audio import ChunkAudio
 from stt.store.claim_queries import neighbour_of
 from stt.store.counts import RecordingSums, StateCounts, sums_by_recording
 from stt.store.database import Document, Repository
 from stt.store.documents import read_count, read_recording, read_text, read_texts, read_time
-from stt.store.recording_names import NAME_FIELDS, full_path, labels_in, labels_of, named, spellings
+from stt.store.recording_names import (
+    folders_of,
+    full_path,
+    labels_in,
+    labels_of,
+    named,
+    spellings,
+)
 from stt.store.removal import remove_recording
-from stt.store.states import FAILED, UNFINISHED
+from stt.store.text_summary import TextSummary, summaries_of
 from stt.transcripts.files import file_stems
 
 _RECORDING_FIELDS = [field.name for field in fields(Recording)]
 _DETAIL_FIELDS = [*_RECORDING_FIELDS, "sha256", "priority", "created_at", "track", "warnings"]
 _MAX_LISTED = 10
-
-ListState = Literal["all", "open", "done", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,8 @@ class RecordingDetails(Recording):
     """A recording with more of its document; `counts`: its chunks by state.
 
     `silent_speech_seconds`: speech in what is transcribed that gave no text.
+    `text_languages` and `text_models`: those of its text, of the most chunks first. `full_folder`:
+    the folder that was given and those below it, None where unknown.
     `duration` and `chunk_count` are None while it is being cut. `start`: when it was recorded.
     `track`: the number of its audio track, if its file has several. `warnings`: which track was
     taken, and what is lost of a truncated or damaged file. `label`: its file name, with so many of
@@ -54,15 +60,9 @@ class RecordingDetails(Recording):
     silent_speech_seconds: Tenths
     track: int | None
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingList:
-    """A page of recordings, the cursor of the next page, and how many there are on all pages."""
-
-    recordings: tuple[RecordingDetails, ...]
-    cursor: HexId | None
-    total: int
+    full_folder: str | None
+    text_languages: tuple[str, ...]
+    text_models: tuple[str, ...]
 
 
 class MongoRecordings(Repository):
@@ -166,48 +166,11 @@ class MongoRecordings(Repository):
         document = self._db.recordings.find_one({"_id": recording_id}, _DETAIL_FIELDS)
         return self._with_counts([document or {"_id": recording_id}])[0]
 
-    def page(
-        self,
-        *,
-        search: str = "",
-        state: ListState = "all",
-        ids: Sequence[ObjectId] | None = None,
-        after: ObjectId | None = None,
-        limit: int = 50,
-        oldest_first: bool = False,
-    ) -> RecordingList:
-        """Return up to `limit` recordings that follow `after`, the last one of the page before.
-
-        `search`: a part of the file name, of its path or of its folder. `state`: open if a chunk is
-        pending, processing or still to be cut; failed if one is in quarantine (the recording may be
-        open too); done otherwise. `ids`: only these recordings.
-
-        Read the ids of all recordings, and the chunks of those on the page. For a `state` other
-        than all, read all open or failed chunks too.
-        """
-        query: Document = {} if ids is None else {"_id": {"$in": ids}}
-        if search := search.replace("\0", ""):
-            pattern = "|".join(map(re.escape, sorted(spellings(search))))
-            match = {"$regex": pattern, "$options": "i"}
-            query["$or"] = [{name: match} for name in NAME_FIELDS]
-        with self._db.recordings.find(query, ["ingested_at"]) as cursor:
-            found = [read_recording(d) for d in cursor if isinstance(d["_id"], ObjectId)]
-        matching = {recording.id for recording in found}
-        if state in ("open", "done"):
-            is_open = {recording.id for recording in found if recording.is_ingesting}
-            is_open |= self._with_chunks(UNFINISHED)
-            matching = matching & is_open if state == "open" else matching - is_open
-        if state in ("failed", "done"):
-            has_failed = self._with_chunks(FAILED)
-            matching = matching & has_failed if state == "failed" else matching - has_failed
-        rest = sorted(matching, reverse=not oldest_first)
-        if after is not None:
-            rest = [id_ for id_ in rest if (id_ > after if oldest_first else id_ < after)]
-        shown = rest[:limit]
-        documents = self._db.recordings.find({"_id": {"$in": shown}}, _DETAIL_FIELDS)
-        in_order = sorted(documents, key=lambda document: shown.index(document["_id"]))
-        cursor_id = shown[-1] if len(rest) > len(shown) else None
-        return RecordingList(tuple(self._with_counts(in_order)), cursor_id, len(matching))
+    def details_of(self, recording_ids: Sequence[ObjectId]) -> list[RecordingDetails]:
+        """Return these recordings in this order; leave out those without a document."""
+        place = {id_: number for number, id_ in enumerate(recording_ids)}
+        documents = self._db.recordings.find({"_id": {"$in": list(place)}}, _DETAIL_FIELDS)
+        return self._with_counts(sorted(documents, key=lambda document: place[document["_id"]]))
 
     def change(self, recording_id: ObjectId, changes: Mapping[str, object]) -> None:
         """Set options and `priority` as IngestOptions has them; raise NotFound without a document.
@@ -236,10 +199,11 @@ class MongoRecordings(Repository):
     def _with_counts(self, documents: Sequence[Document]) -> list[RecordingDetails]:
         ids = [document["_id"] for document in documents]
         sums = sums_by_recording(self._db, {"original_id": {"$in": ids}}) if ids else {}
-        labels = labels_in(self._db, [read_recording(document) for document in documents])
+        recordings = [read_recording(document) for document in documents]
+        labels, summaries = labels_in(self._db, recordings), summaries_of(self._db, ids)
         return [
             RecordingDetails(
-                **asdict(read_recording(document)),
+                **asdict(recording),
                 label=labels[document["_id"]],
                 sha256=read_text(document.get("sha256")),
                 priority=read_count(document.get("priority")),
@@ -248,14 +212,14 @@ class MongoRecordings(Repository):
                 silent_speech_seconds=summed.silent_speech_seconds,
                 track=read_count(document.get("track")) or None,
                 warnings=read_texts(document.get("warnings")),
+                full_folder=next(iter(folders_of(recording)), None),
+                text_languages=summary.languages,
+                text_models=summary.models,
             )
-            for document in documents
+            for document, recording in zip(documents, recordings, strict=True)
             for summed in [sums.get(document["_id"], RecordingSums())]
+            for summary in [summaries.get(document["_id"], TextSummary())]
         ]
-
-    def _with_chunks(self, query: Document) -> set[ObjectId]:
-        found = self._db.chunks.distinct("original_id", query)
-        return {recording_id for recording_id in found if isinstance(recording_id, ObjectId)}
 
     def _read(self, recording_id: ObjectId) -> Recording | None:
         document = self._db.recordings.find_one({"_id": recording_id}, _RECORDING_FIELDS)

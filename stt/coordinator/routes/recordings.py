@@ -1,6 +1,6 @@
 """Recordings: list, change, transcribe again, remove."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from bson import ObjectId
 from fastapi import APIRouter, Query
@@ -8,12 +8,20 @@ from pydantic import BaseModel
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.openapi import error_responses
+from stt.coordinator.recording_filter import WantedRecordings
 from stt.coordinator.schemas.base import ChunkCount
 from stt.coordinator.schemas.recordings import RecordingChange, RetranscriptionRequest
 from stt.domain.field_types import HexId
 from stt.store import claims
 from stt.store.ingest import IngestOptions
-from stt.store.recordings import ListState, MongoRecordings, RecordingDetails, RecordingList
+from stt.store.recording_list import (
+    CURSOR_PATTERN,
+    FilterChoices,
+    RecordingIds,
+    RecordingList,
+    Sort,
+)
+from stt.store.recordings import MongoRecordings, RecordingDetails
 from stt.store.retention import check_audio
 
 router = APIRouter(prefix="/api/recordings", tags=["recordings"], dependencies=[PEOPLE_ONLY])
@@ -22,26 +30,30 @@ router = APIRouter(prefix="/api/recordings", tags=["recordings"], dependencies=[
 @router.get("", summary="Recordings, paged")
 def recordings(
     coordinator: InCoordinator,
-    search: Annotated[
-        str, Query(max_length=500, description="A part of the file's name or path.")
-    ] = "",
-    state: Annotated[
-        ListState, Query(description="open: more to do; failed: a chunk is in quarantine.")
-    ] = "all",
-    ids: Annotated[
-        list[HexId] | None,
-        Query(
-            alias="id", max_length=200, description="Only these; those that are gone are left out."
-        ),
-    ] = None,
-    cursor: HexId | None = None,
+    wanted: WantedRecordings,
+    cursor: Annotated[str | None, Query(pattern=CURSOR_PATTERN, max_length=500)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    sort: Literal["new", "old"] = "new",
+    sort: Annotated[
+        Sort,
+        Query(description="By what; with - the largest first. new, old: by when it was added."),
+    ] = "new",
 ) -> RecordingList:
-    """List the newest first, unless `sort=old`."""
-    return coordinator.recordings.page(
-        search=search, state=state, ids=ids, after=cursor, limit=limit, oldest_first=sort == "old"
-    )
+    """List those that match all that is given, the newest first unless `sort` says otherwise."""
+    return coordinator.lister.page(wanted, sort=sort, cursor=cursor, limit=limit)
+
+
+@router.get("/ids", summary="The ids of recordings, all at once")
+def recording_ids(
+    coordinator: InCoordinator, wanted: WantedRecordings, sort: Sort = "new"
+) -> RecordingIds:
+    """List those that match all that is given."""
+    return coordinator.lister.ids(wanted, sort=sort)
+
+
+@router.get("/choices", summary="The folders, languages and models that recordings have")
+def recording_choices(coordinator: InCoordinator) -> FilterChoices:
+    """List what recordings can be filtered by; what is new takes some seconds to come in."""
+    return coordinator.lister.choices()
 
 
 @router.get("/{source_id}", summary="One recording", responses=error_responses(404))

@@ -12,18 +12,17 @@ another program or a person has undone since the full count (a transcript taken 
 next one.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pymongo
-from bson import ObjectId
 
 from stt.store.counts import Totals, sum_up, sums_by
 from stt.store.database import Database, Document, translated
 from stt.store.leases import count_stale
+from stt.store.recording_windows import recording_windows
 from stt.store.states import ANY_TEXT, ANY_TIME, FAILED, PROCESSING
 
 FULL_COUNT_TIMEOUT_SECONDS = 300.0
@@ -31,10 +30,6 @@ FULL_COUNT_TIMEOUT_SECONDS = 300.0
 
 _IN_WORK: Document = {**PROCESSING, "processing_by": ANY_TEXT}
 _FAILED: Document = {**FAILED, "failed_at": ANY_TIME}
-
-_WINDOW_SECONDS = 0.05
-_MAX_WINDOW = 1_000
-_LAST_ID = ObjectId(b"\xff" * 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,28 +105,13 @@ def _sums_of_windows(
     is_open = {"$lte": ["$transcribed_at", None]}  # null and missing come before every value
     key = {"$cond": [is_open, "open", {"$cond": [is_done, "done", "later"]}]}
     counted = 0
-    for window in _windows(database):
+    for window in recording_windows(database):
         found = sums_by(database, window, at, key)
         counted += sum(totals.chunks for totals in found.values())
         yield found
     if counted < documents:  # other programs may leave out a recording, or name it otherwise
         other = {"$nor": [{"original_id": {"$type": "objectId"}}]}
         yield sums_by(database, other, at, key)
-
-
-def _windows(database: Database) -> Iterator[Document]:
-    """Yield queries for the chunks of some recordings, so that each takes about _WINDOW_SECONDS."""
-    with database.recordings.find({}, ["_id"]) as cursor:
-        ids = sorted(d["_id"] for d in cursor if isinstance(d["_id"], ObjectId))
-    low, begin, count = ObjectId(bytes(12)), 0, 1
-    while begin < len(ids):
-        high = ids[min(begin + count, len(ids)) - 1]
-        began_at = time.monotonic()
-        yield {"original_id": {"$gt": low, "$lte": high}}
-        seconds = max(time.monotonic() - began_at, 0.001)
-        low, begin = high, begin + count
-        count = max(1, min(int(count * _WINDOW_SECONDS / seconds), 2 * count, _MAX_WINDOW))
-    yield {"original_id": {"$gt": low, "$lte": _LAST_ID}}
 
 
 def count_delta(full_count: FullCount, database: Database, lease_seconds: float) -> CountDelta:

@@ -1,6 +1,7 @@
 """`stt ls`, `stt remove` and `stt priority` with a real database."""
 
 import json
+from datetime import UTC, datetime
 from unittest.mock import Mock
 
 import pytest
@@ -39,6 +40,32 @@ class TestListing:
         assert listed(stt, "OPE") == ["open.mp3"]
         assert listed(stt, "--sort", "name") == ["bad.mp3", "done.mp3", "open.mp3"]
         assert listed(stt, "--sort", "length", "--reverse")[0] == "open.mp3"
+
+    def test_they_are_chosen_by_folder_language_model_day_and_length(
+        self, stt: Run, database: Database
+    ) -> None:
+        at = datetime(2026, 10, 3, 12, tzinfo=UTC)
+        found = post_recording(
+            database, 2, filename="a.wav", path="A/a.wav", folder="talks", start=at, created_at=at
+        )
+        transcribe(database, found, 0, "Hallo.", language="de")
+        post_recording(database, 1, filename="b.wav", language="fr", model="base")
+        for fitting, other in (
+            (("--folder", "talks/A/"), ("--folder", "tal")),
+            (("--language", "german"), ("--language", "en")),
+            (("--model", "tiny"), ("--model", "large")),
+            (("--recorded-from", "2026-10-02"), ("--recorded-from", "2026-10-05")),
+            (("--recorded-to", "2026-10-04"), ("--recorded-to", "2026-10-01")),
+            (("--added-from", "2026-10-02"), ("--added-from", "2026-10-05")),
+            (("--longer-than", "1m"), ("--longer-than", "2m")),
+        ):
+            assert listed(stt, *fitting) == ["a.wav"], fitting
+            assert listed(stt, *other) == [], other
+        assert listed(stt, "--shorter-than", "31s", "--added-to", "2026-10-01") == ["b.wav"]
+        for sort in ("recorded", "folder", "language", "model", "state"):
+            assert sorted(listed(stt, "--sort", sort)) == ["a.wav", "b.wav"]
+        assert listed(stt, "--sort", "folder") == ["b.wav", "a.wav"]
+        assert stt("ls", "--longer-than", "5") == stt("ls", "--language", "xx") == 2
 
     def test_a_table_says_how_far_each_is(self, stt: Run, ids: dict[str, str]) -> None:
         assert stt("ls", "done") == 0

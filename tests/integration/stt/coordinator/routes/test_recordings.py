@@ -69,6 +69,9 @@ class TestTheList:
             "silent_speech_seconds": 0.0,
             "track": None,
             "warnings": [],
+            "full_folder": None,
+            "text_languages": [],
+            "text_models": ["tiny"],
             "chunk_count": 4,
         }
         assert person.get(f"/api/recordings/{recording_id}").json() == received
