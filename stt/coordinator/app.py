@@ -26,6 +26,7 @@ from stt.coordinator.middleware.body_limit import BodyLimit
 from stt.coordinator.middleware.security_headers import HEADERS, SecurityHeaders
 from stt.coordinator.middleware.shutdown import Shutdown
 from stt.coordinator.routes import (
+    bulk,
     chunks,
     health,
     live,
@@ -45,8 +46,8 @@ from stt.errors import SttError
 
 _UNKEYED = (health, login)
 _KEYED = (
-    tasks, chunks, status, quarantine, nodes, uploads, recordings, transcripts, search, options,
-    live, pages,
+    tasks, chunks, status, quarantine, nodes, uploads, recordings, bulk, transcripts, search,
+    options, live, pages,
 )  # fmt: skip
 _REAPER_STOP_SECONDS = 1.0
 _HTTP_CODES = {

@@ -138,6 +138,12 @@ class MongoRecordings(Repository):
         with self._db.recordings.find({}, _RECORDING_FIELDS).sort("_id") as cursor:
             yield from map(read_recording, cursor)
 
+    def several(self, recording_ids: Sequence[ObjectId]) -> list[Recording]:
+        """Return these recordings in this order; leave out those without a document."""
+        place = {id_: number for number, id_ in enumerate(recording_ids)}
+        found = self._db.recordings.find({"_id": {"$in": list(place)}}, _RECORDING_FIELDS)
+        return sorted(map(read_recording, found), key=lambda recording: place[recording.id])
+
     def labels(self, recordings: Sequence[Recording]) -> dict[Any, str]:
         """Return by id the names to show, which no other recording of the database has."""
         return labels_in(self._db, recordings)

@@ -5,12 +5,12 @@ from dataclasses import replace
 from io import StringIO
 from itertools import chain
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
+from stt.coordinator.downloads import content_disposition
 from stt.coordinator.errors import Unprocessable
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.recordings import RecordingChunks, TranscriptOut
@@ -111,7 +111,7 @@ def result(
     name = file_name(recording, format_name)
     headers = {
         "X-Transcript-Partial": "true" if export.header.is_partial else "false",
-        "Content-Disposition": _disposition(name, "attachment" if download else "inline"),
+        "Content-Disposition": content_disposition(name, "attachment" if download else "inline"),
     }
     return StreamingResponse(
         chain([first], blocks), headers=headers, media_type=_MEDIA_TYPES[format_name]
@@ -127,9 +127,3 @@ def _blocks(pieces: Iterable[str]) -> Iterator[bytes]:
             yield block.getvalue().encode("utf-8", "replace")
             block = StringIO()
     yield block.getvalue().encode("utf-8", "replace")
-
-
-def _disposition(name: str, kind: str) -> str:
-    """Return a Content-Disposition with an ASCII file name and the real one (RFC 6266)."""
-    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in name)
-    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
