@@ -12,8 +12,9 @@ class ApiError extends Error {
 /**
  * The answer's JSON, or null where there is none.
  *
- * `query` leaves out what is null or empty; `body` is sent as JSON. Throws ApiError, and AbortError
- * once `signal` is aborted. Without a session it leads to the login page and back.
+ * `query` leaves out what is null or empty, and names each value of a list; `body` is sent as JSON.
+ * Throws ApiError, and AbortError once `signal` is aborted. Without a session it leads to the login
+ * page and back.
  */
 export async function api(method, path, { query = {}, body, signal } = {}) {
   const options = { method, signal, headers: { Accept: "application/json" } };
@@ -33,7 +34,9 @@ export async function api(method, path, { query = {}, body, signal } = {}) {
 }
 
 export function withQuery(path, query) {
-  const wanted = Object.entries(query).filter(([, value]) => value != null && value !== "");
+  const wanted = Object.entries(query)
+    .flatMap(([name, value]) => [value].flat().map((one) => [name, one]))
+    .filter(([, value]) => value != null && value !== "");
   return wanted.length ? `${path}?${new URLSearchParams(wanted)}` : path;
 }
 

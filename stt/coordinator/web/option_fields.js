@@ -13,7 +13,7 @@ const CODES = (
 ).split(" ");
 const TASKS = { transcribe: "as spoken", translate: "in English" };
 const NAMES = new Intl.DisplayNames("en", { type: "language" });
-const LANGUAGES = CODES.map((code) => [code, NAMES.of(code)]).sort(([, a], [, b]) =>
+export const LANGUAGES = CODES.map((code) => [code, NAMES.of(code)]).sort(([, a], [, b]) =>
   a.localeCompare(b),
 );
 

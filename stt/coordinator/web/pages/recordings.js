@@ -1,35 +1,56 @@
-// Recordings: all of them, page by page, searched by name and filtered by state.
+// Recordings: all of them, page by page, filtered and sorted; and what can be done with many at once.
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
-import { api, withQuery } from "../api.js";
+import { api } from "../api.js";
+import * as bulk from "../bulk_actions.js";
 import { recordingProgress, recordingState } from "../chunk_states.js";
 import { onQueueChange } from "../reloading.js";
-import { date, day, length, plural } from "../format.js";
-import { badge, moreButton, name } from "../markup.js";
+import { date, day, length, number, plural } from "../format.js";
+import { badge, foreign, moreButton, name } from "../markup.js";
+import { languageName } from "../option_fields.js";
+import {
+  addressOf,
+  filterForm,
+  isEmpty,
+  readFilter,
+  requestOf,
+  withoutFilter,
+} from "../recording_filters.js";
+import { Selection } from "../selection.js";
+import { visible } from "../visible.js";
 
 const PAGE = 50;
+const MAX_PAGE = 200;
 const TYPING_MILLISECONDS = 250;
-const FILTERS = [
-  ["all", "All"],
-  ["open", "Unfinished"],
-  ["done", "Done"],
-  ["failed", "With failures"],
+// What a heading sorts by: the first order, and the one after a second click.
+const COLUMNS = [
+  ["Name", "name", "-name"],
+  ["Length", "-length", "length"],
+  ["Recorded", "-recorded", "recorded"],
+  ["Added", "", "old"],
+  ["Progress"],
+  ["State", "-state", "state"],
 ];
 
 export function open(page) {
-  let search = page.query.get("search") ?? "";
-  let state = page.query.get("state") ?? "all";
-  if (!FILTERS.some(([value]) => value === state)) state = "all";
-  // What has been loaded, page by page: each `{cursor, recordings, next}`.
-  let { pages = [], total = null } = page.kept;
+  let filter = readFilter(page.query);
+  // `next`: the cursor of what follows the rows that are shown, null at the end.
+  let { rows = [], next = null, total = null, choices = null, isOpen = false } = page.kept;
   let isLoading = false;
   let typing = 0;
-  // The number of searches and changes of the filter; `shown` is that of what is in `pages`.
+  // The number of searches and changes of the filter; `shown` is that of `rows`.
   let question = 0;
   let shown = total === null ? -1 : 0;
-  page.keep(() => (shown === question ? { pages, total } : {}));
+  const selection = new Selection(
+    () => rows.map(({ id }) => id),
+    () => draw(),
+    page.kept.selected,
+  );
+  page.keep(() =>
+    shown === question ? { rows, next, total, choices, isOpen, selected: selection.kept } : {},
+  );
 
   const draw = () =>
     page.draw(html`
@@ -37,75 +58,166 @@ export function open(page) {
       <h1>Recordings</h1>
       <a role="button" href="/upload">Upload</a>
     </div>
-    <search><form class="filters" @submit=${(event) => event.preventDefault()}>
-      <input type="search" name="search" placeholder="Search by name" aria-label="Search by name"
-             maxlength="200" .value=${live(search)} @input=${type}>
-      <select name="state" aria-label="State" @change=${(event) => {
-        state = event.target.value;
-        begin();
-      }}>
-        ${FILTERS.map(
-          ([value, text]) =>
-            html`<option value=${value} ?selected=${value === state}>${text}</option>`,
-        )}
-      </select>
-    </form></search>
+    ${filterForm(filter, choices, { change, openPanel, isOpen })}
     ${total === null ? html`<p aria-busy="true">Loading</p>` : nothing}
     ${total !== null ? html`<div aria-busy=${shown !== question}>${found()}</div>` : nothing}`);
 
   const found = () => {
-    const all = pages.flatMap(({ recordings }) => recordings);
-    // One that moved from page to page between two loads shows once.
-    const rows = [...new Map(all.map((recording) => [recording.id, recording])).values()];
-    if (!rows.length) return emptyState();
-    const last = pages.at(-1);
+    if (!rows.length) return html`${jobLine()}${emptyState()}`;
     return html`
-      <p class="summary" role="status">${plural(total, "recording")}</p>
+      ${selection.isEmpty && !bulk.job ? summary() : actionBar()}
       <table class="list recordings-list">
-        <thead><tr><th scope="col">Name</th><th scope="col">Length</th><th scope="col">Added</th>
-          <th scope="col">Progress</th><th scope="col">State</th></tr></thead>
-        <tbody>${repeat(
-          rows,
-          (recording) => recording.id,
-          (recording) => html`
-          <tr>
-            <th scope="row">
-              <a href="/recordings/${recording.id}">${name(recording.label)}</a></th>
-            <td>${recording.duration == null ? "–" : length(recording.duration)}</td>
-            <td><time datetime=${recording.created_at ?? ""} title=${date(recording.created_at)}>
-              ${day(recording.created_at)}</time></td>
-            <td class="progress-cell">${recordingProgress(recording)}</td>
-            <td>${badge(recordingState(recording))}</td>
-          </tr>`,
-        )}</tbody>
+        <thead><tr><th scope="col">${selectShown()}</th>${COLUMNS.map(heading)}</tr></thead>
+        <tbody>${repeat(rows, (recording) => recording.id, row)}</tbody>
       </table>
-      ${last.next ? moreButton(more, isLoading) : nothing}`;
+      ${next ? moreButton(more, isLoading) : nothing}`;
+  };
+
+  const summary = () => html`<p class="summary" role="status">${plural(total, "recording")}</p>`;
+
+  const heading = ([text, first, second]) => {
+    if (first === undefined) return html`<th scope="col">${text}</th>`;
+    const isFirst = filter.sort === first;
+    const isDown = (isFirst ? first : second).startsWith("-") || (!first && isFirst);
+    const order = isFirst || filter.sort === second ? (isDown ? "descending" : "ascending") : null;
+    return html`
+      <th scope="col" aria-sort=${order ?? nothing}>
+        <button class="plain" @click=${() => change({ sort: isFirst ? second : first })}>${text}${
+          order ? html` <span aria-hidden="true">${isDown ? "↓" : "↑"}</span>` : nothing
+        }</button></th>`;
+  };
+
+  const selectShown = () => html`
+    <input type="checkbox" aria-label="Select all that are shown"
+           .checked=${live(selection.hasAllShown)}
+           @change=${(event) => selection.setShown(event.target.checked)}>`;
+
+  const row = (recording) => html`
+    <tr class=${selection.has(recording.id) ? "is-selected" : ""}>
+      <td><input type="checkbox" aria-label=${`Select ${visible(recording.label)}`}
+                 .checked=${live(selection.has(recording.id))} @click=${(event) =>
+                   selection.set(recording.id, event.target.checked, event.shiftKey)}></td>
+      <th scope="row">
+        <a href="/recordings/${recording.id}">${name(recording.label)}</a>${details(recording)}</th>
+      <td>${recording.duration == null ? "–" : length(recording.duration)}</td>
+      <td>${onDay(recording.start)}</td>
+      <td>${onDay(recording.created_at)}</td>
+      <td class="progress-cell">${recordingProgress(recording)}</td>
+      <td>${badge(recordingState(recording))}</td>
+    </tr>`;
+
+  const onDay = (iso) =>
+    html`<time datetime=${iso ?? ""} title=${date(iso)}>${day(iso)}</time>`;
+
+  /** Where it was, and what its text is in and made with. */
+  const details = (recording) => {
+    const languages = recording.text_languages.map(languageName);
+    const facts = [recording.full_folder, ...languages, ...recording.text_models].filter(Boolean);
+    return facts.length
+      ? html`<small>${facts.map((fact, i) => html`${i ? " · " : ""}${foreign(fact)}`)}</small>`
+      : nothing;
   };
 
   const emptyState = () =>
-    search || state !== "all"
-      ? html`<p class="empty" role="status">No recording matches.</p>`
-      : html`<p class="empty" role="status">
-          No recordings yet. <a href="/upload">Upload the first one.</a></p>`;
+    isEmpty(filter)
+      ? html`<p class="empty" role="status">
+          No recordings yet. <a href="/upload">Upload the first one.</a></p>`
+      : html`<p class="empty" role="status">No recording matches.
+          <button class="plain" @click=${() => change(withoutFilter(filter))}>
+            Show all recordings</button></p>`;
 
-  const type = (event) => {
-    search = event.target.value;
-    clearTimeout(typing);
-    typing = setTimeout(begin, TYPING_MILLISECONDS);
+  const actionBar = () => {
+    const count = selection.isAll ? total : selection.ids.size;
+    const isMore = !selection.isAll && selection.hasAllShown && total > count;
+    return html`
+      <div class="action-bar" role="region" aria-label="What to do with those that are selected">
+        ${jobLine()}
+        ${
+          bulk.job
+            ? nothing
+            : html`
+          <strong role="status">${number(count)} selected</strong>
+          ${
+            isMore
+              ? html`<button class="plain" @click=${() => selection.setAll()}>
+                  Select all ${number(total)}</button>`
+              : nothing
+          }
+          <button class="plain" @click=${() => selection.clear()}>Clear</button>
+          <span class="grow"></span>
+          <button class="small outline" @click=${download}>Download</button>
+          <button class="small outline" @click=${again}>Transcribe again</button>
+          <button class="small danger" @click=${remove}>Delete</button>`
+        }
+      </div>`;
   };
 
-  const load = (cursor) =>
+  const jobLine = () =>
+    bulk.job
+      ? html`
+        <span role="status">${bulk.job.text}: ${number(bulk.job.done)} of
+          ${number(bulk.job.total)}</span>
+        <progress value=${bulk.job.done} max=${bulk.job.total} aria-label=${bulk.job.text}></progress>
+        <button class="small outline" @click=${stop}>Stop</button>`
+      : nothing;
+
+  const stop = () => {
+    bulk.job.isStopped = true;
+  };
+
+  const download = () => {
+    const query = selection.isAll ? requestOf(filter) : { id: [...selection.ids] };
+    return bulk.download(selection.isAll ? total : selection.ids.size, query);
+  };
+
+  const again = () =>
+    changeSelected((ids) => {
+      const names = new Map(rows.map(({ id, label }) => [id, label]));
+      return bulk.transcribeAgain(ids, names, draw);
+    });
+  const remove = () => changeSelected((ids) => bulk.remove(ids, draw));
+
+  const changeSelected = (work) =>
+    page.attempt(async () => {
+      if (!(await work(await selectedIds()))) return;
+      selection.clear();
+      await reload(true);
+    });
+
+  const selectedIds = async () => {
+    if (!selection.isAll) return [...selection.ids];
+    const query = requestOf(filter);
+    return (await api("GET", "/api/recordings/ids", { query, signal: page.signal })).ids;
+  };
+
+  /** Show what the filter is from now on; `isTyping`: after a pause. */
+  const change = (changed, isTyping = false) => {
+    filter = { ...filter, ...changed };
+    clearTimeout(typing);
+    if (isTyping) typing = setTimeout(begin, TYPING_MILLISECONDS);
+    else begin();
+  };
+
+  const openPanel = (isNowOpen) => {
+    isOpen = isNowOpen;
+    if (!isOpen || choices) return;
+    page.attempt(async () => {
+      choices = await api("GET", "/api/recordings/choices", { signal: page.signal });
+      draw();
+    });
+  };
+
+  const load = (cursor, limit) =>
     api("GET", "/api/recordings", {
-      query: { search: search.trim(), state, cursor, limit: PAGE, sort: "new" },
+      query: { ...requestOf(filter), cursor, limit, sort: filter.sort },
       signal: page.signal,
     });
 
   /** Ask for what is searched for and filtered now. */
   const begin = () => {
     question += 1;
-    const query = { search: search.trim(), state: state === "all" ? "" : state };
-    history.replaceState(history.state, "", withQuery("/recordings", query));
-    draw();
+    history.replaceState(history.state, "", addressOf(filter));
+    selection.clear();
     reload(true);
   };
 
@@ -114,59 +226,41 @@ export function open(page) {
       if (isLoading) return;
       isLoading = true;
       const mine = question;
-      const cursor = pages.at(-1).next;
       draw();
       try {
-        const answer = await load(cursor);
-        if (mine === question)
-          pages.push({ cursor, recordings: answer.recordings, next: answer.cursor });
+        const answer = await load(next, PAGE);
+        if (mine === question) show([...rows, ...answer.recordings], answer);
       } finally {
         isLoading = false;
         draw();
       }
     });
 
-  /** Load the first page again, where new ones come in, and those with open recordings. */
+  /** Load as many as are shown again: new ones come in, others change or go. */
   const loadAgain = async () => {
     const mine = question;
-    if (shown !== mine) {
-      const first = await load(null);
+    const wanted = shown === mine ? Math.max(rows.length, PAGE) : PAGE;
+    const fresh = [];
+    let answer = { cursor: null };
+    do {
+      answer = await load(answer.cursor, Math.min(wanted - fresh.length, MAX_PAGE));
       if (mine !== question) return;
-      pages = [{ cursor: null, recordings: first.recordings, next: first.cursor }];
-      ({ total } = first);
-      shown = mine;
-      return draw();
-    }
-    for (const [index, loaded] of [...pages.entries()]) {
-      if (index && loaded.recordings.every(isSettled)) continue;
-      const answer = await load(loaded.cursor);
-      if (mine !== question) return;
-      if (!index) ({ total } = answer);
-      pages = pages.with(index, merged(loaded, answer));
-      draw();
-    }
+      fresh.push(...answer.recordings);
+    } while (answer.cursor && fresh.length < wanted);
+    if (isLoading) return reload(); // The next rows are on their way.
+    show(fresh, answer);
+    shown = mine;
+    draw();
   };
-  const isSettled = (recording) =>
-    ["done", "with failures", "failed"].includes(recordingState(recording));
+
+  const show = (recordings, answer) => {
+    // One that moved from page to page between two loads shows once.
+    rows = [...new Map(recordings.map((recording) => [recording.id, recording])).values()];
+    next = answer.cursor;
+    ({ total } = answer);
+  };
 
   const reload = onQueueChange(loadAgain, page.signal);
   draw();
   page.place();
-}
-
-/** A page as it is now; what new ones have pushed out of it stays at its end. */
-function merged(shown, answer) {
-  const ids = new Set(answer.recordings.map((recording) => recording.id));
-  const end = answer.recordings.at(-1)?.created_at;
-  const pushed =
-    answer.cursor === null
-      ? []
-      : shown.recordings.filter(
-          (recording) => !ids.has(recording.id) && recording.created_at <= end,
-        );
-  return {
-    cursor: shown.cursor,
-    recordings: [...answer.recordings, ...pushed],
-    next: pushed.length ? shown.next : answer.cursor,
-  };
 }

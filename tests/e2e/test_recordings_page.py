@@ -1,0 +1,164 @@
+"""The list of recordings: filtered, sorted, and changed many at once; no worker is beside it."""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from stt.store.database import Database
+from tests.support.coordinator_process import running_process
+from tests.support.pages import House
+from tests.support.queue_builder import START
+from tests.support.recordings_in_queue import post_recording, set_chunk, transcribe
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def house(
+    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
+    with running_process(mongo_url, name, folder) as coordinator:
+        yield House(coordinator, shared_database, b"")
+
+
+@pytest.fixture(autouse=True)
+def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
+    yield
+    for collection in (house.database.chunks, house.database.audio, house.database.recordings):
+        collection.delete_many({})
+
+
+def add_talks(database: Database, count: int = 3) -> list[str]:
+    """Add recordings of a folder, transcribed, the first one in German and a day earlier."""
+    ids = []
+    for number in range(count):
+        id_ = post_recording(
+            database, 1, filename=f"talk {number}.mp3", folder="talks", path=f"talk {number}.mp3",
+            duration=60.0 * (number + 1), start=START + timedelta(days=min(number, 1)),
+        )  # fmt: skip
+        transcribe(database, id_, 0, f"Text {number}.", language="en" if number else "de")
+        ids.append(id_)
+    return ids
+
+
+def shown(page: Page) -> list[str]:
+    return [name.strip() for name in page.locator(".recordings-list tbody .name").all_inner_texts()]
+
+
+def test_a_filter_is_in_the_address_and_back_and_links_keep_it(page: Page, house: House) -> None:
+    add_talks(house.database)
+    post_recording(house.database, 1, filename="other.mp3")
+    page.goto("/recordings")
+    rows = page.locator(".recordings-list tbody tr")
+    expect(rows).to_have_count(4)
+    page.get_by_text("More filters").click()
+    page.get_by_label("Folder").select_option("talks (3)")
+    expect(rows).to_have_count(3)
+    page.get_by_label("Minutes at most").fill("2")
+    page.get_by_label("Minutes at most").press("Enter")
+    expect(rows).to_have_count(2)
+    page.get_by_label("Order").select_option("Longest first")
+    expect(rows.first).to_contain_text("talk 1.mp3")
+    expect(page).to_have_url(re.compile(r"folder=talks&max=2&sort=-length$"))
+    page.get_by_role("link", name="talk 1.mp3").click()
+    expect(page.get_by_role("heading", name="talk 1.mp3")).to_be_visible()
+    page.go_back()
+    expect(rows).to_have_count(2)
+    expect(page.get_by_label("Folder")).to_have_value("talks")
+    page.reload()
+    expect(page.get_by_text("More filters (2)")).to_be_visible()
+    expect(rows).to_have_count(2)
+    assert shown(page) == ["talk 1.mp3", "talk 0.mp3"]
+    page.get_by_role("button", name="Clear all filters").click()
+    expect(rows).to_have_count(4)
+    page.goto("/recordings?language=de")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("talks · German · tiny")
+
+
+def test_a_day_is_one_of_this_machine_and_what_can_be_no_filter_is_none(
+    page: Page, house: House
+) -> None:
+    add_talks(house.database)
+    rows = page.locator(".recordings-list tbody tr")
+    page.goto("/recordings?recorded_from=2025-12-31&recorded_to=2026-01-01")
+    expect(rows).to_have_count(1)
+    page.goto("/recordings?recorded_from=2026-01-03")
+    expect(page.get_by_text("No recording matches.")).to_be_visible()
+    page.get_by_role("button", name="Show all recordings").click()
+    expect(rows).to_have_count(3)
+    page.goto("/recordings?state=odd&sort=odd&min=-1&added_to=9999-99-99")
+    expect(rows).to_have_count(3)
+
+
+def test_a_heading_sorts_one_way_and_then_the_other(page: Page, house: House) -> None:
+    add_talks(house.database)
+    page.goto("/recordings")
+    page.get_by_role("columnheader", name="Length").get_by_role("button").click()
+    expect(page.locator("tbody tr").first).to_contain_text("talk 2.mp3")
+    page.get_by_role("columnheader", name="Length").get_by_role("button").click()
+    expect(page.locator("tbody tr").first).to_contain_text("talk 0.mp3")
+    expect(page.get_by_role("columnheader", name="Length")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+
+
+def test_selected_recordings_are_downloaded_in_one_file(page: Page, house: House) -> None:
+    add_talks(house.database)
+    page.goto("/recordings")
+    page.get_by_label("Select talk 0.mp3").check()
+    page.get_by_label("Select talk 2.mp3").click(modifiers=["Shift"])
+    expect(page.locator(".action-bar")).to_contain_text("3 selected")
+    page.get_by_label("Select talk 1.mp3").uncheck()
+    page.get_by_role("button", name="Download").click()
+    page.get_by_label("Subtitles (srt)").check()
+    with page.expect_download() as started:
+        page.get_by_role("dialog").get_by_role("button", name="Download").click()
+    with zipfile.ZipFile(started.value.path()) as archive:
+        assert archive.namelist() == ["talk 0.srt", "talk 2.srt"]
+        assert b"Text 2." in archive.read("talk 2.srt")
+
+
+def test_all_that_match_are_selected_and_deleted_also_those_that_are_not_shown(
+    page: Page, house: House
+) -> None:
+    kept = post_recording(house.database, 1, filename="other.mp3")
+    for number in range(53):
+        post_recording(house.database, 0, filename=f"talk {number}.mp3")
+    page.goto("/recordings?search=talk")
+    page.get_by_label("Select all that are shown").check()
+    expect(page.locator(".action-bar")).to_contain_text("50 selected")
+    page.get_by_role("button", name="Select all 53").click()
+    expect(page.locator(".action-bar")).to_contain_text("53 selected")
+    page.get_by_role("button", name="Delete").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("53 recordings, with their audio and their transcripts")
+    dialog.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("53 recordings deleted")).to_be_visible()
+    expect(page.get_by_text("No recording matches.")).to_be_visible()
+    assert [str(one["_id"]) for one in house.database.recordings.find({})] == [kept]
+
+
+def test_selected_recordings_are_transcribed_again_and_those_that_cannot_be_say_why(
+    page: Page, house: House
+) -> None:
+    ids = add_talks(house.database)
+    set_chunk(house.database, ids[1], 0, audio_removed_at=START)
+    page.goto("/recordings")
+    page.get_by_label("Select all that are shown").check()
+    page.get_by_role("button", name="Transcribe again").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Model").fill("large-v3")
+    dialog.get_by_role("button", name="Transcribe again").click()
+    expect(dialog).to_contain_text("1 recording left as they are")
+    expect(dialog.get_by_role("listitem")).to_contain_text("talk 1.mp3")
+    dialog.get_by_role("button", name="Done").click()
+    expect(page.locator(".action-bar")).to_have_count(0)
+    found = house.database.recordings.find({"model": "large-v3"}).sort("_id")
+    assert [str(one["_id"]) for one in found] == [ids[0], ids[2]]
+    assert house.database.chunks.count_documents({"transcribed_at": None}) == 2
