@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from whisper_server.schemas import ErrorOut, TextOut, VerboseOut
+from whisper_server.schemas import DiarizedOut, ErrorOut, TextOut, VerboseOut
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -108,11 +108,11 @@ _UPLOAD_ERRORS = errors(400, 404, 413, 500, 503, 504)
 
 TRANSCRIPT: Responses = {
     200: {
-        "model": TextOut | VerboseOut,
+        "model": TextOut | VerboseOut | DiarizedOut,
         "description": "The transcript, as `response_format` and `stream` ask for it",
         "headers": _WARNING,
         "content": {
-            "application/json": _examples("json", "verbose_json"),
+            "application/json": _examples("json", "verbose_json", "diarized_json"),
             "text/plain": _text("text", "srt"),
             "text/vtt": _text("vtt"),
             "text/event-stream": {"schema": _EVENT, **_examples("stream")},

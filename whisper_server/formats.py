@@ -12,7 +12,7 @@ from stt.transcripts.cues import VTT_HEADER, Subtitle, one_line, srt_cue, vtt_cu
 from stt.transcripts.subtitles import Subtitles
 from whisper_server.engines.base import Segment, Task, Transcription
 from whisper_server.forms import AudioForm, RecordingForm, ResponseFormat
-from whisper_server.schemas import RecordingOut, TextOut, VerboseOut
+from whisper_server.schemas import DiarizedOut, RecordingOut, TextOut, VerboseOut
 
 JSON_TYPE = "application/json"
 
@@ -27,6 +27,8 @@ def render(found: Transcription, form: AudioForm | RecordingForm, task: Task) ->
     elif form.response_format == "verbose_json":
         segments, words = form.wants_segments(), form.wants_words()
         json = VerboseOut.of(task, found, segments=segments, words=words)
+    elif form.response_format == "diarized_json":
+        json = DiarizedOut.of(task, found)
     elif form.response_format == "json":
         json = TextOut(text=found.text)
     elif form.response_format == "text":

@@ -4,14 +4,14 @@ from abc import abstractmethod
 from dataclasses import fields, replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from stt.transcripts.cue_splitting import NO_LIMITS, CueLimits
 from stt.transcripts.languages import language_code
 from whisper_server.engines.base import Options, Task
 from whisper_server.form_parser import MAX_TEXT_BYTES
 
-ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 Granularity = Literal["segment", "word"]
 
 MAX_CONTEXT_CHARACTERS = 20_000
@@ -19,12 +19,6 @@ MAX_CONTEXT_CHARACTERS = 20_000
 
 MAX_BEAM = 10
 """Each beam takes its own share of the device's memory."""
-
-
-def _without_speakers(response_format: object) -> object:
-    if response_format == "diarized_json":
-        raise ValueError("this server does not tell speakers apart; verbose_json has the times")
-    return response_format
 
 
 def _start_of(text: str | None) -> str | None:
@@ -84,11 +78,20 @@ class UploadForm(BaseModel):
         None, ge=1, le=10_000, description="Audio track to take, from 1; by default the file's."
     )
     vad_filter: bool = Field(True, description="Whether to leave out what is no speech.")
+    speakers: bool = Field(
+        False,
+        description="Whether to find who speaks when: segments are cut where the speaker changes. "
+        "The server needs `--speakers`.",
+    )
 
     def options(self, task: Task) -> Options:
-        """Return the engine's options."""
+        """Return the engine's options; speakers are told apart word by word."""
         same = self.model_dump(include={field.name for field in fields(Options)} - {"task"})
-        return Options(**same | {"task": task, "word_timestamps": self.wants_words()})
+        words = self.wants_words() or self.wants_speakers()
+        return Options(**same | {"task": task, "word_timestamps": words})
+
+    def wants_speakers(self) -> bool:
+        return self.speakers
 
     @abstractmethod
     def wants_words(self) -> bool:
@@ -98,8 +101,10 @@ class UploadForm(BaseModel):
 class AudioForm(UploadForm):
     """The fields of `/v1/audio/transcriptions` and `/translations` beside the file."""
 
-    response_format: Annotated[ResponseFormat, BeforeValidator(_without_speakers)] = Field(
-        "json", description="verbose_json has segments with their times and Whisper's figures."
+    response_format: ResponseFormat = Field(
+        "json",
+        description="verbose_json has segments with their times and Whisper's figures; "
+        "diarized_json has segments with their speakers.",
     )
     timestamp_granularities: list[Granularity] = Field(
         ["segment"],
@@ -141,6 +146,9 @@ class AudioForm(UploadForm):
 
     def wants_words(self) -> bool:
         return "word" in self.timestamp_granularities
+
+    def wants_speakers(self) -> bool:
+        return self.speakers or self.response_format == "diarized_json"
 
     def wants_segments(self) -> bool:
         return "segment" in self.timestamp_granularities

@@ -16,9 +16,9 @@ from whisper_server.errors import ApiError
 from whisper_server.hardware import process_bytes
 from whisper_server.scheduler_state import SchedulerState
 
-Stage = Literal["prepare", "queue", "encode", "decode"]
+Stage = Literal["prepare", "queue", "encode", "decode", "speakers"]
 """prepare: upload → samples → speech → spectrograms, a step; queue: a window waits; encode: a
-batch, to find its languages; decode: a batch."""
+batch, to find its languages; decode: a batch; speakers: a recording waits for them."""
 
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _REQUEST_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
@@ -62,7 +62,8 @@ class Metrics(Collector):
         self._stages = prometheus_client.Summary(
             "whisper_stage_seconds",
             "Time by stage: prepare (a step of a recording), queue (a window waits), encode "
-            "(a batch, to find its languages), decode (a batch)",
+            "(a batch, to find its languages), decode (a batch), speakers (a transcript that is "
+            "whole waits for its speakers)",
             ["stage"],
             registry=registry,
         )

@@ -17,6 +17,7 @@ from whisper_server.pipeline import Pipeline
 from whisper_server.presets import EnginePlan
 from whisper_server.scheduler import Scheduler
 from whisper_server.settings import Settings
+from whisper_server.speakers.diarizer import Diarizer
 
 LOADING_RETRY_SECONDS = 2
 
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 class Service:
     """One model and what serves it.
 
+    `diarizer` is None on a server that does not find speakers.
     `failure` is set when the model could not be loaded: the process then ends.
     """
 
@@ -35,6 +37,7 @@ class Service:
     plan: EnginePlan
     engines: Sequence[Engine]
     find_speech: FindSpeech = find_speech
+    diarizer: Diarizer | None = None
     ready: bool = False
     failure: ModelUnavailable | None = None
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -15,6 +15,7 @@ from stt.media.audio import (
     NoSuchTrack,
     NothingDecoded,
 )
+from stt.media.samples import Samples as Pcm
 from whisper_server.engines.base import SAMPLE_RATE, Samples
 from whisper_server.errors import EngineStopped, InvalidAudio, TooLarge, Unavailable
 
@@ -32,7 +33,8 @@ class Recording:
 
     At most `limit_seconds` of it are decoded, so that the work is bounded whatever a small file
     unpacks to. `track` is the number of the audio track to read, None for each file's default one;
-    `filenames` tell formats apart whose bytes say nothing about them.
+    `filenames` tell formats apart whose bytes say nothing about them. `on_block` is called with
+    each block before it is returned.
     The files belong to the caller, who closes them after the recording.
     """
 
@@ -43,6 +45,7 @@ class Recording:
         param: str,
         track: int | None = None,
         filenames: Sequence[str] = (),
+        on_block: Callable[[Pcm], None] | None = None,
     ) -> None:
         self._files = files
         self._limit_seconds = limit_seconds
@@ -51,6 +54,7 @@ class Recording:
         self._closed = False
         self._tracks = [track] * len(files)
         self._filenames = filenames or [""] * len(files)
+        self._on_block = on_block
         self.warnings: list[str] = []
         """What is lost of the files that were read, and which of several tracks were taken."""
 
@@ -98,6 +102,8 @@ class Recording:
                     total += len(block)
                     if total > limit:
                         raise self._too_long()
+                    if self._on_block is not None:
+                        self._on_block(block)
                     yield block.astype(np.float32) / _FULL_SCALE
                 self._warn(reader, name)
 

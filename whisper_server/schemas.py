@@ -1,9 +1,11 @@
 """The JSON that clients get: most of it is read off the server's own objects by attribute."""
 
+import base64
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from whisper_server.engines.base import Segment, Task, Transcription, Word
 from whisper_server.errors import ApiError
@@ -31,16 +33,71 @@ class SegmentOut(FromAttributes):
     compression_ratio: float
     no_speech_prob: float
     language: str
+    speaker: str | None = None
 
 
 class TextOut(BaseModel):
     text: str
 
 
+def _encoded(embedding: object) -> object:
+    """Return a vector's direction as base64 of 16-bit floats."""
+    if not isinstance(embedding, np.ndarray):
+        return embedding
+    direction = embedding / (np.linalg.norm(embedding) or 1.0)
+    return base64.b64encode(direction.astype("<f2").tobytes()).decode()
+
+
+class SpeakerOut(FromAttributes):
+    """One who speaks, and for how many seconds.
+
+    `embedding` is the direction of the voice, as base64 of 16-bit floats, the low byte first: the
+    cosine of the angle between two of them tells how alike two voices are.
+    """
+
+    id: str
+    seconds: Rounded
+    embedding: Annotated[str, BeforeValidator(_encoded)]
+
+
+class DiarizedSegmentOut(BaseModel):
+    """A segment with its speaker, as OpenAI sends it; an empty `speaker` could not be told."""
+
+    type: Literal["transcript.text.segment"] = "transcript.text.segment"
+    id: str
+    start: float
+    end: float
+    text: str
+    speaker: str
+
+
+class DiarizedOut(BaseModel):
+    """OpenAI's `diarized_json`; its speakers are A, B, … in the order of how much they speak."""
+
+    task: Task
+    duration: Rounded
+    text: str
+    segments: list[DiarizedSegmentOut]
+
+    @classmethod
+    def of(cls, task: Task, found: Transcription) -> "DiarizedOut":
+        segments = [
+            DiarizedSegmentOut(
+                id=f"seg_{number}",
+                start=segment.start,
+                end=segment.end,
+                text=segment.text,
+                speaker=segment.speaker or "",
+            )
+            for number, segment in enumerate(found.segments)
+        ]
+        return cls(task=task, duration=found.duration_seconds, text=found.text, segments=segments)
+
+
 class VerboseOut(BaseModel):
     """`language` is the code (`en`) of the language with the most speech; `duration` in seconds.
 
-    `silent_speech_seconds`: speech that gave no text.
+    `silent_speech_seconds`: speech that gave no text. `speakers`: if they were asked for.
     """
 
     task: Task
@@ -51,6 +108,7 @@ class VerboseOut(BaseModel):
     silent_speech_seconds: Rounded
     segments: list[SegmentOut] | None = None
     words: list[Word] | None = None
+    speakers: list[SpeakerOut] | None = None
 
     @classmethod
     def of(
@@ -58,6 +116,7 @@ class VerboseOut(BaseModel):
     ) -> "VerboseOut":
         """Return a transcript with its segments and its words, or without them."""
         numbered = enumerate(found.segments) if segments else ()
+        speakers = found.speakers
         return cls(
             task=task,
             language=found.language,
@@ -67,6 +126,7 @@ class VerboseOut(BaseModel):
             silent_speech_seconds=found.silent_speech_seconds,
             segments=[SegmentOut(id=i, **vars(s)) for i, s in numbered] if segments else None,
             words=[word for s in found.segments for word in s.words] if words else None,
+            speakers=None if speakers is None else list(map(SpeakerOut.model_validate, speakers)),
         )
 
 
@@ -91,7 +151,7 @@ class SegmentReady(BaseModel):
     @classmethod
     def of(cls, number: int, segment: Segment, *, words: bool) -> "SegmentReady":
         """Return the segment with this number, counted from 0, with its words or without them."""
-        fields = vars(segment) | {"words": segment.words if words else None}
+        fields = vars(segment) | {"words": segment.words if words else None, "speaker": ""}
         return cls(id=f"seg_{number}", **fields)
 
 
@@ -123,6 +183,7 @@ class RecordingSegmentOut(FromAttributes):
     avg_logprob: float
     no_speech_prob: float
     language: str
+    speaker: str | None = None
     words: list[Word] | None = None
 
 
@@ -134,6 +195,7 @@ class RecordingOut(FromAttributes):
     duration: Rounded = Field(validation_alias="duration_seconds")
     silent_speech_seconds: Rounded
     segments: list[RecordingSegmentOut]
+    speakers: list[SpeakerOut] | None = None
 
     @classmethod
     def of(cls, found: Transcription, *, words: bool) -> "RecordingOut":
@@ -151,6 +213,7 @@ class ModelOut(BaseModel):
     created: int
     owned_by: str
     loaded: bool
+    speakers: bool
 
 
 class ModelList(BaseModel):

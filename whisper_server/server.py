@@ -25,6 +25,7 @@ from whisper_server.model_service import Service
 from whisper_server.page_access import RESPONSE_HEADERS
 from whisper_server.presets import EnginePlan, Machine, plan_engine
 from whisper_server.settings import Settings
+from whisper_server.speakers.diarizer import Diarizer
 
 GRACE_SECONDS = 3.0
 """How long a transcription may go on after SIGTERM or Ctrl-C."""
@@ -47,7 +48,12 @@ def serve(settings: Settings) -> int:
         plan = plan_engine(settings, machine, remembered(Subject.of(plan, machine)))
     model = find_model(plan.model)
     engines = engines_for(model, plan, settings.model_dir)
-    return _run(Service(settings, model, plan, engines), machine)
+    diarizer = Diarizer(on_gpu=plan.device == "cuda") if settings.speakers else None
+    try:
+        return _run(Service(settings, model, plan, engines, diarizer=diarizer), machine)
+    finally:
+        if diarizer:
+            diarizer.close()
 
 
 def _log_plan(plan: EnginePlan, machine: Machine) -> None:

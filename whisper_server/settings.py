@@ -221,6 +221,11 @@ class Settings(BaseSettings):
         description="seconds without work after which the model gives its memory back, until the "
         "next request; 0 = never",
     )
+    speakers: bool = Field(
+        False,
+        description="find who speaks when, for requests that ask for it; needs "
+        "pip install 'stt-fleet[speakers]'",
+    )
     job_keep_seconds: int = Field(
         SECONDS_IN_AN_HOUR,
         ge=1,

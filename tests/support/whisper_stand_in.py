@@ -34,6 +34,7 @@ from whisper_server.model_names import Model
 from whisper_server.model_service import Service
 from whisper_server.presets import EnginePlan, Shape
 from whisper_server.settings import Settings
+from whisper_server.speakers.diarizer import Diarizer
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 
@@ -181,6 +182,7 @@ def running(
     engine: StandInEngine | None = None,
     loaded: bool = True,
     busy: bool = False,
+    diarizer: Diarizer | None = None,
     **variables: object,
 ) -> Iterator[Running]:
     """Run a server; a `busy` one hangs in its first batch until `engine.go` is set."""
@@ -192,7 +194,7 @@ def running(
     variables = {"MAX_QUEUE": 2, "WHISPER_MODEL": "base"} | variables
     settings = Settings(_env_file=None, **variables)  # type: ignore[call-arg, arg-type]
     plan = stand_in_plan(worker_count=settings.worker_count or 1)
-    service = Service(settings, Model("base"), plan, [engine], everything)
+    service = Service(settings, Model("base"), plan, [engine], everything, diarizer=diarizer)
     load_failed = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as sock:
         app = create_app(service, on_load_failure=load_failed.set)

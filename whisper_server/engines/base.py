@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from stt.transcripts.speakers import Embedding
+
 SAMPLE_RATE = 16_000
 FRAMES_PER_SECOND = 100
 """Of the spectrogram."""
@@ -69,6 +71,16 @@ class Segment:
     no_speech_prob: float
     words: tuple[Word, ...] = ()
     language: str = ""
+    speaker: str | None = None
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """One who speaks in a recording, for so many seconds; `embedding`: the mean of the voice."""
+
+    id: str
+    seconds: float
+    embedding: Embedding
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,8 @@ class Transcription:
     """The transcript of a recording; without segments if there is no speech in it.
 
     `language` is the one with the most speech. `silent_speech_seconds`: speech that gave no text.
-    `dropped_segments`: how many were left out because they cannot be speech.
+    `dropped_segments`: how many were left out because they cannot be speech. `speakers`: None if
+    they were not asked for.
     """
 
     language: str
@@ -86,6 +99,7 @@ class Transcription:
     segments: tuple[Segment, ...]
     silent_speech_seconds: float = 0.0
     dropped_segments: int = 0
+    speakers: tuple[Speaker, ...] | None = None
 
     @property
     def text(self) -> str:

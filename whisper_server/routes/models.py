@@ -18,7 +18,13 @@ def router(service: Service) -> APIRouter:
     def described(model: Model, *, loaded: bool = False) -> ModelOut:
         owner, slash, _ = model.name.partition("/")
         owner = "local" if model.folder else owner if slash else "openai"
-        return ModelOut(id=model.name, created=started_at, owned_by=owner, loaded=loaded)
+        return ModelOut(
+            id=model.name,
+            created=started_at,
+            owned_by=owner,
+            loaded=loaded,
+            speakers=loaded and service.diarizer is not None,
+        )
 
     @routes.get("", summary="List the models")
     async def models() -> ModelList:

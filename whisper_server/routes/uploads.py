@@ -3,9 +3,10 @@
 import asyncio
 import errno
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
@@ -22,6 +23,8 @@ from whisper_server.forms import AudioForm, UploadForm
 from whisper_server.model_service import Service
 from whisper_server.recording import Recording
 from whisper_server.scheduler_state import OnProgress
+from whisper_server.speakers.attribution import with_speakers
+from whisper_server.speakers.track import SpeakerTrack
 
 STALL_SECONDS = 60.0
 """Without it a client that has left would hold its place in the queue for ever."""
@@ -90,7 +93,31 @@ class Upload(Generic[Form]):
                 "Word timestamps need response_format=verbose_json.",
                 param="timestamp_granularities[]",
             )
+        if form.wants_speakers():
+            self._require_speakers()
         return form.options(task)
+
+    def _require_speakers(self) -> None:
+        """Raise InvalidRequest if speakers cannot be found, or not be shown as it is asked."""
+        form = self.form
+        asked = "speakers" if form.speakers else "response_format"
+        if self.service.diarizer is None:
+            raise errors.InvalidRequest(
+                "This server does not find speakers: it needs --speakers at its start.",
+                param=asked,
+                code="no_speakers",
+            )
+        if not isinstance(form, AudioForm):
+            return
+        if form.stream:
+            raise errors.InvalidRequest(
+                "Speakers are known only at the end: leave out stream.", param="stream"
+            )
+        if form.response_format not in {"verbose_json", "diarized_json"}:
+            raise errors.InvalidRequest(
+                "Speakers need response_format=verbose_json or diarized_json.",
+                param="response_format",
+            )
 
     def files(self) -> list[UploadFile]:
         """Return the files, in order, at least one."""
@@ -117,16 +144,20 @@ class Upload(Generic[Form]):
         server is logged.
         """
         sent = self.files()
+        diarizer = self.service.diarizer if self.form.wants_speakers() else None
+        track = SpeakerTrack(diarizer) if diarizer else None
         recording = Recording(
             [file.file for file in sent],
             self.service.settings.max_audio_seconds,
             self.file_field,
             self.form.track,
             [file.filename or "" for file in sent],
+            track.add if track else None,
         )
         gone = until() if until else self._client_left()
         try:
-            return await self.service.scheduler.run(recording, options, gone, on_progress)
+            found = await self.service.scheduler.run(recording, options, gone, on_progress)
+            return await self._with_speakers(found, track) if track else found
         except errors.ApiError:
             raise
         except Exception as error:
@@ -135,8 +166,22 @@ class Upload(Generic[Form]):
                 "The transcription failed; the server's log says why."
             ) from error
         finally:
-            self.warnings[:] = recording.warnings
+            self.warnings[:0] = recording.warnings
             recording.close()
+            if track:
+                track.cancel()
+
+    async def _with_speakers(self, found: Transcription, track: SpeakerTrack) -> Transcription:
+        """Return the transcript with its speakers; without any, and a warning, if finding fails."""
+        started = time.monotonic()
+        try:
+            speakers = await track.result()
+        except Exception as error:
+            logger.exception("The speakers of a recording could not be found")
+            self.warnings.append(f"the speakers could not be found ({type(error).__name__})")
+            return replace(found, speakers=())
+        self.service.metrics.stage("speakers", time.monotonic() - started)
+        return await asyncio.to_thread(with_speakers, found, speakers)
 
     async def _client_left(self) -> None:
         while (await self.request.receive())["type"] != "http.disconnect":

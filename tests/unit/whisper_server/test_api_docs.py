@@ -14,6 +14,7 @@ from whisper_server import errors
 from whisper_server.api_docs import EXAMPLES
 from whisper_server.errors import ApiError
 from whisper_server.schemas import (
+    DiarizedOut,
     ErrorOut,
     JobOut,
     JobSummary,
@@ -30,6 +31,7 @@ ERRORS = {name for name, example in EXAMPLES.items() if set(example["value"]) ==
     ("name", "model"),
     [
         ("json", TextOut),
+        ("diarized_json", DiarizedOut),
         ("recording", RecordingOut),
         ("queued_job", JobSummary),
         ("processing_job", JobOut),
@@ -77,7 +79,9 @@ def test_the_documentation_shows_the_form_and_an_example_of_each_format(
     assert not any("anyOf" in field for field in form.values())
     answers = endpoint["responses"]
     examples = {name for body in answers["200"]["content"].values() for name in body["examples"]}
-    assert examples == {"json", "verbose_json", "text", "srt", "vtt", "stream"}
+    assert examples == {
+        "json", "verbose_json", "diarized_json", "text", "srt", "vtt", "stream",
+    }  # fmt: skip
     for status in ("400", "404", "413", "500", "503", "504"):
         for name in answers[status]["content"]["application/json"]["examples"]:
             ErrorOut.model_validate(schema["components"]["examples"][name]["value"])

@@ -34,7 +34,7 @@ def test_a_language_may_be_left_to_the_model(language: str | None) -> None:
 @pytest.mark.parametrize(
     "field",
     [
-        {"response_format": "xml"}, {"response_format": "diarized_json"}, {"temperature": "1.5"},
+        {"response_format": "xml"}, {"speakers": "some"}, {"temperature": "1.5"},
         {"temperature": "nan"}, {"language": "klingon"}, {"timestamp_granularities[]": ["char"]},
         {"stream": "perhaps"}, {"beam_size": "0"}, {"beam_size": "11"}, {"beam_size": "2.5"},
         {"vad_filter": "sometimes"}, {"max_line_width": "-1"}, {"max_lines": "two"},
@@ -47,9 +47,13 @@ def test_a_wrong_value_is_refused(field: dict[str, object]) -> None:
     assert str(caught.value.errors()[0]["loc"][0]) in field
 
 
-def test_a_format_with_speakers_is_refused_with_the_reason() -> None:
-    with pytest.raises(ValidationError, match="does not tell speakers apart"):
-        AudioForm.model_validate({"response_format": "diarized_json"})
+@pytest.mark.parametrize("field", [{"speakers": "true"}, {"response_format": "diarized_json"}])
+def test_speakers_are_told_apart_by_words(field: dict[str, str]) -> None:
+    form = AudioForm.model_validate(field)
+    assert form.wants_speakers()
+    assert form.options("transcribe").word_timestamps
+    assert not form.wants_words()
+    assert not AudioForm.model_validate({}).wants_speakers()
 
 
 def test_a_job_does_not_stream() -> None:

@@ -1,9 +1,17 @@
 """OpenAI's endpoints and `/transcribe` over a stand-in engine."""
 
+import base64
+from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
+from typing import cast
 
+import numpy as np
 import pytest
+import requests
 
+from stt.media.samples import Samples
+from stt.transcripts.speakers import Voice
 from tests.support.whisper_stand_in import (
     TRANSCRIPTIONS,
     Running,
@@ -13,6 +21,7 @@ from tests.support.whisper_stand_in import (
     wav,
 )
 from whisper_server.engines.base import Options
+from whisper_server.speakers.diarizer import Diarizer, PieceSpeakers, Turn
 
 
 @pytest.mark.parametrize(
@@ -24,6 +33,7 @@ from whisper_server.engines.base import Options
         ({"language": "klingon"}, 400, "language"),
         ({"stream": "perhaps"}, 400, "stream"),
         ({"response_format": "diarized_json"}, 400, "response_format"),
+        ({"speakers": "true"}, 400, "speakers"),
         ({"beam_size": "100"}, 400, "beam_size"),
         ({"vad_filter": "perhaps"}, 400, "vad_filter"),
         ({"timestamp_granularities[]": "char"}, 400, "timestamp_granularities[]"),
@@ -104,3 +114,92 @@ def test_a_language_that_the_model_does_not_know_is_refused(
     error = error_of(response)
     assert (response.status_code, error["code"]) == (400, "unsupported_language")
     assert (error["param"], "'base' does not know 'yue'" in error["message"]) == ("language", True)
+
+
+class SpeakersOfASecond:
+    """In place of the process: every piece has one speaker, or finding them fails."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+
+    def find(self, samples: Samples) -> "Future[PieceSpeakers]":
+        future: Future[PieceSpeakers] = Future()
+        if self.failure:
+            future.set_exception(self.failure)
+        else:
+            voice = Voice(np.array([3.0, 4.0], np.float32), 1.0)
+            future.set_result(PieceSpeakers((Turn(0.0, 1.0, 0),), (voice,)))
+        return future
+
+
+@pytest.fixture(scope="module")
+def speakers_server() -> Iterator[Running]:
+    with running(diarizer=cast(Diarizer, SpeakersOfASecond())) as server:
+        yield server
+
+
+def test_speakers_come_in_openais_form(speakers_server: Running) -> None:
+    response = speakers_server.post(data={"response_format": "diarized_json"})
+    assert response.json() == {
+        "task": "transcribe",
+        "duration": 1.0,
+        "text": "1.0",
+        "segments": [
+            {"type": "transcript.text.segment", "id": "seg_0", "start": 0.0, "end": 1.0,
+             "text": " 1.0", "speaker": "A"}
+        ],
+    }  # fmt: skip
+
+
+def test_speakers_come_with_their_voices(speakers_server: Running) -> None:
+    body = speakers_server.post(data={"response_format": "verbose_json", "speakers": "true"}).json()
+    assert [segment["speaker"] for segment in body["segments"]] == ["A"]
+    (speaker,) = body["speakers"]
+    assert (speaker["id"], speaker["seconds"]) == ("A", 1.0)
+    embedding = np.frombuffer(base64.b64decode(speaker["embedding"]), "<f2")
+    assert embedding.tolist() == pytest.approx([0.6, 0.8], abs=1e-3)
+    assert "words" not in body
+    files = [("files", ("a.wav", wav(1.0)))]
+    recording = speakers_server.post("/transcribe", files=files, data={"speakers": "true"}).json()
+    assert [segment["speaker"] for segment in recording["segments"]] == ["A"]
+    assert recording["speakers"] == body["speakers"]
+
+
+def test_who_asks_for_no_speakers_gets_none(speakers_server: Running) -> None:
+    body = speakers_server.post(data={"response_format": "verbose_json"}).json()
+    assert "speakers" not in body
+    assert "speaker" not in body["segments"][0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"speakers": "true", "response_format": "srt"}, "response_format"),
+        ({"speakers": "true"}, "response_format"),
+        ({"response_format": "diarized_json", "stream": "true"}, "stream"),
+    ],
+)
+def test_speakers_go_with_some_formats_only(
+    speakers_server: Running, fields: dict[str, str], param: str
+) -> None:
+    response = speakers_server.post(data=fields)
+    assert (response.status_code, error_of(response)["param"]) == (400, param)
+
+
+def test_a_server_says_whether_it_finds_speakers(
+    speakers_server: Running, open_server: Running
+) -> None:
+    for server, expected in ((speakers_server, True), (open_server, False)):
+        first = requests.get(server.url + "/v1/models", timeout=20).json()["data"][0]
+        assert first["speakers"] is expected
+    refused = open_server.post(data={"response_format": "diarized_json"})
+    assert error_of(refused)["code"] == "no_speakers"
+
+
+def test_a_failure_costs_the_speakers_and_not_the_text() -> None:
+    failing = cast(Diarizer, SpeakersOfASecond(OSError("gone")))
+    with running(diarizer=failing) as server:
+        response = server.post(data={"response_format": "verbose_json", "speakers": "true"})
+    assert (response.status_code, response.json()["text"]) == (200, "1.0")
+    assert response.json()["speakers"] == []
+    assert "speakers could not be found" in response.headers["Warning"]

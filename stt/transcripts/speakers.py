@@ -1,0 +1,95 @@
+"""Join the speakers of pieces of a recording, each found by itself, into speakers of the whole.
+
+Pieces are diarized alone, on any machine; of each of their speakers only the mean embedding goes
+on, with the seconds of speech behind it. The same voice in two pieces has embeddings of almost the
+same direction, so they are clustered agglomeratively: the two centroids with the highest cosine
+similarity become one, weighted by their seconds, until no two are similar enough (centroid linkage;
+Manning, Raghavan, Schütze: Introduction to Information Retrieval, section 17.4).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Embedding = npt.NDArray[np.float32]
+"""A voice as a vector; only its direction counts."""
+
+SAME_VOICE_SIMILARITY = 0.80
+"""Least cosine similarity of two centroids of one voice, of CAM++ embeddings. Human voices in five
+languages: the same one at least 0.90, two at most 0.78 (tools/bench_speakers.py)."""
+
+MIN_SPEAKER_SECONDS = 2.0
+"""Speech of a speaker in the whole recording; less is too short to judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One speaker of one piece: the mean embedding, and the seconds of speech behind it."""
+
+    embedding: Embedding
+    seconds: float
+
+
+def join_voices(
+    voices: Sequence[Voice], count: int | None = None, at_most: int | None = None
+) -> list[int | None]:
+    """Return for each voice the number of its speaker; None for one too short to judge.
+
+    Speakers are numbered from 0 in the order of their first voices. `count`: how many speakers
+    there are, if it is known; `at_most`: how many there can be.
+    """
+    clusters = _cluster(voices, count, at_most)
+    seconds = [sum(voices[index].seconds for index in members) for members in clusters]
+    # Where all are short, they are all that there is.
+    least = 0.0 if max(seconds, default=0.0) < MIN_SPEAKER_SECONDS else MIN_SPEAKER_SECONDS
+    lasting = [m for m, total in zip(clusters, seconds, strict=True) if total >= least]
+    speakers: list[int | None] = [None] * len(voices)
+    for number, members in enumerate(sorted(lasting, key=min)):
+        for index in members:
+            speakers[index] = number
+    return speakers
+
+
+def _cluster(voices: Sequence[Voice], count: int | None, at_most: int | None) -> list[list[int]]:
+    """Return the voices of each speaker, by their positions."""
+    clusters = [[index] for index in range(len(voices))]
+    if not voices:
+        return clusters
+    sums = np.stack([_unit(voice.embedding) * voice.seconds for voice in voices])
+    units = np.stack([_unit(row) for row in sums])
+    similarities = units @ units.T
+    np.fill_diagonal(similarities, -np.inf)
+    left = len(voices)
+    while left > (count or 1):
+        first, second = divmod(int(similarities.argmax()), len(voices))
+        is_similar = similarities[first, second] >= SAME_VOICE_SIMILARITY
+        if not is_similar and count is None and (at_most is None or left <= at_most):
+            break
+        clusters[first] += clusters[second]
+        clusters[second] = []
+        sums[first] += sums[second]
+        units[first] = _unit(sums[first])
+        similarities[first] = similarities[:, first] = units @ units[first]
+        gone = [index for index, members in enumerate(clusters) if not members]
+        similarities[gone] = similarities[:, gone] = -np.inf
+        similarities[first, first] = -np.inf
+        left -= 1
+    return [members for members in clusters if members]
+
+
+def _unit(vector: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    length = float(np.linalg.norm(vector))
+    unit: npt.NDArray[np.float64] = np.asarray(vector, np.float64) / (length or 1.0)
+    return unit
+
+
+def speaker_letter(number: int) -> str:
+    """Return the name of a speaker of one piece: A for 0, Z for 25, then AA."""
+    name = ""
+    number += 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        name = chr(ord("A") + rest) + name
+    return name

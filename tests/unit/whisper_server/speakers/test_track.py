@@ -1,0 +1,93 @@
+"""A recording in pieces, over a stand-in for the process that finds speakers."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+import pytest
+
+from stt.media.samples import Samples
+from stt.transcripts.speakers import Voice
+from whisper_server.engines.base import SAMPLE_RATE
+from whisper_server.speakers.diarizer import Diarizer, PieceSpeakers, Turn
+from whisper_server.speakers.track import PIECE_SECONDS, TAIL_SECONDS, SpeakerTrack, joined
+
+
+@dataclass
+class StandInDiarizer:
+    """Finds one turn of 10 s at the start of each piece; its voice is the first sample's value."""
+
+    seconds: list[float] = field(default_factory=list)
+    failure: Exception | None = None
+
+    def find(self, samples: Samples) -> "Future[PieceSpeakers]":
+        self.seconds.append(len(samples) / SAMPLE_RATE)
+        future: Future[PieceSpeakers] = Future()
+        if self.failure:
+            future.set_exception(self.failure)
+        else:
+            voices = (voice(int(samples[0])),) if len(samples) else ()
+            future.set_result(PieceSpeakers((Turn(0.0, 10.0, 0),) * len(voices), voices))
+        return future
+
+
+def voice(direction: int, seconds: float = 10.0) -> Voice:
+    return Voice(np.eye(3, dtype=np.float32)[direction], seconds)
+
+
+def track_of(blocks: Sequence[tuple[float, int]], diarizer: StandInDiarizer) -> PieceSpeakers:
+    """Find the speakers of blocks of so many seconds with samples of one value."""
+    track = SpeakerTrack(cast(Diarizer, diarizer))
+    for seconds, value in blocks:
+        track.add(np.full(round(seconds * SAMPLE_RATE), value, np.int16))
+    return asyncio.run(track.result())
+
+
+def test_a_short_recording_is_one_piece() -> None:
+    diarizer = StandInDiarizer()
+    found = track_of([(PIECE_SECONDS, 1), (TAIL_SECONDS - 1, 1)], diarizer)
+    assert diarizer.seconds == [PIECE_SECONDS + TAIL_SECONDS - 1]
+    assert found.turns == (Turn(0.0, 10.0, 0),)
+
+
+def test_a_long_one_is_cut_and_no_piece_is_short() -> None:
+    diarizer = StandInDiarizer()
+    blocks = [(1.0, 0)] * round(2 * PIECE_SECONDS + TAIL_SECONDS + 5)
+    found = track_of(blocks, diarizer)
+    assert diarizer.seconds == [PIECE_SECONDS, PIECE_SECONDS, TAIL_SECONDS + 5]
+    assert [turn.start for turn in found.turns] == [0.0, PIECE_SECONDS, 2 * PIECE_SECONDS]
+
+
+def test_the_same_voice_is_one_speaker_in_all_pieces() -> None:
+    blocks = [(PIECE_SECONDS, 0), (PIECE_SECONDS, 1), (PIECE_SECONDS, 0)]
+    found = track_of(blocks, StandInDiarizer())
+    assert [turn.speaker for turn in found.turns] == [0, 1, 0]
+    assert [each.seconds for each in found.voices] == [20.0, 10.0]
+    assert found.voices[1].embedding.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_nothing_read_has_no_speakers() -> None:
+    assert track_of([], StandInDiarizer()) == PieceSpeakers()
+
+
+def test_what_fails_in_the_process_is_raised() -> None:
+    with pytest.raises(OSError, match="gone"):
+        track_of([(1.0, 0)], StandInDiarizer(failure=OSError("gone")))
+
+
+def test_pieces_that_have_not_begun_are_cancelled() -> None:
+    track = SpeakerTrack(cast(Diarizer, waiting := StandInDiarizer()))
+    pending: Future[PieceSpeakers] = Future()
+    waiting.find = lambda samples: pending  # type: ignore[method-assign]
+    track.add(np.zeros(round((PIECE_SECONDS + TAIL_SECONDS) * SAMPLE_RATE), np.int16))
+    track.cancel()
+    assert pending.cancelled()
+
+
+def test_a_voice_too_short_to_judge_has_no_turns() -> None:
+    long = PieceSpeakers((Turn(0.0, 10.0, 0),), (voice(0),))
+    short = PieceSpeakers((Turn(0.0, 1.0, 0),), (voice(1, 1.0),))
+    assert joined([(0.0, long), (300.0, short)]).turns == (Turn(0.0, 10.0, 0),)
