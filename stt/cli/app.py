@@ -41,6 +41,7 @@ _COMMANDS = {
     "export": ("export", "Write the transcript of a recording."),
     "search": ("search", "Find words in all transcripts."),
     "retry": ("chunks", "Try failed chunks again, with all their attempts."),
+    "dismiss": ("chunks", "Take failed chunks out of the lists; they stay failed."),
     "release": ("chunks", "End the claims on chunks, whichever workers hold them."),
     "coordinator": (
         "coordinator",

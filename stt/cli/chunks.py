@@ -1,4 +1,4 @@
-"""`stt retry` and `stt release`: change chunks by hand."""
+"""`stt retry`, `stt dismiss` and `stt release`: change chunks by hand."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from stt.cli.formatting import plural
 from stt.cli.options import DATABASE_SETTINGS, OneRecording, with_settings
 from stt.local.stack import open_database
 from stt.settings import Settings
-from stt.store import claims
+from stt.store import claims, dismissal
 from stt.store.recordings import MongoRecordings
 
 RETRY_EXAMPLES = """\b
@@ -18,6 +18,17 @@ Examples:
   stt retry                        every failed chunk
   stt retry --source talk.mp3      those of one recording
   stt retry 6903ce2e3006e94c81d59b3f
+"""
+
+DISMISS_EXAMPLES = """\b
+Examples:
+  stt dismiss 6903ce2e3006e94c81d59b3f
+  stt dismiss --source talk.mp3    the failed chunks of one recording
+  stt dismiss --all --undo         back into the quarantine
+
+\b
+A dismissed chunk stays failed, and its text is missing as before. `stt status` and the page
+"Quarantine" no longer list it. `stt retry` tries it again if it or its recording is named.
 """
 
 RELEASE_EXAMPLES = """\b
@@ -53,6 +64,31 @@ def retry_command(
         found = None if recording is None else MongoRecordings(database).find(recording)
         count = claims.retry(database, ids, found.id if found else None)
     _report(count, len(set(ids)), "pending again", "failed", "No chunk has failed")
+
+
+@with_settings(*DATABASE_SETTINGS)
+def dismiss_command(
+    settings: Settings,
+    chunks: Annotated[
+        list[ObjectId] | None,
+        typer.Argument(metavar="CHUNK", parser=_chunk_id, help="Ids of chunks."),
+    ] = None,
+    recording: OneRecording = None,
+    all_chunks: Annotated[bool, typer.Option("--all", help="Every failed chunk.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Put dismissed chunks back.")] = False,
+) -> None:
+    """Take failed chunks out of the lists; they stay failed."""
+    ids = chunks or []
+    if all_chunks == bool(ids or recording):
+        raise typer.BadParameter("Name chunks or a recording, or use --all.")
+    change = dismissal.put_back if undo else dismissal.dismiss
+    with open_database(settings) as database:
+        found = None if recording is None else MongoRecordings(database).find(recording)
+        count = change(database, ids, found.id if found else None)
+    if undo:
+        _report(count, len(set(ids)), "put back", "dismissed", "No chunk is dismissed")
+    else:
+        _report(count, len(set(ids)), "dismissed", "in quarantine", "No chunk is in quarantine")
 
 
 @with_settings(*DATABASE_SETTINGS)

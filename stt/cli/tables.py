@@ -11,6 +11,7 @@ from stt.cli.console import Screen
 from stt.cli.fitting_table import FittingTable
 from stt.cli.formatting import clock, local_time, plural, printable, span
 from stt.doctor.checks import Finding
+from stt.domain.failures import failure_text
 from stt.store.notification_status import DestinationStatus
 from stt.store.recordings import RecordingDetails
 from stt.store.search import Hit
@@ -40,8 +41,15 @@ def status_screen(status: QueueStatus, members: Iterable[WorkerStatus], where: s
     if status.resting_chunks:
         parts += _failures("Waiting after a failure", status.resting_chunks, status.resting)
     if status.failed_chunks:
-        parts += _failures("Failed chunks", status.failed_chunks, status.counts.failed)
-        parts += [Text("After removing the cause: stt retry", style="dim")]
+        quarantined = status.counts.failed - status.dismissed
+        parts += _failures("Failed chunks", status.failed_chunks, quarantined)
+        parts += [_advice(kind) for kind in dict.fromkeys(c.kind for c in status.failed_chunks)]
+        parts += [
+            Text(
+                "After removing the cause: stt retry; to leave one as it is: stt dismiss CHUNK",
+                style="dim",
+            )
+        ]
     return Group(*parts)
 
 
@@ -84,14 +92,17 @@ def _counts_table(status: QueueStatus) -> Table:
     table.add_row("pending", str(counts.pending), resting)
     table.add_row("processing", str(counts.processing), stale)
     table.add_row("transcribed", str(counts.transcribed), empty)
-    table.add_row("failed", Text(str(counts.failed), style="red" if counts.failed else ""), "")
+    dismissed = f"{status.dismissed} dismissed" if status.dismissed else ""
+    style = "red" if counts.failed > status.dismissed else ""
+    table.add_row("failed", Text(str(counts.failed), style=style), dismissed)
     return table
 
 
 def _outlook(status: QueueStatus, alive: int) -> Text:
-    if status.counts.open == 0 and status.counts.failed:
-        have = "chunk has" if status.counts.failed == 1 else "chunks have"
-        return Text(f"Nothing is left to do, but {status.counts.failed} {have} failed.", "red")
+    failed = status.counts.failed - status.dismissed
+    if status.counts.open == 0 and failed:
+        have = "chunk has" if failed == 1 else "chunks have"
+        return Text(f"Nothing is left to do, but {failed} {have} failed.", "red")
     if status.counts.open == 0:
         return Text("Nothing is left to do.", style="green")
     if alive == 0:
@@ -127,6 +138,12 @@ def _recordings_table(recordings: Iterable[RecordingProgress]) -> list[Screen]:
     if (more := len(latest) - _RECORDINGS_SHOWN) > 0:
         return [table, Text(f"… and {more} more; --json lists all", style="dim")]
     return [table]
+
+
+def _advice(kind: str) -> Text:
+    """Return what a kind of failure means, and what to do."""
+    text = failure_text(kind)
+    return Text(f"{printable(kind)}: {text.reason} {text.advice}", style="dim")
 
 
 def recordings_list(recordings: Iterable[RecordingDetails]) -> Screen:

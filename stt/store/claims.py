@@ -259,9 +259,8 @@ def _expire(database: Database, stale: StaleClaim, document: Document) -> bool:
 def retry(
     database: Database, chunk_ids: Iterable[ObjectId] = (), recording_id: ObjectId | None = None
 ) -> int:
-    """Retry failed chunks (→ pending): these, a recording's, or all; return how many."""
-    query = {**states.FAILED, **states.chosen(chunk_ids, recording_id)}
-    return _update(database, query, {**states.WITHOUT_FAILURES, "solo": False})
+    """Retry failed chunks (→ pending): these, a recording's, or all not dismissed; count them."""
+    return _update(database, states.to_retry(chunk_ids, recording_id), states.RETRIED)
 
 
 def reset(

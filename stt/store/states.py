@@ -21,6 +21,11 @@ PROCESSING: Query = {**UNFINISHED, "processing_by": {"$ne": None}}
 TRANSCRIBED: Query = {"transcribed_at": {"$ne": None}}
 FAILED: Query = {"transcribed_at": None, "failed_at": {"$ne": None}}
 
+IN_QUARANTINE: Query = {**FAILED, "dismissed_at": None}
+"""Failed, and not dismissed by a person: see `dismissal.py`."""
+
+DISMISSED: Query = {**FAILED, "dismissed_at": {"$ne": None}}
+
 WITH_TEXT: Query = {"$or": [TRANSCRIBED, {"transcript": {"$ne": None}}]}
 """Transcribed, or to be transcribed again: the earlier transcript stays until the new one."""
 
@@ -63,7 +68,10 @@ _UNTRIED: Mapping[str, Any] = {
     "claim_id": None, **WITHOUT_FAILURES, "transcribed_at": None, "errors": [],
 }  # fmt: skip
 
-RESET: Mapping[str, Any] = {**UNCLAIMED, **_UNTRIED, "solo": False}
+RETRIED: Mapping[str, Any] = {**WITHOUT_FAILURES, "solo": False, "dismissed_at": None}
+"""Fields of a failed chunk that is to be tried again."""
+
+RESET: Mapping[str, Any] = {**UNCLAIMED, **_UNTRIED, "solo": False, "dismissed_at": None}
 """Fields of a chunk that is to be transcribed again: its earlier transcript stays."""
 
 NEW: Mapping[str, Any] = {**_NO_CLAIM, **_UNTRIED, "transcript": None}
@@ -79,6 +87,12 @@ def chosen(chunk_ids: Iterable[ObjectId], recording_id: ObjectId | None) -> Quer
     ids = list(chunk_ids)
     query: Query = {"_id": {"$in": ids}} if ids else {}
     return query if recording_id is None else {**query, "original_id": recording_id}
+
+
+def to_retry(chunk_ids: Iterable[ObjectId], recording_id: ObjectId | None) -> Query:
+    """Return a query for failed chunks: these, a recording's, or all that are not dismissed."""
+    named = chosen(chunk_ids, recording_id)
+    return {**FAILED, **named} if named else IN_QUARANTINE
 
 
 def state_of(document: Mapping[str, Any]) -> State:

@@ -88,7 +88,8 @@ class QueueStatus:
     """The queue at `at`, the database server's time.
 
     `empty`: transcribed chunks without text. `resting`: pending chunks that wait after a failure.
-    `stale`: claims whose lease has run out. `eta_seconds`: None if nothing was transcribed lately.
+    `stale`: claims whose lease has run out. `dismissed`: failed chunks that a person has dismissed;
+    they are not among `failed_chunks`. `eta_seconds`: None if nothing was transcribed lately.
     `failed_chunks` are the latest few, `resting_chunks` the next few to be tried again.
     `missing_models`: what waits for a model that no worker has. `notifications`: destinations that
     did not take some.
@@ -106,6 +107,7 @@ class QueueStatus:
     resting_chunks: tuple[FailedChunk, ...] = field(default=())
     missing_models: tuple[WaitingChunks, ...] = field(default=())
     notifications: tuple[DestinationStatus, ...] = field(default=())
+    dismissed: int = 0
 
 
 def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
@@ -128,12 +130,15 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
             rate=rate,
             eta_seconds=eta_seconds(counts, rate),
             sources=recordings,
-            failed_chunks=_failures(database, "failed", {}, ("failed_at", -1)),
+            failed_chunks=_failures(database, "failed", {"dismissed_at": None}, ("failed_at", -1)),
             resting_chunks=_failures(database, "pending", at_rest, ("not_before", 1))
             if resting
             else (),
             missing_models=waiting_chunks(database),
             notifications=destination_statuses(database, now),
+            dismissed=_count(database, "failed", {"dismissed_at": {"$ne": None}})
+            if counts.failed
+            else 0,
         )
 
 

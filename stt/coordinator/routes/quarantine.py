@@ -10,10 +10,10 @@ from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.errors import Conflict
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.base import Acknowledgement, ChunkCount
-from stt.coordinator.schemas.queue import QuarantinedChunk, QuarantineList, RetryRequest
+from stt.coordinator.schemas.queue import FailedChunks, QuarantinedChunk, QuarantineList
 from stt.coordinator.store.listing import count_quarantine, format_of, read_quarantine
 from stt.domain.field_types import HexId
-from stt.store import claims
+from stt.store import claims, dismissal
 
 router = APIRouter(prefix="/api", tags=["queue"], dependencies=[PEOPLE_ONLY])
 
@@ -26,21 +26,23 @@ def list_quarantine(
     cursor: Annotated[str | None, Query(pattern="^[0-9]{1,14}-[0-9a-f]{24}$")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     source_id: HexId | None = None,
+    dismissed: Annotated[bool, Query(description="Those that were dismissed instead.")] = False,
 ) -> QuarantineList:
     """Those of all recordings, or of one."""
     database = coordinator.database
     after = None if cursor is None else _parse_cursor(cursor)
-    found = read_quarantine(database, limit, after, source_id)
+    found = read_quarantine(database, limit, after, source_id, dismissed=dismissed)
     last = found[-1] if len(found) == limit else None
     return QuarantineList(
         chunks=found,
         cursor=None if last is None else _cursor_of(last),
-        total=count_quarantine(database, source_id),
+        total=count_quarantine(database, source_id, dismissed=dismissed),
+        dismissed=count_quarantine(database, source_id, dismissed=True),
     )
 
 
 @router.post("/queue/retry", summary="Gives chunks in quarantine another chance")
-def retry_all(coordinator: InCoordinator, request: RetryRequest | None = None) -> ChunkCount:
+def retry_all(coordinator: InCoordinator, request: FailedChunks | None = None) -> ChunkCount:
     recording_id = request.source_id if request else None
     count = claims.retry(coordinator.database, recording_id=recording_id)
     coordinator.queue_monitor.invalidate()
@@ -55,6 +57,35 @@ def retry_all(coordinator: InCoordinator, request: RetryRequest | None = None) -
 def retry(chunk_id: HexId, coordinator: InCoordinator) -> Acknowledgement:
     count = claims.retry(coordinator.database, [chunk_id])
     return _acknowledge(coordinator, chunk_id, count, "has not failed")
+
+
+@router.post("/queue/dismiss", summary="Takes chunks out of the quarantine; they stay failed")
+def dismiss_all(coordinator: InCoordinator, request: FailedChunks | None = None) -> ChunkCount:
+    """Their text is missing as before, and they are listed nowhere unless asked for."""
+    recording_id = request.source_id if request else None
+    count = dismissal.dismiss(coordinator.database, recording_id=recording_id)
+    coordinator.queue_monitor.invalidate()
+    return ChunkCount(chunks=count)
+
+
+@router.post(
+    "/queue/{chunk_id}/dismiss",
+    summary="Takes a chunk out of the quarantine; it stays failed",
+    responses=error_responses(404, 409),
+)
+def dismiss(chunk_id: HexId, coordinator: InCoordinator) -> Acknowledgement:
+    count = dismissal.dismiss(coordinator.database, [chunk_id])
+    return _acknowledge(coordinator, chunk_id, count, "is not in quarantine")
+
+
+@router.post(
+    "/queue/{chunk_id}/put-back",
+    summary="Puts a dismissed chunk back into the quarantine",
+    responses=error_responses(404, 409),
+)
+def put_back(chunk_id: HexId, coordinator: InCoordinator) -> Acknowledgement:
+    count = dismissal.put_back(coordinator.database, [chunk_id])
+    return _acknowledge(coordinator, chunk_id, count, "was not dismissed")
 
 
 @router.post(

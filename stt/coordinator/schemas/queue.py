@@ -50,23 +50,31 @@ class QuarantinedChunk(_ChunkFields):
     """A chunk that is not tried any more; `offset` and `duration` in seconds.
 
     `attempts` ended in a failure, `expirations` with a worker that vanished; `errors` oldest first.
-    `model`: the one that its recording asks for, null for each worker's own.
+    `model`: the one that its recording asks for, null for each worker's own. `reason` and `advice`
+    say in words what the last error was, and what to do.
     """
 
     format: str | None
     model: str | None
+    dismissed_at: datetime | None
+    reason: str
+    advice: str
     errors: tuple[RecordedError, ...]
 
 
 class QuarantineList(BaseModel):
-    """The latest failures first; `cursor` for the next page, null at the end."""
+    """The latest failures first; `cursor` for the next page, null at the end.
+
+    `total` are in the list on all its pages; `dismissed` chunks are not in it unless asked for.
+    """
 
     chunks: list[QuarantinedChunk]
     cursor: str | None
     total: int
+    dismissed: int
 
 
-class RetryRequest(BaseModel):
+class FailedChunks(BaseModel):
     """Without a `source_id` all chunks in quarantine are meant."""
 
     source_id: HexId | None = None

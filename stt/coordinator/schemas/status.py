@@ -38,7 +38,8 @@ class QueueSnapshot(Schema):
     """The queue at `at`, the database server's time; lengths in seconds.
 
     `empty` of the transcribed chunks have no words, `resting` of the pending ones wait after a
-    failure, `stale` of the claims have outlived their lease. `eta_seconds`: null while nothing
+    failure, `dismissed` of the failed ones are not in quarantine, `stale` of the claims have
+    outlived their lease. `eta_seconds`: null while nothing
     moves. `errors_last_hour`: chunks that had one. `uploads_open`: being received or cut.
     `missing_models`: what waits for a model that no worker has.
     """
@@ -57,6 +58,7 @@ class QueueSnapshot(Schema):
     errors_last_hour: int
     uploads_open: int
     missing_models: tuple[WaitingChunks, ...] = ()
+    dismissed: int = 0
 
 
 class ThroughputOut(BaseModel):

@@ -30,6 +30,7 @@ FULL_COUNT_TIMEOUT_SECONDS = 300.0
 
 _IN_WORK: Document = {**PROCESSING, "processing_by": ANY_TEXT}
 _FAILED: Document = {**FAILED, "failed_at": ANY_TIME}
+_DISMISSED: Document = {**_FAILED, "dismissed_at": ANY_TIME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,15 @@ class FullCount:
 
 @dataclass(frozen=True, slots=True)
 class CountDelta:
-    """What has been transcribed since a full count; the other numbers are whole."""
+    """What has been transcribed since a full count; the other numbers are whole.
+
+    `dismissed` are of the `failed` ones.
+    """
 
     at: datetime
     done: Totals
     failed: int
+    dismissed: int
     processing: int
     stale: int
     documents: int
@@ -118,9 +123,11 @@ def count_delta(full_count: FullCount, database: Database, lease_seconds: float)
     """Raise DatabaseUnavailable."""
     now = database.server_time()
     with translated():
+        failed = database.chunks.count_documents(_FAILED)
         return CountDelta(
             at=now,
-            failed=database.chunks.count_documents(_FAILED),
+            failed=failed,
+            dismissed=database.chunks.count_documents(_DISMISSED) if failed else 0,
             done=sum_up(database, {"transcribed_at": {"$gte": full_count.at}}, now),
             documents=database.chunks.estimated_document_count(),
             processing=database.chunks.count_documents(_IN_WORK),

@@ -12,19 +12,19 @@ from bson import ObjectId
 from pymongo.cursor import Cursor
 
 from stt.coordinator.schemas.queue import ChunkRow, QuarantinedChunk
+from stt.domain.failures import failure_text
 from stt.errors import NotFound
 from stt.store import documents
 from stt.store.database import Database, Document, translated
 from stt.store.recording_names import recording_names
-from stt.store.states import ANY_TIME, FAILED, QUERIES, State, state_of
+from stt.store.states import ANY_TIME, DISMISSED, IN_QUARANTINE, QUERIES, State, state_of
 
 _FIELDS = [
     "original_id", "index", "offset", "duration", "format", "processing_by", "claimed_at",
     "attempts", "expirations", "priority", "not_before", "transcribed_at", "failed_at",
-    "transcript.segments.text", "errors",
+    "transcript.segments.text", "errors", "dismissed_at",
 ]  # fmt: skip
 _MAX_TEXT = 200
-_QUARANTINED: Document = {**FAILED, "failed_at": ANY_TIME}
 
 
 def list_chunks(
@@ -50,12 +50,15 @@ def read_quarantine(
     limit: int,
     after: tuple[datetime, ObjectId] | None = None,
     recording_id: ObjectId | None = None,
+    *,
+    dismissed: bool = False,
 ) -> list[QuarantinedChunk]:
     """Return up to `limit` chunks of all recordings or of one, latest failure first.
 
-    They follow the one whose `failed_at` and id are `after`.
+    They follow the one whose `failed_at` and id are `after`. `dismissed`: those that were dismissed
+    in place of the others.
     """
-    query = _quarantined(recording_id)
+    query = _failed(recording_id, dismissed=dismissed)
     if after is not None:
         failed_at, id_ = after
         query["failed_at"] = {**ANY_TIME, "$lte": failed_at}
@@ -70,13 +73,16 @@ def read_quarantine(
     ]
 
 
-def count_quarantine(database: Database, recording_id: ObjectId | None = None) -> int:
+def count_quarantine(
+    database: Database, recording_id: ObjectId | None = None, *, dismissed: bool = False
+) -> int:
     with translated():
-        return database.chunks.count_documents(_quarantined(recording_id))
+        return database.chunks.count_documents(_failed(recording_id, dismissed=dismissed))
 
 
-def _quarantined(recording_id: ObjectId | None) -> Document:
-    return {**_QUARANTINED, **({} if recording_id is None else {"original_id": recording_id})}
+def _failed(recording_id: ObjectId | None, *, dismissed: bool) -> Document:
+    query = {**(DISMISSED if dismissed else IN_QUARANTINE), "failed_at": ANY_TIME}
+    return query if recording_id is None else {**query, "original_id": recording_id}
 
 
 def _models(database: Database, recording_ids: Collection[Any]) -> dict[Any, str | None]:
@@ -112,6 +118,8 @@ def _described(database: Database, found: Cursor[Document]) -> Iterator[dict[str
             "priority": documents.read_count(document.get("priority")),
             "transcribed_at": documents.read_time(document.get("transcribed_at")),
             "failed_at": documents.read_time(document.get("failed_at")),
+            "dismissed_at": documents.read_time(document.get("dismissed_at")),
+            **asdict(failure_text(errors[-1].kind if errors else None)),
             "errors": errors,
             "error": errors[-1] if errors else None,
             "text": _text(document),

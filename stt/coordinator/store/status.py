@@ -81,6 +81,7 @@ class QueueMonitor:
             empty=full.done.empty + delta.done.empty,
             resting=min(full.open.resting, counts.pending),
             stale=delta.stale,
+            dismissed=delta.dismissed,
             audio_seconds_done=done_seconds,
             audio_seconds_total=max(
                 full.done.audio_seconds + full.open.audio_seconds + full.later.audio_seconds,

@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from stt.domain.chunk import Recording
-from stt.store import claims
+from stt.store import claims, dismissal
 from tests.unit.stt.cli.conftest import Run
 
 A, B = ObjectId(), ObjectId()
@@ -66,7 +66,23 @@ def test_a_chunk_that_is_named_twice_counts_once(stt: Run, release: Mock) -> Non
     assert stt.out == "1 chunk released\n"
 
 
-@pytest.mark.parametrize("command", ["retry", "release"])
+def test_what_is_dismissed_has_to_be_named(
+    stt: Run, no_database: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dismiss, put_back = Mock(return_value=2), Mock(return_value=0)
+    monkeypatch.setattr(dismissal, "dismiss", dismiss)
+    monkeypatch.setattr(dismissal, "put_back", put_back)
+    assert stt("dismiss") == stt("dismiss", str(A), "--all") == 2
+    assert stt("dismiss", "--all") == 0
+    assert stt.out == "2 chunks dismissed\n"
+    assert stt("dismiss", "--all", "--undo") == 0
+    assert stt.out == "No chunk is dismissed\n"
+    assert stt("dismiss", str(A), "--undo") == 1
+    assert stt.out == "0 of 1 chunk put back; the others were not dismissed\n"
+    dismiss.assert_called_once_with(no_database, [], None)
+
+
+@pytest.mark.parametrize("command", ["retry", "release", "dismiss"])
 def test_what_is_no_id_is_refused_before_the_database_is_opened(stt: Run, command: str) -> None:
     assert stt(command, "talk.mp3") == 2
     assert "'talk.mp3' is not a chunk id" in " ".join(stt.err.split())

@@ -101,6 +101,7 @@ class TestStatusScreen:
         text = shown(status(StateCounts(failed=2), failed_chunks=(failed,)))
         assert f"{'6' * 24}  no. 7 of talk .mp3, 3 tries" in text
         assert "bad_audio: no [audio] (http://gpu -box:8081)" in text
+        assert "bad_audio: The audio of this part cannot be read. Listen to it." in text
         assert "… and 1 more" in text
         assert "stt retry" in text
 

@@ -56,6 +56,35 @@ class TestQuarantine:
             {"large", None},
         )
 
+    def test_it_says_in_words_what_happened_and_what_to_do(
+        self, queue: Database, person: KeyedSession
+    ) -> None:
+        error = {"at": queue.server_time(), "worker": "a_1", "kind": "bad_audio", "message": "x"}
+        add_chunks(queue, 1, failed_at=queue.server_time(), errors=[error])
+        [chunk] = person.get("/api/quarantine").json()["chunks"]
+        assert chunk["reason"] == "The audio of this part cannot be read."
+        assert chunk["advice"].startswith("Listen to it.")
+
+    def test_a_dismissed_chunk_leaves_it_and_is_put_back(
+        self, queue: Database, person: KeyedSession
+    ) -> None:
+        ids = [str(id_) for id_ in add_chunks(queue, 2, failed_at=queue.server_time())]
+        assert person.post(f"/api/queue/{ids[0]}/dismiss").ok
+        assert person.post(f"/api/queue/{ids[0]}/dismiss").status_code == 409
+        found = person.get("/api/quarantine").json()
+        assert [chunk["id"] for chunk in found["chunks"]] == [ids[1]]
+        assert (found["total"], found["dismissed"]) == (1, 1)
+        found = person.get("/api/quarantine?dismissed=true").json()
+        assert [chunk["id"] for chunk in found["chunks"]] == [ids[0]]
+        assert found["chunks"][0]["dismissed_at"] is not None
+        status = person.get("/status").json()
+        assert (status["counts"]["failed"], status["dismissed"]) == (2, 1)
+        assert person.post(f"/api/queue/{ids[0]}/put-back").ok
+        assert person.post(f"/api/queue/{ids[0]}/put-back").status_code == 409
+        assert person.post("/api/queue/dismiss").json() == {"chunks": 2}
+        assert person.get("/api/quarantine").json()["total"] == 0
+        assert person.post(f"/api/queue/{ObjectId()}/dismiss").status_code == 404
+
     def test_its_pages_have_every_chunk_once_though_all_failed_in_one_moment(
         self, queue: Database, person: KeyedSession
     ) -> None:
