@@ -106,7 +106,7 @@ class Demo:
             queue = queue_status(database, LEASE_SECONDS)
             if queue.counts != shown:
                 shown = queue.counts
-                print(f"  {_bar(shown)}  {shown.processing} in work", flush=True)
+                print(f"  {_bar(shown)}  {shown.processing} transcribing", flush=True)
             if shown.open == 0:
                 return
             if time.monotonic() > deadline:

@@ -96,13 +96,13 @@ def again_command(
                 print_note(f"{labels[id_]}: {removed}")
                 continue
             if count:
-                print_line(f"{labels[id_]}: {plural(count, 'chunk')} pending again")
+                print_line(f"{labels[id_]}: {plural(count, 'chunk')} waiting again")
                 chunks, changed = chunks + count, changed + 1
     if not chunks:
         print_note("Nothing to transcribe again: no text matches.")
         raise typer.Exit(1)
     if changed > 1:
-        print_line(f"{plural(changed, 'recording')}, {plural(chunks, 'chunk')} pending again")
+        print_line(f"{plural(changed, 'recording')}, {plural(chunks, 'chunk')} waiting again")
     print_note("The earlier text stays until a worker has made the new one.")
 
 

@@ -63,7 +63,7 @@ def retry_command(
     with open_database(settings) as database:
         found = None if recording is None else MongoRecordings(database).find(recording)
         count = claims.retry(database, ids, found.id if found else None)
-    _report(count, len(set(ids)), "pending again", "failed", "No chunk has failed")
+    _report(count, len(set(ids)), "waiting again", "failed", "No chunk has failed")
 
 
 @with_settings(*DATABASE_SETTINGS)
@@ -101,7 +101,9 @@ def release_command(
     """End the claims on chunks, whichever workers hold them."""
     with open_database(settings) as database:
         count = claims.release(database, chunks)
-    _report(count, len(set(chunks)), "released", "in work", "No chunk is in work")
+    _report(
+        count, len(set(chunks)), "released", "being transcribed", "No chunk is being transcribed"
+    )
 
 
 def _report(count: int, wanted: int, done: str, state: str, none: str) -> None:

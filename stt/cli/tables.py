@@ -89,9 +89,9 @@ def _counts_table(status: QueueStatus) -> Table:
     resting = f"{status.resting} waiting after a failure" if status.resting else ""
     stale = f"{status.stale} with a lease that has run out" if status.stale else ""
     empty = f"{status.empty} without speech" if status.empty else ""
-    table.add_row("pending", str(counts.pending), resting)
-    table.add_row("processing", str(counts.processing), stale)
-    table.add_row("transcribed", str(counts.transcribed), empty)
+    table.add_row("waiting", str(counts.pending), resting)
+    table.add_row("transcribing", str(counts.processing), stale)
+    table.add_row("done", str(counts.transcribed), empty)
     dismissed = f"{status.dismissed} dismissed" if status.dismissed else ""
     style = "red" if counts.failed > status.dismissed else ""
     table.add_row("failed", Text(str(counts.failed), style=style), dismissed)

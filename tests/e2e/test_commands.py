@@ -210,10 +210,10 @@ class TestMending:
         self, stt: Stt, database: Database, talk: ObjectId
     ) -> None:
         add_chunks(database, 2, failed_at=database.server_time(), attempts=3)
-        assert stt("retry", "--source", "talk.mp3").stdout == "1 chunk pending again\n"
+        assert stt("retry", "--source", "talk.mp3").stdout == "1 chunk waiting again\n"
         mended = the_chunk(database, talk, 2)
         assert (mended["failed_at"], mended["attempts"]) == (None, 0)
-        assert stt("retry").stdout == "2 chunks pending again\n"
+        assert stt("retry").stdout == "2 chunks waiting again\n"
         done = stt("retry")
         assert (done.returncode, done.stdout) == (0, "No chunk has failed\n")
 
@@ -223,7 +223,7 @@ class TestMending:
         failed, fine = (str(the_chunk(database, talk, index)["_id"]) for index in (2, 0))
         done = stt("retry", failed, fine)
         assert done.returncode == 1
-        assert done.stdout == "1 of 2 chunks pending again; the others were not failed\n"
+        assert done.stdout == "1 of 2 chunks waiting again; the others were not failed\n"
         assert the_chunk(database, talk, 0)["transcribed_at"] is not None
 
     def test_release_takes_a_chunk_from_its_worker(self, stt: Stt, database: Database) -> None:

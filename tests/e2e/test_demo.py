@@ -27,7 +27,7 @@ def test_ctrl_c_takes_everything_down_again(tmp_path: Path) -> None:
         for line in demo.stdout:
             if " is ready" in line:
                 url = line.split()[0]
-            if "in work" in line:
+            if "transcribing" in line:
                 break
         demo.send_signal(signal.SIGINT)
         _, err = demo.communicate(timeout=60)

@@ -1,18 +1,18 @@
-// How the states of chunks and recordings are named and drawn.
+// How the states of chunks and recordings are named and drawn: the words of docs/glossary.md.
 
 import { html, nothing, svg } from "./vendor/lit-html/lit-html.js";
 import { number, plural } from "./format.js";
 
 const STATES = [
-  ["transcribed", "Done"],
-  ["processing", "In work"],
-  ["pending", "Waiting"],
-  ["failed", "Failed"],
+  ["transcribed", "done"],
+  ["processing", "transcribing"],
+  ["pending", "waiting"],
+  ["failed", "failed"],
 ];
 const WIDTH = 1_000;
 const LEAST = 6; // What one chunk in a hundred thousand is still seen by.
 
-/** What is done, in work, waiting and failed, as one bar. */
+/** How many chunks are in each state, as one bar. */
 function bar(counts) {
   const shown = STATES.filter(([state]) => counts[state]);
   const total = shown.reduce((sum, [state]) => sum + counts[state], 0);
@@ -35,7 +35,7 @@ export function stateBar(counts) {
     <ul class="legend">
       ${STATES.map(
         ([state, name]) => html`
-        <li class=${state}><strong>${number(counts[state])}</strong> ${name.toLowerCase()}</li>`,
+        <li class=${state}><strong>${number(counts[state])}</strong> ${name}</li>`,
       )}
     </ul>`;
 }
@@ -51,17 +51,17 @@ export function recordingProgress({ counts, chunk_count, is_ingesting }, words =
            pending: counts.pending + total - known,
          })}</div>
     <small>${words}${number(counts.transcribed)} of ${plural(total, "chunk")}${
-      is_ingesting ? ", still being cut" : ""
+      is_ingesting ? ", still being prepared" : ""
     }${
       counts.failed ? html` · <span class="wrong">${number(counts.failed)} failed</span>` : nothing
     }</small>`;
 }
 
-/** One of "cutting", "in work", "waiting", "done", "with failures" and "failed". */
+/** One of "preparing", "transcribing", "waiting", "done", "partly failed" and "failed". */
 export function recordingState({ counts, is_ingesting }) {
-  if (is_ingesting) return "cutting";
-  if (counts.processing) return "in work";
+  if (is_ingesting) return "preparing";
+  if (counts.processing) return "transcribing";
   if (counts.pending) return "waiting";
   if (!counts.failed) return "done";
-  return counts.transcribed ? "with failures" : "failed";
+  return counts.transcribed ? "partly failed" : "failed";
 }

@@ -1,4 +1,4 @@
-// What a node has in work at the moment.
+// What a node transcribes at the moment.
 
 import { html } from "./vendor/lit-html/lit-html.js";
 import { length, plural } from "./format.js";
@@ -8,13 +8,13 @@ export function jobList(node) {
   const jobs = node.jobs ?? [];
   if (!jobs.length) {
     const chunks = (node.workers ?? []).reduce((sum, worker) => sum + worker.chunks.length, 0);
-    return html`<small>${chunks ? `${plural(chunks, "chunk")} in work` : "idle"}</small>`;
+    return html`<small>${chunks ? `transcribing ${plural(chunks, "chunk")}` : "idle"}</small>`;
   }
   return html`<ul class="jobs">${jobs.map(
     (job) => html`
     <li>${name(job.filename)}
       <small>${length(job.seconds)} of audio,
-        in work for ${length(elapsed(job, node))}</small></li>`,
+        for ${length(elapsed(job, node))}</small></li>`,
   )}</ul>`;
 }
 

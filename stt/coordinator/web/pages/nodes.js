@@ -128,7 +128,7 @@ export function open(page) {
         <h2>Workers at the database</h2>
         <table class="list workers-list">
           <thead><tr><th scope="col">Worker</th><th scope="col">Server</th>
-            <th scope="col">In work</th>
+            <th scope="col">Transcribing</th>
             <th scope="col">Done</th><th scope="col">Last heartbeat</th></tr></thead>
           <tbody>${local.map(
             (worker) => html`<tr>
@@ -206,7 +206,7 @@ export function open(page) {
       <small>Nodes with a higher one get work first.</small></label>
     <label>Model <input name="model" maxlength="100" value=${node.model ?? ""}
       placeholder="its own choice">
-      <small>The node starts anew with it after what it has in work.</small></label>`,
+      <small>The node starts anew with it after what it transcribes now.</small></label>`,
       "Save",
       {
         save: async (form) => {
@@ -257,7 +257,7 @@ export function open(page) {
     const isSure = await confirm(
       "Remove node",
       html`${name(node.name)} is informed and stops. What it
-      has in work goes back to the queue, and its key opens nothing any more.`,
+      transcribes now goes back to the queue, and its key opens nothing any more.`,
       "Remove",
       { isDangerous: true },
     );

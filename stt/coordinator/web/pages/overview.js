@@ -195,7 +195,7 @@ export function open(page) {
         <li><div class="line-up">${name(worker.id)}
             ${badge(worker.chunks.length ? "busy" : "online")}</div>
           <small>a worker at the database, ${
-            worker.chunks.length ? `${plural(worker.chunks.length, "chunk")} in work` : "idle"
+            worker.chunks.length ? `transcribing ${plural(worker.chunks.length, "chunk")}` : "idle"
           }</small></li>`,
       )}
     </ul>`;

@@ -23,7 +23,7 @@ const FORMATS = [
 const GAPS = {
   pending: "not transcribed yet",
   processing: "being transcribed",
-  cutting: "being cut",
+  cutting: "being prepared",
   failed: "could not be transcribed",
   missing: "the audio is missing",
   unreadable: "the transcript cannot be read",

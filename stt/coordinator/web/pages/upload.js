@@ -136,12 +136,12 @@ export function open(page) {
       ]);
     }
     if (state === "waiting")
-      return row(upload.filename, state, progress("Waits to be cut"), [drop("Cancel")]);
+      return row(upload.filename, state, progress("Waits to be prepared"), [drop("Cancel")]);
     if (state === "cutting") {
-      const label = `Cutting: ${length(upload.cut_seconds)}${
+      const label = `Preparing: ${length(upload.cut_seconds)}${
         upload.total_seconds ? ` of ${length(upload.total_seconds)}` : ""
       }`;
-      return row(upload.filename, state, progress(label, upload.cut_seconds, upload.total_seconds), [
+      return row(upload.filename, "preparing", progress(label, upload.cut_seconds, upload.total_seconds), [
         drop("Cancel"),
       ]);
     }
@@ -160,7 +160,7 @@ export function open(page) {
       return row(upload.filename, state, html`<small>${words}</small>`, [drop]);
     }
     const state = recordingState(recording);
-    const isOpen = ["cutting", "in work", "waiting"].includes(state);
+    const isOpen = ["preparing", "transcribing", "waiting"].includes(state);
     const words = `${again}${isOpen ? "Transcription" : "Transcribed"}: `;
     const body = html`${recordingProgress(recording, words)}
       ${

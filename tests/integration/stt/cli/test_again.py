@@ -20,7 +20,7 @@ def test_a_recording_is_pending_with_the_new_options_and_keeps_its_text(
 ) -> None:
     recording_id = talk(database, "talk.mp3", "tiny.en")
     assert stt("again", "talk.mp3", "--model", "base", "--language", "german") == 0
-    assert stt.out == "talk.mp3: 1 chunk pending again\n"
+    assert stt.out == "talk.mp3: 1 chunk waiting again\n"
     assert "The earlier text stays" in stt.err
     recording = MongoRecordings(database).get(ObjectId(recording_id))
     assert (recording.model, recording.language) == ("base", "de")
@@ -36,10 +36,10 @@ def test_a_whole_library_is_chosen_by_what_made_its_text(stt: Run, database: Dat
     ):  # fmt: skip
         talk(database, name, model, language)
     assert stt("again", "--where", "model=base", "--where", "language=de") == 0
-    assert stt.out == "b.mp3: 1 chunk pending again\n"
+    assert stt.out == "b.mp3: 1 chunk waiting again\n"
     assert stt("again", "--where", "model=turbo", "--where", "model=turbo") == 0
     assert stt("again", "a.mp3", "b.mp3", "--where", "model=base") == 0
-    assert stt.out.splitlines()[-1] == "2 recordings, 2 chunks pending again"
+    assert stt.out.splitlines()[-1] == "2 recordings, 2 chunks waiting again"
     assert database.chunks.count_documents(PENDING) == 3
 
 

@@ -31,7 +31,7 @@ def test_retry_without_a_name_is_for_every_failed_chunk(
 ) -> None:
     assert stt("retry") == 0
     retry.assert_called_once_with(no_database, [], None)
-    assert stt.out == "1 chunk pending again\n"
+    assert stt.out == "1 chunk waiting again\n"
 
 
 def test_retry_of_one_recording_finds_it_by_its_name(
@@ -52,7 +52,7 @@ def test_nothing_to_retry_is_no_error(stt: Run, retry: Mock) -> None:
 
 @pytest.mark.parametrize(
     ("command", "done", "state"),
-    [("retry", "pending again", "failed"), ("release", "released", "in work")],
+    [("retry", "waiting again", "failed"), ("release", "released", "being transcribed")],
 )
 def test_a_named_chunk_in_another_state_is_exit_code_1(
     stt: Run, retry: Mock, release: Mock, command: str, done: str, state: str

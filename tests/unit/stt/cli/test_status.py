@@ -40,7 +40,7 @@ def test_the_screen_names_the_database_and_counts_its_chunks(
     assert stt("status") == 0
     queue_status.assert_called_once_with(no_database, 300)
     assert "stt at mongodb://127.0.0.1:1" in stt.out
-    assert "pending" in stt.out
+    assert "waiting" in stt.out
     assert "1 worker running" in stt.out
 
 
@@ -102,10 +102,10 @@ def test_counts_that_take_long_are_left_out_unless_they_are_waited_for(
     assert stt("status") == 0
     assert "still being counted" in stt.out
     assert "1 worker running" in stt.out
-    assert "pending" not in stt.out
+    assert "waiting" not in stt.out
     threading.Timer(0.5, counted.set).start()
     assert stt("status", "--wait") == 0
-    assert "pending" in stt.out
+    assert "waiting" in stt.out
 
 
 def test_watching_shows_the_latest_counts_until_the_next_are_known(
@@ -123,4 +123,4 @@ def test_watching_shows_the_latest_counts_until_the_next_are_known(
     assert stt("status", "--watch") == 130
     counted.set()
     assert "still being counted" not in stt.out
-    assert stt.out.count("pending") == 2
+    assert stt.out.count("waiting") == 2

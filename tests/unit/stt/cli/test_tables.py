@@ -1,6 +1,8 @@
 """The tables of stt status and stt workers."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 from bson import ObjectId
 from rich.console import Console
@@ -15,6 +17,7 @@ from stt.store.notification_status import DestinationStatus
 from stt.store.status import FailedChunk, QueueStatus, Rate, RecordingProgress
 from stt.store.workers import WorkerStatus
 
+ROOT = Path(__file__).parents[4]
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -43,6 +46,18 @@ ALIVE = WorkerStatus("box_1", WorkerReport("box", 1, "0", "http://g", "working",
 
 
 class TestStatusScreen:
+    def test_the_states_have_the_words_of_the_glossary_and_of_the_pages(self) -> None:
+        counts = StateCounts(pending=13, processing=14, transcribed=15, failed=16)
+        on_screen = re.findall(r"^(\w+) +1[3-6]\b", shown(status(counts)), re.MULTILINE)
+        glossary = (ROOT / "docs/glossary.md").read_text()
+        public_names = dict(
+            re.findall(r"^\| (\w+) \| said of a chunk.* \| `(\w+)` \|$", glossary, re.M)
+        )
+        script = (ROOT / "stt/coordinator/web/chunk_states.js").read_text()
+        on_pages = re.findall(r'^  \["(\w+)", "(\w+)"\],$', script, re.MULTILINE)
+        assert on_screen == list(public_names)
+        assert dict(on_pages) == {name: word for word, name in public_names.items()}
+
     def test_an_empty_queue_says_what_to_do(self) -> None:
         assert "stt ingest" in shown(status(StateCounts()))
 
