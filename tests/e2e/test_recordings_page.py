@@ -1,9 +1,10 @@
-"""The list of recordings: filtered, sorted, and changed many at once; no worker is beside it."""
+"""The list of recordings and the quarantine: found, and changed; no worker is beside them."""
 
 import re
 import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -11,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from stt.store.database import Database
 from tests.support.coordinator_process import running_process
 from tests.support.pages import House
-from tests.support.queue_builder import START
+from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.recordings_in_queue import post_recording, set_chunk, transcribe
 
 pytestmark = pytest.mark.browser
@@ -162,3 +163,52 @@ def test_selected_recordings_are_transcribed_again_and_those_that_cannot_be_say_
     found = house.database.recordings.find({"model": "large-v3"}).sort("_id")
     assert [str(one["_id"]) for one in found] == [ids[0], ids[2]]
     assert house.database.chunks.count_documents({"transcribed_at": None}) == 2
+
+
+def add_failed(database: Database, count: int = 1, kind: str = "bad_audio", **fields: Any) -> Any:
+    fault = {"at": START, "worker": "a_1", "kind": kind, "message": "no <i>Ogg</i>"}
+    recording_id = add_recording(database, duration=30.0 * count, chunk_count=count, **fields)
+    return add_chunks(
+        database, count, recording_id=recording_id, failed_at=START, attempts=3, errors=[fault]
+    )
+
+
+def test_a_failure_says_what_happened_and_is_dismissed_and_put_back(
+    page: Page, house: House
+) -> None:
+    [chunk_id] = add_failed(house.database, filename="bad.mp3")
+    page.goto("/quarantine")
+    row = page.locator(".quarantined > li")
+    expect(row).to_contain_text("The audio of this part cannot be read. Listen to it.")
+    expect(row).to_contain_text("no <i>Ogg</i>")
+    expect(page.locator("#menu .count")).to_have_text("1")
+    page.get_by_role("button", name="Dismiss bad.mp3").click()
+    expect(page.get_by_text("Nothing is here.")).to_be_visible()
+    expect(page.locator("#menu .count")).to_have_count(0)
+    page.get_by_role("link", name="Show 1 dismissed chunk").click()
+    expect(page.get_by_role("heading", name="Dismissed")).to_be_visible()
+    page.get_by_role("button", name="Put back bad.mp3").click()
+    expect(page.get_by_text("No failure is dismissed.")).to_be_visible()
+    page.locator("main").get_by_role("link", name="Quarantine").click()
+    expect(row).to_have_count(1)
+    found = house.database.chunks.find_one({"_id": chunk_id})
+    assert found is not None
+    assert "dismissed_at" not in found
+
+
+def test_all_are_dismissed_at_once_and_a_recording_is_deleted(page: Page, house: House) -> None:
+    add_failed(house.database, 3, filename="bad.mp3")
+    add_failed(house.database, 55, "expired", filename="long.mp3")
+    page.goto("/quarantine")
+    page.get_by_role("button", name="Show more").click()
+    rows = page.locator(".quarantined > li")
+    expect(rows).to_have_count(58)
+    page.get_by_role("button", name="Delete recording bad.mp3").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(rows).to_have_count(55)
+    page.get_by_role("button", name="Dismiss all").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("55 chunks stay failed")
+    dialog.get_by_role("button", name="Dismiss all").click()
+    expect(page.get_by_text("Nothing is here.")).to_be_visible()
+    assert house.database.recordings.count_documents({"filename": "bad.mp3"}) == 0

@@ -212,8 +212,9 @@ follow("state", (connection) => {
   drawTop();
 });
 follow("status", (status) => {
-  if (status.counts.failed === failed) return;
-  failed = status.counts.failed;
+  const now = status.counts.failed - status.dismissed;
+  if (now === failed) return;
+  failed = now;
   drawTop();
 });
 connect();
