@@ -10,12 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.store.uploads import UploadList
-from stt.coordinator.uploads.form import (
-    MAX_FILES,
-    UploadAddress,
-    UploadFields,
-    UploadFormReader,
-)
+from stt.coordinator.uploads.fields import UploadAddress, UploadFields
+from stt.coordinator.uploads.form import MAX_FILES, UploadFormReader
 from stt.coordinator.uploads.processor import UploadProcessor
 from stt.domain.field_types import HexId
 

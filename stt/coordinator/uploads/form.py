@@ -5,27 +5,24 @@ form's end, because a field may stand behind the files that it is for.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import pydantic
-from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from stt.coordinator.errors import ApiError, BadRequest, Stalled, TooLarge, Unprocessable
 from stt.coordinator.fault_texts import fault_text
-from stt.coordinator.schemas.base import Priority
 from stt.coordinator.store.uploads import UploadRecord
+from stt.coordinator.uploads.fields import UploadAddress, UploadFields, given
 from stt.coordinator.uploads.incoming import BROKE_OFF, IncomingFile
 from stt.coordinator.uploads.multipart import Event, Field, FileEnd, FileStart, MultipartStream
 from stt.coordinator.uploads.processor import UploadProcessor
-from stt.domain.chunk import Channels
-from stt.domain.transcript import Task
+from stt.coordinator.uploads.request_body import blocks_of
 from stt.errors import ConfigError, SttError
 from stt.settings import Settings
 from stt.store.ingest import IngestOptions
@@ -33,55 +30,10 @@ from stt.store.ingest import IngestOptions
 MAX_FILES = 100
 
 _STALL_SECONDS = 60.0
-_MAX_SECONDS = 12 * 3_600.0
 _WRITE_BYTES = 1024 * 1024
 # Many clients do not read the response to an upload before they have sent all of it.
 _DRAIN_SECONDS = 10.0
 _DRAIN_BYTES = 256 * 1024 * 1024
-
-
-class UploadFields(BaseModel):
-    """What a form, or its address, gives for its files."""
-
-    language: str | None = pydantic.Field(
-        None, max_length=50, description="Spoken language, such as `en`; `auto` to detect it."
-    )
-    prompt: str | None = pydantic.Field(
-        None, max_length=10_000, description="Text that could precede it."
-    )
-    priority: Priority | None = pydantic.Field(None, description="Higher goes first.")
-    model: str | None = pydantic.Field(
-        None, max_length=200, description="Model to transcribe with."
-    )
-    hotwords: str | None = pydantic.Field(
-        None, max_length=10_000, description="Rare names and terms to listen for."
-    )
-    task: Task | None = pydantic.Field(
-        None, description="`translate` gives English text of any language."
-    )
-    channels: Channels | None = pydantic.Field(
-        None, description="`split` to transcribe each channel by itself."
-    )
-    track: int | None = pydantic.Field(
-        None,
-        ge=1,
-        le=10_000,
-        description="Audio track to take, from 1; by default the file's.",
-    )
-    strict: bool | None = pydantic.Field(
-        None, description="Refuse a file that is truncated or damaged."
-    )
-
-
-class UploadAddress(UploadFields):
-    """What the address gives: also what only a sender of a single file knows."""
-
-    transfer: str | None = pydantic.Field(
-        None, pattern="^[0-9A-Za-z-]{1,64}$", description="A key for `/api/uploads` to show it by."
-    )
-    modified: AwareDatetime | None = pydantic.Field(
-        None, description="When the file was changed last: its recording's time if it has no other."
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +61,7 @@ class UploadFormReader:
         self.ignored: list[str] = []
         self._processor = processor
         self._max_bytes = defaults.max_upload_mb * 1024 * 1024
-        self._defaults = replace(IngestOptions.of_uploads(defaults), **_given(address))
+        self._defaults = replace(IngestOptions.of_uploads(defaults), **given(address))
         self._sent = {"transfer": address.transfer, "modified_at": address.modified}
         self._fields: dict[str, Any] = {}
         self._incoming: IncomingFile | None = None
@@ -132,7 +84,7 @@ class UploadFormReader:
         form = MultipartStream(request.headers.get("content-type", ""))
         if self._announced_bytes > MAX_FILES * self._max_bytes:
             raise TooLarge("The request is larger than all that may be sent at once.")
-        blocks = _blocks(request)
+        blocks = blocks_of(request, _STALL_SECONDS)
         try:
             await run_in_threadpool(self._processor.spool.check_room, 0)
             async for block in blocks:
@@ -186,7 +138,7 @@ class UploadFormReader:
     async def _take_field(self, name: str, value: str) -> None:
         """Use a field. Raise for an invalid one, and break off the files that it is for."""
         try:
-            field = _given(_field(name, value))
+            field = given(_field(name, value))
             self._options(field)
         except (Unprocessable, ConfigError) as error:
             while meant := [file for file in self._whole if name not in file.fields]:
@@ -239,31 +191,9 @@ class UploadFormReader:
                         return
 
 
-def _given(fields: UploadFields) -> dict[str, Any]:
-    """Return the options of an ingest that are not empty."""
-    given = fields.model_dump(exclude_none=True, include=set(UploadFields.model_fields))
-    return {name: value for name, value in given.items() if value != ""}
-
-
 def _field(name: str, value: str) -> UploadFields:
     """Raise Unprocessable."""
     try:
         return UploadFields.model_validate({name: value})
     except ValidationError as error:
         raise Unprocessable(f"{name}: {fault_text(error.errors()[0])}") from error
-
-
-async def _blocks(request: Request) -> AsyncIterator[bytes]:
-    """Yield the body as it comes. Raises ClientDisconnect, Stalled if nothing comes for long."""
-    stream = request.stream()
-    deadline = time.monotonic() + _MAX_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            async with asyncio.timeout(_STALL_SECONDS):
-                block = await anext(stream)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise Stalled(f"Nothing of it has arrived for {_STALL_SECONDS:g} seconds.") from None
-        yield block
-    raise Stalled(f"It has not arrived in {_MAX_SECONDS / 3_600:g} hours.")
