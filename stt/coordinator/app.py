@@ -36,6 +36,7 @@ from stt.coordinator.routes import (
     pages,
     quarantine,
     recordings,
+    resumable_uploads,
     search,
     status,
     tasks,
@@ -46,15 +47,17 @@ from stt.errors import SttError
 
 _UNKEYED = (health, login)
 _KEYED = (
-    tasks, chunks, status, quarantine, nodes, uploads, recordings, bulk, transcripts, search,
-    options, live, pages,
+    tasks, chunks, status, quarantine, nodes, uploads, resumable_uploads, recordings, bulk,
+    transcripts, search, options, live, pages,
 )  # fmt: skip
 _REAPER_STOP_SECONDS = 1.0
 _HTTP_CODES = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
+    412: "version",
     413: "too_large",
+    415: "media_type",
     416: "range",
 }
 
@@ -136,7 +139,7 @@ def _allowed_methods(request: Request) -> str:
     """Return those of all routes with this path: Starlette names the first route's alone."""
     return ", ".join(
         method
-        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST")
+        for method in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST")
         if any(
             route.matches({**request.scope, "method": method})[0] == Match.FULL
             for route in request.app.routes

@@ -3,7 +3,7 @@
 ApiError
 ├── BadRequest    400   ├── Unauthorized  401   ├── Forbidden  403   ├── Stalled       408
 ├── Conflict      409   ├── Gone          410   ├── TooLarge   413   ├── Unprocessable 422
-├── TooMany       429   └── OutOfSpace    507
+├── Locked        423   ├── TooMany       429  └── OutOfSpace    507
 
 Errors of the layers below have their statuses in `_STATUSES`.
 """
@@ -69,6 +69,10 @@ class TooLarge(ApiError):
 
 class Unprocessable(ApiError):
     status, code = 422, "unprocessable"
+
+
+class Locked(ApiError):
+    status, code = 423, "locked"
 
 
 class TooMany(ApiError):

@@ -13,12 +13,19 @@ MAX_TRANSCRIPT_BYTES = 8 * 1024 * 1024
 MAX_UNAUTHENTICATED_BYTES = 64 * 1024
 MAX_CONTAINERS = 10_000
 _STREAMED = ("/upload",)
+_STREAMED_PATCHES = "/api/uploads/"
 _WITH_TRANSCRIPT = ("/tasks/complete",)
 
 
 def containers(block: bytes | bytearray) -> int:
     """Return how many objects and lists JSON has at most; brackets within texts count too."""
     return block.count(b"{") + block.count(b"[")
+
+
+def _is_streamed(scope: Scope) -> bool:
+    path = scope["path"]
+    is_patch = scope["method"] == "PATCH" and path.startswith(_STREAMED_PATCHES)
+    return path in _STREAMED or is_patch
 
 
 class BodyLimit:
@@ -31,7 +38,7 @@ class BodyLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in _STREAMED:
+        if scope["type"] != "http" or _is_streamed(scope):
             await self._app(scope, receive, send)
             return
         limit, most_containers = MAX_BYTES, MAX_CONTAINERS

@@ -1,8 +1,13 @@
 """Uploads and their states, for people and for a coordinator that starts again.
 
     receiving ──▶ waiting ──▶ cutting ──▶ done | already there
+      │   ▲          │           │
+      ▼   │          │           │
+    interrupted      │           │
         │            │           │
         └────────────┴───────────┴──────▶ failed, or cancelled by a person
+
+Only a resumable upload is interrupted; another one that breaks off has failed.
 
 A record names the spool folder that its file lies in, so no coordinator touches another machine's.
 A record that has ended is removed after a week; one that is open never is.
@@ -20,9 +25,10 @@ from stt.domain.field_types import HexId
 from stt.errors import NotFound
 from stt.store.database import Document, Repository
 
-State = Literal["receiving", "waiting", "cutting", "done", "already there", "failed"]
+State = Literal["receiving", "interrupted", "waiting", "cutting", "done", "already there", "failed"]
 
-_OPEN = ("receiving", "waiting", "cutting")
+_RECEIVING = ("receiving", "interrupted")
+_OPEN = (*_RECEIVING, "waiting", "cutting")
 _IS_OPEN: Document = {"state": {"$in": list(_OPEN)}}
 _CANCELLED = "cancelled"  # hidden from people; the process that has the file removes it
 _SHOWN = 100
@@ -30,6 +36,8 @@ _SHOWN = 100
 
 class UploadRecord(BaseModel):
     """An upload. `bytes`: the expected size while it is received, then the real one.
+
+    One that is `interrupted` waits for its sender to go on.
 
     `cut_seconds` of the recording have been cut, of `total_seconds` if its file says its length.
     `error`: one sentence, once it has failed. `warnings`: which of several audio tracks was taken,
@@ -55,6 +63,8 @@ class UploadRecord(BaseModel):
     sha256: str | None = Field(default=None, exclude=True)
     modified_at: datetime | None = Field(default=None, exclude=True)
     """When its file was last changed on the sender's machine, where the sender says it."""
+    resumable: bool = Field(default=False, exclude=True)
+    """Whether its sender may go on after a break; its `bytes` are exact then."""
     tries: int = Field(default=0, exclude=True)
     """How many processes have begun to cut it since it last made progress."""
     options: Mapping[str, Any] = Field(default={}, exclude=True)
@@ -63,6 +73,11 @@ class UploadRecord(BaseModel):
     @property
     def is_open(self) -> bool:
         return self.state in _OPEN
+
+    @property
+    def is_partial(self) -> bool:
+        """True until all of it has been received."""
+        return self.state in _RECEIVING
 
 
 class UploadList(BaseModel):
@@ -89,7 +104,7 @@ class UploadLog(Repository):
     ) -> None:
         """Record an upload of about `size` bytes that is being received.
 
-        `sent`: what its sender says of it, `transfer` and `modified_at`.
+        `sent`: what its sender says of it, `transfer` and `modified_at`, and if it is `resumable`.
         """
         fields = {
             "spool": spool,
@@ -112,6 +127,26 @@ class UploadLog(Repository):
             {"_id": upload_id, **_IS_OPEN}, {"$set": fields, "$currentDate": dates}
         )
         return updated.matched_count > 0
+
+    def find_partial(
+        self, spool: str, filename: str, size: int, sent: Mapping[str, Any]
+    ) -> UploadRecord | None:
+        """Return the resumable upload of this file that is not whole yet; None if there is none.
+
+        It is the same file if its sender's key is the same, or its name, size and time.
+        """
+        same: list[Document] = [
+            {name: sent[name], **more}
+            for name, more in (("transfer", {}), ("modified_at", {"filename": filename}))
+            if sent.get(name) is not None
+        ]
+        if not same:
+            return None
+        state = {"state": {"$in": list(_RECEIVING)}}
+        document = self._db.uploads.find_one(
+            {"spool": spool, "resumable": True, "bytes": size, "$or": same, **state}
+        )
+        return next(_records([document] if document else []), None)
 
     def fail(self, upload_id: ObjectId, reason: str) -> bool:
         return self.update(upload_id, state="failed", error=reason)

@@ -1,5 +1,6 @@
 """Threads that cut received uploads into chunks, and clear away what broke off."""
 
+import hashlib
 import logging
 import threading
 import time
@@ -20,6 +21,9 @@ _THREADS = 2
 _POLL_SECONDS = 5.0
 _PROGRESS_SECONDS = 1.0
 _STOP_SECONDS = 10.0
+_INTERRUPTED_SECONDS = 10.0
+KEEP_SECONDS = 3 * 86_400.0
+"""So long a resumable upload waits for its sender to go on."""
 _MAX_TRIES = 5
 """So many processes may end during the cutting of a file, without progress, before it is failed."""
 
@@ -93,13 +97,16 @@ class UploadProcessor:
 
     def _process(self, record: UploadRecord, file: SpoolFile) -> bool:
         """Return True if the upload was cut, which may have taken long."""
-        if record.state == "receiving" or not file.exists:
+        if record.is_partial and record.resumable and file.exists:
+            self._await_sender(record, file)
+            return False
+        if record.is_partial or not file.exists:
             if record.is_open:
                 logger.warning("Upload %s (%s) broke off", record.id, record.filename)
                 self.log.fail(record.id, BROKE_OFF)
             file.remove()
             return False
-        sha256 = record.sha256 or ""
+        sha256 = record.sha256 or self._hash(record, file)
         with self._lock:
             # The same file from another upload will be in the queue already.
             if not record.is_open or sha256 in self._in_work:
@@ -114,6 +121,23 @@ class UploadProcessor:
             with self._lock:
                 self._in_work.discard(sha256)
         return True
+
+    def _await_sender(self, record: UploadRecord, file: SpoolFile) -> None:
+        """Keep what has come of a resumable upload for some days."""
+        if file.idle_seconds > KEEP_SECONDS:
+            reason = f"It was not continued for {KEEP_SECONDS / 86_400:g} days; send it again."
+            logger.warning("Upload %s (%s): %s", record.id, record.filename, reason)
+            self.log.fail(record.id, reason)
+            file.remove()
+        elif record.state == "receiving" and file.idle_seconds > _INTERRUPTED_SECONDS:
+            self.log.update(record.id, state="interrupted", received_bytes=file.size)
+
+    def _hash(self, record: UploadRecord, file: SpoolFile) -> str:
+        """Return the sha256 of a file that came in several requests, and record it."""
+        with file.path.open("rb") as content:
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        self.log.update(record.id, sha256=sha256)
+        return sha256
 
     def _cut(self, record: UploadRecord, file: SpoolFile) -> None:
         tries = record.tries + (record.id not in self._begun)

@@ -19,6 +19,7 @@ from stt.system.files import is_planted
 
 _ID_FILE = ".id"
 _WEEK_SECONDS = 7 * 86_400
+_LOCK_SECONDS = 1.0
 RESERVE_BYTES = 256 * 1024 * 1024
 """Kept free on the spool's disk: the database may be on it too, and a full one breaks that."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -37,12 +38,25 @@ class SpoolFile:
         return self._file is not None
 
     @property
+    def size(self) -> int:
+        """Bytes, without those that are not flushed; 0 for a file that is missing."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last write, by this machine's clock; 0 for a file that is missing."""
+        try:
+            return time.time() - self.path.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    @property
     def is_forgotten(self) -> bool:
         """True if it was not written to for a week."""
-        try:
-            return time.time() - self.path.stat().st_mtime > _WEEK_SECONDS
-        except FileNotFoundError:
-            return False
+        return self.idle_seconds > _WEEK_SECONDS
 
     def write(self, data: bytes | bytearray) -> None:
         assert self._file is not None
@@ -111,6 +125,32 @@ class Spool:
             if os.fstat(file.fileno()).st_nlink:
                 return SpoolFile(upload_id, path, file)
             file.close()  # another process removed it as a stray before it was locked
+
+    def append(self, upload_id: ObjectId) -> SpoolFile | None:
+        """Lock a file to write behind its end; None if another request or process holds it.
+
+        Raises FileNotFoundError.
+        """
+        path = self._path(upload_id)
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "ab")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                if time.monotonic() > deadline:
+                    return None
+                time.sleep(0.05)  # a processor looks at it for a moment
+                continue
+            if os.fstat(file.fileno()).st_nlink:
+                return SpoolFile(upload_id, path, file)
+            file.close()
+            raise FileNotFoundError(path)
+
+    def received_bytes(self, upload_id: ObjectId) -> int:
+        """Return how much of a file is there. Raises FileNotFoundError."""
+        return self._path(upload_id).stat().st_size
 
     @contextmanager
     def hold(self, upload_id: ObjectId) -> Iterator[SpoolFile | None]:

@@ -15,6 +15,7 @@ from tests.support.coordinator_app import (
 from tests.support.database_writes import DatabaseWrites
 from tests.support.queue_builder import add_chunks, add_recording
 from tests.support.routes import addresses
+from tests.support.tus import TUS, begin
 
 MAY_WRITE = {("person", "/tasks/next"), ("node", "/tasks/next")}
 """It claims, with a key alone: browsers add keys to no request."""
@@ -50,7 +51,7 @@ def test_no_get_route_writes_to_the_database(
     node_id, key = running.join()
     values = {
         "source_id": str(recording_id), "recording_id": str(recording_id), "node_id": node_id,
-        "filename": f"{chunk_ids[0]}.opus", "side": "after",
+        "filename": f"{chunk_ids[0]}.opus", "side": "after", "upload_id": _upload(running),
     }  # fmt: skip
     routes = sorted({(m, p) for m, p in addresses(running.app.routes) if m in ("GET", "HEAD")})
     assert len(routes) > 30
@@ -84,7 +85,13 @@ def _request(
     query = dict(QUERIES.get(template, {}))
     if "worker_id" in query:
         query["worker_id"] = worker
-    return session.request(method, path, params=query).status_code
+    return session.request(method, path, params=query, headers=TUS).status_code
+
+
+def _upload(running: CoordinatorThread) -> str:
+    """Begin a resumable upload; return its id."""
+    with running.person() as person:
+        return begin(person, 10).rpartition("/")[2]
 
 
 def _file_of(template: str) -> str:
