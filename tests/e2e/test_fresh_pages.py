@@ -311,6 +311,7 @@ def test_two_thousand_recordings_and_three_hours_of_text_are_there_at_once(
     page.goto("/settings")
     for address, shown in (
         ("/recordings", ".recordings-list tbody tr"),
+        ("/recordings?language=en&sort=-length", ".recordings-list tbody tr"),
         (f"/recordings/{long}", ".transcript .line"),
     ):
         tries: list[float] = []

@@ -8,9 +8,9 @@ import { visible } from "./visible.js";
 
 const STATES = [
   ["", "All states"],
-  ["open", "Unfinished"],
+  ["open", "Not done yet"],
   ["done", "Done"],
-  ["failed", "With failures"],
+  ["failed", "Failed or partly failed"],
 ];
 const SORTS = [
   ["", "Newest first"],
