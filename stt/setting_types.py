@@ -137,9 +137,9 @@ LanguageName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z _-]{0
 PromptText = Annotated[str, StringConstraints(max_length=10_000)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")]
 
-PANELS = EVERYDAY, SUBTITLES, WATCHING, STOPPING, QUEUE, SERVERS, DATABASE = (
-    "Everyday options", "Subtitles", "Watched folders", "Stopping", "Queue", "Whisper servers",
-    "Database",
+PANELS = EVERYDAY, CHOOSING, SUBTITLES, WATCHING, STOPPING, QUEUE, SERVERS, DATABASE = (
+    "Everyday options", "Which recordings", "Subtitles", "Watched folders", "Stopping", "Queue",
+    "Whisper servers", "Database",
 )  # fmt: skip
 """Panels of the help, in their order."""
 

@@ -8,9 +8,12 @@ import typer
 from stt.cli.formatting import printable
 from stt.cli.options import DATABASE_SETTINGS, with_settings
 from stt.cli.output import OutputOptions, with_output
+from stt.cli.recording_filter import FilterOptions, with_filter
 from stt.cli.transcripts import write_transcripts
+from stt.errors import NotFound
 from stt.local.stack import open_database
 from stt.settings import Settings
+from stt.store.recording_list import RecordingLister
 from stt.store.recordings import MongoRecordings
 
 EXAMPLES = """\b
@@ -20,6 +23,7 @@ Examples:
   stt export talk.mp3 --format json | jq .full_text
   stt export talk.mp3 -f srt -f json -o talk/    talk/talk.srt, talk/talk.json
   stt export --all --format vtt --output subs/   every recording, a file each
+  stt export --all --folder talks -f srt -o subs/
   stt export A/ep01.wav -f srt --beside --language-suffix
                                                  A/ep01.en.srt, where players find it
 
@@ -31,9 +35,11 @@ place of missing text as `[not transcribed]` in txt, srt and tsv, or as a NOTE i
 
 @with_settings(*DATABASE_SETTINGS)
 @with_output
+@with_filter
 def export_command(
     settings: Settings,
     output: OutputOptions,
+    wanted: FilterOptions,
     names: Annotated[
         list[str] | None,
         typer.Argument(
@@ -41,7 +47,10 @@ def export_command(
         ),
     ] = None,
     all_recordings: Annotated[
-        bool, typer.Option("--all", help="Every recording; needs a folder as --output.")
+        bool,
+        typer.Option(
+            "--all", help="Every recording, or all that match; needs a folder as --output."
+        ),
     ] = False,
     require_complete: Annotated[
         bool,
@@ -52,13 +61,22 @@ def export_command(
     names = names or []
     if bool(names) == all_recordings:
         raise typer.BadParameter("Name a recording, or use --all.")
+    if names and wanted.are_given:
+        raise typer.BadParameter("What chooses recordings, such as --folder, needs --all.")
     where = output.resolve(several=all_recordings or len(names) > 1)
     where.spare(map(Path, names))
     if where.beside:
         _check_files(names)
     with open_database(settings) as database:
         stored = MongoRecordings(database)
-        found = list(stored.all()) if all_recordings else [stored.find(name) for name in names]
+        if names:
+            found = [stored.find(name) for name in names]
+        elif wanted.are_given:
+            found = stored.several(RecordingLister(database).ids(wanted.resolve(), sort="old").ids)
+        else:
+            found = list(stored.all())
+        if not found and wanted.are_given:
+            raise NotFound("No recording matches: `stt ls` lists them.")
         labels = stored.labels(found)
         shown = names if where.beside else [labels[recording.id] for recording in found]
         named = list(zip(shown, found, strict=True))

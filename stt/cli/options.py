@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -140,6 +141,34 @@ def _with_options(
                 parameters.append(parameter.replace(kind=_KEYWORD_ONLY))
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return decorate
+
+
+def with_fields(passed: str, options: type[Any]) -> Callable[[Command], Command]:
+    """Give a command an option for each field of a dataclass, in place of this parameter."""
+    hints = get_type_hints(options, include_extras=True)
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def run(**given: Any) -> None:
+            values = {field.name: given.pop(field.name) for field in fields(options)}
+            command(**{passed: options(**values)}, **given)
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            if parameter.name == passed:
+                parameters += (
+                    inspect.Parameter(
+                        field.name, _KEYWORD_ONLY,
+                        default=field.default, annotation=hints[field.name],
+                    )
+                    for field in fields(options)
+                )  # fmt: skip
+            else:
+                parameters.append(parameter.replace(kind=_KEYWORD_ONLY))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return run
 
     return decorate

@@ -1,17 +1,15 @@
 """Where `stt transcribe` and `stt export` write transcripts, in which formats, and how wide."""
 
-import inspect
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
-from functools import wraps
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated
 
 import typer
 
 from stt.cli.formatting import printable
-from stt.cli.options import Command
+from stt.cli.options import Command, with_fields
 from stt.setting_types import SUBTITLES
 from stt.store.export import FORMATS
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
@@ -143,27 +141,7 @@ class OutputOptions:
 
 def with_output(command: Command) -> Command:
     """Give a command the options of OutputOptions in place of its parameter `output`."""
-    hints = get_type_hints(OutputOptions, include_extras=True)
-
-    @wraps(command)
-    def run(**given: Any) -> None:
-        options = {field.name: given.pop(field.name) for field in fields(OutputOptions)}
-        command(output=OutputOptions(**options), **given)
-
-    parameters: list[inspect.Parameter] = []
-    for parameter in inspect.signature(command, eval_str=True).parameters.values():
-        if parameter.name == "output":
-            parameters += (
-                inspect.Parameter(
-                    field.name, parameter.KEYWORD_ONLY,
-                    default=field.default, annotation=hints[field.name],
-                )
-                for field in fields(OutputOptions)
-            )  # fmt: skip
-        else:
-            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return run
+    return with_fields("output", OutputOptions)(command)
 
 
 def checked_formats(names: Iterable[str]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from datetime import datetime, timedelta
 from typing import Annotated, Any, cast, get_args
 
 import typer
@@ -11,15 +10,14 @@ import typer
 from stt.cli.console import print_line, print_note, show, show_json
 from stt.cli.formatting import plural
 from stt.cli.options import DATABASE_SETTINGS, AsJson, with_settings
+from stt.cli.recording_filter import FilterOptions, with_filter
 from stt.cli.tables import recordings_list
 from stt.domain.chunk import Recording
 from stt.local.stack import open_database
-from stt.setting_types import read_duration
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.recording_list import ANY, ListState, RecordingFilter, RecordingLister
 from stt.store.recordings import MongoRecordings, RecordingDetails
-from stt.transcripts.languages import language_code
 
 LS_EXAMPLES = """\b
 Examples:
@@ -61,22 +59,6 @@ _SORTS: dict[str, Callable[[RecordingDetails], Any]] = {
     "state": lambda one: (one.counts.failed > 0, one.counts.open > 0 or one.is_ingesting),
 }
 
-
-def _day(text: str) -> Any:
-    return typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help=text)
-
-
-def _length(text: str) -> Any:
-    return typer.Option(parser=_seconds, metavar="LENGTH", help=text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        return cast(float, read_duration(text))
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}.") from error
-
-
 Names = Annotated[
     list[str],
     typer.Argument(metavar="RECORDING", help="Files, or names, paths or ids of `stt ls`."),
@@ -84,8 +66,10 @@ Names = Annotated[
 
 
 @with_settings(*DATABASE_SETTINGS)
+@with_filter
 def ls_command(
     settings: Settings,
+    wanted: FilterOptions,
     search: Annotated[
         str, typer.Argument(metavar="TEXT", help="Only with this in the name or path.")
     ] = "",
@@ -94,25 +78,6 @@ def ls_command(
     ] = "all",
     sort: Annotated[str, typer.Option(metavar="BY", help=f"Order: {', '.join(_SORTS)}.")] = "age",
     reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The other way round.")] = False,
-    folder: Annotated[
-        str, typer.Option(metavar="FOLDER", help="Only from this folder and those below it.")
-    ] = "",
-    language: Annotated[
-        str, typer.Option(metavar="CODE", help="Only with most of the text in this language.")
-    ] = "",
-    model: Annotated[
-        str, typer.Option(metavar="MODEL", help="Only with text that this model made.")
-    ] = "",
-    recorded_from: Annotated[
-        datetime | None, _day("Only recorded on this day (2026-11-27) or later.")
-    ] = None,
-    recorded_to: Annotated[datetime | None, _day("Only recorded on this day or before.")] = None,
-    added_from: Annotated[datetime | None, _day("Only added on this day or later.")] = None,
-    added_to: Annotated[datetime | None, _day("Only added on this day or before.")] = None,
-    longer_than: Annotated[
-        float | None, _length("Only of this length (90s, 10m, 2h) or longer.")
-    ] = None,
-    shorter_than: Annotated[float | None, _length("Only of this length or shorter.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the recordings in the queue."""
@@ -120,38 +85,16 @@ def ls_command(
         raise typer.BadParameter(f"--state {state!r}: use {', '.join(get_args(ListState))}.")
     if sort not in _SORTS:
         raise typer.BadParameter(f"--sort {sort!r}: use {', '.join(_SORTS)}.")
-    wanted = RecordingFilter(
-        search=search,
-        state=cast(ListState, state),
-        folder=folder.strip("/"),
-        language=_language(language),
-        model=model,
-        recorded=_days(recorded_from, recorded_to),
-        added=_days(added_from, added_to),
-        seconds=(longer_than, shorter_than),
-    )
+    chosen = wanted.resolve(search=search, state=cast(ListState, state))
     with open_database(settings) as database:
-        found = list(_pages(database, wanted))
+        found = list(_pages(database, chosen))
     found.sort(key=_SORTS[sort], reverse=reverse)
     if as_json:
         show_json([_json_of(one) for one in found])
     elif found:
         show(recordings_list(found))
     else:
-        print_note("No recordings." if wanted == ANY else "No recording matches.")
-
-
-def _language(text: str) -> str:
-    try:
-        return language_code(text) or ""
-    except ValueError as error:
-        raise typer.BadParameter(f"--language {text!r}: {error}.") from error
-
-
-def _days(first: datetime | None, last: datetime | None) -> tuple[datetime | None, datetime | None]:
-    """Return when the first day begins and the last one ends, by this machine's time zone."""
-    end = None if last is None else (last + timedelta(days=1)).astimezone()
-    return None if first is None else first.astimezone(), end
+        print_note("No recordings." if chosen == ANY else "No recording matches.")
 
 
 def _pages(database: Database, wanted: RecordingFilter) -> Iterator[RecordingDetails]:

@@ -1,15 +1,20 @@
 """`stt search`: find words in all transcripts."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from bson import ObjectId
 from pydantic import TypeAdapter
 
 from stt.cli.console import print_note, show, show_json
 from stt.cli.options import DATABASE_SETTINGS, AsJson, OneRecording, with_settings
+from stt.cli.recording_filter import FilterOptions, with_filter
 from stt.cli.tables import hits_screen
 from stt.local.stack import open_database
 from stt.settings import Settings
+from stt.store.database import Database
+from stt.store.recording_list import RecordingLister
 from stt.store.recordings import MongoRecordings
 from stt.store.search import Hit, Search
 from stt.store.search_query import BadQuery, SearchQuery
@@ -19,6 +24,7 @@ Examples:
   stt search coffee
   stt search budget meeting                 both in one chunk, of about 30 seconds
   stt search '"meeting budget"'             one after the other
+  stt search budget --folder talks --recorded-from 2026-10-01 --recorded-to 2026-10-31
   stt search 'transcri*' --source talk.mp3  words with this beginning, in one recording
   stt search coffee --json | jq -r '.[].filename' | sort | uniq -c
 
@@ -31,8 +37,10 @@ _TIMEOUT_SECONDS = 300.0
 
 
 @with_settings(*DATABASE_SETTINGS)
+@with_filter
 def search_command(
     settings: Settings,
+    wanted: FilterOptions,
     words: Annotated[list[str], typer.Argument(metavar="WORDS", help="Words to find.")],
     recording: OneRecording = None,
     limit: Annotated[
@@ -41,16 +49,17 @@ def search_command(
     as_json: AsJson = False,
 ) -> None:
     """Find words in all transcripts."""
+    if wanted.are_given and recording is not None:
+        raise typer.BadParameter("--source is one recording: leave out what chooses others.")
     try:
-        wanted = SearchQuery(" ".join(words))
+        query = SearchQuery(" ".join(words))
     except BadQuery as error:
         raise typer.BadParameter(str(error)) from error
     with open_database(settings) as database:
-        found = None if recording is None else MongoRecordings(database).find(recording)
         page = Search(database).find(
-            wanted,
+            query,
             limit=limit,
-            recording_id=found.id if found else None,
+            recording_ids=_recording_ids(database, recording, wanted),
             timeout_seconds=_TIMEOUT_SECONDS,
         )
     if as_json:
@@ -63,3 +72,12 @@ def search_command(
         print_note(f"There are more results: --limit {limit * 4}")
     if not page.hits:
         raise typer.Exit(1)
+
+
+def _recording_ids(
+    database: Database, name: str | None, wanted: FilterOptions
+) -> Sequence[ObjectId] | None:
+    """Return the recordings to search in, None for all."""
+    if name is not None:
+        return [MongoRecordings(database).find(name).id]
+    return RecordingLister(database).ids(wanted.resolve()).ids if wanted.are_given else None

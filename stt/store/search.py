@@ -7,7 +7,7 @@ the chunks to read. Without one, read the transcripts of some recordings at a ti
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from heapq import merge
 from typing import Annotated, Any
@@ -110,19 +110,20 @@ class Search(Repository):
         *,
         limit: int,
         cursor: str | None = None,
-        recording_id: ObjectId | None = None,
+        recording_ids: Iterable[ObjectId] | None = None,
         timeout_seconds: float = 10.0,
     ) -> HitPage:
-        """Return up to `limit` hits after `cursor`, in one recording or in all.
+        """Return up to `limit` hits after `cursor`, in these recordings or in all.
 
         Return fewer if the time runs out, and raise SearchTooSlow if there are none by then. Raise
         NotFound if the chunk of the cursor is gone.
         """
         after = None if cursor is None else self._position(cursor)
+        ids = None if recording_ids is None else sorted(recording_ids)
         found: list[_Found] = []
         is_cut_off = False
         try:
-            for hit in self._hits(words, after, recording_id, timeout_seconds):
+            for hit in self._hits(words, after, ids, timeout_seconds):
                 found.append(hit)
                 if len(found) > limit:
                     break
@@ -131,7 +132,7 @@ class Search(Repository):
             if not found:
                 raise SearchTooSlow(
                     f"The search found nothing within {timeout_seconds:g} s and was given up:"
-                    " search in one recording."
+                    " search in fewer recordings."
                 ) from None
         shown = found[:limit]
         has_more = len(found) > limit or is_cut_off
@@ -143,17 +144,20 @@ class Search(Repository):
         self,
         words: SearchQuery,
         after: _Position | None,
-        recording_id: ObjectId | None,
+        ids: list[ObjectId] | None,
         timeout_seconds: float,
     ) -> Iterator[_Found]:
         """Yield all hits; raise _OutOfTime."""
         deadline = time.monotonic() + timeout_seconds
         are_indexed = all(word.is_whole for word in words.query_words)
-        with_index = are_indexed and recording_id is None and self._index.is_ready()
+        with_index = are_indexed and ids is None and self._index.is_ready()
         scan = _pattern(words)
         queries = indexed_queries(words, scan) if with_index else [scan]
-        boundaries = [] if with_index or recording_id is not None else self._boundaries()
-        for window, order in _windows(after, recording_id, boundaries):
+        if ids is None:
+            windows = _windows(after, [] if with_index else self._boundaries())
+        else:
+            windows = _windows_of(ids, after)
+        for window, order in windows:
             found = [self._read({**window, **query}, order, deadline) for query in queries]
             for document in merge(*found, key=_place_by(order)):
                 yield from _found_in(document, words, after)
@@ -195,8 +199,20 @@ class _OutOfTime(Exception):
     pass
 
 
+def _windows_of(ids: list[ObjectId], after: _Position | None) -> Iterator[tuple[Document, _Order]]:
+    """Yield queries that together match each chunk of these recordings after a position once."""
+    if after is not None:
+        if after.recording_id not in ids:
+            return
+        yield {"original_id": after.recording_id, "index": {"$gte": after.index}}, _BY_POSITION
+        ids = ids[ids.index(after.recording_id) + 1 :]
+    for begin in range(0, len(ids), _RECORDINGS_PER_WINDOW):
+        some = ids[begin : begin + _RECORDINGS_PER_WINDOW]
+        yield {"original_id": some[0] if len(some) == 1 else {"$in": some}}, _BY_POSITION
+
+
 def _windows(
-    after: _Position | None, recording_id: ObjectId | None, boundaries: list[ObjectId]
+    after: _Position | None, boundaries: list[ObjectId]
 ) -> Iterator[tuple[Document, _Order]]:
     """Yield queries that together match each chunk after a position once, and their order.
 
@@ -207,10 +223,6 @@ def _windows(
     if after is None or isinstance(at, ObjectId):
         if after is not None:
             yield {"original_id": at, "index": {"$gte": after.index}}, _BY_POSITION
-        elif recording_id is not None:
-            yield {"original_id": recording_id}, _BY_POSITION
-        if recording_id is not None:
-            return
         low: ObjectId = at or ObjectId(bytes(12))
         for high in boundaries:
             if high > low:

@@ -11,6 +11,7 @@ from stt.store.database import Database, translated
 from stt.store.documents import read_hashable, read_text
 from stt.store.recording_windows import recording_windows
 from stt.store.states import Query
+from stt.transcripts.languages import foreign_language
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,10 @@ def _summaries(database: Database, queries: Iterable[Query]) -> TextSummaries:
             rows = list(database.chunks.aggregate([{"$match": query}, group]))
         for row in rows:
             recording_id = read_hashable(row["_id"].get("recording"))
-            for name, counts in (("language", languages), ("model", models)):
-                if value := read_text(row["_id"].get(name)):
-                    counts[recording_id][value] += int(row["chunks"])
+            if language := foreign_language(row["_id"].get("language")):
+                languages[recording_id][language] += int(row["chunks"])
+            if model := read_text(row["_id"].get("model")):
+                models[recording_id][model] += int(row["chunks"])
     return {
         id_: TextSummary(_ranked(languages[id_]), _ranked(models[id_]))
         for id_ in {**languages, **models}

@@ -6,7 +6,9 @@ from fastapi import APIRouter, Query
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.openapi import error_responses
+from stt.coordinator.recording_filter import WantedRecordings
 from stt.domain.field_types import HexId
+from stt.store.recording_list import ANY
 from stt.store.search import HitPage
 from stt.store.search_query import MAX_QUERY_CHARACTERS, SearchQuery
 
@@ -21,20 +23,24 @@ def search(
     q: Annotated[
         str, Query(max_length=MAX_QUERY_CHARACTERS, description="Up to ten words or phrases.")
     ],
+    wanted: WantedRecordings,
     cursor: Annotated[str | None, Query(pattern="^[0-9a-f]{24}-[0-9]{1,9}$")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 30,
     source_id: HexId | None = None,
 ) -> HitPage:
-    """Find chunks, of some 30 seconds, that contain every word.
+    """Find chunks, of some 30 seconds, that contain every word, in recordings that match all else.
 
     Words are found whole and in any case; accents count. `word*` stands for all words that begin
     so, and `"words in quotes"` for a phrase. `matches` are the parts of `text` that match, each by
     the number of its first character (code point), and of the first one after it.
     """
+    ids = None if wanted == ANY else coordinator.lister.ids(wanted).ids
+    if source_id is not None:
+        ids = (source_id,) if ids is None or source_id in ids else ()
     return coordinator.search.find(
         SearchQuery(q),
         limit=limit,
         cursor=cursor,
-        recording_id=source_id,
+        recording_ids=ids,
         timeout_seconds=_TIMEOUT_SECONDS,
     )

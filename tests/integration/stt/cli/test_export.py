@@ -48,6 +48,15 @@ class TestFiles:
         assert stt("export", "--all", "-o", "o/", "-f", "srt") == 0
         assert set(written(tmp_path / "o")) == {"A/ep01.srt", "B/ep01.srt"}
 
+    def test_all_that_match_are_written(self, stt: Run, database: Database, tmp_path: Path) -> None:
+        add(database, "first", "A/ep01.wav", "talks")
+        add(database, "second", "B/ep01.wav", "talks")
+        assert stt("export", "--all", "--folder", "talks/B", "-o", "o/") == 0
+        assert written(tmp_path / "o") == {"B/ep01.txt": "second"}
+        assert stt("export", "--all", "--folder", "none", "-o", "o/") == 1
+        assert "No recording matches" in stt.err
+        assert stt("export", "ep01.wav", "--folder", "talks") == 2
+
     def test_every_format_and_the_language_in_the_name(
         self, stt: Run, database: Database, tmp_path: Path
     ) -> None:

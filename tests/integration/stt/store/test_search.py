@@ -247,10 +247,37 @@ def test_one_recording_alone_is_searched(database: Database) -> None:
     say(database, here, 0, "word here")
     say(database, there, 0, "word there")
     say(database, here, 1, "word here again")
-    page = search(database, "word", 1, recording_id=here)
+    page = search(database, "word", 1, recording_ids=[here])
     assert texts(page) == ["word here"]
-    rest = search(database, "word", 5, recording_id=here, cursor=page.cursor)
+    rest = search(database, "word", 5, recording_ids=[here], cursor=page.cursor)
     assert (texts(rest), rest.cursor) == (["word here again"], None)
+
+
+def test_the_recordings_that_are_named_are_searched_page_by_page(database: Database) -> None:
+    ids = [add_recording(database) for _ in range(90)]
+    for number, id_ in enumerate(ids):
+        say(database, id_, 0, f"word {number}")
+    wanted, found, cursor = ids[::2], list[str](), None
+    while True:
+        page = search(database, "word", 20, recording_ids=reversed(wanted), cursor=cursor)
+        found += texts(page)
+        if (cursor := page.cursor) is None:
+            break
+    assert found == [f"word {number}" for number in range(0, 90, 2)]
+    assert search(database, "word", recording_ids=[]).hits == ()
+
+
+def test_recordings_that_match_a_filter_are_searched(
+    database: Database, person: KeyedSession
+) -> None:
+    ids = {folder: add_recording(database, folder=folder, path="a.wav", filename="a.wav")
+           for folder in ("talks", "calls")}  # fmt: skip
+    for id_ in ids.values():
+        say(database, id_, 0, "word")
+    found = person.get("/api/search", params={"q": "word", "folder": "talks"}).json()
+    assert [hit["source_id"] for hit in found["hits"]] == [str(ids["talks"])]
+    both = {"q": "word", "folder": "talks", "source_id": str(ids["calls"])}
+    assert person.get("/api/search", params=both).json()["hits"] == []
 
 
 class TestOddDocuments:

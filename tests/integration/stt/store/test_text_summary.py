@@ -9,7 +9,7 @@ from tests.support.recordings_in_queue import post_recording, transcribe
 
 def test_the_languages_and_models_of_the_most_chunks_come_first(database: Database) -> None:
     ids = [post_recording(database, 3), post_recording(database, 1), post_recording(database, 1)]
-    for index, (language, model) in enumerate([("en", "b"), ("de", "a"), ("de", "b")]):
+    for index, (language, model) in enumerate([("en", "b"), ("german", "a"), ("de", "b")]):
         transcribe(database, ids[0], index, "Hallo.", language=language, model=model)
     transcribe(database, ids[1], 0, "Bonjour.", language="fr", model=None)
     first = {ObjectId(ids[0]): TextSummary(("de", "en"), ("b", "a"))}

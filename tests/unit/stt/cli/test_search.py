@@ -24,7 +24,7 @@ def test_the_words_are_one_query(stt: Run, find: Mock) -> None:
     assert stt("search", "coffee", "ple*", "--limit", "7") == 0
     [query] = find.call_args.args
     assert query.words == ("coffee", "ple*")
-    assert (find.call_args.kwargs["limit"], find.call_args.kwargs["recording_id"]) == (7, None)
+    assert (find.call_args.kwargs["limit"], find.call_args.kwargs["recording_ids"]) == (7, None)
     assert "talk.mp3" in stt.out
     assert "1:05" in stt.out
     assert "Coffee, please." in stt.out
