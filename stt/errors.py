@@ -99,7 +99,11 @@ class NoTranscript(ServerUnavailable):
 
 
 class ModelMissing(ServerUnavailable):
-    """The server, or each that is well, lacks the model that the recording is to have."""
+    """The server, or each that is well, lacks what the recording is to have: a model, by `name`."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 class ServersBroken(ServerUnavailable):

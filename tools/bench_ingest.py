@@ -27,7 +27,8 @@ from pymongo.errors import PyMongoError
 
 from stt.media.audio import Samples
 from stt.store.database import Database
-from stt.store.ingest import IngestOptions, ingest
+from stt.store.ingest import ingest
+from stt.store.ingest_options import IngestOptions
 
 RATE = 44_100
 SHORT_MINUTES, LONG_MINUTES = 10, 600

@@ -48,7 +48,8 @@ from stt.store.database import Database
 if TYPE_CHECKING:
     from stt.media.folders import FoundFile, PassedOver
     from stt.media.settling import Settling
-    from stt.store.ingest import Ingested, IngestOptions
+    from stt.store.ingest import Ingested
+    from stt.store.ingest_options import IngestOptions
 
 EXAMPLES = """\b
 Examples:
@@ -158,7 +159,7 @@ def ingest_command(
 
 def checked_options(**flags: Any) -> "IngestOptions":
     """Return the options of recordings. Raise BadParameter."""
-    from stt.store.ingest import IngestOptions
+    from stt.store.ingest_options import IngestOptions
 
     try:
         return IngestOptions(**flags)

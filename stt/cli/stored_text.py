@@ -67,7 +67,7 @@ def _model_of(
 
     None with a server of this machine, which has the wanted model and no other.
     """
-    from stt.store.ingest import IngestOptions
+    from stt.store.ingest_options import IngestOptions
 
     if not models or recording.model in models:
         return {}

@@ -17,6 +17,7 @@ from stt.store.recordings import RecordingDetails
 from stt.store.search import Hit
 from stt.store.status import FailedChunk, QueueStatus, RecordingProgress
 from stt.store.workers import WorkerStatus
+from stt.whisper.model_names import described
 
 _RECORDINGS_SHOWN = 20
 _STATE_STYLES = {"ok": "green", "warning": "yellow", "problem": "red", "skipped": "dim"}
@@ -32,7 +33,7 @@ def status_screen(status: QueueStatus, members: Iterable[WorkerStatus], where: s
         return Group(*parts, "The queue is empty. Add recordings with: stt ingest PATH…")
     parts += [_counts_table(status), "", _outlook(status, alive)]
     for waiting in status.missing_models:
-        model = f"model {printable(waiting.model)}, which no worker has"
+        model = f"{printable(described(waiting.model))}, which no worker has"
         wait = "waits" if waiting.chunks == 1 else "wait"
         parts.append(Text(f"{plural(waiting.chunks, 'chunk')} {wait} for {model}.", "yellow"))
     parts += map(_notification_line, status.notifications)

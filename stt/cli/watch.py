@@ -20,7 +20,8 @@ from stt.store.export import FORMATS
 from stt.system.signals import on_signals
 
 if TYPE_CHECKING:
-    from stt.store.ingest import Ingested, IngestOptions
+    from stt.store.ingest import Ingested
+    from stt.store.ingest_options import IngestOptions
     from stt.watch.local_worker import LocalWorker
     from stt.watch.state import WatchState
     from stt.watch.texts import TextOutput

@@ -22,7 +22,7 @@ from stt.domain.worker_id import WorkerId
 from stt.settings import Settings
 from stt.store.claim_queries import has_pending
 from stt.store.database import Database
-from stt.store.ingest import IngestOptions
+from stt.store.ingest_options import IngestOptions
 from stt.store.model_routing import read_page
 from stt.store.recording_list import RecordingLister
 from stt.store.recordings import MongoRecordings

@@ -21,6 +21,9 @@ ASSUMED_SECONDS = 30.0
 Channels = Literal["mix", "split"]
 """Of a recording: one transcript of all channels mixed, or each channel transcribed by itself."""
 
+SPEAKERS = "speakers"
+"""What a whisper server must be able to find for some recordings; treated like a model's name."""
+
 _EXTENSION = re.compile("[A-Za-z0-9]{1,20}")
 
 
@@ -152,7 +155,8 @@ class Recording:
     None where they are unknown. `is_ingesting`: more of its chunks are to be cut; `ingested_at` is
     None until then, and for recordings of other programs. `language`: the spoken one, None to
     detect it. `model`, `prompt` and `hotwords`: None for those that each worker uses. `channels`:
-    whether a chunk is of all channels mixed, or of one. The annotations are for its JSON.
+    whether a chunk is of all channels mixed, or of one. `speakers`: how many are to be told apart,
+    0 if the number is not known, None for not at all. The annotations are for its JSON.
     """
 
     id: HexId
@@ -170,6 +174,7 @@ class Recording:
     hotwords: str | None = None
     task: Task = "transcribe"
     channels: Channels = "mix"
+    speakers: int | None = None
     __pydantic_config__ = ALWAYS_WRITTEN
 
 

@@ -45,6 +45,7 @@ class OptionsMessage(_Message):
     model: str | None = None
     hotwords: str | None = None
     task: Task = "transcribe"
+    speakers: int | None = None
 
     @classmethod
     def of(cls, recording: Recording | None) -> "OptionsMessage":

@@ -39,7 +39,7 @@ from stt.domain.claim import Claim, ClaimRules, Order, Page, Pending, StaleClaim
 from stt.domain.transcript import Transcript
 from stt.domain.worker_id import pattern_of_node
 from stt.errors import ClaimLost, DatabaseRefused
-from stt.store import claim_queries, documents, model_routing, states
+from stt.store import claim_queries, documents, model_routing, recording_speakers, states
 from stt.store.chunk_key import key_in, key_of
 from stt.store.claim_queries import candidate_wait, is_other_candidate_processing
 from stt.store.database import Database, Document, translated
@@ -131,10 +131,11 @@ class MongoClaims:
         """Write the result (→ transcribed). If it raises ClaimLost, nothing was written."""
         written = documents.write_transcript(transcript)
         fields = {**states.UNCLAIMED, "not_before": None, "transcript": written}
-        if claim.chunk.duration is not None:
-            fields["duration"] = claim.chunk.duration
+        fields |= {} if claim.chunk.duration is None else {"duration": claim.chunk.duration}
         update = {"$set": fields, "$currentDate": {"transcribed_at": True}}
         self._end(claim, update, states.TRANSCRIBED)
+        if transcript.speakers is not None:
+            recording_speakers.join_if_whole(self._db, claim.chunk.recording_id)
 
     def release(self, claim: Claim, *, isolated: bool = False) -> None:
         """Give the chunk back without an attempt counted (→ pending). Raise ClaimLost.

@@ -97,6 +97,7 @@ class Database(AbstractContextManager["Database"]):
         self.uploads: Collection[Document] = self._db["uploads"]
         self.options: Collection[Document] = self._db["options"]
         self.notifications: Collection[Document] = self._db["notifications"]
+        self.speakers: Collection[Document] = self._db["recording_speakers"]
         self.destinations: Collection[Document] = self._db["notification_destinations"]
 
     def ensure_indexes(self) -> None:

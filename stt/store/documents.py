@@ -6,13 +6,14 @@ it: a field of another type than expected counts as missing.
 
 import re
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields
 from datetime import datetime
 from math import isfinite
 from typing import Any
 
 from stt.domain.chunk import Chunk, RecordedError, Recording
-from stt.domain.transcript import Segment, Task, Transcript
+from stt.domain.transcript import LocalSpeaker, Segment, Task, Transcript
 from stt.errors import SttError
 from stt.transcripts.languages import foreign_language
 
@@ -71,6 +72,7 @@ def read_recording(document: Mapping[str, Any]) -> Recording:
         hotwords=read_text(document.get("hotwords")),
         task=_read_task(document.get("task")),
         channels="split" if document.get("channels") == "split" else "mix",
+        speakers=None if (count := read_number(document.get("speakers"))) is None else int(count),
     )
 
 
@@ -109,6 +111,7 @@ def read_transcript(document: Mapping[str, Any]) -> Transcript:
         silent_speech_seconds = read_positive(transcript.get("silent_speech_seconds"))
         found["silent_speech_seconds"] = silent_speech_seconds or 0.0
         found["task"] = _read_task(transcript.get("task"))
+        found["speakers"] = read_speakers(transcript)
         return Transcript(**found)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise SttError(
@@ -121,10 +124,26 @@ def write_transcript(transcript: Transcript) -> dict[str, Any]:
     segments = [asdict(segment) for segment in transcript.segments]
     for segment in segments:
         segment["words"] = list(segment["words"])
-        for name in ("words", "language", "channel"):
+        for name in ("words", "language", "channel", "speaker"):
             if not segment[name]:
                 del segment[name]
-    return asdict(transcript) | {"segments": segments}
+    written = asdict(transcript) | {"segments": segments}
+    if transcript.speakers is None:
+        del written["speakers"]
+    else:
+        written["speakers"] = list(written["speakers"])
+    return written
+
+
+def read_speakers(transcript: Mapping[str, Any]) -> tuple[LocalSpeaker, ...] | None:
+    """Read the `speakers` of a transcript; None without any list of them."""
+    if not isinstance(transcript.get("speakers"), list):
+        return None
+    found = []
+    for speaker in read_mappings(transcript["speakers"]):
+        with suppress(KeyError, TypeError, ValueError):
+            found.append(LocalSpeaker.read(speaker))
+    return tuple(found)
 
 
 def _read_segment(segment: Mapping[str, Any]) -> Segment:

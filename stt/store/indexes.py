@@ -40,6 +40,11 @@ INDEXES = {
         ),
         IndexModel([("filename", 1)], name="filename"),
         IndexModel([("model", 1)], name="model"),
+        IndexModel(
+            [("speakers", 1)],
+            name="with_speakers",
+            partialFilterExpression={"speakers": {"$gte": 0}},
+        ),
     ],
     "workers": [IndexModel([("seen_at", 1)], name="seen", expireAfterSeconds=86_400)],
     # The coordinator's; keys, codes and sessions are stored as hashes.

@@ -12,122 +12,32 @@ What makes it safe to crash, to run twice and to run beside workers:
 """
 
 import logging
-import re
 from collections.abc import Set
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from stt.domain.chunk import Channels, Recording
-from stt.domain.transcript import TASKS, Task
-from stt.domain.visible_text import quoted
-from stt.errors import ConfigError, RecordingError
+from stt.domain.chunk import Recording
+from stt.errors import RecordingError
 from stt.media.audio import SAMPLE_RATE
 from stt.media.recording import RecordingFile
 from stt.media.recording_path import RecordingPath
-from stt.settings import Settings
 from stt.store import recutting
 from stt.store.chunk_writer import ChunkWriter, removed_while_ingested
 from stt.store.cutting import Progress, cut_channels, cut_mixed, nothing_to_split
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_recording, read_texts
-from stt.transcripts.languages import language_code
-
-_MIN_CHUNK_SECONDS, _MAX_CHUNK_SECONDS = 1.0, 600.0
-MAX_PRIORITY = 10**9
-MAX_TRACK = 10_000
-_MAX_PROMPT_CHARACTERS = 10_000
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+from stt.store.ingest_options import IngestOptions
 
 Status = Literal["ingested", "already there", "resumed"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class IngestOptions:
-    """Options of a recording; `chunk_seconds` is the longest that a chunk may be.
-
-    `language`: its code, made of any form that `language_code` takes; None to detect it. `model`:
-    the model to transcribe it with, None for the one that each worker uses. `track`: the number of
-    the audio track to take, from 1, None for the file's default one. `strict`: refuse a file that
-    is truncated or damaged, in place of taking what can be decoded. `channels`: split to transcribe
-    each channel by itself.
-
-    Raise ConfigError for chunks shorter than 1 s or longer than 600 s, for an unknown language, for
-    text that cannot be a model name, for an unknown task, for a priority or track out of bounds,
-    and for a prompt or hotwords of more than 10,000 characters: every call sends them.
-    """
-
-    language: str | None = None
-    prompt: str | None = None
-    priority: int = 0
-    chunk_seconds: float = 30.0
-    model: str | None = None
-    hotwords: str | None = None
-    task: Task = "transcribe"
-    channels: Channels = "mix"
-    track: int | None = None
-    strict: bool = False
-
-    def __post_init__(self) -> None:
-        if not _MIN_CHUNK_SECONDS <= self.chunk_seconds <= _MAX_CHUNK_SECONDS:
-            raise ConfigError(
-                f"A chunk of {self.chunk_seconds:g} s is not possible: choose a length from"
-                f" {_MIN_CHUNK_SECONDS:g} to {_MAX_CHUNK_SECONDS:g} s."
-            )
-        if not -MAX_PRIORITY <= self.priority <= MAX_PRIORITY:
-            raise ConfigError(f"The priority is from {-MAX_PRIORITY} to {MAX_PRIORITY}.")
-        if self.track is not None and not 1 <= self.track <= MAX_TRACK:
-            raise ConfigError(f"The number of a track is from 1 to {MAX_TRACK}.")
-        if self.model is not None and not _MODEL.fullmatch(self.model):
-            advice = ""
-            if self.model.startswith(("/", ".", "~")):
-                advice = (
-                    " A recording names a model that the servers know; a folder is named by"
-                    " STT_MODEL or `stt transcribe --model`."
-                )
-            raise ConfigError(
-                f"{quoted(self.model)} is no model's name, such as `large-v3-turbo`.{advice}"
-            )
-        if self.channels not in get_args(Channels):
-            raise ConfigError(
-                f"{quoted(self.channels)} is nothing to do with channels: mix or split."
-            )
-        try:
-            object.__setattr__(self, "language", language_code(self.language))
-        except ValueError as error:
-            raise ConfigError(f"{quoted(self.language or '')} is {error}.") from error
-        if self.task not in TASKS:
-            raise ConfigError(f"{quoted(self.task)} is no task: choose {' or '.join(TASKS)}.")
-        for name, text in (("prompt", self.prompt), ("hotwords", self.hotwords)):
-            if text is not None and len(text) > _MAX_PROMPT_CHARACTERS:
-                raise ConfigError(
-                    f"The {name} may have {_MAX_PROMPT_CHARACTERS} characters and not {len(text)}:"
-                    " Whisper reads 200 words or so."
-                )
-
-    @classmethod
-    def of_uploads(cls, settings: Settings) -> "IngestOptions":
-        """Return the options of uploads for which none are given. Raise ConfigError."""
-        try:
-            return cls(
-                language=settings.default_language,
-                priority=settings.default_priority,
-                chunk_seconds=settings.chunk_seconds,
-                model=settings.default_model,
-                task=settings.default_task,
-                prompt=settings.default_prompt,
-                hotwords=settings.default_hotwords,
-            )
-        except ConfigError as error:
-            raise ConfigError(f"The options for uploads are wrong: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +177,8 @@ def _register(
     """Return the document of the file's recording, and whether it was created just now."""
     stored = asdict(options)
     del stored["strict"]
+    if options.speakers is None:
+        del stored["speakers"]
     stored["track"] = options.track or file.track
     if file.track_count == 1:
         del stored["track"]

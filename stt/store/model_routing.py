@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 
 from bson import ObjectId
 
+from stt.domain.chunk import SPEAKERS
 from stt.domain.claim import Order, Page, Pending
 from stt.store import claim_queries, spread_pages
 from stt.store.database import Database, translated
 from stt.store.documents import read_text
-from stt.store.states import ANY_TEXT
+from stt.store.states import ANY_TEXT, Query
 from stt.store.workers import MongoRoster
 
 _MAX_NAME = 1_000
+_WITH_SPEAKERS: Query = {"speakers": {"$gte": 0}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def read_page(database: Database, limit: int, order: Order) -> Page:
     page = spread_pages.read_page(database, limit, order)
     if order.without_models and page.chunks:
         shown = {chunk.recording_id for chunk in page.chunks} - {None}
-        query = {"_id": {"$in": list(shown)}, "model": {"$in": list(order.without_models)}}
+        query = {"_id": {"$in": list(shown)}, **_that_want(order.without_models)}
         with translated():
             is_any_shown = database.recordings.find_one(query, ["_id"]) is not None
         if is_any_shown:
@@ -75,11 +77,12 @@ def _of_models(database: Database, order: Order) -> Order | None:
 
 
 def wanted_models(database: Database) -> tuple[str, ...]:
-    """Return the models that recordings want, by name; an index answers it."""
+    """Return the models that recordings want, by name, and SPEAKERS; indexes answer it."""
     with translated():
         found = database.recordings.distinct("model", {"model": ANY_TEXT})
-    names = (read_text(name) for name in found)
-    return tuple(sorted(name for name in names if name and len(name) <= _MAX_NAME))
+        want_speakers = database.recordings.find_one(_WITH_SPEAKERS, ["_id"]) is not None
+    names = {name for name in map(read_text, found) if name and len(name) <= _MAX_NAME}
+    return tuple(sorted(names | {SPEAKERS} if want_speakers else names))
 
 
 def waiting_chunks(database: Database) -> tuple[WaitingChunks, ...]:
@@ -97,5 +100,11 @@ def waiting_chunks(database: Database) -> tuple[WaitingChunks, ...]:
 
 
 def _recordings_that_want(database: Database, models: Sequence[str]) -> list[ObjectId]:
-    with translated(), database.recordings.find({"model": {"$in": list(models)}}, ["_id"]) as found:
+    with translated(), database.recordings.find(_that_want(models), ["_id"]) as found:
         return [document["_id"] for document in found]
+
+
+def _that_want(names: Sequence[str]) -> Query:
+    """Return a query for recordings that want one of these models, or speakers if it is named."""
+    of_model: Query = {"model": {"$in": list(names)}}
+    return {"$or": [of_model, _WITH_SPEAKERS]} if SPEAKERS in names else of_model

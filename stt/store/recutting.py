@@ -21,7 +21,7 @@ from stt.store.recordings import MongoRecordings
 from stt.store.removal import remove_without_text
 
 if TYPE_CHECKING:
-    from stt.store.ingest import IngestOptions
+    from stt.store.ingest_options import IngestOptions
 
 logger = logging.getLogger(__name__)
 

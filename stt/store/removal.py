@@ -30,6 +30,7 @@ def remove_recording(database: Database, recording_id: ObjectId, min_chunks: int
     audio.remove([chunk_id(recording_id, index) for index in indexes])
     database.objects.delete(audio.objects_of(recording_id))
     with translated():
+        database.speakers.delete_one({"_id": recording_id})
         database.recordings.delete_one({"_id": recording_id})
     _remove_chunks(database, {"original_id": recording_id})
 

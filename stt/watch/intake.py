@@ -12,7 +12,8 @@ from stt.media.recording_path import RecordingPath
 from stt.media.settling import Settling
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_text
-from stt.store.ingest import Ingested, IngestOptions, ingest
+from stt.store.ingest import Ingested, ingest
+from stt.store.ingest_options import IngestOptions
 from stt.store.recordings import MongoRecordings
 from stt.system.files import is_planted
 from stt.watch.state import FileVersion, KnownFile, WatchState

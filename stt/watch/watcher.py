@@ -19,7 +19,8 @@ from typing import Any
 from stt.errors import NotFound, SttError
 from stt.store.database import Database, translated
 from stt.store.documents import read_hashable
-from stt.store.ingest import Ingested, IngestOptions
+from stt.store.ingest import Ingested
+from stt.store.ingest_options import IngestOptions
 from stt.store.states import UNFINISHED
 from stt.watch.changes import Changes
 from stt.watch.intake import Intake

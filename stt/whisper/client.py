@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.filepost import encode_multipart_formdata
 
 from stt import errors
+from stt.domain.chunk import SPEAKERS
 from stt.domain.transcript import Task, Transcript
 from stt.system.http import (
     MAX_ANSWER_BYTES,
@@ -62,6 +63,12 @@ class Upload:
     model: str | None = None
     hotwords: str | None = None
     task: Task = "transcribe"
+    wants_speakers: bool = False
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What a server must have for it: a model, and what finds speakers."""
+        return (*filter(None, [self.model]), *([SPEAKERS] if self.wants_speakers else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +201,7 @@ class WhisperClient:
             ("language", upload.language),
             ("prompt", upload.prompt),
             ("hotwords", upload.hotwords),
+            ("speakers", "true" if upload.wants_speakers else None),
             ("file", (upload.filename, upload.data, "")),
         )
         return [(name, value) for name, value in fields if value]
@@ -228,8 +236,10 @@ class WhisperClient:
                 f" {self._redact(str(error.get('message')))[:_MAX_MESSAGE_CHARACTERS]})",
                 self.url,
             )
+        if upload.wants_speakers and error.get("code") == "no_speakers":
+            raise errors.ModelMissing(f"{self.url} finds no speakers", SPEAKERS)
         if upload.model and is_about_model(status, error, upload.model):
-            raise errors.ModelMissing(f"no model {upload.model} on {self.url}")
+            raise errors.ModelMissing(f"no model {upload.model} on {self.url}", upload.model)
         if status in (404, 405, 421) or error.get("param") == "model":
             raise errors.ConfigError(f"{message} (check STT_SERVER_URL and --model)")
         if status in (500, 504):
@@ -262,10 +272,7 @@ class WhisperClient:
 
 
 def _is_about_translation(status: int, error: Mapping[str, Any]) -> bool:
-    """Return whether the server refused a request because it does not translate.
-
-    Ours says so; one without the path does not know it, and names no model.
-    """
+    """Return whether the server does not translate: ours says so, others do not know the path."""
     if error.get("code") == "unsupported_task":
         return True
     return status in (404, 405) and "model" not in f"{error.get('param')} {error.get('message')}"

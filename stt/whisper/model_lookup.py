@@ -9,9 +9,12 @@ from urllib.parse import quote
 import requests
 from urllib3.exceptions import HTTPError
 
+from stt.domain.chunk import SPEAKERS
+from stt.system.http import read_json
 from stt.whisper.client import WhisperClient
 from stt.whisper.model_names import is_about_model
 from stt.whisper.server_state import ServerState
+from stt.whisper.verbose_json import FORMAT_ERRORS
 
 _TIMEOUT_SECONDS = 3.0
 _KEEP_SECONDS = 30.0
@@ -62,11 +65,13 @@ class ModelLookup:
 
 
 def lacks_model(client: WhisperClient, model: str) -> bool:
-    """Return whether the server says that it cannot load a model.
+    """Return whether the server says that it cannot load a model, or find speakers.
 
     One that does not answer, or knows no `GET /v1/models/MODEL`, may have it. A name that would
     lead to another path is not asked for.
     """
+    if model == SPEAKERS:
+        return _finds_no_speakers(client)
     if {".", ".."} & set(model.split("/")):
         return False
     path = f"/v1/models/{quote(model)}"
@@ -81,3 +86,13 @@ def lacks_model(client: WhisperClient, model: str) -> bool:
     for echo in (path, f"/v1/models/{model}"):  # a server that knows no such path may repeat it
         message = message.replace(echo, "")
     return is_about_model(answer.status, {**error, "message": message}, model)
+
+
+def _finds_no_speakers(client: WhisperClient) -> bool:
+    """Return whether the server says so of the model that it has loaded."""
+    try:
+        answer = client.request("GET", "/v1/models", _TIMEOUT_SECONDS, _TIMEOUT_SECONDS)
+        listed = read_json(answer.body)["data"]
+        return any(model.get("loaded") and model.get("speakers") is False for model in listed)
+    except (requests.RequestException, HTTPError, *FORMAT_ERRORS):
+        return False

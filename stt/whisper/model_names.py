@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from stt.domain.chunk import SPEAKERS
 from stt.errors import WrongFlag
 
 ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
@@ -23,6 +24,11 @@ _HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")
 
 ANY_MODEL = "whisper-1"
 """The model name that OpenAI-compatible servers accept for whatever model they have loaded."""
+
+
+def described(name: str) -> str:
+    """Return how messages call what a recording wants of a server: a model, or speakers."""
+    return name if name == SPEAKERS else f"model {name}"
 
 
 def stored_names(wanted: str) -> frozenset[str]:

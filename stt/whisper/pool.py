@@ -13,6 +13,7 @@ from stt.whisper.canary import is_same_process
 from stt.whisper.client import Upload, WhisperClient
 from stt.whisper.health import ServerHealth
 from stt.whisper.model_lookup import ModelLookup
+from stt.whisper.model_names import described
 from stt.whisper.server_state import ServerState
 
 FIRST_CHECK_SECONDS = 2.0
@@ -132,16 +133,17 @@ class ServerPool:
             finally:
                 with self._health.lock:
                     server.ended(call.upload.seconds)
-        model, task = call.upload.model, call.upload.task
+        needs, task = call.upload.needs, call.upload.task
         with self._health.lock:
             healthy = [server for server in self._servers if server.is_healthy]
-            fitting = [server for server in healthy if not (model and server.lacks(model))]
+            fitting = [server for server in healthy if not any(map(server.lacks, needs))]
             resting = [server.retry_at for server in fitting if server.can(task)]
             refusals = [server.refusal for server in fitting if not server.can(task)]
         if not resting:
             if last_error is None and healthy and not fitting:
                 last_error = errors.ModelMissing(
-                    f"no whisper server has model {model}: {self.urls}"
+                    f"no whisper server has {' and '.join(map(described, needs))}: {self.urls}",
+                    needs[0],
                 )
             unavailable = errors.ServerUnavailable(f"no whisper server answers: {self.urls}")
             raise next(filter(None, refusals), last_error or unavailable)
@@ -156,8 +158,7 @@ class ServerPool:
         with self._health.lock:
             ready = [server for server in self._servers if server.is_healthy and server.is_due]
             ready = [server for server in ready if server.can(call.upload.task)]
-            if model := call.upload.model:
-                ready = [server for server in ready if not server.lacks(model)]
+            ready = [s for s in ready if not any(map(s.lacks, call.upload.needs))]
             ready = [server for server in ready if server.url not in call.avoid] or ready
             if not ready:
                 return None
@@ -182,7 +183,7 @@ class ServerPool:
             failure = self._failure_of_break(server, instance, call, error)
         except errors.ModelMissing as error:
             with self._health.lock:
-                server.refused_model(call.upload.model or "")
+                server.refused_model(error.name)
             failure = error
         except errors.ServerUnavailable as error:
             self._health.failed(server, error, is_call=True)

@@ -3,12 +3,12 @@
 Source: https://platform.openai.com/docs/api-reference/audio/verbose-json-object
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import isfinite
 from typing import Any
 
-from stt.domain.transcript import Segment, Transcript, Word
+from stt.domain.transcript import LocalSpeaker, Segment, Transcript, Word
 from stt.transcripts.languages import foreign_language
 
 FORMAT_ERRORS = (
@@ -36,7 +36,12 @@ def read_transcript(body: Mapping[str, Any], audio_seconds: float) -> Transcript
         language_probability=body.get("language_probability"),
         model=body.get("model"),
         silent_speech_seconds=_silent_speech(body, audio_seconds),
+        speakers=None if (found := body.get("speakers")) is None else _speakers(found),
     )
+
+
+def _speakers(found: Iterable[Mapping[str, Any]]) -> tuple[LocalSpeaker, ...]:
+    return tuple(map(LocalSpeaker.read, found))
 
 
 def _silent_speech(body: Mapping[str, Any], audio_seconds: float) -> float:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from stt.domain.claim import Claims, Order, Page
 from stt.whisper.model_lookup import MissingModels
+from stt.whisper.model_names import described
 from stt.whisper.pool import ServerPool
 from stt.worker.stop_conditions import POLL_SECONDS
 
@@ -69,5 +70,5 @@ class ModelRouting:
             if count := self._claims.count_pending(replace(order, models=(model,))):
                 self._logged.add(model)
                 wait = "chunk waits" if count == 1 else "chunks wait"
-                message = "%d %s for model %s, which no whisper server of this worker has"
-                logger.warning(message, count, wait, model)
+                message = "%d %s for %s, which no whisper server of this worker has"
+                logger.warning(message, count, wait, described(model))

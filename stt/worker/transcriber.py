@@ -1,15 +1,13 @@
 """One run of chunks: load its audio, join it, have it transcribed, split the result again."""
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stt.domain.claim import Claim, Recordings, Step
-from stt.domain.transcript import Segment, Transcript
+from stt.domain.transcript import Transcript
 from stt.errors import (
     AudioNotAllowed,
     BadAudio,
@@ -23,9 +21,9 @@ from stt.errors import (
 from stt.media.audio import SAMPLE_RATE, Samples, decode, encode_flac
 from stt.media.samples import decibels
 from stt.settings import Settings
-from stt.transcripts.timed_text import timed_units
 from stt.whisper.client import Upload
 from stt.whisper.pool import Call, ServerPool
+from stt.worker.transcript_splitting import split, with_own_speakers, without_words
 
 logger = logging.getLogger(__name__)
 
@@ -168,6 +166,7 @@ class Transcriber:
             model=recording.model if recording else None,
             hotwords=(recording and recording.hotwords) or self._hotwords,
             task=recording.task if recording else "transcribe",
+            wants_speakers=recording is not None and recording.speakers is not None,
         )
         claims = [chunk.claim for chunk in chunks]
         failed_on = frozenset[str]().union(*(claim.chunk.failed_on for claim in claims))
@@ -178,7 +177,7 @@ class Transcriber:
         if transcript is None:
             return None
         first = len(borders[0])
-        return split(transcript, durations)[first : first + len(chunks)]
+        return split(with_own_speakers(transcript), durations)[first : first + len(chunks)]
 
     def _context(self, chunks: Sequence[DecodedChunk]) -> tuple[Samples, Samples]:
         """Return audio before and after a run: what is cut in two at its border is whole with it.
@@ -212,87 +211,3 @@ class Transcriber:
 def _is_loud(border: Samples, samples: Samples) -> bool:
     """Return whether the border of a chunk lies within speech and not in a pause."""
     return decibels(border) > decibels(samples) - _PAUSE_DB
-
-
-def split(transcript: Transcript, durations: Sequence[float]) -> list[Transcript]:
-    """Split a transcript of joined audio into those of its parts, of `durations` seconds each.
-
-    A segment that spans a border is cut between two words where the server gave words; else it
-    goes whole to the part that holds its middle. Times become relative to each part; the language
-    is the one with the most speech in it. Speech without text is shared out by the time in each
-    part that has none.
-    """
-    ends = np.cumsum(durations)
-    parts: list[list[Segment]] = [[] for _ in durations]
-    for segment in transcript.segments:
-        for piece in _cut(segment, ends):
-            at = _part_at((piece.start + piece.end) / 2, ends)
-            begin = float(ends[at] - durations[at])
-            parts[at].append(_clamped(piece.shifted(-begin), durations[at]))
-    shares = _shares(transcript.silent_speech_seconds, parts, durations)
-    return [
-        replace(
-            transcript,
-            segments=tuple(segments),
-            language=_language_of(segments) or transcript.language,
-            silent_speech_seconds=share,
-        )
-        for segments, share in zip(parts, shares, strict=True)
-    ]
-
-
-def _language_of(segments: Sequence[Segment]) -> str | None:
-    """Return the language with the most speech; None where the server names none."""
-    seconds: defaultdict[str | None, float] = defaultdict(float)
-    for segment in segments:
-        seconds[segment.language] += segment.end - segment.start
-    return max(seconds, key=lambda language: seconds[language], default=None)
-
-
-def without_words(transcript: Transcript) -> Transcript:
-    """Return a transcript without words, whose segments begin and end with their words.
-
-    Servers stretch segments over pauses, which cannot be seen any more without the words.
-    """
-    segments = []
-    for segment in transcript.segments:
-        units = timed_units(segment, shorten=False) if segment.words else []
-        if units:
-            start = max(segment.start, units[0].start / 1000)
-            segment = replace(segment, start=start, end=max(start, units[-1].end / 1000))
-        segments.append(replace(segment, words=()))
-    return replace(transcript, segments=tuple(segments))
-
-
-def _cut(segment: Segment, ends: NDArray[np.float64]) -> list[Segment]:
-    """Cut a segment into one piece for each part in which it has words."""
-    homes = [_part_at((word.start + word.end) / 2, ends) for word in segment.words]
-    if len(set(homes)) < 2:
-        return [segment]
-    pieces = []
-    for home in sorted(set(homes)):
-        words = tuple(w for w, at in zip(segment.words, homes, strict=True) if at == home)
-        glue = "" if any(word.word.startswith(" ") for word in words) else " "
-        text = glue.join(word.word for word in words).strip()
-        pieces.append(
-            replace(segment, start=words[0].start, end=words[-1].end, text=text, words=words)
-        )
-    return pieces
-
-
-def _part_at(seconds: float, ends: NDArray[np.float64]) -> int:
-    return min(int(np.searchsorted(ends, seconds, side="right")), len(ends) - 1)
-
-
-def _shares(
-    seconds: float, parts: Sequence[Sequence[Segment]], durations: Sequence[float]
-) -> list[float]:
-    """Share out seconds by the time in each part that its segments leave."""
-    text_seconds = [sum(segment.end - segment.start for segment in part) for part in parts]
-    weights = np.maximum(np.subtract(durations, text_seconds), 1e-3)
-    return [round(float(share), 3) for share in seconds * weights / weights.sum()]
-
-
-def _clamped(segment: Segment, duration: float) -> Segment:
-    start = min(max(segment.start, 0.0), duration)
-    return replace(segment, start=start, end=min(max(segment.end, start), duration))

@@ -29,7 +29,8 @@ from stt.local.database import is_installed
 from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.database import Database
-from stt.store.ingest import IngestOptions, ingest
+from stt.store.ingest import ingest
+from stt.store.ingest_options import IngestOptions
 from stt.transcripts.files import save
 from tests.support.mongo_process import missing, running_mongo
 from tests.support.pace import scaled, until

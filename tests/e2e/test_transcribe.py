@@ -21,7 +21,8 @@ from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from stt.store.ingest import IngestOptions, ingest
+from stt.store.ingest import ingest
+from stt.store.ingest_options import IngestOptions
 from tests.support.models import sample_model
 from tests.support.mongo_process import missing
 from tests.support.pace import scaled, until

@@ -119,7 +119,7 @@ class ScriptedServer:
             def do_GET(self) -> None:
                 with server._lock:
                     server.asked.append(self.path)
-                is_model = self.path.startswith("/v1/models/")
+                is_model = self.path.startswith("/v1/models")
                 self._send(server.model_answer(self.path) if is_model else server.ready)
 
             def do_POST(self) -> None:

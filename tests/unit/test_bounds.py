@@ -12,7 +12,7 @@ from stt.cli.app import app
 from stt.coordinator.store.options import NAMES, _limits
 from stt.errors import ConfigError
 from stt.settings import Settings, load_settings, variable_of
-from stt.store.ingest import IngestOptions
+from stt.store.ingest_options import IngestOptions
 from tools.reference_docs.http_api import coordinator_schema, server_schema
 
 Schema = Mapping[str, Any]
@@ -146,6 +146,7 @@ def test_no_stored_option_takes_an_odd_value(name: str, value: object) -> None:
     [
         ("priority", [10**9 + 1, -(10**30)]),
         ("track", [0, -1, 10**30]),
+        ("speakers", [-1, 51, 10**30]),
         ("chunk_seconds", [float("nan"), float("inf"), 0.0, -1.0, 1e30]),
         ("language", ["x" * 1_000, "1", "klingon"]),
         ("model", ["", "x" * 1_000, "a b"]),

@@ -13,7 +13,7 @@ from stt.coordinator.schemas.base import ChunkCount
 from stt.coordinator.schemas.recordings import RecordingChange, RetranscriptionRequest
 from stt.domain.field_types import HexId
 from stt.store import claims
-from stt.store.ingest import IngestOptions
+from stt.store.ingest_options import IngestOptions
 from stt.store.recording_list import (
     CURSOR_PATTERN,
     FilterChoices,

@@ -21,7 +21,7 @@ from stt.coordinator.uploads.fields import UploadAddress, given
 from stt.coordinator.uploads.processor import KEEP_SECONDS
 from stt.coordinator.uploads.resumable import ResumableUploads
 from stt.domain.field_types import HexId
-from stt.store.ingest import IngestOptions
+from stt.store.ingest_options import IngestOptions
 
 _VERSION = "1.0.0"
 _PART = "application/offset+octet-stream"

@@ -17,7 +17,7 @@ from stt.coordinator.fault_texts import fault_text
 from stt.errors import ConfigError
 from stt.settings import Settings, extra_of, field_of, variable_of
 from stt.store.database import Database, Repository
-from stt.store.ingest import IngestOptions
+from stt.store.ingest_options import IngestOptions
 from stt.system.single_flight import SingleFlight
 
 NAMES = tuple(name for name in Settings.model_fields if extra_of(name)["is_stored"])

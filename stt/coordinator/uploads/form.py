@@ -25,7 +25,7 @@ from stt.coordinator.uploads.processor import UploadProcessor
 from stt.coordinator.uploads.request_body import blocks_of
 from stt.errors import ConfigError, SttError
 from stt.settings import Settings
-from stt.store.ingest import IngestOptions
+from stt.store.ingest_options import IngestOptions
 
 MAX_FILES = 100
 

@@ -12,7 +12,7 @@ from stt.coordinator.store.uploads import UploadLog, UploadRecord
 from stt.coordinator.uploads.spool import Spool, SpoolFile
 from stt.errors import DatabaseUnavailable, SttError
 from stt.media.recording import shown_name
-from stt.store.ingest import IngestOptions
+from stt.store.ingest_options import IngestOptions
 
 BROKE_OFF = "It broke off; send it again."
 

@@ -15,7 +15,8 @@ from stt.errors import AudioStoreRefused, DatabaseUnavailable, RecordingError, S
 from stt.media.decoder_pool import DecoderUnavailable
 from stt.store.cutting import Progress
 from stt.store.database import Database
-from stt.store.ingest import IngestOptions, ingest
+from stt.store.ingest import ingest
+from stt.store.ingest_options import IngestOptions
 
 _THREADS = 2
 _POLL_SECONDS = 5.0

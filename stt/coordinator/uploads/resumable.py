@@ -18,7 +18,7 @@ from stt.coordinator.uploads.processor import UploadProcessor
 from stt.coordinator.uploads.request_body import blocks_of
 from stt.errors import NotFound
 from stt.media.recording import shown_name
-from stt.store.ingest import IngestOptions
+from stt.store.ingest_options import IngestOptions
 
 # A dead connection holds the upload for so long; its sender goes on in another one.
 _STALL_SECONDS = 20.0

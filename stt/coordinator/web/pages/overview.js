@@ -93,7 +93,7 @@ export function open(page) {
       }
       ${status.missing_models.map(
         ({ model, chunks }) => html`<small class="wrong">${plural(chunks, "chunk")}
-          ${chunks === 1 ? "waits" : "wait"} for model ${model}, which no worker has</small>`,
+          ${chunks === 1 ? "waits" : "wait"} for ${model === "speakers" ? model : `model ${model}`}, which no worker has</small>`,
       )}
     </article>`;
 

@@ -11,7 +11,8 @@ from stt.errors import AudioNotAllowed, AudioStoreUnavailable, BadAudio
 from stt.media.audio import decode
 from stt.store.chunk_audio import ChunkAudio
 from stt.store.database import Database
-from stt.store.ingest import IngestOptions, ingest
+from stt.store.ingest import ingest
+from stt.store.ingest_options import IngestOptions
 from stt.store.object_store import AudioPlaces, ObjectStore
 from stt.store.recordings import MongoRecordings
 from stt.store.removal import remove_recording

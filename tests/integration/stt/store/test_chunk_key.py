@@ -13,7 +13,8 @@ from stt.store.chunk_key import key_in, key_of, recordings_of
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.documents import read_chunk
-from stt.store.ingest import IngestOptions, ingest
+from stt.store.ingest import ingest
+from stt.store.ingest_options import IngestOptions
 from stt.store.recordings import MongoRecordings
 from tests.support.commands_sent import CommandsSent, single_documents
 from tests.support.coordinator_app import running_coordinator

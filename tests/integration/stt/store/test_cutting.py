@@ -13,7 +13,8 @@ from stt.media.audio import SAMPLE_RATE, decode
 from stt.store.claims import MongoClaims
 from stt.store.cutting import MAX_CHANNELS
 from stt.store.database import Database, Document
-from stt.store.ingest import IngestOptions, ingest
+from stt.store.ingest import ingest
+from stt.store.ingest_options import IngestOptions
 from stt.store.status import queue_status
 from tests.support.recordings import babble, best_lag, write_recording, write_wav
 

@@ -57,7 +57,7 @@ def test_all_are_dropped_once_their_replacements_are_there(earlier: Database) ->
     earlier.ensure_indexes()
     assert names(earlier) == {
         "_id_", "pages", "place", "leases", "sha256_of_file", "earlier_of_file", "filename",
-            "model",
+        "model", "with_speakers",
     }  # fmt: skip
 
 

@@ -14,15 +14,15 @@ import pytest
 
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Order
-from stt.errors import ConfigError, DatabaseUnavailable, RecordingError
+from stt.errors import DatabaseUnavailable, RecordingError
 from stt.media.audio import SAMPLE_RATE, decode
 from stt.media.folders import find_recordings
 from stt.media.recording_path import RecordingPath
-from stt.settings import Settings
 from stt.store import chunk_audio
 from stt.store.claims import MongoClaims
 from stt.store.database import Database, Document
-from stt.store.ingest import Ingested, IngestOptions, ingest
+from stt.store.ingest import Ingested, ingest
+from stt.store.ingest_options import IngestOptions
 from stt.store.recordings import MongoRecordings
 from tests.support.recordings import babble, best_lag, write_recording, write_wav
 
@@ -454,34 +454,3 @@ class TestBadFiles:
         with pytest.raises(RecordingError, match="removed from the queue"):
             ingest(database, talk, FOUR_SECONDS, remove)
         assert is_empty(database)
-
-
-def test_a_language_becomes_its_code_and_none_is_one_to_detect() -> None:
-    languages = ("German", "de-CH", "DE", "auto", "", None)
-    codes = [IngestOptions(language).language for language in languages]
-    assert codes == ["de", "de", "de", None, None, None]
-    with pytest.raises(ConfigError, match="'klingon' is not a language code"):
-        IngestOptions("klingon")
-
-
-def test_the_options_of_uploads_are_those_of_the_settings() -> None:
-    settings = Settings(
-        default_language="German", default_model="tiny", default_priority=3,
-        default_prompt="A talk.", default_hotwords="Bo Li", default_task="translate",
-    )  # fmt: skip
-    expected = IngestOptions("de", "A talk.", 3, 30, "tiny", "Bo Li", "translate")
-    assert IngestOptions.of_uploads(settings) == expected
-    with pytest.raises(ConfigError, match="The options for uploads are wrong: 'klingon'"):
-        IngestOptions.of_uploads(Settings(default_language="klingon"))
-
-
-def test_channels_are_mixed_or_split() -> None:
-    assert IngestOptions().channels == "mix"
-    with pytest.raises(ConfigError, match="mix or split"):
-        IngestOptions(channels="stereo")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("seconds", [0, 0.5, 601, float("nan")])
-def test_an_impossible_length_of_chunks_is_refused(seconds: float) -> None:
-    with pytest.raises(ConfigError, match="not possible"):
-        IngestOptions(chunk_seconds=seconds)

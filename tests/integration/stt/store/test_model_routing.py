@@ -3,6 +3,7 @@
 import pytest
 from bson import ObjectId
 
+from stt.domain.chunk import SPEAKERS
 from stt.domain.claim import Order, Pending, WorkerReport
 from stt.store.database import Database
 from stt.store.model_routing import (
@@ -42,6 +43,17 @@ def test_a_page_leaves_out_what_waits_for_a_model_and_is_full_all_the_same(
     assert [chunk.id for chunk in page.chunks] == plain
     assert page.is_last
     assert len(read_page(database, 10, Order(without_models=("huge",))).chunks) == 7
+
+
+def test_recordings_with_speakers_wait_for_a_server_that_finds_them(database: Database) -> None:
+    plain = add_chunks(database, 2, recording_id=add_recording(database))
+    wanting = add_chunks(database, 3, recording_id=add_recording(database, speakers=0), priority=5)
+    page = read_page(database, 10, Order())
+    assert [chunk.id for chunk in page.chunks] == [*wanting, *plain]
+    assert page.models == (SPEAKERS,)
+    page = read_page(database, 10, Order(without_models=(SPEAKERS,)))
+    assert [chunk.id for chunk in page.chunks] == plain
+    assert count_pending(database, Order(models=(SPEAKERS,))) == 3
 
 
 def test_chunks_are_counted_by_the_model_that_they_want(database: Database, big: ObjectId) -> None:

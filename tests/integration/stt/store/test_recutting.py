@@ -12,7 +12,8 @@ from stt.errors import ClaimLost, RecordingError
 from stt.media.audio import SAMPLE_RATE
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
-from stt.store.ingest import IngestOptions, ingest
+from stt.store.ingest import ingest
+from stt.store.ingest_options import IngestOptions
 from stt.store.recordings import MongoRecordings
 from stt.store.recutting import remove_earlier, set_aside
 from tests.support.queue_builder import chunk, claimed

@@ -11,7 +11,8 @@ import pytest
 
 from stt.errors import RecordingError
 from stt.store.database import Database
-from stt.store.ingest import Ingested, IngestOptions
+from stt.store.ingest import Ingested
+from stt.store.ingest_options import IngestOptions
 from stt.store.recordings import MongoRecordings
 from stt.watch import intake as module
 from stt.watch.intake import Intake

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from stt.domain.chunk import SPEAKERS
 from stt.errors import ModelMissing
 from stt.settings import load_settings
 from stt.whisper.client import WhisperClient
@@ -52,6 +53,32 @@ def test_only_a_server_that_says_so_lacks_a_model(answer: Answer, is_lacking: bo
         server.model_answer = lambda path: answer
         assert lacks_model(WhisperClient(server.url, None, None), "big/v9") == is_lacking
         assert server.asked == ["/v1/models/big/v9"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_lacking"),
+    [
+        ([{"id": "base", "loaded": True, "speakers": False}], True),
+        (
+            [{"id": "base", "loaded": True, "speakers": True}, {"id": "tiny", "speakers": False}],
+            False,
+        ),
+        ([{"id": "base", "loaded": False, "speakers": False}], False),  # it is still loading
+        ([{"id": "whisper-1"}], False),
+        (["odd"], False),
+        (None, False),
+    ],
+)
+def test_only_a_server_that_says_so_finds_no_speakers(listed: object, is_lacking: bool) -> None:
+    with ScriptedServer(always()).running() as server:
+        server.model_answer = lambda path: Answer(body={"data": listed})
+        assert lacks_model(WhisperClient(server.url, None, None), SPEAKERS) == is_lacking
+        assert server.asked == ["/v1/models"]
+
+
+def test_our_server_without_speakers_lacks_them() -> None:
+    with running() as server:
+        assert lacks_model(WhisperClient(server.url, None, None), SPEAKERS)
 
 
 def test_a_name_that_leads_elsewhere_is_not_asked_for() -> None:

@@ -1,6 +1,6 @@
 """A recording may have a model of its own: it reaches the server, which may not have it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from bson import ObjectId
@@ -106,3 +106,42 @@ def test_a_model_that_changes_holds_for_the_chunks_claimed_after_it(database: Da
     assert b"tiny" in server.forms[0]
     assert "tiny" in models[:2]
     assert models[2:] == ["large-v3"] * 2
+
+
+class TestSpeakers:
+    """A recording may want its speakers: a server must find them."""
+
+    SPEAKER: ClassVar = {"id": "A", "seconds": 1.0, "embedding": "ADw="}
+
+    def test_they_are_asked_for_and_stored(self, database: Database) -> None:
+        body = heard("Hello.") | {"speakers": [self.SPEAKER]}
+        body["segments"][0]["speaker"] = "A"
+        recording_id = add_recording(database, speakers=0)
+        (chunk_id,) = add_chunks(database, 1, recording_id=recording_id, audio=opus_tone(1))
+        with ScriptedServer(lambda *_: Answer(body=body)).running() as server:
+            worker_at(database, server.url).run()
+            (form,) = server.forms
+        assert b'name="speakers"\r\n\r\ntrue' in form
+        transcript = document(database, chunk_id)["transcript"]
+        (speaker,) = transcript["speakers"]
+        assert speaker["embedding"] == "ADw="
+        assert transcript["segments"][0]["speaker"] == speaker["id"]
+        assert speaker["id"].endswith(":A")
+        assert speaker["id"] != "A"
+
+    def test_who_does_not_want_them_does_not_ask(self, database: Database) -> None:
+        (chunk_id,) = add_chunks(database, 1, audio=opus_tone(1))
+        with ScriptedServer(lambda *_: Answer(body=heard("Hello."))).running() as server:
+            worker_at(database, server.url).run()
+            assert b"speakers" not in server.forms[0]
+        assert "speakers" not in document(database, chunk_id)["transcript"]
+
+    def test_a_server_without_them_leaves_the_chunk_to_others(self, database: Database) -> None:
+        recording_id = add_recording(database, speakers=2)
+        (chunk_id,) = add_chunks(database, 1, recording_id=recording_id, audio=opus_tone(1))
+        answer = refusal(400, "needs --speakers", param="speakers", code="no_speakers")
+        with ScriptedServer(lambda *_: answer).running() as server:
+            worker_at(database, server.url).run()
+        left = document(database, chunk_id)
+        assert (left["transcribed_at"], left["failed_at"], left["attempts"]) == (None, None, 0)
+        assert left["processing_by"] is None

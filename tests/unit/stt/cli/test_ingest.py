@@ -11,7 +11,8 @@ from stt.domain.chunk import Recording
 from stt.errors import RecordingError
 from stt.media.folders import FoundFile
 from stt.media.recording_path import RecordingPath
-from stt.store.ingest import Ingested, IngestOptions
+from stt.store.ingest import Ingested
+from stt.store.ingest_options import IngestOptions
 from tests.unit.stt.cli.conftest import Run
 
 

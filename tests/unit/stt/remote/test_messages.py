@@ -111,7 +111,7 @@ def test_options_are_those_of_the_recording_and_none_without_one() -> None:
     options = OptionsMessage.of(recording)
     assert dict(options) == {
         "filename": "talk.mp3", "language": "de", "prompt": "Ann", "model": "tiny",
-        "hotwords": "Bo", "task": "translate",
+        "hotwords": "Bo", "task": "translate", "speakers": None,
     }  # fmt: skip
     nested = Recording(ObjectId(), "ep01.wav", path="A/ep01.wav")
     assert OptionsMessage.of(nested).filename == "A/ep01.wav"

@@ -6,7 +6,8 @@ import pytest
 from bson import ObjectId
 
 from stt.media.audio import decode
-from stt.store.ingest import IngestOptions, ingest
+from stt.store.ingest import ingest
+from stt.store.ingest_options import IngestOptions
 from tests.support.coordinator_app import KeyedSession
 from tests.support.pace import until
 from tests.support.recordings import CODECS, write_recording, write_video_without_sound

@@ -13,7 +13,7 @@ from stt.coordinator.uploads import incoming
 from stt.coordinator.uploads.incoming import IncomingFile
 from stt.coordinator.uploads.spool import Spool
 from stt.errors import DatabaseUnavailable
-from stt.store.ingest import IngestOptions
+from stt.store.ingest_options import IngestOptions
 
 
 @pytest.fixture

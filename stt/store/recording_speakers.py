@@ -1,0 +1,297 @@
+"""The speakers of a recording, joined from those that each call of a whisper server found.
+
+The transcripts of chunks hold what was found (`LocalSpeaker`); `recording_speakers` holds what was
+made of it, one document for each recording, with the names that people gave. It is made by who
+writes the last transcript, and made anew by who reads it where the chunks have changed since: so it
+does not matter whether one of them dies in it, or two do it at once. Every write is a
+compare-and-set on `version`.
+
+Every function but `join_if_whole` raises DatabaseUnavailable.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from stt.domain.chunk import Recording
+from stt.domain.transcript import LocalSpeaker
+from stt.errors import DatabaseUnavailable, NotFound
+from stt.store.database import Database, Document, translated
+from stt.store.documents import (
+    read_count,
+    read_mapping,
+    read_mappings,
+    read_number,
+    read_speakers,
+    read_text,
+)
+from stt.store.states import UNFINISHED, WITH_TEXT
+from stt.transcripts.speakers import SAME_VOICE_SIMILARITY, Embedding, Voice, join_voices
+
+_ID = "SPEAKER_{:02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A speaker of a recording; `seconds` of speech.
+
+    `into`: the id of the one that a person has merged this one into, None if it is its own.
+    """
+
+    id: str
+    seconds: float
+    embedding: str
+    name: str | None = None
+    into: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.name or self.id
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSpeakers:
+    """The speakers of a recording as stored; `of_local`: their ids by those of local speakers."""
+
+    speakers: tuple[Speaker, ...] = ()
+    of_local: Mapping[str, str] = field(default_factory=dict)
+
+    def listed(self) -> tuple[Speaker, ...]:
+        """Return those that speak, by id, each with the seconds of those merged into it."""
+        seconds: dict[str, float] = {}
+        for one in self.speakers:
+            owner = self._owner(one)
+            seconds[owner.id] = seconds.get(owner.id, 0.0) + one.seconds
+        return tuple(
+            replace(one, seconds=round(seconds[one.id], 1))
+            for one in self.speakers
+            if seconds.get(one.id)
+        )
+
+    def of(self, local_id: str | None) -> Speaker | None:
+        """Return whom a local speaker is; None for one too short to judge."""
+        by_id = {one.id: one for one in self.speakers}
+        found = by_id.get(self.of_local.get(local_id or "", ""))
+        return found and self._owner(found)
+
+    def find(self, name: str) -> Speaker:
+        """Return a speaker by id or name, in any case. Raise NotFound."""
+        for one in self.listed():
+            if name.casefold() in (one.id.casefold(), (one.name or "").casefold()):
+                return one
+        known = ", ".join(one.label for one in self.listed()) or "none"
+        raise NotFound(f"There is no speaker {name}; there are: {known}.")
+
+    def _owner(self, one: Speaker) -> Speaker:
+        by_id = {each.id: each for each in self.speakers}
+        seen = {one.id}
+        while one.into in by_id:
+            one = by_id[one.into]
+            if one.id in seen:  # two people merged them into each other at once
+                return by_id[min(seen)]
+            seen.add(one.id)
+        return one
+
+
+def read(database: Database, recording: Recording) -> RecordingSpeakers:
+    """Return the speakers of a recording's text as it is now."""
+    if recording.speakers is None:
+        return RecordingSpeakers()
+    found = _local_speakers(database, recording.id)
+    source = _fingerprint(recording, found)
+
+    def joined(stored: Document) -> Document | None:
+        if stored.get("source") == source:
+            return None
+        known = _read(stored)
+        made = _join(found, known.speakers, recording.speakers or None)
+        return {"source": source, **_written(made)}
+
+    return _read(_change(database, recording.id, joined))
+
+
+def join_if_whole(database: Database, recording_id: Any) -> None:
+    """Join the speakers of a recording if all of its chunks have ended.
+
+    Do nothing while the database is away: who reads the speakers joins them then.
+    """
+    with suppress(DatabaseUnavailable), translated():
+        if database.chunks.find_one({"original_id": recording_id, **UNFINISHED}, ["_id"]) is None:
+            document = database.recordings.find_one({"_id": recording_id}) or {}
+            if (count := read_number(document.get("speakers"))) is not None:
+                read(database, Recording(recording_id, "", speakers=int(count)))
+
+
+def rename(database: Database, recording: Recording, speaker: str, name: str | None) -> Speaker:
+    """Give a speaker a name, or none. Raise NotFound."""
+    chosen = read(database, recording).find(speaker)
+    return _set(database, recording.id, chosen.id, lambda one: replace(one, name=name))
+
+
+def merge(database: Database, recording: Recording, speaker: str, into: str) -> Speaker:
+    """Count a speaker as another one from now on; return that one. Raise NotFound."""
+    speakers = read(database, recording)
+    chosen, target = speakers.find(speaker), speakers.find(into)
+    if chosen.id != target.id:
+        _set(database, recording.id, chosen.id, lambda one: replace(one, into=target.id))
+    return read(database, recording).find(target.id)
+
+
+def _set(
+    database: Database,
+    recording_id: ObjectId,
+    speaker_id: str,
+    update: Callable[[Speaker], Speaker],
+) -> Speaker:
+    def changed(stored: Document) -> Document:
+        known = _read(stored)
+        speakers = [update(one) if one.id == speaker_id else one for one in known.speakers]
+        return _written(replace(known, speakers=tuple(speakers)))
+
+    found = _read(_change(database, recording_id, changed))
+    return next(one for one in found.speakers if one.id == speaker_id)
+
+
+def _change(
+    database: Database, recording_id: Any, change: Callable[[Document], Document | None]
+) -> Document:
+    """Return the document after the change, made on what is stored; None changes nothing."""
+    stored_in = database.speakers
+    while True:
+        with translated():
+            stored = stored_in.find_one({"_id": recording_id})
+            fields = change(stored or {})
+            if fields is None:
+                return stored or {}
+            version = read_count((stored or {}).get("version"))
+            written = {"_id": recording_id, **fields, "version": version + 1}
+            try:
+                if stored is None:
+                    stored_in.insert_one(written)
+                    return written
+                as_read = {"_id": recording_id, "version": stored.get("version")}
+                if stored_in.replace_one(as_read, written).matched_count:
+                    return written
+            except DuplicateKeyError:
+                continue  # another one was first
+
+
+def _local_speakers(database: Database, recording_id: Any) -> list[tuple[Any, LocalSpeaker]]:
+    """Return the speakers of each chunk with text, in the chunks' order."""
+    with translated():
+        found = database.chunks.find(
+            {"original_id": recording_id, **WITH_TEXT}, ["index", "transcript.speakers"]
+        )
+        documents = sorted(found, key=lambda document: read_count(document.get("index")))
+    return [
+        (document["_id"], speaker)
+        for document in documents
+        for speaker in read_speakers(read_mapping(document.get("transcript"))) or ()
+    ]
+
+
+def _fingerprint(recording: Recording, found: Iterable[tuple[Any, LocalSpeaker]]) -> str:
+    """Return what is another text when the speakers have to be joined anew."""
+    parts = [recording.speakers, *((str(id_), one.id, one.seconds) for id_, one in found)]
+    return hashlib.sha256(repr(parts).encode(errors="replace")).hexdigest()[:32]
+
+
+def _join(
+    found: Iterable[tuple[Any, LocalSpeaker]], known: Sequence[Speaker], count: int | None
+) -> RecordingSpeakers:
+    """Join local speakers; those with the voice of a known speaker are that one."""
+    locals_: dict[str, Voice] = {}
+    for _, one in found:
+        embedding = _decoded(one.embedding)
+        if embedding is not None:
+            earlier = locals_[one.id].seconds if one.id in locals_ else 0.0
+            locals_[one.id] = Voice(embedding, earlier + one.seconds)
+    numbers = dict(zip(locals_, join_voices(list(locals_.values()), count), strict=True))
+    members: dict[int, list[Voice]] = {}
+    for id_, number in numbers.items():
+        if number is not None:
+            members.setdefault(number, []).append(locals_[id_])
+    voices = [_centroid(members[number]) for number in sorted(members)]
+    ids = _matched(voices, known)
+    speakers = {one.id: replace(one, seconds=0.0) for one in known if one.name or one.into}
+    for id_, voice in zip(ids, voices, strict=True):
+        earlier_one = speakers.get(id_) or Speaker(id_, 0.0, "")
+        seconds = round(voice.seconds, 3)
+        speakers[id_] = replace(earlier_one, seconds=seconds, embedding=_encoded(voice.embedding))
+    of_local = {id_: ids[number] for id_, number in numbers.items() if number is not None}
+    return RecordingSpeakers(tuple(speakers[id_] for id_ in sorted(speakers)), of_local)
+
+
+def _matched(voices: Sequence[Voice], known: Sequence[Speaker]) -> list[str]:
+    """Return an id for each voice: that of the known speaker most like it, else a new one."""
+    similarities = sorted(
+        (
+            (float(voice.embedding @ embedding), number, one.id)
+            for number, voice in enumerate(voices)
+            for one in known
+            if (embedding := _decoded(one.embedding)) is not None
+            and embedding.shape == voice.embedding.shape
+        ),
+        reverse=True,
+    )
+    ids: dict[int, str] = {}
+    for similarity, number, id_ in similarities:
+        if similarity >= SAME_VOICE_SIMILARITY and number not in ids and id_ not in ids.values():
+            ids[number] = id_
+    taken = {one.id for one in known}
+    free = (id_ for n in range(1, 10**6) if (id_ := _ID.format(n)) not in taken)
+    return [ids[number] if number in ids else next(free) for number in range(len(voices))]
+
+
+def _centroid(voices: Sequence[Voice]) -> Voice:
+    seconds = sum(voice.seconds for voice in voices)
+    total = np.sum([voice.embedding * max(voice.seconds, 1e-3) for voice in voices], axis=0)
+    return Voice(_unit(total), seconds)
+
+
+def _unit(vector: Embedding) -> Embedding:
+    unit: Embedding = (vector / (np.linalg.norm(vector) or 1.0)).astype(np.float32)
+    return unit
+
+
+def _encoded(embedding: Embedding) -> str:
+    return base64.b64encode(embedding.astype("<f2").tobytes()).decode()
+
+
+def _decoded(text: str) -> Embedding | None:
+    """Return an embedding of length 1; None for what is none."""
+    try:
+        vector = np.frombuffer(base64.b64decode(text, validate=True), "<f2").astype(np.float32)
+    except (binascii.Error, ValueError):
+        return None
+    return _unit(vector) if vector.size and np.isfinite(vector).all() and vector.any() else None
+
+
+def _written(speakers: RecordingSpeakers) -> Document:
+    return {
+        "speakers": [asdict(one) for one in speakers.speakers],
+        "of_local": dict(speakers.of_local),
+    }
+
+
+def _read(document: Document) -> RecordingSpeakers:
+    speakers = tuple(
+        Speaker(
+            id=one["id"],
+            seconds=read_number(one.get("seconds")) or 0.0,
+            embedding=read_text(one.get("embedding")) or "",
+            name=read_text(one.get("name")),
+            into=read_text(one.get("into")),
+        )
+        for one in read_mappings(document.get("speakers"))
+        if isinstance(one.get("id"), str)
+    )
+    return RecordingSpeakers(speakers, read_mapping(document.get("of_local")))

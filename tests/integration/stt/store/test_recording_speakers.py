@@ -1,0 +1,221 @@
+"""Speakers of recordings, from those of chunks: embeddings are directions at known angles."""
+
+import base64
+import math
+import threading
+
+import numpy as np
+import pytest
+from bson import ObjectId
+
+from stt.domain.chunk import Recording
+from stt.domain.claim import ClaimRules
+from stt.domain.transcript import LocalSpeaker, Segment, Transcript
+from stt.errors import NotFound
+from stt.store.claims import MongoClaims
+from stt.store.database import Database
+from stt.store.documents import read_recording, write_transcript
+from stt.store.recording_speakers import merge, read, rename
+from stt.store.removal import remove_recording
+from tests.support.queue_builder import add_chunks, add_recording, chunk
+
+ADA, BOB, CY = 0.0, 90.0, 180.0
+
+
+def local(id_: str, degrees: float, seconds: float = 10.0) -> LocalSpeaker:
+    angle = math.radians(degrees)
+    vector = np.array([math.cos(angle), math.sin(angle)], "<f2")
+    return LocalSpeaker(id_, seconds, base64.b64encode(vector.tobytes()).decode())
+
+
+def set_speakers(database: Database, chunk_id: ObjectId, *speakers: LocalSpeaker) -> None:
+    transcript = Transcript((Segment(0, 1, "Hi.", speaker=speakers[0].id),), speakers=speakers)
+    fields = {"transcript": write_transcript(transcript)}
+    update = {"$set": fields, "$currentDate": {"transcribed_at": True}}
+    database.chunks.update_one({"_id": chunk_id}, update)
+
+
+def recording_of(database: Database, recording_id: ObjectId) -> Recording:
+    document = database.recordings.find_one({"_id": recording_id})
+    assert document is not None
+    return read_recording(document)
+
+
+@pytest.fixture
+def talk(database: Database) -> Recording:
+    """Three chunks, from three calls: Ada and Bob, Bob and Ada, Ada alone."""
+    recording_id = add_recording(database, speakers=0)
+    first, second, third = add_chunks(database, 3, recording_id=recording_id)
+    set_speakers(database, first, local("1:A", ADA), local("1:B", BOB, 5.0))
+    set_speakers(database, second, local("2:A", BOB + 3), local("2:B", ADA + 3))
+    set_speakers(database, third, local("3:A", ADA - 3, 30.0))
+    return recording_of(database, recording_id)
+
+
+def names(database: Database, recording: Recording, *local_ids: str) -> list[str]:
+    speakers = read(database, recording)
+    return [one.label if (one := speakers.of(id_)) else "?" for id_ in local_ids]
+
+
+def test_a_voice_is_one_speaker_in_all_calls(database: Database, talk: Recording) -> None:
+    found = read(database, talk)
+    assert [(one.id, one.seconds) for one in found.listed()] == [
+        ("SPEAKER_01", 50.0),
+        ("SPEAKER_02", 15.0),
+    ]
+    assert names(database, talk, "1:A", "2:B", "3:A") == ["SPEAKER_01"] * 3
+    assert names(database, talk, "1:B", "2:A", "9:Z") == ["SPEAKER_02", "SPEAKER_02", "?"]
+
+
+def test_it_is_made_once_and_anew_when_a_chunk_has_changed(
+    database: Database, talk: Recording
+) -> None:
+    def version() -> int:
+        read(database, talk)
+        stored = database.speakers.find_one({"_id": talk.id})
+        assert stored is not None
+        return int(stored["version"])
+
+    assert (version(), version()) == (1, 1)
+    (document,) = database.chunks.find({"original_id": talk.id, "index": 2})
+    set_speakers(database, document["_id"], local("4:A", CY))
+    assert version() == 2
+    assert names(database, talk, "1:A", "1:B", "4:A") == ["SPEAKER_01", "SPEAKER_02", "SPEAKER_03"]
+
+
+def test_names_stay_with_their_voices(database: Database, talk: Recording) -> None:
+    """The calls are made anew and find the voices in another order, under other ids."""
+    rename(database, talk, "speaker_02", "Bob")
+    assert names(database, talk, "1:B") == ["Bob"]
+    for index, document in enumerate(database.chunks.find({"original_id": talk.id})):
+        set_speakers(database, document["_id"], local(f"{index}:X", BOB), local(f"{index}:Y", CY))
+    assert names(database, talk, "0:X", "2:X", "0:Y") == ["Bob", "Bob", "SPEAKER_03"]
+    rename(database, talk, "Bob", None)
+    assert names(database, talk, "0:X") == ["SPEAKER_02"]
+
+
+def test_a_name_outlives_a_time_without_its_voice(database: Database, talk: Recording) -> None:
+    rename(database, talk, "SPEAKER_02", "Bob")
+    for number, document in enumerate(list(database.chunks.find({"original_id": talk.id}))):
+        set_speakers(database, document["_id"], local(f"5{number}:A", ADA))
+    assert [one.label for one in read(database, talk).listed()] == ["SPEAKER_01"]
+    (last,) = database.chunks.find({"original_id": talk.id, "index": 2})
+    set_speakers(database, last["_id"], local("6:A", BOB))
+    assert names(database, talk, "6:A") == ["Bob"]
+
+
+def test_merged_speakers_are_one_also_when_they_are_joined_anew(
+    database: Database, talk: Recording
+) -> None:
+    rename(database, talk, "SPEAKER_01", "Ada")
+    assert merge(database, talk, "SPEAKER_02", "ada").seconds == 65.0
+    assert [one.label for one in read(database, talk).listed()] == ["Ada"]
+    (last,) = database.chunks.find({"original_id": talk.id, "index": 2})
+    set_speakers(database, last["_id"], local("7:A", BOB), local("7:B", CY))
+    assert names(database, talk, "7:A", "1:B", "7:B") == ["Ada", "Ada", "SPEAKER_03"]
+
+
+def test_merging_two_into_each_other_is_no_circle(database: Database, talk: Recording) -> None:
+    merge(database, talk, "SPEAKER_02", "SPEAKER_01")
+    database.speakers.update_one(
+        {"_id": talk.id, "speakers.id": "SPEAKER_01"}, {"$set": {"speakers.$.into": "SPEAKER_02"}}
+    )
+    assert len(read(database, talk).listed()) == 1
+    assert merge(database, talk, "SPEAKER_01", "SPEAKER_01")
+
+
+def test_an_unknown_speaker_is_named_with_those_that_there_are(
+    database: Database, talk: Recording
+) -> None:
+    with pytest.raises(NotFound, match=r"no speaker Eve.*SPEAKER_01, SPEAKER_02"):
+        rename(database, talk, "Eve", "x")
+
+
+def test_a_known_number_of_speakers_decides(database: Database, talk: Recording) -> None:
+    database.recordings.update_one({"_id": talk.id}, {"$set": {"speakers": 1}})
+    one = recording_of(database, talk.id)
+    assert len(read(database, one).listed()) == 1
+
+
+def test_who_did_not_ask_has_none_and_costs_nothing(database: Database) -> None:
+    recording_id = add_recording(database)
+    assert read(database, recording_of(database, recording_id)).listed() == ()
+    assert database.speakers.count_documents({}) == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "text",
+        3,
+        [1, {"id": "A"}],
+        [{"id": "A", "seconds": "x", "embedding": "!"}],
+        [{"id": "A", "seconds": 5, "embedding": "!"}],
+        [{"id": "A", "seconds": 5, "embedding": ""}],
+    ],
+)
+def test_odd_speakers_of_another_program_count_as_none(
+    database: Database, talk: Recording, odd: object
+) -> None:
+    (last,) = database.chunks.find({"original_id": talk.id, "index": 2})
+    database.chunks.update_one({"_id": last["_id"]}, {"$set": {"transcript.speakers": odd}})
+    assert len(read(database, talk).listed()) == 2
+    database.speakers.update_one({"_id": talk.id}, {"$set": {"speakers": odd, "of_local": 7}})
+    database.recordings.update_one({"_id": talk.id}, {"$set": {"speakers": 2}})
+    assert len(read(database, recording_of(database, talk.id)).listed()) == 2
+
+
+def test_many_at_once_leave_one_right_answer(database: Database, talk: Recording) -> None:
+    barrier = threading.Barrier(6)
+
+    def work(number: int) -> None:
+        barrier.wait()
+        if number % 2:
+            rename(database, talk, "SPEAKER_02", "Bob")
+        else:
+            read(database, talk)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names(database, talk, "1:A", "1:B") == ["SPEAKER_01", "Bob"]
+
+
+def test_the_last_transcript_joins_the_speakers(database: Database) -> None:
+    recording_id = add_recording(database, speakers=0)
+    ids = add_chunks(database, 2, recording_id=recording_id)
+    claims = MongoClaims(database, "host_1", ClaimRules())
+    for number, chunk_id in enumerate(ids):
+        assert database.speakers.find_one({"_id": recording_id}) is None
+        claim = claims.claim(chunk(database, chunk_id))
+        assert claim is not None
+        speakers = (local(f"{number}:A", ADA),)
+        claims.complete(claim, Transcript((Segment(0, 1, "Hi."),), speakers=speakers))
+    stored = database.speakers.find_one({"_id": recording_id})
+    assert stored is not None
+    assert stored["of_local"] == {"0:A": "SPEAKER_01", "1:A": "SPEAKER_01"}
+
+
+def test_a_recording_is_removed_with_its_speakers(database: Database, talk: Recording) -> None:
+    read(database, talk)
+    remove_recording(database, talk.id)
+    assert database.speakers.count_documents({}) == 0
+
+
+def test_a_write_is_repeated_on_what_another_wrote_meanwhile(
+    database: Database, talk: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(database, talk)
+    find_one = database.speakers.find_one
+
+    def overtaken(query: object) -> object:
+        found = find_one(query)
+        monkeypatch.undo()
+        rename(database, talk, "SPEAKER_01", "Ada")
+        return found
+
+    monkeypatch.setattr(database.speakers, "find_one", overtaken)
+    rename(database, talk, "SPEAKER_02", "Bob")
+    assert names(database, talk, "1:A", "1:B") == ["Ada", "Bob"]
