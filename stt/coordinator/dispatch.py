@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from stt.coordinator.authenticator import Principal
 from stt.coordinator.context import Coordinator, check_worker
-from stt.domain.chunk import RUNS_PER_SLOT, Chunk, ChunkRun, chunk_runs, rotated
+from stt.domain.chunk import RUNS_PER_SLOT, Chunk, ChunkRun, rotated
 from stt.domain.claim import Claim, ClaimRules, Order, Page
 from stt.domain.node import Node, reserved_slots
 from stt.errors import ClaimLost
@@ -119,7 +119,9 @@ class Dispatcher:
             if not page.chunks:
                 return []
             share = min(limit, page.share(self.coordinator.roster))
-            found = chunk_runs(page.chunks, self.coordinator.settings.sequence_seconds, share)
+            found = page.runs(page.chunks, self.coordinator.settings.sequence_seconds, share)
+            if not found:
+                return []
             window = RUNS_PER_SLOT * self.coordinator.roster.slots_alive()
             if taken := _claim_all(claims, rotated(found, window)[0], claim_id):
                 return taken
@@ -143,7 +145,9 @@ class Dispatcher:
         if not is_waiting:
             return offers.free(chunks)
         share = min(limit, page.share(self.coordinator.roster))
-        return offers.offer(chunks, self.coordinator.settings.sequence_seconds, share)
+        seconds = self.coordinator.settings.sequence_seconds
+        whole = [chunk for run in page.runs(chunks, seconds, share) for chunk in run]
+        return offers.offer(whole, seconds, share)
 
     def _reserved(self) -> int:
         if not isinstance(self.principal, Node):

@@ -5,7 +5,7 @@ coordinator over HTTP.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Literal, Protocol
@@ -13,8 +13,8 @@ from typing import Annotated, Literal, Protocol
 from bson import ObjectId
 from pydantic import Field, StringConstraints
 
-from stt.domain.chunk import Chunk, Recording
-from stt.domain.field_types import Count, IdText, Name, Slug
+from stt.domain.chunk import Chunk, ChunkRun, Recording, chunk_runs
+from stt.domain.field_types import Count, HexId, IdText, Name, Slug
 from stt.domain.transcript import Transcript
 from stt.settings import Settings
 
@@ -77,18 +77,44 @@ class Page:
     """Pending chunks in claim order; `is_last` if there are no others.
 
     `next_due_seconds`: when the next chunk may be claimed of those that wait after a failure and
-    were left out; None without any. `models`: those that recordings of the queue want.
+    were left out; None without any. `models`: those that recordings of the queue want. `growing`:
+    recordings that are still being cut, with the chunks that there will be of each.
     """
 
     chunks: tuple[Chunk, ...]
     is_last: bool
     next_due_seconds: float | None = None
     models: tuple[str, ...] = ()
+    growing: Mapping[HexId, int] = field(default_factory=dict)
 
-    def share(self, roster: "Roster") -> int:
-        """Return the longest run that leaves the other workers their part of what is pending."""
-        count = len(self.chunks)
-        return max(1, count // roster.slots_alive()) if self.is_last else count
+    def share(self, roster: "Roster", expected_chunks: int = 0) -> int:
+        """Return the longest run that leaves the other workers their part of what is pending.
+
+        What is still being cut counts as pending, as do `expected_chunks`, if they are more.
+        """
+        if not self.is_last:
+            return len(self.chunks)
+        return max(1, max(self.count(self.chunks), expected_chunks) // roster.slots_alive())
+
+    def count(self, chunks: Iterable[Chunk]) -> int:
+        """Count chunks of the page, and all of the recordings among theirs that are being cut."""
+        ids = [chunk.recording_id for chunk in chunks]
+        growing = {id_: count for id_, count in self.growing.items() if id_ in ids}
+        return sum(id_ not in growing for id_ in ids) + sum(growing.values())
+
+    def runs(self, chunks: Iterable[Chunk], max_seconds: float, max_chunks: int) -> list[ChunkRun]:
+        """Group chunks of the page into runs, without those that more chunks are about to join."""
+        runs = chunk_runs(chunks, max_seconds, max_chunks)
+        ends = {run[0].recording_id: run for run in sorted(runs, key=lambda run: run[-1].index)}
+        return [
+            run
+            for run in runs
+            if run[0].recording_id not in self.growing
+            or run is not ends[run[0].recording_id]
+            or run[0].has_failed_before
+            or len(run) >= max_chunks
+            or sum(chunk.planned_seconds for chunk in run) >= max_seconds
+        ]
 
 
 @dataclass(frozen=True, slots=True)

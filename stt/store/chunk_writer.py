@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from pymongo import InsertOne
 
 from stt.domain.chunk import Recording, chunk_id
 from stt.errors import RecordingError
 from stt.media.audio import SAMPLE_RATE
-from stt.store import chunk_audio
+from stt.store import chunk_audio, growing_recordings
 from stt.store.database import Database, Document, Repository
 from stt.store.documents import read_recording
 from stt.store.removal import remove_recording
@@ -49,6 +50,8 @@ class ChunkWriter(Repository):
         self.channel: int | None = None
         """The channel that is being cut, counted from 1; None where all are mixed."""
         self._channels = 0
+        self.declared_seconds: float | None = None
+        """The length of each channel by the file's header, None if it does not say."""
         fields = ["index", "offset", "duration", "channel"]
         with database.chunks.find(self._of_recording, fields).sort("index") as cursor:
             for chunk in cursor:
@@ -68,6 +71,7 @@ class ChunkWriter(Repository):
         """Store the next pieces; skip those that another ingest of this file has stored."""
         if not batch:
             return
+        self._note_expected(batch)
         chunks = [self._chunk(piece) for piece in batch]
         audio = {c["_id"]: piece.data for c, piece in zip(chunks, batch, strict=True)}
         urls = self._audio.write(self._recording["_id"], audio)
@@ -88,7 +92,11 @@ class ChunkWriter(Repository):
             whole["warnings"] = list(warnings)
         self._db.recordings.update_one(
             {"_id": self._recording["_id"], "ingested_at": None},
-            {"$set": whole, "$currentDate": {"ingested_at": True}},
+            {
+                "$set": whole,
+                "$currentDate": {"ingested_at": True},
+                "$unset": {growing_recordings.FIELD: ""},
+            },
         )
         document = self._db.recordings.find_one({"_id": self._recording["_id"]})
         if document is None:
@@ -103,6 +111,19 @@ class ChunkWriter(Repository):
     def remove(self) -> None:
         """Remove the recording with what was stored of it."""
         remove_recording(self._db, self._recording["_id"], self.chunks)
+
+    def _note_expected(self, batch: Sequence[Piece]) -> None:
+        """Note, before workers see them, that more chunks follow these, and about how many."""
+        expected = None
+        if self.declared_seconds is not None:
+            end = batch[-1].first + batch[-1].count
+            samples = max(0.0, self.declared_seconds * SAMPLE_RATE - end)
+            if self.channel:
+                channels_left = self._channels - self.channel
+                samples += channels_left * self.declared_seconds * SAMPLE_RATE
+            mean = max(1.0, sum(piece.count for piece in batch) / len(batch))
+            expected = batch[-1].index + 1 + ceil(samples / mean)
+        growing_recordings.note(self._db, self._recording["_id"], expected)
 
     def _chunk(self, piece: Piece) -> Document:
         offset_seconds = piece.first / SAMPLE_RATE

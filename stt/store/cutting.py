@@ -78,7 +78,7 @@ def cut_channels(writer: ChunkWriter, file: RecordingFile, progress: Progress) -
 
 
 def _cut(writer: ChunkWriter, file: RecordingFile, progress: Progress) -> None:
-    total_seconds = file.declared_seconds
+    total_seconds = writer.declared_seconds = file.declared_seconds
     batch: list[Piece] = []
     progress(writer.samples / SAMPLE_RATE, total_seconds)
     rest = pieces(_without_first(file.blocks(), writer.samples), writer.chunk_seconds)

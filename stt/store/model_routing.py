@@ -13,6 +13,7 @@ from stt.domain.claim import Order, Page, Pending
 from stt.store import claim_queries, spread_pages
 from stt.store.database import Database, translated
 from stt.store.documents import read_text
+from stt.store.growing_recordings import expected_chunks
 from stt.store.states import ANY_TEXT, Query
 from stt.store.workers import MongoRoster
 
@@ -44,7 +45,8 @@ def read_page(database: Database, limit: int, order: Order) -> Page:
             page = spread_pages.read_page(
                 database, limit, replace(order, without_recordings=tuple(waiting))
             )
-    return replace(page, models=wanted_models(database))
+    growing = expected_chunks(database, page.chunks)
+    return replace(page, models=wanted_models(database), growing=growing)
 
 
 def count_pending(database: Database, order: Order) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from stt.domain.chunk import RUNS_PER_SLOT, Chunk, ChunkRun, chunk_runs, rotated
+from stt.domain.chunk import RUNS_PER_SLOT, Chunk, ChunkRun, rotated
 from stt.domain.claim import Order, Page, Queue
 from stt.errors import DatabaseUnavailable
 from stt.settings import Settings
@@ -19,6 +19,8 @@ from stt.worker.stop_conditions import POLL_SECONDS, StopConditions
 _MISSES_OF_A_STALE_PAGE = 3
 _TURN_SECONDS = 0.2
 """Until a thread asks again whether another recording may be begun."""
+_GROWING_SECONDS = 0.1
+"""Until one worker asks again for what is being cut; of several each waits as much longer."""
 
 
 class Planner:
@@ -123,7 +125,7 @@ class Planner:
         try:
             order = replace(self._order, readers=self._queue.roster.workers_alive())
             if self._read_begun(order):
-                return None
+                return None if self._page else self._wait_for_growing(order)
             if len(self._begun) >= self._max_recordings:
                 self.is_dry = False
                 self._conditions.not_empty()
@@ -142,7 +144,13 @@ class Planner:
             pause = POLL_SECONDS if due is None else min(due + 0.05, POLL_SECONDS)
         if chunks:
             self._fill(page, chunks, order)
-            return None
+            return None if self._page else self._wait_for_growing(order)
+        self._wait_until = time.monotonic() + pause
+        return self._pause()
+
+    def _wait_for_growing(self, order: Order) -> float:
+        """Wait for more chunks, which are about to join all runs that are pending."""
+        pause = min(_GROWING_SECONDS * order.readers, POLL_SECONDS)
         self._wait_until = time.monotonic() + pause
         return self._pause()
 
@@ -176,16 +184,17 @@ class Planner:
 
     def _fill(self, page: Page, chunks: Sequence[Chunk], order: Order) -> None:
         roster = self._queue.roster
-        runs = chunk_runs(chunks, self._settings.sequence_seconds, page.share(roster))
+        runs = page.runs(chunks, self._settings.sequence_seconds, page.share(roster))
         window = RUNS_PER_SLOT * roster.slots_alive() if order.readers > 1 else 1
         runs = rotated(runs, window)
-        self._page.extend(runs if self._max_recordings == inf else self._of_begun(runs))
+        self._page.extend(runs if self._max_recordings == inf else self._of_begun(page, runs))
 
-    def _of_begun(self, runs: Sequence[ChunkRun]) -> list[ChunkRun]:
+    def _of_begun(self, page: Page, runs: Sequence[ChunkRun]) -> list[ChunkRun]:
         """Begin as many recordings as may be, and return their runs, some for each call at once."""
         for run in runs:
             if len(self._begun) < self._max_recordings:
                 self._begun.add(run[0].recording_id)
         chosen = [run for run in runs if run[0].recording_id in self._begun]
-        size = ceil(sum(map(len, chosen)) / self._settings.parallel_limit)
+        count = page.count(chunk for run in chosen for chunk in run)
+        size = ceil(count / self._settings.parallel_limit)
         return [run[at : at + size] for run in chosen for at in range(0, len(run), size)]

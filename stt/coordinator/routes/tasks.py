@@ -134,7 +134,7 @@ async def pending(
     await _poll(request, coordinator, read, wait)
     slots_alive = await run_in_threadpool(coordinator.roster.slots_alive)
     return messages.PageMessage(
-        page.chunks, page.is_last, page.next_due_seconds, page.models, slots_alive
+        page.chunks, page.is_last, page.next_due_seconds, page.models, page.growing, slots_alive
     )
 
 

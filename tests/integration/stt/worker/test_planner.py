@@ -13,11 +13,12 @@ from stt.settings import load_settings
 from stt.store.claimed_recordings import ClaimedRecordings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
+from stt.store.growing_recordings import note
 from stt.store.recordings import MongoRecordings
 from stt.store.workers import MongoRoster
 from stt.worker.planner import Planner
 from stt.worker.stop_conditions import StopConditions
-from tests.support.queue_builder import add_chunks
+from tests.support.queue_builder import add_chunks, add_recording
 
 
 def conditions_of(**flags: Any) -> StopConditions:
@@ -46,6 +47,12 @@ def planner(
 
 def reason(conditions: StopConditions) -> str | None:
     return conditions.reason(is_busy=False, is_hindered=False)
+
+
+def claim_all(claims: MongoClaims, plan: Planner, run: ChunkRun) -> None:
+    for chunk in run:
+        assert claims.claim(chunk)
+    plan.claimed(run, missed=False)
 
 
 def dealt(plan: Planner) -> list[list[int]]:
@@ -114,6 +121,29 @@ def test_a_lone_worker_gets_long_sequences(database: Database, alice: MongoClaim
     add_chunks(database, 12)
     plan = planner(database, alice)
     assert dealt(plan) == [list(range(10)), [10, 11]]
+
+
+@pytest.mark.parametrize("recordings", [None, 1])
+def test_sequences_are_as_long_while_a_recording_is_being_cut(
+    database: Database, alice: MongoClaims, recordings: int | None
+) -> None:
+    id_ = add_recording(database, language="en", ingested_at=None)
+    add_chunks(database, 24, recording_id=id_)
+    documents = list(database.chunks.find().sort("index"))
+    database.chunks.delete_many({})
+    plan = planner(database, alice, recordings=recordings, calls=1)
+    lengths = []
+    for index in range(0, 24, 4):
+        note(database, id_, 24)
+        database.chunks.insert_many(documents[index : index + 4])
+        while isinstance(run := plan.next(), tuple):
+            lengths.append(len(run))
+            claim_all(alice, plan, run)
+        assert 0 < run < 1
+        plan._wait_until = 0.0
+    database.recordings.update_one({"_id": id_}, {"$currentDate": {"ingested_at": True}})
+    lengths += map(len, dealt(plan))
+    assert lengths == [10, 10, 4]
 
 
 def test_a_big_fleet_gets_fair_shares(database: Database, alice: MongoClaims) -> None:
