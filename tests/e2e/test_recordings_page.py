@@ -97,6 +97,23 @@ def test_a_day_is_one_of_this_machine_and_what_can_be_no_filter_is_none(
     expect(rows).to_have_count(3)
 
 
+def test_words_are_searched_for_in_the_recordings_that_match(page: Page, house: House) -> None:
+    add_talks(house.database)
+    page.goto("/search?q=text")
+    hits = page.locator(".hit")
+    expect(hits).to_have_count(3)
+    page.get_by_text("More filters").click()
+    page.get_by_label("Recorded from").fill("2026-01-02")
+    expect(hits).to_have_count(2)
+    expect(page).to_have_url(re.compile(r"q=text&recorded_from=2026-01-02$"))
+    page.reload()
+    expect(hits).to_have_count(2)
+    page.goto("/search?q=text&folder=none")
+    expect(page.get_by_text("transcribed so far of the recordings that match")).to_be_visible()
+    page.get_by_role("button", name="Clear all filters").click()
+    expect(hits).to_have_count(3)
+
+
 def test_a_heading_sorts_one_way_and_then_the_other(page: Page, house: House) -> None:
     add_talks(house.database)
     page.goto("/recordings")

@@ -2,7 +2,7 @@
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { live } from "./vendor/lit-html/directives/live.js";
-import { withQuery } from "./api.js";
+import { api, withQuery } from "./api.js";
 import { languageName } from "./option_fields.js";
 import { visible } from "./visible.js";
 
@@ -82,34 +82,26 @@ function instant(day, days = 0) {
   return new Date(year, month - 1, date + days).toISOString();
 }
 
-/** `choices`: what there is, as `/api/recordings/choices` has it, or null while it is loaded. */
-export function filterForm(filter, choices, { change, openPanel, isOpen }) {
-  const inPanel = IN_PANEL.filter((name) => filter[name]).length;
+/** Whether a panel is open, and what it offers; `draw` is called once that is loaded. */
+export function panelOf(page, draw, { choices = null, isOpen = false } = {}) {
+  const panel = {
+    choices,
+    isOpen,
+    toggle: (isNowOpen) => {
+      panel.isOpen = isNowOpen;
+      if (!isNowOpen || panel.choices) return;
+      page.attempt(async () => {
+        panel.choices = await api("GET", "/api/recordings/choices", { signal: page.signal });
+        draw();
+      });
+    },
+  };
+  return panel;
+}
+
+/** The whole form of the list: name, state and order, and the panel. */
+export const filterForm = (filter, panel, change) => {
   const set = (name) => (event) => change({ [name]: event.target.value });
-  const setValid = (name) => (event) =>
-    event.target.validity.valid && change({ [name]: event.target.value });
-  const select = (name, label, all, values, text = visible) => html`
-    <label>${label}
-      <select name=${name} @change=${set(name)}>
-        <option value="" ?selected=${!filter[name]}>${all}</option>
-        ${known(values, filter[name]).map(
-          ({ value, recordings }) => html`
-          <option value=${value} ?selected=${value === filter[name]}>${text(value)}${
-            recordings == null ? nothing : ` (${recordings})`
-          }</option>`,
-        )}
-      </select></label>`;
-  const range = (legend, from, to, type, texts) => html`
-    <fieldset><legend>${legend} ${texts.join(" – ")}</legend>
-      ${[from, to].map(
-        (name, i) => html`
-        <input name=${name} type=${type} aria-label=${`${legend} ${texts[i]}`} min=${
-          type === "number" ? "0" : nothing
-        } max=${type === "number" ? "999999" : nothing} step=${
-          type === "number" ? "any" : nothing
-        } placeholder=${texts[i]} .value=${live(filter[name])} @change=${setValid(name)}>`,
-      )}
-    </fieldset>`;
   return html`
     <search><form class="recording-filters" @submit=${(event) => event.preventDefault()}>
       <div class="filter-line">
@@ -119,25 +111,57 @@ export function filterForm(filter, choices, { change, openPanel, isOpen }) {
         ${choice("state", "State", STATES, filter, set)}
         ${choice("sort", "Order", SORTS, filter, set)}
       </div>
-      <details class="more" ?open=${isOpen} @toggle=${(event) => openPanel(event.target.open)}>
-        <summary>More filters${inPanel ? ` (${inPanel})` : ""}</summary>
-        <div class="filter-panel" aria-busy=${isOpen && !choices}>
-          ${select("folder", "Folder", "All folders", choices?.folders)}
-          ${select("language", "Language", "All languages", choices?.languages, languageName)}
-          ${select("model", "Model", "All models", choices?.models)}
-          ${range("Minutes", "min", "max", "number", ["at least", "at most"])}
-          ${range("Recorded", "recorded_from", "recorded_to", "date", ["from", "to"])}
-          ${range("Added", "added_from", "added_to", "date", ["from", "to"])}
-        </div>
-      </details>
-      ${
-        isEmpty(filter)
-          ? nothing
-          : html`<button type="button" class="plain" @click=${() => change(withoutFilter(filter))}>
-              Clear all filters</button>`
-      }
+      ${filterPanel(filter, panel, change)}
     </form></search>`;
+};
+
+/** What recordings are filtered by beside their names, and a button to clear all of it. */
+export function filterPanel(filter, { choices, isOpen, toggle }, change) {
+  const inPanel = IN_PANEL.filter((name) => filter[name]).length;
+  const set = (name) => (event) => change({ [name]: event.target.value });
+  return html`
+    <details class="more" ?open=${isOpen} @toggle=${(event) => toggle(event.target.open)}>
+      <summary>More filters${inPanel ? ` (${inPanel})` : ""}</summary>
+      <div class="filter-panel" aria-busy=${isOpen && !choices}>
+        ${select("folder", "Folder", "All folders", choices?.folders, filter, set)}
+        ${select("language", "Language", "All languages", choices?.languages, filter, set, languageName)}
+        ${select("model", "Model", "All models", choices?.models, filter, set)}
+        ${range("Minutes", ["min", "max"], "number", ["at least", "at most"], filter, change)}
+        ${range("Recorded", ["recorded_from", "recorded_to"], "date", ["from", "to"], filter, change)}
+        ${range("Added", ["added_from", "added_to"], "date", ["from", "to"], filter, change)}
+      </div>
+    </details>
+    ${
+      isEmpty(filter)
+        ? nothing
+        : html`<button type="button" class="plain" @click=${() => change(withoutFilter(filter))}>
+            Clear all filters</button>`
+    }`;
 }
+
+const select = (name, label, all, values, filter, set, text = visible) => html`
+  <label>${label}
+    <select name=${name} @change=${set(name)}>
+      <option value="" ?selected=${!filter[name]}>${all}</option>
+      ${known(values, filter[name]).map(
+        ({ value, recordings }) => html`
+        <option value=${value} ?selected=${value === filter[name]}>${text(value)}${
+          recordings == null ? nothing : ` (${recordings})`
+        }</option>`,
+      )}
+    </select></label>`;
+
+const range = (legend, names, type, texts, filter, change) => html`
+  <fieldset><legend>${legend} ${texts.join(" – ")}</legend>
+    ${names.map(
+      (name, i) => html`
+      <input name=${name} type=${type} aria-label=${`${legend} ${texts[i]}`}
+             min=${type === "number" ? "0" : nothing} max=${type === "number" ? "999999" : nothing}
+             step=${type === "number" ? "any" : nothing} placeholder=${texts[i]}
+             .value=${live(filter[name])} @change=${(event) =>
+               event.target.validity.valid && change({ [name]: event.target.value })}>`,
+    )}
+  </fieldset>`;
 
 const choice = (name, label, values, filter, set) => html`
   <select name=${name} aria-label=${label} @change=${set(name)}>

@@ -14,6 +14,7 @@ import {
   addressOf,
   filterForm,
   isEmpty,
+  panelOf,
   readFilter,
   requestOf,
   withoutFilter,
@@ -37,7 +38,7 @@ const COLUMNS = [
 export function open(page) {
   let filter = readFilter(page.query);
   // `next`: the cursor of what follows the rows that are shown, null at the end.
-  let { rows = [], next = null, total = null, choices = null, isOpen = false } = page.kept;
+  let { rows = [], next = null, total = null } = page.kept;
   let isLoading = false;
   let typing = 0;
   // The number of searches and changes of the filter; `shown` is that of `rows`.
@@ -48,8 +49,9 @@ export function open(page) {
     () => draw(),
     page.kept.selected,
   );
+  const panel = panelOf(page, () => draw(), page.kept.panel);
   page.keep(() =>
-    shown === question ? { rows, next, total, choices, isOpen, selected: selection.kept } : {},
+    shown === question ? { rows, next, total, panel, selected: selection.kept } : {},
   );
 
   const draw = () =>
@@ -58,7 +60,7 @@ export function open(page) {
       <h1>Recordings</h1>
       <a role="button" href="/upload">Upload</a>
     </div>
-    ${filterForm(filter, choices, { change, openPanel, isOpen })}
+    ${filterForm(filter, panel, change)}
     ${total === null ? html`<p aria-busy="true">Loading</p>` : nothing}
     ${total !== null ? html`<div aria-busy=${shown !== question}>${found()}</div>` : nothing}`);
 
@@ -196,15 +198,6 @@ export function open(page) {
     clearTimeout(typing);
     if (isTyping) typing = setTimeout(begin, TYPING_MILLISECONDS);
     else begin();
-  };
-
-  const openPanel = (isNowOpen) => {
-    isOpen = isNowOpen;
-    if (!isOpen || choices) return;
-    page.attempt(async () => {
-      choices = await api("GET", "/api/recordings/choices", { signal: page.signal });
-      draw();
-    });
   };
 
   const load = (cursor, limit) =>

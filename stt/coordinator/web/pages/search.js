@@ -1,10 +1,12 @@
-// Search: words in all transcripts; a hit leads to the place where it is said.
+// Search: words in all transcripts, or in those of some recordings; a hit leads to the place where
+// it is said.
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { api, withQuery } from "../api.js";
 import { clock, plural } from "../format.js";
 import { channelMark, moreButton, name } from "../markup.js";
+import { filterPanel, isEmpty, panelOf, readFilter, requestOf } from "../recording_filters.js";
 
 const PAGE = 30;
 const HINT = `Every word has to occur in the same piece of a recording, about half a minute.
@@ -12,15 +14,18 @@ const HINT = `Every word has to occur in the same piece of a recording, about ha
 
 export function open(page) {
   let words = page.query.get("q") ?? "";
+  let filter = readFilter(page.query);
   let { asked = "", hits = null, cursor = null } = page.kept;
-  page.keep(() => ({ asked, hits, cursor }));
+  const panel = panelOf(page, () => draw(), page.kept.panel);
+  page.keep(() => ({ asked, hits, cursor, panel }));
   let isBusy = false;
   let question = 0;
 
   const draw = () =>
     page.draw(html`
     <h1>Search</h1>
-    <search><form class="filters" @submit=${submit}>
+    <search><form class="search-form" @submit=${submit}>
+      <div class="filters">
       <input type="search" name="q" placeholder="Words that were said"
              aria-label="Words that were said" maxlength="200" required
              autofocus .value=${live(words)}
@@ -28,6 +33,8 @@ export function open(page) {
                words = event.target.value;
              }}>
       <button type="submit" aria-busy=${isBusy}>Search</button>
+      </div>
+      ${filterPanel(filter, panel, change)}
     </form></search>
     <div aria-live="polite">${summary()}</div>
     ${groups().map(
@@ -50,7 +57,9 @@ export function open(page) {
       return html`<p class="empty">${isBusy ? "Searching" : HINT}</p>`;
     }
     if (!hits.length)
-      return html`<p class="empty">Not found in what is transcribed so far.</p>`;
+      return html`<p class="empty">Not found in what is transcribed so far${
+        isEmpty(filter) ? "" : " of the recordings that match"
+      }.</p>`;
     return html`<p class="summary">${plural(hits.length, "place")}${
       cursor ? ", and more" : ""
     }</p>`;
@@ -66,7 +75,18 @@ export function open(page) {
 
   const submit = (event) => {
     event.preventDefault();
-    history.replaceState(history.state, "", withQuery("/search", { q: words.trim() }));
+    ask();
+  };
+
+  const change = (changed) => {
+    filter = { ...filter, ...changed };
+    ask();
+  };
+
+  const ask = () => {
+    const query = { q: words.trim(), ...filter };
+    history.replaceState(history.state, "", withQuery("/search", query));
+    draw();
     begin();
   };
 
@@ -103,7 +123,7 @@ export function open(page) {
 
   const load = (from) =>
     api("GET", "/api/search", {
-      query: { q: asked, cursor: from, limit: PAGE },
+      query: { q: asked, ...requestOf(filter), cursor: from, limit: PAGE },
       signal: page.signal,
     });
 
