@@ -31,7 +31,7 @@ Examples:
   stt node status
 
 \b
-The join code comes from the coordinator's page "Nodes". It is asked for, or taken from
+The join code comes from the coordinator's page "Fleet". It is asked for, or taken from
 STT_JOIN_CODE. The node's name and key are then kept in node.json, in the folder STT_CONFIG_DIR.
 """
 
@@ -230,7 +230,7 @@ def _check_installed() -> None:
 def _ask_for_code() -> str:
     if not sys.stdin.isatty():
         raise ConfigError(
-            'A join code is needed: set STT_JOIN_CODE. The coordinator\'s page "Nodes" makes one.'
+            'A join code is needed: set STT_JOIN_CODE. The coordinator\'s page "Fleet" makes one.'
         )
     return str(typer.prompt("Join code", hide_input=True, err=True))
 

@@ -125,7 +125,7 @@ def _send_code(client: CoordinatorClient, request: dict[str, str]) -> Any:
         return client.ask("POST", "/api/nodes/register", body=request)
     except errors.KeyRejected as error:
         raise errors.KeyRejected(
-            f'{error} Its page "Nodes" makes a new one: {client.url}/nodes'
+            f'{error} Its page "Fleet" makes a new one: {client.url}/fleet'
         ) from error
     except errors.DatabaseRefused as error:
         raise errors.ConfigError(f"{client.url} refuses the name or the code: {error}") from error

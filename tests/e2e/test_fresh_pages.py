@@ -209,21 +209,21 @@ def test_a_failed_recording_says_why_and_is_retried_with_another_model(
 
 
 @pytest.mark.browser
-def test_chunks_that_wait_for_a_model_are_shown_on_the_overview(page: Page, house: House) -> None:
+def test_chunks_that_wait_for_a_model_are_shown_with_the_fleet(page: Page, house: House) -> None:
     model = "large-v3 <b>"
     add_chunks(house.database, 2, recording_id=add_recording(house.database, model=model))
     report = WorkerReport(slots=1, missing_models=(model,))
     MongoRoster(house.database).report("mac_1", report)
-    page.goto("/")
+    page.goto("/fleet")
     expect(page.locator(".tile.wide .wrong")).to_have_text(
         "2 chunks wait for model large-v3 <b>, which no worker has"
     )
 
 
 @pytest.mark.browser
-def test_the_overview_shows_the_latest_failures(page: Page, house: House) -> None:
+def test_the_fleet_shows_the_latest_failures(page: Page, house: House) -> None:
     add_failed(house.database, filename="bad.mp3")
-    page.goto("/")
+    page.goto("/fleet")
     failures = page.get_by_role("listitem").filter(has_text="bad.mp3")
     expect(failures).to_contain_text("no model <i>large</i> here")
 
@@ -339,8 +339,8 @@ def test_enter_plays_a_line_while_text_is_selected_and_the_player_is_left_withou
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     assert heard_at(page)[0] == f"/chunks/{chunk_id}.opus"
-    page.get_by_role("navigation").get_by_role("link", name="Nodes").click()
-    expect(page.get_by_role("heading", name="Nodes")).to_be_visible()
+    page.get_by_role("navigation").get_by_role("link", name="Fleet").click()
+    expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
 
 
 @pytest.mark.browser
@@ -379,8 +379,8 @@ def test_an_address_where_nothing_is_shows_a_page(unchecked: Page) -> None:
         assert answer is not None
         assert answer.status == 404
         expect(unchecked.get_by_role("heading", level=1)).to_have_text("Not found")
-    unchecked.get_by_role("navigation").get_by_role("link", name="Nodes").click()
-    expect(unchecked.get_by_role("heading", name="Nodes")).to_be_visible()
+    unchecked.get_by_role("navigation").get_by_role("link", name="Fleet").click()
+    expect(unchecked.get_by_role("heading", name="Fleet")).to_be_visible()
 
 
 @pytest.mark.browser

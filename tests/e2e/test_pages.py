@@ -23,8 +23,8 @@ from tests.unit.stt.domain.test_visible_text import HIDDEN, READABLE
 
 MARKUP = "<img src=x onerror=alert(1)>.opus"
 PAGES = {
-    "/": "Overview", "/upload": "Upload", "/recordings": "Recordings", "/search": "Search",
-    "/nodes": "Nodes", "/quarantine": "Quarantine", "/settings": "Settings",
+    "/": "Start", "/upload": "Upload", "/recordings": "Recordings", "/search": "Search",
+    "/fleet": "Fleet", "/quarantine": "Quarantine", "/settings": "Settings",
 }  # fmt: skip
 NARROW = 360
 
@@ -39,8 +39,8 @@ def test_a_wrong_key_is_told_and_the_right_one_leads_to_the_page_that_was_asked_
     log_in(page, "not the key")
     expect(page.get_by_role("alert")).to_have_text("This key is wrong.")
     log_in(page)
-    expect(page.get_by_role("heading", name="Nodes")).to_be_visible()
-    assert page.url == f"{house.url}/nodes"
+    expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+    assert page.url == f"{house.url}/fleet"
     cookie = next(c for c in context.cookies() if c["name"] == "stt_session")
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     page.get_by_role("button", name="Log out").click()
@@ -393,7 +393,7 @@ def test_a_number_out_of_bounds_is_not_sent_and_what_is_refused_stands_beside_it
 @pytest.mark.browser
 def test_without_a_web_socket_the_pages_ask_every_few_seconds(page: Page) -> None:
     page.route_web_socket("**/ws/dashboard", lambda socket: socket.close())
-    page.goto("/")
+    page.goto("/fleet")
     expect(page.get_by_text("Polling", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", name="Queue")).to_be_visible()
 

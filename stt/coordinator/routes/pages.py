@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 WEB = Path(__file__).parents[1] / "web"
 SHELL = WEB / "shell.html"
 _PAGES = (
-    "/", "/upload", "/recordings", "/recordings/{recording_id}", "/search", "/nodes",
+    "/", "/upload", "/recordings", "/recordings/{recording_id}", "/search", "/fleet", "/nodes",
     "/quarantine", "/settings",
 )  # fmt: skip
 

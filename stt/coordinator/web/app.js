@@ -7,40 +7,42 @@ import { notice, report } from "./notices.js";
 import { visible } from "./visible.js";
 import { number } from "./format.js";
 // All at once: a page that is fetched on demand could not be shown while offline.
-import * as nodes from "./pages/nodes.js";
-import * as overview from "./pages/overview.js";
+import * as fleet from "./pages/fleet.js";
 import * as quarantine from "./pages/quarantine.js";
 import * as recording from "./pages/recording.js";
 import * as recordings from "./pages/recordings.js";
 import * as search from "./pages/search.js";
 import * as settings from "./pages/settings.js";
+import * as start from "./pages/start.js";
 import * as upload from "./pages/upload.js";
 import { nextTheme, theme } from "./theme.js";
 
 const PAGES = [
-  { at: /^\/$/, view: overview, title: "Overview" },
+  { at: /^\/$/, view: start, title: "Start" },
   { at: /^\/upload$/, view: upload, title: "Upload" },
   { at: /^\/recordings$/, view: recordings, title: "Recordings" },
   { at: /^\/recordings\/(?<id>[^/]+)$/, view: recording, title: "Recording" },
   { at: /^\/search$/, view: search, title: "Search" },
-  { at: /^\/nodes$/, view: nodes, title: "Nodes" },
+  { at: /^\/fleet$/, view: fleet, title: "Fleet" },
   { at: /^\/quarantine$/, view: quarantine, title: "Quarantine" },
   { at: /^\/settings$/, view: settings, title: "Settings" },
 ];
+// Addresses that other pages have taken over.
+const MOVED = { "/nodes": "/fleet" };
 const MISSING = {
   title: "Not found",
   view: {
     open: ({ draw }) =>
       draw(html`<h1>Not found</h1>
-        <p class="empty">There is no page at this address. <a href="/">Overview</a></p>`),
+        <p class="empty">There is no page at this address. <a href="/">Start</a></p>`),
   },
 };
 const MENU = [
-  ["/", "Overview"],
-  ["/upload", "Upload"],
+  ["/", "Start"],
   ["/recordings", "Recordings"],
   ["/search", "Search"],
-  ["/nodes", "Nodes"],
+  ["/upload", "Upload"],
+  ["/fleet", "Fleet"],
   ["/quarantine", "Quarantine"],
   ["/settings", "Settings"],
 ];
@@ -90,6 +92,8 @@ function leave() {
 }
 
 function show() {
+  const moved = MOVED[location.pathname];
+  if (moved) history.replaceState(history.state, "", moved + location.search);
   leaving = new AbortController();
   entry = history.state?.key ?? "";
   const before = kept.get(entry) ?? {};
@@ -201,7 +205,8 @@ document.addEventListener("click", (event) => {
     return;
   }
   const address = new URL(link.href);
-  const isPage = PAGES.some((page) => page.at.test(address.pathname));
+  const isPage =
+    address.pathname in MOVED || PAGES.some((page) => page.at.test(address.pathname));
   if (address.origin !== location.origin || !isPage) return;
   event.preventDefault();
   go(address.pathname + address.search);

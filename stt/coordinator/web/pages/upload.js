@@ -165,7 +165,7 @@ export function open(page) {
     const body = html`${recordingProgress(recording, words)}
       ${
         state === "waiting" && !isAnyoneAtWork
-          ? html`<small> · No machine is at work: <a href="/nodes">join one</a>.</small>`
+          ? html`<small> · No machine is at work: <a href="/fleet">join one</a>.</small>`
           : nothing
       }
       ${

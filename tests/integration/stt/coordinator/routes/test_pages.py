@@ -8,7 +8,18 @@ from tests.support.coordinator_app import CoordinatorThread, KeyedSession, logge
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/upload", "/recordings", "/recordings/x", "/search", "/nodes", "/settings"]
+    "path",
+    [
+        "/",
+        "/upload",
+        "/recordings",
+        "/recordings/x",
+        "/search",
+        "/fleet",
+        "/nodes",
+        "/quarantine",
+        "/settings",
+    ],
 )
 def test_every_page_is_the_same_shell(person: KeyedSession, path: str) -> None:
     page = person.get(path)

@@ -1,32 +1,30 @@
-// Nodes: the machines that work for this coordinator, and how another one joins.
+// The machines that work for this coordinator, and how another one joins; a part of the page "Fleet".
 
-import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { repeat } from "../vendor/lit-html/directives/repeat.js";
-import { api } from "../api.js";
-import { ask, confirm, inform } from "../dialogs.js";
-import { every, onQueueChange } from "../reloading.js";
-import { ago, number, plural } from "../format.js";
-import { follow, refresh } from "../live.js";
-import { jobList } from "../node_jobs.js";
-import { badge, foreign, name, since } from "../markup.js";
-import { notice } from "../notices.js";
+import { html, nothing } from "./vendor/lit-html/lit-html.js";
+import { repeat } from "./vendor/lit-html/directives/repeat.js";
+import { api } from "./api.js";
+import { copyable } from "./copyable.js";
+import { ask, confirm, inform } from "./dialogs.js";
+import { every, onQueueChange } from "./reloading.js";
+import { ago, number, plural } from "./format.js";
+import { follow, refresh } from "./live.js";
+import { jobList } from "./node_jobs.js";
+import { badge, foreign, name, since } from "./markup.js";
+import { notice } from "./notices.js";
 
-export function open(page) {
+/** `draw` draws the page anew. Returns the panel's buttons, and what it shows. */
+export function nodesPanel(page, draw) {
   let nodes = null;
   let workers = [];
   let joining = null;
   let publicUrl = null;
   const testing = new Set();
 
-  const draw = () =>
-    page.draw(html`
-    <div class="heading">
-      <h1>Nodes</h1>
-      <div class="actions">
-        <button @click=${join}>Join a machine</button>
-        <button class="outline secondary" @click=${addByHand}>Add by hand…</button>
-      </div>
-    </div>
+  const buttons = () => html`
+    <button @click=${join}>Join a machine</button>
+    <button class="outline secondary" @click=${addByHand}>Add by hand…</button>`;
+
+  const body = () => html`
     ${joining ? joinPanel() : nothing}
     ${
       nodes === null
@@ -37,11 +35,13 @@ export function open(page) {
             ? nothing
             : emptyState()
     }
-    ${localWorkers()}`);
+    ${localWorkers()}`;
+
+  const localOnes = () => workers.filter((worker) => worker.is_alive && !worker.node_id);
 
   const emptyState = () => html`
     <article class="welcome">
-      <h2>No machine has joined yet</h2>
+      <h3>No machine has joined yet</h3>
       <p>A node is a machine with <code>stt</code> on it that works for you over the network. It
         needs this address and a join code, nothing else: no access to the database.</p>
       <ol>
@@ -54,7 +54,7 @@ export function open(page) {
 
   const joinPanel = () => html`
     <article class="join" aria-label="Join a machine">
-      <h2>Join a machine</h2>
+      <h3>Join a machine</h3>
       <p>Run this on the machine, with a name that you will know it by:</p>
       ${copyable(registration(publicUrl ?? location.origin, joining.code))}
       <p>Then let it work:</p>
@@ -78,7 +78,7 @@ export function open(page) {
   const card = (node) => html`
     <article class="node" data-state=${node.state}>
       <header class="line-up">
-        <h2>${name(node.name)}</h2>
+        <h3>${name(node.name)}</h3>
         ${node.is_enabled ? nothing : badge("paused")}${badge(node.state)}
       </header>
       ${jobList(node)}
@@ -121,18 +121,18 @@ export function open(page) {
   };
 
   const localWorkers = () => {
-    const local = workers.filter((worker) => worker.is_alive && !worker.node_id);
+    const local = localOnes();
     return local.length
       ? html`
       <section>
-        <h2>Workers at the database</h2>
+        <h3>Workers at the database</h3>
         <table class="list workers-list">
           <thead><tr><th scope="col">Worker</th><th scope="col">Server</th>
             <th scope="col">Transcribing</th>
             <th scope="col">Done</th><th scope="col">Last heartbeat</th></tr></thead>
           <tbody>${local.map(
             (worker) => html`<tr>
-            <th scope="row">${name(worker.id)}</th><td>${name(worker.server ?? "–")}</td>
+            <th scope="row">${name(worker.id)}</th><td>${name(worker.server || "–")}</td>
             <td>${plural(worker.chunks.length, "chunk")}</td>
             <td>${number(worker.counts?.transcribed ?? 0)} done</td>
             <td>${ago(new Date(Date.now() - worker.age_seconds * 1_000).toISOString())}</td></tr>`,
@@ -269,11 +269,6 @@ export function open(page) {
     });
   };
 
-  const copyable = (text) => html`
-    <div class="copyable"><pre><code>${text}</code></pre>
-      <button class="small outline secondary" @click=${(event) => copy(event, text)}>
-        Copy</button></div>`;
-
   const reload = () => page.attempt(() => refresh("nodes"));
   follow(
     "nodes",
@@ -292,22 +287,10 @@ export function open(page) {
     5,
   );
   every(5, draw, page.signal);
-  draw();
+  return { buttons, body };
 }
 
 const registration = (url, code) =>
   `stt node register --server ${url} --name "My machine" --code ${code}`;
 
 const isLoopback = () => ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
-
-/** Browsers lend the clipboard to pages over https and on this machine; elsewhere it is marked. */
-async function copy(event, text) {
-  const block = event.currentTarget.previousElementSibling;
-  try {
-    await navigator.clipboard.writeText(text);
-    notice("Copied");
-  } catch {
-    getSelection().selectAllChildren(block);
-    notice("Marked: copy it with the keyboard");
-  }
-}

@@ -1,0 +1,93 @@
+"""The pages "Start" and "Fleet": the latest recordings, what waits for whom, figures, machines.
+
+No worker is beside the coordinator: each state of the queue is written into the database.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from stt.domain.claim import WorkerReport
+from stt.store.database import Database
+from stt.store.workers import MongoRoster
+from tests.support.coordinator_process import running_process
+from tests.support.pages import House, drop
+from tests.support.queue_builder import START, add_chunks, add_recording
+from tests.support.speech import opus_tone
+
+NAME = "talk <b>one</b>.mp3"
+
+
+@pytest.fixture(scope="module")
+def house(
+    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
+    with running_process(mongo_url, name, folder) as coordinator:
+        yield House(coordinator, shared_database, opus_tone(3))
+
+
+@pytest.fixture(autouse=True)
+def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
+    yield
+    database = house.database
+    for collection in (
+        database.chunks, database.audio, database.recordings, database.uploads, database.workers
+    ):  # fmt: skip
+        collection.delete_many({})
+
+
+@pytest.mark.browser
+def test_the_start_shows_the_latest_recordings_and_that_they_wait_for_a_machine(
+    page: Page, house: House
+) -> None:
+    page.goto("/")
+    expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    add_chunks(house.database, 27, recording_id=add_recording(house.database, filename=NAME))
+    row = page.locator(".latest > li").filter(has_text=NAME)
+    expect(row).to_contain_text("waiting")
+    expect(row).to_contain_text("0 of 27 chunks")
+    waits = page.get_by_role("listitem").filter(has_text="no machine is at work")
+    expect(waits).to_contain_text("27 chunks wait, and no machine is at work.")
+    waits.get_by_role("link", name="Join one").click()
+    expect(page.get_by_role("button", name="Join a machine")).to_be_visible()
+    assert page.url == f"{house.url}/fleet"
+
+
+@pytest.mark.browser
+def test_the_start_says_which_model_is_missing_what_failed_and_how_long_it_takes(
+    page: Page, house: House
+) -> None:
+    database = house.database
+    add_chunks(database, 2, recording_id=add_recording(database, model="large-v3 <b>"))
+    add_chunks(database, 1, recording_id=add_recording(database), failed_at=START, attempts=3)
+    MongoRoster(database).report("mac_1", WorkerReport(slots=1, missing_models=("large-v3 <b>",)))
+    page.goto("/")
+    notes = page.get_by_role("list", name="What waits").get_by_role("listitem")
+    expect(notes).to_have_count(3)
+    expect(notes.nth(0)).to_contain_text(
+        "2 chunks wait for the model large-v3 <b>, which no machine has."
+    )
+    expect(notes.nth(1)).to_contain_text("1 chunk failed.")
+    expect(notes.nth(1).get_by_role("link")).to_have_attribute("href", "/quarantine")
+    expect(notes.nth(2)).to_contain_text("2 chunks waiting · 1 worker at work")
+
+
+@pytest.mark.browser
+def test_files_dropped_on_the_start_are_sent(page: Page, house: House) -> None:
+    page.goto("/")
+    drop(page, page.locator(".dropzone"), "dropped.opus", house.recording)
+    expect(page.get_by_role("heading", name="Upload")).to_be_visible()
+    expect(page.locator(".uploads > li")).to_contain_text("dropped.opus")
+    page.get_by_role("link", name="Start").click()
+    expect(page.locator(".latest > li").filter(has_text="dropped.opus")).to_be_visible()
+
+
+@pytest.mark.browser
+def test_the_former_address_of_the_machines_leads_to_the_fleet(page: Page, house: House) -> None:
+    page.goto("/nodes?x=1")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Fleet")
+    assert page.url == f"{house.url}/fleet?x=1"
+    for heading in ("Queue", "Machines", "Throughput of the last day", "Latest failures"):
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
