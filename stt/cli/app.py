@@ -39,6 +39,7 @@ _COMMANDS = {
     "status": ("status", "Show the queue: states, speed, time left, failures."),
     "workers": ("status", "Show the workers of the last day."),
     "export": ("export", "Write the transcript of a recording."),
+    "speakers": ("speakers", "List the speakers of a recording, name them, or merge two."),
     "search": ("search", "Find words in all transcripts."),
     "retry": ("chunks", "Try failed chunks again, with all their attempts."),
     "dismiss": ("chunks", "Take failed chunks out of the lists; they stay failed."),

@@ -5,6 +5,7 @@ transcribed.
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 _OPTIONS = {
@@ -14,20 +15,27 @@ _OPTIONS = {
     "--max-line-count": "--max-lines",
 }
 _WORDS = "--word-timestamps"
+_SPEAKERS, _AUTO = "--speakers", "auto"
 
 
 def understood(arguments: Iterable[str], options: Collection[str]) -> list[str]:
     """Return arguments with Whisper's options replaced by ours.
 
     `options`: those of the command. Underscores become hyphens; a folder for the output ends in /;
-    `--word_timestamps True` has no value here.
+    `--word_timestamps True` has no value here. `--speakers` may be without a number.
     """
     found: list[str] = []
     rest = iter(arguments)
-    for argument in rest:
+    while (argument := next(rest, None)) is not None:
         name, equals, value = argument.partition("=")
         if argument == "--":
             return [*found, argument, *rest]
+        if argument == _SPEAKERS and argument in options:
+            value = next(rest, "")
+            is_value = value == _AUTO or value.isdecimal()
+            found += [argument, value if is_value else _AUTO]
+            rest = rest if is_value or not value else chain([value], rest)
+            continue
         if not name.startswith("--") or name in options:
             found.append(argument)
             continue

@@ -21,11 +21,13 @@ from stt.cli.options import (
     Prompt,
     Quiet,
     Recordings,
+    Speakers,
     Strict,
     Task,
     Track,
     Verbose,
     given_only,
+    speaker_count,
     with_settings,
 )
 from stt.cli.progress_bar import FilesBar
@@ -58,6 +60,7 @@ Examples:
   stt ingest meeting.mkv --hotwords "Ann Müller, Bo Li"
   stt ingest vortrag.mp3 --language de --task translate
   stt ingest call.wav --channels split
+  stt ingest meeting.mp3 --speakers              who speaks when; --speakers 3 if three speak
   stt ingest --watch ~/Recordings                transcripts appear next to new recordings
   stt ingest --watch calls/ --output texts/ --format srt --format txt
 
@@ -103,6 +106,7 @@ def ingest_command(
         float, typer.Option(metavar="S", help="Longest chunk in seconds, 1 to 600.")
     ] = 30.0,
     channels: Channels = None,
+    speakers: Speakers = None,
     watch: Watch = False,
     output: WatchOutput = None,
     format_names: WatchFormats = None,
@@ -117,7 +121,7 @@ def ingest_command(
     options = checked_options(
         **given_only(task=task, channels=channels), language=language, prompt=prompt,
         hotwords=hotwords, priority=priority, model=model, chunk_seconds=chunk_seconds, track=track,
-        strict=strict,
+        strict=strict, speakers=speaker_count(speakers),
     )  # fmt: skip
     setup_logging(settings.log_format, quiet=quiet, verbose=verbose, hides_worker=not verbose)
     if watch:

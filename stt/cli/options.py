@@ -53,6 +53,10 @@ Prompt = Annotated[
 Recordings = Annotated[
     list[Path], typer.Argument(metavar="PATH", help="Recordings, and folders of them.")
 ]
+Speakers = Annotated[
+    str | None,
+    typer.Option(metavar="[N]", help="Find who speaks when; N: how many speak, if that is known."),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse recordings that are truncated or damaged.")
 ]
@@ -91,6 +95,15 @@ _METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR", "d
 _FOR_ALL = {*DATABASE_SETTINGS, "log_format"}
 _BEFORE = "stt.flags"
 _KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
+
+
+def speaker_count(speakers: str | None) -> int | None:
+    """Return how many speakers to find, 0 if that is open, None for no. Raise BadParameter."""
+    if speakers is None or speakers == "auto":
+        return None if speakers is None else 0
+    if speakers.isdecimal() and int(speakers) > 0:
+        return int(speakers)
+    raise typer.BadParameter(f"--speakers {speakers}: write how many speak, or nothing.")
 
 
 def given_only(**flags: Any) -> dict[str, Any]:

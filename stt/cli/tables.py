@@ -1,6 +1,6 @@
 """Make the tables and lists of `stt status`, `workers`, `search` and `doctor`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Group
 from rich.padding import Padding
@@ -12,6 +12,7 @@ from stt.cli.fitting_table import FittingTable
 from stt.cli.formatting import clock, local_time, plural, printable, span
 from stt.doctor.checks import Finding
 from stt.domain.failures import failure_text
+from stt.domain.speakers import Speaker
 from stt.store.notification_status import DestinationStatus
 from stt.store.recordings import RecordingDetails
 from stt.store.search import Hit
@@ -189,6 +190,23 @@ def _failures(title: str, chunks: Sequence[FailedChunk], total: int) -> list[Scr
     if (more := total - len(chunks)) > 0:
         lines.append(Text(f"… and {more} more", style="dim"))
     return lines
+
+
+def speakers_table(
+    speakers: Iterable[Speaker], lines: Mapping[str, tuple[float, str]]
+) -> FittingTable:
+    """Return the output of `stt speakers`; `lines`: when each says something, and what."""
+    table = FittingTable("Speaker", "Id", ">Speaks", ">Such as at", "", optional=("Id",))
+    for one in speakers:
+        start, text = lines.get(one.label, (None, ""))
+        table.add_row(
+            Text(printable(one.label)),
+            Text(printable(one.id), style="dim"),
+            clock(one.seconds),
+            "" if start is None else clock(start),
+            Text(printable(text)),
+        )
+    return table
 
 
 def workers_table(members: Iterable[WorkerStatus]) -> Screen:

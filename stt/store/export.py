@@ -19,14 +19,15 @@ from functools import cached_property
 from stt.domain.chunk import Recording
 from stt.domain.field_types import ALWAYS_WRITTEN, HexId
 from stt.domain.transcript import Segment
+from stt.store import recording_speakers
 from stt.store.database import Database, Repository
 from stt.store.spans import UntranscribedSpan, merged, read_spans
 from stt.store.transcript_parts import PartReader
-from stt.transcripts.channels import with_channel_marks
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
 from stt.transcripts.cues import milliseconds
 from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
 from stt.transcripts.languages import LANGUAGES
+from stt.transcripts.speaker_marks import with_speaker_marks
 
 FORMATS = tuple(WRITERS)
 
@@ -39,7 +40,7 @@ class Line:
     """A segment; `start` and `end` in seconds of the recording.
 
     `chunk_start`: where the audio of its chunk begins. `channel`: the one that it was said on, None
-    where all were mixed. `speaker` is reserved.
+    where all were mixed. `speaker`: the name or id of the one who says it, None if not known.
     """
 
     chunk_id: HexId
@@ -87,7 +88,8 @@ class Export(Repository):
         self._recording = recording
         self.spans = tuple(read_spans(database, recording.id))
         """The chunks in the queue, in order; one channel after the other."""
-        self._parts = PartReader(database, recording, self.spans)
+        speakers = recording_speakers.read(database, recording)
+        self._parts = PartReader(database, recording, self.spans, speakers)
         self.failed_chunks = sum(span.state == "failed" for span in self.spans)
         """How many chunks are in quarantine."""
         self.header = self._read_header()
@@ -117,7 +119,7 @@ class Export(Repository):
                 silent_speech_seconds=self.silent_speech_seconds,
             )
             return WRITERS[format_name](header, self.cues, limits)
-        return WRITERS[format_name](header, lambda: with_channel_marks(self.cues()), limits)
+        return WRITERS[format_name](header, lambda: with_speaker_marks(self.cues()), limits)
 
     @cached_property
     def language(self) -> str | None:
@@ -164,7 +166,8 @@ class Export(Repository):
                 gaps.append(part.content)
             else:
                 lines += (
-                    Line(s.id, x.start, x.end, s.offset, x.text, x.channel) for s, x in part.content
+                    Line(s.id, x.start, x.end, s.offset, x.text, x.channel, x.speaker)
+                    for s, x in part.content
                 )
         return Lines(tuple(lines), merged(gaps), None)
 

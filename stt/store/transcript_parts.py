@@ -9,6 +9,7 @@ from heapq import merge
 from typing import Any
 
 from stt.domain.chunk import ASSUMED_SECONDS, Recording
+from stt.domain.speakers import RecordingSpeakers
 from stt.domain.transcript import Segment
 from stt.errors import SttError
 from stt.store.database import Database, Repository
@@ -33,14 +34,22 @@ class Part:
 
 
 class PartReader(Repository):
-    """The parts of one recording; `spans` are its chunks, by index."""
+    """The parts of one recording; `spans` are its chunks, by index.
+
+    The speakers of their segments are called as in `speakers`, by name or id.
+    """
 
     def __init__(
-        self, database: Database, recording: Recording, spans: Sequence[ChunkSpan]
+        self,
+        database: Database,
+        recording: Recording,
+        spans: Sequence[ChunkSpan],
+        speakers: RecordingSpeakers,
     ) -> None:
         super().__init__(database)
         self._recording = recording
         self._spans = spans
+        self._speakers = speakers
         by_channel: dict[int | None, list[ChunkSpan]] = {}
         for span in spans:
             by_channel.setdefault(span.channel, []).append(span)
@@ -123,7 +132,10 @@ class PartReader(Repository):
                 raise
             return UntranscribedSpan(span.offset, span.end, "unreadable")
         moved = (segment.shifted(span.offset) for segment in segments)
-        return [(span, replace(segment, channel=span.channel)) for segment in moved]
+        return [
+            (span, replace(s, channel=span.channel, speaker=self._speakers.label(s.speaker)))
+            for s in moved
+        ]
 
     def _first_index(self, number: int) -> int:
         return self._channels[number][0].index if number else 0

@@ -153,7 +153,8 @@ def json_(
 ) -> Iterator[str]:
     """Write one object, in two passes: first its `segments`, then `full_text`.
 
-    Segments have `channel` where channels were transcribed one by one, `language` where it is
+    Segments have `channel` where channels were transcribed one by one, `speaker` and `language`
+    where they are
     known, and `words` where they are stored. At the end follow `task` of a translation,
     `silent_speech_seconds` if there is such speech, for a partial transcript `partial: true` and
     `missing_chunks`, and `earlier_chunks` where some are being transcribed again.
@@ -180,6 +181,8 @@ def json_(
         }
         if segment.channel is not None:
             timed["channel"] = segment.channel
+        if segment.speaker:
+            timed["speaker"] = segment.speaker
         if segment.language:
             timed["language"] = segment.language
         if segment.words:

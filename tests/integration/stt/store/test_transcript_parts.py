@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from stt.domain.speakers import RecordingSpeakers
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from stt.store.spans import UntranscribedSpan, read_spans
@@ -31,7 +32,8 @@ def call(database: Database) -> ObjectId:
 
 def reader(database: Database, recording_id: ObjectId) -> PartReader:
     recording = MongoRecordings(database).get(recording_id)
-    return PartReader(database, recording, tuple(read_spans(database, recording_id)))
+    spans = tuple(read_spans(database, recording_id))
+    return PartReader(database, recording, spans, RecordingSpeakers())
 
 
 def test_parts_of_all_channels_come_by_where_they_begin(database: Database, call: ObjectId) -> None:

@@ -28,6 +28,22 @@ def test_whispers_options_are_read_as_ours(given: str, meant: str) -> None:
     assert understood(given.split(), OPTIONS) == meant.split()
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("a.mp3 --speakers", "a.mp3 --speakers auto"),
+        ("--speakers 3 a.mp3", "--speakers 3 a.mp3"),
+        ("--speakers a.mp3", "--speakers auto a.mp3"),
+        ("--speakers auto a.mp3", "--speakers auto a.mp3"),
+        ("--speakers --task translate", "--speakers auto --task translate"),
+        ("--speakers=2 a.mp3", "--speakers=2 a.mp3"),
+        ("-- --speakers", "-- --speakers"),
+    ],
+)
+def test_the_number_of_speakers_may_be_left_out(given: str, meant: str) -> None:
+    assert understood(given.split(), OPTIONS | {"--speakers"}) == meant.split()
+
+
 def test_a_recording_is_known_by_its_name_or_because_it_is_there(tmp_path: Path) -> None:
     assert is_recording_name("gone/Talk.MP3")
     assert is_recording_name(str(tmp_path))

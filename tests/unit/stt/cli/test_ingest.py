@@ -60,6 +60,22 @@ def test_the_flags_become_the_options_of_the_recording(
     assert "talk.mp3: ingested, 3 chunks, 1:05" in stt.out
 
 
+@pytest.mark.parametrize(
+    ("flags", "speakers"), [((), None), (("--speakers",), 0), (("--speakers", "3"), 3)]
+)
+def test_speakers_are_found_if_asked_for(
+    stt: Run, ingested: list[IngestOptions], flags: tuple[str, ...], speakers: int | None
+) -> None:
+    assert stt("ingest", "talk.mp3", *flags) == 0
+    assert ingested == [IngestOptions(speakers=speakers)]
+
+
+@pytest.mark.parametrize("wrong", ["0", "some", "-1", "51"])
+def test_a_wrong_number_of_speakers_is_refused(stt: Run, wrong: str) -> None:
+    assert stt("ingest", "talk.mp3", f"--speakers={wrong}") == 2
+    assert "speak" in stt.err
+
+
 def test_channels_are_mixed_or_split(stt: Run, ingested: list[IngestOptions]) -> None:
     assert stt("ingest", "call.wav", "--channels", "split") == 0
     assert ingested == [IngestOptions(channels="split")]
