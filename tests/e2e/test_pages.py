@@ -333,12 +333,12 @@ def test_a_setting_is_changed_and_put_back(page: Page) -> None:
     field = page.get_by_label("Heartbeat")
     usual = field.input_value()
     field.fill("12")
-    page.get_by_label("Default task").select_option("translate")
+    page.get_by_label("Text", exact=True).select_option("translate")
     page.get_by_role("button", name="Save").click()
     page.reload()
     expect(field).to_have_value("12")
-    expect(page.get_by_label("Default task")).to_have_value("translate")
-    page.get_by_role("button", name="back to transcribe").click()
+    expect(page.get_by_label("Text", exact=True)).to_have_value("translate")
+    page.get_by_role("button", name="back to as spoken").click()
     page.get_by_role("button", name=f"back to {usual}").click()
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved", exact=True)).to_be_visible()
@@ -367,7 +367,7 @@ def test_a_number_out_of_bounds_is_not_sent_and_what_is_refused_stands_beside_it
     page.goto("/settings")
     field, save = page.get_by_label("Heartbeat"), page.get_by_role("button", name="Save")
     assert (field.get_attribute("min"), field.get_attribute("max")) == ("1", "600")
-    assert page.get_by_label("Default prompt").get_attribute("maxlength") == "10000"
+    assert page.get_by_label("Prompt").get_attribute("maxlength") == "10000"
     field.fill("-3")
     save.click()
     assert field.evaluate("field => field.validationMessage") != ""

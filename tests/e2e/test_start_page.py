@@ -1,4 +1,4 @@
-"""The pages "Start" and "Fleet": the latest recordings, what waits for whom, figures, machines.
+"""The pages "Start", "Fleet" and "Settings": what waits for whom, figures, machines, words.
 
 No worker is beside the coordinator: each state of the queue is written into the database.
 """
@@ -91,3 +91,26 @@ def test_the_former_address_of_the_machines_leads_to_the_fleet(page: Page, house
     assert page.url == f"{house.url}/fleet?x=1"
     for heading in ("Queue", "Machines", "Throughput of the last day", "Latest failures"):
         expect(page.get_by_role("heading", name=heading)).to_be_visible()
+
+
+@pytest.mark.browser
+def test_settings_have_a_persons_words_a_list_of_languages_and_save_in_sight(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 600})
+    page.goto("/settings")
+    language = page.get_by_label("Language")
+    expect(language).to_have_value("")
+    expect(page.get_by_role("heading", level=2)).to_have_text(["New recordings", "Machines"])
+    save = page.get_by_role("button", name="Save")
+    expect(save).to_be_in_viewport()
+    expect(save).to_be_disabled()
+    language.select_option("German")
+    expect(page.get_by_text("1 change not saved yet")).to_be_in_viewport()
+    save.click()
+    expect(page.get_by_text("All is saved")).to_be_visible()
+    page.reload()
+    expect(language).to_have_value("de")
+    page.get_by_role("button", name="back to detected").click()
+    expect(language).to_have_value("")
+    save.click()
+    expect(page.get_by_text("All is saved")).to_be_visible()
+    assert page.get_by_text("_").count() == 0

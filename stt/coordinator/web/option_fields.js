@@ -11,7 +11,7 @@ const CODES = (
   "nl nn no oc pa pl ps pt ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk " +
   "ur uz vi yi yo yue zh"
 ).split(" ");
-const TASKS = { transcribe: "as spoken", translate: "in English" };
+export const TASKS = { transcribe: "as spoken", translate: "in English" };
 const NAMES = new Intl.DisplayNames("en", { type: "language" });
 export const LANGUAGES = CODES.map((code) => [code, NAMES.of(code)]).sort(([, a], [, b]) =>
   a.localeCompare(b),
@@ -22,6 +22,13 @@ export const languageName = (code) => {
   if (!code || code === DETECT) return DETECTED;
   return CODES.includes(code) ? NAMES.of(code) : code;
 };
+
+/** All languages to choose from for one that holds, each `[value, text]`. */
+export const languageChoices = (language) => [
+  ["", DETECTED],
+  ...(language && !CODES.includes(language) ? [[language, languageName(language)]] : []),
+  ...LANGUAGES,
+];
 
 const choice = (value, text, isChosen) =>
   html`<option value=${value} ?selected=${isChosen}>${text}</option>`;

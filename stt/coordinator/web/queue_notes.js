@@ -27,8 +27,8 @@ const missingModel = ({ model, chunks }) =>
   note(
     "wrong",
     html`${plural(chunks, "chunk")} ${verb(chunks)} for
-      ${model === "speakers" ? "a machine that tells speakers apart" : html`the model ${foreign(model)}`},
-      which ${model === "speakers" ? "none does" : "no machine has"}.`,
+      ${model === "speakers" ? "speakers" : html`the model ${foreign(model)}`}, which no machine
+      has.`,
     html`<a href="/fleet">See the machines</a>`,
   );
 

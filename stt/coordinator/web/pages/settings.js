@@ -4,13 +4,42 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { api } from "../api.js";
 import { every, loader } from "../reloading.js";
+import { plural } from "../format.js";
 import { notice } from "../notices.js";
+import { DETECTED, languageChoices, TASKS } from "../option_fields.js";
 
-const SOURCES = {
-  environment: "from the environment",
-  database: "set here",
-  default: "default",
-};
+const SOURCES = { environment: "set at the coordinator's start", database: "changed here" };
+
+// The settings by what they are about, each with what a person calls it.
+const GROUPS = [
+  [
+    "New recordings",
+    "What holds for a recording where nothing else was chosen when it was uploaded.",
+    {
+      default_language: "Language",
+      default_task: "Text",
+      default_model: "Model",
+      default_prompt: "Prompt",
+      default_hotwords: "Hotwords",
+      default_priority: "Priority",
+      chunk_seconds: "Longest chunk",
+      max_upload_mb: "Largest file",
+    },
+  ],
+  [
+    "Machines",
+    "How machines join, and when their work goes to others.",
+    {
+      distributed: "Joined machines get work",
+      join_code_minutes: "Join codes are valid for",
+      heartbeat_seconds: "Heartbeat every",
+      offline_seconds: "Offline after",
+      chunk_timeout_seconds: "Longest time for a chunk",
+    },
+  ],
+];
+const TITLES = Object.assign({}, ...GROUPS.map(([, , titles]) => titles));
+const EMPTY = { default_language: DETECTED, default_model: "each machine's own" };
 
 const REFRESH_SECONDS = 15;
 
@@ -30,16 +59,18 @@ export function open(page) {
   const draw = () =>
     page.draw(html`
     <h1>Settings</h1>
-    <p>They hold for all coordinators and nodes of this database. A value that the environment gives
-      is locked here.</p>
+    <p>They hold for everyone who uses this database.</p>
     ${
       options === null
         ? html`<p aria-busy="true">Loading</p>`
         : html`
       <form class="settings" @submit=${save}>
-        ${options.map(row)}
+        ${groups()}
         ${refused && !refusedName() ? refusal("refused") : nothing}
         <footer class="actions">
+          <span role="status">${
+            changes.size ? `${plural(changes.size, "change")} not saved yet` : "All is saved"
+          }</span>
           <button type="submit" ?disabled=${!changes.size}>Save</button>
           <button type="button" class="outline secondary" ?disabled=${!changes.size}
                   @click=${() => {
@@ -52,6 +83,24 @@ export function open(page) {
     }
     <p><small>${version ? `stt ${version} · ` : ""}
       <a href="/docs" target="_blank">The API</a></small></p>`);
+
+  const groups = () => {
+    const others = options.filter(({ name }) => !(name in TITLES));
+    return html`
+      ${GROUPS.map(([heading, about, titles]) =>
+        group(heading, about, Object.keys(titles).map(optionOf).filter(Boolean)),
+      )}
+      ${others.length ? group("Others", nothing, others) : nothing}`;
+  };
+
+  const optionOf = (name) => options.find((option) => option.name === name);
+
+  const group = (heading, about, members) => html`
+    <section>
+      <h2>${heading}</h2>
+      <p class="summary">${about}</p>
+      ${members.map(row)}
+    </section>`;
 
   /** The option that the error is about; its name stands before the colon. */
   const refusedName = () =>
@@ -74,15 +123,20 @@ export function open(page) {
           ${unit ? html`<span class="unit">${unit}</span>` : nothing}
         </div>
         <div class="source">
-          <span class="badge" data-state=${isChanged ? "changed" : source}>${
-            isChanged ? "not saved yet" : (SOURCES[source] ?? source)
-          }</span>
+          ${
+            isChanged
+              ? html`<span class="badge" data-state="changed">not saved yet</span>`
+              : source === "default"
+                ? nothing
+                : html`<span class="badge" data-state=${source}>${SOURCES[source] ?? source}</span>`
+          }
           ${
             isLocked
-              ? html`<small>locked by <code>${variable}</code></small>`
+              ? html`<small>To change it, change <code>${variable}</code> where the coordinator is
+                  started.</small>`
               : source === "database" && !isChanged
                 ? html`<button type="button" class="plain small"
-                @click=${() => change(option, null)}>back to ${said(option.default, unit)}</button>`
+                @click=${() => change(option, null)}>back to ${said(option)}</button>`
                 : nothing
           }
         </div>
@@ -97,10 +151,12 @@ export function open(page) {
         .checked=${live(Boolean(shown))} aria-describedby="${name}-help"
         @change=${(event) => change(option, event.target.checked)}>`;
     }
-    if (option.choices.length) {
+    const choices = choicesOf(option, shown);
+    if (choices.length) {
       return html`<select id=${name} ?disabled=${isLocked} aria-describedby="${name}-help"
-        @change=${(event) => change(option, event.target.value)}>${option.choices.map(
-          (value) => html`<option .selected=${live(value === shown)}>${value}</option>`,
+        @change=${(event) => change(option, event.target.value)}>${choices.map(
+          ([value, text]) =>
+            html`<option value=${value} .selected=${live(value === (shown ?? ""))}>${text}</option>`,
         )}</select>`;
     }
     const isNumber = kind === "int" || kind === "float";
@@ -109,7 +165,7 @@ export function open(page) {
       ?disabled=${isLocked} ?required=${isNumber} .value=${live(String(shown ?? ""))}
       min=${option.minimum ?? nothing} max=${option.maximum ?? nothing}
       maxlength=${option.max_length ?? nothing}
-      placeholder=${isNumber ? "" : "none"} aria-describedby="${name}-help ${name}-refused"
+      placeholder=${isNumber ? "" : (EMPTY[name] ?? "none")} aria-describedby="${name}-help ${name}-refused"
       aria-invalid=${refusedName() === name ? "true" : nothing}
       @input=${(event) => change(option, event.target.value)}>`;
   };
@@ -169,19 +225,24 @@ export function open(page) {
 
 const written = ({ value }) => String(value ?? "");
 
+/** The values that an option may have, each with its text; none where any may be typed. */
+function choicesOf({ name, choices }, shown) {
+  if (name === "default_language") return languageChoices(shown);
+  return choices.map((value) => [value, TASKS[value] ?? value]);
+}
+
 const UNITS_IN_NAMES = /_(seconds|minutes|mb)$/;
 
-/** "join_code_minutes" → "Join code". */
+/** What a person calls a setting; of one without such a name "join_code_minutes" → "Join code". */
 function title(name) {
+  if (name in TITLES) return TITLES[name];
   const words = name.replace(UNITS_IN_NAMES, "").replaceAll("_", " ");
   return words[0].toUpperCase() + words.slice(1);
 }
 
-const said = (value, unit) =>
-  value === true
-    ? "on"
-    : value === false
-      ? "off"
-      : value === null
-        ? "none"
-        : `${value}${unit ? ` ${unit}` : ""}`;
+/** An option's default in words. */
+function said({ name, default: value, unit }) {
+  if (typeof value === "boolean") return value ? "on" : "off";
+  if (value === null) return EMPTY[name] ?? "none";
+  return TASKS[value] ?? `${value}${unit ? ` ${unit}` : ""}`;
+}
