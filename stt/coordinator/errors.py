@@ -109,10 +109,20 @@ def error_response(error: ApiError | errors.SttError) -> JSONResponse:
     """Return the response for an error."""
     if isinstance(error, ApiError):
         return error_body(error.status, error.code, str(error), error.headers)
+    status, code, headers = _status_of(error)
+    return error_body(status, code, str(error), headers)
+
+
+def code_of(error: errors.SttError) -> str:
+    """Return the code that the response for an error has."""
+    return _status_of(error)[1]
+
+
+def _status_of(error: errors.SttError) -> tuple[int, str, Mapping[str, str]]:
     for kind, status, code, headers in _STATUSES:
         if isinstance(error, kind):
-            return error_body(status, code, str(error), headers)
-    return error_body(500, "error", str(error))
+            return status, code, headers
+    return 500, "error", {}
 
 
 def error_body(

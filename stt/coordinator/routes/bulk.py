@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.downloads import content_disposition
+from stt.coordinator.errors import code_of
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.recording_filter import WantedRecordings
 from stt.coordinator.routes.recordings import remove_recording, transcribe_again
@@ -117,5 +118,6 @@ def _each(
             chunks += change(recording_id)
             changed += 1
         except (NotFound, AudioRemoved) as error:
-            unchanged.append(UnchangedRecording(id=recording_id, message=str(error)))
+            left = UnchangedRecording(id=recording_id, code=code_of(error), message=str(error))
+            unchanged.append(left)
     return BulkResult(recordings=changed, chunks=chunks, unchanged=unchanged)

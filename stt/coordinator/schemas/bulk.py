@@ -23,9 +23,10 @@ class BulkTranscription(RetranscriptionRequest):
 
 
 class UnchangedRecording(BaseModel):
-    """A recording that could not be changed, and why."""
+    """A recording that could not be changed, and why; `code` as of an error for it alone."""
 
     id: HexId
+    code: str
     message: str
 
 

@@ -11,6 +11,7 @@ import { LANGUAGES, modelField } from "./option_fields.js";
 const BATCH = 20;
 const MAX_IN_ADDRESS = 200;
 const MAX_NAMED = 100;
+const HAS_EDITS = "has_edits";
 const FORMATS = [
   ["txt", "Text (txt)"],
   ["srt", "Subtitles (srt)"],
@@ -90,13 +91,32 @@ export async function transcribeAgain(ids, names, show) {
     },
   );
   if (!isSure) return false;
-  const found = await inBatches(ids, "Putting back in the queue", show, (some) =>
-    api("POST", "/api/recordings/transcribe", { body: { ids: some, ...options } }),
-  );
+  const send = (some, more = {}) =>
+    inBatches(some, "Putting back in the queue", show, (batch) =>
+      api("POST", "/api/recordings/transcribe", { body: { ids: batch, ...options, ...more } }),
+    );
+  const found = await send(ids);
   if (found.recordings) notice(`${plural(found.chunks, "chunk")} put back in the queue`);
-  await tellUnchanged(found.unchanged, names);
+  const edited = found.unchanged.filter(({ code }) => code === HAS_EDITS).map(({ id }) => id);
+  await tellUnchanged(
+    found.unchanged.filter(({ code }) => code !== HAS_EDITS),
+    names,
+  );
+  if (edited.length && (await mayDrop(edited.length))) {
+    const { chunks } = await send(edited, { drop_edits: true });
+    notice(`${plural(chunks, "chunk")} put back in the queue`);
+  }
   return true;
 }
+
+const mayDrop = (count) =>
+  confirm(
+    "Edited text",
+    `People have edited the text of ${plural(count, "recording")}. To transcribe them again drops
+      what they wrote; else they stay as they are.`,
+    "Drop the edits",
+    { isDangerous: true },
+  );
 
 const tellUnchanged = (unchanged, names) =>
   unchanged.length

@@ -42,7 +42,9 @@ def test_those_that_can_be_are_transcribed_again_and_the_others_say_why_not(
     wanted = {"ids": [ids[0], ids[1], GONE], "model": "large-v3"}
     answer = person.post("/api/recordings/transcribe", json=wanted).json()
     assert (answer["recordings"], answer["chunks"]) == (1, 2)
-    assert [one["id"] for one in answer["unchanged"]] == [ids[1], GONE]
+    assert [(one["id"], one["code"]) for one in answer["unchanged"]] == [
+        (ids[1], "audio_removed"), (GONE, "not_found")
+    ]  # fmt: skip
     assert "STT_KEEP_AUDIO" in answer["unchanged"][0]["message"]
     again = person.get(f"/api/recordings/{ids[0]}").json()
     assert (again["model"], again["language"], again["counts"]["pending"]) == ("large-v3", "en", 2)
