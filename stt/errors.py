@@ -27,6 +27,8 @@ SttError                     its text is one line for the user; sets the command
 ├── ClaimLost                another worker holds the chunk now: drop the result, continue
 ├── RecordingError           this file cannot be ingested: report it, continue with the others
 ├── AudioRemoved             its audio is gone and its text is kept: do not transcribe it again
+├── EditConflict             the text to edit was changed meanwhile: show what it is now
+├── HasEdits                 edited text would be lost: ask first
 └── NotFound                 nothing in the queue has this name (exit 1)
     └── Ambiguous            more than one thing has it
 """
@@ -161,6 +163,18 @@ class RecordingError(SttError):
 
 class AudioRemoved(SttError):
     """STT_KEEP_AUDIO has removed the audio."""
+
+
+class EditConflict(SttError):
+    """The text that was to be edited is another one by now: `current`."""
+
+    def __init__(self, message: str, current: str) -> None:
+        super().__init__(message)
+        self.current = current
+
+
+class HasEdits(SttError):
+    """Text that people have edited would be replaced."""
 
 
 class NotFound(SttError):

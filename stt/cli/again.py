@@ -1,5 +1,7 @@
 """`stt again`: transcribe recordings again, and keep their text until the new one is there."""
 
+import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -17,9 +19,11 @@ from stt.cli.options import (
     with_settings,
 )
 from stt.domain.visible_text import quoted
-from stt.errors import AudioRemoved
+from stt.errors import AudioRemoved, HasEdits
 from stt.local.stack import open_database
 from stt.settings import Settings
+from stt.store.database import Database
+from stt.store.edits import count_edits
 from stt.store.recordings import MongoRecordings
 from stt.store.retranscription import recordings_with, transcribe_again
 from stt.store.states import Query
@@ -37,6 +41,7 @@ Examples:
 \b
 The chunks wait in the queue for a worker: `stt`, or `stt transcribe talk.mp3` on one machine.
 The earlier text of each chunk stays until its new one is there, also if the new try fails.
+Before lines that were edited are replaced, the command asks.
 """
 
 _FIELDS = ("model", "language", "task")
@@ -75,6 +80,10 @@ def again_command(
     task: Task = None,
     prompt: Prompt = None,
     hotwords: Hotwords = None,
+    drop_edits: Annotated[
+        bool,
+        typer.Option("--drop-edits", help="Do not ask before text that was edited is replaced."),
+    ] = False,
 ) -> None:
     """Transcribe recordings again; their text stays until the new one is there."""
     given = given_only(model=model, language=language, task=task, prompt=prompt, hotwords=hotwords)
@@ -87,13 +96,15 @@ def again_command(
         ids = [recordings.find(name).id for name in names or ()]
         ids = ids or recordings_with(database, made or {})
         labels = recordings.labels([recordings.get(id_) for id_ in ids])
+        if not drop_edits:
+            drop_edits = _ask(database, labels, made or {})
         chunks = changed = 0
         for id_ in dict.fromkeys(ids):
             wanted = {name: getattr(options, name) for name in given}
             try:
-                count = transcribe_again(database, id_, wanted, made)
-            except AudioRemoved as removed:
-                print_note(f"{labels[id_]}: {removed}")
+                count = transcribe_again(database, id_, wanted, made, drop_edits=drop_edits)
+            except (AudioRemoved, HasEdits) as refused:
+                print_note(f"{labels[id_]}: {refused}")
                 continue
             if count:
                 print_line(f"{labels[id_]}: {plural(count, 'chunk')} waiting again")
@@ -104,6 +115,24 @@ def again_command(
     if changed > 1:
         print_line(f"{plural(changed, 'recording')}, {plural(chunks, 'chunk')} waiting again")
     print_note("The earlier text stays until a worker has made the new one.")
+
+
+def _ask(database: Database, labels: Mapping[Any, str], made: Query) -> bool:
+    """Ask whether edits may be dropped, if there are any; exit with 1 if not."""
+    edits = {
+        id_: count
+        for id_ in labels
+        if (count := count_edits(database, {**made, "original_id": id_}))
+    }
+    if not edits:
+        return False
+    for id_, count in edits.items():
+        print_note(f"{labels[id_]}: {plural(count, 'edited line')}")
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("Edited text would be replaced: say --drop-edits to do it.")
+    if not typer.confirm("Replace the edited text too? This cannot be undone", err=True):
+        raise typer.Exit(1)
+    return True
 
 
 def _query(conditions: list[tuple[str, str]]) -> Query:

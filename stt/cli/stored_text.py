@@ -8,7 +8,7 @@ from stt.cli.console import print_note
 from stt.cli.formatting import plural
 from stt.cli.standard_input import STDIN_NAME
 from stt.domain.chunk import Recording
-from stt.errors import ConfigError
+from stt.errors import ConfigError, HasEdits
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
@@ -37,7 +37,12 @@ def renew_stored(
         before = MongoRecordings(database).details(recording.id).counts
         options = {**given, **_model_of(recording, models, settings)}
         earlier = models_of(database, recording.id)
-        if count := renew(database, recording, options, models):
+        try:
+            count = renew(database, recording, options, models)
+        except HasEdits as edits:
+            print_note(f"{name}: {edits} If that is meant: stt again {_named(name, recording)}")
+            continue
+        if count:
             if before.transcribed:
                 by = f", stored as {_listed(earlier)} made it" if earlier else ""
                 print_note(f"{name}: transcribing {plural(count, 'chunk')} again{by}.")
@@ -55,8 +60,8 @@ def end_recutting(database: Database, recordings: Sequence[tuple[str, Recording]
     for name, recording in recordings:
         for earlier in remove_earlier(database, recording.id):
             print_note(
-                f"{name}: not all of it is transcribed. Its earlier text stays, as recording"
-                f" {earlier}; `stt remove {earlier}` removes it."
+                f"{name}: not all of it is transcribed, or its earlier text was edited. That text"
+                f" stays, as recording {earlier}; `stt remove {earlier}` removes it."
             )
 
 
@@ -85,9 +90,14 @@ def _say_kept(kept: Sequence[tuple[str, Recording]], models: set[str]) -> None:
         what = f"{kept[0][0]} is stored{by}"
     else:
         what = f"{len(kept)} recordings are stored{by}"
-    names = [str(one.id) if name == STDIN_NAME else name for name, one in kept[:_MAX_NAMED]]
-    shown = " ".join(map(shlex.quote, names)) + (" …" if kept[_MAX_NAMED:] else "")
+    names = [_named(name, recording) for name, recording in kept[:_MAX_NAMED]]
+    shown = " ".join(names) + (" …" if kept[_MAX_NAMED:] else "")
     print_note(f"{what}. To transcribe again: stt again {shown}, then this command once more.")
+
+
+def _named(name: str, recording: Recording) -> str:
+    """Return a recording's name for a command line."""
+    return shlex.quote(str(recording.id) if name == STDIN_NAME else name)
 
 
 def _listed(models: Sequence[str] | set[str]) -> str:

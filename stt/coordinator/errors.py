@@ -92,6 +92,8 @@ _STATUSES: tuple[tuple[type[errors.SttError], int, str, Mapping[str, str]], ...]
     (errors.BadAudio, 404, "not_found", {}),
     (errors.NodeRemoved, 410, "node_removed", {}),
     (SearchTooSlow, 503, "too_slow", {}),
+    (errors.EditConflict, 409, "edit_conflict", {}),
+    (errors.HasEdits, 409, "has_edits", {}),
     (errors.AudioRemoved, 409, "audio_removed", {}),
     (errors.AudioNotAllowed, 409, "audio_not_allowed", {}),
     (errors.AudioStoreUnavailable, 503, "audio_store", {"Retry-After": "5"}),

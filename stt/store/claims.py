@@ -47,8 +47,6 @@ from stt.store.documents import CHUNK_FIELDS, read_chunk, with_error
 from stt.store.leases import LeaseWatch, orphaned, read_stale_claim
 from stt.system.process_identity import ProcessIdentity as Process
 
-_MAX_MESSAGE_CHARACTERS, _SHORT_MESSAGE_CHARACTERS = 500, 80  # short: if there is no more room
-
 
 class MongoClaims:
     """The claims of one worker in a MongoDB-compatible database.
@@ -172,9 +170,9 @@ class MongoClaims:
             self._end(claim, update, {"attempts": attempts})
 
         try:
-            end(_MAX_MESSAGE_CHARACTERS, document)
+            end(characters=500, earlier=document)
         except DatabaseRefused:  # no room: one short error in place of the history
-            end(_SHORT_MESSAGE_CHARACTERS, {})
+            end(characters=80, earlier={})
 
     def recover(self) -> list[StaleClaim]:
         """End the claims whose lease has run out, unless they are renewed in the same moment."""
@@ -265,14 +263,17 @@ def retry(
 
 
 def reset(
-    database: Database, chunk_ids: Iterable[ObjectId] = (), recording_id: ObjectId | None = None
+    database: Database,
+    chunk_ids: Iterable[ObjectId] = (),
+    recording_id: ObjectId | None = None,
+    only: states.Query = states.WITH_AUDIO,
 ) -> int:
-    """Transcribe these chunks, or a recording's, again (→ pending) if they have audio; count them.
+    """Transcribe these chunks, or a recording's, again (→ pending) if `only` matches; count them.
 
     The earlier transcripts stay until `complete` replaces them. Holders get ClaimLost.
     """
     query = states.chosen(chunk_ids, recording_id)
-    return _update(database, query | states.WITH_AUDIO, states.RESET) if query else 0
+    return _update(database, query | only, states.RESET) if query else 0
 
 
 def release_of_node(database: Database, node_id: str, except_worker: str | None = None) -> int:
@@ -280,8 +281,7 @@ def release_of_node(database: Database, node_id: str, except_worker: str | None 
 
     `except_worker` keeps its claims: a node that was restarted releases what it held before.
     """
-    others = {} if except_worker is None else {"$ne": except_worker}
-    holders = {"$regex": pattern_of_node(node_id).pattern, **others}
+    holders = {"$regex": pattern_of_node(node_id).pattern, "$ne": except_worker}
     return _update(database, {**states.PROCESSING, "processing_by": holders}, states.UNCLAIMED)
 
 

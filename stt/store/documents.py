@@ -107,7 +107,7 @@ def read_transcript(document: Mapping[str, Any]) -> Transcript:
         if not isinstance(transcript, Mapping):
             raise TypeError("not an object")
         found: dict[str, Any] = {f.name: transcript.get(f.name) for f in fields(Transcript)}
-        found["segments"] = tuple(map(_read_segment, transcript.get("segments") or ()))
+        found["segments"] = tuple(map(read_segment, transcript.get("segments") or ()))
         silent_speech_seconds = read_positive(transcript.get("silent_speech_seconds"))
         found["silent_speech_seconds"] = silent_speech_seconds or 0.0
         found["task"] = _read_task(transcript.get("task"))
@@ -121,12 +121,7 @@ def read_transcript(document: Mapping[str, Any]) -> Transcript:
 
 def write_transcript(transcript: Transcript) -> dict[str, Any]:
     """Return a transcript for a chunk's document; leave out what segments do not have."""
-    segments = [asdict(segment) for segment in transcript.segments]
-    for segment in segments:
-        segment["words"] = list(segment["words"])
-        for name in ("words", "language", "channel", "speaker"):
-            if not segment[name]:
-                del segment[name]
+    segments = list(map(write_segment, transcript.segments))
     written = asdict(transcript) | {"segments": segments}
     if transcript.speakers is None:
         del written["speakers"]
@@ -146,7 +141,18 @@ def read_speakers(transcript: Mapping[str, Any]) -> tuple[LocalSpeaker, ...] | N
     return tuple(found)
 
 
-def _read_segment(segment: Mapping[str, Any]) -> Segment:
+def write_segment(segment: Segment) -> dict[str, Any]:
+    """Return a segment for a chunk's document; leave out what it does not have."""
+    written = asdict(segment)
+    written["words"] = list(written["words"])
+    for name in ("words", "language", "channel", "speaker"):
+        if not written[name]:
+            del written[name]
+    return written
+
+
+def read_segment(segment: Mapping[str, Any]) -> Segment:
+    """Read a segment of a chunk's document. Raise TypeError, ValueError, KeyError."""
     filled = {name: value for name, value in segment.items() if value is not None}
     return Segment.read({"start": 0.0, "end": 0.0, "text": ""} | filled)
 

@@ -22,7 +22,7 @@ from stt.domain.transcript import Segment
 from stt.store import recording_speakers
 from stt.store.database import Database, Repository
 from stt.store.spans import UntranscribedSpan, merged, read_spans
-from stt.store.transcript_parts import PartReader
+from stt.store.transcript_parts import PartReader, PlacedSegment
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
 from stt.transcripts.cues import milliseconds
 from stt.transcripts.formats import WRITERS, Cue, Gap, TranscriptHeader
@@ -41,6 +41,8 @@ class Line:
 
     `chunk_start`: where the audio of its chunk begins. `channel`: the one that it was said on, None
     where all were mixed. `speaker`: the name or id of the one who says it, None if not known.
+    `segment`: its number in its chunk, from 0. `model_text`: what the model wrote, if a person has
+    changed it.
     """
 
     chunk_id: HexId
@@ -50,6 +52,8 @@ class Line:
     text: str
     channel: int | None = None
     speaker: str | None = None
+    segment: int = 0
+    model_text: str | None = None
     __pydantic_config__ = ALWAYS_WRITTEN
 
 
@@ -165,10 +169,7 @@ class Export(Repository):
             if isinstance(part.content, UntranscribedSpan):
                 gaps.append(part.content)
             else:
-                lines += (
-                    Line(s.id, x.start, x.end, s.offset, x.text, x.channel, x.speaker)
-                    for s, x in part.content
-                )
+                lines += map(_line, part.content)
         return Lines(tuple(lines), merged(gaps), None)
 
     def _main_model(self) -> str | None:
@@ -196,6 +197,13 @@ class Export(Repository):
             task=self._recording.task,
             duration=self._recording.duration or max((s.end for s in self.spans), default=None),
         )
+
+
+def _line(placed: PlacedSegment) -> Line:
+    chunk, said = placed.chunk, placed.segment
+    place = (chunk.id, said.start, said.end, chunk.offset)
+    origin = (placed.number, placed.model_text)
+    return Line(*place, said.text, said.channel, said.speaker, *origin)
 
 
 def _most(counts: Counter[str]) -> str | None:

@@ -17,6 +17,7 @@ from stt.media.recording import RecordingFile
 from stt.store.cutting import ONE_CHANNEL, SAME_SOUND, Progress, nothing_to_split
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_recording, read_texts
+from stt.store.edits import count_edits
 from stt.store.recordings import MongoRecordings
 from stt.store.removal import remove_without_text
 
@@ -96,7 +97,10 @@ def remove_earlier_work(database: Database, sha256: str) -> None:
 
 
 def remove_earlier(database: Database, recording_id: ObjectId) -> list[ObjectId]:
-    """Remove the earlier recordings of a file if this one has all its text, else return them."""
+    """Remove the earlier recordings of a file if this one has all its text; return those that stay.
+
+    One whose text people have edited stays.
+    """
     recordings = MongoRecordings(database)
     with translated():
         document = database.recordings.find_one({"_id": recording_id}, ["sha256"]) or {}
@@ -107,9 +111,10 @@ def remove_earlier(database: Database, recording_id: ObjectId) -> list[ObjectId]
     counts = details.counts
     if details.ingested_at is None or counts.open or counts.failed:
         return earlier
-    for id_ in earlier:
+    edited = [id_ for id_ in earlier if count_edits(database, {"original_id": id_})]
+    for id_ in set(earlier).difference(edited):
         recordings.remove(id_)
-    return []
+    return edited
 
 
 def _earlier(database: Database, sha256: object) -> list[ObjectId]:

@@ -11,9 +11,10 @@ from stt.domain.chunk import Recording
 from stt.store import claims
 from stt.store.database import Database, translated
 from stt.store.documents import read_text
+from stt.store.edits import check_edits
 from stt.store.recordings import MongoRecordings
 from stt.store.retention import check_audio
-from stt.store.states import TRANSCRIBED, WITH_TEXT, Query
+from stt.store.states import TRANSCRIBED, WITH_AUDIO, WITH_TEXT, WITHOUT_EDITS, Query
 
 OPTIONS = ("model", "language", "task", "prompt", "hotwords")
 """The options of a recording that can be changed without cutting it again."""
@@ -33,10 +34,14 @@ def transcribe_again(
     recording_id: ObjectId,
     options: Mapping[str, object],
     made: Query | None = None,
+    *,
+    drop_edits: bool = False,
 ) -> int:
     """Set these OPTIONS and make all chunks pending, or those that match; return how many.
 
-    `made` is a query about transcripts. Raise NotFound; AudioRemoved if no chunk has audio.
+    `made` is a query about transcripts. Raise NotFound; AudioRemoved if no chunk has audio;
+    HasEdits, without `drop_edits`, if people have edited the text. A chunk that is edited in the
+    same moment is left as it is.
     """
     recordings = MongoRecordings(database)
     recordings.get(recording_id)
@@ -48,9 +53,12 @@ def transcribe_again(
         if not chunk_ids:
             return 0
     check_audio(database, recording_id)
+    if not drop_edits:
+        check_edits(database, {**(made or {}), "original_id": recording_id})
     # Before the reset: a worker may claim a chunk the moment that it is pending.
     recordings.change(recording_id, options)
-    return claims.reset(database, chunk_ids, recording_id)
+    only = WITH_AUDIO if drop_edits else {**WITH_AUDIO, **WITHOUT_EDITS}
+    return claims.reset(database, chunk_ids, recording_id, only)
 
 
 def renew(

@@ -81,6 +81,11 @@ NEW: Mapping[str, Any] = {**_NO_CLAIM, **_UNTRIED, "transcript": None}
 WITH_AUDIO: Query = {"audio_removed_at": None}
 """Matches chunks whose audio was not removed by STT_KEEP_AUDIO."""
 
+EDITED: Query = {"transcript.segments.model_text": {"$exists": True}}
+"""Matches chunks with a segment whose text a person has changed, see `edits.py`."""
+
+WITHOUT_EDITS: Query = {"transcript.segments.model_text": {"$exists": False}}
+
 
 def chosen(chunk_ids: Iterable[ObjectId], recording_id: ObjectId | None) -> Query:
     """Return a query for these chunks, or a recording's; empty if neither is given."""

@@ -14,11 +14,25 @@ from stt.domain.transcript import Segment
 from stt.errors import SttError
 from stt.store.database import Database, Repository
 from stt.store.documents import read_transcript
+from stt.store.edits import read_model_texts
 from stt.store.spans import ChunkSpan, UntranscribedSpan
 from stt.transcripts.formats import Cue, Gap
 from stt.transcripts.languages import foreign_language
 
 _BATCH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedSegment:
+    """A segment in times of the recording: `number` of its chunk, counted from 0.
+
+    `model_text`: what the model wrote, if a person has changed it.
+    """
+
+    chunk: ChunkSpan
+    number: int
+    segment: Segment
+    model_text: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +44,7 @@ class Part:
 
     index: int | None
     start: float
-    content: list[tuple[ChunkSpan, Segment]] | UntranscribedSpan
+    content: list[PlacedSegment] | UntranscribedSpan
 
 
 class PartReader(Repository):
@@ -89,7 +103,7 @@ class PartReader(Repository):
             if isinstance(part.content, UntranscribedSpan):
                 yield Gap(part.content.start, part.content.end)
             else:
-                yield from (segment for _, segment in part.content)
+                yield from (placed.segment for placed in part.content)
 
     def _parts(self, number: int, begin: int, *, strict: bool) -> Iterator[Part]:
         """Yield the parts of one of `_channels` from its chunk number `begin` on.
@@ -122,7 +136,7 @@ class PartReader(Repository):
 
     def _content(
         self, span: ChunkSpan, document: Mapping[str, Any], *, strict: bool
-    ) -> list[tuple[ChunkSpan, Segment]] | UntranscribedSpan:
+    ) -> list[PlacedSegment] | UntranscribedSpan:
         if not span.has_text:
             return UntranscribedSpan(span.offset, span.end, span.state)
         try:
@@ -131,10 +145,19 @@ class PartReader(Repository):
             if strict:
                 raise
             return UntranscribedSpan(span.offset, span.end, "unreadable")
-        moved = (segment.shifted(span.offset) for segment in segments)
+        model_texts = read_model_texts(document)
         return [
-            (span, replace(s, channel=span.channel, speaker=self._speakers.label(s.speaker)))
-            for s in moved
+            PlacedSegment(
+                span,
+                number,
+                replace(
+                    segment.shifted(span.offset),
+                    channel=span.channel,
+                    speaker=self._speakers.label(segment.speaker),
+                ),
+                model_texts.get(number),
+            )
+            for number, segment in enumerate(segments)
         ]
 
     def _first_index(self, number: int) -> int:

@@ -14,6 +14,8 @@ from stt.coordinator.schemas.queue import FailedChunks, QuarantinedChunk, Quaran
 from stt.coordinator.store.listing import count_quarantine, format_of, read_quarantine
 from stt.domain.field_types import HexId
 from stt.store import claims, dismissal
+from stt.store.edits import check_edits
+from stt.store.states import WITH_AUDIO, WITHOUT_EDITS
 
 router = APIRouter(prefix="/api", tags=["queue"], dependencies=[PEOPLE_ONLY])
 
@@ -93,8 +95,16 @@ def put_back(chunk_id: HexId, coordinator: InCoordinator) -> Acknowledgement:
     summary="Transcribes a chunk again, whatever its state; its transcript stays until then",
     responses=error_responses(404, 409),
 )
-def reset(chunk_id: HexId, coordinator: InCoordinator) -> Acknowledgement:
-    count = claims.reset(coordinator.database, [chunk_id])
+def reset(
+    chunk_id: HexId,
+    coordinator: InCoordinator,
+    drop_edits: Annotated[bool, Query(description="Also if people have edited its text.")] = False,
+) -> Acknowledgement:
+    only = WITH_AUDIO
+    if not drop_edits:
+        check_edits(coordinator.database, {"_id": chunk_id})
+        only = {**WITH_AUDIO, **WITHOUT_EDITS}
+    count = claims.reset(coordinator.database, [chunk_id], only=only)
     return _acknowledge(coordinator, chunk_id, count, "has no audio any more")
 
 

@@ -1,10 +1,9 @@
 """Recordings: list, change, transcribe again, remove."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from bson import ObjectId
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.openapi import error_responses
@@ -12,7 +11,7 @@ from stt.coordinator.recording_filter import WantedRecordings
 from stt.coordinator.schemas.base import ChunkCount
 from stt.coordinator.schemas.recordings import RecordingChange, RetranscriptionRequest
 from stt.domain.field_types import HexId
-from stt.store import claims
+from stt.store import retranscription
 from stt.store.ingest_options import IngestOptions
 from stt.store.recording_list import (
     CURSOR_PATTERN,
@@ -21,8 +20,7 @@ from stt.store.recording_list import (
     RecordingList,
     Sort,
 )
-from stt.store.recordings import MongoRecordings, RecordingDetails
-from stt.store.retention import check_audio
+from stt.store.recordings import RecordingDetails
 
 router = APIRouter(prefix="/api/recordings", tags=["recordings"], dependencies=[PEOPLE_ONLY])
 
@@ -69,7 +67,9 @@ def change_recording(
     coordinator: InCoordinator, source_id: HexId, change: RecordingChange
 ) -> RecordingDetails:
     """Apply the change to the chunks that are not transcribed yet."""
-    _change(coordinator.recordings, source_id, change)
+    coordinator.recordings.get(source_id)
+    options = _options(change.model_dump(exclude_unset=True))
+    coordinator.recordings.change(source_id, options)
     return recording(coordinator, source_id)
 
 
@@ -80,10 +80,11 @@ def transcribe_again(
     coordinator: InCoordinator, source_id: HexId, again: RetranscriptionRequest | None = None
 ) -> ChunkCount:
     """Every chunk with audio becomes pending again; its text stays until the new one is there."""
-    check_audio(coordinator.database, source_id)
-    # Before the reset: a worker may claim a chunk the moment that it is pending.
-    _change(coordinator.recordings, source_id, again or RetranscriptionRequest())
-    chunks = claims.reset(coordinator.database, recording_id=source_id)
+    again = again or RetranscriptionRequest()
+    options = _options(again.model_dump(exclude_unset=True, exclude={"drop_edits"}))
+    chunks = retranscription.transcribe_again(
+        coordinator.database, source_id, options, drop_edits=again.drop_edits
+    )
     coordinator.queue_monitor.invalidate()
     return ChunkCount(chunks=chunks)
 
@@ -103,11 +104,7 @@ def remove_recording(coordinator: InCoordinator, source_id: HexId) -> None:
     coordinator.queue_monitor.invalidate()
 
 
-def _change(recordings: MongoRecordings, recording_id: ObjectId, change: BaseModel) -> None:
-    """Store the fields that the request names. Raises ConfigError, NotFound."""
-    fields = change.model_dump(exclude_unset=True)
-    given = {name: value for name, value in fields.items() if value not in (None, "")}
-    options = IngestOptions(**given)
-    recordings.get(recording_id)
-    if fields:
-        recordings.change(recording_id, {name: getattr(options, name) for name in fields})
+def _options(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that a request names, checked. Raise ConfigError."""
+    options = IngestOptions(**{k: value for k, value in fields.items() if value not in (None, "")})
+    return {name: getattr(options, name) for name in fields}

@@ -6,17 +6,18 @@ from io import StringIO
 from itertools import chain
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.downloads import content_disposition
 from stt.coordinator.errors import Unprocessable
 from stt.coordinator.openapi import error_responses
-from stt.coordinator.schemas.recordings import RecordingChunks, TranscriptOut
+from stt.coordinator.schemas.recordings import RecordingChunks, SegmentEdit, TranscriptOut
 from stt.domain.field_types import HexId
 from stt.domain.worker_id import WorkerId
 from stt.errors import DatabaseUnavailable, SttError
+from stt.store.edits import EditedText, edit_segment
 from stt.store.export import Export
 from stt.transcripts.cue_splitting import DEFAULT_LIMITS, CueLimits
 from stt.transcripts.files import file_name
@@ -66,6 +67,25 @@ def recording_chunks(coordinator: InCoordinator, source_id: HexId) -> RecordingC
     """All of them, in order."""
     export = Export(coordinator.database, coordinator.recordings.get(source_id))
     return RecordingChunks(chunks=export.spans)
+
+
+@router.patch(
+    "/api/chunks/{chunk_id}/segments/{number}",
+    tags=["recordings"],
+    summary="Edit a line of a transcript",
+    responses=error_responses(404, 409),
+)
+def edit_line(
+    coordinator: InCoordinator,
+    chunk_id: HexId,
+    number: Annotated[int, Path(ge=0, le=100_000)],
+    edit: SegmentEdit,
+) -> EditedText:
+    """Answer 409 if the line is not what it was: nothing is overwritten unseen.
+
+    What the model wrote is kept; to send it as `text` takes the edit back.
+    """
+    return edit_segment(coordinator.database, chunk_id, number, edit.text, before=edit.text_before)
 
 
 @router.get(

@@ -5,22 +5,38 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from stt.coordinator.schemas.base import Priority
+from stt.domain import field_types
 from stt.domain.transcript import Task
 from stt.store.export import Contributor, Line
 from stt.store.spans import ChunkSpan, UntranscribedSpan
 
 Text = Annotated[str, Field(max_length=10_000)]
+LineText = Annotated[field_types.Text, Field(max_length=5_000)]
 
 
-class RetranscriptionRequest(BaseModel):
-    """Fields left out stay as they were; null leaves the choice to each worker."""
-
+class _Options(BaseModel):
     model: Text | None = None
     language: Text | None = None
     task: Task | None = None
 
 
-class RecordingChange(RetranscriptionRequest):
+class RetranscriptionRequest(_Options):
+    """Fields left out stay as they were; null leaves the choice to each worker.
+
+    Without `drop_edits`, text that people have edited is not transcribed again.
+    """
+
+    drop_edits: bool = False
+
+
+class SegmentEdit(BaseModel):
+    """`text_before`: what the line said when the person began to edit it."""
+
+    text: LineText
+    text_before: LineText
+
+
+class RecordingChange(_Options):
     """Fields left out stay as they are; null resets one to its default."""
 
     priority: Priority = 0

@@ -1,8 +1,12 @@
 """`stt again` with a real database: what becomes pending, and what is said."""
 
+from unittest.mock import Mock
+
+import pytest
 from bson import ObjectId
 
 from stt.store.database import Database
+from stt.store.edits import edit_segment
 from stt.store.recordings import MongoRecordings
 from stt.store.states import PENDING
 from tests.support.recordings_in_queue import post_recording, transcribe
@@ -62,3 +66,29 @@ def test_wrong_usage_is_refused_before_the_database(stt: Run) -> None:
     ):
         assert stt("again", *arguments) == 2
         assert reason in " ".join(stt.err.split())
+
+
+class TestEditedText:
+    @pytest.fixture(autouse=True)
+    def edited(self, database: Database) -> None:
+        """A line of talk.mp3 was edited."""
+        recording_id = ObjectId(talk(database, "talk.mp3", "base"))
+        chunk = database.chunks.find_one({"original_id": recording_id}) or {}
+        edit_segment(database, chunk["_id"], 0, "Mine.", before="Text of base.")
+
+    def test_it_is_replaced_only_if_that_is_said(self, stt: Run, database: Database) -> None:
+        assert stt("again", "talk.mp3") == 2
+        assert "talk.mp3: 1 edited line" in stt.err
+        assert "--drop-edits" in stt.err
+        assert database.chunks.count_documents(PENDING) == 0
+        assert stt("again", "talk.mp3", "--drop-edits") == 0
+        assert database.chunks.count_documents(PENDING) == 1
+
+    def test_at_a_terminal_it_asks(
+        self, stt: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("stt.cli.again.sys.stdin", Mock(isatty=lambda: True))
+        for answer in (False, True):
+            monkeypatch.setattr("typer.confirm", lambda *_, answer=answer, **__: answer)
+            assert stt("again", "--where", "model=base") == int(not answer)
+            assert database.chunks.count_documents(PENDING) == int(answer)

@@ -9,6 +9,7 @@ from bson import ObjectId
 from stt.cli.stored_text import renew_stored
 from stt.settings import Settings, load_settings
 from stt.store.database import Database
+from stt.store.edits import edit_segment
 from stt.store.recordings import MongoRecordings
 from stt.store.states import PENDING
 from tests.support.recordings_in_queue import post_recording, transcribe
@@ -96,3 +97,15 @@ def test_what_is_still_in_the_queue_is_not_stored(
 ) -> None:
     assert renewed(database, ObjectId(post_recording(database, 1)), load_settings()) == 1
     assert capsys.readouterr().err == ""
+
+
+def test_edited_text_is_kept_and_one_line_says_so(
+    database: Database, talk: ObjectId, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chunk = database.chunks.find_one({"original_id": talk}) or {}
+    edit_segment(database, chunk["_id"], 0, "Hallo.", before="Hello.")
+    assert renewed(database, talk, load_settings(model="base")) == 0
+    assert capsys.readouterr().err == (
+        "talks/talk 1.mp3: 1 line was edited: to transcribe again would drop that. If that is"
+        " meant: stt again 'talks/talk 1.mp3'\n"
+    )

@@ -12,6 +12,7 @@ from stt.errors import ClaimLost, RecordingError
 from stt.media.audio import SAMPLE_RATE
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
+from stt.store.edits import edit_segment
 from stt.store.ingest import ingest
 from stt.store.ingest_options import IngestOptions
 from stt.store.recordings import MongoRecordings
@@ -65,6 +66,21 @@ def test_options_that_were_not_given_are_those_of_the_earlier_recording(
     assert (new.language, new.prompt) == ("de", "Hi")
     stored = database.recordings.find_one({"_id": new.id}) or {}
     assert (stored["priority"], stored["chunk_seconds"]) == (3, 4)
+
+
+def test_an_earlier_recording_whose_text_was_edited_stays(
+    database: Database, alice: MongoClaims, call: Path
+) -> None:
+    old = ingest(database, call, MIX).recording
+    transcribe(database, alice, old.id)
+    chunk_id = (database.chunks.find_one({"original_id": old.id}) or {})["_id"]
+    edit_segment(database, chunk_id, 0, "Hello", before="good morning")
+    new = ingest(database, call, SPLIT, cut_anew=CHANNELS).recording
+    transcribe(database, alice, new.id)
+    assert remove_earlier(database, new.id) == [old.id]
+    edit_segment(database, chunk_id, 0, "good morning", before="Hello")
+    assert remove_earlier(database, new.id) == []
+    assert [d["_id"] for d in database.recordings.find()] == [new.id]
 
 
 @pytest.mark.parametrize("given", [frozenset(), frozenset({"language"})])

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.errors import NotFound
+from stt.errors import HasEdits, NotFound
 from stt.store.database import Database
+from stt.store.edits import edit_segment
 from stt.store.recordings import MongoRecordings
 from stt.store.retranscription import models_of, recordings_with, renew, transcribe_again
 from stt.store.states import PENDING
@@ -95,3 +96,35 @@ def test_the_models_and_the_recordings_of_a_model_are_known(
     assert recordings_with(database, {"transcript.model": {"$in": ["tiny"]}}) == [talk]
     transcribe_again(database, talk, {})
     assert models_of(database, talk) == ("base", "tiny")
+
+
+class TestEditedText:
+    @pytest.fixture(autouse=True)
+    def edited(self, database: Database, talk: ObjectId) -> ObjectId:
+        """The first chunk, of tiny, was edited."""
+        query = {"original_id": talk, "index": 0}
+        chunk_id: ObjectId = (database.chunks.find_one(query) or {})["_id"]
+        edit_segment(database, chunk_id, 0, "Hello!", before="Hello.")
+        return chunk_id
+
+    def test_it_is_not_dropped_unasked(self, database: Database, talk: ObjectId) -> None:
+        with pytest.raises(HasEdits, match="1 line was edited"):
+            transcribe_again(database, talk, {"model": "large"})
+        with pytest.raises(HasEdits):
+            renewed(database, talk, BASE)
+        assert pending(database) == []
+        assert MongoRecordings(database).get(talk).model is None
+        assert transcribe_again(database, talk, {}, drop_edits=True) == 3
+
+    def test_only_the_chunks_that_are_meant_matter(
+        self, database: Database, talk: ObjectId
+    ) -> None:
+        assert transcribe_again(database, talk, {}, {"transcript.model": "base"}) == 1
+        assert pending(database) == [2]
+
+    def test_an_edit_in_the_same_moment_is_kept(
+        self, database: Database, talk: ObjectId, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("stt.store.retranscription.check_edits", lambda *_: None)
+        assert transcribe_again(database, talk, {}) == 2
+        assert pending(database) == [1, 2]

@@ -11,6 +11,7 @@ from stt.domain.transcript import Transcript
 from stt.errors import ClaimLost
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
+from stt.store.edits import edit_segment
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession
 from tests.support.queue_builder import add_chunks, chunk, document
 from tests.support.recordings_in_queue import NOW, post_recording, set_chunk, transcribe
@@ -230,6 +231,21 @@ class TestChanges:
         assert "Hello." in person.get(f"/results/{recording_id}").text
         [row] = person.get("/tasks?state=pending").json()["tasks"][:1]
         assert row["text"] == "Hello."
+
+    def test_edited_text_is_not_transcribed_again_unasked(
+        self, database: Database, person: KeyedSession
+    ) -> None:
+        recording_id = post_recording(database, 1)
+        chunk_id = transcribe(database, recording_id, 0, "Hello.")
+        edit_segment(database, chunk_id, 0, "Hallo.", before="Hello.")
+        paths = (f"/api/recordings/{recording_id}/transcribe", f"/api/queue/{chunk_id}/reset")
+        for path in paths:
+            answer = person.post(path)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (409, "has_edits")
+            assert "1 line was edited" in answer.json()["error"]["message"]
+        assert document(database, chunk_id)["transcribed_at"] is not None
+        assert person.post(paths[0], json={"drop_edits": True}).json() == {"chunks": 1}
+        assert person.post(f"{paths[1]}?drop_edits=true").status_code == 200
 
 
 class TestRemoval:

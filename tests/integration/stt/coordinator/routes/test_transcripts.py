@@ -54,6 +54,30 @@ class TestTheTranscript:
         assert texts == [t for i in range(0, 60, 2) for t in (f"{i}.", f"{i} again.")]
         assert [gap["start"] for gap in gaps] == [30.0 * i for i in range(1, 60, 2)]
 
+    def test_a_line_is_edited_and_the_second_of_two_is_told(
+        self, database: Database, person: KeyedSession
+    ) -> None:
+        recording_id = post_recording(database, 1)
+        chunk_id = transcribe(database, recording_id, 0, "Hello.", "I am Jon.")
+        path = f"/api/chunks/{chunk_id}/segments/1"
+        edit = {"text": "I am John.", "text_before": "I am Jon."}
+        assert person.patch(path, json=edit).json() == {
+            "text": "I am John.",
+            "model_text": "I am Jon.",
+        }
+        [_, line] = person.get(f"/api/recordings/{recording_id}/transcript").json()["lines"]
+        assert (line["segment"], line["text"], line["model_text"]) == (
+            1,
+            "I am John.",
+            "I am Jon.",
+        )
+        assert "I am John." in person.get(f"/results/{recording_id}").text
+        second = person.patch(path, json={**edit, "text": "I am Joan."})
+        assert (second.status_code, second.json()["error"]["code"]) == (409, "edit_conflict")
+        assert person.patch(path[:-1] + "7", json=edit).status_code == 404
+        for wrong in ({"text": "x" * 5_001, "text_before": ""}, {"text": "No text before"}):
+            assert person.patch(path, json=wrong).status_code == 422
+
     def test_gaps_say_why_nothing_is_there(self, database: Database, person: KeyedSession) -> None:
         recording_id = post_recording(database, 7, chunk_count=8)
         transcribe(database, recording_id, 0, "Hello.")
