@@ -8,6 +8,7 @@ import pytest
 from bson import ObjectId
 
 from stt.store.database import Database
+from stt.store.edits import edit_segment
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession
 from tests.support.recordings_in_queue import NOW, post_recording, set_chunk, transcribe
 
@@ -92,3 +93,17 @@ class TestZipFiles:
         answer = person.get("/results.zip", params={"id": str(ObjectId())})
         assert answer.status_code == 404
         assert answer.json()["error"]["message"] == "No recording matches."
+
+
+def test_edited_recordings_are_left_as_they_are_unless_their_edits_may_go(
+    queue: Database, person: KeyedSession
+) -> None:
+    ids = [post_recording(queue, 1) for _ in range(2)]
+    chunk_ids = [transcribe(queue, id_, 0, "Hello.") for id_ in ids]
+    edit_segment(queue, chunk_ids[0], 0, "Hallo.", before="Hello.")
+    path = "/api/recordings/transcribe"
+    answer = person.post(path, json={"ids": ids}).json()
+    assert (answer["recordings"], [one["id"] for one in answer["unchanged"]]) == (1, ids[:1])
+    assert "1 line was edited" in answer["unchanged"][0]["message"]
+    answer = person.post(path, json={"ids": ids[:1], "drop_edits": True}).json()
+    assert (answer["chunks"], answer["unchanged"]) == (1, [])
