@@ -73,6 +73,7 @@ class TestTheList:
             "full_folder": None,
             "text_languages": [],
             "text_models": ["tiny"],
+            "speakers": None,
             "chunk_count": 4,
         }
         assert person.get(f"/api/recordings/{recording_id}").json() == received
