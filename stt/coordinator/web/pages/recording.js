@@ -160,8 +160,7 @@ export function open(page) {
       }</p>`;
     }
     return html`
-      <ol class="transcript" @click=${choose} @keydown=${stop.onKey} @focusin=${stop.onFocus}
->
+      <ol class="transcript" @click=${choose} @keydown=${stop.onKey} @focusin=${stop.onFocus}>
         ${repeat(transcript.rows, ({ start, end, chunk_id: id }) => `${start} ${end} ${id}`, line)}
       </ol>
       <p id="end" class="more-button">${

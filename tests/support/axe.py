@@ -1,0 +1,55 @@
+"""Finds with axe-core what keeps people from using a page: https://github.com/dequelabs/axe-core."""
+
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+WIDE, NARROW = 1440, 390
+_HEIGHT = 900
+_OPTIONS: dict[str, Any] = {
+    "resultTypes": ["violations"],
+    # Off unless asked for: too new or too strict for axe-core's usual set.
+    "rules": {
+        rule: {"enabled": True}
+        for rule in ("target-size", "label-content-name-mismatch", "focus-order-semantics")
+    },
+}
+_COLOURS: dict[str, Any] = {
+    "resultTypes": ["violations"],
+    "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
+}
+_AXE = Axe()
+
+
+def findings(page: Page) -> list[str]:
+    """Return what is wrong with a page in light and dark colours, wide and on a phone.
+
+    Besides the findings of axe-core that is whatever makes a page wider than a phone.
+    """
+    found: dict[str, None] = {}  # each once, in order
+    for width in (NARROW, WIDE):
+        page.set_viewport_size({"width": width, "height": _HEIGHT})
+        for scheme, options in (("dark", _COLOURS), ("light", _OPTIONS)):
+            # Without motion, for colours are to be seen as they come to rest.
+            page.emulate_media(
+                color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce"
+            )
+            for violation in _AXE.run(page, options=options).response["violations"]:
+                found |= dict.fromkeys(_lines(violation, f"{scheme}, {width} px"))
+        overflow = page.evaluate("document.documentElement.scrollWidth")
+        if overflow > width:
+            found[f"{width} px: the page is {overflow} px wide"] = None
+    return list(found)
+
+
+def _lines(violation: dict[str, Any], look: str) -> list[str]:
+    return [
+        f"{look}: {violation['id']}: {' '.join(map(str, node['target']))}: {_reason(node)}"
+        for node in violation["nodes"]
+    ]
+
+
+def _reason(node: dict[str, Any]) -> str:
+    checks = [*node["any"], *node["all"], *node["none"]]
+    return "; ".join(str(check["message"]) for check in checks)
