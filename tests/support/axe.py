@@ -19,15 +19,16 @@ _COLOURS: dict[str, Any] = {
     "resultTypes": ["violations"],
     "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
 }
-_AXE = Axe()
+_SCRIPT = Axe().axe_script
 
 
-def findings(page: Page) -> list[str]:
-    """Return what is wrong with a page in light and dark colours, wide and on a phone.
+def findings(page: Page) -> str:
+    """Return what is wrong with a page in light and dark colours, wide and on a phone, in lines.
 
     Besides the findings of axe-core that is whatever makes a page wider than a phone.
     """
-    found: dict[str, None] = {}  # each once, in order
+    page.evaluate(_SCRIPT)
+    found: list[str] = []
     for width in (NARROW, WIDE):
         page.set_viewport_size({"width": width, "height": _HEIGHT})
         for scheme, options in (("dark", _COLOURS), ("light", _OPTIONS)):
@@ -35,12 +36,13 @@ def findings(page: Page) -> list[str]:
             page.emulate_media(
                 color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce"
             )
-            for violation in _AXE.run(page, options=options).response["violations"]:
-                found |= dict.fromkeys(_lines(violation, f"{scheme}, {width} px"))
+            result = page.evaluate("options => axe.run(options)", options)
+            for violation in result["violations"]:
+                found += _lines(violation, f"{scheme}, {width} px")
         overflow = page.evaluate("document.documentElement.scrollWidth")
         if overflow > width:
-            found[f"{width} px: the page is {overflow} px wide"] = None
-    return list(found)
+            found.append(f"{width} px: the page is {overflow} px wide")
+    return "\n".join(found)
 
 
 def _lines(violation: dict[str, Any], look: str) -> list[str]:

@@ -198,7 +198,7 @@ export function open(page) {
     <button class="play" ?disabled=${!player.canPlay} @click=${toggle}
             aria-label=${player.isPlaying ? "Pause" : "Play"}>
       ${player.isPlaying ? "❚❚" : "►"}</button>
-    <button class="small plain" ?disabled=${!player.canPlay} aria-label="Back ten seconds"
+    <button class="small plain" ?disabled=${!player.canPlay} aria-label="−10 seconds"
             @click=${() => {
               linked = null;
               player.seek(Math.max(player.time - 10, 0));

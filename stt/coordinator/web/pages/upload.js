@@ -37,11 +37,12 @@ export function open(page) {
     <h1>Upload</h1>
     <div class="dropzone ${isOver ? "is-over" : ""}">
       <p><strong>Drop recordings here</strong></p>
-      <p>or <label for="files" role="button" class="pick">Choose files</label>
-        <input id="files" class="hidden" type="file" multiple
+      <p>or <button type="button" class="pick" @click=${chooseIn("files")}>Choose files</button>
+        <input id="files" hidden type="file" multiple
                accept=${["audio/*", "video/*", ...suffixes].join()} @change=${choose}>
-        <label for="folder" role="button" class="pick outline">Choose a folder</label>
-        <input id="folder" class="hidden" type="file" webkitdirectory @change=${choose}></p>
+        <button type="button" class="pick outline" @click=${chooseIn("folder")}>
+          Choose a folder</button>
+        <input id="folder" hidden type="file" webkitdirectory @change=${choose}></p>
       <small>Sound and films in any usual format: mp3, m4a, wav, flac, ogg, opus, mp4, mkv …${
         options.max_upload_mb ? `, up to ${bytes(options.max_upload_mb * MEGABYTE)} each` : ""
       }.
@@ -203,6 +204,8 @@ export function open(page) {
       if (transfer) forget(transfer);
       await refresh("uploads");
     });
+
+  const chooseIn = (id) => () => document.querySelector(`#${id}`).click();
 
   const choose = ({ target }) => {
     take(chosenFiles(target.files, suffixes));

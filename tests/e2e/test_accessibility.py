@@ -1,0 +1,221 @@
+"""No page, dialog or state keeps people out: axe-core finds nothing, in any colours, on any screen.
+
+A new page or state is a line in EMPTY, FILLED or DIALOGS.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+import stt.node.page
+from stt.store.database import Database
+from tests.support.axe import findings
+from tests.support.coordinator_process import running_process
+from tests.support.full_queue import FullQueue, fill
+from tests.support.pages import House, log_in
+from tests.support.speech import opus_tone
+
+Steps = Callable[[Page], None]
+NODE_PAGE = "http://node.test"
+NODE_WEB = Path(stt.node.page.__file__).with_name("web")
+
+
+@pytest.fixture(scope="module")
+def house(
+    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
+    with running_process(mongo_url, name, folder) as coordinator:
+        yield House(coordinator, shared_database, opus_tone(3))
+
+
+@pytest.fixture(scope="module")
+def filled(house: House, session: BrowserContext) -> FullQueue:
+    return fill(house.database)
+
+
+@pytest.fixture
+def tab(session: BrowserContext) -> Iterator[Page]:
+    """A tab in which requests may fail."""
+    page = session.new_page()
+    yield page
+    page.close()
+
+
+def click(name: str | None = None, css: str = "button") -> Steps:
+    """Press the first such button, or what `css` says, with this text."""
+    return lambda page: page.locator(css, has_text=name).first.click()
+
+
+def steps(*each: Steps) -> Steps:
+    def run(page: Page) -> None:
+        for step in each:
+            step(page)
+
+    return run
+
+
+def nothing(_: Page) -> None:
+    """A page as it opens."""
+
+
+def is_shown(text: str) -> Steps:
+    return lambda page: expect(page.get_by_text(text).first).to_be_visible()
+
+
+def is_ready(page: Page) -> None:
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+
+
+def refused(page: Page) -> None:
+    page.get_by_label("Heartbeat").fill("-1")
+    page.locator("form.settings").evaluate("form => { form.noValidate = true }")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def played(page: Page) -> None:
+    page.locator(".transcript .line").nth(1).click()
+    expect(page.locator(".transcript .is-playing")).to_have_count(1)
+
+
+def failing(page: Page) -> None:
+    """What the page requests from now on fails."""
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Log out").click()
+    expect(page.locator(".notice.wrong")).to_be_visible()
+    page.context.set_offline(False)
+
+
+EMPTY: dict[str, tuple[str, Steps]] = {
+    "overview": ("/", nothing),
+    "upload": ("/upload", nothing),
+    "recordings": ("/recordings", nothing),
+    "search": ("/search", nothing),
+    "nodes": ("/nodes", nothing),
+    "quarantine": ("/quarantine", nothing),
+    "no page": ("/nonsense", nothing),
+    "no recording": ("/recordings/000000000000000000000000", is_shown("no such recording")),
+}
+FILLED: dict[str, tuple[str, Steps]] = {
+    "overview": ("/", is_shown("board meeting.mp3")),
+    "upload": ("/upload", is_shown("This recording was here already")),
+    "upload options": ("/upload", click("Options for the next files", "summary")),
+    "recordings": ("/recordings", is_shown("board meeting.mp3")),
+    "recordings, none found": ("/recordings?search=zebra", is_shown("No recording matches")),
+    "recording": ("done", is_shown("welcome to the harbour")),
+    "recording, menu": ("done", click("Download", "summary")),
+    "recording, playing": ("done", played),
+    "recording, made by": ("done", click("Made by", "summary")),
+    "recording, open": ("open", is_shown("being transcribed")),
+    "recording, failed": ("failed", is_shown("There is no model large-v3 here.")),
+    "recording, cutting": ("cutting", is_shown("being cut")),
+    "recording, silent": ("silent", is_shown("No speech")),
+    "search": ("/search?q=harbour", is_shown("Channel 2")),
+    "search, none found": ("/search?q=zebra", is_shown("Not found")),
+    "nodes": ("/nodes", is_shown("Old laptop")),
+    "nodes, join": ("/nodes", steps(click("Join a machine"), is_shown("Then let it work"))),
+    "quarantine": ("/quarantine", click("vanished", "summary")),
+    "settings": ("/settings", nothing),
+    "settings, refused": ("/settings", refused),
+    "a notice": ("/settings", click(css=".icon")),
+    "a failure": ("/settings", failing),
+}
+DIALOGS: dict[str, tuple[str, Steps]] = {
+    "edit": ("done", click("Edit")),
+    "transcribe again": ("done", click("Transcribe again")),
+    "delete": ("failed", click("Delete")),
+    "retry": ("failed", click("Retry")),
+    "retry all": ("/quarantine", click("Retry all")),
+    "add a node": ("/nodes", click("Add by hand")),
+    "a node's key": (
+        "/nodes",
+        steps(
+            click("Add by hand"),
+            lambda page: page.get_by_label("Name").fill("By hand"),
+            click("Add", "dialog [type=submit]"),
+            is_shown("It is shown this once"),
+        ),
+    ),
+    "edit a node": ("/nodes", click("Edit")),
+    "remove a node": ("/nodes", click("Remove")),
+}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("state", EMPTY)
+def test_an_empty_queue(tab: Page, state: str) -> None:
+    path, show = EMPTY[state]
+    tab.goto(path)
+    is_ready(tab)
+    show(tab)
+    assert not findings(tab)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("state", FILLED)
+def test_a_queue_with_everything_in_it(tab: Page, filled: FullQueue, state: str) -> None:
+    path, show = FILLED[state]
+    tab.goto(getattr(filled, path, path))
+    is_ready(tab)
+    show(tab)
+    assert not findings(tab)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("state", DIALOGS)
+def test_a_dialog(tab: Page, filled: FullQueue, state: str) -> None:
+    path, show = DIALOGS[state]
+    tab.goto(getattr(filled, path, path))
+    is_ready(tab)
+    show(tab)
+    expect(tab.get_by_role("dialog")).to_be_visible()
+    assert not findings(tab)
+
+
+@pytest.mark.browser
+def test_the_menu_of_a_phone(tab: Page) -> None:
+    tab.set_viewport_size({"width": 390, "height": 900})
+    tab.goto("/settings")
+    is_ready(tab)
+    tab.get_by_role("button", name="Menu").click()
+    assert not findings(tab)
+
+
+@pytest.mark.browser
+def test_the_way_in(browser: Browser, house: House) -> None:
+    context = browser.new_context(base_url=house.url)
+    page = context.new_page()
+    page.goto("/")
+    assert not findings(page)
+    log_in(page, "not the key")
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert not findings(page)
+    context.close()
+
+
+@pytest.mark.browser
+def test_the_page_of_a_node(browser: Browser) -> None:
+    state = {
+        "name": "Mac Studio", "phase": "working", "is_reached": True, "detail": "Out of memory.",
+        "jobs": [
+            {"chunk_ids": ["1"], "filename": "talk.mp3", "seconds": 30.0, "elapsed_seconds": 4.0}
+        ],
+        "counts": {"transcribed": 3}, "server_url": "http://10.0.0.2:8000", "node_id": "mac",
+        "fleet": {"counts": {"pending": 3}, "eta_seconds": 80, "nodes": {"busy": 1, "online": 1}},
+    }  # fmt: skip
+    page = browser.new_page()
+    page.route(
+        f"{NODE_PAGE}/**",
+        lambda route: route.fulfill(
+            path=NODE_WEB / (route.request.url.split("/")[-1] or "index.html")
+        ),
+    )
+    page.route(f"{NODE_PAGE}/api/state", lambda route: route.fulfill(json=state))
+    page.goto(f"{NODE_PAGE}/")
+    expect(page.get_by_text("talk.mp3")).to_be_visible()
+    assert not findings(page)
+    page.close()
