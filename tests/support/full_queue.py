@@ -94,14 +94,12 @@ def _add_open(database: Database) -> str:
         ingested_at=START, created_at=START, model="large-v3",
     )  # fmt: skip
     _done(database, recording_id, 1, audio=opus_tone(30))
-    for index, fields in enumerate(
-        (
-            {"processing_by": "mac_1", "claimed_at": START, "claim_id": "1"},
-            {},
-            {"failed_at": START, "attempts": 3, "expirations": 1, "errors": [_FAULT] * 3},
-        ),
-        start=1,
-    ):
+    others: list[dict[str, Any]] = [
+        {"processing_by": "mac_1", "claimed_at": START, "claim_id": "1"},
+        {},
+        {"failed_at": START, "attempts": 3, "expirations": 1, "errors": [_FAULT] * 3},
+    ]
+    for index, fields in enumerate(others, start=1):
         add_chunks(
             database, 1, recording_id=recording_id, index=index, offset=30.0 * index, **fields
         )
@@ -156,16 +154,15 @@ def _add_nodes(database: Database) -> None:
 
 
 def _add_uploads(database: Database) -> None:
-    for number, (state, fields) in enumerate(
-        {
-            "receiving": {"received_bytes": 4_000_000},
-            "waiting": {},
-            "cutting": {"cut_seconds": 40.0, "total_seconds": 100.0},
-            "failed": {"error": "This file has no sound."},
-            "already there": {},
-            "done": {"warnings": ["The file ends early."]},
-        }.items()
-    ):
+    uploads: dict[str, dict[str, Any]] = {
+        "receiving": {"received_bytes": 4_000_000},
+        "waiting": {},
+        "cutting": {"cut_seconds": 40.0, "total_seconds": 100.0},
+        "failed": {"error": "This file has no sound."},
+        "already there": {},
+        "done": {"warnings": ["The file ends early."]},
+    }
+    for number, (state, fields) in enumerate(uploads.items()):
         recording = database.recordings.find_one({"chunk_count": 4})
         source = {"source_id": recording and recording["_id"]} if number > 3 else {}
         at = START + timedelta(minutes=number)
