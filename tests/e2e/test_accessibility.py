@@ -112,7 +112,7 @@ FILLED: dict[str, tuple[str, Steps]] = {
     "recording, made by": ("done", click("Made by", "summary")),
     "recording, open": ("open", is_shown("being transcribed")),
     "recording, failed": ("failed", is_shown("There is no model large-v3 here.")),
-    "recording, cutting": ("cutting", is_shown("being cut")),
+    "recording, cutting": ("cutting", is_shown("being prepared")),
     "recording, silent": ("silent", is_shown("No speech")),
     "search": ("/search?q=harbour", is_shown("Channel 2")),
     "search, none found": ("/search?q=zebra", is_shown("Not found")),
