@@ -91,17 +91,17 @@ def failing(page: Page) -> None:
 
 
 EMPTY: dict[str, tuple[str, Steps]] = {
-    "overview": ("/", nothing),
+    "start": ("/", nothing),
     "upload": ("/upload", nothing),
     "recordings": ("/recordings", nothing),
     "search": ("/search", nothing),
-    "nodes": ("/nodes", nothing),
+    "fleet": ("/fleet", nothing),
     "quarantine": ("/quarantine", nothing),
     "no page": ("/nonsense", nothing),
     "no recording": ("/recordings/000000000000000000000000", is_shown("no such recording")),
 }
 FILLED: dict[str, tuple[str, Steps]] = {
-    "overview": ("/", is_shown("board meeting.mp3")),
+    "start": ("/", is_shown("board meeting.mp3")),
     "upload": ("/upload", is_shown("This recording was here already")),
     "upload options": ("/upload", click("Options for the next files", "summary")),
     "recordings": ("/recordings", is_shown("board meeting.mp3")),
@@ -116,8 +116,8 @@ FILLED: dict[str, tuple[str, Steps]] = {
     "recording, silent": ("silent", is_shown("No speech")),
     "search": ("/search?q=harbour", is_shown("Channel 2")),
     "search, none found": ("/search?q=zebra", is_shown("Not found")),
-    "nodes": ("/nodes", is_shown("Old laptop")),
-    "nodes, join": ("/nodes", steps(click("Join a machine"), is_shown("Then let it work"))),
+    "fleet": ("/fleet", is_shown("Old laptop")),
+    "fleet, join": ("/fleet", steps(click("Join a machine"), is_shown("Then let it work"))),
     "quarantine": ("/quarantine", click("vanished", "summary")),
     "settings": ("/settings", nothing),
     "settings, refused": ("/settings", refused),
@@ -130,9 +130,9 @@ DIALOGS: dict[str, tuple[str, Steps]] = {
     "delete": ("failed", click("Delete")),
     "retry": ("failed", click("Retry")),
     "retry all": ("/quarantine", click("Retry all")),
-    "add a node": ("/nodes", click("Add by hand")),
+    "add a node": ("/fleet", click("Add by hand")),
     "a node's key": (
-        "/nodes",
+        "/fleet",
         steps(
             click("Add by hand"),
             lambda page: page.get_by_label("Name").fill("By hand"),
@@ -140,8 +140,8 @@ DIALOGS: dict[str, tuple[str, Steps]] = {
             is_shown("It is shown this once"),
         ),
     ),
-    "edit a node": ("/nodes", click("Edit")),
-    "remove a node": ("/nodes", click("Remove")),
+    "edit a node": ("/fleet", click("Edit")),
+    "remove a node": ("/fleet", click("Remove")),
 }
 
 

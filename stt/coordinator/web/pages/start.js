@@ -25,8 +25,9 @@ export function open(page) {
     <h1>Start</h1>
     <div class="dropzone ${isOver ? "is-over" : ""}">
       <p><strong>Drop recordings here</strong> or
-        <label for="files" role="button" class="pick">Choose files</label>
-        <input id="files" class="hidden" type="file" multiple
+        <button type="button" class="pick"
+          @click=${() => document.querySelector("#files").click()}>Choose files</button>
+        <input id="files" hidden type="file" multiple
                accept=${["audio/*", "video/*", ...suffixes].join()} @change=${choose}></p>
       <small><a href="/upload">Options and folders</a></small>
     </div>
