@@ -14,6 +14,7 @@ from tests.support.coordinator_process import running_process
 from tests.support.pages import House
 from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.recordings_in_queue import post_recording, set_chunk, transcribe
+from tests.support.speech import opus_tone
 
 pytestmark = pytest.mark.browser
 
@@ -186,7 +187,13 @@ def add_failed(database: Database, count: int = 1, kind: str = "bad_audio", **fi
     fault = {"at": START, "worker": "a_1", "kind": kind, "message": "no <i>Ogg</i>"}
     recording_id = add_recording(database, duration=30.0 * count, chunk_count=count, **fields)
     return add_chunks(
-        database, count, recording_id=recording_id, failed_at=START, attempts=3, errors=[fault]
+        database,
+        count,
+        recording_id=recording_id,
+        audio=opus_tone(2),
+        failed_at=START,
+        attempts=3,
+        errors=[fault],
     )
 
 
@@ -204,6 +211,8 @@ def test_a_failure_says_what_happened_and_is_dismissed_and_put_back(
     expect(page.locator("#menu .count")).to_have_count(0)
     page.get_by_role("link", name="Show 1 dismissed chunk").click()
     expect(page.get_by_role("heading", name="Dismissed")).to_be_visible()
+    page.get_by_role("link", name="bad.mp3").click()
+    page.get_by_role("link", name="1 failed chunk").click()
     page.get_by_role("button", name="Put back bad.mp3").click()
     expect(page.get_by_text("No failure is dismissed.")).to_be_visible()
     page.locator("main").get_by_role("link", name="Quarantine").click()

@@ -118,13 +118,18 @@ export function open(page) {
         <ul class="plain-list">${failed.map(
           (chunk) => html`<li>${
             chunk.offset == null ? "" : `From ${clock(chunk.offset)}: `
-          }<span class="wrong">${foreign(chunk.errors.at(-1)?.message ?? "No reason was kept.")}</span></li>`,
+          }<span class="wrong">${chunk.reason}</span> ${foreign(chunk.errors.at(-1)?.message ?? "")}</li>`,
         )}</ul>
         <p class="actions"><button class="small" @click=${() => after(retryFailed)}>
             Retry ${plural(recording.counts.failed, "failed chunk")}</button>
           <a href="/quarantine?recording=${id}">All in the quarantine</a></p>
       </section>`
-      : nothing;
+      : recording.counts.failed
+        ? html`<p><small><a href="/quarantine?recording=${id}&dismissed=1">${plural(
+            recording.counts.failed,
+            "failed chunk",
+          )}</a> dismissed</small></p>`
+        : nothing;
 
   const actions = () => html`<div class="actions">
     <details class="dropdown" @click=${closeMenu} @keydown=${closeMenu}>
