@@ -185,7 +185,8 @@ class Recordings(Protocol):
 class WorkerReport:
     """A worker's report with each heartbeat; `slots`: how many calls it makes at once.
 
-    `missing_models`: those that recordings want and none of its servers has.
+    `missing_models`: those that recordings want and none of its servers has. `models`: those that
+    its servers list as loaded; empty if that is unknown.
     The annotations are for its JSON.
     """
 
@@ -198,6 +199,7 @@ class WorkerReport:
     chunks: Annotated[tuple[IdText, ...], Field(max_length=10_000)] = ()
     counts: Annotated[Mapping[Slug, Count], Field(max_length=20)] = field(default_factory=dict)
     missing_models: Annotated[tuple[Name, ...], Field(max_length=1_000)] = ()
+    models: Annotated[tuple[Name, ...], Field(max_length=1_000)] = ()
 
 
 class Roster(Protocol):

@@ -109,6 +109,7 @@ def _read_worker(document: Mapping[str, Any], now: datetime) -> WorkerStatus:
             chunks=tuple(read_list(document.get("chunks"))),
             counts={name: read_count(count) for name, count in counts.items()},
             missing_models=read_texts(document.get("missing_models")),
+            models=read_texts(document.get("models")),
         ),
         age_seconds=age.total_seconds(),
     )

@@ -18,6 +18,7 @@ from stt.whisper.verbose_json import FORMAT_ERRORS
 
 _TIMEOUT_SECONDS = 3.0
 _KEEP_SECONDS = 30.0
+_MAX_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,20 @@ class ModelLookup:
             hoped = {name for name in gone if not all(server.lacks(name) for server in away)}
         return MissingModels(frozenset(gone), frozenset(hoped))
 
+    def listed(self) -> tuple[str, ...]:
+        """Return the models that the servers which are well list as loaded, by name.
+
+        Ask each once in half a minute. Nothing if one of them does not say.
+        """
+        with self._lock:
+            healthy = [server for server in self._servers if server.is_healthy]
+        for server in healthy:
+            if time.monotonic() >= server.listed_until:
+                server.listed = listed_models(server.client)
+                server.listed_until = time.monotonic() + _KEEP_SECONDS
+        found = [server.listed for server in healthy]
+        return tuple(sorted({name for names in found for name in names})) if all(found) else ()
+
     def _ask(self, server: ServerState, name: str) -> None:
         with self._lock:
             if server.lacks(name) is not None:
@@ -86,6 +101,20 @@ def lacks_model(client: WhisperClient, model: str) -> bool:
     for echo in (path, f"/v1/models/{model}"):  # a server that knows no such path may repeat it
         message = message.replace(echo, "")
     return is_about_model(answer.status, {**error, "message": message}, model)
+
+
+def listed_models(client: WhisperClient) -> tuple[str, ...]:
+    """Return the models that the server says it can transcribe with; none if it does not say.
+
+    A server that says of its models which are loaded lists others too, which it has to be started
+    with.
+    """
+    try:
+        answer = client.request("GET", "/v1/models", _TIMEOUT_SECONDS, _TIMEOUT_SECONDS)
+        listed = read_json(answer.body)["data"] if answer.status == 200 else []
+        return tuple(str(model["id"])[:_MAX_NAME] for model in listed if model.get("loaded", True))
+    except (requests.RequestException, HTTPError, *FORMAT_ERRORS):
+        return ()
 
 
 def _finds_no_speakers(client: WhisperClient) -> bool:

@@ -61,7 +61,8 @@ class ServerPool:
         self._health = ServerHealth(self._servers, settings)
         self.wait_until_available = self._health.wait_until_available
         self.start_probes = self._health.start_probes
-        self.missing_models = ModelLookup(self._servers, self._health.lock).missing
+        models = ModelLookup(self._servers, self._health.lock)
+        self.missing_models, self.listed_models = models.missing, models.listed
 
     @property
     def last_error(self) -> errors.SttError | None:

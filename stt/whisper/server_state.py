@@ -65,6 +65,8 @@ class ServerState:
     verdict: bool | None = None  # of its last canary; None if it was busy or away
     models: dict[str, tuple[bool, float]] = field(default_factory=dict)
     """Whether it lacks a model, and until when, on time.monotonic(), that is known."""
+    listed: tuple[str, ...] = ()  # the models that it says it has
+    listed_until: float = float("-inf")
     refusal: CannotTranslate | None = None  # its last one
     refused_at: float = float("-inf")
 

@@ -24,6 +24,8 @@ class ModelRouting:
         self._pool = pool
         self._wanted: tuple[str, ...] = ()
         self._missing = MissingModels()
+        self.models: tuple[str, ...] = ()
+        """Those that the servers list as loaded, as of the last page."""
         self._counted_at: dict[str, float] = {}  # on time.monotonic()
         self._logged: set[str] = set()
 
@@ -38,6 +40,7 @@ class ModelRouting:
         An empty one is no sign of an empty queue while chunks wait for a model of a server that is
         away.
         """
+        self.models = self._pool.listed_models()
         self._missing = self._pool.missing_models(self._wanted)
         page = self._read(limit, order)
         if page.models and page.models != self._wanted:  # a short answer has none

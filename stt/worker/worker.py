@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 0.05
 _COUNT_WAIT_SECONDS = 1.0
-_MAX_MISSING_MODELS = 1_000
+_MAX_MODELS = 1_000
 
 
 class Worker:
@@ -233,7 +233,8 @@ class Worker:
             slots=context.pool.slots,
             chunks=tuple(str(claim.chunk.id) for claim in context.heartbeat.held()),
             counts=self.stats.counts,
-            missing_models=context.routing.missing[:_MAX_MISSING_MODELS],
+            missing_models=context.routing.missing[:_MAX_MODELS],
+            models=context.routing.models[:_MAX_MODELS],
         )
         self._queue.roster.report(self.id, report)
 

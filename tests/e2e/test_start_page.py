@@ -114,3 +114,32 @@ def test_settings_have_a_persons_words_a_list_of_languages_and_save_in_sight(pag
     save.click()
     expect(page.get_by_text("All is saved")).to_be_visible()
     assert page.get_by_text("_").count() == 0
+
+
+@pytest.mark.browser
+def test_a_model_that_no_machine_has_is_said_before_it_is_asked_for(
+    page: Page, house: House
+) -> None:
+    roster = MongoRoster(house.database)
+    roster.report("mac_1", WorkerReport(slots=1, models=("base", "large-v3")))
+    recording_id = add_recording(house.database, filename=NAME, model="huge", chunk_count=1)
+    add_chunks(house.database, 1, recording_id=recording_id, failed_at=START, attempts=3)
+    missing = "No machine at work has it: what asks for it waits. There is base, large-v3."
+    page.goto("/quarantine")
+    page.get_by_role("button", name=f"Retry {NAME}").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text(missing)).to_be_visible()
+    dialog.get_by_label("Model").fill("base")
+    expect(dialog.get_by_text(missing)).to_have_count(0)
+    page.goto("/settings")
+    page.get_by_label("Model").fill("tiny")
+    expect(page.get_by_text(missing)).to_be_visible()
+    options = page.locator("#fleet-models option")
+    assert options.evaluate_all("all => all.map((one) => one.value)") == ["base", "large-v3"]
+    page.get_by_role("button", name="Undo").click()
+    roster.report("old_1", WorkerReport(slots=1))  # an older one, which does not say
+    with page.expect_response("**/api/workers"):
+        page.goto("/upload")
+    page.get_by_text("Options for the next files").click()
+    page.get_by_label("Model").fill("tiny")
+    expect(page.get_by_text(missing)).to_have_count(0)

@@ -70,8 +70,9 @@ class ThroughputOut(BaseModel):
 class WorkerOut(Schema):
     """A process that works, or did within the last day; `age_seconds` since its last heartbeat.
 
-    `chunks` are in work; `missing_models` are wanted, and none of its servers has them. `node_id`:
-    null for a worker that reaches the database itself.
+    `chunks` are in work; `missing_models` are wanted, and none of its servers has them; `models`
+    are those that they list, empty if that is unknown. `node_id`: null for a worker that reaches
+    the database itself.
     """
 
     id: str
@@ -82,6 +83,7 @@ class WorkerOut(Schema):
     chunks: list[AnyId]
     counts: dict[str, int]
     missing_models: list[str]
+    models: list[str]
     age_seconds: Tenths
     is_alive: bool
     node_id: str | None

@@ -1,6 +1,7 @@
 // Fields for the options of a recording, as forms on several pages have them.
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
+import { offerModels } from "./fleet_models.js";
 
 export const DETECTED = "detected";
 
@@ -51,10 +52,16 @@ export const taskField = (task, unset = null) => html`
       ${Object.entries(TASKS).map(([name, text]) => choice(name, text, name === task))}
     </select></label>`;
 
-export const modelField = (model, unset = "as the machines have it") => html`
-  <label>Model
-    <input name="model" maxlength="200" autocapitalize="none" spellcheck="false"
-           value=${model ?? ""} placeholder=${unset}></label>`;
+/** A field with the models of the fleet; what none of its machines has is said beneath it. */
+export function modelField(model, unset = "as the machines have it") {
+  offerModels();
+  return html`
+    <label>Model
+      <input name="model" maxlength="200" autocapitalize="none" spellcheck="false" autocomplete="off"
+             list="fleet-models"
+             value=${model ?? ""} placeholder=${unset}>
+      <small class="model-note wrong" role="status"></small></label>`;
+}
 
 export const promptField = (prompt, unset = "Text that could precede the recording") => html`
   <label class="wide">Prompt

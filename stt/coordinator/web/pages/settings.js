@@ -5,6 +5,7 @@ import { live } from "../vendor/lit-html/directives/live.js";
 import { api } from "../api.js";
 import { every, loader } from "../reloading.js";
 import { plural } from "../format.js";
+import { offerModels } from "../fleet_models.js";
 import { notice } from "../notices.js";
 import { DETECTED, languageChoices, TASKS } from "../option_fields.js";
 
@@ -39,6 +40,7 @@ const GROUPS = [
   ],
 ];
 const TITLES = Object.assign({}, ...GROUPS.map(([, , titles]) => titles));
+const MODEL = "default_model";
 const EMPTY = { default_language: DETECTED, default_model: "each machine's own" };
 
 const REFRESH_SECONDS = 15;
@@ -117,6 +119,7 @@ export function open(page) {
         <div>
           <label for=${name}>${title(name)}</label>
           <small id="${name}-help">${help}</small>
+          ${name === MODEL ? html`<small class="model-note wrong" role="status"></small>` : nothing}
         </div>
         <div class="value">
           ${field(option, shown)}
@@ -159,12 +162,13 @@ export function open(page) {
             html`<option value=${value} .selected=${live(value === (shown ?? ""))}>${text}</option>`,
         )}</select>`;
     }
+    if (name === MODEL) offerModels();
     const isNumber = kind === "int" || kind === "float";
     return html`<input id=${name} type=${isNumber ? "number" : "text"}
       step=${kind === "int" ? "1" : "any"}
       ?disabled=${isLocked} ?required=${isNumber} .value=${live(String(shown ?? ""))}
       min=${option.minimum ?? nothing} max=${option.maximum ?? nothing}
-      maxlength=${option.max_length ?? nothing}
+      maxlength=${option.max_length ?? nothing} list=${name === MODEL ? "fleet-models" : nothing}
       placeholder=${isNumber ? "" : (EMPTY[name] ?? "none")} aria-describedby="${name}-help ${name}-refused"
       aria-invalid=${refusedName() === name ? "true" : nothing}
       @input=${(event) => change(option, event.target.value)}>`;

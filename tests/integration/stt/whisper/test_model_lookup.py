@@ -9,7 +9,7 @@ from stt.domain.chunk import SPEAKERS
 from stt.errors import ModelMissing
 from stt.settings import load_settings
 from stt.whisper.client import WhisperClient
-from stt.whisper.model_lookup import MissingModels, lacks_model
+from stt.whisper.model_lookup import MissingModels, lacks_model, listed_models
 from stt.whisper.pool import ServerPool
 from tests.support.mongo_process import free_port
 from tests.support.pace import until
@@ -76,6 +76,32 @@ def test_only_a_server_that_says_so_finds_no_speakers(listed: object, is_lacking
         assert server.asked == ["/v1/models"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "models"),
+    [
+        (
+            Answer(body={"data": [{"id": "base", "loaded": True}, {"id": "big", "loaded": False}]}),
+            ("base",),
+        ),
+        (Answer(body={"data": [{"id": "b"}, {"id": "a"}]}), ("b", "a")),
+        (Answer(body={"data": ["odd"]}), ()),
+        (Answer(body={"data": None}), ()),
+        (Answer(404, body={"data": [{"id": "base"}]}), ()),
+    ],
+)
+def test_a_server_lists_what_it_can_transcribe_with(
+    answer: Answer, models: tuple[str, ...]
+) -> None:
+    with ScriptedServer(always()).running() as server:
+        server.model_answer = lambda path: answer
+        assert listed_models(WhisperClient(server.url, None, None)) == models
+
+
+def test_our_server_lists_the_model_that_it_has_loaded() -> None:
+    with running() as server:
+        assert listed_models(WhisperClient(server.url, None, None)) == ("base",)
+
+
 def test_our_server_without_speakers_lacks_them() -> None:
     with running() as server:
         assert lacks_model(WhisperClient(server.url, None, None), SPEAKERS)
@@ -93,6 +119,16 @@ def test_a_server_that_does_not_answer_may_have_any_model() -> None:
 
 
 class TestPool:
+    def test_the_models_of_all_servers_are_listed_and_none_if_one_does_not_say(self) -> None:
+        with ScriptedServer(always()).running() as one, ScriptedServer(always()).running() as two:
+            one.model_answer = lambda path: Answer(body={"data": [{"id": "small"}]})
+            two.model_answer = lambda path: Answer(body={"data": [{"id": "big"}, {"id": "small"}]})
+            pool = make_pool(one, two)
+            assert pool.listed_models() == pool.listed_models() == ("big", "small")
+            assert [s.asked.count("/v1/models") for s in (one, two)] == [1, 1]
+            two.model_answer = lambda path: Answer(404)
+            assert make_pool(one, two).listed_models() == ()
+
     def test_a_recordings_model_goes_to_the_server_that_has_it(self) -> None:
         with only("small").running() as small, only("big").running() as big:
             pool = make_pool(small, big)

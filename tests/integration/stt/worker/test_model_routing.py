@@ -61,6 +61,7 @@ def test_a_worker_leaves_alone_what_no_server_has_says_so_once_and_ends(
     assert "Stopping: the queue is empty (1 of 1 checks)" in caplog.messages
     [member] = MongoRoster(database).members()
     assert member.report.missing_models == ("huge",)
+    assert member.report.models == ("base",)
 
 
 def test_a_node_leaves_alone_what_its_server_does_not_have(
@@ -91,6 +92,7 @@ def test_a_node_leaves_alone_what_its_server_does_not_have(
     assert taken.status_code == 204
     [report] = [member.report for member in MongoRoster(database).members()]
     assert report.missing_models == ("huge",)
+    assert report.models == ("base",)
 
 
 def test_a_model_that_appears_is_noticed_by_a_worker_that_stays(

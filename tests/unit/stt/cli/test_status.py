@@ -72,7 +72,7 @@ def test_workers_as_json_are_flat_objects(stt: Run, queue_status: Mock) -> None:
     assert worker == {
         "id": "box_7", "is_alive": True, "age_seconds": 3.0, "host": "box", "pid": 7,
         "version": "1.2", "server": "http://gpu", "state": "working", "slots": 4,
-        "chunks": ["a", "b"], "counts": {"transcribed": 3}, "missing_models": [],
+        "chunks": ["a", "b"], "counts": {"transcribed": 3}, "missing_models": [], "models": [],
     }  # fmt: skip
 
 

@@ -1,0 +1,44 @@
+// Which models the machines at work have, for the fields in which one is typed.
+
+import { api } from "./api.js";
+
+const FRESH_MILLISECONDS = 30_000;
+const FIELDS = "input[list=fleet-models]";
+
+let models = null; // Those that workers list; null while one does not say, or none is at work.
+let askedAt = -Infinity;
+
+/** Offer the models in all fields for one, and say of what is in them whether a machine has it. */
+export async function offerModels() {
+  if (performance.now() - askedAt < FRESH_MILLISECONDS) return requestAnimationFrame(checkAll);
+  askedAt = performance.now();
+  try {
+    const { workers } = await api("GET", "/api/workers");
+    models = modelsOf(workers.filter((worker) => worker.is_alive));
+  } catch {
+    askedAt = -Infinity; // The field works without; the next one asks again.
+  }
+  const names = models ?? [];
+  document.querySelector("#fleet-models").replaceChildren(...names.map((name) => new Option(name)));
+  checkAll();
+}
+
+function modelsOf(workers) {
+  if (!workers.length || workers.some((worker) => !worker.models.length)) return null;
+  return [...new Set(workers.flatMap((worker) => worker.models))].sort();
+}
+
+function checkAll() {
+  document.querySelectorAll(FIELDS).forEach(check);
+}
+
+function check(field) {
+  const model = field.value.trim();
+  const isMissing = model && models !== null && !models.includes(model);
+  const note = field.closest("label, .setting").querySelector(".model-note");
+  note.textContent = isMissing
+    ? `No machine at work has it: what asks for it waits. There is ${models.join(", ")}.`
+    : "";
+}
+
+document.addEventListener("input", ({ target }) => target.matches(FIELDS) && check(target));
