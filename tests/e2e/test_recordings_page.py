@@ -7,9 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from playwright.sync_api import BrowserContext, Page, expect
 
 from stt.store.database import Database
+from stt.store.edits import edit_segment
+from stt.store.states import TRANSCRIBED
 from tests.support.coordinator_process import running_process
 from tests.support.pages import House
 from tests.support.queue_builder import START, add_chunks, add_recording
@@ -181,6 +184,23 @@ def test_selected_recordings_are_transcribed_again_and_those_that_cannot_be_say_
     found = house.database.recordings.find({"model": "large-v3"}).sort("_id")
     assert [str(one["_id"]) for one in found] == [ids[0], ids[2]]
     assert house.database.chunks.count_documents({"transcribed_at": None}) == 2
+
+
+def test_edits_are_dropped_only_after_a_question(page: Page, house: House) -> None:
+    ids = add_talks(house.database, 2)
+    chunk = house.database.chunks.find_one({"original_id": ObjectId(ids[0])})
+    assert chunk is not None
+    edit_segment(house.database, chunk["_id"], 0, "Better.", before="Text 0.")
+    page.goto("/recordings")
+    for answer, transcribed in (("Cancel", 1), ("Drop the edits", 0)):
+        page.get_by_label("Select all that are shown").check()
+        page.get_by_role("button", name="Transcribe again").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name="Transcribe again").click()
+        expect(dialog).to_contain_text("People have edited the text of 1 recording.")
+        dialog.get_by_role("button", name=answer).click()
+        expect(page.locator(".action-bar")).to_have_count(0)
+        assert house.database.chunks.count_documents(TRANSCRIBED) == transcribed
 
 
 def add_failed(database: Database, count: int = 1, kind: str = "bad_audio", **fields: Any) -> Any:
