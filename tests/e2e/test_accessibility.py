@@ -82,6 +82,11 @@ def played(page: Page) -> None:
     expect(page.locator(".transcript .is-playing")).to_have_count(1)
 
 
+def select_all(page: Page) -> None:
+    page.get_by_label("Select all that are shown").check()
+    expect(page.locator(".action-bar")).to_be_visible()
+
+
 def failing(page: Page) -> None:
     """What the page requests from now on fails."""
     page.context.set_offline(True)
@@ -106,6 +111,8 @@ FILLED: dict[str, tuple[str, Steps]] = {
     "upload options": ("/upload", click("Options for the next files", "summary")),
     "recordings": ("/recordings", is_shown("board meeting.mp3")),
     "recordings, none found": ("/recordings?search=zebra", is_shown("No recording matches")),
+    "recordings, filters": ("/recordings?language=en", click("More filters", "summary")),
+    "recordings, selected": ("/recordings", select_all),
     "recording": ("done", is_shown("welcome to the harbour")),
     "recording, menu": ("done", click("Download", "summary")),
     "recording, playing": ("done", played),
@@ -119,6 +126,7 @@ FILLED: dict[str, tuple[str, Steps]] = {
     "fleet": ("/fleet", is_shown("Old laptop")),
     "fleet, join": ("/fleet", steps(click("Join a machine"), is_shown("Then let it work"))),
     "quarantine": ("/quarantine", click("vanished", "summary")),
+    "quarantine, dismissed": ("/quarantine?dismissed=1", is_shown("No failure is dismissed")),
     "settings": ("/settings", nothing),
     "settings, refused": ("/settings", refused),
     "a notice": ("/settings", click(css=".icon")),
@@ -129,6 +137,10 @@ DIALOGS: dict[str, tuple[str, Steps]] = {
     "transcribe again": ("done", click("Transcribe again")),
     "delete": ("failed", click("Delete")),
     "retry": ("failed", click("Retry")),
+    "download many": ("/recordings", steps(select_all, click("Download"))),
+    "transcribe many again": ("/recordings", steps(select_all, click("Transcribe again"))),
+    "delete many": ("/recordings", steps(select_all, click("Delete"))),
+    "dismiss all": ("/quarantine", click("Dismiss all")),
     "retry all": ("/quarantine", click("Retry all")),
     "add a node": ("/fleet", click("Add by hand")),
     "a node's key": (
