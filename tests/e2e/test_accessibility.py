@@ -133,6 +133,7 @@ FILLED: dict[str, tuple[str, Steps]] = {
     "a failure": ("/settings", failing),
 }
 DIALOGS: dict[str, tuple[str, Steps]] = {
+    "keys": ("done", lambda page: page.keyboard.press("?")),
     "edit": ("done", click("Edit")),
     "transcribe again": ("done", click("Transcribe again")),
     "delete": ("failed", click("Delete")),

@@ -84,3 +84,77 @@ def test_lines_are_copied_without_their_times(
     page.keyboard.press("Control+C")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.split() == ["line", "0", "line", "1", "line", "2"]
+
+
+@pytest.mark.browser
+def test_space_and_arrows_play_and_single_signs_search_and_list_the_keys(
+    page: Page, recording: str
+) -> None:
+    page.goto(recording)
+    expect(page.locator(".transcript .line")).to_have_count(LINES)
+    page.locator("body").press("ArrowRight")
+    expect(page.get_by_text("0:10 / 0:30")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_text("0:00 / 0:30")).to_be_visible()
+    page.locator(".transcript .line").first.focus()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Play or pause")
+    page.keyboard.press("/")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    field = page.get_by_role("searchbox")
+    expect(field).to_be_focused()
+    page.keyboard.type("a / b?")
+    expect(field).to_have_value("a / b?")
+    expect(dialog).to_have_count(0)
+
+
+@pytest.mark.browser
+def test_single_signs_can_be_turned_off(page: Page) -> None:
+    page.goto("/settings")
+    page.get_by_role("button", name="Keys").click()
+    page.get_by_label("Single signs").uncheck()
+    page.get_by_role("button", name="Done").click()
+    page.locator("body").press("/")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
+    page.evaluate("localStorage.clear()")
+
+
+@pytest.mark.browser
+def test_the_focus_goes_on_to_what_stands_in_the_place_of_what_is_gone(
+    page: Page, house: House
+) -> None:
+    ids = []
+    for name in ("one.mp3", "two.mp3", "three.mp3"):
+        recording_id = add_recording(house.database, filename=name, chunk_count=1)
+        ids += add_chunks(house.database, 1, recording_id=recording_id, failed_at=START, attempts=3)
+    page.goto("/quarantine")
+    rows = page.locator(".quarantined > li")
+    expect(rows).to_have_count(3)
+    retry = rows.nth(1).get_by_role("button", name="Retry")
+    retry.focus()
+    page.keyboard.press("Enter")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(1).get_by_role("button", name="Retry")).to_be_focused()
+    house.database.chunks.delete_many({"_id": {"$in": ids}})
+
+
+@pytest.mark.browser
+def test_back_leads_to_the_link_that_was_followed(page: Page, recording: str) -> None:
+    page.goto("/recordings")
+    link = page.get_by_role("link", name="long.opus")
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="long.opus")).to_be_visible()
+    expect(page.get_by_role("main")).to_be_focused()
+    expect(page.get_by_role("main")).to_have_accessible_name("long.opus")
+    page.go_back()
+    expect(link).to_be_focused()

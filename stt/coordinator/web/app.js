@@ -2,6 +2,8 @@
 
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { api } from "./api.js";
+import { keepFocus } from "./keep_focus.js";
+import { onKey, showKeys } from "./keys.js";
 import { connect, follow } from "./live.js";
 import { notice, report } from "./notices.js";
 import { visible } from "./visible.js";
@@ -74,6 +76,7 @@ let failed = 0;
 function go(address) {
   leave();
   history.pushState({ key: crypto.getRandomValues(new Uint32Array(2)).join("-") }, "", address);
+  outlet.focus({ preventScroll: true });
   show();
   scrollTo(0, 0);
 }
@@ -81,12 +84,14 @@ function go(address) {
 /** Go back or forth: the page is shown as it was left, and its data is loaded again. */
 function goBack() {
   leave();
+  outlet.focus({ preventScroll: true });
   show();
 }
 
 function leave() {
   kept.delete(entry); // To be the last one again.
-  kept.set(entry, { ...keep(), scrollY });
+  const link = document.activeElement?.closest("#page a[href]")?.getAttribute("href");
+  kept.set(entry, { ...keep(), scrollY, link });
   if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value);
   leaving.abort();
 }
@@ -105,7 +110,7 @@ function show() {
   const fresh = document.createElement("div");
   fresh.className = `page ${found.title.toLowerCase()}`;
   outlet.replaceChildren(fresh);
-  document.title = `${found.title} · stt`;
+  setTitle(found.title);
   let isPlaced = false;
   found.view.open({
     params: found.at?.exec(location.pathname).groups ?? {},
@@ -118,15 +123,16 @@ function show() {
     keep: (collect) => {
       keep = collect;
     },
-    draw: (template) => signal.aborted || render(template, fresh),
+    draw: (template) => signal.aborted || keepFocus(fresh, () => render(template, fresh)),
     /** Scroll to where the page was left; call it once, when what it kept is drawn. */
     place: () => {
+      const links = isPlaced || !before.link ? [] : [...fresh.querySelectorAll("a[href]")];
+      const link = links.find((each) => each.getAttribute("href") === before.link);
+      link?.focus({ preventScroll: true });
       if (!isPlaced && before.scrollY) scrollTo(0, before.scrollY);
       isPlaced = true;
     },
-    setTitle: (title) => {
-      document.title = `${visible(title)} · stt`;
-    },
+    setTitle,
     /** Run `work`; show its error, and return undefined then. */
     attempt: async (work) => {
       try {
@@ -136,6 +142,18 @@ function show() {
       }
     },
   });
+}
+
+function setTitle(title) {
+  document.title = `${visible(title)} · stt`;
+  outlet.setAttribute("aria-label", visible(title)); // Read when the page gets the focus.
+}
+
+/** Go to the field that searches here, or to the page of the search. */
+function goToSearch() {
+  const field = outlet.querySelector("input[type=search]");
+  if (field) field.focus();
+  else go("/search");
 }
 
 function drawTop() {
@@ -163,6 +181,8 @@ function drawTop() {
                 aria-label=${`Colours: ${now}. Change`} title=${`Colours: ${now}`}>${
                   { light: "☀", dark: "☾", system: "◐" }[now]
                 }</button>
+        <button class="icon keys-button outline secondary" @click=${showKeys} aria-label="Keys"
+                title="Keys">?</button>
         <button class="outline secondary" @click=${logOut}>Log out</button>
       </div>
     </nav>`,
@@ -210,7 +230,6 @@ document.addEventListener("click", (event) => {
   if (address.origin !== location.origin || !isPage) return;
   event.preventDefault();
   go(address.pathname + address.search);
-  outlet.focus({ preventScroll: true });
 });
 follow("state", (connection) => {
   state = connection;
@@ -222,5 +241,7 @@ follow("status", (status) => {
   failed = now;
   drawTop();
 });
+onKey("/", "Search", goToSearch);
+onKey("?", "These keys", showKeys);
 connect();
 show();

@@ -11,6 +11,8 @@ dialog.addEventListener("close", () => {
   const settle = answer;
   answer = null;
   render(nothing, dialog);
+  // What opened it may be gone.
+  if (document.activeElement === document.body) document.querySelector("#page").focus();
   settle?.(dialog.returnValue === "yes");
 });
 // Leaving the page by the back button answers no.

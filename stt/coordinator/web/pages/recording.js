@@ -7,6 +7,7 @@ import { recordingProgress, recordingState } from "../chunk_states.js";
 import { onQueueChange } from "../reloading.js";
 import { clock, date, length, number, plural } from "../format.js";
 import { badge, channelMark, foreign, name } from "../markup.js";
+import { onKey } from "../keys.js";
 import { languageName } from "../option_fields.js";
 import { Player } from "../player.js";
 import { edit, remove, retryFailed, transcribeAgain } from "../recording_actions.js";
@@ -204,10 +205,7 @@ export function open(page) {
             aria-label=${player.isPlaying ? "Pause" : "Play"}>
       ${player.isPlaying ? "❚❚" : "►"}</button>
     <button class="small plain" ?disabled=${!player.canPlay} aria-label="−10 seconds"
-            @click=${() => {
-              linked = null;
-              player.seek(Math.max(player.time - 10, 0));
-            }}>−10</button>
+            @click=${() => jump(-10)}>−10</button>
     <input type="range" min="0" max=${Math.ceil(player.length) || 1} step="1" aria-label="Place"
            aria-valuetext=${`${clock(player.time)} of ${clock(player.length)}`}
            ?disabled=${!player.canPlay} .value=${String(Math.floor(player.time))}
@@ -390,6 +388,18 @@ export function open(page) {
       { signal: page.signal, passive: true },
     );
   }
+  /** Jump so many seconds; false where there is nothing to play. */
+  const jump = (seconds) => {
+    if (!player?.canPlay) return false;
+    linked = null;
+    player.seek(Math.min(Math.max(player.time + seconds, 0), player.length));
+  };
+  onKey(" ", "Play or pause", () => (player?.canPlay ? void toggle() : false), page.signal);
+  onKey("ArrowLeft", "Ten seconds back", () => jump(-10), page.signal);
+  onKey("ArrowRight", "Ten seconds on", () => jump(10), page.signal);
+  onKey("ArrowDown", "To the next line, in the transcript", null, page.signal);
+  onKey("ArrowUp", "To the line before it", null, page.signal);
+  onKey("Enter", "Play the line", null, page.signal);
   const reload = onQueueChange(load, page.signal);
   draw();
   if (transcript.isLoaded) page.place();
