@@ -34,6 +34,7 @@ _COMMANDS = {
         "recordings",
         "Remove recordings with their chunks, audio and transcripts; the files stay.",
     ),
+    "rename": ("rename", "Give a recording another name."),
     "priority": ("recordings", "Change which recordings are transcribed first."),
     "again": ("again", "Transcribe recordings again; their text stays until the new one is there."),
     "status": ("status", "Show the queue: states, speed, time left, failures."),

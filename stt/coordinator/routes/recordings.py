@@ -21,6 +21,7 @@ from stt.store.recording_list import (
     Sort,
 )
 from stt.store.recordings import RecordingDetails
+from stt.store.renaming import rename
 
 router = APIRouter(prefix="/api/recordings", tags=["recordings"], dependencies=[PEOPLE_ONLY])
 
@@ -60,15 +61,21 @@ def recording(coordinator: InCoordinator, source_id: HexId) -> RecordingDetails:
 
 
 @router.patch(
-    "/{source_id}", summary="Change language, task, prompt, hotwords, model or priority",
-    responses=error_responses(404),
+    "/{source_id}", summary="Change name, language, task, prompt, hotwords, model or priority",
+    responses=error_responses(404, 409),
 )  # fmt: skip
 def change_recording(
     coordinator: InCoordinator, source_id: HexId, change: RecordingChange
 ) -> RecordingDetails:
-    """Apply the change to the chunks that are not transcribed yet."""
+    """Apply options to the chunks that are not transcribed yet.
+
+    A new name gets the extension of the file. Answer 409 if it is not called `filename_before`.
+    """
     coordinator.recordings.get(source_id)
-    options = _options(change.model_dump(exclude_unset=True))
+    names = {"filename", "filename_before"}
+    options = _options(change.model_dump(exclude_unset=True, exclude=names))
+    if change.filename is not None:
+        rename(coordinator.database, source_id, change.filename, before=change.filename_before)
     coordinator.recordings.change(source_id, options)
     return recording(coordinator, source_id)
 

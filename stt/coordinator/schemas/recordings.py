@@ -37,11 +37,16 @@ class SegmentEdit(BaseModel):
 
 
 class RecordingChange(_Options):
-    """Fields left out stay as they are; null resets one to its default."""
+    """Fields left out stay as they are; null resets one to its default.
+
+    `filename_before`: what it was called when the person began to rename it.
+    """
 
     priority: Priority = 0
     prompt: Text | None = None
     hotwords: Text | None = None
+    filename: Text | None = None
+    filename_before: Text | None = None
 
 
 class TranscriptOut(BaseModel):

@@ -17,22 +17,25 @@ import {
 const pathOf = ({ id }) => `/api/recordings/${id}`;
 const textOf = (form, field) => form.get(field).trim() || null;
 
-/** Change priority and options; only what was changed here is sent. */
+/** Change name, priority and options; only what was changed here is sent. */
 export const edit = (recording) =>
   ask(
     "Edit recording",
     html`
+      <label>Name <input name="filename" required maxlength="255" autocomplete="off"
+        value=${recording.filename}></label>
       <label>Priority <input name="priority" type="number" step="1" min="-1000000000"
         max="1000000000" required
         value=${recording.priority}> <small>Higher ones go first.</small></label>
       ${languageField(recording.language)} ${taskField(recording.task)}
       ${modelField(recording.model)} ${promptField(recording.prompt)}
       ${hotwordsField(recording.hotwords)}
-      <small>All but the priority hold for what is not transcribed yet.</small>`,
+      <small>All but name and priority hold for what is not transcribed yet.</small>`,
     "Save",
     {
       save: async (form) => {
         const given = {
+          filename: form.get("filename").trim(),
           priority: Number(form.get("priority")),
           language: textOf(form, "language"),
           model: textOf(form, "model"),
@@ -42,13 +45,38 @@ export const edit = (recording) =>
         };
         const changed = Object.entries(given).filter(([key, value]) => value !== recording[key]);
         if (!changed.length) return;
-        await api("PATCH", pathOf(recording), { body: Object.fromEntries(changed) });
+        const body = Object.fromEntries(changed);
+        if ("filename" in body) body.filename_before = recording.filename;
+        await api("PATCH", pathOf(recording), { body });
         notice("Saved");
       },
     },
   );
 
-export const transcribeAgain = (recording) =>
+export const transcribeAgain = async (recording) => {
+  let edits = null;
+  const isDone = await askToTranscribe(recording, (message) => {
+    edits = message;
+  });
+  return edits ? dropEdits(recording, edits) : isDone;
+};
+
+/** Resolves to true once edited text may be replaced, and all of it is back in the queue. */
+const dropEdits = (recording, { message, body }) =>
+  confirm(
+    "Replace edited text",
+    html`${message} The edits stay until the new text is there, and then are gone.`,
+    "Replace edited text",
+    { isDangerous: true, save: () => send(recording, { ...body, drop_edits: true }) },
+  );
+
+async function send(recording, body) {
+  const { chunks } = await api("POST", `${pathOf(recording)}/transcribe`, { body });
+  notice(`${plural(chunks, "chunk")} put back in the queue`);
+}
+
+/** `onEdits` is called with `{message, body}` if edits would be lost; nothing is changed then. */
+const askToTranscribe = (recording, onEdits) =>
   ask(
     "Transcribe again",
     html`
@@ -64,8 +92,12 @@ export const transcribeAgain = (recording) =>
           language: textOf(form, "language"),
           task: form.get("task"),
         };
-        const { chunks } = await api("POST", `${pathOf(recording)}/transcribe`, { body });
-        notice(`${plural(chunks, "chunk")} put back in the queue`);
+        try {
+          await send(recording, body);
+        } catch (error) {
+          if (error.code !== "has_edits") throw error;
+          onEdits({ message: error.message, body });
+        }
       },
     },
   );

@@ -10,9 +10,11 @@ import { badge, channelMark, foreign, name } from "../markup.js";
 import { onKey } from "../keys.js";
 import { languageName } from "../option_fields.js";
 import { Player } from "../player.js";
+import { editLine } from "../line_editor.js";
 import { edit, remove, retryFailed, transcribeAgain } from "../recording_actions.js";
 import { tabStop } from "../tab_stop.js";
 import { Transcript } from "../transcript.js";
+import { visible } from "../visible.js";
 
 const FORMATS = [
   ["txt", "Text (.txt)"],
@@ -48,6 +50,7 @@ export function open(page) {
   let chunks = [];
   let channel = null;
   let readAt = 0;
+  let isEditing = false; // Whether a click on a line edits it, and plays nothing.
   const stop = tabStop(".line");
 
   const draw = () => {
@@ -140,6 +143,10 @@ export function open(page) {
         <li><a href="/results/${id}?format=${format}&download=1" download>${text}</a></li>`,
       )}</ul>
     </details>
+    <button class="small outline secondary" aria-pressed=${isEditing} @click=${() => {
+      isEditing = !isEditing;
+      draw();
+    }}>Correct text</button>
     <button class="small outline secondary" @click=${() => after(edit)}>Edit…</button>
     <button class="small outline secondary" @click=${() => after(transcribeAgain)}>
       Transcribe again…</button>
@@ -166,7 +173,9 @@ export function open(page) {
       }</p>`;
     }
     return html`
-      <ol class="transcript" @click=${choose} @keydown=${stop.onKey} @focusin=${stop.onFocus}>
+      <p class="editing-hint" ?hidden=${!isEditing}>Choose a line to correct it.</p>
+      <ol class="transcript ${isEditing ? "is-editing" : ""}" @click=${choose}
+          @keydown=${stop.onKey} @focusin=${stop.onFocus}>
         ${repeat(transcript.rows, ({ start, end, chunk_id: id }) => `${start} ${end} ${id}`, line)}
       </ol>
       <p id="end" class="more-button">${
@@ -181,7 +190,11 @@ export function open(page) {
       ? html`<li class="gap"><small>${clock(row.start)} to ${clock(row.end)}:
           ${GAPS[row.state] ?? row.state}</small></li>`
       : html`<li><button class="line" tabindex="-1" data-start=${row.start} data-channel=${row.channel ?? ""}><time>${clock(row.start)}</time>
-        <span dir="auto">${channelMark(row)}${row.speaker ? `${row.speaker}: ` : ""}${row.text}</span></button></li>`;
+        <span dir="auto">${channelMark(row)}${row.speaker ? `${row.speaker}: ` : ""}${row.text || html`<small class="removed">no text</small>`}${
+          row.model_text == null
+            ? nothing
+            : html`<small class="edited" title=${`The model wrote: ${visible(row.model_text)}`}> edited</small>`
+        }</span></button></li>`;
 
   const madeBy = () =>
     transcript.madeBy.length
@@ -272,9 +285,24 @@ export function open(page) {
     // A click ends the selection of text with the mouse; Enter does not.
     const isMouse = event.detail > 0;
     if (!button || (isMouse && String(getSelection()))) return;
+    if (isEditing) return correct(button);
     hear(Number(button.dataset.channel) || null);
     player.isPlaying = true;
     player.seek(Number(button.dataset.start));
+  };
+
+  const correct = async (button) => {
+    const items = [...document.querySelector(".transcript").children];
+    const row = transcript.rows[items.indexOf(button.closest("li"))];
+    const isSaved = await editLine(row, async () => {
+      await transcript.again();
+      return transcript.rows.find(
+        (each) => each.chunk_id === row.chunk_id && each.segment === row.segment,
+      );
+    });
+    if (isSaved) await page.attempt(() => transcript.again());
+    draw();
+    document.querySelector(`.line[data-start="${row.start}"][data-channel="${row.channel ?? ""}"]`)?.focus();
   };
 
   /** The channels that were cut by themselves, in order; none if all are mixed. */

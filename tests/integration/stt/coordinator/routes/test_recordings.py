@@ -248,6 +248,21 @@ class TestChanges:
         assert person.post(paths[0], json={"drop_edits": True}).json() == {"chunks": 1}
         assert person.post(f"{paths[1]}?drop_edits=true").status_code == 200
 
+    def test_it_is_renamed_and_the_second_of_two_is_told(
+        self, database: Database, person: KeyedSession
+    ) -> None:
+        path = f"/api/recordings/{post_recording(database, 1, filename='a.mp3')}"
+        change = {"filename": "b", "filename_before": "a.mp3", "priority": 3}
+        received = person.patch(path, json=change).json()
+        assert (received["filename"], received["priority"]) == ("b.mp3", 3)
+        second = person.patch(path, json={**change, "filename": "c"})
+        assert (second.status_code, second.json()["error"]["code"]) == (409, "edit_conflict")
+        refused = person.patch(path, json={"filename": "a/b"})
+        assert (refused.status_code, refused.json()["error"]["message"]) == (
+            422,
+            "filename: a name is needed, without folders.",
+        )
+
 
 class TestRemoval:
     def test_nothing_of_it_is_left_and_the_others_stay(
