@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -33,13 +34,20 @@ Drawing = AbstractContextManager[object]
 _SERIOUS = ("Error: ", "Warning: ")
 
 
+Render = Callable[[], RenderableType]
+_WAITING, _READING, _WORKING = range(3)
+
+
 class _Screen:
     """Where log lines and bars are printed; `setup_logging` sets it."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False)
         self.may_draw = False
-        self.is_drawing = False
+        self.drawn: tuple[tuple[int, Render], ...] = ()
+        """What is drawn, with ranks: that of the highest one is shown."""
+        self.live: Live | None = None
+        self.lock = threading.Lock()
         self.is_quiet = False
 
     @property
@@ -110,27 +118,43 @@ def live_progress(snapshot: Callable[[], Progress]) -> Drawing:
     Draw nothing without a terminal, and leave nothing behind. `snapshot` must not block.
     """
     bar = WorkBar(snapshot)
-    return _drawn(lambda: bar.render(_screen.console.width))
+    return _drawn(lambda: bar.render(_screen.console.width), _WORKING)
 
 
-def _drawn(render: Callable[[], Screen]) -> Drawing:
-    return _draw(render) if _screen.is_live else contextlib.nullcontext()
+def _drawn(render: Render, rank: int) -> Drawing:
+    return _draw(render, rank) if _screen.is_live else contextlib.nullcontext()
 
 
 @contextmanager
-def _draw(render: Callable[[], Screen]) -> Iterator[None]:
-    _screen.is_drawing = True
+def _draw(render: Render, rank: int) -> Iterator[None]:
+    """Draw inside the block, unless another thread draws what is of a higher rank."""
+    one = (rank, render)
+    with _screen.lock:
+        _screen.drawn += (one,)
+        if _screen.live is None:
+            _screen.live = Live(console=_screen.console, get_renderable=_top, transient=True)
+            _screen.live.start()
     try:
-        with Live(console=_screen.console, get_renderable=render, transient=True):
-            yield
+        yield
     finally:
-        _screen.is_drawing = False
+        with _screen.lock:
+            rest = tuple(other for other in _screen.drawn if other is not one)
+            if not rest and _screen.live is not None:
+                _screen.live.stop()  # draws once more
+                _screen.live = None
+            _screen.drawn = rest
+
+
+def _top() -> RenderableType:
+    return max(_screen.drawn, key=lambda one: one[0])[1]()
 
 
 def _show_waiting(describe: Callable[[], str]) -> Drawing | None:
     """Draw what is waited for; a bar that is drawn already shows it itself."""
-    if not _screen.is_live or _screen.is_drawing:
-        return contextlib.nullcontext() if _screen.is_drawing else None
+    if any(rank == _WORKING for rank, _ in _screen.drawn):
+        return contextlib.nullcontext()
+    if not _screen.is_live:
+        return None
     began = time.monotonic()
 
     def render() -> Screen:
@@ -138,7 +162,7 @@ def _show_waiting(describe: Callable[[], str]) -> Drawing | None:
         facts = [Fact("Whisper server"), Fact(elapsed), Fact(printable(describe()))]
         return bar_line(_screen.console.width, 0, None, facts)
 
-    return _draw(render)
+    return _draw(render, _WAITING)
 
 
 @contextmanager
@@ -148,7 +172,7 @@ def recording_progress(
     """Draw a bar for a recording, one of `files`; yield what takes its seconds done and in all."""
     bar = files or FilesBar()
     bar.begin(index, name)
-    with _drawn(lambda: bar.render(_screen.console.width)):
+    with _drawn(lambda: bar.render(_screen.console.width), _READING):
         yield bar.advance
 
 
@@ -161,7 +185,9 @@ def print_note(line: str) -> None:
     """Print a line about the result to stderr; if quiet, only errors and warnings."""
     if _screen.is_quiet and not line.startswith(_SERIOUS):
         return
-    Console(stderr=True, highlight=False).print(Text(printable(line)), soft_wrap=True)
+    above_bar = _screen.console if _screen.live and _screen.console.stderr else None
+    console = above_bar or Console(stderr=True, highlight=False)
+    console.print(Text(printable(line)), soft_wrap=True)
 
 
 def stop(*_: object) -> NoReturn:

@@ -48,8 +48,10 @@ from stt.settings import Settings
 from stt.store.database import Database
 
 if TYPE_CHECKING:
+    from stt.cli.early_work import EarlyWork
     from stt.media.folders import FoundFile, PassedOver
     from stt.media.settling import Settling
+    from stt.store.cutting import Progress
     from stt.store.ingest import Ingested
     from stt.store.ingest_options import IngestOptions
 
@@ -190,11 +192,12 @@ def ingest_files(
     settle_seconds: float,
     passed_over: "PassedOver",
     cut_anew: Set[str] = frozenset(),
+    early: "EarlyWork | None" = None,
 ) -> "Iterator[tuple[Path, Ingested | None]]":
     """Ingest files and folders of them; yield None for a file that cannot be read, and say why.
 
     Pass over files in folders that are still being written, and wait for those that are named.
-    `cut_anew`: as for `ingest`.
+    `cut_anew`: as for `ingest`. `early`: the worker that transcribes what is cut meanwhile.
     """
     from stt.media.folders import find_recordings
     from stt.media.settling import Settling
@@ -214,11 +217,21 @@ def ingest_files(
         try:
             with recording_progress(found.path.name, bar, index) as progress:
                 ingested = ingest(
-                    database, found.path, options, progress, place=found.place, cut_anew=cut_anew
-                )
+                    database, found.path, options, _with_work(progress, bar, early),
+                    place=found.place, cut_anew=cut_anew, begun=early.begun if early else None,
+                )  # fmt: skip
         except RecordingError as error:
             print_note(f"Error: {error}")
         yield found.path, ingested
+
+
+def _with_work(progress: "Progress", bar: FilesBar, early: "EarlyWork | None") -> "Progress":
+    def advance(done_seconds: float, total_seconds: float | None) -> None:
+        progress(done_seconds, total_seconds)
+        if early is not None:
+            early.cut(done_seconds, bar.expected_seconds)
+
+    return advance
 
 
 def _size(path: Path) -> int:

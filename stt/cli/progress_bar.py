@@ -104,6 +104,8 @@ class WorkBar:
             yield Fact(shown, rank=2)
         elif progress.done_seconds:
             yield Fact(f"{clock(progress.done_seconds)} of audio", rank=2)
+        if progress.is_growing:
+            yield Fact("still reading", "reading", rank=4)
         if progress.waits_for:
             yield Fact(f"waits: {printable(progress.waits_for)}", style="yellow")
             return
@@ -138,6 +140,12 @@ class FilesBar:
     def advance(self, done_seconds: float, total_seconds: float | None) -> None:
         """Note the seconds of the file that are done and in all, None if it does not say."""
         self._done, self._total = done_seconds, total_seconds
+
+    @property
+    def expected_seconds(self) -> float:
+        """About how long all files are together, by the part of their bytes that is read."""
+        share = self._share()
+        return (self._seconds_before + self._done) / share if share else 0.0
 
     def render(self, width: int) -> RenderableType:
         return bar_line(width, self._share(), 1.0, self._facts())

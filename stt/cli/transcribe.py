@@ -1,7 +1,7 @@
 """`stt transcribe`: transcribe recordings; start a database and a server if none are set."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,7 @@ import typer
 from bson import ObjectId
 
 from stt.cli.console import print_note, setup_logging, stop
+from stt.cli.early_work import INTERRUPTED, EarlyWork
 from stt.cli.formatting import plural, span
 from stt.cli.ingest import checked_options, existing, ingest_files, print_passed_over
 from stt.cli.notifying import notifying
@@ -36,6 +37,7 @@ from stt.cli.summary import in_words, with_failed
 from stt.cli.transcripts import write_transcripts
 from stt.cli.worker import run_worker
 from stt.domain.chunk import Recording
+from stt.errors import EXIT_INTERRUPTED
 from stt.local.stack import open_database
 from stt.local.whisper_server import WhisperServers, starting_servers
 from stt.settings import Settings
@@ -127,10 +129,11 @@ def transcribe_command(
         starting_servers(settings.model_copy(update=_OWN_END), at_once=has_recordings) as servers,
         open_database(settings) as database,
         notifying(database, settings, ids),
+        EarlyWork(database, servers, settings, may_begin=not strict) as early,
     ):
         warn_of_absent_servers(settings)
         found = ingest_files(
-            database, files, options, settings.settle_seconds, passed_over, cut_anew
+            database, files, options, settings.settle_seconds, passed_over, cut_anew, early
         )
         for path, ingested in found:
             name = shown_path(path)
@@ -156,7 +159,7 @@ def transcribe_command(
         renew_stored(database, list(stored.values()), wanted, settings)
         by_id = {recording.id: recording for _, recording in recordings.values()}
         ids += by_id
-        worked = _work(database, servers, settings, ids)
+        worked = _work(database, servers, settings, ids, early)
         if is_recut:
             end_recutting(database, list(recordings.values()))
         partial = write_transcripts(database, list(recordings.values()), where)
@@ -186,18 +189,28 @@ def _checked(output: OutputOptions, files: list[Path]) -> tuple[Output, bool]:
 
 
 def _work(
-    database: Database, servers: WhisperServers, settings: Settings, ids: Iterable[ObjectId]
-) -> tuple[ObjectId, ...]:
+    database: Database,
+    servers: WhisperServers,
+    settings: Settings,
+    ids: Collection[ObjectId],
+    early: EarlyWork,
+) -> set[ObjectId]:
     """Run a worker until no chunk of these recordings is open, here or on another machine.
 
-    Return those that had open ones.
+    Return those that had open ones, also while they were being cut.
     """
     from stt.worker.context import WorkOptions
 
     options = WorkOptions(recordings=tuple(_open_chunks(database, ids)))
+    worked = {*options.recordings, *early.finish(options.recordings)} & {*ids}
+    if early.was_interrupted and _open_chunks(database, ids):
+        print_note(INTERRUPTED)
+        raise typer.Exit(EXIT_INTERRUPTED)
     if not options.recordings:
-        return ()
-    with_server = servers.ready(settings.model or _common_model(database, options.recordings))
+        return worked
+    with_server = early.settings or servers.ready(
+        settings.model or _common_model(database, options.recordings)
+    )
     waiting_for = 0
     while counts := _open_chunks(database, options.recordings):
         if (
@@ -207,7 +220,9 @@ def _work(
             try:
                 run_worker(database, with_server, options)
             except typer.Exit:
-                print_note("Interrupted: the same command continues, and writes the transcripts.")
+                if not _open_chunks(database, options.recordings):
+                    break
+                print_note(INTERRUPTED)
                 raise
             continue
         processing = sum(each.processing for each in counts.values())
@@ -218,7 +233,7 @@ def _work(
                 f" those workers are gone, for {span(settings.lease_seconds)} at most."
             )
         time.sleep(_POLL_SECONDS)
-    return options.recordings
+    return worked
 
 
 def _common_model(database: Database, ids: Iterable[ObjectId]) -> str | None:

@@ -10,6 +10,7 @@ class Progress:
     `done` and `done_seconds`: what is finished, by other workers too (`elsewhere` chunks).
     `errors`: tries that failed. `is_ending`: nothing more is begun, and the run ends with the
     chunks in flight. `waits_for`: why nothing can be done at the moment.
+    `is_growing`: the totals are those of what is read so far.
     """
 
     done: int = 0
@@ -21,3 +22,4 @@ class Progress:
     total_seconds: float | None = None
     elsewhere: int = 0
     waits_for: str = ""
+    is_growing: bool = False

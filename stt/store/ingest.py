@@ -12,7 +12,7 @@ What makes it safe to crash, to run twice and to run beside workers:
 """
 
 import logging
-from collections.abc import Set
+from collections.abc import Callable, Set
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -64,6 +64,7 @@ def ingest(
     place: RecordingPath | None = None,
     modified_at: datetime | None = None,
     cut_anew: Set[str] = frozenset(),
+    begun: Callable[[Recording, bool], None] | None = None,
 ) -> Ingested:
     """Store a recording and its chunks, in memory independent of its length.
 
@@ -72,7 +73,8 @@ def ingest(
     name of an upload, by default the file's own; `place` is by default that of a file that was
     given itself. `modified_at`: when an upload's file was changed on the machine that it came from.
     `cut_anew`: the options that a person gave, if a file that is there is to be ingested once more
-    where one of them needs another cut (`recutting`).
+    where one of them needs another cut (`recutting`). `begun` is called with a recording before it
+    is cut, and with whether it is new.
 
     Raise RecordingError for a file that cannot be ingested, and leave nothing of it behind;
     `progress` may raise it to cancel. After DatabaseUnavailable, KeyboardInterrupt or another error
@@ -99,6 +101,8 @@ def ingest(
         if track not in (0, file.track):  # an earlier run began with another one
             file = closing.enter_context(opened(track=track))
         writer = ChunkWriter(database, document)
+        if begun is not None:
+            begun(recording, is_new)
         try:
             reason = _cut(writer, file, recording, progress)
             if _state_of(path) not in (state, None):

@@ -12,6 +12,7 @@ from stt.domain.claim import Claim, Order, Queue
 from stt.errors import ClaimLost, DatabaseRefused, DatabaseUnavailable
 from stt.settings import Settings
 from stt.whisper.pool import ServerPool
+from stt.worker.arrivals import Arrivals
 from stt.worker.heartbeat import REPORT_SECONDS, Heartbeat
 from stt.worker.model_routing import ModelRouting
 from stt.worker.outage import Outage
@@ -28,7 +29,8 @@ logger = logging.getLogger(__name__)
 class WorkOptions:
     """What this run is asked to do; no `recordings` means all of them.
 
-    `watch`: stay when the queue is empty. `report_seconds`: between two heartbeats that report
+    `watch`: stay when the queue is empty. `arrivals`: in place of `recordings`, at least one, and
+    others that are added while it runs. `report_seconds`: between two heartbeats that report
     this worker to the fleet.
     """
 
@@ -36,11 +38,13 @@ class WorkOptions:
     newest_first: bool = False
     watch: bool = False
     recordings: tuple[ObjectId, ...] = ()
+    arrivals: Arrivals | None = None
     report_seconds: float = REPORT_SECONDS
 
     @property
     def order(self) -> Order:
-        return Order(self.newest_first, self.recordings)
+        arrived = self.recordings if self.arrivals is None else self.arrivals.recordings
+        return Order(self.newest_first, arrived)
 
 
 class WorkerContext:
@@ -80,6 +84,7 @@ class WorkerContext:
             options.limit,
             self.conditions,
             self.routing.read_page,
+            options.arrivals,
         )
         self.transcriber = Transcriber(queue.recordings, self.pool, settings)
         self.heartbeat = Heartbeat(

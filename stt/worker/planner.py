@@ -14,6 +14,7 @@ from stt.domain.chunk import RUNS_PER_SLOT, Chunk, ChunkRun, rotated
 from stt.domain.claim import Order, Page, Queue
 from stt.errors import DatabaseUnavailable
 from stt.settings import Settings
+from stt.worker.arrivals import Arrivals
 from stt.worker.stop_conditions import POLL_SECONDS, StopConditions
 
 _MISSES_OF_A_STALE_PAGE = 3
@@ -31,6 +32,8 @@ class Planner:
     higher priority come first all the same. Each run that was dealt is reported
     twice: by `claimed`, then by `ended`. `limit` is the most chunks that end, None for all.
 
+    With `arrivals`, their recordings are dealt, and the queue is not empty until they have ended.
+
     With MAX_CONCURRENT_JOBS, chunks of so many recordings are dealt, until nothing of one is
     pending or in work here: then another is begun.
     """
@@ -43,11 +46,13 @@ class Planner:
         limit: int | None,
         conditions: StopConditions,
         read_page: Callable[[int, Order], Page] | None = None,
+        arrivals: Arrivals | None = None,
     ) -> None:
         self._queue = queue
         self._read_chunks = read_page or (lambda size, wanted: queue.claims.page(size, wanted))
         self._settings = settings
         self._order = order
+        self._arrivals = arrivals
         self._limit = limit
         self._conditions = conditions
         self.is_dry = False
@@ -123,7 +128,8 @@ class Planner:
         if time.monotonic() < self._wait_until:  # another thread has just found nothing
             return self._pause()
         try:
-            order = replace(self._order, readers=self._queue.roster.workers_alive())
+            more_come = self._arrivals is not None and not self._arrivals.has_ended
+            order = self._order_now()
             if self._read_begun(order):
                 return None if self._page else self._wait_for_growing(order)
             if len(self._begun) >= self._max_recordings:
@@ -136,7 +142,7 @@ class Planner:
             self._conditions.not_empty()  # or it may not be empty at all
             raise
         due = page.next_due_seconds
-        self.is_dry = not chunks and due is None and page.is_last
+        self.is_dry = not chunks and due is None and page.is_last and not more_come
         if self.is_dry and not self._in_work.total():
             pause = self._conditions.found_empty()
         else:
@@ -145,11 +151,17 @@ class Planner:
         if chunks:
             self._fill(page, chunks, order)
             return None if self._page else self._wait_for_growing(order)
+        if more_come:
+            return self._wait_for_growing(order)
         self._wait_until = time.monotonic() + pause
         return self._pause()
 
+    def _order_now(self) -> Order:
+        order = replace(self._order, readers=self._queue.roster.workers_alive())
+        return replace(order, recordings=self._arrivals.recordings) if self._arrivals else order
+
     def _wait_for_growing(self, order: Order) -> float:
-        """Wait for more chunks, which are about to join all runs that are pending."""
+        """Wait for more chunks, which come in a moment."""
         pause = min(_GROWING_SECONDS * order.readers, POLL_SECONDS)
         self._wait_until = time.monotonic() + pause
         return self._pause()
@@ -184,7 +196,9 @@ class Planner:
 
     def _fill(self, page: Page, chunks: Sequence[Chunk], order: Order) -> None:
         roster = self._queue.roster
-        runs = page.runs(chunks, self._settings.sequence_seconds, page.share(roster))
+        # Also after their end: what is left of them is dealt as it would have been at once.
+        expected = 0 if self._arrivals is None else self._arrivals.expected_chunks
+        runs = page.runs(chunks, self._settings.sequence_seconds, page.share(roster, expected))
         window = RUNS_PER_SLOT * roster.slots_alive() if order.readers > 1 else 1
         runs = rotated(runs, window)
         self._page.extend(runs if self._max_recordings == inf else self._of_begun(page, runs))

@@ -4,18 +4,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stt.domain.claim import Claim, Order, Pending, Queue
 from stt.domain.progress import Progress
 from stt.errors import SttError
 from stt.system.log_context import PLAIN, with_log_fields
+from stt.worker.arrivals import Arrivals
 from stt.worker.stats import Stats
 
 logger = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 0.2
-_COUNT_SECONDS = 5.0
+_COUNT_SECONDS, _GROWING_SECONDS = 5.0, 1.0
 _REST_FACTOR = 50.0
 """A count rests so many times as long as it took; of several workers each rests as much longer."""
 _SHOWN_SECONDS = 2.0
@@ -27,6 +28,7 @@ class RunView:
 
     `threads`: each may claim or write one chunk at the moment, which is then neither pending nor
     in flight nor finished. `is_dry`: nothing is left to claim. `stays`: the run has no end.
+    `arrivals`: its recordings, if they come meanwhile.
     """
 
     stats: Stats
@@ -34,6 +36,11 @@ class RunView:
     threads: Callable[[], int]
     is_dry: Callable[[], bool]
     stays: bool
+    arrivals: Arrivals | None = None
+
+    @property
+    def is_growing(self) -> bool:
+        return self.arrivals is not None and not self.arrivals.has_ended
 
 
 class ProgressCounter:
@@ -87,6 +94,7 @@ class ProgressCounter:
             total_seconds=None if total_seconds is None else max(total_seconds, done_seconds),
             elsewhere=self._elsewhere,
             waits_for=waits_for,
+            is_growing=self._run.is_growing,
         )
 
     def _finished(self) -> tuple[int, float]:
@@ -99,12 +107,17 @@ class ProgressCounter:
 
     def _count_until_over(self, counted: threading.Event) -> None:
         is_first, was_dry, rests_until = True, False, 0.0
+        was_growing = self._run.is_growing
         while not self._is_over.is_set():
             now, is_dry = time.monotonic(), self._run.is_dry()
+            is_growing = self._run.is_growing
+            is_news = (is_dry and not was_dry) or (was_growing and not is_growing)
             is_shown = now - self._shown_at < _SHOWN_SECONDS
-            if is_first or (is_shown and (now >= rests_until or (is_dry and not was_dry))):
+            if is_first or (is_shown and (now >= rests_until or is_news)):
                 self._count()
-                rest = max(_COUNT_SECONDS, _REST_FACTOR * (time.monotonic() - now))
+                was_growing = is_growing
+                least = _GROWING_SECONDS if is_growing else _COUNT_SECONDS
+                rest = max(least, _REST_FACTOR * (time.monotonic() - now))
                 # The first time, this worker has not reported itself yet.
                 rests_until = time.monotonic() + rest * (1 if is_first else self._workers())
                 was_dry = is_dry
@@ -123,7 +136,10 @@ class ProgressCounter:
     def _count(self) -> None:
         begun = self._begun()
         try:
-            pending = self._queue.claims.pending(self._order)
+            order = self._order
+            if self._run.arrivals is not None:
+                order = replace(order, recordings=self._run.arrivals.recordings)
+            pending = self._queue.claims.pending(order)
             self._pending = pending.chunks
             self._found(pending, sorted((begun, self._begun())))
         except SttError as error:
@@ -141,7 +157,11 @@ class ProgressCounter:
             self._total_seconds = pending.seconds
         if self._limit is not None:
             total = min(total, self._limit)
-        if self._total_seconds is not None and before:
+        if self._run.arrivals is not None and pending.seconds is not None and not self._elsewhere:
+            held = sum(claim.chunk.recording_seconds for claim in self._run.in_flight())
+            known = self._finished()[1] + held + pending.seconds
+            self._total_seconds = max(self._total_seconds or 0.0, known)
+        elif self._total_seconds is not None and before:
             self._total_seconds *= total / before
         self.total = total
         if self._run.stays and not pending.chunks and not self._run.in_flight():

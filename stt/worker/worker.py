@@ -66,6 +66,7 @@ class Worker:
                 threads=lambda: 0 if self._context.planner.is_idle else len(self._threads),
                 is_dry=lambda: self._context.planner.is_dry,
                 stays=options.watch or settings.persistent,
+                arrivals=options.arrivals,
             ),
         )
 
@@ -218,7 +219,8 @@ class Worker:
         reason = self._context.conditions.reason(
             is_busy=any(thread.is_busy for thread in self._threads),
             is_hindered=any(outage.error is not None for outage in outages)
-            or any(thread.waits_for_server for thread in self._threads),
+            or any(thread.waits_for_server for thread in self._threads)
+            or (self._options.arrivals is not None and not self._options.arrivals.has_ended),
         )
         return "interrupted" if self._shutdown.signals else self._asked_to_stop or reason
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -176,6 +177,77 @@ def test_a_cut_for_other_channels_that_was_interrupted_is_ended_by_the_plain_com
     assert ended.stdout == "[Channel 1] good morning\n[Channel 2] good morning\n", ended.stderr
     with open_database(settings) as database:
         assert database.recordings.count_documents({}) == 1
+
+
+@contextlib.contextmanager
+def growing(path: Path) -> Iterator[None]:
+    """Let a recording be written to inside the block."""
+    over = threading.Event()
+
+    def touch() -> None:
+        while not over.wait(0.1):
+            os.utime(path)
+
+    writer = threading.Thread(target=touch)
+    writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        writer.join()
+
+
+def test_the_first_recording_is_transcribed_while_another_is_still_read(
+    settings: Settings, talk: Path, server: ScriptedServer
+) -> None:
+    other = BIRTHDAY.write(talk.parent / "other.wav")
+    (talk.parent / "notes.wav").write_text("not audio")
+    files = (talk, other, talk.parent / "notes.wav")
+    os.utime(talk, (1e9, 1e9))
+    with growing(other):
+        process = started(settings, *files, "--server", server.url, SETTLE_SECONDS="1")
+        until(lambda: bool(server.calls))
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1, err
+    assert out.count("good morning") == 2
+    assert "2 recordings" in err.splitlines()[-1]
+    assert "1 failed" in err.splitlines()[-1]
+    assert len(server.calls) == 2
+
+
+def test_an_interruption_while_files_are_read_finishes_what_is_in_flight(
+    settings: Settings, talk: Path
+) -> None:
+    def slow(_number: int, _upload: bytes) -> Answer:
+        return Answer(body=heard("late"), delay_seconds=2)
+
+    other = BIRTHDAY.write(talk.parent / "other.wav")
+    os.utime(talk, (1e9, 1e9))
+    with ScriptedServer(slow).running() as server, growing(other):
+        process = started(settings, talk, other, "--server", server.url, SETTLE_SECONDS="1")
+        until(lambda: bool(server.calls))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130, err
+    assert "Interrupted: the same command continues" in err
+    assert is_down(settings)
+    with open_database(settings) as database:
+        assert database.chunks.count_documents({}) == 1
+        assert database.chunks.count_documents({"transcribed_at": None}) == 0
+
+
+def test_an_interruption_when_all_is_done_writes_the_transcripts(
+    settings: Settings, talk: Path
+) -> None:
+    def slow(_number: int, _upload: bytes) -> Answer:
+        return Answer(body=heard("late"), delay_seconds=2)
+
+    with ScriptedServer(slow).running() as server:
+        process = started(settings, talk, "--server", server.url)
+        until(lambda: bool(server.calls))
+        process.send_signal(signal.SIGINT)  # the last call in flight is finished
+        out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out) == (0, "late\n"), err
 
 
 def test_a_bad_file_gets_its_line_and_the_others_go_on(

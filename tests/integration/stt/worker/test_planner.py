@@ -16,6 +16,7 @@ from stt.store.database import Database
 from stt.store.growing_recordings import note
 from stt.store.recordings import MongoRecordings
 from stt.store.workers import MongoRoster
+from stt.worker.arrivals import Arrivals
 from stt.worker.planner import Planner
 from stt.worker.stop_conditions import StopConditions
 from tests.support.queue_builder import add_chunks, add_recording
@@ -144,6 +145,34 @@ def test_sequences_are_as_long_while_a_recording_is_being_cut(
     database.recordings.update_one({"_id": id_}, {"$currentDate": {"ingested_at": True}})
     lengths += map(len, dealt(plan))
     assert lengths == [10, 10, 4]
+
+
+def test_the_queue_is_not_empty_until_all_recordings_have_come(
+    database: Database, alice: MongoClaims
+) -> None:
+    conditions = conditions_of(required_empty_checks=1, empty_queue_wait_seconds=0)
+    arrivals = Arrivals()
+    first = add_recording(database, language="en")
+    arrivals.add(first)
+    plan = planner(database, alice, conditions=conditions)
+    plan._arrivals = arrivals
+    add_chunks(database, 5)  # of another recording, which has not come
+    wait = plan.next()
+    assert isinstance(wait, float)
+    assert wait < 1
+    assert (reason(conditions), plan.is_idle) == (None, False)
+    fill_fleet(database, 4)
+    add_chunks(database, 2, recording_id=first)
+    arrivals.expected_chunks = 40  # so that two chunks are no more than a share
+    plan._wait_until = 0.0
+    plan._queue = Queue(alice, plan._queue.recordings, MongoRoster(database))
+    assert dealt(plan) == [[0, 1]]
+    arrivals.end()
+    database.chunks.delete_many({"original_id": first})
+    plan._in_work.clear()
+    plan._wait_until = 0.0
+    plan.next()
+    assert reason(conditions) == "the queue is empty (1 of 1 checks)"
 
 
 def test_a_big_fleet_gets_fair_shares(database: Database, alice: MongoClaims) -> None:

@@ -36,6 +36,7 @@ def ingested(
         __: object,
         place: RecordingPath,
         cut_anew: Set[str],
+        begun: object,
     ) -> Ingested:
         assert not cut_anew
         options_of.append(options)

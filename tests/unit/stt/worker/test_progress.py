@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
 
@@ -12,6 +13,7 @@ from bson import ObjectId
 from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Pending
 from stt.errors import DatabaseUnavailable
+from stt.worker.arrivals import Arrivals
 from stt.worker.progress import ProgressCounter, RunView
 from stt.worker.stats import Stats
 from tests.support.pace import until
@@ -145,3 +147,17 @@ def test_it_is_counted_once_and_again_only_while_somebody_looks(
     run.error = DatabaseUnavailable("away")
     assert run.shown()[1] == 7
     run.counter.stop()
+
+
+def test_the_total_grows_with_what_is_read_and_says_so() -> None:
+    run, arrivals = Run(2), Arrivals()
+    run.counter._run = replace(run.counter._run, arrivals=arrivals)
+    run.counter._count()
+    run.claim(2)
+    run.finish(1)
+    run.pending += 8
+    run.counter._count()
+    assert run.shown()[:4] == (1, 10, 10.0, 100.0)
+    assert run.counter.progress(is_ending=False, waits_for="").is_growing
+    arrivals.end()
+    assert not run.counter.progress(is_ending=False, waits_for="").is_growing
