@@ -392,17 +392,21 @@ def test_a_broken_transfer_has_one_row(unchecked: Page, house: House) -> None:
     def break_off(route: Route) -> None:
         """Let the coordinator have a record of it, as of a transfer that broke off on its way."""
         key = route.request.url.partition("transfer=")[2].partition("&")[0]
+        if not key:
+            route.fallback()
+            return
         house.database.uploads.insert_one(
             {"filename": "late.opus", "state": "failed", "error": "It broke off.", "transfer": key}
         )
-        route.abort()
+        error = {"error": {"code": "out_of_space", "message": "The disk is full."}}
+        route.fulfill(status=507, json=error)
 
-    page.route("**/upload?*", break_off)
+    page.route("**/api/uploads?*", break_off)
     drop(page, page.locator(".dropzone"), "late.opus", house.recording)
     rows = page.locator(".uploads > li").filter(has_text="late.opus")
     expect(rows).to_have_count(1)
     expect(rows).to_have_attribute("data-state", "failed")
-    page.unroute("**/upload?*")
+    page.unroute("**/api/uploads?*")
     rows.get_by_role("button", name="Try again").click()
     expect(rows).to_have_count(1)
     expect(rows).to_have_attribute("data-state", "waiting")

@@ -18,6 +18,8 @@ import * as settings from "./pages/settings.js";
 import * as start from "./pages/start.js";
 import * as upload from "./pages/upload.js";
 import { nextTheme, theme } from "./theme.js";
+import { followTransfers } from "./transfers.js";
+import { acceptUploads } from "./upload_intake.js";
 
 const PAGES = [
   { at: /^\/$/, view: start, title: "Start" },
@@ -243,5 +245,7 @@ follow("status", (status) => {
 });
 onKey("/", "Search", goToSearch);
 onKey("?", "These keys", showKeys);
+followTransfers();
+acceptUploads(go);
 connect();
 show();

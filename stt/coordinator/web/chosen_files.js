@@ -1,7 +1,7 @@
 // Files that a person chooses or drops, with their paths in the folders that they came in.
 
 import { plural } from "./format.js";
-import { notice, report } from "./notices.js";
+import { notice } from "./notices.js";
 
 /**
  * The files of an input; each `{file, path}`, and a path begins with the folder that was chosen.
@@ -14,13 +14,14 @@ export const chosenFiles = (list, suffixes) =>
     suffixes,
   );
 
-/** The same for the items of a drop, which can only be read before the first pause. */
-async function droppedFiles(items, suffixes) {
-  const entries = [...items]
+/** Begin to read the items of a drop, which is possible only before the first pause. */
+function droppedFiles(items) {
+  const found = [...items]
     .filter((item) => item.kind === "file")
-    .map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile());
-  const found = await Promise.all(entries.filter(Boolean).map(filesOf));
-  return recordingsOf(found.flat(), suffixes);
+    .map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile())
+    .filter(Boolean)
+    .map(filesOf);
+  return async (suffixes) => recordingsOf((await Promise.all(found)).flat(), suffixes);
 }
 
 async function filesOf(entry) {
@@ -53,28 +54,23 @@ function recordingsOf(chosen, suffixes) {
   return taken;
 }
 
-/** Files and folders may be dropped anywhere on the page. */
-export function acceptDrops(suffixes, take, setOver, signal) {
+/**
+ * Files and folders may be dropped anywhere on the page. `take` gets a function that returns them, each
+ * `{file, path}`, for the suffixes of recordings.
+ */
+export function acceptDrops(take, setOver) {
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
-  addEventListener(
-    "dragover",
-    (event) => {
-      if (!hasFiles(event)) return;
-      event.preventDefault();
-      event.dataTransfer.dropEffect = "copy";
-      setOver(true);
-    },
-    { signal },
-  );
-  addEventListener("dragleave", (event) => event.relatedTarget || setOver(false), { signal });
-  addEventListener(
-    "drop",
-    (event) => {
-      if (!hasFiles(event)) return;
-      event.preventDefault();
-      setOver(false);
-      droppedFiles(event.dataTransfer.items, suffixes()).then(take).catch(report);
-    },
-    { signal },
-  );
+  addEventListener("dragover", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "copy";
+    setOver(true);
+  });
+  addEventListener("dragleave", (event) => event.relatedTarget || setOver(false));
+  addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    setOver(false);
+    take(droppedFiles(event.dataTransfer.items));
+  });
 }

@@ -3,27 +3,25 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../api.js";
-import { acceptDrops, chosenFiles } from "../chosen_files.js";
 import { recordingProgress, recordingState } from "../chunk_states.js";
 import { length, plural } from "../format.js";
 import { follow } from "../live.js";
 import { badge, name, since } from "../markup.js";
 import { queueNotes } from "../queue_notes.js";
 import { loader, onQueueChange } from "../reloading.js";
-import { send } from "../transfers.js";
+import { takeChosen, uploadRules } from "../upload_intake.js";
 
 const LATEST = 8;
 
 export function open(page) {
   let { status = null, recordings = null, total = 0 } = page.kept;
   let suffixes = [];
-  let isOver = false;
   page.keep(() => ({ status, recordings, total }));
 
   const draw = () =>
     page.draw(html`
     <h1>Start</h1>
-    <div class="dropzone ${isOver ? "is-over" : ""}">
+    <div class="dropzone">
       <p><strong>Drop recordings here</strong> or
         <button type="button" class="pick"
           @click=${() => document.querySelector("#files").click()}>Choose files</button>
@@ -63,23 +61,11 @@ export function open(page) {
       </li>`;
   };
 
-  const choose = ({ target }) => take(chosenFiles(target.files, suffixes));
+  const choose = ({ target }) =>
+    page.attempt(async () => {
+      if (await takeChosen(target)) page.go("/upload");
+    });
 
-  /** Send files, each `{file, path}`, and show how far they are. */
-  const take = (chosen) => {
-    send(chosen, {});
-    if (chosen.length) page.go("/upload");
-  };
-
-  acceptDrops(
-    () => suffixes,
-    take,
-    (update) => {
-      isOver = update;
-      draw();
-    },
-    page.signal,
-  );
   follow(
     "status",
     (update) => {
@@ -95,7 +81,7 @@ export function open(page) {
     page.place();
   }, page.signal);
   loader(async () => {
-    ({ recording_suffixes: suffixes } = await api("GET", "/api/session", { signal: page.signal }));
+    ({ suffixes } = await uploadRules());
     draw();
   }, page.signal)();
   draw();

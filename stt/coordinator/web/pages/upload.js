@@ -1,15 +1,10 @@
-// Upload: files in, and what becomes of them: transfer, cutting, transcription.
+// Upload: files in, and what becomes of them: transfer, preparation, transcription.
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api } from "../api.js";
-import { acceptDrops, chosenFiles } from "../chosen_files.js";
-import { recordingProgress, recordingState } from "../chunk_states.js";
-import { loader, onQueueChange } from "../reloading.js";
-import { bytes, length } from "../format.js";
+import { bytes, number } from "../format.js";
 import { follow, refresh } from "../live.js";
-import { badge, foreign, name } from "../markup.js";
-import { report } from "../notices.js";
 import {
   hotwordsField,
   languageField,
@@ -17,43 +12,55 @@ import {
   promptField,
   taskField,
 } from "../option_fields.js";
-import { cancel, forget, isRetired, onTransfers, retry, send, transfers } from "../transfers.js";
+import { retryFailed } from "../recording_actions.js";
+import { loader, onQueueChange } from "../reloading.js";
+import { cancel, forget, onTransfers, retry, transfers } from "../transfers.js";
+import { forgetUploadRules, keepTyped, takeChosen, typedOptions, uploadRules } from "../upload_intake.js";
+import { canBeSentAgain, fileRow, filesOf } from "../upload_rows.js";
 
-const MEGABYTE = 1_024 ** 2;
-const MAX_UPLOADS = 200; // The coordinator lists fewer.
-// What was typed into the options, by field: it stays while other pages are shown.
-let typed = {};
+const MAX_ASKED = 200; // Recordings in one request.
+const AT_ONCE = 4;
 
 export function open(page) {
   let uploads = null;
-  let isOver = false;
-  let options = {};
-  let suffixes = [];
+  let rules = { options: {}, suffixes: [], mostBytes: Infinity };
   let isAnyoneAtWork = true;
+  let isOnlyFailed = false;
+  let isClearing = false;
   const recordings = new Map();
+
+  const files = () => filesOf(transfers, uploads ?? [], recordings);
 
   const draw = () =>
     page.draw(html`
     <h1>Upload</h1>
-    <div class="dropzone ${isOver ? "is-over" : ""}">
-      <p><strong>Drop recordings here</strong></p>
+    <div class="dropzone">
+      <p><strong>Drop recordings here</strong>, or on any other page</p>
       <p>or <button type="button" class="pick" @click=${chooseIn("files")}>Choose files</button>
         <input id="files" hidden type="file" multiple
-               accept=${["audio/*", "video/*", ...suffixes].join()} @change=${choose}>
+               accept=${["audio/*", "video/*", ...rules.suffixes].join()} @change=${choose}>
         <button type="button" class="pick outline" @click=${chooseIn("folder")}>
           Choose a folder</button>
         <input id="folder" hidden type="file" webkitdirectory @change=${choose}></p>
       <small>Sound and films in any usual format: mp3, m4a, wav, flac, ogg, opus, mp4, mkv …${
-        options.max_upload_mb ? `, up to ${bytes(options.max_upload_mb * MEGABYTE)} each` : ""
+        rules.mostBytes < Infinity ? `, up to ${bytes(rules.mostBytes)} each` : ""
       }.
-        A file that is here already is found, not taken twice.</small>
+        A file that is here already is found, not taken twice. One that was interrupted goes on where it
+        was.</small>
     </div>
+    ${optionsForm()}
+    <section aria-live="off">
+      <h2>Files</h2>
+      ${list(files())}
+    </section>`);
+
+  const optionsForm = () => {
+    const [typed, { options }] = [typedOptions(), rules];
+    return html`
     <details class="more">
       <summary>Options for the next files</summary>
       <form id="upload-options" class="fields" @submit=${(event) => event.preventDefault()}
-            @input=${(event) => {
-              typed = Object.fromEntries(new FormData(event.currentTarget));
-            }}>
+            @input=${(event) => keepTyped(event.currentTarget)}>
         ${languageField(typed.language || null, options.default_language)}
         ${taskField(typed.task || null, options.default_task)}
         ${modelField(typed.model, options.default_model ?? undefined)}
@@ -70,170 +77,123 @@ export function open(page) {
         ${promptField(typed.prompt, options.default_prompt ?? undefined)}
         ${hotwordsField(typed.hotwords, options.default_hotwords ?? undefined)}
       </form>
-    </details>
-    <section aria-live="off">
-      <h2>Files</h2>
-      ${list()}
-    </section>`);
+    </details>`;
+  };
 
-  const list = () => {
-    // This page's own row shows more than the coordinator's of the same transfer.
-    const ours = new Set(transfers.map((transfer) => transfer.key));
-    const known = uploads ?? [];
-    const rows = [
-      ...transfers.map((transfer) => ({
-        key: transfer.key,
-        row: transferRow(
-          transfer,
-          known.find((upload) => upload.id === transfer.uploadId),
-        ),
-      })),
-      ...known
-        .filter((upload) => !ours.has(upload.transfer) && !isRetired(upload))
-        .map((upload) => ({ key: upload.id, row: uploadRow(upload) })),
-    ];
-    if (!rows.length) {
+  const list = (all) => {
+    if (!all.length) {
       return uploads === null
         ? html`<p aria-busy="true">Loading</p>`
         : html`<p class="empty">What you send shows here, until its last word is transcribed.</p>`;
     }
-    return html`<ul class="plain-list uploads">${repeat(
-      rows,
-      (row) => row.key,
-      ({ row }) => row,
-    )}</ul>`;
+    const shown = isOnlyFailed ? all.filter(({ group }) => group === "failed") : all;
+    return html`
+      ${summary(all)}
+      <ul class="plain-list uploads">${repeat(
+        shown,
+        ({ key }) => key,
+        (file) => fileRow(file, actions, isAnyoneAtWork),
+      )}</ul>`;
   };
 
-  const transferRow = (transfer, upload) => {
-    if (upload) return uploadRow(upload, transfer);
-    const { state, sent, bytes: size } = transfer;
-    if (state === "sent") return row(transfer.filename, "waiting", progress("Transferred"), null);
-    if (state === "failed") {
-      return row(transfer.filename, "failed", wrong(transfer.error), [
-        button("Try again", () => retry(transfer)),
-        button("Clear", () => forget(transfer)),
-      ]);
-    }
-    if (state === "cancelled") {
-      return row(transfer.filename, "cancelled", nothing, [
-        button("Clear", () => forget(transfer)),
-      ]);
-    }
-    const label =
-      state === "queued" ? "Waits for its turn" : `Transfer: ${bytes(sent)} of ${bytes(size)}`;
-    return row(transfer.filename, state, progress(label, sent, size), [
-      button("Cancel", () => cancel(transfer)),
-    ]);
-  };
-
-  const uploadRow = (upload, transfer) => {
-    const { state } = upload;
-    const drop = (word) => button(word, () => remove(upload, transfer));
-    if (state === "receiving") {
-      const [sent, size] = [bytes(upload.received_bytes), bytes(upload.bytes)];
-      const label = `Transfer from elsewhere: ${sent} of ${size}`;
-      return row(upload.filename, state, progress(label, upload.received_bytes, upload.bytes), [
-        drop("Cancel"),
-      ]);
-    }
-    if (state === "waiting")
-      return row(upload.filename, state, progress("Waits to be prepared"), [drop("Cancel")]);
-    if (state === "cutting") {
-      const label = `Preparing: ${length(upload.cut_seconds)}${
-        upload.total_seconds ? ` of ${length(upload.total_seconds)}` : ""
-      }`;
-      return row(upload.filename, "preparing", progress(label, upload.cut_seconds, upload.total_seconds), [
-        drop("Cancel"),
-      ]);
-    }
-    if (state === "failed")
-      return row(upload.filename, state, wrong(upload.error), [drop("Clear")]);
-    return transcriptionRow(upload, drop("Clear"));
-  };
-
-  const transcriptionRow = (upload, drop) => {
-    const recording = recordings.get(upload.source_id);
-    const again = upload.state === "already there" ? "This recording was here already. " : "";
-    if (!recording) {
-      const isGone = recording === null;
-      const words = isGone ? `${again}It has been deleted.` : again;
-      const state = isGone || again ? upload.state : "transcribing";
-      return row(upload.filename, state, html`<small>${words}</small>`, [drop]);
-    }
-    const state = recordingState(recording);
-    const isOpen = ["preparing", "transcribing", "waiting"].includes(state);
-    const words = `${again}${isOpen ? "Transcription" : "Transcribed"}: `;
-    const body = html`${recordingProgress(recording, words)}
-      ${
-        state === "waiting" && !isAnyoneAtWork
-          ? html`<small> · No machine is at work: <a href="/fleet">join one</a>.</small>`
-          : nothing
-      }
-      ${
-        recording.counts.failed
-          ? html`<small> · <a href="/recordings/${upload.source_id}">Why it failed</a></small>`
-          : nothing
-      }
-      ${upload.warnings.map((text) => html`<div><small>${foreign(text)}</small></div>`)}`;
-    return row(upload.filename, state, body, [drop], upload);
-  };
-
-  const row = (filename, state, body, buttons, upload) => html`
-    <li data-state=${state}>
-      <div class="line-up">
+  const summary = (all) => {
+    const inGroup = (name) => all.filter(({ group }) => group === name);
+    const [done, failed, cancelled] = ["done", "failed", "cancelled"].map(inGroup);
+    const total = all.length - cancelled.length;
+    const finished = [...done, ...cancelled];
+    return html`
+      <div class="batch">
+        <div class="grow">
+          <p><strong>${number(done.length)} of ${number(total)}</strong> done${
+            failed.length
+              ? html` · <span class="wrong">${number(failed.length)} failed</span>`
+              : nothing
+          }</p>
+          <progress aria-label="Files done" max=${total || 1} .value=${done.length}></progress>
+        </div>
         ${
-          upload?.source_id
-            ? html`<a href="/recordings/${upload.source_id}">${name(filename)}</a>`
-            : name(filename)
+          failed.length || isOnlyFailed
+            ? html`
+              <button class="small outline secondary" aria-pressed=${isOnlyFailed}
+                      @click=${toggleFailed}>Only failed</button>
+              <button class="small outline" ?disabled=${!failed.length}
+                      @click=${() => retryAll(failed)}>Retry failed</button>`
+            : nothing
         }
-        ${badge(state)}
-      </div>
-      <div class="line-up"><div class="grow">${body}</div>${buttons ?? nothing}</div>
-    </li>`;
+        <button class="small outline secondary" aria-busy=${isClearing}
+                ?disabled=${isClearing || !finished.length}
+                @click=${() => clearAll(finished)}>Clear finished</button>
+      </div>`;
+  };
 
-  const progress = (label, value, max) => html`
-    <progress aria-label=${label} max=${max || 1} .value=${value ?? 0} ?hidden=${!max}></progress>
-    <small>${label}</small>`;
-  const wrong = (text) => html`<small class="wrong">${foreign(text)}</small>`;
-  const button = (text, work) =>
-    html`<button class="small outline secondary" @click=${work}>${text}</button>`;
+  const toggleFailed = () => {
+    isOnlyFailed = !isOnlyFailed;
+    draw();
+  };
 
-  const remove = (upload, transfer) =>
+  const remove = async ({ upload, transfer }) => {
+    if (upload) {
+      await api("DELETE", `/api/uploads/${upload.id}`).catch((error) => {
+        if (error.status !== 404) throw error; // Another page has cleared it.
+      });
+    }
+    if (transfer && transfers.includes(transfer)) forget(transfer);
+  };
+
+  const clearAll = (finished) =>
     page.attempt(async () => {
-      await api("DELETE", `/api/uploads/${upload.id}`);
-      if (transfer) forget(transfer);
-      await refresh("uploads");
+      isClearing = true;
+      draw();
+      try {
+        for (let i = 0; i < finished.length; i += AT_ONCE) {
+          await Promise.all(finished.slice(i, i + AT_ONCE).map(remove));
+        }
+      } finally {
+        isClearing = false;
+        await refresh("uploads");
+        draw();
+      }
     });
+
+  const retryAll = (failed) =>
+    page.attempt(async () => {
+      isOnlyFailed = false;
+      failed.filter(canBeSentAgain).forEach(({ transfer }) => retry(transfer));
+      const cut = failed.filter(({ recording }) => recording?.counts.failed);
+      for (const { recording } of cut) {
+        await api("POST", "/api/queue/retry", { body: { source_id: recording.id } });
+      }
+      if (cut.length) await loadRecordings(true);
+    });
+
+  const actions = {
+    cancel: (file) =>
+      file.transfer && file.transfer.state !== "sent"
+        ? cancel(file.transfer)
+        : actions.clear(file),
+    clear: (file) =>
+      page.attempt(async () => {
+        await remove(file);
+        await refresh("uploads");
+      }),
+    sendAgain: ({ transfer }) => retry(transfer),
+    retry: ({ recording }) =>
+      page.attempt(async () => {
+        if (await retryFailed(recording)) await loadRecordings(true);
+      }),
+  };
 
   const chooseIn = (id) => () => document.querySelector(`#${id}`).click();
 
-  const choose = ({ target }) => {
-    take(chosenFiles(target.files, suffixes));
-    target.value = "";
-  };
-
-  /** Send files, each `{file, path}`. */
-  const take = (chosen) => {
-    const form = document.querySelector("#upload-options");
-    if (!form.checkValidity()) form.closest("details").open = true; // A hidden field shows nothing.
-    if (!form.reportValidity()) return;
-    const most = (options.max_upload_mb ?? Infinity) * MEGABYTE;
-    const fit = chosen.filter(({ file }) => file.size <= most);
-    for (const { file, path } of chosen) {
-      if (file.size > most) report(new Error(`${path} is too large: ${bytes(file.size)}.`));
-    }
-    send(
-      fit,
-      Object.fromEntries([...new FormData(form)].map(([key, value]) => [key, value.trim()])),
-    );
-  };
+  const choose = ({ target }) => page.attempt(() => takeChosen(target));
 
   const loadAll = async () => {
-    const ids = new Set((uploads ?? []).map((upload) => upload.source_id));
-    ids.delete(null);
-    const query = new URLSearchParams([...ids].map((id) => ["id", id]));
-    query.set("limit", MAX_UPLOADS);
-    const answer = ids.size
+    let asked = files().filter(({ upload }) => upload?.source_id);
+    if (asked.length > MAX_ASKED) asked = asked.filter(({ group }) => group !== "done");
+    const ids = [...new Set(asked.map(({ upload }) => upload.source_id))].slice(0, MAX_ASKED);
+    const query = new URLSearchParams(ids.map((id) => ["id", id]));
+    query.set("limit", MAX_ASKED);
+    const answer = ids.length
       ? await api("GET", `/api/recordings?${query}`, { signal: page.signal })
       : { recordings: [] };
     for (const id of ids) recordings.set(id, null); // Those that are not found have been deleted.
@@ -242,15 +202,6 @@ export function open(page) {
   };
 
   const loadRecordings = onQueueChange(loadAll, page.signal, 2);
-  acceptDrops(
-    () => suffixes,
-    take,
-    (update) => {
-      isOver = update;
-      draw();
-    },
-    page.signal,
-  );
   onTransfers(draw, page.signal);
   follow(
     "uploads",
@@ -270,14 +221,9 @@ export function open(page) {
     },
     page.signal,
   );
+  forgetUploadRules();
   loader(async () => {
-    const { signal } = page;
-    const [all, session] = await Promise.all([
-      api("GET", "/api/options", { signal }),
-      api("GET", "/api/session", { signal }),
-    ]);
-    options = Object.fromEntries(all.options.map((option) => [option.name, option.value]));
-    suffixes = session.recording_suffixes;
+    rules = await uploadRules();
     draw();
   }, page.signal)();
   draw();

@@ -1,0 +1,163 @@
+"""Files that are sent from the pages: as a batch, from any page, and on after a break."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Request, Route, expect
+
+from stt.store.database import Database
+from tests.support.coordinator_process import running_process
+from tests.support.pages import House, drop
+from tests.support.queue_builder import START, add_chunks, add_recording
+from tests.support.speech import opus_tone
+from tests.support.tus import append, begin
+
+pytestmark = pytest.mark.browser
+FAULT = {"at": START, "worker": "a_1", "kind": "refused", "message": "no model"}
+
+
+@pytest.fixture(scope="module")
+def house(
+    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    """Without a worker: what is sent waits."""
+    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
+    with running_process(mongo_url, name, folder) as coordinator:
+        yield House(coordinator, shared_database, opus_tone(3))
+
+
+@pytest.fixture(autouse=True)
+def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
+    yield
+    for collection in ("chunks", "audio", "recordings", "uploads"):
+        getattr(house.database, collection).delete_many({})
+
+
+@pytest.fixture
+def unchecked(session: BrowserContext) -> Iterator[Page]:
+    """A tab of a test in which requests fail: the browser logs each as an error."""
+    page = session.new_page()
+    yield page
+    page.close()
+
+
+def add_uploads(database: Database, names: dict[str, str]) -> None:
+    """Add uploads whose recordings are done, waiting, or failed."""
+    for name, state in names.items():
+        recording_id = add_recording(database, filename=name, duration=30.0, chunk_count=1)
+        fields: dict[str, dict[str, Any]] = {
+            "done": {"transcribed_at": START},
+            "failed": {"failed_at": START, "errors": [FAULT]},
+        }
+        add_chunks(database, 1, recording_id=recording_id, **fields.get(state, {}))
+        database.uploads.insert_one(
+            {"filename": name, "state": "done", "source_id": recording_id, "bytes": 10}
+        )
+
+
+def test_many_files_are_one_batch(page: Page, house: House) -> None:
+    states = {f"talk {i:02}.mp3": "done" for i in range(41)}
+    states |= {f"late {i:02}.mp3": "waiting" for i in range(16)}
+    states |= {f"bad {i}.mp3": "failed" for i in range(3)}
+    add_uploads(house.database, states)
+    page.goto("/upload")
+    batch, rows = page.locator(".batch"), page.locator(".uploads > li")
+    expect(batch).to_contain_text("41 of 60 done · 3 failed")
+    batch.get_by_role("button", name="Only failed").click()
+    expect(rows).to_have_count(3)
+    expect(rows.first).to_contain_text("Why it failed")
+    batch.get_by_role("button", name="Clear finished").click()
+    expect(batch).to_contain_text("0 of 19 done · 3 failed")
+    batch.get_by_role("button", name="Retry failed").click()
+    expect(rows).to_have_count(19)
+    expect(batch).to_contain_text("0 of 19 done")
+    expect(batch).not_to_contain_text("failed")
+    assert house.database.recordings.count_documents({}) == 60
+
+
+@pytest.mark.parametrize("address", ["/", "/recordings", "/settings"])
+def test_files_may_be_dropped_on_any_page(page: Page, house: House, address: str) -> None:
+    page.goto(address)
+    expect(page.locator(".connection")).to_have_text("Live")
+    drop(page, page.locator("h1"), "dropped.opus", house.recording)
+    expect(page.get_by_role("heading", name="Upload")).to_be_visible()
+    expect(page.locator(".uploads > li").filter(has_text="dropped.opus")).to_have_attribute(
+        "data-state", "waiting"
+    )
+
+
+def test_a_transfer_goes_on_by_itself_after_a_break(unchecked: Page, house: House) -> None:
+    page = unchecked
+    broken: list[str] = []
+
+    def break_twice(route: Route) -> None:
+        if route.request.method == "PATCH" and len(broken) < 2:
+            broken.append(route.request.url)
+            route.abort()
+        else:
+            route.fallback()
+
+    page.route("**/api/uploads/*", break_twice)
+    page.goto("/upload")
+    drop(page, page.locator(".dropzone"), "broken.opus", house.recording)
+    row = page.locator(".uploads > li").filter(has_text="broken.opus")
+    expect(row).to_contain_text("It goes on by itself.")
+    expect(row).to_have_attribute("data-state", "waiting")
+    assert len(set(broken)) == 1
+    assert house.database.uploads.count_documents({}) == 1
+
+
+def test_a_file_that_is_chosen_again_goes_on_where_its_page_was_closed(
+    unchecked: Page, house: House, tmp_path: Path
+) -> None:
+    page, file = unchecked, tmp_path / "long.opus"
+    file.write_bytes(house.recording)
+    os.utime(file, (START.timestamp(), START.timestamp()))
+    size, half = len(house.recording), len(house.recording) // 2
+    with house.coordinator.person() as person:
+        path = begin(person, size, "long.opus", modified=START.isoformat())
+        append(person, path, 0, house.recording[:half])
+    house.database.uploads.update_one(
+        {}, {"$set": {"state": "interrupted", "received_bytes": half}}
+    )
+    page.goto("/upload")
+    rows = page.locator(".uploads > li")
+    expect(rows).to_have_attribute("data-state", "interrupted")
+    expect(rows).to_contain_text("Choose the same file again")
+    parts: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "PATCH":
+            parts.append(request.headers["upload-offset"])
+
+    page.on("request", note)
+    page.locator("#files").set_input_files(file)
+    expect(rows).to_have_count(1)
+    expect(rows).to_have_attribute("data-state", "waiting")
+    assert parts[-1] == str(half)
+    recording = house.database.recordings.find_one({})
+    assert recording is not None
+    assert recording["filename"] == "long.opus"
+
+
+def test_a_file_that_fails_is_tried_again_with_the_others(unchecked: Page, house: House) -> None:
+    page = unchecked
+    full = {"error": {"code": "out_of_space", "message": "The disk is <b>full</b>."}}
+    page.route("**/api/uploads?*", lambda route: route.fulfill(status=507, json=full))
+    page.goto("/upload")
+    drop(page, page.locator(".dropzone"), "full.opus", house.recording)
+    drop(page, page.locator(".dropzone"), "paper.wav", b"no sound in here")
+    rows, batch = page.locator(".uploads > li"), page.locator(".batch")
+    expect(batch).to_contain_text("0 of 2 done · 2 failed")
+    expect(rows.filter(has_text="full.opus")).to_contain_text("The disk is <b>full</b>.")
+    page.unroute("**/api/uploads?*")
+    batch.get_by_role("button", name="Retry failed").click()
+    expect(rows.filter(has_text="full.opus")).to_have_attribute("data-state", "waiting")
+    expect(rows.filter(has_text="paper.wav")).to_contain_text("not audio")
+    rows.filter(has_text="paper.wav").get_by_role("button", name="Try again").click()
+    expect(rows.filter(has_text="paper.wav")).to_contain_text("not audio")
+    rows.filter(has_text="paper.wav").get_by_role("button", name="Clear").click()
+    expect(rows).to_have_count(1)
