@@ -44,6 +44,7 @@ def test_the_start_shows_the_latest_recordings_and_that_they_wait_for_a_machine(
 ) -> None:
     page.goto("/")
     expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    expect(page.get_by_text("No machine is at work: what you add waits for one.")).to_be_visible()
     add_chunks(house.database, 27, recording_id=add_recording(house.database, filename=NAME))
     row = page.locator(".latest > li").filter(has_text=NAME)
     expect(row).to_contain_text("waiting")

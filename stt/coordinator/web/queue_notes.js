@@ -4,13 +4,14 @@ import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { length, plural } from "./format.js";
 import { foreign } from "./markup.js";
 
-/** The notes on `status`, as GET /status answers; nothing for an empty queue. */
+/** The notes on `status`, as GET /status answers; nothing where nothing waits. */
 export const queueNotes = (status) => {
   const { counts, missing_models: missing } = status;
   const failed = counts.failed - status.dismissed;
   const notes = [
     ...missing.map(missingModel),
-    counts.pending && !status.workers_alive ? noMachine(counts.pending) : null,
+    counts.pending && !status.workers_alive ? noMachine(status) : null,
+    counts.total || status.workers_alive ? null : noMachineYet(status),
     failed ? failures(failed) : null,
     counts.pending + counts.processing && status.workers_alive ? progress(status) : null,
   ].filter(Boolean);
@@ -32,11 +33,18 @@ const missingModel = ({ model, chunks }) =>
     html`<a href="/fleet">See the machines</a>`,
   );
 
-const noMachine = (chunks) =>
+const noMachine = ({ counts: { pending: chunks }, nodes: { online } }) =>
   note(
     "wrong",
     `${plural(chunks, "chunk")} ${verb(chunks)}, and no machine is at work.`,
-    html`<a href="/fleet">Join one</a>`,
+    html`<a href="/fleet">${online ? `See why: ${plural(online, "machine")} online` : "Join one"}</a>`,
+  );
+
+const noMachineYet = ({ nodes: { online } }) =>
+  note(
+    "working",
+    "No machine is at work: what you add waits for one.",
+    html`<a href="/fleet">${online ? "See the machines" : "Join one"}</a>`,
   );
 
 const failures = (chunks) =>
