@@ -103,6 +103,17 @@ def test_to_transcribe_again_asks_before_edits_are_dropped(
     tab.close()
 
 
+def test_the_whole_text_is_copied(
+    session: BrowserContext, page: Page, house: House, chunk: ObjectId
+) -> None:
+    session.grant_permissions(["clipboard-read", "clipboard-write"])
+    edit_segment(house.database, chunk, 0, "My name is John.", before="My name is Jon.")
+    page.get_by_role("button", name="Copy text").click()
+    expect(page.get_by_text("The whole text is copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "My name is John.\nIt is <b>late</b>.\n"
+
+
 def test_a_recording_is_renamed(page: Page, house: House, chunk: ObjectId) -> None:
     page.get_by_role("button", name="Edit…").click()
     page.get_by_role("textbox", name="Name").fill("Interview")

@@ -2,12 +2,13 @@
 
 import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
-import { api } from "../api.js";
+import { api, refusal } from "../api.js";
 import { recordingProgress, recordingState } from "../chunk_states.js";
 import { onQueueChange } from "../reloading.js";
 import { clock, date, length, number, plural } from "../format.js";
 import { badge, channelMark, foreign, name } from "../markup.js";
 import { onKey } from "../keys.js";
+import { notice } from "../notices.js";
 import { languageName } from "../option_fields.js";
 import { Player } from "../player.js";
 import { editLine } from "../line_editor.js";
@@ -143,6 +144,11 @@ export function open(page) {
         <li><a href="/results/${id}?format=${format}&download=1" download>${text}</a></li>`,
       )}</ul>
     </details>
+    ${
+      navigator.clipboard // Only where the address is https or of this machine.
+        ? html`<button class="small outline secondary" @click=${copy}>Copy text</button>`
+        : nothing
+    }
     <button class="small outline secondary" aria-pressed=${isEditing} @click=${() => {
       isEditing = !isEditing;
       draw();
@@ -152,6 +158,15 @@ export function open(page) {
       Transcribe again…</button>
     <button class="small outline danger" @click=${leave}>Delete…</button>
   </div>`;
+
+  const copy = () =>
+    page.attempt(async () => {
+      const answer = await fetch(`/results/${id}?format=txt`, { signal: page.signal });
+      const text = await answer.text();
+      if (!answer.ok) throw refusal(answer.status, text);
+      await navigator.clipboard.writeText(text);
+      notice("The whole text is copied");
+    });
 
   /** A menu closes by Escape, and once something in it is chosen. */
   const closeMenu = (event) => {
@@ -219,6 +234,8 @@ export function open(page) {
       ${player.isPlaying ? "❚❚" : "►"}</button>
     <button class="small plain" ?disabled=${!player.canPlay} aria-label="−10 seconds"
             @click=${() => jump(-10)}>−10</button>
+    <button class="small plain" ?disabled=${!player.canPlay} aria-label="+10 seconds"
+            @click=${() => jump(10)}>+10</button>
     <input type="range" min="0" max=${Math.ceil(player.length) || 1} step="1" aria-label="Place"
            aria-valuetext=${`${clock(player.time)} of ${clock(player.length)}`}
            ?disabled=${!player.canPlay} .value=${String(Math.floor(player.time))}
