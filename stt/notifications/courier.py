@@ -153,6 +153,8 @@ class Courier(threading.Thread):
     ) -> None:
         title = message_of(notification.body).title
         then = "it is given up" if wait is None else f"tried again in {wait:.0f} s"
+        if wait is not None and self._wake.is_set():  # this process ends
+            then = "tried again by the next worker or command that notifies"
         logger.warning(
             "Notifying %s failed: %s (%s): %s", self._deliverer.name, failure.reason, title, then
         )

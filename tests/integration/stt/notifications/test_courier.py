@@ -128,6 +128,21 @@ def test_a_receiver_that_refuses_for_ever_is_given_up(
     assert "is given up" in caplog.text
 
 
+def test_a_failure_at_the_end_of_a_command_promises_no_time(
+    database: Database, alice: MongoClaims, caplog: pytest.LogCaptureFixture
+) -> None:
+    with WebhookReceiver().running() as receiver:
+        hook = Webhook("json", receiver.url)
+    thread = Courier(Outbox(database, Destination(hook.key, hook.name, EVENTS)), hook)
+    thread.open()
+    end_recording(database, alice)
+    thread.finish()
+    with caplog.at_level(logging.WARNING):
+        thread.start()
+        thread.wait(60)
+    assert "tried again by the next worker or command that notifies" in caplog.text
+
+
 def test_two_processes_deliver_each_once(database: Database, alice: MongoClaims) -> None:
     with WebhookReceiver().running() as receiver:
         hook = Webhook("json", receiver.url)
