@@ -5,18 +5,24 @@ from collections.abc import Iterable, Iterator
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 _BLOCK_BYTES = 64 * 1024
+_MAX_PAUSE_SECONDS = 1.0
 
 
 def zip_stream(files: Iterable[tuple[str, str]]) -> Iterator[bytes]:
-    """Yield a zip file with these names and texts, encoded as UTF-8; hold one text at a time."""
-    sink = _Sink()
+    """Yield a zip file with these names and texts, encoded as UTF-8; hold one text at a time.
+
+    Yield the first block as soon as the first file is in it, and each later one when it is large
+    or a second has passed: whoever waits sees that it goes on.
+    """
+    sink, yielded_at = _Sink(), float("-inf")
     with ZipFile(sink, "w", ZIP_DEFLATED) as archive:
         for name, text in files:
             info = ZipInfo(name, time.localtime()[:6])
             info.compress_type = ZIP_DEFLATED
             info.external_attr = 0o644 << 16
             archive.writestr(info, text.encode("utf-8", "replace"))
-            if sink.size >= _BLOCK_BYTES:
+            if sink.size >= _BLOCK_BYTES or time.monotonic() >= yielded_at + _MAX_PAUSE_SECONDS:
+                yielded_at = time.monotonic()
                 yield sink.take()
     yield sink.take()
 
