@@ -10,6 +10,7 @@ from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
 from stt.store.database import Database
 from tests.support.coordinator_process import running_process
+from tests.support.pace import until
 from tests.support.pages import House, drop
 from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.speech import opus_tone
@@ -141,6 +142,33 @@ def test_a_file_that_is_chosen_again_goes_on_where_its_page_was_closed(
     recording = house.database.recordings.find_one({})
     assert recording is not None
     assert recording["filename"] == "long.opus"
+
+
+def test_a_notification_is_shown_when_all_is_done_and_only_if_it_was_asked_for(
+    page: Page, house: House
+) -> None:
+    page.add_init_script(
+        "window.shown = [];"
+        "window.Notification = class { constructor(title, { body }) { shown.push([title, body]); }"
+        " static permission = 'granted'; static requestPermission = async () => 'granted'; };"
+    )
+    page.goto("/upload")
+    page.get_by_text("Options for the next files").click()
+    switch = page.get_by_label("Show a notification")
+    expect(switch).not_to_be_checked()
+    expect(page.get_by_label("Play a sound")).not_to_be_checked()
+    switch.check()
+    drop(page, page.locator(".dropzone"), "noted.opus", house.recording)
+    rows = page.locator(".uploads > li")
+    expect(rows).to_have_attribute("data-state", "waiting")
+    assert page.evaluate("shown") == []
+    page.get_by_role("link", name="Search").click()
+    house.database.chunks.update_many(
+        {}, {"$set": {"transcribed_at": START, "transcript": {"segments": []}}}
+    )
+    until(lambda: page.evaluate("shown.length"))
+    assert page.evaluate("shown") == [["Your recordings are transcribed", "1 done"]]
+    page.evaluate("localStorage.clear()")
 
 
 def test_a_file_that_fails_is_tried_again_with_the_others(unchecked: Page, house: House) -> None:

@@ -20,6 +20,7 @@ import * as upload from "./pages/upload.js";
 import { nextTheme, theme } from "./theme.js";
 import { followTransfers } from "./transfers.js";
 import { acceptUploads } from "./upload_intake.js";
+import { followEndings } from "./upload_notices.js";
 
 const PAGES = [
   { at: /^\/$/, view: start, title: "Start" },
@@ -247,5 +248,6 @@ onKey("/", "Search", goToSearch);
 onKey("?", "These keys", showKeys);
 followTransfers();
 acceptUploads(go);
+followEndings();
 connect();
 show();

@@ -16,6 +16,7 @@ import { retryFailed } from "../recording_actions.js";
 import { loader, onQueueChange } from "../reloading.js";
 import { cancel, forget, onTransfers, retry, transfers } from "../transfers.js";
 import { forgetUploadRules, keepTyped, takeChosen, typedOptions, uploadRules } from "../upload_intake.js";
+import { noticeSwitches } from "../upload_notices.js";
 import { canBeSentAgain, fileRow, filesOf } from "../upload_rows.js";
 
 const MAX_ASKED = 200; // Recordings in one request.
@@ -77,6 +78,7 @@ export function open(page) {
         ${promptField(typed.prompt, options.default_prompt ?? undefined)}
         ${hotwordsField(typed.hotwords, options.default_hotwords ?? undefined)}
       </form>
+      ${noticeSwitches(draw)}
     </details>`;
   };
 
