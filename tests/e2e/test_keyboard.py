@@ -87,7 +87,7 @@ def test_lines_are_copied_without_their_times(
 
 
 @pytest.mark.browser
-def test_space_and_arrows_play_and_single_signs_search_and_list_the_keys(
+def test_space_and_arrows_play_and_single_characters_search_and_list_the_keys(
     page: Page, recording: str
 ) -> None:
     page.goto(recording)
@@ -116,10 +116,10 @@ def test_space_and_arrows_play_and_single_signs_search_and_list_the_keys(
 
 
 @pytest.mark.browser
-def test_single_signs_can_be_turned_off(page: Page) -> None:
+def test_single_characters_can_be_turned_off(page: Page) -> None:
     page.goto("/settings")
-    page.get_by_role("button", name="Keys").click()
-    page.get_by_label("Single signs").uncheck()
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    page.get_by_label("Shortcuts of a single character").uncheck()
     page.get_by_role("button", name="Done").click()
     page.locator("body").press("/")
     page.keyboard.press("?")

@@ -184,8 +184,8 @@ function drawTop() {
                 aria-label=${`Colours: ${now}. Change`} title=${`Colours: ${now}`}>${
                   { light: "☀", dark: "☾", system: "◐" }[now]
                 }</button>
-        <button class="icon keys-button outline secondary" @click=${showKeys} aria-label="Keys"
-                title="Keys">?</button>
+        <button class="icon keys-button outline secondary" @click=${showKeys} aria-label="Keyboard shortcuts"
+                title="Keyboard shortcuts">?</button>
         <button class="outline secondary" @click=${logOut}>Log out</button>
       </div>
     </nav>`,
@@ -245,7 +245,7 @@ follow("status", (status) => {
   drawTop();
 });
 onKey("/", "Search", goToSearch);
-onKey("?", "These keys", showKeys);
+onKey("?", "Show these shortcuts", showKeys);
 followTransfers();
 acceptUploads(go);
 followEndings();

@@ -6,7 +6,7 @@ import { inform } from "./dialogs.js";
 const NAMES = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
 const FIELDS = "input, textarea, select, audio, video, [contenteditable]";
 const BUTTONS = "button:not(.line), summary, [role=button]";
-const OFF = "stt-no-signs";
+const OFF = "stt-no-character-keys";
 const keys = new Map();
 
 /**
@@ -19,20 +19,20 @@ export function onKey(key, words, work, signal) {
   signal?.addEventListener("abort", () => keys.delete(key));
 }
 
-/** Show all keys of this page. People who speak to their computer can turn single signs off. */
+/** Show all keys of this page. For speech input, those of a single character can be turned off. */
 export const showKeys = () =>
   inform(
-    "Keys",
+    "Keyboard shortcuts",
     html`
       <dl class="keys">${[...keys].map(
         ([key, { words }]) => html`
         <div><dt><kbd>${NAMES[key] ?? key}</kbd></dt><dd>${words}</dd></div>`,
       )}</dl>
       <label><input type="checkbox" role="switch" .checked=${!isOff()} @change=${turn}>
-        Single signs such as <kbd>/</kbd> and <kbd>?</kbd> are keys</label>`,
+        Shortcuts of a single character, such as <kbd>/</kbd> and <kbd>?</kbd></label>`,
   );
 
-const isSign = (key) => key.length === 1 && key !== " ";
+const isCharacter = (key) => key.length === 1 && key !== " ";
 
 function isOff() {
   try {
@@ -55,9 +55,9 @@ addEventListener("keydown", (event) => {
   const { key, target, ctrlKey, altKey, metaKey, shiftKey } = event;
   const known = keys.get(key);
   if (!known?.work || event.defaultPrevented || event.isComposing) return;
-  if (ctrlKey || altKey || metaKey || (shiftKey && !isSign(key))) return;
+  if (ctrlKey || altKey || metaKey || (shiftKey && !isCharacter(key))) return;
   if (document.querySelector("dialog[open]") || target.closest?.(FIELDS)) return;
   if (key === " " && target.closest?.(BUTTONS)) return;
-  if (isSign(key) && isOff()) return;
+  if (isCharacter(key) && isOff()) return;
   if (known.work() !== false) event.preventDefault();
 });

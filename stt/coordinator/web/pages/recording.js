@@ -441,9 +441,9 @@ export function open(page) {
   };
   onKey(" ", "Play or pause", () => (player?.canPlay ? void toggle() : false), page.signal);
   onKey("ArrowLeft", "Ten seconds back", () => jump(-10), page.signal);
-  onKey("ArrowRight", "Ten seconds on", () => jump(10), page.signal);
-  onKey("ArrowDown", "To the next line, in the transcript", null, page.signal);
-  onKey("ArrowUp", "To the line before it", null, page.signal);
+  onKey("ArrowRight", "Ten seconds forward", () => jump(10), page.signal);
+  onKey("ArrowDown", "Next line of the transcript", null, page.signal);
+  onKey("ArrowUp", "Previous line", null, page.signal);
   onKey("Enter", "Play the line", null, page.signal);
   const reload = onQueueChange(load, page.signal);
   draw();
