@@ -115,6 +115,7 @@ FILLED: dict[str, tuple[str, Steps]] = {
     "recordings, selected": ("/recordings", select_all),
     "recording": ("done", is_shown("welcome to the harbour")),
     "recording, menu": ("done", click("Download", "summary")),
+    "recording, correcting": ("done", click("Correct text")),
     "recording, playing": ("done", played),
     "recording, made by": ("done", click("Made by", "summary")),
     "recording, open": ("open", is_shown("being transcribed")),
