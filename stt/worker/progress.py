@@ -91,7 +91,9 @@ class ProgressCounter:
             in_flight=len(held),
             is_ending=is_ending,
             done_seconds=done_seconds,
-            total_seconds=None if total_seconds is None else max(total_seconds, done_seconds),
+            total_seconds=None
+            if total_seconds is None
+            else max(total_seconds, done_seconds + held_seconds),
             elsewhere=self._elsewhere,
             waits_for=waits_for,
             is_growing=self._run.is_growing,

@@ -155,7 +155,10 @@ def test_the_total_grows_with_what_is_read_and_says_so() -> None:
     run.counter._count()
     run.claim(2)
     run.finish(1)
-    run.pending += 8
+    run.pending += 3
+    run.claim(3)
+    assert run.shown()[:4] == (1, 5, 10.0, 50.0)  # before the next count
+    run.pending += 5
     run.counter._count()
     assert run.shown()[:4] == (1, 10, 10.0, 100.0)
     assert run.counter.progress(is_ending=False, waits_for="").is_growing
