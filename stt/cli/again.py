@@ -14,8 +14,10 @@ from stt.cli.options import (
     Hotwords,
     Language,
     Prompt,
+    Speakers,
     Task,
     given_only,
+    speaker_count,
     with_settings,
 )
 from stt.domain.visible_text import quoted
@@ -35,6 +37,7 @@ Examples:
   stt again talk.mp3                          with the options that it has
   stt again talk.mp3 --model large-v3-turbo
   stt again talk.mp3 --language de --task translate
+  stt again talk.mp3 --speakers               and find who speaks when
   stt again --where model=base                all that this model made
   stt again --where model=base --where language=de --model large-v3
 
@@ -80,13 +83,17 @@ def again_command(
     task: Task = None,
     prompt: Prompt = None,
     hotwords: Hotwords = None,
+    speakers: Speakers = None,
     drop_edits: Annotated[
         bool,
         typer.Option("--drop-edits", help="Do not ask before text that was edited is replaced."),
     ] = False,
 ) -> None:
     """Transcribe recordings again; their text stays until the new one is there."""
-    given = given_only(model=model, language=language, task=task, prompt=prompt, hotwords=hotwords)
+    given = given_only(
+        model=model, language=language, task=task, prompt=prompt, hotwords=hotwords,
+        speakers=speaker_count(speakers),
+    )  # fmt: skip
     options = checked_options(**{name: text for name, text in given.items() if text != ""})
     if not names and not where:
         raise typer.BadParameter("Name a recording, or use --where.")

@@ -23,11 +23,13 @@ from stt.cli.options import (
     Prompt,
     Quiet,
     Recordings,
+    Speakers,
     Strict,
     Task,
     Track,
     Verbose,
     given_only,
+    speaker_count,
     with_settings,
 )
 from stt.cli.output import Output, OutputOptions, with_output
@@ -36,8 +38,8 @@ from stt.cli.stored_text import end_recutting, renew_stored
 from stt.cli.summary import in_words, with_failed
 from stt.cli.transcripts import write_transcripts
 from stt.cli.worker import run_worker
-from stt.domain.chunk import Recording
-from stt.errors import EXIT_INTERRUPTED
+from stt.domain.chunk import SPEAKERS, Recording
+from stt.errors import EXIT_INTERRUPTED, ConfigError
 from stt.local.stack import open_database
 from stt.local.whisper_server import WhisperServers, starting_servers
 from stt.settings import Settings
@@ -47,7 +49,7 @@ from stt.store.recordings import MongoRecordings
 from stt.store.status import queue_status
 from stt.system.signals import on_signals
 from stt.whisper.first_check import warn_of_absent_servers
-from stt.whisper.model_names import check_local_model
+from stt.whisper.model_names import check_local_model, described
 
 EXAMPLES = """\b
 Examples:
@@ -57,6 +59,7 @@ Examples:
   stt transcribe *.m4a --format vtt --output subs/
   stt transcribe film.mkv -f srt --beside        film.srt next to it, where players find it
   stt transcribe call.wav --channels split       a speaker on each channel
+  stt transcribe meeting.mp3 --speakers          who speaks when; --speakers 3 if three speak
   stt transcribe - < talk.mp3                    a recording from standard input
   stt transcribe talk.mp3 --model tiny.en        small and English: quick to try things out
 
@@ -93,6 +96,7 @@ def transcribe_command(
     hotwords: Hotwords = None,
     channels: Channels = None,
     track: Track = None,
+    speakers: Speakers = None,
     strict: Strict = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -100,7 +104,10 @@ def transcribe_command(
     """Transcribe recordings and print or save their transcripts."""
     from stt.media.folders import PassedOver
 
-    given = given_only(language=language, task=task, prompt=prompt, hotwords=hotwords)
+    given = given_only(
+        language=language, task=task, prompt=prompt, hotwords=hotwords,
+        speakers=speaker_count(speakers),
+    )  # fmt: skip
     options = checked_options(**given, **given_only(channels=channels), track=track, strict=strict)
     cuts = given_only(channels=channels, track=track)
     cut_anew = {*given, *cuts} if cuts else set[str]()
@@ -126,7 +133,11 @@ def transcribe_command(
         on_signals(stop),
         with_standard_input(files, settings.settle_seconds) as files,
         # The model loads while the database starts and the files are cut.
-        starting_servers(settings.model_copy(update=_OWN_END), at_once=has_recordings) as servers,
+        starting_servers(
+            settings.model_copy(update=_OWN_END),
+            at_once=has_recordings,
+            speakers=options.speakers is not None,
+        ) as servers,
         open_database(settings) as database,
         notifying(database, settings, ids),
         EarlyWork(database, servers, settings, may_begin=not strict) as early,
@@ -209,14 +220,18 @@ def _work(
     if not options.recordings:
         return worked
     with_server = early.settings or servers.ready(
-        settings.model or _common_model(database, options.recordings)
+        settings.model or _common_model(database, options.recordings),
+        speakers=_want_speakers(database, options.recordings),
     )
     waiting_for = 0
+    before: dict[ObjectId, StateCounts] = {}
     while counts := _open_chunks(database, options.recordings):
         if (
             any(each.pending for each in counts.values())
             or queue_status(database, settings.lease_seconds).stale
         ):
+            if counts == before:
+                _check_servers(database, counts)
             try:
                 run_worker(database, with_server, options)
             except typer.Exit:
@@ -224,6 +239,7 @@ def _work(
                     break
                 print_note(INTERRUPTED)
                 raise
+            before = counts
             continue
         processing = sum(each.processing for each in counts.values())
         if processing != waiting_for:
@@ -234,6 +250,26 @@ def _work(
             )
         time.sleep(_POLL_SECONDS)
     return worked
+
+
+def _want_speakers(database: Database, ids: Iterable[ObjectId]) -> bool:
+    recordings = MongoRecordings(database)
+    return any(recordings.get(recording_id).speakers is not None for recording_id in ids)
+
+
+def _check_servers(database: Database, open_ids: Iterable[ObjectId]) -> None:
+    """Raise ConfigError if recordings, whose chunks a run has left, want a model or speakers."""
+    recordings = [MongoRecordings(database).get(recording_id) for recording_id in open_ids]
+    wanted = {recording.model for recording in recordings if recording.model}
+    if any(recording.speakers is not None for recording in recordings):
+        wanted.add(SPEAKERS)
+    if wanted:
+        names = " or ".join(sorted(map(described, wanted)))
+        advice = "start one with `whisper-server --speakers true`" if SPEAKERS in wanted else ""
+        raise ConfigError(
+            f"No whisper server has {names}: {advice or 'name another with --server'}. The chunks"
+            " stay in the queue for a worker whose server has it."
+        )
 
 
 def _common_model(database: Database, ids: Iterable[ObjectId]) -> str | None:

@@ -15,6 +15,7 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,9 +37,9 @@ class KeptServer:
     made_for: str
 
 
-def fingerprint(model: str | None) -> str:
-    """Return a hash of all that a server started here and now with this model depends on."""
-    parts = [stt.__version__, sys.executable, model or ""]
+def fingerprint(flags: Sequence[str]) -> str:
+    """Return a hash of all that a server started here and now with these flags depends on."""
+    parts = [stt.__version__, sys.executable, *flags]
     variables = ((k, v) for k, v in os.environ.items() if not _NOT_READ.match(k))
     parts += (f"{name}={value}" for name, value in sorted(variables))
     with contextlib.suppress(OSError):

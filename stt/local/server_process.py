@@ -41,16 +41,18 @@ class LocalServer:
 class ServerProcess:
     """A server that this process has started, or one that an earlier command left.
 
-    `folder`: where its file is, None if it must not stay.
+    `folder`: where its file is, None if it must not stay. `speakers`: whether it finds them.
     """
 
-    def __init__(self, model: str | None, folder: Path | None) -> None:
+    def __init__(self, model: str | None, folder: Path | None, *, speakers: bool = False) -> None:
         self._file: ServerFile | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._log: _LogReader | None = None
         self._made_for = ""
         self._said = ""
-        if folder is not None and (kept := self._find(model, folder)) is not None:
+        flags = [] if model is None else ["--model", model]
+        flags += ["--speakers", "true"] if speakers else []
+        if folder is not None and (kept := self._find(flags, folder)) is not None:
             self._server = LocalServer(kept.url, SecretStr(kept.key))
             logger.debug("using the whisper server that an earlier command left")
             return
@@ -58,13 +60,13 @@ class ServerProcess:
         # Others on this machine reach the port, but cannot read a process's environment. A key of
         # the settings is for servers that are shared.
         self._server = LocalServer(f"http://127.0.0.1:{port}", SecretStr(secrets.token_urlsafe(32)))
-        self._spawn(["--host", "127.0.0.1", "--port", str(port)], model)
+        self._spawn(["--host", "127.0.0.1", "--port", str(port), *flags])
 
-    def _find(self, model: str | None, folder: Path) -> "KeptServer | None":
+    def _find(self, flags: list[str], folder: Path) -> "KeptServer | None":
         """Return the server that an earlier command left; make the file of a new one if none is."""
         from stt.local.kept_server import ServerFile, fingerprint
 
-        self._made_for = fingerprint(model)
+        self._made_for = fingerprint(flags)
         found = ServerFile.find(folder, self._made_for)
         if found is not None:
             self._file, kept = found
@@ -73,12 +75,12 @@ class ServerProcess:
             self._file = ServerFile.new(folder)
         return None
 
-    def _spawn(self, arguments: list[str], model: str | None) -> None:
+    def _spawn(self, arguments: list[str]) -> None:
         # It ends with this process, see `stt.system.exit_with_parent`.
         command = [sys.executable, "-P", "-m", "stt.system.exit_with_parent"]
         users = self._file.open_for_server() if self._file else None
         command += [] if users is None else ["--users", str(users)]
-        command += ["whisper_server", *arguments, *([] if model is None else ["--model", model])]
+        command += ["whisper_server", *arguments]
         try:
             self._process = subprocess.Popen(
                 command,

@@ -22,28 +22,32 @@ class WhisperServers:
     A server that stays for the next command has its file in the data folder.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, speakers: bool = False) -> None:
+        """`speakers`: the one of this machine is to find them."""
         self._settings = settings
         self._model = settings.model
+        self._speakers = speakers
         self._server: ServerProcess | None = None
         self._is_ready = False
 
     def start(self) -> None:
         """Begin to start a server, if none are set and one is installed."""
         if not self._settings.server_urls and is_installed():
-            self._server = ServerProcess(self._model, self._folder())
+            self._server = ServerProcess(self._model, self._folder(), speakers=self._speakers)
 
-    def ready(self, model: str | None) -> Settings:
+    def ready(self, model: str | None, *, speakers: bool = False) -> Settings:
         """Return settings with the servers, once the one of this machine that starts has the model.
 
-        Raise ConfigError and ServerUnavailable as `local_server` does.
+        `speakers`: it is to find speakers too. Raise ConfigError and ServerUnavailable as
+        `local_server` does.
         """
         settings = self._settings
         if settings.server_urls:
             return settings.model_copy(update={"model": model})
-        if self._server is not None and model != self._model:
+        lacks = speakers and not self._speakers
+        if self._server is not None and (model != self._model or lacks):
             self._end(0.0)
-        self._model = model
+        self._model, self._speakers = model, speakers or self._speakers
         if self._server is None:
             check_installed()
             self.start()
@@ -83,12 +87,15 @@ class WhisperServers:
 
 
 @contextlib.contextmanager
-def starting_servers(settings: Settings, *, at_once: bool = False) -> Iterator[WhisperServers]:
+def starting_servers(
+    settings: Settings, *, at_once: bool = False, speakers: bool = False
+) -> Iterator[WhisperServers]:
     """Yield the servers of a command; end at the end what was started meanwhile.
 
-    `at_once`: start the one of this machine now, and not when it is asked for.
+    `at_once`: start the one of this machine now, and not when it is asked for. `speakers`: as for
+    WhisperServers.
     """
-    servers = WhisperServers(settings)
+    servers = WhisperServers(settings, speakers=speakers)
     is_well = False
     try:
         if at_once:

@@ -16,7 +16,7 @@ from stt.store.recordings import MongoRecordings
 from stt.store.retention import check_audio
 from stt.store.states import TRANSCRIBED, WITH_AUDIO, WITH_TEXT, WITHOUT_EDITS, Query
 
-OPTIONS = ("model", "language", "task", "prompt", "hotwords")
+OPTIONS = ("model", "language", "task", "prompt", "hotwords", "speakers")
 """The options of a recording that can be changed without cutting it again."""
 
 
@@ -74,6 +74,9 @@ def renew(
     that made it, however its server calls it.
     """
     changed = {name: value for name, value in options.items() if value != getattr(recording, name)}
+    if recording.speakers is not None and changed.get("speakers") is not None:
+        # Their voices are known: another number of them needs no other text.
+        MongoRecordings(database).change(recording.id, {"speakers": changed.pop("speakers")})
     if changed.keys() - {"model"}:
         return transcribe_again(database, recording.id, changed)
     if not models or (recording.model in models and "model" not in changed):

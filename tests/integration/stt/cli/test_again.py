@@ -47,6 +47,14 @@ def test_a_whole_library_is_chosen_by_what_made_its_text(stt: Run, database: Dat
     assert database.chunks.count_documents(PENDING) == 3
 
 
+def test_speakers_may_be_asked_for_afterwards(stt: Run, database: Database) -> None:
+    recording_id = talk(database, "talk.mp3", "base")
+    assert stt("again", "talk.mp3", "--speakers", "2") == 0
+    recording = database.recordings.find_one({"_id": ObjectId(recording_id)})
+    assert recording is not None
+    assert recording["speakers"] == 2
+
+
 def test_what_matches_nothing_is_exit_code_1_and_changes_nothing(
     stt: Run, database: Database
 ) -> None:

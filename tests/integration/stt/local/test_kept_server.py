@@ -102,16 +102,16 @@ def test_the_fingerprint_is_that_of_what_a_server_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    before = fingerprint("base")
+    before = fingerprint(["--model", "base"])
     monkeypatch.setenv("TERM", "another")
     monkeypatch.setenv("STT_KEEP_ALIVE_SECONDS", "7")
-    assert fingerprint("base") == before
-    others = [fingerprint("small"), fingerprint(None)]
+    assert fingerprint(["--model", "base"]) == before
+    others = [fingerprint(["--model", "small"]), fingerprint([])]
     monkeypatch.setenv("COMPUTE_TYPE", "float32")
-    others.append(fingerprint("base"))
+    others.append(fingerprint(["--model", "base"]))
     monkeypatch.delenv("COMPUTE_TYPE")
     (tmp_path / ".env").write_text("COMPUTE_TYPE=int8\n")
-    others.append(fingerprint("base"))
+    others.append(fingerprint(["--model", "base"]))
     assert len({before, *others}) == 5
 
 
@@ -135,5 +135,5 @@ def test_a_current_folder_that_was_removed_is_no_fault(
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert fingerprint(None)
+    assert fingerprint([])
     monkeypatch.chdir(tmp_path)

@@ -88,6 +88,14 @@ class TestTranscribingAgain:
             transcribe_again(database, ObjectId(), {})
 
 
+def test_speakers_need_new_text_and_another_number_of_them_does_not(
+    database: Database, talk: ObjectId
+) -> None:
+    assert renewed(database, talk, speakers=0) == 3
+    assert renewed(database, talk, speakers=3) == 0
+    assert MongoRecordings(database).get(talk).speakers == 3
+
+
 def test_the_models_and_the_recordings_of_a_model_are_known(
     database: Database, talk: ObjectId
 ) -> None:

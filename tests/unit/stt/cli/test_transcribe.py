@@ -34,6 +34,8 @@ class Work:
         self.renew = Mock()
         self.status: Status = "ingested"
         self.model: str | None = None
+        self.speakers: int | None = None
+        self.with_speakers: list[bool] = []
 
     def details(self, _: ObjectId) -> Mock:
         return Mock(counts=self.counts.pop(0) if self.counts else StateCounts())
@@ -48,15 +50,19 @@ class Work:
             yield path, None if refused else Ingested(recording, 1, self.status)
 
     def get(self, _: ObjectId) -> Recording:
-        return replace(TALK, model=self.model)
+        return replace(TALK, model=self.model, speakers=self.speakers)
 
     @contextmanager
-    def starting_servers(self, settings: Settings, *, at_once: bool) -> Iterator[Mock]:
-        def ready(model: str | None) -> Settings:
+    def starting_servers(
+        self, settings: Settings, *, at_once: bool, speakers: bool
+    ) -> Iterator[Mock]:
+        def ready(model: str | None, *, speakers: bool) -> Settings:
             self.servers += 1
+            self.with_speakers.append(speakers)
             return settings.model_copy(update={"model": model})
 
         self.began += at_once
+        self.with_speakers.append(speakers)
         yield Mock(ready=ready)
 
 
@@ -104,6 +110,34 @@ def test_a_server_of_this_machine_gets_the_model_that_the_recordings_want(
         work.counts = [StateCounts(pending=1)] * 2
         assert stt("transcribe", "talk.mp3", *arguments) == 0
         assert work.runs[-1].model == model
+
+
+@pytest.mark.parametrize(
+    ("model", "speakers", "message"),
+    [
+        ("huge", None, "No whisper server has model huge: name another with --server."),
+        (None, 0, "No whisper server has speakers: start one with `whisper-server --speakers"),
+    ],
+)
+def test_a_run_that_leaves_everything_for_want_of_a_server_ends_the_command(
+    stt: Run, work: Work, model: str | None, speakers: int | None, message: str
+) -> None:
+    work.model, work.speakers = model, speakers
+    work.counts = [StateCounts(pending=3)] * 9
+    assert stt("transcribe", "talk.mp3") == 3
+    assert message in " ".join(stt.err.split())
+    assert len(work.runs) == 1
+
+
+def test_a_server_of_this_machine_finds_speakers_if_a_recording_wants_them(
+    stt: Run, work: Work
+) -> None:
+    work.counts = [StateCounts(pending=1)] * 2
+    assert stt("transcribe", "talk.mp3") == 0
+    assert work.with_speakers == [False, False]
+    work.speakers, work.counts = 2, [StateCounts(pending=1)] * 2
+    assert stt("transcribe", "talk.mp3", "--speakers", "2") == 0
+    assert work.with_speakers[2:] == [True, True]
 
 
 def test_a_worker_runs_until_no_chunk_is_open_and_ignores_a_fleets_stop_settings(
