@@ -4,7 +4,6 @@
 """
 
 import base64
-import binascii
 import time
 from dataclasses import replace
 from email.utils import formatdate
@@ -136,7 +135,7 @@ def _filename(metadata: str) -> str:
     pairs = dict(pair.strip().partition(" ")[::2] for pair in metadata.split(","))
     try:
         name = base64.b64decode(pairs.get("filename", ""), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # also of Base64 and of UTF-8
         name = ""
     if not name:
         raise BadRequest("Upload-Metadata has no filename: `filename` and the name in Base64.")

@@ -99,8 +99,12 @@ class UploadProcessor:
     def _process(self, record: UploadRecord, file: SpoolFile) -> bool:
         """Return True if the upload was cut, which may have taken long."""
         if record.is_partial and record.resumable and file.exists:
-            self._await_sender(record, file)
-            return False
+            if file.size < record.bytes:
+                self._await_sender(record, file)
+                return False
+            # Its last request ended before it was recorded that all has come.
+            self.log.update(record.id, state="waiting", received_bytes=record.bytes)
+            record = record.model_copy(update={"state": "waiting"})
         if record.is_partial or not file.exists:
             if record.is_open:
                 logger.warning("Upload %s (%s) broke off", record.id, record.filename)

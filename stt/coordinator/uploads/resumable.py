@@ -63,8 +63,7 @@ class ResumableUploads:
             file.remove()
             raise
         file.close()
-        if not size:
-            self._continue(file.id, 0).close()
+        if not size:  # whole as it is
             self._processor.notify()
         return file.id
 

@@ -41,6 +41,7 @@ def test_another_version_is_refused(uploader: KeyedSession, headers: dict[str, s
         ({"Upload-Length": "10"}, 400),
         ({"Upload-Length": "10", "Upload-Metadata": "filename *"}, 400),
         ({"Upload-Length": "10", "Upload-Metadata": "filename /w=="}, 400),
+        ({"Upload-Length": "10", "Upload-Metadata": "filename \xe9"}, 400),
         ({"Upload-Length": "-1", "Upload-Metadata": "filename YQ=="}, 422),
         ({"Upload-Length": "ten", "Upload-Metadata": "filename YQ=="}, 422),
         ({"Upload-Defer-Length": "1", "Upload-Metadata": "filename YQ=="}, 422),

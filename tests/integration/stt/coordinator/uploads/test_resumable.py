@@ -9,6 +9,7 @@ import pytest
 from bson import ObjectId
 
 from stt.coordinator.uploads import incoming, processor
+from stt.errors import DatabaseUnavailable
 from tests.support.coordinator_app import KeyedSession, running_coordinator
 from tests.support.pace import until
 from tests.support.tus import append, begin, create, half_sent, offset_of
@@ -248,3 +249,19 @@ def test_another_coordinators_upload_is_left_to_it(
         answer = append(person, path, 0, b"x")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "elsewhere")
     assert offset_of(uploader, path) == 0
+
+
+def test_a_whole_file_is_cut_whose_last_answer_was_an_outage(
+    site: Site, uploader: KeyedSession, talk: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sender learns from HEAD that all has come, and sends nothing more."""
+
+    def is_away(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable("away")
+
+    path = begin(uploader, len(talk))
+    with monkeypatch.context() as broken:
+        broken.setattr(incoming.ContinuedFile, "_hand_over", is_away)
+        assert append(uploader, path, 0, talk).status_code == 503
+    assert offset_of(uploader, path) == len(talk)
+    assert ended(uploader, id_of(path))["state"] == "done"
