@@ -92,7 +92,7 @@ class WorkBar:
         progress = self._snapshot()
         speed = self._meter.measure(progress.done, progress.done_seconds)
         facts = [*self._facts(progress, speed), *_details(progress)]
-        return bar_line(width, progress.done, progress.total, facts)
+        return bar_line(width, _share(progress), progress.total and 1.0, facts)
 
     def _facts(self, progress: Progress, speed: Speed) -> Iterator[Fact]:
         done, total = progress.done, progress.total
@@ -100,8 +100,9 @@ class WorkBar:
             yield Fact(f"{percent(progress)} %")
         yield Fact(f"{done} chunks" if total is None else f"{done}/{total} chunks", rank=1)
         if progress.total_seconds:
-            shown = f"{clock(progress.done_seconds)} of {clock(progress.total_seconds)}"
-            yield Fact(shown, rank=2)
+            all_seconds = progress.total_seconds
+            done_seconds = min(progress.done_seconds + progress.expected_seconds, all_seconds)
+            yield Fact(f"{clock(done_seconds)} of {clock(all_seconds)}", rank=2)
         elif progress.done_seconds:
             yield Fact(f"{clock(progress.done_seconds)} of audio", rank=2)
         if progress.is_growing:
@@ -181,11 +182,19 @@ def _shortened(name: str, width: int) -> str:
 
 def percent(progress: Progress) -> int:
     """Return the share that is done, 100 for nothing less than all of it."""
-    if progress.total and progress.done >= progress.total:
-        return 100
+    return int(round(100 * _share(progress), 6))
+
+
+def _share(progress: Progress) -> float:
+    """Return the share that is done, with what the calls in flight have probably done."""
+    if not progress.total:
+        return 0.0
+    if progress.done >= progress.total:
+        return 1.0
+    share = progress.done / progress.total
     if progress.total_seconds:
-        return min(99, int(100 * progress.done_seconds / progress.total_seconds))
-    return min(99, 100 * progress.done // progress.total) if progress.total else 0
+        share = (progress.done_seconds + progress.expected_seconds) / progress.total_seconds
+    return min(0.99, share)
 
 
 def real_time(speed: float) -> str:

@@ -10,7 +10,8 @@ class Progress:
     `done` and `done_seconds`: what is finished, by other workers too (`elsewhere` chunks).
     `errors`: tries that failed. `is_ending`: nothing more is begun, and the run ends with the
     chunks in flight. `waits_for`: why nothing can be done at the moment.
-    `is_growing`: the totals are those of what is read so far.
+    `is_growing`: the totals are those of what is read so far. `expected_seconds`: what the calls in
+    flight have probably transcribed by now; nothing of it is known.
     """
 
     done: int = 0
@@ -23,3 +24,4 @@ class Progress:
     elsewhere: int = 0
     waits_for: str = ""
     is_growing: bool = False
+    expected_seconds: float = 0.0

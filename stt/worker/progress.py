@@ -20,6 +20,11 @@ _COUNT_SECONDS, _GROWING_SECONDS = 5.0, 1.0
 _REST_FACTOR = 50.0
 """A count rests so many times as long as it took; of several workers each rests as much longer."""
 _SHOWN_SECONDS = 2.0
+_USUAL_SPEED = 4.0
+"""Times real time of a call until one is measured; slow machines reach it with a small model."""
+_SURE_SHARE, _MOST_SHARE = 0.8, 0.99
+
+Call = tuple[Sequence[Claim], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,8 @@ class RunView:
 
     `threads`: each may claim or write one chunk at the moment, which is then neither pending nor
     in flight nor finished. `is_dry`: nothing is left to claim. `stays`: the run has no end.
-    `arrivals`: its recordings, if they come meanwhile.
+    `arrivals`: its recordings, if they come meanwhile. `calls`: the claims of each call in flight,
+    and the seconds that it takes so far.
     """
 
     stats: Stats
@@ -37,6 +43,7 @@ class RunView:
     is_dry: Callable[[], bool]
     stays: bool
     arrivals: Arrivals | None = None
+    calls: Callable[[], Sequence[Call]] = tuple
 
     @property
     def is_growing(self) -> bool:
@@ -61,6 +68,7 @@ class ProgressCounter:
         self._pending = 0
         self._base = 0, 0.0  # what was finished when nothing was left to do
         self._shown_at = float("-inf")
+        self._shown_seconds = 0.0
         self._is_over = threading.Event()
 
     def start(self, wait_seconds: float) -> None:
@@ -97,7 +105,28 @@ class ProgressCounter:
             elsewhere=self._elsewhere,
             waits_for=waits_for,
             is_growing=self._run.is_growing,
+            expected_seconds=self._expected_seconds(done_seconds),
         )
+
+    def _expected_seconds(self, done_seconds: float) -> float:
+        """Return what the calls in flight have probably done; with `done_seconds` it only grows.
+
+        That is so also when the first call is slower than expected. What a call that fails has
+        counted is gone.
+        """
+        stats, calls = self._run.stats, self._run.calls()
+        is_measured = stats.call_seconds > 0 and stats.call_audio_seconds > 0
+        speed = stats.call_audio_seconds / stats.call_seconds if is_measured else _USUAL_SPEED
+        lengths = [sum(claim.chunk.recording_seconds for claim in claims) for claims, _ in calls]
+        expected = sum(
+            length * _likely_share(seconds * speed / length)
+            for length, (_, seconds) in zip(lengths, calls, strict=True)
+            if length
+        )
+        most = _MOST_SHARE * sum(lengths)
+        expected = max(expected, min(self._shown_seconds - done_seconds, most))
+        self._shown_seconds = done_seconds + expected
+        return expected
 
     def _finished(self) -> tuple[int, float]:
         """Return the chunks and seconds that this run has finished since its progress began."""
@@ -169,3 +198,15 @@ class ProgressCounter:
         if self._run.stays and not pending.chunks and not self._run.in_flight():
             self._base = self._run.stats.finished, self._run.stats.seconds
             self.total, self._total_seconds, self._elsewhere = 0, 0.0, 0
+            self._shown_seconds = 0.0
+
+
+def _likely_share(expected: float) -> float:
+    """Return the share of a call that is probably done, from the one that was expected by now.
+
+    It is the same up to `_SURE_SHARE`, and comes nearer and nearer to all of it afterwards.
+    """
+    if expected <= _SURE_SHARE:
+        return expected
+    rest = 1 - _SURE_SHARE
+    return min(_MOST_SHARE, 1 - rest**2 / (expected + rest - _SURE_SHARE))

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bson import ObjectId
@@ -17,7 +18,8 @@ class Stats:
     """Counts of chunks by how they ended; `skipped` went to other workers. Safe between threads.
 
     `finished`: those that are not tried again, `seconds` of their recordings; `set_aside` of them
-    have failed.
+    have failed. `call_seconds`: how long the calls with a result took, and `call_audio_seconds`:
+    the recordings in them.
     """
 
     counts: dict[str, int] = field(
@@ -26,6 +28,8 @@ class Stats:
     finished: int = 0
     set_aside: int = 0
     seconds: float = 0.0
+    call_seconds: float = 0.0
+    call_audio_seconds: float = 0.0
     recordings: set[ObjectId | None] = field(default_factory=set, repr=False)
     _failing: set[ObjectId] = field(default_factory=set, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -48,6 +52,12 @@ class Stats:
             self._failing.discard(chunk.id)
             self._finish(chunk)
 
+    def answered(self, chunks: Iterable[Chunk], seconds: float) -> None:
+        """Note that a call with these chunks took so long."""
+        with self._lock:
+            self.call_seconds += seconds
+            self.call_audio_seconds += sum(chunk.recording_seconds for chunk in chunks)
+
     def _finish(self, chunk: Chunk) -> None:
         self.finished += 1
         self.seconds += chunk.recording_seconds
@@ -61,6 +71,8 @@ class Stats:
                 self.finished + other.finished,
                 self.set_aside + other.set_aside,
                 self.seconds + other.seconds,
+                self.call_seconds + other.call_seconds,
+                self.call_audio_seconds + other.call_audio_seconds,
                 self.recordings | other.recordings,
                 self._failing | other._failing,
             )

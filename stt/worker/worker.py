@@ -66,6 +66,7 @@ class Worker:
                 threads=lambda: 0 if self._context.planner.is_idle else len(self._threads),
                 is_dry=lambda: self._context.planner.is_dry,
                 stays=options.watch or settings.persistent,
+                calls=lambda: [call for thread in self._threads if (call := thread.call)],
                 arrivals=options.arrivals,
             ),
         )

@@ -178,11 +178,8 @@ class WorkerThread(threading.Thread):
 
     def _log_miss(self, run: ChunkRun) -> None:
         self._context.stats.add("skipped")
-        logger.info(
-            "len %d chunks  OriginalId %s  already claimed by another worker",
-            len(run),
-            run[0].recording_id,
-        )
+        message = "len %d chunks  OriginalId %s  already claimed by another worker"
+        logger.info(message, len(run), run[0].recording_id)
 
     def _may_start(self, claims: Sequence[Claim]) -> bool:
         """Return whether a call with these claims may begin, or be waited for any longer."""
@@ -200,6 +197,8 @@ class WorkerThread(threading.Thread):
         with self._lock:
             if not self._results:
                 self._results = list(self._in_call) if claim in self._in_call else [claim]
+            if (call := self.call) is not None:
+                self._context.stats.answered((one.chunk for one in call[0]), call[1])
             self._in_call = ()
             if self._is_abandoned:
                 self._results = []

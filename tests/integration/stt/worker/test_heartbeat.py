@@ -82,12 +82,14 @@ class TestLeases:
             thread = threading.Thread(target=worker.run)
             thread.start()
             until(lambda: len(server.calls) == 2)
+            until(lambda: worker.progress().expected_seconds > 0)
             worker.drain()
             until(lambda: worker.progress().is_ending)
             server.gate.set()
             thread.join(timeout=60)
             assert not thread.is_alive()
         assert worker.stats.counts["transcribed"] == 2
+        assert worker.stats.call_audio_seconds == worker.stats.seconds
         assert database.chunks.count_documents({"processing_by": {"$ne": None}}) == 0
 
     def test_draining_does_not_wait_for_a_busy_server(

@@ -1,6 +1,7 @@
 """The line of a run: what it says in whatever room it has."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -69,6 +70,17 @@ def test_audio_decides_the_percent_and_only_all_is_100() -> None:
     assert percent(Progress(10, 10, done_seconds=39, total_seconds=40)) == 100
     assert percent(Progress(1, 4)) == 25
     assert (percent(Progress(1, None)), percent(Progress(0, 0))) == (0, 0)
+
+
+def test_what_calls_in_flight_have_probably_done_moves_the_bar_and_never_makes_it_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = Progress(0, 1, in_flight=1, total_seconds=240.0, expected_seconds=60.0)
+    shown = line(monkeypatch, 80, begun)
+    assert shown.startswith("━━━━━")
+    assert "25 % · 0/1 chunks · 1:00 of 4:00" in shown
+    assert percent(replace(begun, expected_seconds=240.0)) == 99
+    assert percent(replace(begun, total_seconds=None)) == 0
 
 
 def test_what_is_waited_for_stands_in_the_place_of_a_speed(monkeypatch: pytest.MonkeyPatch) -> None:

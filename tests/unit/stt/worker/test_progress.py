@@ -14,7 +14,7 @@ from stt.domain.chunk import Chunk
 from stt.domain.claim import Claim, Order, Pending
 from stt.errors import DatabaseUnavailable
 from stt.worker.arrivals import Arrivals
-from stt.worker.progress import ProgressCounter, RunView
+from stt.worker.progress import _USUAL_SPEED, ProgressCounter, RunView
 from stt.worker.stats import Stats
 from tests.support.pace import until
 
@@ -27,12 +27,14 @@ class Run:
         self.error: Exception | None = None
         self.stats = Stats()
         self.held: list[Claim] = []
+        self.call_seconds = 0.0
         queue: Any = Mock()
         queue.claims.pending = self._count
         queue.roster.workers_alive.return_value = 1
         view = RunView(
-            self.stats, self._held, lambda: self.threads, lambda: self.is_dry, stays=stays
-        )
+            self.stats, self._held, lambda: self.threads, lambda: self.is_dry, stays=stays,
+            calls=lambda: [(self.held, self.call_seconds)] if self.call_seconds else [],
+        )  # fmt: skip
         self.counter = ProgressCounter(queue, Order(), limit, view)
 
     def _held(self) -> Sequence[Claim]:
@@ -55,6 +57,10 @@ class Run:
     def shown(self, *, is_ending: bool = False) -> tuple[Any, ...]:
         now = self.counter.progress(is_ending=is_ending, waits_for="")
         return now.done, now.total, now.done_seconds, now.total_seconds, now.elsewhere
+
+    def expected(self, call_seconds: float) -> float:
+        self.call_seconds = call_seconds
+        return self.counter.progress(is_ending=False, waits_for="").expected_seconds
 
 
 def test_the_total_is_there_while_all_of_it_is_in_flight() -> None:
@@ -164,3 +170,24 @@ def test_the_total_grows_with_what_is_read_and_says_so() -> None:
     assert run.counter.progress(is_ending=False, waits_for="").is_growing
     arrivals.end()
     assert not run.counter.progress(is_ending=False, waits_for="").is_growing
+
+
+def test_a_call_in_flight_counts_what_it_has_probably_done_and_never_all_of_it() -> None:
+    run = Run(12)
+    run.counter._count()
+    run.claim(12)
+    assert run.expected(5.0) == 5.0 * _USUAL_SPEED
+    shown = [run.expected(seconds) for seconds in (29.0, 60.0, 600.0, 1e9)]
+    assert 100 < shown[0] < shown[1] < shown[2] <= shown[3] < 120
+
+
+def test_the_measured_speed_replaces_the_usual_one_and_what_was_shown_stays() -> None:
+    run = Run(12)
+    run.counter._count()
+    run.claim(12)
+    assert run.expected(10.0) == 40.0
+    run.stats.answered([claim.chunk for claim in run.held[:6]], 60.0)
+    assert run.expected(20.0) == 40.0  # not back to 20
+    assert run.expected(50.0) == 50.0
+    run.finish(12)
+    assert run.expected(0.0) == 0.0
