@@ -61,20 +61,30 @@ def _cluster(voices: Sequence[Voice], count: int | None, at_most: int | None) ->
     units = np.stack([_unit(row) for row in sums])
     similarities = units @ units.T
     np.fill_diagonal(similarities, -np.inf)
+    is_left = np.ones(len(voices), bool)
+    # Of each row, no more than this; it is found exactly only where it counts.
+    bounds = similarities.max(axis=1)
     left = len(voices)
     while left > (count or 1):
-        first, second = divmod(int(similarities.argmax()), len(voices))
-        is_similar = similarities[first, second] >= SAME_VOICE_SIMILARITY
+        first = int(bounds.argmax())
+        second = int(similarities[first].argmax())
+        most = similarities[first, second]
+        if most < bounds[first]:
+            bounds[first] = most
+            continue
+        is_similar = most >= SAME_VOICE_SIMILARITY
         if not is_similar and count is None and (at_most is None or left <= at_most):
             break
         clusters[first] += clusters[second]
-        clusters[second] = []
+        clusters[second], is_left[second] = [], False
         sums[first] += sums[second]
         units[first] = _unit(sums[first])
-        similarities[first] = similarities[:, first] = units @ units[first]
-        gone = [index for index, members in enumerate(clusters) if not members]
-        similarities[gone] = similarities[:, gone] = -np.inf
-        similarities[first, first] = -np.inf
+        row = np.where(is_left, units @ units[first], -np.inf)
+        row[first] = -np.inf
+        similarities[first] = similarities[:, first] = row
+        similarities[second] = similarities[:, second] = -np.inf
+        bounds = np.maximum(bounds, row)
+        bounds[first], bounds[second] = row.max(), -np.inf
         left -= 1
     return [members for members in clusters if members]
 
