@@ -22,8 +22,9 @@ RestartSec=10
 # Wrong usage, a wrong setting, a node that was removed: another start would end the same way.
 RestartPreventExitStatus=2 3
 SuccessExitStatus=130
-# The signal is for the command alone, which finishes what is in flight.
-KillMode=mixed
+# Signals are for the command alone, which finishes what is in flight. Its servers end with it, but
+# an embedded database that other commands use has to stay.
+KillMode=process
 TimeoutStopSec={stop_seconds}
 
 [Install]

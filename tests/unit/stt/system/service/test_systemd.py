@@ -62,6 +62,13 @@ def test_a_node_that_was_removed_or_set_up_wrongly_is_not_started_again(
     assert f"RestartPreventExitStatus=2 {ConfigError.exit_code}" in lines
 
 
+def test_a_database_that_other_commands_use_outlives_the_service(
+    program: Program, kind: ServiceKind
+) -> None:
+    kills = [line for line in unit_text(program, kind).splitlines() if "Kill" in line]
+    assert kills == ["KillMode=process"]
+
+
 @pytest.mark.parametrize("letter", ["\n", "\x1b", "\x00"])
 def test_a_path_that_would_add_a_line_to_the_unit_is_refused(
     letter: str, kind: ServiceKind
