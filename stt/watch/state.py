@@ -136,6 +136,13 @@ class WatchState(AbstractContextManager["WatchState"]):
             return _known_file(row)
         return None
 
+    def files_of_size(self, size: int) -> list[KnownFile]:
+        return [*map(_known_file, self._rows("SELECT * FROM files WHERE size = ?", size))]
+
+    def has_file_of(self, recording: ObjectId) -> bool:
+        query = "SELECT 1 FROM files WHERE recording = ? LIMIT 1"
+        return bool(self._rows(query, str(recording)))
+
     def has_other_file_of(self, recording: ObjectId, path: Path) -> bool:
         """Return whether another file than `path` has this recording."""
         query = "SELECT 1 FROM files WHERE recording = ? AND path <> ? LIMIT 1"

@@ -79,7 +79,7 @@ class Texts:
         known, sha256 = self._state.text(path), _sha256(text)
         earlier = known.sha256 if known else None
         self._state.save_text(WrittenText(path, file.path, file.recording, sha256, earlier))
-        if _sha256_of(path) == sha256:
+        if sha256_of(path) == sha256:
             return False
         save([text], path, self._output.folder or path.parent)
         return True
@@ -106,7 +106,7 @@ class Texts:
             end += f"_{recording.id}"
 
     def _is_free(self, file: KnownFile, path: Path, text: str) -> bool:
-        known, there = self._state.text(path), _sha256_of(path)
+        known, there = self._state.text(path), sha256_of(path)
         if known is not None and known.source != file.path and known.source.exists():
             return False
         if there is None:
@@ -122,7 +122,7 @@ class Texts:
             is_known = text.source == file.path or text.source.exists()
             if is_known or text.path.suffix.removeprefix(".") not in formats:
                 continue
-            if _sha256_of(text.path) == text.sha256:
+            if sha256_of(text.path) == text.sha256:
                 with contextlib.suppress(OSError):
                     text.path.unlink()
                     logger.info("Removed %s: its recording is %s now", text.path, file.path)
@@ -145,7 +145,7 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()
 
 
-def _sha256_of(path: Path) -> str | None:
+def sha256_of(path: Path) -> str | None:
     """Return the hash of a file, None if there is none that can be read."""
     try:
         if not path.is_file():

@@ -16,16 +16,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bson import ObjectId
+
 from stt.errors import NotFound, SttError
 from stt.store.database import Database, translated
-from stt.store.documents import read_hashable
+from stt.store.documents import read_count, read_hashable, read_text
 from stt.store.ingest import Ingested
 from stt.store.ingest_options import IngestOptions
 from stt.store.states import UNFINISHED
 from stt.watch.changes import Changes
 from stt.watch.intake import Intake
 from stt.watch.state import FileVersion, KnownFile, WatchState
-from stt.watch.texts import TextOutput, Texts
+from stt.watch.texts import TextOutput, Texts, sha256_of
 
 _LOOK_SECONDS = 1.0
 _REST = 19.0  # so many times as long as a query or a search took, it is not done again
@@ -78,6 +80,7 @@ class FolderWatcher(AbstractContextManager["FolderWatcher"]):
         self._retry_at: dict[Path, float] = {}
         self._looked_at: datetime | None = None
         self._seen: set[tuple[object, object]] = set()
+        self._compared: set[ObjectId] = set()
         self._is_missing = False
         self._compare_database()
 
@@ -142,7 +145,9 @@ class FolderWatcher(AbstractContextManager["FolderWatcher"]):
         with translated():
             found = self._database.chunks.distinct("original_id", UNFINISHED)
         unfinished = set(map(read_hashable, found))  # another program may write anything
-        for recording in unfinished | self._transcribed_since(self._looked_at):
+        changed = unfinished | self._transcribed_since(self._looked_at)
+        self._follow_content(changed)
+        for recording in changed:
             self._state.write_again(recording)
         self._looked_at = looked_at - _SHORT_LOOK_BACK
         self._to_write.extend(
@@ -154,6 +159,26 @@ class FolderWatcher(AbstractContextManager["FolderWatcher"]):
             self._state.save_fact(_LAST_LOOK, looked_at.isoformat())
         now = time.monotonic()
         self._look_at = now + max(_LOOK_SECONDS, _REST * (now - started))
+
+    def _follow_content(self, recordings: set[Any]) -> None:
+        """Let files follow to a recording of the same content, as one that is cut anew is."""
+        new = {
+            one
+            for one in recordings - self._compared
+            if isinstance(one, ObjectId) and not self._state.has_file_of(one)
+        }
+        self._compared |= new
+        with translated():
+            found = list(
+                self._database.recordings.find({"_id": {"$in": [*new]}}, ["sha256", "bytes"])
+            )
+        for document in found:
+            sha256 = read_text(document.get("sha256"))
+            for file in self._state.files_of_size(read_count(document.get("bytes"))):
+                version = FileVersion.of(file.path)
+                is_unchanged = version is not None and version.has_same_content(file.version)
+                if sha256 and is_unchanged and sha256_of(file.path) == sha256:
+                    self._state.save(replace(file, recording=document["_id"], is_written=False))
 
     def _write_text(self, file: KnownFile) -> None:
         version = FileVersion.of(file.path)

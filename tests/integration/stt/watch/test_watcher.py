@@ -7,14 +7,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from bson import ObjectId
 
 from stt.errors import SttError
 from stt.store.database import Database
+from stt.store.ingest import ingest
+from stt.store.ingest_options import IngestOptions
 from stt.store.recordings import MongoRecordings
+from stt.store.recutting import remove_earlier
 from stt.store.retranscription import transcribe_again
 from stt.transcripts.files import save
 from stt.watch import watcher as module
@@ -111,6 +116,29 @@ def test_a_text_that_is_made_again_is_followed_also_while_nobody_watches(
     step_until(watcher, says(folder / "talk.txt", "Two."))
     transcribe_again(database, recording.id, {})
     hear(database, "Three.")
+    step_until(watching(), says(folder / "talk.txt", "Three."))
+
+
+def test_a_recording_that_is_cut_anew_is_followed_also_while_nobody_watches(
+    watching: Watching, folder: Path, database: Database
+) -> None:
+    def cut_anew(channels: Literal["mix", "split"]) -> ObjectId:
+        options = IngestOptions(channels=channels)
+        return ingest(database, file, options, cut_anew=frozenset({"channels"})).recording.id
+
+    file = write_wav(folder / "talk.wav", babble(1), np.roll(babble(1, seed=1), 8000))
+    watcher = watching()
+    step_until(watcher, waits(database))
+    hear(database, "One.")
+    step_until(watcher, says(folder / "talk.txt", "One."))
+    cut_anew("split")
+    watcher.step()
+    assert says(folder / "talk.txt", "One.")()
+    hear(database, "Two.")
+    step_until(watcher, lambda: "Two." in (folder / "talk.txt").read_text())
+    new = cut_anew("mix")
+    hear(database, "Three.")
+    assert remove_earlier(database, new) == []
     step_until(watching(), says(folder / "talk.txt", "Three."))
 
 
