@@ -12,6 +12,7 @@ Every function but `join_if_whole` raises DatabaseUnavailable.
 import base64
 import binascii
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -93,7 +94,10 @@ def _set(
     def changed(stored: Document) -> Document:
         known = _read(stored)
         speakers = [update(one) if one.id == speaker_id else one for one in known.speakers]
-        return _written(replace(known, speakers=tuple(speakers)))
+        return {
+            "source": stored.get("source"),
+            **_written(replace(known, speakers=tuple(speakers))),
+        }
 
     found = _read(_change(database, recording_id, changed))
     return next(one for one in found.speakers if one.id == speaker_id)
@@ -147,12 +151,7 @@ def _join(
     found: Iterable[tuple[Any, LocalSpeaker]], known: Sequence[Speaker], count: int | None
 ) -> RecordingSpeakers:
     """Join local speakers; those with the voice of a known speaker are that one."""
-    locals_: dict[str, Voice] = {}
-    for _, one in found:
-        embedding = _decoded(one.embedding)
-        if embedding is not None:
-            earlier = locals_[one.id].seconds if one.id in locals_ else 0.0
-            locals_[one.id] = Voice(embedding, earlier + one.seconds)
+    locals_ = _voices(one for _, one in found)
     numbers = dict(zip(locals_, join_voices(list(locals_.values()), count), strict=True))
     members: dict[int, list[Voice]] = {}
     for id_, number in numbers.items():
@@ -167,6 +166,24 @@ def _join(
         speakers[id_] = replace(earlier_one, seconds=seconds, embedding=_encoded(voice.embedding))
     of_local = {id_: ids[number] for id_, number in numbers.items() if number is not None}
     return RecordingSpeakers(tuple(speakers[id_] for id_ in sorted(speakers)), of_local)
+
+
+def _voices(found: Iterable[LocalSpeaker]) -> dict[str, Voice]:
+    """Return the voices of local speakers by id; of several sizes those with the most speech.
+
+    Embeddings of different sizes are of different models, and cannot be compared.
+    """
+    voices: dict[str, Voice] = {}
+    for one in found:
+        embedding = _decoded(one.embedding)
+        if embedding is not None:
+            earlier = voices[one.id].seconds if one.id in voices else 0.0
+            voices[one.id] = Voice(embedding, earlier + one.seconds)
+    seconds: defaultdict[int, float] = defaultdict(float)
+    for voice in voices.values():
+        seconds[voice.embedding.size] += voice.seconds
+    size = max(seconds, key=seconds.__getitem__, default=0)
+    return {id_: voice for id_, voice in voices.items() if voice.embedding.size == size}
 
 
 def _matched(voices: Sequence[Voice], known: Sequence[Speaker]) -> list[str]:

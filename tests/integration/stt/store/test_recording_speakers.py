@@ -219,3 +219,15 @@ def test_a_write_is_repeated_on_what_another_wrote_meanwhile(
     monkeypatch.setattr(database.speakers, "find_one", overtaken)
     rename(database, talk, "SPEAKER_02", "Bob")
     assert names(database, talk, "1:A", "1:B") == ["Ada", "Bob"]
+
+
+def test_voices_that_cannot_be_compared_are_no_speakers(
+    database: Database, talk: Recording
+) -> None:
+    """Servers may have different models of voices: that of the most speech counts."""
+    (document,) = database.chunks.find({"original_id": talk.id, "index": 1})
+    odd = base64.b64encode(np.ones(3, "<f2").tobytes()).decode()
+    set_speakers(database, document["_id"], LocalSpeaker("2:A", 10.0, odd))
+    assert names(database, talk, "1:A", "1:B", "3:A", "2:A") == [
+        "SPEAKER_01", "SPEAKER_02", "SPEAKER_01", "?",
+    ]  # fmt: skip
