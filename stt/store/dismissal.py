@@ -1,4 +1,4 @@
-"""Dismiss chunks that failed: they stay failed, and nobody is asked to do anything about them.
+"""Dismiss chunks that failed: they stay failed, and are listed and counted only where asked for.
 
 Their text is missing in exports as before. A chunk that is retried is no longer dismissed.
 """

@@ -12,7 +12,7 @@ def zip_stream(files: Iterable[tuple[str, str]]) -> Iterator[bytes]:
     """Yield a zip file with these names and texts, encoded as UTF-8; hold one text at a time.
 
     Yield the first block as soon as the first file is in it, and each later one when it is large
-    or a second has passed: whoever waits sees that it goes on.
+    or a second has passed: the receiver sees that it goes on.
     """
     sink, yielded_at = _Sink(), float("-inf")
     with ZipFile(sink, "w", ZIP_DEFLATED) as archive:

@@ -142,9 +142,9 @@ class ProgressCounter:
         while not self._is_over.is_set():
             now, is_dry = time.monotonic(), self._run.is_dry()
             is_growing = self._run.is_growing
-            is_news = (is_dry and not was_dry) or (was_growing and not is_growing)
+            has_changed = (is_dry and not was_dry) or (was_growing and not is_growing)
             is_shown = now - self._shown_at < _SHOWN_SECONDS
-            if is_first or (is_shown and (now >= rests_until or is_news)):
+            if is_first or (is_shown and (now >= rests_until or has_changed)):
                 self._count()
                 was_growing = is_growing
                 least = _GROWING_SECONDS if is_growing else _COUNT_SECONDS
