@@ -87,7 +87,7 @@ def ls_command(
         raise typer.BadParameter(f"--sort {sort!r}: use {', '.join(_SORTS)}.")
     chosen = wanted.resolve(search=search, state=cast(ListState, state))
     with open_database(settings) as database:
-        found = list(_pages(database, chosen))
+        found = list(_details(database, chosen))
     found.sort(key=_SORTS[sort], reverse=reverse)
     if as_json:
         show_json([_json_of(one) for one in found])
@@ -97,14 +97,10 @@ def ls_command(
         print_note("No recordings." if chosen == ANY else "No recording matches.")
 
 
-def _pages(database: Database, wanted: RecordingFilter) -> Iterator[RecordingDetails]:
-    lister, cursor = RecordingLister(database), None
-    while True:
-        page = lister.page(wanted, sort="old", cursor=cursor, limit=_PAGE)
-        yield from page.recordings
-        cursor = page.cursor
-        if cursor is None:
-            return
+def _details(database: Database, wanted: RecordingFilter) -> Iterator[RecordingDetails]:
+    ids = RecordingLister(database).ids(wanted, sort="old").ids
+    for at in range(0, len(ids), _PAGE):
+        yield from MongoRecordings(database).details_of(ids[at : at + _PAGE])
 
 
 def _json_of(one: RecordingDetails) -> dict[str, Any]:

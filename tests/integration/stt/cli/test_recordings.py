@@ -8,6 +8,7 @@ import pytest
 from bson import ObjectId
 
 from stt.store.database import Database
+from stt.store.text_summary import summaries_of_all
 from tests.support.recordings_in_queue import NOW, post_recording, set_chunk, transcribe
 from tests.unit.stt.cli.conftest import Run
 
@@ -88,6 +89,17 @@ class TestListing:
         for number in range(5):
             post_recording(database, 0, filename=f"{number}.mp3")
         assert listed(stt) == [f"{number}.mp3" for number in range(5)]
+
+    def test_all_text_is_read_only_once_for_many_pages(
+        self, stt: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("stt.cli.recordings._PAGE", 1)
+        read_all = Mock(side_effect=summaries_of_all)
+        monkeypatch.setattr("stt.store.recording_list.summaries_of_all", read_all)
+        for number in range(3):
+            transcribe(database, post_recording(database, 1, filename=f"{number}.mp3"), 0, "Hi.")
+        assert listed(stt, "--model", "tiny") == ["0.mp3", "1.mp3", "2.mp3"]
+        assert read_all.call_count == 1
 
 
 class TestRemoval:
