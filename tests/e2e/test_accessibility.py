@@ -18,6 +18,7 @@ from tests.support.pages import House, log_in
 from tests.support.speech import opus_tone
 
 Steps = Callable[[Page], None]
+MORE = "[aria-label='More actions']"
 NODE_PAGE = "http://node.test"
 NODE_WEB = Path(stt.node.page.__file__).with_name("web")
 
@@ -82,6 +83,12 @@ def played(page: Page) -> None:
     expect(page.locator(".transcript .is-playing")).to_have_count(1)
 
 
+def lines(page: Page) -> None:
+    page.get_by_role("button", name="Lines").click()
+    expect(page.locator(".transcript > li")).to_have_count(18)
+    page.evaluate("localStorage.clear()")
+
+
 def select_all(page: Page) -> None:
     page.get_by_label("Select all that are shown").check()
     expect(page.locator(".action-bar")).to_be_visible()
@@ -115,6 +122,9 @@ FILLED: dict[str, tuple[str, Steps]] = {
     "recordings, selected": ("/recordings", select_all),
     "recording": ("done", is_shown("welcome to the harbour")),
     "recording, menu": ("done", click("Download", "summary")),
+    "recording, more actions": ("done", click(css=MORE)),
+    "recording, speakers": ("spoken", is_shown("SPEAKER_06")),
+    "recording, lines": ("spoken", lines),
     "recording, correcting": ("done", click("Correct text")),
     "recording, playing": ("done", played),
     "recording, made by": ("done", click("Made by", "summary")),
@@ -135,9 +145,9 @@ FILLED: dict[str, tuple[str, Steps]] = {
 }
 DIALOGS: dict[str, tuple[str, Steps]] = {
     "keys": ("done", lambda page: page.keyboard.press("?")),
-    "edit": ("done", click("Edit")),
-    "transcribe again": ("done", click("Transcribe again")),
-    "delete": ("failed", click("Delete")),
+    "edit": ("done", steps(click(css=MORE), click("Edit"))),
+    "transcribe again": ("done", steps(click(css=MORE), click("Transcribe again"))),
+    "delete": ("failed", steps(click(css=MORE), click("Delete"))),
     "retry": ("failed", click("Retry")),
     "download many": ("/recordings", steps(select_all, click("Download"))),
     "transcribe many again": ("/recordings", steps(select_all, click("Transcribe again"))),

@@ -246,7 +246,7 @@ def test_a_found_place_is_the_line_that_was_found(
     )  # fmt: skip
     page.goto("/search?q=giraffe")
     page.locator(".hit").click()
-    line = page.locator(".transcript .is-playing .line")
+    line = page.locator(".transcript .line.is-playing")
     expect(line).to_contain_text("giraffe")
     expect(line).to_be_focused()
 

@@ -92,7 +92,8 @@ def test_options_that_are_chosen_go_with_the_next_file_and_can_be_changed(
     house.database.chunks.update_one({"original_id": recording["_id"]}, {"$set": silent})
     page.reload()
     expect(page.get_by_text("1 min 20 s of speech gave no text.")).to_be_visible()
-    page.get_by_role("button", name="Edit…").click()
+    page.get_by_label("More actions").click()
+    page.get_by_role("button", name="Edit name").click()
     page.get_by_label("Language").select_option("detected")
     page.get_by_label("Text").select_option("as spoken")
     page.get_by_role("button", name="Save").click()
@@ -181,7 +182,7 @@ def test_the_channels_of_a_call_are_read_together_and_heard_one_by_one(
     # A hit of the search leads to the line of its channel.
     page.goto("/search?q=harbour")
     page.get_by_role("link", name="Channel 2:").first.click()
-    playing = page.locator(".transcript .is-playing .line")
+    playing = page.locator(".transcript .line.is-playing")
     expect(playing).to_be_focused()
     expect(playing).to_contain_text("Channel 2:")
     with house.coordinator.person() as person:
@@ -211,7 +212,7 @@ def test_a_found_word_is_marked_and_leads_to_its_place(page: Page, house: House)
     expect(hits).to_have_count(3)
     assert hits.locator("mark").all_inner_texts() == ["harbour"] * 3
     hits.nth(1).click()
-    expect(page.locator(".transcript .is-playing .line")).to_be_focused()
+    expect(page.locator(".transcript .line.is-playing")).to_be_focused()
 
 
 @pytest.mark.browser

@@ -7,7 +7,10 @@ from bson import ObjectId
 from playwright.sync_api import BrowserContext, Page, expect
 
 from stt.store.database import Database
+from stt.store.documents import read_recording
 from stt.store.edits import edit_segment
+from stt.store.recording_speakers import rename
+from tests.support.conversation import add_conversation
 from tests.support.coordinator_process import running_process
 from tests.support.pages import House
 from tests.support.recordings_in_queue import post_recording, transcribe
@@ -93,6 +96,7 @@ def test_to_transcribe_again_asks_before_edits_are_dropped(
     tab = session.new_page()
     tab.goto(page.url)
     for answer, is_pending in (("Cancel", False), ("Replace edited text", True)):
+        tab.get_by_label("More actions").click()
         tab.get_by_role("button", name="Transcribe again…").click()
         tab.get_by_role("button", name="Transcribe again", exact=True).click()
         expect(tab.get_by_role("dialog")).to_contain_text("1 line was edited")
@@ -115,7 +119,77 @@ def test_the_whole_text_is_copied(
 
 
 def test_a_recording_is_renamed(page: Page, house: House, chunk: ObjectId) -> None:
-    page.get_by_role("button", name="Edit…").click()
+    page.get_by_label("More actions").click()
+    page.get_by_role("button", name="Edit name").click()
     page.get_by_role("textbox", name="Name").fill("Interview")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", name="Interview.mp3")).to_be_visible()
+
+
+def test_lines_flow_in_paragraphs_until_a_pause_or_many_characters_or_each_is_its_own(
+    page: Page, house: House
+) -> None:
+    long = [(10.0 + i, 10.9 + i, f"Sentence {i} has forty characters, or so.") for i in range(20)]
+    first = [(0.0, 2.0, "One."), (2.5, 4.0, "Two."), (6.0, 7.0, "Three.")]
+    said = [(start, end, "", text) for start, end, text in (*first, *long)]
+    page.goto(f"/recordings/{add_conversation(house.database, *said)}")
+    paragraphs = page.locator(".transcript > li")
+    expect(paragraphs).to_have_count(4)
+    expect(paragraphs.nth(0)).to_have_text("0:00One. Two.")
+    expect(paragraphs.nth(1)).to_have_text("0:06Three.")
+    expect(paragraphs.nth(2)).to_contain_text("Sentence 15")
+    expect(paragraphs.nth(3)).to_contain_text("0:26Sentence 16")
+    lines = page.locator(".transcript .line")
+    lines.nth(1).click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".transcript [aria-current]")).to_have_text("Two.")
+    page.get_by_role("button", name="Lines").click()
+    expect(paragraphs).to_have_count(23)
+    expect(paragraphs.nth(1)).to_have_text("0:02Two.")
+    expect(page.locator(".transcript [aria-current]")).to_have_text("Two.")
+    expect(page.locator(".transcript .line[tabindex='0']")).to_have_count(1)
+    page.reload()
+    expect(paragraphs).to_have_count(23)
+    page.evaluate("localStorage.clear()")
+
+
+def test_each_speaker_has_a_colour_and_is_named_where_another_one_spoke_before(
+    page: Page, house: House
+) -> None:
+    recording_id = add_conversation(
+        house.database, (0.0, 1.0, "A", "One."), (1.0, 2.0, "A", "Two."), (2.0, 3.0, "B", "Three."),
+        (3.0, 4.0, "A", "Four."), (7.0, 8.0, "A", "Five."),
+    )  # fmt: skip
+    recording = read_recording(house.database.recordings.find_one({"_id": recording_id}) or {})
+    rename(house.database, recording, "SPEAKER_01", "<b>Anna</b>")
+    page.goto(f"/recordings/{recording_id}")
+    expect(page.locator(".transcript > li p")).to_have_text(
+        ["<b>Anna</b>: One. Two.", "SPEAKER_02: Three.", "<b>Anna</b>: Four.", "Five."]
+    )
+    speakers = page.locator(".transcript .speaker")
+    colours = [speakers.nth(i).evaluate("item => getComputedStyle(item).color") for i in range(3)]
+    assert colours[0] == colours[2] != colours[1]
+
+
+def test_a_menu_is_opened_walked_and_closed_by_keyboard(page: Page, chunk: ObjectId) -> None:
+    more = page.get_by_label("More actions")
+    again = page.get_by_role("button", name="Transcribe again…")
+    more.focus()
+    page.keyboard.press("Enter")
+    expect(again).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(again).to_be_hidden()
+    expect(more).to_be_focused()
+    for key in ("ArrowDown", "ArrowDown"):
+        page.keyboard.press(key)
+    expect(again).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(again).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(more).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("button", name="Delete…")).to_be_focused()
+    page.get_by_role("heading", name="REC1.mp3").click(force=True)
+    expect(again).to_be_hidden()

@@ -1,5 +1,6 @@
 """A queue in which recordings, nodes and uploads are in every state that the pages show."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from stt.domain.claim import WorkerReport
 from stt.domain.node import Job
 from stt.store.database import Database
 from stt.store.workers import MongoRoster
+from tests.support.conversation import add_conversation
 from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.speech import opus_tone
 
@@ -37,6 +39,7 @@ class FullQueue:
     failed: str
     cutting: str
     silent: str
+    spoken: str
 
 
 def fill(database: Database) -> FullQueue:
@@ -50,9 +53,16 @@ def fill(database: Database) -> FullQueue:
             add_recording(database, filename="long interview.m4a", start=START, ingested_at=None)
         ),
         silent=_add_silent(database),
+        spoken=_path(add_conversation(database, *_conversation())),
     )
     _add_uploads(database)
     return recordings
+
+
+def _conversation() -> Iterator[tuple[float, float, str, str]]:
+    """Six people speak in turn, three sentences each."""
+    for i in range(18):
+        yield 3.0 * i, 3.0 * i + 2.5, "ABCDEF"[i // 3], _TEXTS[i % 3]
 
 
 def _path(recording_id: ObjectId) -> str:

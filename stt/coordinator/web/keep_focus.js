@@ -1,6 +1,6 @@
 // What has the focus keeps it when a page is drawn anew; if it is gone, its successor gets it.
 
-const FOCUSABLE = ":is(a[href], button, input, select, textarea, summary):not([disabled], [hidden])";
+const FOCUSABLE = ":is(a[href], button, input, select, textarea, summary, .line):not([disabled], [hidden])";
 
 /**
  * Run `redraw`, which draws within `root`.

@@ -5,7 +5,7 @@ import { inform } from "./dialogs.js";
 
 const NAMES = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
 const FIELDS = "input, textarea, select, audio, video, [contenteditable]";
-const BUTTONS = "button:not(.line), summary, [role=button]";
+const BUTTONS = "button, summary, [role=button]:not(.line)";
 const OFF = "stt-no-character-keys";
 const keys = new Map();
 

@@ -1,13 +1,13 @@
 // One recording: its transcript beside its audio, and what can be done with it.
 
 import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
-import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { api, refusal } from "../api.js";
 import { recordingProgress, recordingState } from "../chunk_states.js";
 import { onQueueChange } from "../reloading.js";
 import { clock, date, length, number, plural } from "../format.js";
-import { badge, channelMark, foreign, name } from "../markup.js";
+import { badge, foreign, name } from "../markup.js";
 import { onKey } from "../keys.js";
+import { menu } from "../menu.js";
 import { notice } from "../notices.js";
 import { languageName } from "../option_fields.js";
 import { Player } from "../player.js";
@@ -15,7 +15,7 @@ import { editLine } from "../line_editor.js";
 import { edit, remove, retryFailed, transcribeAgain } from "../recording_actions.js";
 import { tabStop } from "../tab_stop.js";
 import { Transcript } from "../transcript.js";
-import { visible } from "../visible.js";
+import { rememberedView, rememberView, transcriptItems } from "../transcript_view.js";
 
 const FORMATS = [
   ["txt", "Text (.txt)"],
@@ -24,14 +24,7 @@ const FORMATS = [
   ["json", "Everything (.json)"],
   ["tsv", "Table (.tsv)"],
 ];
-const GAPS = {
-  pending: "not transcribed yet",
-  processing: "being transcribed",
-  cutting: "being prepared",
-  failed: "could not be transcribed",
-  missing: "the audio is missing",
-  unreadable: "the transcript cannot be read",
-};
+const VIEWS = { paragraphs: "Paragraphs", lines: "Lines" };
 const SPEEDS = [0.75, 1, 1.25, 1.5, 2];
 const READING_SECONDS = 5;
 const FAILURES = 5;
@@ -52,6 +45,7 @@ export function open(page) {
   let channel = null;
   let readAt = 0;
   let isEditing = false; // Whether a click on a line edits it, and plays nothing.
+  let view = rememberedView();
   const stop = tabStop(".line");
 
   const draw = () => {
@@ -137,13 +131,13 @@ export function open(page) {
         : nothing;
 
   const actions = () => html`<div class="actions">
-    <details class="dropdown" @click=${closeMenu} @keydown=${closeMenu}>
-      <summary role="button" class="small">Download</summary>
-      <ul>${FORMATS.map(
-        ([format, text]) => html`
-        <li><a href="/results/${id}?format=${format}&download=1" download>${text}</a></li>`,
-      )}</ul>
-    </details>
+    ${menu(
+      "Download",
+      FORMATS.map(
+        ([format, text]) =>
+          html`<a href="/results/${id}?format=${format}&download=1" download>${text}</a>`,
+      ),
+    )}
     ${
       navigator.clipboard // Only where the address is https or of this machine.
         ? html`<button class="small outline secondary" @click=${copy}>Copy text</button>`
@@ -153,11 +147,38 @@ export function open(page) {
       isEditing = !isEditing;
       draw();
     }}>Correct text</button>
-    <button class="small outline secondary" @click=${() => after(edit)}>Edit…</button>
-    <button class="small outline secondary" @click=${() => after(transcribeAgain)}>
-      Transcribe again…</button>
-    <button class="small outline danger" @click=${leave}>Delete…</button>
+    ${menu(
+      "…",
+      [
+        html`<button @click=${() => after(edit)}>Edit name, priority and options…</button>`,
+        html`<button @click=${() => after(transcribeAgain)}>Transcribe again…</button>`,
+        html`<button class="wrong" @click=${leave}>Delete…</button>`,
+      ],
+      "More actions",
+    )}
+    <div role="group" class="switch" aria-label="Show the transcript as">${Object.entries(
+      VIEWS,
+    ).map(
+      ([value, text]) => html`<button class="small outline secondary"
+        aria-pressed=${view === value} @click=${() => show(value)}>${text}</button>`,
+    )}</div>
   </div>`;
+
+  /** Show paragraphs or lines; what is at the top stays there. */
+  const show = (value) => {
+    const isBelow = (item) => item.getBoundingClientRect().top >= 0;
+    const row = [...document.querySelectorAll(".transcript .line")].find(isBelow)?.row;
+    const place = () => lineOf(row)?.getBoundingClientRect().top ?? 0;
+    const before = place();
+    view = value;
+    rememberView(value);
+    draw();
+    follow();
+    scrollBy({ top: place() - before, behavior: "instant" });
+  };
+
+  const rowItems = () => document.querySelector(".transcript")?.getElementsByClassName("row");
+  const lineOf = (row) => rowItems()?.[transcript.rows.indexOf(row)];
 
   const copy = () =>
     page.attempt(async () => {
@@ -167,14 +188,6 @@ export function open(page) {
       await navigator.clipboard.writeText(text);
       notice("The whole text is copied");
     });
-
-  /** A menu closes by Escape, and once something in it is chosen. */
-  const closeMenu = (event) => {
-    const isChosen = event.type === "click" && event.target.closest("a");
-    if (!isChosen && event.key !== "Escape") return;
-    event.currentTarget.open = false;
-    event.currentTarget.querySelector("summary").focus();
-  };
 
   const lines = () => {
     if (!transcript.isLoaded) return html`<p aria-busy="true">Loading the transcript</p>`;
@@ -189,9 +202,9 @@ export function open(page) {
     }
     return html`
       <p class="editing-hint" ?hidden=${!isEditing}>Choose a line to correct it.</p>
-      <ol class="transcript ${isEditing ? "is-editing" : ""}" @click=${choose}
-          @keydown=${stop.onKey} @focusin=${stop.onFocus}>
-        ${repeat(transcript.rows, ({ start, end, chunk_id: id }) => `${start} ${end} ${id}`, line)}
+      <ol class="transcript as-${view} ${isEditing ? "is-editing" : ""}" @click=${choose}
+          @keydown=${onLineKey} @focusin=${stop.onFocus}>
+        ${transcriptItems(transcript.rows, view, recording.language)}
       </ol>
       <p id="end" class="more-button">${
         transcript.hasMore
@@ -199,17 +212,6 @@ export function open(page) {
           : nothing
       }</p>`;
   };
-
-  const line = (row) =>
-    row.text === undefined
-      ? html`<li class="gap"><small>${clock(row.start)} to ${clock(row.end)}:
-          ${GAPS[row.state] ?? row.state}</small></li>`
-      : html`<li><button class="line" tabindex="-1" data-start=${row.start} data-channel=${row.channel ?? ""}><time>${clock(row.start)}</time>
-        <span dir="auto">${channelMark(row)}${row.speaker ? `${row.speaker}: ` : ""}${row.text || html`<small class="removed">no text</small>`}${
-          row.model_text == null
-            ? nothing
-            : html`<small class="edited" title=${`The model wrote: ${visible(row.model_text)}`}> edited</small>`
-        }</span></button></li>`;
 
   const madeBy = () =>
     transcript.madeBy.length
@@ -277,49 +279,52 @@ export function open(page) {
       : player.isPlaying || player.time > 0
         ? transcript.lineAt(player.time, channel)
         : -1;
-    const items = document.querySelector(".transcript")?.children;
+    const items = rowItems();
     if (!items) return;
-    const before = document.querySelector(".transcript > .is-playing");
+    const before = document.querySelector(".transcript .is-playing");
     if (before === items[now] && now === playingLine) return;
     before?.classList.remove("is-playing");
-    before?.querySelector("button")?.removeAttribute("aria-current");
+    before?.removeAttribute("aria-current");
     playingLine = now;
     if (now < 0) return;
-    items[now].classList.add("is-playing");
-    const current = items[now].querySelector("button");
+    const current = items[now];
+    current.classList.add("is-playing");
     current.setAttribute("aria-current", "true");
     if (!document.activeElement.matches(".line")) stop.set(current);
     const isReading = Date.now() - readAt < READING_SECONDS * 1_000;
     if (player.isPlaying && !isReading)
-      items[now].scrollIntoView({ block: "center", behavior: calm() });
+      current.scrollIntoView({ block: "center", behavior: calm() });
   };
   const calm = () =>
     matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
   const toggle = () => (player.isPlaying ? player.pause() : player.play());
 
-  const choose = (event) => {
-    const button = event.target.closest("button.line");
-    // A click ends the selection of text with the mouse; Enter does not.
-    const isMouse = event.detail > 0;
-    if (!button || (isMouse && String(getSelection()))) return;
-    if (isEditing) return correct(button);
-    hear(Number(button.dataset.channel) || null);
+  const choose = ({ target, detail }) => {
+    const line =
+      target.closest(".line") ?? target.closest("time")?.parentElement.querySelector(".line");
+    // A click ends the selection of text with the mouse; one without a mouse does not.
+    if (line && !(detail && String(getSelection()))) use(line);
+  };
+  const onLineKey = (event) => {
+    if (event.key === "Enter" && event.target.matches(".line")) use(event.target);
+    else stop.onKey(event);
+  };
+  const use = ({ row }) => {
+    if (isEditing) return correct(row);
+    hear(row.channel ?? null);
     player.isPlaying = true;
-    player.seek(Number(button.dataset.start));
+    player.seek(row.start);
   };
 
-  const correct = async (button) => {
-    const items = [...document.querySelector(".transcript").children];
-    const row = transcript.rows[items.indexOf(button.closest("li"))];
+  const correct = async (row) => {
+    const isIt = (each) => each.chunk_id === row.chunk_id && each.segment === row.segment;
     const isSaved = await editLine(row, async () => {
       await transcript.again();
-      return transcript.rows.find(
-        (each) => each.chunk_id === row.chunk_id && each.segment === row.segment,
-      );
+      return transcript.rows.find(isIt);
     });
     if (isSaved) await page.attempt(() => transcript.again());
     draw();
-    document.querySelector(`.line[data-start="${row.start}"][data-channel="${row.channel ?? ""}"]`)?.focus();
+    lineOf(transcript.rows.find(isIt))?.focus();
   };
 
   /** The channels that were cut by themselves, in order; none if all are mixed. */
@@ -419,9 +424,9 @@ export function open(page) {
     if (transcript.lineFrom(seconds, asked) >= 0) linked = { seconds, channel: asked };
     player.seek(seconds);
     follow(); // Without audio nothing is sought.
-    const item = document.querySelector(".transcript > .is-playing");
+    const item = document.querySelector(".transcript .is-playing");
     item?.scrollIntoView({ block: "center", behavior: "instant" });
-    item?.querySelector("button")?.focus({ preventScroll: true });
+    item?.focus({ preventScroll: true });
   };
 
   for (const sign of ["wheel", "touchmove", "keydown", "pointerdown"]) {

@@ -1,0 +1,115 @@
+// The lines of a transcript: as text that flows in paragraphs, or each on its own.
+
+import { html, nothing } from "./vendor/lit-html/lit-html.js";
+import { repeat } from "./vendor/lit-html/directives/repeat.js";
+import { clock } from "./format.js";
+import { foreign } from "./markup.js";
+import { visible } from "./visible.js";
+
+const NAME = "stt-transcript-view";
+const PAUSE_SECONDS = 2;
+const CHARACTERS = 600; // A paragraph ends with the first sentence after so many.
+const MAX_CHARACTERS = 1_000;
+const SENTENCE_END = /[.!?…。！？]["'”’»)]*\s*$/u;
+const WITHOUT_SPACES = new Set(["ja", "km", "lo", "my", "th", "yue", "zh"]);
+const COLOURS = 6;
+const GAPS = {
+  pending: "not transcribed yet",
+  processing: "being transcribed",
+  cutting: "being prepared",
+  failed: "could not be transcribed",
+  missing: "the audio is missing",
+  unreadable: "the transcript cannot be read",
+};
+
+/** "paragraphs" or "lines", as it was chosen last. */
+export function rememberedView() {
+  try {
+    return localStorage.getItem(NAME) === "lines" ? "lines" : "paragraphs";
+  } catch {
+    return "paragraphs"; // A browser that forbids storage.
+  }
+}
+
+export function rememberView(view) {
+  try {
+    localStorage.setItem(NAME, view);
+  } catch {
+    // It holds until the page is left.
+  }
+}
+
+/**
+ * Draw the items of a list: each line is a `.line` with its row as `row`, each row a `.row`.
+ *
+ * `language`: that of the text, if it is known.
+ */
+export function transcriptItems(rows, view, language) {
+  const colours = coloursOf(rows);
+  const space = WITHOUT_SPACES.has(language) ? "" : " ";
+  const mark = (row, before) =>
+    who(row) !== null && (view === "lines" || !before || who(row) !== who(before))
+      ? html`<small class="speaker" data-colour=${colours.get(who(row))}>${foreign(who(row))}: </small>`
+      : nothing;
+  const paragraph = ({ lines, before }) => {
+    const [first] = lines;
+    if (first.text === undefined) return gap(first);
+    return html`<li><time>${clock(first.start)}</time><p dir="auto">${repeat(lines, key, (row, i) => [
+      i ? space : nothing,
+      line(row, mark(row, i ? lines[i - 1] : before)),
+    ])}</p></li>`;
+  };
+  return repeat(paragraphsOf(rows, view), ({ lines }) => key(lines[0]), paragraph);
+}
+
+const key = ({ start, end, chunk_id: id }) => `${start} ${end} ${id}`;
+
+/** Who speaks: a name or an id, or the channel; null where neither is known. */
+const who = ({ speaker, channel }) =>
+  speaker || (channel == null ? null : `Channel ${channel}`);
+
+/** Return a number of a colour by speaker, in the order of their first lines. */
+function coloursOf(rows) {
+  const colours = new Map();
+  for (const row of rows) {
+    const name = who(row);
+    if (name !== null && !colours.has(name)) colours.set(name, (colours.size % COLOURS) + 1);
+  }
+  return colours;
+}
+
+/** Return `{lines, before}` in order; `before`: the line before the paragraph's first, if any. */
+function paragraphsOf(rows, view) {
+  const paragraphs = [];
+  let lines = null;
+  let length = 0;
+  for (const [i, row] of rows.entries()) {
+    const before = rows[i - 1];
+    if (!lines || view === "lines" || isBreak(before, row, length)) {
+      lines = [];
+      length = 0;
+      paragraphs.push({ lines, before });
+    }
+    lines.push(row);
+    length += row.text?.length ?? 0;
+  }
+  return paragraphs;
+}
+
+const isBreak = (before, row, length) =>
+  before.text === undefined ||
+  row.text === undefined ||
+  who(before) !== who(row) ||
+  row.start - before.end >= PAUSE_SECONDS ||
+  length >= MAX_CHARACTERS ||
+  (length >= CHARACTERS && SENTENCE_END.test(before.text));
+
+const gap = (row) => html`<li class="gap row"><small>${clock(row.start)} to ${clock(row.end)}:
+  ${GAPS[row.state] ?? row.state}</small></li>`;
+
+const line = (row, mark) => html`<span class="line row" role="button" tabindex="-1"
+  .row=${row}>${mark}<span class="text">${row.text || html`<small class="removed">no text</small>`}</span>${
+    row.model_text == null
+      ? nothing
+      : html`<small class="edited" title=${`The model wrote: ${visible(row.model_text)}`}> edited</small>`
+  }</span>`;
