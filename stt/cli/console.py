@@ -22,6 +22,7 @@ from rich.text import Text
 from stt.cli.formatting import json_text, printable, span
 from stt.cli.log_lines import JsonFormatter, TextFormatter
 from stt.cli.progress_bar import Fact, FilesBar, WorkBar, bar_line
+from stt.cli.standard_input import shown
 from stt.domain.progress import Progress
 from stt.system.log_context import add_log_fields
 from stt.system.waiting import show_with
@@ -187,7 +188,7 @@ def print_note(line: str) -> None:
         return
     above_bar = _screen.console if _screen.live and _screen.console.stderr else None
     console = above_bar or Console(stderr=True, highlight=False)
-    console.print(Text(printable(line)), soft_wrap=True)
+    console.print(Text(printable(shown(line))), soft_wrap=True)
 
 
 def stop(*_: object) -> NoReturn:

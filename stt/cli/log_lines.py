@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stt.cli.formatting import json_text, local_time, printable
+from stt.cli.standard_input import shown
 
 RESULT = {"is_result": True}
 """`extra` of lines that are a command's result: they are written without their time."""
@@ -20,7 +21,7 @@ class TextFormatter(logging.Formatter):
         self._untimed = {"is_result", "is_plain"} if on_terminal else {"is_result"}
 
     def format(self, record: logging.LogRecord) -> str:
-        text = printable(record.getMessage())
+        text = printable(shown(record.getMessage()))
         if record.levelno >= logging.WARNING:
             text = f"{record.levelname.capitalize()}: {text}"
         if not self._untimed & vars(record).keys():
@@ -39,7 +40,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": shown(record.getMessage()),
         }
         line |= {k: v for k, v in vars(record).items() if k not in _STANDARD_FIELDS}
         if record.exc_info:

@@ -1,6 +1,7 @@
 """A recording from standard input, which is written `-` among the files of a command."""
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -15,11 +16,10 @@ STDIN = Path("-")
 STDIN_NAME = "standard input"
 
 
-def shown_path(path: Path) -> str:
-    """Return a path as messages show it: of the file that holds standard input, what it is."""
-    folder = path.parent.parent
-    is_copy = path.name == path.parent.name == "stdin" and folder.name.startswith("stt-")
-    return STDIN_NAME if is_copy and folder.parent == Path(tempfile.gettempdir()) else str(path)
+def shown(text: object) -> str:
+    """Return a path or a message with `standard input` in place of the file that holds it."""
+    folder = re.escape(tempfile.gettempdir())
+    return re.sub(rf"{folder}/stt-[^/\s]+/stdin/stdin\b", STDIN_NAME, str(text))
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from stt.cli.options import (
     with_settings,
 )
 from stt.cli.output import Output, OutputOptions, with_output
-from stt.cli.standard_input import STDIN, shown_path, with_standard_input
+from stt.cli.standard_input import STDIN, shown, with_standard_input
 from stt.cli.stored_text import end_recutting, renew_stored
 from stt.cli.summary import in_words, with_failed
 from stt.cli.transcripts import write_transcripts
@@ -147,7 +147,7 @@ def transcribe_command(
             database, files, options, settings.settle_seconds, passed_over, cut_anew, early
         )
         for path, ingested in found:
-            name = shown_path(path)
+            name = shown(path)
             if ingested is None:
                 refused += 1
                 failed.append(name)
