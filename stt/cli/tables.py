@@ -152,7 +152,7 @@ def recordings_list(recordings: Iterable[RecordingDetails]) -> Screen:
     """Return the output of `stt ls`."""
     table = FittingTable(
         "Recording", ">Length", ">Chunks", ">Done", ">Failed", ">Priority", "Id",
-        optional=("Id", "Priority", "Length"),
+        optional=("Priority", "Chunks", "Length", "Id"),  # other commands need the id
     )  # fmt: skip
     for one in recordings:
         counts = one.counts

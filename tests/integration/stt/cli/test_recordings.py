@@ -6,8 +6,11 @@ from unittest.mock import Mock
 
 import pytest
 from bson import ObjectId
+from rich.console import Console
 
+from stt.cli.tables import recordings_list
 from stt.store.database import Database
+from stt.store.recordings import MongoRecordings
 from stt.store.text_summary import summaries_of_all
 from tests.support.recordings_in_queue import NOW, post_recording, set_chunk, transcribe
 from tests.unit.stt.cli.conftest import Run
@@ -41,6 +44,20 @@ class TestListing:
         assert listed(stt, "OPE") == ["open.mp3"]
         assert listed(stt, "--sort", "name") == ["bad.mp3", "done.mp3", "open.mp3"]
         assert listed(stt, "--sort", "length", "--reverse")[0] == "open.mp3"
+
+    @pytest.mark.parametrize("columns", [60, 80])
+    def test_the_id_that_other_commands_take_and_the_state_stay_in_a_narrow_terminal(
+        self, database: Database, columns: int
+    ) -> None:
+        id_ = post_recording(database, 4, filename="interview " * 24, duration=4000.0, priority=10)
+        set_chunk(database, id_, 0, failed_at=NOW)
+        console = Console(width=columns, color_system=None)
+        with console.capture() as capture:
+            console.print(recordings_list([MongoRecordings(database).details(ObjectId(id_))]))
+        heading, line = capture.get().splitlines()
+        assert id_ in line
+        assert {"Done", "Failed"} <= set(heading.split())
+        assert len(line) <= columns
 
     def test_they_are_chosen_by_folder_language_model_day_and_length(
         self, stt: Run, database: Database
