@@ -78,6 +78,7 @@ can; with it, the fleet's workers do, or this machine as well with --work.
 """
 
 _MAX_NAMED = 3
+_FOR_WATCH = {"server_urls", "watch_search_seconds"}
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ logger = logging.getLogger(__name__)
 @with_settings("settle_seconds", *DATABASE_SETTINGS, "server_urls", "watch_search_seconds")
 def ingest_command(
     settings: Settings,
+    given_settings: Set[str],
     paths: Recordings,
     language: Language = None,
     task: Task = None,
@@ -128,8 +130,10 @@ def ingest_command(
     setup_logging(settings.log_format, quiet=quiet, verbose=verbose, hides_worker=not verbose)
     if watch:
         watch_command(settings, paths, options, output, format_names, work, on_done)
-    elif output is not None or format_names or work is not None or on_done is not None:
-        raise typer.BadParameter("--output, --format, --work and --on-done are for --watch.")
+    elif given_settings & _FOR_WATCH or {output, work, on_done} != {None} or format_names:
+        raise typer.BadParameter(
+            "--output, --format, --work, --on-done, --server and --search-every are for --watch."
+        )
     paths, missing = existing(paths)
     if missing and not paths:
         raise typer.Exit(1)

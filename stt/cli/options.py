@@ -94,6 +94,7 @@ _ALSO = {"--model": ("-m",), "--server-url": ("--server",)}
 _METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR", "duration": "TIME"}
 _FOR_ALL = {*DATABASE_SETTINGS, "log_format"}
 _BEFORE = "stt.flags"
+_GIVEN = "given_settings"
 _KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
 
@@ -116,6 +117,7 @@ def with_settings(*names: str, **renamed: str) -> Callable[[Command], Command]:
 
     The options stand in the help where the parameter `settings` stands. `renamed`: settings whose
     flag has another name in this command. Flags before a command's name are kept for that command.
+    A parameter `given_settings` gets the names of those that have a flag on the command line.
     """
     return _with_options("settings", names, renamed)
 
@@ -137,6 +139,8 @@ def _with_options(
                 before = ctx.find_root().meta.get(_BEFORE, {})
                 flags = before | flags
                 given[passed] = load_settings(**flags) if passed == "settings" else flags
+                if _GIVEN in signature.parameters:
+                    given[_GIVEN] = frozenset(flags)
                 command(**given)
             elif flags.keys() <= _FOR_ALL and not any(given.values()):
                 ctx.meta[_BEFORE] = flags
@@ -147,10 +151,11 @@ def _with_options(
                 )
 
         parameters = [inspect.Parameter("ctx", _KEYWORD_ONLY, annotation=typer.Context)]
-        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        signature = inspect.signature(command, eval_str=True)
+        for parameter in signature.parameters.values():
             if parameter.name == passed:
                 parameters += [_option(name, renamed.get(name)) for name in (*names, *renamed)]
-            else:
+            elif parameter.name != _GIVEN:
                 parameters.append(parameter.replace(kind=_KEYWORD_ONLY))
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}

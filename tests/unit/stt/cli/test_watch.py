@@ -46,6 +46,9 @@ class Watched:
         yield object()
 
 
+FOR_WATCH = "--output, --format, --work, --on-done, --server and --search-every are for --watch."
+
+
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Watched:
     watched = Watched()
@@ -127,9 +130,11 @@ def test_one_that_was_never_there_is_not(stt: Run, watched: Watched) -> None:
         (("--watch", "in", "--format", "docx"), "Unknown format 'docx'"),
         (("--watch", "in", "--output", "none", "-f", "srt"), "exclude each other"),
         (("--watch", "in", "--output", "file/out"), "cannot be made: Not a directory"),
-        (("in", "--output", "beside"), "--output, --format, --work and --on-done are for --watch."),
-        (("in", "--no-work"), "--output, --format, --work and --on-done are for --watch."),
-        (("in", "--on-done", "x"), "--output, --format, --work and --on-done are for --watch."),
+        (("in", "--output", "beside"), FOR_WATCH),
+        (("in", "--no-work"), FOR_WATCH),
+        (("in", "--on-done", "x"), FOR_WATCH),
+        (("in", "--search-every", "3"), FOR_WATCH),
+        (("in", "--server", "http://gpu:8081"), FOR_WATCH),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_starts(
