@@ -93,7 +93,7 @@ class Settings(LocalSettings, NotificationSettings, CoordinatorSettings):
         env="NODE_IDLE_TIMEOUT_MINUTES", panel=STOPPING, unit="minutes", gt=0,
     )  # fmt: skip
     server_unreachable_minutes: Minutes = setting(
-        5, "Give up when no server has answered for so long",
+        5, "Give up when chunks wait and no server has answered for so long",
         env="NODE_SERVER_UNREACHABLE_MINUTES", panel=SERVERS, unit="minutes", ge=0,
     )  # fmt: skip
     max_consecutive_failures: Count = setting(

@@ -20,7 +20,7 @@ from stt.errors import (
     ServerUnavailable,
 )
 from stt.media.decoder_pool import DecoderUnavailable
-from stt.settings import load_settings
+from stt.settings import Settings, load_settings
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.export import Export
@@ -443,6 +443,16 @@ class TestFailures:
             worker.run()
         assert gave_up.value.exit_code == 5
         assert document(database, id_)["processing_by"] is None
+
+    def test_an_empty_queue_needs_no_server_and_the_help_says_so(
+        self, database: Database, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "stt")
+        dead = f"http://127.0.0.1:{free_port()}"
+        make_worker(database, dead, server_unreachable_minutes=60).run()
+        assert "Stopping: the queue is empty" in caplog.text
+        help_text = Settings.model_fields["server_unreachable_minutes"].description or ""
+        assert help_text.startswith("Give up when chunks wait and ")
 
     def test_a_chunk_that_failed_on_one_server_is_tried_on_another(
         self, database: Database, opus: bytes
