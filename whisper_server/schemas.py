@@ -72,7 +72,7 @@ class DiarizedSegmentOut(BaseModel):
 
 
 class DiarizedOut(BaseModel):
-    """OpenAI's `diarized_json`; its speakers are A, B, … in the order of how much they speak."""
+    """OpenAI's `diarized_json`; its speakers are A, B and so on."""
 
     task: Task
     duration: Rounded

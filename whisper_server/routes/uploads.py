@@ -175,13 +175,13 @@ class Upload(Generic[Form]):
         """Return the transcript with its speakers; without any, and a warning, if finding fails."""
         started = time.monotonic()
         try:
-            speakers = await track.result()
+            spoken = await asyncio.to_thread(with_speakers, found, await track.result())
         except Exception as error:
             logger.exception("The speakers of a recording could not be found")
             self.warnings.append(f"the speakers could not be found ({type(error).__name__})")
             return replace(found, speakers=())
         self.service.metrics.stage("speakers", time.monotonic() - started)
-        return await asyncio.to_thread(with_speakers, found, speakers)
+        return spoken
 
     async def _client_left(self) -> None:
         while (await self.request.receive())["type"] != "http.disconnect":

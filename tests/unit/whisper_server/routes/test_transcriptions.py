@@ -196,9 +196,16 @@ def test_a_server_says_whether_it_finds_speakers(
     assert error_of(refused)["code"] == "no_speakers"
 
 
-def test_a_failure_costs_the_speakers_and_not_the_text() -> None:
-    failing = cast(Diarizer, SpeakersOfASecond(OSError("gone")))
-    with running(diarizer=failing) as server:
+class OddSpeakers:
+    def find(self, _: Samples) -> "Future[PieceSpeakers]":
+        future: Future[PieceSpeakers] = Future()
+        future.set_result(PieceSpeakers((Turn(0.0, 1.0, cast(int, "odd")),)))
+        return future
+
+
+@pytest.mark.parametrize("failing", [SpeakersOfASecond(OSError("gone")), OddSpeakers()])
+def test_a_failure_costs_the_speakers_and_not_the_text(failing: object) -> None:
+    with running(diarizer=cast(Diarizer, failing)) as server:
         response = server.post(data={"response_format": "verbose_json", "speakers": "true"})
     assert (response.status_code, response.json()["text"]) == (200, "1.0")
     assert response.json()["speakers"] == []
