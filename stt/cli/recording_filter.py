@@ -11,6 +11,8 @@ from stt.setting_types import CHOOSING, read_duration
 from stt.store.recording_list import ANY, ListState, RecordingFilter
 from stt.transcripts.languages import language_code
 
+_MAX_LENGTH_SECONDS = 1e7
+
 
 def _option(metavar: str, text: str, **more: Any) -> Any:
     return typer.Option(metavar=metavar, help=text, rich_help_panel=CHOOSING, **more)
@@ -26,9 +28,12 @@ def _length(text: str) -> Any:
 
 def _seconds(text: str) -> float:
     try:
-        return cast(float, read_duration(text))
+        seconds = cast(float, read_duration(text))
     except ValueError as error:
         raise typer.BadParameter(f"{error}.") from error
+    if not 0 <= seconds <= _MAX_LENGTH_SECONDS:
+        raise typer.BadParameter(f"{text!r} is no length of a recording.")
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)

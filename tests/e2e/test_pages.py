@@ -45,6 +45,7 @@ def test_a_wrong_key_is_told_and_the_right_one_leads_to_the_page_that_was_asked_
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("Key")).to_be_visible()
+    page.wait_for_load_state()  # a page that is still coming would break off the next
     page.goto("/settings")
     expect(page.get_by_label("Key")).to_be_visible()
     context.close()

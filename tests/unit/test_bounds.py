@@ -104,6 +104,8 @@ def test_every_number_of_a_command_is_bounded_by_its_option_or_its_setting() -> 
         kind = str(parameter.type_descriptor.annotation)
         if parameter.name in Settings.model_fields or not ("int" in kind or "float" in kind):
             continue
+        if path.endswith(("longer_than", "shorter_than")):  # its parser has bounds, see their tests
+            continue
         numbers += 1
         if parameter.min is None or parameter.max is None:
             unbounded.append(path)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.mlx_engine import PLAN, WORDS, window
 from tests.support.models import sample_folder
+from tests.support.paths import ROOT
 from tests.support.speech import BIRTHDAY, MILK, words
 from tests.support.whisper_stand_in import yes_after
 from whisper_server.engines.base import Options, Samples, WindowInput, WindowResult
@@ -119,10 +120,26 @@ def test_it_comes_back_after_its_memory_was_given_away(mlx_folder: Path, speech:
     assert words(found.text) == words(MILK.text)
 
 
-def test_nothing_of_it_needs_torch(crowd: list[WindowResult]) -> None:
-    """mlx-whisper's metadata asks for it; the words and their times came without."""
-    assert crowd
-    assert "torch" not in sys.modules
+def test_nothing_of_it_needs_torch(mlx_folder: Path) -> None:
+    """mlx-whisper's metadata asks for it; an engine loads, and warms up, where it cannot be had."""
+    program = (
+        "import sys\n"
+        "class NoTorch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == 'torch':\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, NoTorch())\n"
+        "from tests.support.mlx_engine import PLAN\n"
+        "from whisper_server.engines.mlx import MlxEngine\n"
+        "from whisper_server.model_names import find_model\n"
+        "engine = MlxEngine(find_model(sys.argv[1]), PLAN)\n"
+        "engine.load()\n"
+        "print(engine.window_seconds)\n"
+    )
+    command = [sys.executable, "-c", program, str(mlx_folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == 10
 
 
 @pytest.mark.parametrize("fault", ["truncated", "another config", "a weight less", "other shapes"])
