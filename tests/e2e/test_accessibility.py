@@ -83,6 +83,11 @@ def played(page: Page) -> None:
     expect(page.locator(".transcript .is-playing")).to_have_count(1)
 
 
+def found(page: Page) -> None:
+    page.get_by_label("Find in this recording").fill("harbour")
+    expect(page.get_by_text("1 of 6")).to_be_visible()
+
+
 def lines(page: Page) -> None:
     page.get_by_role("button", name="Lines").click()
     expect(page.locator(".transcript > li")).to_have_count(18)
@@ -125,6 +130,7 @@ FILLED: dict[str, tuple[str, Steps]] = {
     "recording, more actions": ("done", click(css=MORE)),
     "recording, speakers": ("spoken", is_shown("SPEAKER_06")),
     "recording, lines": ("spoken", lines),
+    "recording, finding": ("spoken", found),
     "recording, correcting": ("done", click("Correct text")),
     "recording, playing": ("done", played),
     "recording, made by": ("done", click("Made by", "summary")),

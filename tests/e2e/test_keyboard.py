@@ -48,7 +48,7 @@ def test_a_long_transcript_is_one_tab_stop_with_arrow_keys(page: Page, recording
     lines = page.locator(".transcript .line")
     expect(lines).to_have_count(LINES)
     assert page.locator(".transcript .line:not([tabindex='-1'])").count() == 1
-    page.get_by_label("Speed").focus()
+    page.get_by_label("Find in this recording").focus()
     page.keyboard.press("Tab")
     expect(lines.first).to_be_focused()
     for key, index in (

@@ -13,6 +13,7 @@ from stt.store.recording_speakers import rename
 from tests.support.conversation import add_conversation
 from tests.support.coordinator_process import running_process
 from tests.support.pages import House
+from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.recordings_in_queue import post_recording, transcribe
 
 pytestmark = pytest.mark.browser
@@ -193,3 +194,42 @@ def test_a_menu_is_opened_walked_and_closed_by_keyboard(page: Page, chunk: Objec
     expect(page.get_by_role("button", name="Delete…")).to_be_focused()
     page.get_by_role("heading", name="REC1.mp3").click(force=True)
     expect(again).to_be_hidden()
+
+
+def test_words_are_found_in_all_of_a_long_transcript_also_across_lines(
+    page: Page, house: House
+) -> None:
+    recording_id = add_recording(house.database, filename="long.opus", chunk_count=2)
+    for index, texts in enumerate(([f"word {i}" for i in range(600)], ["Émile saw", "a Giraffe."])):
+        segments = [
+            {"start": i * 0.04, "end": i * 0.04 + 0.03, "text": text}
+            for i, text in enumerate(texts)
+        ]
+        add_chunks(
+            house.database, 1, recording_id=recording_id, index=index, offset=30.0 * index,
+            transcribed_at=START, transcript={"segments": segments}, audio_removed_at=START,
+        )  # fmt: skip
+    page.goto(f"/recordings/{recording_id}")
+    lines = page.locator(".transcript .line")
+    expect(lines.first).to_be_visible()
+    page.keyboard.press("f")
+    page.keyboard.type("emile saw a giraffe")
+    count = page.locator("#find output")
+    expect(count).to_have_text("1 of 1")
+    expect(lines.nth(600)).to_be_in_viewport()
+    marked = "[...CSS.highlights.get('current-match')].map((one) => one.startContainer.data)"
+    assert page.evaluate(marked) == ["Émile saw"]
+    field = page.get_by_label("Find in this recording")
+    field.fill("WORD")
+    expect(count).to_have_text("1 of 600")
+    for key, place in (("Enter", 2), ("Shift+Enter", 1), ("Shift+Enter", 600)):
+        page.keyboard.press(key)
+        expect(count).to_have_text(f"{place} of 600")
+    page.get_by_role("button", name="Next match").click()
+    expect(count).to_have_text("1 of 600")
+    expect(lines.first).to_be_in_viewport()
+    field.fill("zebra")
+    expect(count).to_have_text("Not found")
+    field.press("Escape")
+    expect(field).to_have_value("")
+    assert page.evaluate("CSS.highlights.get('match').size") == 0

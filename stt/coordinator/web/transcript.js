@@ -3,12 +3,14 @@
 import { api } from "./api.js";
 
 const PAGE = 500;
+const LARGE_PAGE = 5_000;
 
 export class Transcript {
   #path;
   #signal;
   #cursor = null;
-  #pages = 0;
+  #limits = [];
+  #loading = null;
   /** Lines and gaps in order; a gap has a `state` and no `text`. */
   rows = [];
   madeBy = [];
@@ -28,10 +30,17 @@ export class Transcript {
     return this.#cursor !== null;
   }
 
-  /** Loads the next page; throws ApiError. */
-  async more() {
-    const answer = await this.#ask(this.#cursor);
-    this.#pages += 1;
+  /** Loads the next page, once for all who ask meanwhile; throws ApiError. */
+  more(limit = PAGE) {
+    this.#loading ??= this.#more(limit).finally(() => {
+      this.#loading = null;
+    });
+    return this.#loading;
+  }
+
+  async #more(limit) {
+    const answer = await this.#ask(this.#cursor, limit);
+    this.#limits.push(limit);
     this.#take(merge(this.rows, answer), answer);
   }
 
@@ -39,23 +48,23 @@ export class Transcript {
   async again() {
     let rows = [];
     let answer = { cursor: null };
-    for (let i = 0; i < Math.max(this.#pages, 1); i += 1) {
+    if (!this.#limits.length) this.#limits.push(PAGE);
+    for (const [i, limit] of this.#limits.entries()) {
       if (i && answer.cursor === null) break;
-      answer = await this.#ask(answer.cursor);
+      answer = await this.#ask(answer.cursor, limit);
       if (!i) this.madeBy = answer.made_by; // Only the first page has it.
       rows = merge(rows, answer);
     }
-    this.#pages ||= 1;
     this.#take(rows, answer);
   }
 
   /** Loads until the place at `seconds` is there. */
   async reach(seconds) {
-    while (this.hasMore && (this.rows.at(-1)?.start ?? 0) < seconds) await this.more();
+    while (this.hasMore && (this.rows.at(-1)?.start ?? 0) < seconds) await this.more(LARGE_PAGE);
   }
 
-  #ask(cursor) {
-    return api("GET", this.#path, { query: { cursor, limit: PAGE }, signal: this.#signal });
+  #ask(cursor, limit) {
+    return api("GET", this.#path, { query: { cursor, limit }, signal: this.#signal });
   }
 
   #take(rows, { cursor, is_partial: isPartial }) {

@@ -15,6 +15,7 @@ import { editLine } from "../line_editor.js";
 import { edit, remove, retryFailed, transcribeAgain } from "../recording_actions.js";
 import { tabStop } from "../tab_stop.js";
 import { Transcript } from "../transcript.js";
+import { finder, unmark } from "../transcript_find.js";
 import { rememberedView, rememberView, transcriptItems } from "../transcript_view.js";
 
 const FORMATS = [
@@ -47,10 +48,28 @@ export function open(page) {
   let isEditing = false; // Whether a click on a line edits it, and plays nothing.
   let view = rememberedView();
   const stop = tabStop(".line");
+  const find = finder({
+    element: () => document.querySelector("#find"),
+    load: () =>
+      page.attempt(async () => {
+        if (!transcript.hasMore) return;
+        await transcript.reach(Infinity);
+        draw();
+      }),
+    rows: () => transcript.rows,
+    items: () => rowItems() ?? [],
+    reveal: (item) => {
+      readAt = Date.now();
+      stop.set(item);
+      item.scrollIntoView({ block: "center", behavior: "instant" });
+    },
+  });
+  page.signal.addEventListener("abort", unmark);
 
   const draw = () => {
     page.draw(template());
     stop.keep(document.querySelector(".transcript"));
+    if (document.querySelector("#find")) find.mark();
     if (player || !recording) return;
     player = new Player([...document.querySelectorAll(".player audio")], follow);
     page.signal.addEventListener("abort", () => player.close());
@@ -81,6 +100,7 @@ export function open(page) {
       <section class="player" aria-label="Player">
         <audio preload="auto"></audio><audio preload="auto"></audio>
         <div id="controls"></div>
+        <search id="find"></search>
       </section>
       <h2 class="hidden">Transcript</h2>
       ${lines()}
@@ -447,6 +467,7 @@ export function open(page) {
   onKey(" ", "Play or pause", () => (player?.canPlay ? void toggle() : false), page.signal);
   onKey("ArrowLeft", "Ten seconds back", () => jump(-10), page.signal);
   onKey("ArrowRight", "Ten seconds forward", () => jump(10), page.signal);
+  onKey("f", "Find in this recording", () => (recording ? find.focus() : false), page.signal);
   onKey("ArrowDown", "Next line of the transcript", null, page.signal);
   onKey("ArrowUp", "Previous line", null, page.signal);
   onKey("Enter", "Play the line", null, page.signal);
