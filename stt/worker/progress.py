@@ -20,8 +20,8 @@ _COUNT_SECONDS, _GROWING_SECONDS = 5.0, 1.0
 _REST_FACTOR = 50.0
 """A count rests so many times as long as it took; of several workers each rests as much longer."""
 _SHOWN_SECONDS = 2.0
-_USUAL_SPEED = 4.0
-"""Times real time of a call until one is measured; slow machines reach it with a small model."""
+_USUAL_SPEED = 2.0
+"""Times real time of all calls together until one is measured; slow machines reach about that."""
 _SURE_SHARE, _MOST_SHARE = 0.8, 0.99
 
 Call = tuple[Sequence[Claim], float]
@@ -116,7 +116,11 @@ class ProgressCounter:
         """
         stats, calls = self._run.stats, self._run.calls()
         is_measured = stats.call_seconds > 0 and stats.call_audio_seconds > 0
-        speed = stats.call_audio_seconds / stats.call_seconds if is_measured else _USUAL_SPEED
+        speed = (
+            stats.call_audio_seconds / stats.call_seconds
+            if is_measured
+            else _USUAL_SPEED / max(1, len(calls))
+        )
         lengths = [sum(claim.chunk.recording_seconds for claim in claims) for claims, _ in calls]
         expected = sum(
             length * _likely_share(seconds * speed / length)

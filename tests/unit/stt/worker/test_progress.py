@@ -177,7 +177,7 @@ def test_a_call_in_flight_counts_what_it_has_probably_done_and_never_all_of_it()
     run.counter._count()
     run.claim(12)
     assert run.expected(5.0) == 5.0 * _USUAL_SPEED
-    shown = [run.expected(seconds) for seconds in (29.0, 60.0, 600.0, 1e9)]
+    shown = [run.expected(seconds) for seconds in (58.0, 120.0, 1200.0, 1e9)]
     assert 100 < shown[0] < shown[1] < shown[2] <= shown[3] < 120
 
 
@@ -185,9 +185,18 @@ def test_the_measured_speed_replaces_the_usual_one_and_what_was_shown_stays() ->
     run = Run(12)
     run.counter._count()
     run.claim(12)
-    assert run.expected(10.0) == 40.0
+    assert run.expected(20.0) == 40.0
     run.stats.answered([claim.chunk for claim in run.held[:6]], 60.0)
-    assert run.expected(20.0) == 40.0  # not back to 20
+    assert run.expected(30.0) == 40.0  # not back to 30
     assert run.expected(50.0) == 50.0
     run.finish(12)
     assert run.expected(0.0) == 0.0
+
+
+def test_calls_share_the_usual_speed_of_a_machine() -> None:
+    run = Run(4)
+    run.claim(4)
+    calls = [([claim], 2.0) for claim in run.held]
+    run.counter._run = replace(run.counter._run, calls=lambda: calls)
+    progress = run.counter.progress(is_ending=False, waits_for="")
+    assert progress.expected_seconds == 2.0 * _USUAL_SPEED
