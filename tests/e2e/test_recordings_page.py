@@ -118,6 +118,16 @@ def test_words_are_searched_for_in_the_recordings_that_match(page: Page, house: 
     expect(hits).to_have_count(3)
 
 
+def test_what_was_said_last_month_is_found_by_one_button(page: Page, house: House) -> None:
+    add_talks(house.database)
+    page.clock.set_fixed_time("2026-02-15T12:00:00")
+    page.goto("/search?q=text&recorded_to=2025-01-01")
+    page.get_by_text("More filters").click()
+    page.get_by_role("button", name="Last month").click()
+    expect(page).to_have_url(re.compile(r"recorded_from=2026-01-01&recorded_to=2026-01-31$"))
+    expect(page.locator(".hit").first).to_be_visible()
+
+
 def test_a_heading_sorts_one_way_and_then_the_other(page: Page, house: House) -> None:
     add_talks(house.database)
     page.goto("/recordings")

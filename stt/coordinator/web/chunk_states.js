@@ -50,8 +50,12 @@ export function recordingProgress({ counts, chunk_count, is_ingesting }, words =
            ...counts,
            pending: counts.pending + total - known,
          })}</div>
-    <small>${words}${number(counts.transcribed)} of ${plural(total, "chunk")}${
-      is_ingesting ? ", still being prepared" : ""
+    <small>${
+      is_ingesting && !total
+        ? "Being prepared"
+        : html`${words}${number(counts.transcribed)} of ${plural(total, "chunk")}${
+            is_ingesting ? ", still being prepared" : ""
+          }`
     }${
       counts.failed ? html` · <span class="wrong">${number(counts.failed)} failed</span>` : nothing
     }</small>`;

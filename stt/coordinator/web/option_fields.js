@@ -14,14 +14,16 @@ const CODES = (
 ).split(" ");
 export const TASKS = { transcribe: "as spoken", translate: "in English" };
 const NAMES = new Intl.DisplayNames("en", { type: "language" });
-export const LANGUAGES = CODES.map((code) => [code, NAMES.of(code)]).sort(([, a], [, b]) =>
+const NOT_IN_CHROMIUM = { ba: "Bashkir", bo: "Tibetan" };
+const nameOf = (code) => NOT_IN_CHROMIUM[code] ?? NAMES.of(code);
+export const LANGUAGES = CODES.map((code) => [code, nameOf(code)]).sort(([, a], [, b]) =>
   a.localeCompare(b),
 );
 
 /** The name of a language; what is no code stays as it is. */
 export const languageName = (code) => {
   if (!code || code === DETECT) return DETECTED;
-  return CODES.includes(code) ? NAMES.of(code) : code;
+  return CODES.includes(code) ? nameOf(code) : code;
 };
 
 /** All languages to choose from for one that holds, each `[value, text]`. */

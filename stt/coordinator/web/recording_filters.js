@@ -127,7 +127,7 @@ export function filterPanel(filter, { choices, isOpen, toggle }, change) {
         ${select("language", "Language", "All languages", choices?.languages, filter, set, languageName)}
         ${select("model", "Model", "All models", choices?.models, filter, set)}
         ${range("Minutes", ["min", "max"], "number", ["at least", "at most"], filter, change)}
-        ${range("Recorded", ["recorded_from", "recorded_to"], "date", ["from", "to"], filter, change)}
+        ${range("Recorded", ["recorded_from", "recorded_to"], "date", ["from", "to"], filter, change, months(change))}
         ${range("Added", ["added_from", "added_to"], "date", ["from", "to"], filter, change)}
       </div>
     </details>
@@ -151,7 +151,30 @@ const select = (name, label, all, values, filter, set, text = visible) => html`
       )}
     </select></label>`;
 
-const range = (legend, names, type, texts, filter, change) => html`
+const MONTHS = [
+  ["This month", 0],
+  ["Last month", -1],
+];
+
+const months = (change) => html`
+  <div class="months">${MONTHS.map(
+    ([text, months]) => html`
+    <button type="button" class="plain" @click=${() => change(monthFrom(months))}>${text}</button>`,
+  )}</div>`;
+
+/** The filter for what was recorded in this month, or in the one that follows it by `months`. */
+function monthFrom(months) {
+  const now = new Date();
+  const at = (month, day) => new Date(now.getFullYear(), now.getMonth() + month, day);
+  return { recorded_from: dayOf(at(months, 1)), recorded_to: dayOf(at(months + 1, 0)) };
+}
+
+const dayOf = (date) =>
+  [date.getFullYear(), date.getMonth() + 1, date.getDate()]
+    .map((part) => String(part).padStart(2, "0"))
+    .join("-");
+
+const range = (legend, names, type, texts, filter, change, choices = nothing) => html`
   <fieldset><legend>${legend} ${texts.join(" – ")}</legend>
     ${names.map(
       (name, i) => html`
@@ -161,6 +184,7 @@ const range = (legend, names, type, texts, filter, change) => html`
              .value=${live(filter[name])} @change=${(event) =>
                event.target.validity.valid && change({ [name]: event.target.value })}>`,
     )}
+    ${choices}
   </fieldset>`;
 
 const choice = (name, label, values, filter, set) => html`

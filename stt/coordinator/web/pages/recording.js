@@ -9,7 +9,7 @@ import { badge, foreign, name } from "../markup.js";
 import { onKey } from "../keys.js";
 import { menu } from "../menu.js";
 import { notice } from "../notices.js";
-import { languageName } from "../option_fields.js";
+import { DETECTED, languageName } from "../option_fields.js";
 import { Player } from "../player.js";
 import { editLine } from "../line_editor.js";
 import { edit, remove, retryFailed, transcribeAgain } from "../recording_actions.js";
@@ -111,7 +111,7 @@ export function open(page) {
     ${[
       ["Length", recording.duration == null ? "–" : length(recording.duration)],
       ["Recorded", date(recording.start)],
-      ["Language", languageName(recording.language)],
+      ["Language", spokenLanguage()],
       recording.task === "translate" ? ["Text", "in English"] : null,
       recording.model ? ["Model", recording.model] : null,
       recording.prompt ? ["Prompt", recording.prompt] : null,
@@ -123,6 +123,13 @@ export function open(page) {
       .filter(Boolean)
       .map(([term, text]) => html`<div><dt>${term}</dt><dd>${foreign(text)}</dd></div>`)}
   </dl>`;
+
+  /** The language that is set, or "detected" with those of the text. */
+  const spokenLanguage = () => {
+    const set = languageName(recording.language);
+    const found = set === DETECTED ? recording.text_languages.map(languageName) : [];
+    return found.length ? `${found.join(", ")} (${DETECTED})` : set;
+  };
 
   const silentSpeech = () =>
     Math.round(recording.silent_speech_seconds)
