@@ -51,7 +51,8 @@ export function open(page) {
     isDismissed
       ? html`<p class="empty" role="status">No failure is dismissed.</p>`
       : html`<p class="empty" role="status">Nothing is here. A chunk that fails three times, or
-          takes its worker down with it, waits here until you retry or dismiss it.</p>`;
+          takes its worker down with it, waits here until you retry or dismiss it. Files that cannot be read are listed on
+          <a href="/upload">Upload</a>.</p>`;
 
   const others = () => {
     if (isDismissed)

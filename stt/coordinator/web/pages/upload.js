@@ -22,6 +22,8 @@ import { canBeSentAgain, fileRow, filesOf } from "../upload_rows.js";
 const MAX_ASKED = 200; // Recordings in one request.
 const AT_ONCE = 4;
 
+const canBeRetried = (file) => canBeSentAgain(file) || file.recording?.counts.failed;
+
 export function open(page) {
   let uploads = null;
   let rules = { options: {}, suffixes: [], mostBytes: Infinity };
@@ -118,7 +120,7 @@ export function open(page) {
             ? html`
               <button class="small outline secondary" aria-pressed=${isOnlyFailed}
                       @click=${toggleFailed}>Only failed</button>
-              <button class="small outline" ?disabled=${!failed.length}
+              <button class="small outline" ?disabled=${!failed.some(canBeRetried)}
                       @click=${() => retryAll(failed)}>Retry failed</button>`
             : nothing
         }
