@@ -29,6 +29,9 @@ from whisper_server.speakers.track import SpeakerTrack
 STALL_SECONDS = 60.0
 """Without it a client that has left would hold its place in the queue for ever."""
 
+SPEAKERS_SECONDS = 120.0
+"""How long a whole transcript waits for its speakers, beside the seconds that it lasts."""
+
 MAX_WARNINGS = 20
 
 _DISK_FULL = ("The server has no room on its disk for the upload.", 60, "disk_full")
@@ -175,7 +178,9 @@ class Upload(Generic[Form]):
         """Return the transcript with its speakers; without any, and a warning, if finding fails."""
         started = time.monotonic()
         try:
-            spoken = await asyncio.to_thread(with_speakers, found, await track.result())
+            async with asyncio.timeout(SPEAKERS_SECONDS + found.duration_seconds):
+                speakers = await track.result()
+            spoken = await asyncio.to_thread(with_speakers, found, speakers)
         except Exception as error:
             logger.exception("The speakers of a recording could not be found")
             self.warnings.append(f"the speakers could not be found ({type(error).__name__})")

@@ -21,6 +21,7 @@ from tests.support.whisper_stand_in import (
     wav,
 )
 from whisper_server.engines.base import Options
+from whisper_server.routes import uploads
 from whisper_server.speakers.diarizer import Diarizer, PieceSpeakers, Turn
 
 
@@ -210,3 +211,15 @@ def test_a_failure_costs_the_speakers_and_not_the_text(failing: object) -> None:
     assert (response.status_code, response.json()["text"]) == (200, "1.0")
     assert response.json()["speakers"] == []
     assert "speakers could not be found" in response.headers["Warning"]
+
+
+def test_speakers_that_never_come_cost_the_speakers_and_not_the_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uploads, "SPEAKERS_SECONDS", -0.9)
+    hung = SpeakersOfASecond()
+    monkeypatch.setattr(hung, "find", lambda samples: Future())
+    with running(diarizer=cast(Diarizer, hung)) as server:
+        response = server.post(data={"response_format": "verbose_json", "speakers": "true"})
+    assert (response.status_code, response.json()["text"]) == (200, "1.0")
+    assert "speakers could not be found (TimeoutError)" in response.headers["Warning"]
