@@ -35,6 +35,7 @@ from stt.coordinator.routes import (
     options,
     pages,
     quarantine,
+    recording_audio,
     recordings,
     resumable_uploads,
     search,
@@ -48,7 +49,7 @@ from stt.errors import SttError
 _UNKEYED = (health, login)
 _KEYED = (
     tasks, chunks, status, quarantine, nodes, uploads, resumable_uploads, recordings, bulk,
-    transcripts, search, options, live, pages,
+    recording_audio, transcripts, search, options, live, pages,
 )  # fmt: skip
 _REAPER_STOP_SECONDS = 1.0
 _HTTP_CODES = {

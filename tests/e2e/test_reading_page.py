@@ -233,3 +233,13 @@ def test_words_are_found_in_all_of_a_long_transcript_also_across_lines(
     field.press("Escape")
     expect(field).to_have_value("")
     assert page.evaluate("CSS.highlights.get('match').size") == 0
+
+
+def test_the_audio_of_a_recording_is_downloaded_as_one_file(page: Page, house: House) -> None:
+    recording_id = add_conversation(house.database, (0.0, 1.0, "", "One."))
+    page.goto(f"/recordings/{recording_id}")
+    page.get_by_role("button", name="Download").click()
+    with page.expect_download() as started:
+        page.get_by_role("link", name="Audio (Opus)").click()
+    assert started.value.suggested_filename == "conversation.opus"
+    assert started.value.path().read_bytes().startswith(b"OggS")

@@ -160,10 +160,13 @@ export function open(page) {
   const actions = () => html`<div class="actions">
     ${menu(
       "Download",
-      FORMATS.map(
-        ([format, text]) =>
-          html`<a href="/results/${id}?format=${format}&download=1" download>${text}</a>`,
-      ),
+      [
+        ...FORMATS.map(
+          ([format, text]) =>
+            html`<a href="/results/${id}?format=${format}&download=1" download>${text}</a>`,
+        ),
+        ...audioLinks(),
+      ],
     )}
     ${
       navigator.clipboard // Only where the address is https or of this machine.
@@ -190,6 +193,15 @@ export function open(page) {
         aria-pressed=${view === value} @click=${() => show(value)}>${text}</button>`,
     )}</div>
   </div>`;
+
+  /** The audio as it is kept: cut here, mono, in Opus. */
+  const audioLinks = () => {
+    const kept = chunks.filter((chunk) => chunk.has_audio && chunk.format === "opus");
+    return [...new Set(kept.map((chunk) => chunk.channel))].map(
+      (each) => html`<a href="/api/recordings/${id}/audio${each ? `?channel=${each}` : ""}" download>
+        Audio${each ? `, channel ${each}` : ""} (Opus)</a>`,
+    );
+  };
 
   /** Show paragraphs or lines; what is at the top stays there. */
   const show = (value) => {
