@@ -31,7 +31,9 @@ def findings(page: Page) -> str:
     found: list[str] = []
     for width in (NARROW, WIDE):
         page.set_viewport_size({"width": width, "height": _HEIGHT})
-        for scheme, options in (("dark", _COLOURS), ("light", _OPTIONS)):
+        # Dark colours are the same at every width.
+        dark = [("dark", _COLOURS)] if width == WIDE else []
+        for scheme, options in (*dark, ("light", _OPTIONS)):
             # Without motion, for colours are to be seen as they come to rest.
             page.emulate_media(
                 color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce"
