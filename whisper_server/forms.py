@@ -85,7 +85,7 @@ class UploadForm(BaseModel):
     )
 
     def options(self, task: Task) -> Options:
-        """Return the engine's options; speakers are told apart word by word."""
+        """Return the engine's options; words are needed to find who speaks them."""
         same = self.model_dump(include={field.name for field in fields(Options)} - {"task"})
         words = self.wants_words() or self.wants_speakers()
         return Options(**same | {"task": task, "word_timestamps": words})

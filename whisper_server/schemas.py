@@ -61,7 +61,7 @@ class SpeakerOut(FromAttributes):
 
 
 class DiarizedSegmentOut(BaseModel):
-    """A segment with its speaker, as OpenAI sends it; an empty `speaker` could not be told."""
+    """A segment with its speaker, as OpenAI sends it; an empty `speaker` is not known."""
 
     type: Literal["transcript.text.segment"] = "transcript.text.segment"
     id: str

@@ -40,11 +40,7 @@ def house(
 @pytest.fixture(autouse=True)
 def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
     yield
-    database = house.database
-    for collection in (
-        database.chunks, database.audio, database.recordings, database.uploads, database.workers
-    ):  # fmt: skip
-        collection.delete_many({})
+    house.empty()
 
 
 def said(*texts: str) -> dict[str, Any]:

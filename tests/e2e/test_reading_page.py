@@ -31,8 +31,7 @@ def house(
 @pytest.fixture(autouse=True)
 def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
     yield
-    for collection in (house.database.chunks, house.database.audio, house.database.recordings):
-        collection.delete_many({})
+    house.empty()
 
 
 @pytest.fixture
