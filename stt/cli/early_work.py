@@ -34,8 +34,6 @@ class EarlyWork(AbstractContextManager["EarlyWork"]):
     ) -> None:
         from stt.worker.arrivals import Arrivals
 
-        self.settings: Settings | None = None
-        """With the servers, once they are ready."""
         self._database = database
         self._servers = servers
         self._wanted = settings
@@ -126,9 +124,9 @@ class EarlyWork(AbstractContextManager["EarlyWork"]):
         from stt.worker.worker import Worker
 
         try:
-            self.settings = self._servers.ready(self._wanted.model)
+            settings = self._servers.ready(self._wanted.model)
             options = WorkOptions(arrivals=self._arrivals)
-            self._worker = Worker.at_database(self._database, self.settings, options)
+            self._worker = Worker.at_database(self._database, settings, options)
             if not self._is_over:
                 with live_progress(self._worker.progress):
                     self._worker.run()

@@ -217,12 +217,8 @@ def _work(
     if early.was_interrupted and _open_chunks(database, ids):
         print_note(INTERRUPTED)
         raise typer.Exit(EXIT_INTERRUPTED)
-    if not options.recordings:
-        return worked
-    with_server = early.settings or servers.ready(
-        settings.model or _common_model(database, options.recordings),
-        speakers=_want_speakers(database, options.recordings),
-    )
+    recordings = {id_: MongoRecordings(database).get(id_) for id_ in options.recordings}
+    with_server: Settings | None = None
     waiting_for = 0
     before: dict[ObjectId, StateCounts] = {}
     while counts := _open_chunks(database, options.recordings):
@@ -231,7 +227,12 @@ def _work(
             or queue_status(database, settings.lease_seconds).stale
         ):
             if counts == before:
-                _check_servers(database, counts)
+                _check_servers([recordings[id_] for id_ in counts])
+            # The one of this machine that has begun may lack what stored recordings want.
+            with_server = with_server or servers.ready(
+                settings.model or _common_model(recordings.values()),
+                speakers=_want_speakers(recordings.values()),
+            )
             try:
                 run_worker(database, with_server, options)
             except typer.Exit:
@@ -252,30 +253,29 @@ def _work(
     return worked
 
 
-def _want_speakers(database: Database, ids: Iterable[ObjectId]) -> bool:
-    recordings = MongoRecordings(database)
-    return any(recordings.get(recording_id).speakers is not None for recording_id in ids)
+def _want_speakers(recordings: Iterable[Recording]) -> bool:
+    return any(recording.speakers is not None for recording in recordings)
 
 
-def _check_servers(database: Database, open_ids: Iterable[ObjectId]) -> None:
+def _common_model(recordings: Iterable[Recording]) -> str | None:
+    """Return the model that all of these recordings are to be transcribed with, if it is one."""
+    models = {recording.model for recording in recordings}
+    return models.pop() if len(models) == 1 else None
+
+
+def _check_servers(recordings: Collection[Recording]) -> None:
     """Raise ConfigError if recordings, whose chunks a run has left, want a model or speakers."""
-    recordings = [MongoRecordings(database).get(recording_id) for recording_id in open_ids]
     wanted = {recording.model for recording in recordings if recording.model}
-    if any(recording.speakers is not None for recording in recordings):
+    advice = "name another with --server"
+    if _want_speakers(recordings):
         wanted.add(SPEAKERS)
+        advice = "start one with `whisper-server --speakers true`"
     if wanted:
         names = " or ".join(sorted(map(described, wanted)))
-        advice = "start one with `whisper-server --speakers true`" if SPEAKERS in wanted else ""
         raise ConfigError(
-            f"No whisper server has {names}: {advice or 'name another with --server'}. The chunks"
-            " stay in the queue for a worker whose server has it."
+            f"No whisper server has {names}: {advice}. The chunks stay in the queue for a worker"
+            " whose server has it."
         )
-
-
-def _common_model(database: Database, ids: Iterable[ObjectId]) -> str | None:
-    """Return the model that all of these recordings are to be transcribed with, if it is one."""
-    models = {MongoRecordings(database).get(recording_id).model for recording_id in ids}
-    return models.pop() if len(models) == 1 else None
 
 
 def _open_chunks(database: Database, ids: Iterable[ObjectId]) -> dict[ObjectId, StateCounts]:

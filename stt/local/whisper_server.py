@@ -28,7 +28,7 @@ class WhisperServers:
         self._model = settings.model
         self._speakers = speakers
         self._server: ServerProcess | None = None
-        self._is_ready = False
+        self._ready: LocalServer | None = None
 
     def start(self) -> None:
         """Begin to start a server, if none are set and one is installed."""
@@ -52,8 +52,7 @@ class WhisperServers:
             check_installed()
             self.start()
         assert self._server is not None
-        server = self._server.wait()
-        self._is_ready = True
+        server = self._ready = self._ready or self._server.wait()
         # It has one model, and its name for that may differ from the folder's that it came from.
         own = {"server_urls": (server.url,), "api_key": server.api_key, "model": None}
         return settings.model_copy(update=own)
@@ -64,11 +63,11 @@ class WhisperServers:
 
     def _end(self, keep_alive_seconds: float) -> None:
         server, self._server = self._server, None
-        if server is not None and self._is_ready:
+        if server is not None and self._ready is not None:
             server.end(keep_alive_seconds)
         elif server is not None:
             server.discard(keep_alive_seconds)
-        self._is_ready = False
+        self._ready = None
 
     def _folder(self) -> Path | None:
         """Return the folder for the file of a server that stays; None if none does."""

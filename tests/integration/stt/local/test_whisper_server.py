@@ -130,6 +130,7 @@ def test_a_recording_with_another_model_gets_a_server_that_has_it(settings: Sett
         [url] = servers.ready(sample_model()).server_urls
         assert requests.get(f"{url}/ready", timeout=60).ok
         assert first not in _servers()
+        assert servers.ready(sample_model()).server_urls == (url,)
 
 
 def _servers() -> set[int]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from bson import ObjectId
@@ -138,6 +138,19 @@ def test_a_server_of_this_machine_finds_speakers_if_a_recording_wants_them(
     work.speakers, work.counts = 2, [StateCounts(pending=1)] * 2
     assert stt("transcribe", "talk.mp3", "--speakers", "2") == 0
     assert work.with_speakers[2:] == [True, True]
+
+
+def test_what_is_left_of_early_work_gets_the_server_that_it_wants(
+    stt: Run, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server that new recordings began with finds no speakers."""
+    early = MagicMock(was_interrupted=False, finish=lambda _: set())
+    early.return_value.__enter__.return_value = early
+    monkeypatch.setattr("stt.cli.transcribe.EarlyWork", early)
+    work.speakers, work.counts = 2, [StateCounts(pending=1)] * 2
+    assert stt("transcribe", "talk.mp3") == 0
+    assert work.with_speakers == [False, True]
+    assert len(work.runs) == 1
 
 
 def test_a_worker_runs_until_no_chunk_is_open_and_ignores_a_fleets_stop_settings(
