@@ -1,12 +1,12 @@
 """The JSON that clients get: most of it is read off the server's own objects by attribute."""
 
-import base64
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from stt.transcripts.speakers import write_embedding
 from whisper_server.engines.base import Segment, Task, Transcription, Word
 from whisper_server.errors import ApiError
 
@@ -41,11 +41,7 @@ class TextOut(BaseModel):
 
 
 def _encoded(embedding: object) -> object:
-    """Return a vector's direction as base64 of 16-bit floats."""
-    if not isinstance(embedding, np.ndarray):
-        return embedding
-    direction = embedding / (np.linalg.norm(embedding) or 1.0)
-    return base64.b64encode(direction.astype("<f2").tobytes()).decode()
+    return write_embedding(embedding) if isinstance(embedding, np.ndarray) else embedding
 
 
 class SpeakerOut(FromAttributes):

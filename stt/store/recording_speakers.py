@@ -9,8 +9,6 @@ compare-and-set on `version`.
 Every function but `join_if_whole` raises DatabaseUnavailable.
 """
 
-import base64
-import binascii
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +16,6 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
@@ -36,7 +33,14 @@ from stt.store.documents import (
     read_text,
 )
 from stt.store.states import UNFINISHED, WITH_TEXT
-from stt.transcripts.speakers import SAME_VOICE_SIMILARITY, Embedding, Voice, join_voices
+from stt.transcripts.speakers import (
+    SAME_VOICE_SIMILARITY,
+    Voice,
+    join_voices,
+    mean_voice,
+    read_embedding,
+    write_embedding,
+)
 
 _ID = "SPEAKER_{:02d}"
 
@@ -157,13 +161,15 @@ def _join(
     for id_, number in numbers.items():
         if number is not None:
             members.setdefault(number, []).append(locals_[id_])
-    voices = [_centroid(members[number]) for number in sorted(members)]
+    voices = [mean_voice(members[number]) for number in sorted(members)]
     ids = _matched(voices, known)
     speakers = {one.id: replace(one, seconds=0.0) for one in known if one.name or one.into}
     for id_, voice in zip(ids, voices, strict=True):
         earlier_one = speakers.get(id_) or Speaker(id_, 0.0, "")
         seconds = round(voice.seconds, 3)
-        speakers[id_] = replace(earlier_one, seconds=seconds, embedding=_encoded(voice.embedding))
+        speakers[id_] = replace(
+            earlier_one, seconds=seconds, embedding=write_embedding(voice.embedding)
+        )
     of_local = {id_: ids[number] for id_, number in numbers.items() if number is not None}
     return RecordingSpeakers(tuple(speakers[id_] for id_ in sorted(speakers)), of_local)
 
@@ -175,7 +181,7 @@ def _voices(found: Iterable[LocalSpeaker]) -> dict[str, Voice]:
     """
     voices: dict[str, Voice] = {}
     for one in found:
-        embedding = _decoded(one.embedding)
+        embedding = read_embedding(one.embedding)
         if embedding is not None:
             earlier = voices[one.id].seconds if one.id in voices else 0.0
             voices[one.id] = Voice(embedding, earlier + one.seconds)
@@ -193,7 +199,7 @@ def _matched(voices: Sequence[Voice], known: Sequence[Speaker]) -> list[str]:
             (float(voice.embedding @ embedding), number, one.id)
             for number, voice in enumerate(voices)
             for one in known
-            if (embedding := _decoded(one.embedding)) is not None
+            if (embedding := read_embedding(one.embedding)) is not None
             and embedding.shape == voice.embedding.shape
         ),
         reverse=True,
@@ -205,30 +211,6 @@ def _matched(voices: Sequence[Voice], known: Sequence[Speaker]) -> list[str]:
     taken = {one.id for one in known}
     free = (id_ for n in range(1, 10**6) if (id_ := _ID.format(n)) not in taken)
     return [ids[number] if number in ids else next(free) for number in range(len(voices))]
-
-
-def _centroid(voices: Sequence[Voice]) -> Voice:
-    seconds = sum(voice.seconds for voice in voices)
-    total = np.sum([voice.embedding * max(voice.seconds, 1e-3) for voice in voices], axis=0)
-    return Voice(_unit(total), seconds)
-
-
-def _unit(vector: Embedding) -> Embedding:
-    unit: Embedding = (vector / (np.linalg.norm(vector) or 1.0)).astype(np.float32)
-    return unit
-
-
-def _encoded(embedding: Embedding) -> str:
-    return base64.b64encode(embedding.astype("<f2").tobytes()).decode()
-
-
-def _decoded(text: str) -> Embedding | None:
-    """Return an embedding of length 1; None for what is none."""
-    try:
-        vector = np.frombuffer(base64.b64decode(text, validate=True), "<f2").astype(np.float32)
-    except (binascii.Error, ValueError):
-        return None
-    return _unit(vector) if vector.size and np.isfinite(vector).all() and vector.any() else None
 
 
 def _written(speakers: RecordingSpeakers) -> Document:

@@ -7,6 +7,8 @@ similarity become one, weighted by their seconds, until no two are similar enoug
 Manning, Raghavan, Schütze: Introduction to Information Retrieval, section 17.4).
 """
 
+import base64
+import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -89,10 +91,32 @@ def _cluster(voices: Sequence[Voice], count: int | None, at_most: int | None) ->
     return [members for members in clusters if members]
 
 
+def mean_voice(voices: Sequence[Voice]) -> Voice:
+    """Return the voice that these are together: its direction is weighted by their seconds."""
+    seconds = [voice.seconds for voice in voices]
+    weights = np.maximum(seconds, 1e-3)[:, None]
+    total = np.sum([_unit(voice.embedding) for voice in voices] * weights, axis=0)
+    return Voice(_unit(total).astype(np.float32), sum(seconds))
+
+
+def write_embedding(embedding: Embedding) -> str:
+    """Return the direction as base64 of 16-bit floats, the low byte first."""
+    return base64.b64encode(_unit(embedding).astype("<f2").tobytes()).decode()
+
+
+def read_embedding(text: str) -> Embedding | None:
+    """Return an embedding of length 1; None for text that is none."""
+    try:
+        vector = np.frombuffer(base64.b64decode(text, validate=True), "<f2")
+    except (binascii.Error, ValueError):
+        return None
+    is_one = vector.size and np.isfinite(vector).all() and vector.any()
+    return _unit(vector).astype(np.float32) if is_one else None
+
+
 def _unit(vector: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    length = float(np.linalg.norm(vector))
-    unit: npt.NDArray[np.float64] = np.asarray(vector, np.float64) / (length or 1.0)
-    return unit
+    unit: npt.NDArray[np.float64] = np.asarray(vector, np.float64)
+    return unit / (float(np.linalg.norm(unit)) or 1.0)
 
 
 def speaker_letter(number: int) -> str:

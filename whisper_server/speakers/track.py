@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from stt.media.samples import Samples as Pcm
-from stt.transcripts.speakers import Voice, join_voices
+from stt.transcripts.speakers import Voice, join_voices, mean_voice
 from whisper_server.engines.base import SAMPLE_RATE
 from whisper_server.speakers.diarizer import Diarizer, PieceSpeakers
 
@@ -78,10 +78,4 @@ def joined(pieces: Sequence[tuple[float, PieceSpeakers]]) -> PieceSpeakers:
     for voice, speaker in zip(voices, speakers.values(), strict=True):
         if speaker is not None:
             members.setdefault(speaker, []).append(voice)
-    return PieceSpeakers(tuple(turns), tuple(_mean(members[n]) for n in sorted(members)))
-
-
-def _mean(voices: Sequence[Voice]) -> Voice:
-    seconds = [voice.seconds for voice in voices]
-    units = [voice.embedding / np.linalg.norm(voice.embedding) for voice in voices]
-    return Voice(np.average(units, axis=0, weights=seconds).astype(np.float32), sum(seconds))
+    return PieceSpeakers(tuple(turns), tuple(mean_voice(members[n]) for n in sorted(members)))

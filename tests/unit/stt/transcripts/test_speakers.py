@@ -11,7 +11,10 @@ from stt.transcripts.speakers import (
     SAME_VOICE_SIMILARITY,
     Voice,
     join_voices,
+    mean_voice,
+    read_embedding,
     speaker_letter,
+    write_embedding,
 )
 
 BORDER = math.degrees(math.acos(SAME_VOICE_SIMILARITY))
@@ -93,3 +96,23 @@ def test_speakers_do_not_depend_on_the_order_of_the_voices() -> None:
 )
 def test_speakers_have_letters(number: int, letter: str) -> None:
     assert speaker_letter(number) == letter
+
+
+def test_a_mean_voice_is_weighted_by_seconds() -> None:
+    mean = mean_voice([voice(0, 30.0, length=9.0), voice(90, 10.0)])
+    assert mean.seconds == 40.0
+    assert mean.embedding == pytest.approx(np.array([3.0, 1.0]) / math.sqrt(10.0), abs=1e-6)
+    assert mean_voice([voice(45, 0.0)]).embedding == pytest.approx([math.sqrt(0.5)] * 2, abs=1e-6)
+
+
+def test_an_embedding_comes_back_as_its_direction() -> None:
+    found = read_embedding(write_embedding(np.array([3.0, 4.0], np.float32)))
+    assert found is not None
+    assert found == pytest.approx([0.6, 0.8], abs=1e-3)
+    assert np.linalg.norm(found) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("text", ["", "!", "AAA=", "AAAA", "AHwAfA==", "AH4AfA=="])
+def test_text_that_is_no_embedding_is_none(text: str) -> None:
+    """No base64, half a number, zeros, infinity, NaN."""
+    assert read_embedding(text) is None
