@@ -32,6 +32,16 @@ def house(
 
 
 @pytest.fixture(scope="module")
+def idle_house(
+    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    """Without a worker: what is sent waits."""
+    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
+    with running_process(mongo_url, name, folder) as coordinator:
+        yield House(coordinator, shared_database, opus_tone(3))
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser

@@ -10,12 +10,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import stt.node.page
-from stt.store.database import Database
 from tests.support.axe import findings
-from tests.support.coordinator_process import running_process
 from tests.support.full_queue import FullQueue, fill
 from tests.support.pages import House, log_in
-from tests.support.speech import opus_tone
 
 Steps = Callable[[Page], None]
 MORE = "[aria-label='More actions']"
@@ -24,12 +21,8 @@ NODE_WEB = Path(stt.node.page.__file__).with_name("web")
 
 
 @pytest.fixture(scope="module")
-def house(
-    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
-    with running_process(mongo_url, name, folder) as coordinator:
-        yield House(coordinator, shared_database, opus_tone(3))
+def house(idle_house: House) -> House:
+    return idle_house
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,9 @@
 No worker is beside the coordinator: each state of the queue is written into the database.
 """
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from stt.store.database import Database
-from tests.support.coordinator_process import running_process
 from tests.support.pages import House
 from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.speech import opus_tone
@@ -18,12 +14,8 @@ LINES = 400
 
 
 @pytest.fixture(scope="module")
-def house(
-    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
-    with running_process(mongo_url, name, folder) as coordinator:
-        yield House(coordinator, shared_database, opus_tone(3))
+def house(idle_house: House) -> House:
+    return idle_house
 
 
 @pytest.fixture(scope="module")

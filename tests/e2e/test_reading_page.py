@@ -6,12 +6,10 @@ import pytest
 from bson import ObjectId
 from playwright.sync_api import BrowserContext, Page, expect
 
-from stt.store.database import Database
 from stt.store.documents import read_recording
 from stt.store.edits import edit_segment
 from stt.store.recording_speakers import rename
 from tests.support.conversation import add_conversation
-from tests.support.coordinator_process import running_process
 from tests.support.pages import House
 from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.recordings_in_queue import post_recording, transcribe
@@ -20,12 +18,8 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def house(
-    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
-    with running_process(mongo_url, name, folder) as coordinator:
-        yield House(coordinator, shared_database, b"")
+def house(idle_house: House) -> House:
+    return idle_house
 
 
 @pytest.fixture(autouse=True)

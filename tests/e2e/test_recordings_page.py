@@ -13,7 +13,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 from stt.store.database import Database
 from stt.store.edits import edit_segment
 from stt.store.states import TRANSCRIBED
-from tests.support.coordinator_process import running_process
 from tests.support.pages import House
 from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.recordings_in_queue import post_recording, set_chunk, transcribe
@@ -23,12 +22,8 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def house(
-    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
-    with running_process(mongo_url, name, folder) as coordinator:
-        yield House(coordinator, shared_database, b"")
+def house(idle_house: House) -> House:
+    return idle_house
 
 
 @pytest.fixture(autouse=True)

@@ -9,23 +9,16 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from stt.domain.claim import WorkerReport
-from stt.store.database import Database
 from stt.store.workers import MongoRoster
-from tests.support.coordinator_process import running_process
 from tests.support.pages import House, drop
 from tests.support.queue_builder import START, add_chunks, add_recording
-from tests.support.speech import opus_tone
 
 NAME = "talk <b>one</b>.mp3"
 
 
 @pytest.fixture(scope="module")
-def house(
-    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
-    with running_process(mongo_url, name, folder) as coordinator:
-        yield House(coordinator, shared_database, opus_tone(3))
+def house(idle_house: House) -> House:
+    return idle_house
 
 
 @pytest.fixture(autouse=True)

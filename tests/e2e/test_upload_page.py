@@ -9,11 +9,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
 from stt.store.database import Database
-from tests.support.coordinator_process import running_process
 from tests.support.pace import until
 from tests.support.pages import House, drop
 from tests.support.queue_builder import START, add_chunks, add_recording
-from tests.support.speech import opus_tone
 from tests.support.tus import append, begin
 
 pytestmark = pytest.mark.browser
@@ -21,20 +19,14 @@ FAULT = {"at": START, "worker": "a_1", "kind": "refused", "message": "no model"}
 
 
 @pytest.fixture(scope="module")
-def house(
-    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    """Without a worker: what is sent waits."""
-    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
-    with running_process(mongo_url, name, folder) as coordinator:
-        yield House(coordinator, shared_database, opus_tone(3))
+def house(idle_house: House) -> House:
+    return idle_house
 
 
 @pytest.fixture(autouse=True)
 def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
     yield
-    for collection in ("chunks", "audio", "recordings", "uploads"):
-        getattr(house.database, collection).delete_many({})
+    house.empty()
 
 
 @pytest.fixture
