@@ -9,6 +9,7 @@ import { onTransfers, transfers } from "./transfers.js";
 import { filesOf } from "./upload_rows.js";
 
 const PAUSE_MS = 3_000;
+const AGAIN_MS = 5_000; // An answer may be older than the change that it was asked for.
 const MAX_ASKED = 200; // Recordings in one request.
 
 const isOn = (kind) => localStorage.getItem(`stt-uploads-${kind}`) === "on";
@@ -16,6 +17,7 @@ const set = (kind, on) => localStorage.setItem(`stt-uploads-${kind}`, on ? "on" 
 const recordings = new Map();
 let isDue = false;
 let timer = 0;
+let again = 0;
 
 /** The two switches; `draw` is called when one has changed. */
 export const noticeSwitches = (draw) => {
@@ -51,9 +53,13 @@ function check() {
   if (!isDue || timer || !(isOn("notification") || isOn("sound"))) return;
   timer = setTimeout(async () => {
     timer = 0;
-    await load().catch(() => {}); // It is asked again at the next change.
+    await load().catch(() => {}); // It is asked again.
     const files = filesOf(transfers, [], recordings);
-    if (files.some(({ group }) => group === "open")) return;
+    if (files.some(({ group }) => group === "open")) {
+      clearTimeout(again);
+      again = setTimeout(check, AGAIN_MS);
+      return;
+    }
     isDue = false;
     announce(files);
   }, PAUSE_MS);
