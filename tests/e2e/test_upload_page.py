@@ -131,8 +131,7 @@ def test_a_file_that_is_chosen_again_goes_on_where_its_page_was_closed(
     expect(rows).to_have_count(1)
     expect(rows).to_have_attribute("data-state", "waiting")
     assert parts[-1] == str(half)
-    recording = house.database.recordings.find_one({})
-    assert recording is not None
+    recording = until(lambda: house.database.recordings.find_one({}))
     assert recording["filename"] == "long.opus"
 
 
