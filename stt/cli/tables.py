@@ -196,7 +196,7 @@ def speakers_table(
     speakers: Iterable[Speaker], lines: Mapping[str, tuple[float, str]]
 ) -> FittingTable:
     """Return the output of `stt speakers`; `lines`: when each says something, and what."""
-    table = FittingTable("Speaker", "Id", ">Speaks", ">Such as at", "", optional=("Id",))
+    table = FittingTable("Speaker", "Id", ">Speaks", ">At", "A line", optional=("Id",))
     for one in speakers:
         start, text = lines.get(one.label, (None, ""))
         table.add_row(
