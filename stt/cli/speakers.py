@@ -74,11 +74,16 @@ def _change(
     database: Database, recording: Recording, what: Literal["rename", "merge"], who: str, other: str
 ) -> None:
     if what == "rename":
-        named = recording_speakers.rename(database, recording, who, other.strip() or None)
-        print_line(f"{named.id} is {printable(named.name) if named.name else 'without a name'}")
+        before = recording_speakers.read(database, recording).find(who)
+        named = recording_speakers.rename(database, recording, before.id, other)
+        name = named.find(before.id).name
+        print_line(f"{before.id} is {printable(name) if name else 'without a name'}")
     else:
-        into = recording_speakers.merge(database, recording, who, other)
-        print_line(f"{printable(who)} is {printable(into.label)}")
+        target = recording_speakers.read(database, recording).find(other)
+        merged = recording_speakers.merge(database, recording, who, target.id)
+        label = merged.find(target.id).label
+        one = who if who.casefold() != label.casefold() else target.label
+        print_line(f"{printable(one)} is {printable(label)}")
 
 
 def _first_lines(database: Database, recording: Recording) -> dict[str, _Line]:

@@ -39,6 +39,7 @@ from stt.coordinator.routes import (
     recordings,
     resumable_uploads,
     search,
+    speakers,
     status,
     tasks,
     transcripts,
@@ -49,7 +50,7 @@ from stt.errors import SttError
 _UNKEYED = (health, login)
 _KEYED = (
     tasks, chunks, status, quarantine, nodes, uploads, resumable_uploads, recordings, bulk,
-    recording_audio, transcripts, search, options, live, pages,
+    recording_audio, transcripts, speakers, search, options, live, pages,
 )  # fmt: skip
 _REAPER_STOP_SECONDS = 1.0
 _HTTP_CODES = {

@@ -1,9 +1,12 @@
 """The speakers of a recording, as people name and merge them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from stt.errors import NotFound
+from stt.domain.visible_text import without_controls
+from stt.errors import ConfigError, EditConflict, NotFound
+
+MAX_NAME_CHARACTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,14 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class RecordingSpeakers:
-    """The speakers of a recording as stored; `of_local`: their ids by those of local speakers."""
+    """The speakers of a recording as stored; `of_local`: their ids by those of local speakers.
+
+    `version` grows with each change.
+    """
 
     speakers: tuple[Speaker, ...] = ()
     of_local: Mapping[str, str] = field(default_factory=dict)
+    version: int = 0
 
     def listed(self) -> tuple[Speaker, ...]:
         """Return those that speak, by id, each with the seconds of those merged into it."""
@@ -56,11 +63,67 @@ class RecordingSpeakers:
 
     def find(self, name: str) -> Speaker:
         """Return a speaker by id or name, in any case. Raise NotFound."""
-        for one in self.listed():
-            if name and name.casefold() in (one.id.casefold(), (one.name or "").casefold()):
-                return one
-        known = ", ".join(one.label for one in self.listed()) or "none"
-        raise NotFound(f"There is no speaker {name}; there are: {known}.")
+        listed = self.listed()
+        if found := _with_id(listed, name) or _with_name(listed, name):
+            return found
+        why = f"There is no speaker {name}"
+        if merged := _with_id(self.speakers, name):
+            owner = self._owner(merged)
+            why = f"{merged.id} was merged into {owner.label}" if owner != merged else why
+        raise NotFound(f"{why}; there are: {', '.join(one.label for one in listed) or 'none'}.")
+
+    def renamed(self, who: str, name: str | None, before: str | None = None) -> "RecordingSpeakers":
+        """Return them with a name for one of them, or without it.
+
+        `before`: only if it is called so. Raise NotFound, EditConflict, and ConfigError for a name
+        that another one has.
+        """
+        one = self.find(who)
+        name = self._checked(name, one)
+        if name == one.name:
+            return self
+        _check_label(one, before)
+        return self._with(one.id, lambda stored: replace(stored, name=name))
+
+    def merged(
+        self,
+        who: str,
+        into: str,
+        before: str | None = None,
+        into_before: str | None = None,
+    ) -> "RecordingSpeakers":
+        """Return them with one counted as another one, who takes the name if he has none.
+
+        `before`, `into_before`: only if they are called so. Raise NotFound, EditConflict.
+        """
+        one, target = self.find(who), self.find(into)
+        _check_label(one, before)
+        _check_label(target, into_before)
+        if one.id == target.id:
+            return self
+        name = target.name or one.name
+        return self._with(target.id, lambda stored: replace(stored, name=name))._with(
+            one.id, lambda stored: replace(stored, into=target.id)
+        )
+
+    def _with(self, id_: str, change: Callable[[Speaker], Speaker]) -> "RecordingSpeakers":
+        changed = (change(one) if one.id == id_ else one for one in self.speakers)
+        return replace(self, speakers=tuple(changed))
+
+    def _checked(self, name: str | None, one: Speaker) -> str | None:
+        """Return a name as it can be stored, None for the id. Raise ConfigError."""
+        name = " ".join(without_controls(name or "", " ").split())
+        if len(name) > MAX_NAME_CHARACTERS:
+            raise ConfigError(f"A speaker's name has at most {MAX_NAME_CHARACTERS} characters.")
+        others = [other for other in self.listed() if other.id != one.id]
+        if same := _with_name(others, name):
+            raise ConfigError(
+                f"There is a speaker {same.name} already: if both are one, merge them."
+            )
+        known = _with_id(self.speakers, name)
+        if known and known.id != one.id:
+            raise ConfigError(f"{known.id} is another speaker.")
+        return None if known else name or None
 
     def _owner(self, one: Speaker) -> Speaker:
         by_id = {each.id: each for each in self.speakers}
@@ -71,3 +134,19 @@ class RecordingSpeakers:
                 return by_id[min(seen)]
             seen.add(one.id)
         return one
+
+
+def _with_id(speakers: Iterable[Speaker], id_: str) -> Speaker | None:
+    return next((one for one in speakers if one.id.casefold() == id_.casefold()), None)
+
+
+def _with_name(speakers: Iterable[Speaker], name: str) -> Speaker | None:
+    wanted = name.casefold()
+    return next((one for one in speakers if one.name and one.name.casefold() == wanted), None)
+
+
+def _check_label(one: Speaker, before: str | None) -> None:
+    if before is not None and before != one.label:
+        raise EditConflict(
+            f"{before} was given another name in the meantime: {one.label}.", one.label
+        )

@@ -92,8 +92,8 @@ class Export(Repository):
         self._recording = recording
         self.spans = tuple(read_spans(database, recording.id))
         """The chunks in the queue, in order; one channel after the other."""
-        speakers = recording_speakers.read(database, recording)
-        self._parts = PartReader(database, recording, self.spans, speakers)
+        self.speakers = recording_speakers.read(database, recording)
+        self._parts = PartReader(database, recording, self.spans, self.speakers)
         self.failed_chunks = sum(span.state == "failed" for span in self.spans)
         """How many chunks are in quarantine."""
         self.header = self._read_header()

@@ -74,37 +74,52 @@ def join_if_whole(database: Database, recording_id: Any) -> None:
                 read(database, Recording(recording_id, "", speakers=int(count)))
 
 
-def rename(database: Database, recording: Recording, speaker: str, name: str | None) -> Speaker:
-    """Give a speaker a name, or none. Raise NotFound."""
-    chosen = read(database, recording).find(speaker)
-    return _set(database, recording.id, chosen.id, lambda one: replace(one, name=name))
+def version_of(database: Database, recording_id: ObjectId) -> int:
+    """Return the version of what is stored, 0 for nothing: quicker than to read it."""
+    with translated():
+        stored = database.speakers.find_one({"_id": recording_id}, ["version"])
+    return read_count((stored or {}).get("version"))
 
 
-def merge(database: Database, recording: Recording, speaker: str, into: str) -> Speaker:
-    """Count a speaker as another one from now on; return that one. Raise NotFound."""
-    speakers = read(database, recording)
-    chosen, target = speakers.find(speaker), speakers.find(into)
-    if chosen.id != target.id:
-        _set(database, recording.id, chosen.id, lambda one: replace(one, into=target.id))
-    return read(database, recording).find(target.id)
-
-
-def _set(
+def rename(
     database: Database,
-    recording_id: ObjectId,
-    speaker_id: str,
-    update: Callable[[Speaker], Speaker],
-) -> Speaker:
-    def changed(stored: Document) -> Document:
-        known = _read(stored)
-        speakers = [update(one) if one.id == speaker_id else one for one in known.speakers]
-        return {
-            "source": stored.get("source"),
-            **_written(replace(known, speakers=tuple(speakers))),
-        }
+    recording: Recording,
+    speaker: str,
+    name: str | None,
+    *,
+    before: str | None = None,
+) -> RecordingSpeakers:
+    """Do what `RecordingSpeakers.renamed` says, and raise what it raises."""
+    return _update(database, recording, lambda known: known.renamed(speaker, name, before))
 
-    found = _read(_change(database, recording_id, changed))
-    return next(one for one in found.speakers if one.id == speaker_id)
+
+def merge(
+    database: Database,
+    recording: Recording,
+    speaker: str,
+    into: str,
+    *,
+    before: str | None = None,
+    into_before: str | None = None,
+) -> RecordingSpeakers:
+    """Do what `RecordingSpeakers.merged` says, and raise what it raises."""
+    return _update(
+        database, recording, lambda known: known.merged(speaker, into, before, into_before)
+    )
+
+
+def _update(
+    database: Database,
+    recording: Recording,
+    update: Callable[[RecordingSpeakers], RecordingSpeakers],
+) -> RecordingSpeakers:
+    def changed(stored: Document) -> Document | None:
+        known = _read(stored)
+        new = update(known)
+        return None if new is known else {"source": stored.get("source"), **_written(new)}
+
+    read(database, recording)
+    return _read(_change(database, recording.id, changed))
 
 
 def _change(
@@ -232,4 +247,5 @@ def _read(document: Document) -> RecordingSpeakers:
         for one in read_mappings(document.get("speakers"))
         if isinstance(one.get("id"), str)
     )
-    return RecordingSpeakers(speakers, read_mapping(document.get("of_local")))
+    version = read_count(document.get("version"))
+    return RecordingSpeakers(speakers, read_mapping(document.get("of_local")), version)

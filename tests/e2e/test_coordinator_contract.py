@@ -35,7 +35,7 @@ def test_no_request_makes_the_coordinator_break_its_schema(
     with running_coordinator(database, tmp_path) as running:
         node_id, _ = running.join()
         known = {"source_id": str(recording_id), "chunk_id": str(chunk_id), "node_id": node_id,
-                 "filename": f"{chunk_id}.opus"}  # fmt: skip
+                 "filename": f"{chunk_id}.opus", "speaker": "SPEAKER_01"}  # fmt: skip
         ended = subprocess.run(
             [
                 Path(sys.executable).with_name("schemathesis"), "run",

@@ -66,6 +66,12 @@ def test_names_and_merges_are_in_the_exports(stt: Run, talk: str) -> None:
     assert stt.out == "SPEAKER_02 is without a name\n"
 
 
+def test_one_that_has_a_name_keeps_it_when_it_is_merged(stt: Run, talk: str) -> None:
+    assert stt("speakers", talk, "rename", "SPEAKER_02", " Bob\n") == 0
+    assert stt("speakers", talk, "merge", "bob", "SPEAKER_01") == 0
+    assert stt.out == "SPEAKER_01 is Bob\n"
+
+
 def test_json_has_a_line_of_each(stt: Run, talk: str) -> None:
     assert stt("speakers", talk, "--json") == 0
     first, second = json.loads(stt.out)
@@ -83,6 +89,7 @@ def test_json_has_a_line_of_each(stt: Run, talk: str) -> None:
         (["drop", "a", "b"], 2, "rename WHO NAME, or merge WHO INTO"),
         (["rename", "Eve", "x"], 1, "There is no speaker Eve; there are: SPEAKER_01, SPEAKER_02."),
         (["merge", "SPEAKER_01", "Eve"], 1, "There is no speaker Eve"),
+        (["rename", "SPEAKER_01", "SPEAKER_02"], 3, "SPEAKER_02 is another speaker."),
     ],
 )
 def test_what_cannot_be_is_refused(

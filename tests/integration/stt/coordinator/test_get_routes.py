@@ -31,7 +31,7 @@ QUERIES = {
     "/tasks/pending": {"worker_id": "x_1"},
     "/api/search": {"q": "hello"},
 }
-VOICE = LocalSpeaker("1:A", 1.0, "ADwAAA==")
+VOICE = LocalSpeaker("1:A", 10.0, "ADwAAA==")
 NOTHING_THERE = {"/docs-files/anything"}
 
 
@@ -60,6 +60,7 @@ def test_no_get_route_writes_to_the_database(
     values = {
         "source_id": str(recording_id), "recording_id": str(recording_id), "node_id": node_id,
         "filename": f"{chunk_ids[0]}.opus", "side": "after", "upload_id": _upload(running),
+        "speaker": "SPEAKER_01",
     }  # fmt: skip
     routes = sorted({(m, p) for m, p in addresses(running.app.routes) if m in ("GET", "HEAD")})
     assert len(routes) > 30

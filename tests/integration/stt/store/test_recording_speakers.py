@@ -3,6 +3,7 @@
 import base64
 import math
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ from bson import ObjectId
 from stt.domain.chunk import Recording
 from stt.domain.claim import ClaimRules
 from stt.domain.transcript import LocalSpeaker, Segment, Transcript
-from stt.errors import NotFound
+from stt.errors import EditConflict, NotFound
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.documents import read_recording, write_transcript
-from stt.store.recording_speakers import merge, read, rename
+from stt.store.recording_speakers import merge, read, rename, version_of
 from stt.store.removal import remove_recording
 from tests.support.queue_builder import add_chunks, add_recording, chunk
 
@@ -108,7 +109,7 @@ def test_merged_speakers_are_one_also_when_they_are_joined_anew(
     database: Database, talk: Recording
 ) -> None:
     rename(database, talk, "SPEAKER_01", "Ada")
-    assert merge(database, talk, "SPEAKER_02", "ada").seconds == 65.0
+    assert merge(database, talk, "SPEAKER_02", "ada").find("ada").seconds == 65.0
     assert [one.label for one in read(database, talk).listed()] == ["Ada"]
     (last,) = database.chunks.find({"original_id": talk.id, "index": 2})
     set_speakers(database, last["_id"], local("7:A", BOB), local("7:B", CY))
@@ -121,7 +122,7 @@ def test_merging_two_into_each_other_is_no_circle(database: Database, talk: Reco
         {"_id": talk.id, "speakers.id": "SPEAKER_01"}, {"$set": {"speakers.$.into": "SPEAKER_02"}}
     )
     assert len(read(database, talk).listed()) == 1
-    assert merge(database, talk, "SPEAKER_01", "SPEAKER_01")
+    assert len(merge(database, talk, "SPEAKER_01", "SPEAKER_01").listed()) == 1
 
 
 def test_an_unknown_speaker_is_named_with_those_that_there_are(
@@ -219,6 +220,31 @@ def test_a_write_is_repeated_on_what_another_wrote_meanwhile(
     monkeypatch.setattr(database.speakers, "find_one", overtaken)
     rename(database, talk, "SPEAKER_02", "Bob")
     assert names(database, talk, "1:A", "1:B") == ["Ada", "Bob"]
+
+
+def test_of_two_who_name_one_at_once_the_second_is_told(
+    database: Database, talk: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(database, talk)
+    replace_one = database.speakers.replace_one
+
+    def overtaken(*arguments: Any) -> object:
+        monkeypatch.undo()
+        rename(database, talk, "SPEAKER_01", "Ada", before="SPEAKER_01")
+        return replace_one(*arguments)
+
+    monkeypatch.setattr(database.speakers, "replace_one", overtaken)
+    with pytest.raises(EditConflict):
+        rename(database, talk, "SPEAKER_01", "Eve", before="SPEAKER_01")
+    assert names(database, talk, "1:A") == ["Ada"]
+
+
+def test_the_version_grows_with_each_change_alone(database: Database, talk: Recording) -> None:
+    assert version_of(database, talk.id) == 0
+    assert read(database, talk).version == version_of(database, talk.id) == 1
+    for name, version in (("Ada", 2), ("Ada", 2), ("", 3)):
+        found = rename(database, talk, "SPEAKER_01", name).version
+        assert (found, version_of(database, talk.id)) == (version, version)
 
 
 def test_voices_that_cannot_be_compared_are_no_speakers(

@@ -3,7 +3,7 @@
 import pytest
 
 from stt.domain.speakers import RecordingSpeakers, Speaker
-from stt.errors import NotFound
+from stt.errors import ConfigError, EditConflict, NotFound
 
 ADA = Speaker("SPEAKER_01", 20.0, "", name="Ada")
 BOB = Speaker("SPEAKER_02", 5.25, "", into="SPEAKER_01")
@@ -37,3 +37,66 @@ def test_one_is_found_by_id_or_name_in_any_case() -> None:
     for name in ("SPEAKER_02", "Dee", ""):  # merged, silent, none
         with pytest.raises(NotFound, match="there are: Ada, SPEAKER_03"):
             ALL.find(name)
+
+
+def test_one_that_was_merged_is_said_to_be() -> None:
+    with pytest.raises(NotFound, match=r"^SPEAKER_02 was merged into Ada; there are:"):
+        ALL.find("SPEAKER_02")
+
+
+def test_an_id_is_found_before_a_name_like_it() -> None:
+    odd = RecordingSpeakers((Speaker("A", 1.0, "", name="B"), Speaker("B", 1.0, "")))
+    assert odd.find("b").id == "B"
+
+
+@pytest.mark.parametrize(
+    ("who", "given", "stored"),
+    [
+        ("SPEAKER_03", " Cy\tof\nthe\x00 north ", "Cy of the north"),
+        ("Ada", "", None),
+        ("Ada", None, None),
+        ("Ada", "speaker_01", None),  # its own id
+        ("Ada", "ada", "ada"),
+        ("SPEAKER_03", "Dee", "Dee"),  # one who does not speak in the text as it is now
+        ("SPEAKER_03", "x" * 100, "x" * 100),
+    ],
+)
+def test_one_is_named(who: str, given: str | None, stored: str | None) -> None:
+    id_ = ALL.find(who).id
+    changed = ALL.renamed(who, given, before=ALL.find(who).label)
+    assert changed.find(id_).name == stored
+    others = [one for one in changed.speakers if one.id != id_]
+    assert others == [one for one in ALL.speakers if one.id != id_]
+    assert changed.find(id_).seconds == ALL.find(id_).seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ADA", "There is a speaker Ada already: if both are one, merge them."),
+        ("speaker_01", "SPEAKER_01 is another speaker."),
+        ("SPEAKER_02", "SPEAKER_02 is another speaker."),
+        ("x" * 101, "at most 100 characters"),
+    ],
+)
+def test_a_name_of_another_one_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ALL.renamed("SPEAKER_03", name)
+
+
+def test_what_someone_else_has_named_meanwhile_is_not_overwritten() -> None:
+    with pytest.raises(EditConflict, match=r"Eve was given another name in the meantime: Ada\."):
+        ALL.renamed("SPEAKER_01", "Eva", before="Eve")
+    assert ALL.renamed("SPEAKER_01", "Ada", before="Eve") is ALL  # it is done
+
+
+def test_one_is_merged_into_another_and_no_name_is_lost() -> None:
+    assert [one.label for one in ALL.merged("SPEAKER_03", "ada").listed()] == ["Ada"]
+    merged = ALL.merged("Ada", "SPEAKER_03", before="Ada", into_before="SPEAKER_03")
+    assert [(one.id, one.label, one.seconds) for one in merged.listed()] == [
+        ("SPEAKER_03", "Ada", 32.2)
+    ]
+    assert ALL.merged("Ada", "SPEAKER_01") is ALL
+    for before in ({"before": "SPEAKER_03"}, {"into_before": "Cy"}):
+        with pytest.raises(EditConflict):
+            ALL.merged("Ada", "SPEAKER_03", **before)

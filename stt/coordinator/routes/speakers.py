@@ -1,0 +1,95 @@
+"""The speakers of a recording: list, name, merge, and where each can be heard."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
+from stt.coordinator.openapi import error_responses
+from stt.coordinator.schemas.speakers import SpeakerMerge, SpeakerName, SpeakerOut, SpeakersOut
+from stt.domain.field_types import HexId
+from stt.domain.speakers import RecordingSpeakers
+from stt.errors import NotFound
+from stt.store import recording_speakers
+from stt.store.export import Export
+from stt.store.voice_samples import VoiceSample, find_sample
+
+router = APIRouter(
+    prefix="/api/recordings/{source_id}/speakers",
+    tags=["recordings"],
+    dependencies=[PEOPLE_ONLY],
+    responses=error_responses(404),
+)
+
+SpeakerId = Annotated[str, Path(max_length=1_000, description="Its id.")]
+
+
+@router.get(
+    "",
+    summary="Who speaks in it",
+    response_model=SpeakersOut,
+    responses={204: {"description": "Nobody has changed them since the version `seen`."}},
+)
+def speakers(
+    coordinator: InCoordinator,
+    source_id: HexId,
+    seen: Annotated[
+        int | None, Query(description="A version: answer 204 if it is still that one.")
+    ] = None,
+) -> SpeakersOut | Response:
+    """Answer with nobody where speakers were not asked for, or none are known yet."""
+    recording = coordinator.recordings.get(source_id)
+    database = coordinator.database
+    if seen is not None and seen == recording_speakers.version_of(database, source_id):
+        return Response(status_code=204)
+    return _answer(recording_speakers.read(database, recording))
+
+
+@router.patch("/{speaker}", summary="Name a speaker", responses=error_responses(409))
+def name_speaker(
+    coordinator: InCoordinator, source_id: HexId, speaker: SpeakerId, change: SpeakerName
+) -> SpeakersOut:
+    """Answer 409 if the speaker is not called `label_before`: nothing is overwritten unseen."""
+    recording = coordinator.recordings.get(source_id)
+    return _answer(
+        recording_speakers.rename(
+            coordinator.database, recording, speaker, change.name, before=change.label_before
+        )
+    )
+
+
+@router.post(
+    "/{speaker}/merge", summary="Count a speaker as another one", responses=error_responses(409)
+)
+def merge_speaker(
+    coordinator: InCoordinator, source_id: HexId, speaker: SpeakerId, merge: SpeakerMerge
+) -> SpeakersOut:
+    """Do it for good, also for what is transcribed again.
+
+    A speaker without a name takes that of the one merged into it. Answer 409 if one of the two is
+    not called as it was before.
+    """
+    recording = coordinator.recordings.get(source_id)
+    return _answer(
+        recording_speakers.merge(
+            coordinator.database, recording, speaker, merge.into,
+            before=merge.label_before, into_before=merge.into_label_before,
+        )
+    )  # fmt: skip
+
+
+@router.get("/{speaker}/sample", summary="Where a speaker talks alone")
+def voice_sample(coordinator: InCoordinator, source_id: HexId, speaker: SpeakerId) -> VoiceSample:
+    """Answer with at most six seconds of the recording, 404 where no audio of them is kept."""
+    export = Export(coordinator.database, coordinator.recordings.get(source_id))
+    label = export.speakers.find(speaker).label
+    sample = find_sample(export, label)
+    if sample is None:
+        raise NotFound(f"No audio in which {label} speaks alone is kept.")
+    return sample
+
+
+def _answer(found: RecordingSpeakers) -> SpeakersOut:
+    listed = [SpeakerOut.model_validate(one) for one in found.listed()]
+    return SpeakersOut(version=found.version, speakers=listed)

@@ -1,0 +1,41 @@
+"""The speakers of a recording, and changes to them."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from stt.coordinator.schemas.base import Schema
+from stt.domain import field_types
+
+NameText = Annotated[field_types.Text, Field(max_length=1_000)]
+
+
+class SpeakerOut(Schema):
+    """`seconds` of speech; `label`: the name, else the id."""
+
+    id: str
+    name: str | None
+    label: str
+    seconds: float
+
+
+class SpeakersOut(BaseModel):
+    """Those that speak, by id; `version` grows with each change."""
+
+    version: int
+    speakers: list[SpeakerOut]
+
+
+class SpeakerName(BaseModel):
+    """`name`: null or empty for none. `label_before`: the label when the person began to type."""
+
+    name: NameText | None
+    label_before: NameText | None = None
+
+
+class SpeakerMerge(BaseModel):
+    """`into`: another speaker's id. `label_before`, `into_label_before`: what the person saw."""
+
+    into: NameText
+    label_before: NameText | None = None
+    into_label_before: NameText | None = None
