@@ -14,7 +14,7 @@ from tests.support.axe import findings
 from tests.support.full_queue import FullQueue, fill
 from tests.support.pages import House, log_in
 
-Steps = Callable[[Page], None]
+Steps = Callable[[Page], object]
 MORE = "[aria-label='More actions']"
 NODE_PAGE = "http://node.test"
 NODE_WEB = Path(stt.node.page.__file__).with_name("web")
@@ -30,12 +30,42 @@ def filled(house: House, session: BrowserContext) -> FullQueue:
     return fill(house.database)
 
 
-@pytest.fixture
-def tab(session: BrowserContext) -> Iterator[Page]:
-    """A tab in which requests may fail."""
+@pytest.fixture(scope="module")
+def document(session: BrowserContext) -> Iterator[Page]:
+    """One page for all states, which a state is gone to within: to load it costs most of a test."""
     page = session.new_page()
+    page.goto("/")
     yield page
     page.close()
+
+
+@pytest.fixture
+def tab(document: Page) -> Iterator[Page]:
+    """The page, in which requests may fail; put back to what it was before."""
+    yield document
+    document.evaluate(
+        """() => {
+            document.querySelector("#dialog").close();
+            document.querySelector("#notices").replaceChildren();
+            localStorage.clear();
+            delete document.documentElement.dataset.theme;
+        }"""
+    )
+
+
+def go(page: Page, path: str) -> None:
+    """Follow a link, as in the pages: the document stays."""
+    page.evaluate(
+        """(path) => {
+            const link = document.createElement("a");
+            link.href = path;
+            document.body.append(link);
+            link.click();
+            link.remove();
+        }""",
+        path,
+    )
+    is_ready(page)
 
 
 def click(name: str | None = None, css: str = "button") -> Steps:
@@ -84,7 +114,6 @@ def found(page: Page) -> None:
 def lines(page: Page) -> None:
     page.get_by_role("button", name="Lines").click()
     expect(page.locator(".transcript > li")).to_have_count(18)
-    page.evaluate("localStorage.clear()")
 
 
 def select_all(page: Page) -> None:
@@ -107,7 +136,7 @@ EMPTY: dict[str, tuple[str, Steps]] = {
     "search": ("/search", nothing),
     "fleet": ("/fleet", nothing),
     "quarantine": ("/quarantine", nothing),
-    "no page": ("/nonsense", nothing),
+    "no page": ("/", steps(lambda page: page.goto("/nonsense"), is_ready)),
     "no recording": ("/recordings/000000000000000000000000", is_shown("no such recording")),
 }
 FILLED: dict[str, tuple[str, Steps]] = {
@@ -172,8 +201,7 @@ DIALOGS: dict[str, tuple[str, Steps]] = {
 @pytest.mark.parametrize("state", EMPTY)
 def test_an_empty_queue(tab: Page, state: str) -> None:
     path, show = EMPTY[state]
-    tab.goto(path)
-    is_ready(tab)
+    go(tab, path)
     show(tab)
     assert not findings(tab)
 
@@ -182,8 +210,7 @@ def test_an_empty_queue(tab: Page, state: str) -> None:
 @pytest.mark.parametrize("state", FILLED)
 def test_a_queue_with_everything_in_it(tab: Page, filled: FullQueue, state: str) -> None:
     path, show = FILLED[state]
-    tab.goto(getattr(filled, path, path))
-    is_ready(tab)
+    go(tab, getattr(filled, path, path))
     show(tab)
     assert not findings(tab)
 
@@ -192,8 +219,7 @@ def test_a_queue_with_everything_in_it(tab: Page, filled: FullQueue, state: str)
 @pytest.mark.parametrize("state", DIALOGS)
 def test_a_dialog(tab: Page, filled: FullQueue, state: str) -> None:
     path, show = DIALOGS[state]
-    tab.goto(getattr(filled, path, path))
-    is_ready(tab)
+    go(tab, getattr(filled, path, path))
     show(tab)
     expect(tab.get_by_role("dialog")).to_be_visible()
     assert not findings(tab)
@@ -202,8 +228,7 @@ def test_a_dialog(tab: Page, filled: FullQueue, state: str) -> None:
 @pytest.mark.browser
 def test_the_menu_of_a_phone(tab: Page) -> None:
     tab.set_viewport_size({"width": 390, "height": 900})
-    tab.goto("/settings")
-    is_ready(tab)
+    go(tab, "/settings")
     tab.get_by_role("button", name="Menu").click()
     assert not findings(tab)
 
