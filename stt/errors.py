@@ -27,6 +27,7 @@ SttError                     its text is one line for the user; sets the command
 ├── ClaimLost                another worker holds the chunk now: drop the result, continue
 ├── RecordingError           this file cannot be ingested: report it, continue with the others
 ├── AudioRemoved             its audio is gone and its text is kept: do not transcribe it again
+├── ChannelsSplit            its channels are its speakers: find no others in it
 ├── EditConflict             the text to edit was changed meanwhile: show what it is now
 ├── HasEdits                 edited text would be lost: ask first
 └── NotFound                 nothing in the queue has this name (exit 1)
@@ -163,6 +164,10 @@ class RecordingError(SttError):
 
 class AudioRemoved(SttError):
     """STT_KEEP_AUDIO has removed the audio."""
+
+
+class ChannelsSplit(SttError):
+    pass
 
 
 class EditConflict(SttError):

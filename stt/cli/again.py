@@ -13,15 +13,16 @@ from stt.cli.options import (
     DATABASE_SETTINGS,
     Hotwords,
     Language,
+    MaxSpeakers,
     Prompt,
     Speakers,
     Task,
     given_only,
-    speaker_count,
+    speaker_options,
     with_settings,
 )
 from stt.domain.visible_text import quoted
-from stt.errors import AudioRemoved, HasEdits
+from stt.errors import AudioRemoved, ChannelsSplit, HasEdits
 from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.database import Database
@@ -38,6 +39,7 @@ Examples:
   stt again talk.mp3 --model large-v3-turbo
   stt again talk.mp3 --language de --task translate
   stt again talk.mp3 --speakers               and find who speaks when
+  stt again talk.mp3 --speakers none          find it no more
   stt again --where model=base                all that this model made
   stt again --where model=base --where language=de --model large-v3
 
@@ -84,16 +86,15 @@ def again_command(
     prompt: Prompt = None,
     hotwords: Hotwords = None,
     speakers: Speakers = None,
+    max_speakers: MaxSpeakers = None,
     drop_edits: Annotated[
         bool,
         typer.Option("--drop-edits", help="Do not ask before text that was edited is replaced."),
     ] = False,
 ) -> None:
     """Transcribe recordings again; their text stays until the new one is there."""
-    given = given_only(
-        model=model, language=language, task=task, prompt=prompt, hotwords=hotwords,
-        speakers=speaker_count(speakers),
-    )  # fmt: skip
+    given = given_only(model=model, language=language, task=task, prompt=prompt, hotwords=hotwords)
+    given |= speaker_options(speakers, max_speakers)
     options = checked_options(**{name: text for name, text in given.items() if text != ""})
     if not names and not where:
         raise typer.BadParameter("Name a recording, or use --where.")
@@ -110,7 +111,7 @@ def again_command(
             wanted = {name: getattr(options, name) for name in given}
             try:
                 count = transcribe_again(database, id_, wanted, made, drop_edits=drop_edits)
-            except (AudioRemoved, HasEdits) as refused:
+            except (AudioRemoved, ChannelsSplit, HasEdits) as refused:
                 print_note(f"{labels[id_]}: {refused}")
                 continue
             if count:

@@ -4,6 +4,7 @@ Its options are read as ours and not listed in the help, and a recording in plac
 transcribed.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -13,16 +14,20 @@ _OPTIONS = {
     "--output-format": "--format",
     "--initial-prompt": "--prompt",
     "--max-line-count": "--max-lines",
+    "--num-speakers": "--speakers",
 }
 _WORDS = "--word-timestamps"
-_SPEAKERS, _AUTO = "--speakers", "auto"
+_SPEAKERS, _AUTO, _NONE = "--speakers", "auto", "none"
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+_DIARIZE = "--diarize"
 
 
 def understood(arguments: Iterable[str], options: Collection[str]) -> list[str]:
     """Return arguments with Whisper's options replaced by ours.
 
     `options`: those of the command. Underscores become hyphens; a folder for the output ends in /;
-    `--word_timestamps True` has no value here. `--speakers` may be without a number.
+    `--word_timestamps True` has no value here. `--speakers` may be without a number; `--diarize`
+    stands for that.
     """
     found: list[str] = []
     rest = iter(arguments)
@@ -32,9 +37,12 @@ def understood(arguments: Iterable[str], options: Collection[str]) -> list[str]:
             return [*found, argument, *rest]
         if argument == _SPEAKERS and argument in options:
             value = next(rest, "")
-            is_value = value == _AUTO or value.isdecimal()
+            is_value = value in (_AUTO, _NONE) or _NUMBER.fullmatch(value) is not None
             found += [argument, value if is_value else _AUTO]
             rest = rest if is_value or not value else chain([value], rest)
+            continue
+        if argument == _DIARIZE and _SPEAKERS in options:
+            found[:0] = [_SPEAKERS, _AUTO]  # a number that is given counts
             continue
         if not name.startswith("--") or name in options:
             found.append(argument)

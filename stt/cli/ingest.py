@@ -18,6 +18,7 @@ from stt.cli.options import (
     Channels,
     Hotwords,
     Language,
+    MaxSpeakers,
     Prompt,
     Quiet,
     Recordings,
@@ -27,7 +28,7 @@ from stt.cli.options import (
     Track,
     Verbose,
     given_only,
-    speaker_count,
+    speaker_options,
     with_settings,
 )
 from stt.cli.progress_bar import FilesBar
@@ -62,7 +63,8 @@ Examples:
   stt ingest meeting.mkv --hotwords "Ann Müller, Bo Li"
   stt ingest vortrag.mp3 --language de --task translate
   stt ingest call.wav --channels split
-  stt ingest meeting.mp3 --speakers              who speaks when; --speakers 3 if three speak
+  stt ingest meeting.mp3 --speakers              who speaks when; --speakers 3 if three speak,
+                                                 --max-speakers 5 if at most five do
   stt ingest --watch ~/Recordings                transcripts appear next to new recordings
   stt ingest --watch calls/ --output texts/ --format srt --format txt
 
@@ -111,6 +113,7 @@ def ingest_command(
     ] = 30.0,
     channels: Channels = None,
     speakers: Speakers = None,
+    max_speakers: MaxSpeakers = None,
     watch: Watch = False,
     output: WatchOutput = None,
     format_names: WatchFormats = None,
@@ -125,7 +128,7 @@ def ingest_command(
     options = checked_options(
         **given_only(task=task, channels=channels), language=language, prompt=prompt,
         hotwords=hotwords, priority=priority, model=model, chunk_seconds=chunk_seconds, track=track,
-        strict=strict, speakers=speaker_count(speakers),
+        strict=strict, **speaker_options(speakers, max_speakers),
     )  # fmt: skip
     setup_logging(settings.log_format, quiet=quiet, verbose=verbose, hides_worker=not verbose)
     if watch:

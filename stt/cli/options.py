@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from stt.domain.visible_text import quoted
 from stt.setting_types import SERVERS, STOPPING
 from stt.settings import Settings, extra_of, field_of, flag_of, load_settings, variable_of
 
@@ -55,7 +56,13 @@ Recordings = Annotated[
 ]
 Speakers = Annotated[
     str | None,
-    typer.Option(metavar="[N]", help="Find who speaks when; N: how many speak, if that is known."),
+    typer.Option(
+        metavar="[N]", help="Find who speaks when; N: how many speak, if that is known; or none."
+    ),
+]
+MaxSpeakers = Annotated[
+    int | None,
+    typer.Option(min=1, max=50, metavar="N", help="Find who speaks when; at most so many speak."),
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse recordings that are truncated or damaged.")
@@ -93,18 +100,29 @@ _ALSO = {"--model": ("-m",), "--server-url": ("--server",)}
 """Other names of a flag."""
 _METAVARS = {"seconds": "S", "minutes": "MIN", "URL": "URL", "folder": "DIR", "duration": "TIME"}
 _FOR_ALL = {*DATABASE_SETTINGS, "log_format"}
+_MAX_DIGITS = 9
 _BEFORE = "stt.flags"
 _GIVEN = "given_settings"
 _KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
 
-def speaker_count(speakers: str | None) -> int | None:
-    """Return how many speakers to find, 0 if that is open, None for no. Raise BadParameter."""
-    if speakers is None or speakers == "auto":
-        return None if speakers is None else 0
-    if speakers.isdecimal() and int(speakers) > 0:
-        return int(speakers)
-    raise typer.BadParameter(f"--speakers {speakers}: write how many speak, or nothing.")
+def speaker_options(speakers: str | None, max_speakers: int | None) -> dict[str, int | None]:
+    """Return the options of recordings that these flags give, if any. Raise BadParameter."""
+    if speakers is None:
+        return {} if max_speakers is None else {"speakers": 0, "max_speakers": max_speakers}
+    named = {"auto": 0, "none": None}
+    if speakers in named:
+        count = named[speakers]
+    elif speakers.isdecimal() and speakers.strip("0") and len(speakers) <= _MAX_DIGITS:
+        count = int(speakers)
+    else:
+        raise typer.BadParameter(
+            f"--speakers {quoted(speakers)}: write how many speak, nothing if that is not known, or"
+            " none to find none."
+        )
+    if count is None and max_speakers is not None:
+        raise typer.BadParameter("--speakers none has no maximum: leave out --max-speakers.")
+    return {"speakers": count, "max_speakers": max_speakers}
 
 
 def given_only(**flags: Any) -> dict[str, Any]:

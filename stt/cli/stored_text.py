@@ -8,7 +8,7 @@ from stt.cli.console import print_note
 from stt.cli.formatting import plural
 from stt.cli.standard_input import STDIN_NAME
 from stt.domain.chunk import Recording
-from stt.errors import ConfigError, HasEdits
+from stt.errors import ChannelsSplit, ConfigError, HasEdits
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
@@ -41,6 +41,9 @@ def renew_stored(
             count = renew(database, recording, options, models)
         except HasEdits as edits:
             print_note(f"{name}: {edits} If that is meant: stt again {_named(name, recording)}")
+            continue
+        except ChannelsSplit as refused:
+            print_note(f"{name}: {refused}")
             continue
         if count:
             if before.transcribed:

@@ -20,6 +20,7 @@ from stt.cli.options import (
     Channels,
     Hotwords,
     Language,
+    MaxSpeakers,
     Prompt,
     Quiet,
     Recordings,
@@ -29,7 +30,7 @@ from stt.cli.options import (
     Track,
     Verbose,
     given_only,
-    speaker_count,
+    speaker_options,
     with_settings,
 )
 from stt.cli.output import Output, OutputOptions, with_output
@@ -97,6 +98,7 @@ def transcribe_command(
     channels: Channels = None,
     track: Track = None,
     speakers: Speakers = None,
+    max_speakers: MaxSpeakers = None,
     strict: Strict = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -104,10 +106,8 @@ def transcribe_command(
     """Transcribe recordings and print or save their transcripts."""
     from stt.media.folders import PassedOver
 
-    given = given_only(
-        language=language, task=task, prompt=prompt, hotwords=hotwords,
-        speakers=speaker_count(speakers),
-    )  # fmt: skip
+    given = given_only(language=language, task=task, prompt=prompt, hotwords=hotwords)
+    given |= speaker_options(speakers, max_speakers)
     options = checked_options(**given, **given_only(channels=channels), track=track, strict=strict)
     cuts = given_only(channels=channels, track=track)
     cut_anew = {*given, *cuts} if cuts else set[str]()

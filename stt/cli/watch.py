@@ -150,7 +150,9 @@ class _Watch:
                 # Ctrl-C waits for no command: what is due then is delivered after the next start.
                 closing.enter_context(notifying(database, self._settings, finishes=False))
             if self._works:
-                self._worker = closing.enter_context(LocalWorker(database, self._settings))
+                speakers = self._options.ingest.speakers is not None
+                worker = LocalWorker(database, self._settings, speakers=speakers)
+                self._worker = closing.enter_context(worker)
             watch_folders(
                 self._states, database, self._options, log_ingested, self._stop, self._check
             )

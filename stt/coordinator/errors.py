@@ -95,6 +95,7 @@ _STATUSES: tuple[tuple[type[errors.SttError], int, str, Mapping[str, str]], ...]
     (errors.EditConflict, 409, "edit_conflict", {}),
     (errors.HasEdits, 409, "has_edits", {}),
     (errors.AudioRemoved, 409, "audio_removed", {}),
+    (errors.ChannelsSplit, 409, "channels_split", {}),
     (errors.AudioNotAllowed, 409, "audio_not_allowed", {}),
     (errors.AudioStoreUnavailable, 503, "audio_store", {"Retry-After": "5"}),
     (errors.AudioStoreRefused, 503, "audio_store", {"Retry-After": "60"}),

@@ -156,7 +156,8 @@ class Recording:
     None until then, and for recordings of other programs. `language`: the spoken one, None to
     detect it. `model`, `prompt` and `hotwords`: None for those that each worker uses. `channels`:
     whether a chunk is of all channels mixed, or of one. `speakers`: how many are to be told apart,
-    0 if the number is not known, None for not at all. The annotations are for its JSON.
+    0 if the number is not known, None for not at all; `max_speakers`: how many there can be, None
+    if that is not known either. The annotations are for its JSON.
     """
 
     id: HexId
@@ -175,6 +176,7 @@ class Recording:
     task: Task = "transcribe"
     channels: Channels = "mix"
     speakers: int | None = None
+    max_speakers: int | None = None
     __pydantic_config__ = ALWAYS_WRITTEN
 
 

@@ -106,12 +106,13 @@ def starting_servers(
 
 
 @contextlib.contextmanager
-def whisper_servers(settings: Settings) -> Iterator[Settings]:
+def whisper_servers(settings: Settings, *, speakers: bool = False) -> Iterator[Settings]:
     """Yield settings with the servers that are set, or else with a local one, which is ready.
 
-    Raise ConfigError and ServerUnavailable as `local_server` does.
+    `speakers`: as for WhisperServers. Raise ConfigError and ServerUnavailable as `local_server`
+    does.
     """
-    with starting_servers(settings) as servers:
+    with starting_servers(settings, speakers=speakers) as servers:
         yield servers.ready(settings.model)
 
 

@@ -73,6 +73,7 @@ def read_recording(document: Mapping[str, Any]) -> Recording:
         task=_read_task(document.get("task")),
         channels="split" if document.get("channels") == "split" else "mix",
         speakers=None if (count := read_number(document.get("speakers"))) is None else int(count),
+        max_speakers=read_count(document.get("max_speakers")) or None,
     )
 
 

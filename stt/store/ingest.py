@@ -33,7 +33,7 @@ from stt.store.chunk_writer import ChunkWriter, removed_while_ingested
 from stt.store.cutting import Progress, cut_channels, cut_mixed, nothing_to_split
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_count, read_recording, read_texts
-from stt.store.ingest_options import IngestOptions
+from stt.store.ingest_options import SPEAKER_OPTIONS, IngestOptions
 
 Status = Literal["ingested", "already there", "resumed"]
 
@@ -181,8 +181,9 @@ def _register(
     """Return the document of the file's recording, and whether it was created just now."""
     stored = asdict(options)
     del stored["strict"]
-    if options.speakers is None:
-        del stored["speakers"]
+    for name in SPEAKER_OPTIONS:
+        if stored[name] is None:
+            del stored[name]
     stored["track"] = options.track or file.track
     if file.track_count == 1:
         del stored["track"]

@@ -1,8 +1,9 @@
 """The options of a recording, checked."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 from stt.domain.chunk import Channels
 from stt.domain.transcript import TASKS, Task
@@ -15,6 +16,8 @@ _MIN_CHUNK_SECONDS, _MAX_CHUNK_SECONDS = 1.0, 600.0
 MAX_PRIORITY = 10**9
 MAX_TRACK, MAX_SPEAKERS = 10_000, 50
 _MAX_PROMPT_CHARACTERS = 10_000
+SPEAKER_OPTIONS = ("speakers", "max_speakers")
+"""Who speaks, as far as it was asked for; not stored with a new recording for which it was not."""
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 
 
@@ -26,7 +29,8 @@ class IngestOptions:
     the model to transcribe it with, None for the one that each worker uses. `track`: the number of
     the audio track to take, from 1, None for the file's default one. `strict`: refuse a file that
     is truncated or damaged, in place of taking what can be decoded. `channels`: split to transcribe
-    each channel by itself. `speakers`: how many to tell apart, 0 if that is not known.
+    each channel by itself. `speakers`: how many to tell apart, 0 if that is not known;
+    `max_speakers`: how many there can be, which asks for them too.
 
     Raise ConfigError for chunks shorter than 1 s or longer than 600 s, for an unknown language, for
     text that cannot be a model name, for an unknown task, for a priority or track out of bounds,
@@ -44,6 +48,7 @@ class IngestOptions:
     track: int | None = None
     strict: bool = False
     speakers: int | None = None
+    max_speakers: int | None = None
 
     def __post_init__(self) -> None:
         if not _MIN_CHUNK_SECONDS <= self.chunk_seconds <= _MAX_CHUNK_SECONDS:
@@ -73,11 +78,7 @@ class IngestOptions:
             object.__setattr__(self, "language", language_code(self.language))
         except ValueError as error:
             raise ConfigError(f"{quoted(self.language or '')} is {error}.") from error
-        if self.speakers is not None:
-            if not 0 <= self.speakers <= MAX_SPEAKERS:
-                raise ConfigError(f"The number of speakers is auto, or from 1 to {MAX_SPEAKERS}.")
-            if self.channels == "split":
-                raise ConfigError("Split channels are speakers already: leave out one of the two.")
+        self._check_speakers()
         if self.task not in TASKS:
             raise ConfigError(f"{quoted(self.task)} is no task: choose {' or '.join(TASKS)}.")
         for name, text in (("prompt", self.prompt), ("hotwords", self.hotwords)):
@@ -86,6 +87,21 @@ class IngestOptions:
                     f"The {name} may have {_MAX_PROMPT_CHARACTERS} characters and not {len(text)}:"
                     " Whisper reads 200 words or so."
                 )
+
+    def _check_speakers(self) -> None:
+        if self.max_speakers is not None:
+            if not 1 <= self.max_speakers <= MAX_SPEAKERS:
+                raise ConfigError(f"The most speakers are from 1 to {MAX_SPEAKERS}.")
+            if self.speakers:
+                raise ConfigError(
+                    "A given number of speakers needs no maximum: leave out one of the two."
+                )
+            object.__setattr__(self, "speakers", 0)
+        if self.speakers is not None:
+            if not 0 <= self.speakers <= MAX_SPEAKERS:
+                raise ConfigError(f"The number of speakers is auto, or from 1 to {MAX_SPEAKERS}.")
+            if self.channels == "split":
+                raise ConfigError("Split channels are speakers already: leave out one of the two.")
 
     @classmethod
     def of_uploads(cls, settings: Settings) -> "IngestOptions":
@@ -102,3 +118,15 @@ class IngestOptions:
             )
         except ConfigError as error:
             raise ConfigError(f"The options for uploads are wrong: {error}") from error
+
+
+def changed_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what to set of a stored recording for these options, checked. Raise ConfigError.
+
+    Speakers are set with their maximum, so that none stays of an earlier wish.
+    """
+    options = IngestOptions(**{k: value for k, value in given.items() if value not in (None, "")})
+    names = set(given)
+    if "speakers" in names or options.speakers is not None:
+        names.update(SPEAKER_OPTIONS)
+    return {name: getattr(options, name) for name in sorted(names)}

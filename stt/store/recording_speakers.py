@@ -29,6 +29,7 @@ from stt.store.documents import (
     read_mapping,
     read_mappings,
     read_number,
+    read_recording,
     read_speakers,
     read_text,
 )
@@ -56,7 +57,7 @@ def read(database: Database, recording: Recording) -> RecordingSpeakers:
         if stored.get("source") == source:
             return None
         known = _read(stored)
-        made = _join(found, known.speakers, recording.speakers or None)
+        made = _join(found, known.speakers, recording)
         return {"source": source, **_written(made)}
 
     return _read(_change(database, recording.id, joined))
@@ -69,9 +70,9 @@ def join_if_whole(database: Database, recording_id: Any) -> None:
     """
     with suppress(DatabaseUnavailable), translated():
         if database.chunks.find_one({"original_id": recording_id, **UNFINISHED}, ["_id"]) is None:
-            document = database.recordings.find_one({"_id": recording_id}) or {}
-            if (count := read_number(document.get("speakers"))) is not None:
-                read(database, Recording(recording_id, "", speakers=int(count)))
+            document = database.recordings.find_one({"_id": recording_id})
+            if document is not None:
+                read(database, read_recording(document))
 
 
 def version_of(database: Database, recording_id: ObjectId) -> int:
@@ -162,16 +163,18 @@ def _local_speakers(database: Database, recording_id: Any) -> list[tuple[Any, Lo
 
 def _fingerprint(recording: Recording, found: Iterable[tuple[Any, LocalSpeaker]]) -> str:
     """Return what is another text when the speakers have to be joined anew."""
-    parts = [recording.speakers, *((str(id_), one.id, one.seconds) for id_, one in found)]
+    wanted = recording.speakers, recording.max_speakers
+    parts = [*wanted, *((str(id_), one.id, one.seconds) for id_, one in found)]
     return hashlib.sha256(repr(parts).encode(errors="replace")).hexdigest()[:32]
 
 
 def _join(
-    found: Iterable[tuple[Any, LocalSpeaker]], known: Sequence[Speaker], count: int | None
+    found: Iterable[tuple[Any, LocalSpeaker]], known: Sequence[Speaker], recording: Recording
 ) -> RecordingSpeakers:
     """Join local speakers; those with the voice of a known speaker are that one."""
     locals_ = _voices(one for _, one in found)
-    numbers = dict(zip(locals_, join_voices(list(locals_.values()), count), strict=True))
+    joined = join_voices(list(locals_.values()), recording.speakers or None, recording.max_speakers)
+    numbers = dict(zip(locals_, joined, strict=True))
     members: dict[int, list[Voice]] = {}
     for id_, number in numbers.items():
         if number is not None:

@@ -16,7 +16,7 @@ from pydantic import Field
 from stt.domain.chunk import Chunk, Recording
 from stt.domain.claim import Step
 from stt.domain.field_types import Tenths
-from stt.errors import Ambiguous, AudioNotAllowed, BadAudio, NotFound
+from stt.errors import Ambiguous, AudioNotAllowed, BadAudio, ChannelsSplit, NotFound
 from stt.store.chunk_audio import ChunkAudio
 from stt.store.claim_queries import neighbour_of
 from stt.store.counts import RecordingSums, StateCounts, sums_by_recording
@@ -181,8 +181,11 @@ class MongoRecordings(Repository):
     def change(self, recording_id: ObjectId, changes: Mapping[str, object]) -> None:
         """Set options and `priority` as IngestOptions has them; raise NotFound without a document.
 
-        Set the priority of all chunks that are not transcribed too.
+        Set the priority of all chunks that are not transcribed too. Raise ChannelsSplit if speakers
+        are to be found where each channel is transcribed by itself.
         """
+        if changes.get("speakers") is not None and self.get(recording_id).channels == "split":
+            raise ChannelsSplit("Each of its channels is a speaker already: no others are found.")
         if changes:
             changed = self._db.recordings.update_one({"_id": recording_id}, {"$set": dict(changes)})
             if not changed.matched_count:

@@ -12,11 +12,12 @@ from stt.store import claims
 from stt.store.database import Database, translated
 from stt.store.documents import read_text
 from stt.store.edits import check_edits
+from stt.store.ingest_options import SPEAKER_OPTIONS
 from stt.store.recordings import MongoRecordings
 from stt.store.retention import check_audio
 from stt.store.states import TRANSCRIBED, WITH_AUDIO, WITH_TEXT, WITHOUT_EDITS, Query
 
-OPTIONS = ("model", "language", "task", "prompt", "hotwords", "speakers")
+OPTIONS = ("model", "language", "task", "prompt", "hotwords", *SPEAKER_OPTIONS)
 """The options of a recording that can be changed without cutting it again."""
 
 
@@ -40,8 +41,8 @@ def transcribe_again(
     """Set these OPTIONS and make all chunks pending, or those that match; return how many.
 
     `made` is a query about transcripts. Raise NotFound; AudioRemoved if no chunk has audio;
-    HasEdits, without `drop_edits`, if people have edited the text. A chunk that is edited in the
-    same moment is left as it is.
+    HasEdits, without `drop_edits`, if people have edited the text; ChannelsSplit. A chunk that is
+    edited in the same moment is left as it is.
     """
     recordings = MongoRecordings(database)
     recordings.get(recording_id)
@@ -74,9 +75,10 @@ def renew(
     that made it, however its server calls it.
     """
     changed = {name: value for name, value in options.items() if value != getattr(recording, name)}
-    if recording.speakers is not None and changed.get("speakers") is not None:
-        # Their voices are known: another number of them needs no other text.
-        MongoRecordings(database).change(recording.id, {"speakers": changed.pop("speakers")})
+    is_new_text = recording.speakers is None and changed.get("speakers") is not None
+    if not is_new_text:  # their voices are known, or not asked for any more
+        speakers = {name: changed.pop(name) for name in SPEAKER_OPTIONS if name in changed}
+        MongoRecordings(database).change(recording.id, speakers)
     if changed.keys() - {"model"}:
         return transcribe_again(database, recording.id, changed)
     if not models or (recording.model in models and "model" not in changed):

@@ -32,8 +32,10 @@ class LocalWorker(AbstractContextManager["LocalWorker"]):
     It starts a whisper server if none is set, which ends when there was nothing to do for a minute.
     """
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, *, speakers: bool = False) -> None:
+        """`speakers`: the server that it starts is to find them."""
         self._database = database
+        self._speakers = speakers
         # A worker that a person starts may end; here the next one would begin at once.
         self._settings = settings.model_copy(update={"max_minutes": None, "persistent": False})
         self._claims = MongoClaims(
@@ -106,7 +108,7 @@ class LocalWorker(AbstractContextManager["LocalWorker"]):
 
     def _work(self) -> bool:
         """Work until the queue is empty; return whether there was something to do."""
-        with whisper_servers(self._settings) as settings:
+        with whisper_servers(self._settings, speakers=self._speakers) as settings:
             options = WorkOptions(watch=True)
             worker = self._worker = Worker.at_database(self._database, settings, options)
             try:

@@ -149,6 +149,7 @@ def test_no_stored_option_takes_an_odd_value(name: str, value: object) -> None:
         ("priority", [10**9 + 1, -(10**30)]),
         ("track", [0, -1, 10**30]),
         ("speakers", [-1, 51, 10**30]),
+        ("max_speakers", [0, -1, 51, 10**30]),
         ("chunk_seconds", [float("nan"), float("inf"), 0.0, -1.0, 1e30]),
         ("language", ["x" * 1_000, "1", "klingon"]),
         ("model", ["", "x" * 1_000, "a b"]),

@@ -24,7 +24,14 @@ from stt.coordinator.schemas.bulk import (
 )
 from stt.coordinator.schemas.recordings import RetranscriptionRequest
 from stt.domain.chunk import Recording
-from stt.errors import AudioRemoved, DatabaseUnavailable, HasEdits, NotFound, SttError
+from stt.errors import (
+    AudioRemoved,
+    ChannelsSplit,
+    DatabaseUnavailable,
+    HasEdits,
+    NotFound,
+    SttError,
+)
 from stt.store.export import Export
 from stt.transcripts.zip_stream import zip_stream
 
@@ -117,7 +124,7 @@ def _each(
         try:
             chunks += change(recording_id)
             changed += 1
-        except (NotFound, AudioRemoved, HasEdits) as error:
+        except (NotFound, AudioRemoved, ChannelsSplit, HasEdits) as error:
             left = UnchangedRecording(id=recording_id, code=code_of(error), message=str(error))
             unchanged.append(left)
     return BulkResult(recordings=changed, chunks=chunks, unchanged=unchanged)

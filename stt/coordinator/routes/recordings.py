@@ -1,7 +1,6 @@
 """Recordings: list, change, transcribe again, remove."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -12,7 +11,7 @@ from stt.coordinator.schemas.base import ChunkCount
 from stt.coordinator.schemas.recordings import RecordingChange, RetranscriptionRequest
 from stt.domain.field_types import HexId
 from stt.store import retranscription
-from stt.store.ingest_options import IngestOptions
+from stt.store.ingest_options import changed_options
 from stt.store.recording_list import (
     CURSOR_PATTERN,
     FilterChoices,
@@ -61,19 +60,18 @@ def recording(coordinator: InCoordinator, source_id: HexId) -> RecordingDetails:
 
 
 @router.patch(
-    "/{source_id}", summary="Change name, language, task, prompt, hotwords, model or priority",
-    responses=error_responses(404, 409),
-)  # fmt: skip
+    "/{source_id}", summary="Change name, options or priority", responses=error_responses(404, 409)
+)
 def change_recording(
     coordinator: InCoordinator, source_id: HexId, change: RecordingChange
 ) -> RecordingDetails:
-    """Apply options to the chunks that are not transcribed yet.
+    """Apply options to the chunks that are not transcribed yet; how many speak holds for all.
 
     A new name gets the extension of the file. Answer 409 if it is not called `filename_before`.
     """
     coordinator.recordings.get(source_id)
     names = {"filename", "filename_before"}
-    options = _options(change.model_dump(exclude_unset=True, exclude=names))
+    options = changed_options(change.model_dump(exclude_unset=True, exclude=names))
     if change.filename is not None:
         rename(coordinator.database, source_id, change.filename, before=change.filename_before)
     coordinator.recordings.change(source_id, options)
@@ -88,7 +86,7 @@ def transcribe_again(
 ) -> ChunkCount:
     """Every chunk with audio becomes pending again; its text stays until the new one is there."""
     again = again or RetranscriptionRequest()
-    options = _options(again.model_dump(exclude_unset=True, exclude={"drop_edits"}))
+    options = changed_options(again.model_dump(exclude_unset=True, exclude={"drop_edits"}))
     chunks = retranscription.transcribe_again(
         coordinator.database, source_id, options, drop_edits=again.drop_edits
     )
@@ -109,9 +107,3 @@ def remove_recording(coordinator: InCoordinator, source_id: HexId) -> None:
         coordinator.uploads.cancel_all_of(stored.sha256)
     coordinator.recordings.remove(source_id)
     coordinator.queue_monitor.invalidate()
-
-
-def _options(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that a request names, checked. Raise ConfigError."""
-    options = IngestOptions(**{k: value for k, value in fields.items() if value not in (None, "")})
-    return {name: getattr(options, name) for name in fields}

@@ -45,7 +45,7 @@ router = APIRouter(
 )
 
 _FIELDS = {
-    name: next(kind for kind in field["anyOf"] if kind["type"] != "null")
+    name: next(kind for kind in field["anyOf"] if kind.get("type") != "null")
     for name, field in UploadFields.model_json_schema()["properties"].items()
 }
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": MAX_FILES}

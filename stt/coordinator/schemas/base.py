@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from stt.store.ingest_options import MAX_SPEAKERS
 
 
 class Schema(BaseModel):
@@ -17,6 +19,27 @@ AnyId = Annotated[str, BeforeValidator(str)]
 """The id of a document, an ObjectId or what another program has chosen, as text."""
 
 Priority = Annotated[int, Field(ge=-(10**9), le=10**9)]
+
+MostSpeakers = Annotated[int, Field(ge=1, le=MAX_SPEAKERS)]
+
+
+def _speaker_count(count: object) -> object:
+    if isinstance(count, str) and not count.lstrip("-").isdecimal():
+        if count != "auto":
+            raise ValueError(f"`auto`, or a number up to {MAX_SPEAKERS}, is needed")
+        return 0
+    return count
+
+
+SpeakerCount = Annotated[
+    int,
+    Field(ge=0, le=MAX_SPEAKERS),
+    BeforeValidator(_speaker_count),
+    WithJsonSchema(
+        {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 0, "maximum": MAX_SPEAKERS}]}
+    ),
+]
+"""How many speakers to tell apart; "auto", or 0, if that is not known."""
 
 
 class ChunkCount(BaseModel):

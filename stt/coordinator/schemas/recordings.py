@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from stt.coordinator.schemas.base import Priority
+from stt.coordinator.schemas.base import MostSpeakers, Priority, SpeakerCount
 from stt.domain import field_types
 from stt.domain.transcript import Task
 from stt.store.export import Contributor, Line
@@ -18,6 +18,16 @@ class _Options(BaseModel):
     model: Text | None = None
     language: Text | None = None
     task: Task | None = None
+    speakers: Annotated[
+        SpeakerCount | None,
+        Field(
+            description="How many to tell apart, `auto` if that is not known; null for not at all."
+        ),
+    ] = None
+    max_speakers: Annotated[
+        MostSpeakers | None,
+        Field(description="How many there can be at most, where their number is not known."),
+    ] = None
 
 
 class RetranscriptionRequest(_Options):

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from stt.coordinator.schemas.base import Priority
+from stt.coordinator.schemas.base import MostSpeakers, Priority, SpeakerCount
 from stt.domain.chunk import Channels
 from stt.domain.transcript import Task
 
@@ -24,6 +24,12 @@ class UploadFields(BaseModel):
     task: Task | None = Field(None, description="`translate` gives English text of any language.")
     channels: Channels | None = Field(
         None, description="`split` to transcribe each channel by itself."
+    )
+    speakers: SpeakerCount | None = Field(
+        None, description="How many speakers to tell apart, or `auto`; without it none are found."
+    )
+    max_speakers: MostSpeakers | None = Field(
+        None, description="How many speakers to tell apart at most, if their number is not known."
     )
     track: int | None = Field(
         None,

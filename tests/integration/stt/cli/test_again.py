@@ -53,6 +53,21 @@ def test_speakers_may_be_asked_for_afterwards(stt: Run, database: Database) -> N
     recording = database.recordings.find_one({"_id": ObjectId(recording_id)})
     assert recording is not None
     assert recording["speakers"] == 2
+    assert stt("again", "talk.mp3", "--speakers", "none") == 0
+    recording = database.recordings.find_one({"_id": ObjectId(recording_id)})
+    assert recording is not None
+    assert recording["speakers"] is None
+
+
+def test_what_has_its_speakers_by_its_channels_is_left_and_named(
+    stt: Run, database: Database
+) -> None:
+    talk(database, "talk.mp3", "base")
+    split = talk(database, "call.wav", "base")
+    database.recordings.update_one({"_id": ObjectId(split)}, {"$set": {"channels": "split"}})
+    assert stt("again", "call.wav", "talk.mp3", "--max-speakers", "3") == 0
+    assert "call.wav: Each of its channels is a speaker already" in " ".join(stt.err.split())
+    assert stt.out.startswith("talk.mp3: ")
 
 
 def test_what_matches_nothing_is_exit_code_1_and_changes_nothing(

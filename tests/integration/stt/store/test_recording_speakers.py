@@ -138,6 +138,15 @@ def test_a_known_number_of_speakers_decides(database: Database, talk: Recording)
     assert len(read(database, one).listed()) == 1
 
 
+@pytest.mark.parametrize(("most", "speakers"), [(1, 1), (2, 2), (9, 2)])
+def test_no_more_are_found_than_there_can_be(
+    database: Database, talk: Recording, most: int, speakers: int
+) -> None:
+    assert len(read(database, talk).listed()) == 2
+    database.recordings.update_one({"_id": talk.id}, {"$set": {"max_speakers": most}})
+    assert len(read(database, recording_of(database, talk.id)).listed()) == speakers
+
+
 def test_who_did_not_ask_has_none_and_costs_nothing(database: Database) -> None:
     recording_id = add_recording(database)
     assert read(database, recording_of(database, recording_id)).listed() == ()
@@ -185,14 +194,14 @@ def test_many_at_once_leave_one_right_answer(database: Database, talk: Recording
 
 
 def test_the_last_transcript_joins_the_speakers(database: Database) -> None:
-    recording_id = add_recording(database, speakers=0)
+    recording_id = add_recording(database, speakers=0, max_speakers=1)
     ids = add_chunks(database, 2, recording_id=recording_id)
     claims = MongoClaims(database, "host_1", ClaimRules())
     for number, chunk_id in enumerate(ids):
         assert database.speakers.find_one({"_id": recording_id}) is None
         claim = claims.claim(chunk(database, chunk_id))
         assert claim is not None
-        speakers = (local(f"{number}:A", ADA),)
+        speakers = (local(f"{number}:A", number * BOB),)
         claims.complete(claim, Transcript((Segment(0, 1, "Hi."),), speakers=speakers))
     stored = database.speakers.find_one({"_id": recording_id})
     assert stored is not None

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.errors import HasEdits, NotFound
+from stt.errors import ChannelsSplit, HasEdits, NotFound
 from stt.store.database import Database
 from stt.store.edits import edit_segment
 from stt.store.recordings import MongoRecordings
@@ -94,6 +94,20 @@ def test_speakers_need_new_text_and_another_number_of_them_does_not(
     assert renewed(database, talk, speakers=0) == 3
     assert renewed(database, talk, speakers=3) == 0
     assert MongoRecordings(database).get(talk).speakers == 3
+    assert renewed(database, talk, speakers=0, max_speakers=5) == 0
+    assert MongoRecordings(database).get(talk).max_speakers == 5
+    assert renewed(database, talk, speakers=None, max_speakers=None) == 0
+    assert MongoRecordings(database).get(talk).speakers is None
+
+
+def test_no_speakers_are_found_in_channels_that_are_speakers(database: Database) -> None:
+    recording_id = ObjectId(post_recording(database, 1, channels="split"))
+    transcribe(database, str(recording_id), 0, "Hello.")
+    for change in (renewed, lambda *_, **wanted: transcribe_again(database, recording_id, wanted)):
+        with pytest.raises(ChannelsSplit):
+            change(database, recording_id, speakers=0)
+    assert renewed(database, recording_id, speakers=None) == 0
+    assert pending(database) == []
 
 
 def test_the_models_and_the_recordings_of_a_model_are_known(

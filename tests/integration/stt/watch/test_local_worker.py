@@ -107,7 +107,7 @@ def test_a_setting_that_is_wrong_ends_it_and_a_server_that_is_away_does_not(
     errors = iter([ServerUnavailable("away"), ConfigError("no such model")])
 
     @contextmanager
-    def refuse(_: Settings) -> Iterator[Settings]:
+    def refuse(_: Settings, *, speakers: bool) -> Iterator[Settings]:
         raise next(errors)
         yield
 
@@ -122,7 +122,7 @@ def test_a_setting_that_is_wrong_ends_it_and_a_server_that_is_away_does_not(
 def test_a_fault_of_its_own_ends_the_watch_too(
     database: Database, opus: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Settings) -> None:
+    def fail(_: Settings, *, speakers: bool) -> None:
         raise KeyError("a fault")
 
     monkeypatch.setattr(module, "whisper_servers", fail)

@@ -38,10 +38,19 @@ def test_whispers_options_are_read_as_ours(given: str, meant: str) -> None:
         ("--speakers --task translate", "--speakers auto --task translate"),
         ("--speakers=2 a.mp3", "--speakers=2 a.mp3"),
         ("-- --speakers", "-- --speakers"),
+        ("--speakers none a.mp3", "--speakers none a.mp3"),
+        ("--speakers -1 a.mp3", "--speakers -1 a.mp3"),
+        ("--speakers 2.5 a.mp3", "--speakers 2.5 a.mp3"),
+        ("a.mp3 --diarize", "--speakers auto a.mp3"),
+        ("--speakers 2 a.mp3 --diarize", "--speakers auto --speakers 2 a.mp3"),
+        ("a.mp3 --num_speakers 2", "a.mp3 --speakers 2"),
+        ("--diarize --max_speakers=4", "--speakers auto --max-speakers 4"),
+        ("-- --diarize", "-- --diarize"),
     ],
 )
 def test_the_number_of_speakers_may_be_left_out(given: str, meant: str) -> None:
-    assert understood(given.split(), OPTIONS | {"--speakers"}) == meant.split()
+    options = OPTIONS | {"--speakers", "--max-speakers"}
+    assert understood(given.split(), options) == meant.split()
 
 
 def test_a_recording_is_known_by_its_name_or_because_it_is_there(tmp_path: Path) -> None:

@@ -62,19 +62,50 @@ def test_the_flags_become_the_options_of_the_recording(
 
 
 @pytest.mark.parametrize(
-    ("flags", "speakers"), [((), None), (("--speakers",), 0), (("--speakers", "3"), 3)]
+    ("flags", "speakers", "most"),
+    [
+        ((), None, None),
+        (("--speakers",), 0, None),
+        (("--speakers", "3"), 3, None),
+        (("--speakers", "none"), None, None),
+        (("--max-speakers", "5"), 0, 5),
+        (("--diarize", "--max_speakers", "5"), 0, 5),
+    ],
 )
 def test_speakers_are_found_if_asked_for(
-    stt: Run, ingested: list[IngestOptions], flags: tuple[str, ...], speakers: int | None
+    stt: Run,
+    ingested: list[IngestOptions],
+    flags: tuple[str, ...],
+    speakers: int | None,
+    most: int | None,
 ) -> None:
     assert stt("ingest", "talk.mp3", *flags) == 0
-    assert ingested == [IngestOptions(speakers=speakers)]
+    assert ingested == [IngestOptions(speakers=speakers, max_speakers=most)]
 
 
-@pytest.mark.parametrize("wrong", ["0", "some", "-1", "51"])
-def test_a_wrong_number_of_speakers_is_refused(stt: Run, wrong: str) -> None:
-    assert stt("ingest", "talk.mp3", f"--speakers={wrong}") == 2
-    assert "speak" in stt.err
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        *(
+            (f"--speakers={text}", "write how many speak")
+            for text in ("0", "some", "-1", "9" * 5_000)
+        ),
+        ("--speakers -1", "write how many speak"),
+        ("--speakers=51", "from 1 to 50"),
+        *(
+            (f"--max-speakers={number}", "Invalid value for '--max-speakers'")
+            for number in (0, -1, 51, 10**30)
+        ),
+        ("--max-speakers=some", "should be a valid integer"),
+        ("--speakers 2 --max-speakers 5", "leave out one of the two"),
+        ("--speakers none --max-speakers 5", "leave out --max-speakers"),
+        ("--max-speakers 5 --channels split", "Split channels are speakers already"),
+    ],
+)
+def test_a_wrong_number_of_speakers_is_refused(stt: Run, wrong: str, message: str) -> None:
+    assert stt("ingest", "talk.mp3", *wrong.split()) == 2
+    assert message in " ".join(stt.err.split())
+    assert len(stt.err) < 500
 
 
 def test_channels_are_mixed_or_split(stt: Run, ingested: list[IngestOptions]) -> None:

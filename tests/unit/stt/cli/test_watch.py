@@ -67,8 +67,8 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     models: list[str | None] = []
 
     class Worker:
-        def __init__(self, _: object, settings: Settings) -> None:
-            self._model = settings.model
+        def __init__(self, _: object, settings: Settings, *, speakers: bool) -> None:
+            self._model = f"{settings.model} with speakers" if speakers else settings.model
 
         def __enter__(self) -> "Worker":
             models.append(self._model)
@@ -93,6 +93,14 @@ def test_it_stays_until_ctrl_c(stt: Run, watched: Watched, tmp_path: Path) -> No
     assert watched.options.output.folder is None
     assert watched.options.output.formats == ("txt",)
     assert f"Watching {tmp_path}/in, {tmp_path}/other" in stt.out
+
+
+def test_a_server_of_this_machine_finds_speakers_if_they_are_asked_for(
+    stt: Run, watched: Watched, workers: list[str | None]
+) -> None:
+    assert stt("ingest", "--watch", "in", "--work", "--max-speakers", "3", "-m", "tiny") == 130
+    assert watched.options.ingest.max_speakers == 3
+    assert workers == ["tiny with speakers"]
 
 
 def test_output_formats_and_times_can_be_chosen(stt: Run, watched: Watched, tmp_path: Path) -> None:

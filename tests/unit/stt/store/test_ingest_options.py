@@ -4,7 +4,7 @@ import pytest
 
 from stt.errors import ConfigError
 from stt.settings import Settings
-from stt.store.ingest_options import MAX_SPEAKERS, IngestOptions
+from stt.store.ingest_options import MAX_SPEAKERS, IngestOptions, changed_options
 
 
 def test_a_language_becomes_its_code_and_none_is_one_to_detect() -> None:
@@ -43,6 +43,29 @@ def test_the_number_of_speakers_may_be_left_open() -> None:
     for wrong in (-1, MAX_SPEAKERS + 1):
         with pytest.raises(ConfigError, match="number of speakers"):
             IngestOptions(speakers=wrong)
+
+
+def test_a_maximum_asks_for_speakers_too() -> None:
+    assert IngestOptions(max_speakers=5).speakers == 0
+    with pytest.raises(ConfigError, match="leave out one of the two"):
+        IngestOptions(speakers=3, max_speakers=5)
+
+
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        ({"language": "de"}, {"language": "de"}),
+        ({"speakers": 3}, {"speakers": 3, "max_speakers": None}),
+        ({"speakers": 0}, {"speakers": 0, "max_speakers": None}),
+        ({"speakers": None}, {"speakers": None, "max_speakers": None}),
+        ({"max_speakers": 5}, {"speakers": 0, "max_speakers": 5}),
+        ({"max_speakers": None}, {"max_speakers": None}),
+    ],
+)
+def test_a_wish_for_speakers_leaves_nothing_of_an_earlier_one(
+    given: dict[str, int | None], changed: dict[str, object]
+) -> None:
+    assert changed_options(given) == changed
 
 
 def test_split_channels_are_speakers_already() -> None:

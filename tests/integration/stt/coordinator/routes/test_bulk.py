@@ -52,6 +52,18 @@ def test_those_that_can_be_are_transcribed_again_and_the_others_say_why_not(
     assert person.get(f"/api/recordings/{ids[1]}").json()["model"] is None
 
 
+def test_speakers_are_asked_for_where_the_channels_are_none(
+    queue: Database, person: KeyedSession
+) -> None:
+    mixed, split = post_recording(queue, 1), post_recording(queue, 1, channels="split")
+    wanted = {"ids": [split, mixed], "speakers": "auto", "max_speakers": 4}
+    answer = person.post("/api/recordings/transcribe", json=wanted).json()
+    assert (answer["recordings"], answer["chunks"]) == (1, 1)
+    assert [(one["id"], one["code"]) for one in answer["unchanged"]] == [(split, "channels_split")]
+    received = person.get(f"/api/recordings/{mixed}").json()
+    assert (received["speakers"], received["max_speakers"]) == (0, 4)
+
+
 @pytest.mark.parametrize("ids", [[], ["odd"], [GONE] * 201])
 def test_nothing_no_id_and_too_many_are_refused(person: KeyedSession, ids: list[str]) -> None:
     for path in ("delete", "transcribe"):

@@ -74,6 +74,7 @@ class TestTheList:
             "text_languages": [],
             "text_models": ["tiny"],
             "speakers": None,
+            "max_speakers": None,
             "chunk_count": 4,
         }
         assert person.get(f"/api/recordings/{recording_id}").json() == received
@@ -186,6 +187,58 @@ class TestChanges:
         back = {"hotwords": None, "task": None}
         received = person.patch(f"/api/recordings/{recording_id}", json=back).json()
         assert (received["hotwords"], received["task"]) == (None, "transcribe")
+
+    @pytest.mark.parametrize(
+        ("change", "speakers", "most"),
+        [
+            ({"speakers": "auto"}, 0, None),
+            ({"speakers": 3}, 3, None),
+            ({"max_speakers": 5}, 0, 5),
+            ({"speakers": 0, "max_speakers": 5}, 0, 5),
+            ({"speakers": None}, None, None),
+        ],
+    )
+    def test_speakers_are_asked_for_and_not_any_more(
+        self,
+        database: Database,
+        person: KeyedSession,
+        change: dict[str, object],
+        speakers: int | None,
+        most: int | None,
+    ) -> None:
+        path = f"/api/recordings/{post_recording(database, 1, speakers=2)}"
+        received = person.patch(path, json=change).json()
+        assert (received["speakers"], received["max_speakers"]) == (speakers, most)
+        assert person.post(f"{path}/transcribe", json=change).json() == {"chunks": 1}
+        received = person.get(path).json()
+        assert (received["speakers"], received["max_speakers"]) == (speakers, most)
+
+    @pytest.mark.parametrize(
+        ("change", "status", "message"),
+        [
+            ({"speakers": -1}, 422, "speakers: at least 0"),
+            ({"speakers": 10**30}, 422, "speakers: at most 50"),
+            ({"speakers": "many"}, 422, "speakers: `auto`, or a number up to 50, is needed"),
+            ({"max_speakers": 0}, 422, "max_speakers: at least 1"),
+            ({"speakers": 3, "max_speakers": 5}, 422, "leave out one of the two"),
+            ({"speakers": 0}, 409, "Each of its channels is a speaker already"),
+        ],
+    )
+    def test_a_wrong_number_of_speakers_is_refused_with_one_sentence(
+        self,
+        database: Database,
+        person: KeyedSession,
+        change: dict[str, object],
+        status: int,
+        message: str,
+    ) -> None:
+        path = f"/api/recordings/{post_recording(database, 1, channels='split')}"
+        for answer in (
+            person.patch(path, json=change),
+            person.post(f"{path}/transcribe", json=change),
+        ):
+            assert answer.status_code == status
+            assert message in answer.json()["error"]["message"]
 
     @pytest.mark.parametrize("language", [None, "", "auto"])
     def test_a_language_may_be_left_to_the_model_again(

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.coordinator_app import KeyedSession
-from tests.support.tus import PART, TUS, append, begin
+from tests.support.tus import PART, TUS, append, begin, create
 from tests.support.upload_site import Site
 
 
@@ -55,6 +55,14 @@ def test_what_cannot_be_begun_is_refused(
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
     assert site.spooled() == before
+
+
+def test_speakers_are_found_if_an_upload_asks_for_them(site: Site, uploader: KeyedSession) -> None:
+    begin(uploader, 10, speakers="auto", max_speakers="4")
+    upload = site.database.uploads.find_one({})
+    assert upload is not None
+    assert (upload["options"]["speakers"], upload["options"]["max_speakers"]) == (0, 4)
+    assert create(uploader, 10, speakers="many").status_code == 422
 
 
 def test_an_option_that_is_none_is_refused(uploader: KeyedSession) -> None:

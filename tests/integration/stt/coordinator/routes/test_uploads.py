@@ -126,6 +126,50 @@ class TestWarnings:
         assert "track" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "speakers", "most"),
+    [
+        ({}, None, None),
+        ({"speakers": ""}, None, None),
+        ({"speakers": "auto"}, 0, None),
+        ({"speakers": "3"}, 3, None),
+        ({"max_speakers": "5"}, 0, 5),
+    ],
+)
+def test_speakers_are_found_if_an_upload_asks_for_them(
+    site: Site,
+    uploader: KeyedSession,
+    talk: bytes,
+    fields: dict[str, str],
+    speakers: int | None,
+    most: int | None,
+) -> None:
+    [upload] = send(uploader, ("talk.wav", talk), fields=fields)
+    assert ended(uploader, upload["id"])["state"] == "done"
+    recording = site.database.recordings.find_one({})
+    assert recording is not None
+    assert (recording.get("speakers"), recording.get("max_speakers")) == (speakers, most)
+    assert ("speakers" in recording) == (speakers is not None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"speakers": "many"}, "speakers: `auto`, or a number up to 50, is needed"),
+        ({"speakers": "51"}, "speakers: at most 50"),
+        ({"max_speakers": "0"}, "max_speakers: at least 1"),
+        ({"speakers": "2", "max_speakers": "5"}, "leave out one of the two"),
+        ({"speakers": "2", "channels": "split"}, "Split channels are speakers already"),
+    ],
+)
+def test_a_wrong_number_of_speakers_is_refused(
+    uploader: KeyedSession, talk: bytes, fields: dict[str, str], message: str
+) -> None:
+    answer = uploader.post("/upload", files={"file": ("talk.wav", talk)}, data=fields)
+    assert answer.status_code == 422
+    assert message in answer.json()["error"]["message"]
+
+
 def test_a_recording_that_is_there_already_keeps_its_wishes(
     site: Site, uploader: KeyedSession, talk: bytes, tmp_path: Path
 ) -> None:
