@@ -9,7 +9,7 @@ from tools.bench_lab.callers import Clip
 from tools.bench_lab.ceiling import Shape
 from tools.bench_lab.contestants import ModelAt, Result, Scenario
 from tools.bench_lab.health import HealthWatch
-from tools.bench_lab.memory import CardMemory, cpu_seconds
+from tools.bench_lab.memory import CardWatch, cpu_seconds
 from tools.bench_lab.processes import run_ceiling, run_contestant
 from tools.bench_lab.report import BATCHED, CEILING, COPIES, OURS, PLAIN, Comparison
 from tools.bench_lab.server import OurServer
@@ -110,7 +110,7 @@ class Bench:
 
     def _measure(self, letter: str, scenarios: Sequence[Scenario], comparison: Comparison) -> None:
         number, comparison.settings[letter] = self._tuned(letter)
-        with CardMemory() as card:
+        with CardWatch() as card:
             for result in run_contestant(KIND_OF[letter], self._model, number, scenarios):
                 self._keep(letter, replace(result, card_mb=card.peak_mb), comparison)
 
@@ -138,7 +138,7 @@ class Bench:
 
     def _measure_ours(self, scenarios: Sequence[Scenario], comparison: Comparison) -> None:
         options = self._wishes.server_options
-        with CardMemory() as card, OurServer(self._model, options, self._folder) as server:
+        with CardWatch() as card, OurServer(self._model, options, self._folder) as server:
             comparison.settings[OURS] = server.shape()
             self._say(f"  ({OURS}) {comparison.settings[OURS]}")
             callers.run(server.transcribe, self._clips[:WARM_UP_CALLS], WARM_UP_CALLS)

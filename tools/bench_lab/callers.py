@@ -85,8 +85,11 @@ def run(
     clips: Sequence[Clip],
     clients: int,
     on_end: Callable[[Call], None] = lambda _: None,
+    limit_seconds: float = math.inf,
 ) -> Measured:
     """`clients` threads share out `clips` and `call` with each; `on_end` runs in this thread.
+
+    After the limit the calls that are under way are not waited for, and count for nothing.
 
     An exception other than `CallFailed` ends the run and comes out of here. Ctrl-C ends it with
     what was measured so far; calls that are under way are left alone, and die with the process.
@@ -103,7 +106,11 @@ def run(
     was_interrupted = False
     try:
         for _ in clips:
-            one = done.get()
+            left = began + limit_seconds - time.perf_counter()
+            try:
+                one = done.get(timeout=None if math.isinf(left) else max(0.0, left))
+            except queue.Empty:
+                break
             if isinstance(one, Exception):
                 raise one
             ended.append(one)

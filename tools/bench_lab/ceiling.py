@@ -10,10 +10,11 @@ import json
 import os
 import queue
 import sys
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,12 @@ class Shape:
 
 @dataclass(frozen=True)
 class Task:
+    """`seconds`: no batch begins after so long of a shape and scenario; None: all are decoded."""
+
     model: ModelAt
     shapes: tuple[Shape, ...]
     scenarios: tuple[Scenario, ...]
+    seconds: float | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
@@ -55,7 +59,7 @@ class Task:
     def from_json(cls, text: str) -> "Task":
         shapes = tuple(Shape(**shape) for shape in json.loads(text)["shapes"])
         rest = ContestantTask.from_json(json.dumps(json.loads(text) | {"kind": "", "number": 0}))
-        return cls(rest.model, shapes, rest.scenarios)
+        return cls(rest.model, shapes, rest.scenarios, json.loads(text)["seconds"])
 
 
 def shapes_to_try(cores: int, device: str) -> list[Shape]:
@@ -69,41 +73,43 @@ def shapes_to_try(cores: int, device: str) -> list[Shape]:
 
 
 class Decoder:
-    """The model in one shape."""
+    """The model for so many batches side by side."""
 
-    def __init__(self, model: ModelAt, shape: Shape) -> None:
-        self._shape = shape
+    def __init__(self, model: ModelAt, streams: int, threads: int) -> None:
+        self._streams = streams
         self._whisper: Any = ctranslate2.models.Whisper(
             str(model.folder),
             device=model.device,
             compute_type=model.compute_type,
-            inter_threads=shape.streams,
-            intra_threads=shape.threads,
+            inter_threads=streams,
+            intra_threads=threads,
         )
         self._prompt, self._suppressed = _prompt_of(model)
 
-    def decode(self, windows: Sequence[Features]) -> float:
-        """Decodes them all and says how many seconds it took."""
+    def decode(
+        self, windows: Sequence[Features], batch_size: int, limit_seconds: float | None = None
+    ) -> tuple[int, float]:
+        """Returns how many it decoded, all but for a limit, and how many seconds it took."""
         todo: queue.SimpleQueue[Sequence[Features]] = queue.SimpleQueue()
-        size = self._shape.batch_size
-        for index in range(0, len(windows), size):
-            todo.put(windows[index : index + size])
-        threads = [
-            threading.Thread(target=self._work, args=(todo,)) for _ in range(self._shape.streams)
-        ]
+        for index in range(0, len(windows), batch_size):
+            todo.put(windows[index : index + batch_size])
         began = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return time.perf_counter() - began
+        deadline = None if limit_seconds is None else began + limit_seconds
+        with ThreadPoolExecutor(self._streams) as pool:
+            done = sum(pool.map(lambda _: self._work(todo, deadline), range(self._streams)))
+        return done, time.perf_counter() - began
 
-    def _work(self, todo: "queue.SimpleQueue[Sequence[Features]]") -> None:
+    def _work(self, todo: "queue.SimpleQueue[Sequence[Features]]", deadline: float | None) -> int:
+        done = 0
         while True:
+            is_late = done and deadline is not None and time.perf_counter() > deadline
             try:
-                batch = todo.get_nowait()
+                batch = todo.get_nowait() if not is_late else ()
             except queue.Empty:
-                return
+                batch = ()
+            if not batch:
+                return done
+            done += len(batch)
             self._whisper.generate(
                 ctranslate2.StorageView.from_array(np.ascontiguousarray(np.stack(batch))),
                 [self._prompt] * len(batch),
@@ -132,18 +138,26 @@ def main(arguments: Sequence[str]) -> int:
     """Returns the exit code."""
     task = Task.from_json(Path(arguments[0]).read_text())
     windows = {one.name: ready_windows(task.model, one.clips) for one in task.scenarios}
-    for shape in task.shapes:
-        decoder = Decoder(task.model, shape)
-        some = next(iter(windows.values()))
-        decoder.decode([some[0]] * shape.streams * shape.batch_size)
-        for scenario in task.scenarios:
-            seconds = decoder.decode(windows[scenario.name])
-            speed = scenario.audio_seconds / seconds
-            note = f"{len(windows[scenario.name])} windows"
-            result = Result(scenario.name, speed, None, None, peak_mb(os.getpid()), note=note)
-            print(json.dumps({"shape": asdict(shape), "result": asdict(result)}), flush=True)
+    for (streams, threads), shapes in groupby(task.shapes, lambda one: (one.streams, one.threads)):
+        decoder = Decoder(task.model, streams, threads)
+        for shape in shapes:
+            _measure(task, shape, decoder, windows)
         del decoder
     return 0
+
+
+def _measure(
+    task: Task, shape: Shape, decoder: Decoder, windows: Mapping[str, Sequence[Features]]
+) -> None:
+    some = next(iter(windows.values()))[0]
+    decoder.decode([some] * shape.streams * shape.batch_size, shape.batch_size)
+    for scenario in task.scenarios:
+        ready = windows[scenario.name]
+        done, seconds = decoder.decode(ready, shape.batch_size, task.seconds)
+        speed = scenario.audio_seconds * done / len(ready) / seconds
+        note = f"{done} windows"
+        result = Result(scenario.name, speed, None, None, peak_mb(os.getpid()), note=note)
+        print(json.dumps({"shape": asdict(shape), "result": asdict(result)}), flush=True)
 
 
 if __name__ == "__main__":

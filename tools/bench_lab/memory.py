@@ -1,4 +1,4 @@
-"""How much memory a process and its children took at most, and how much a graphics card gave."""
+"""How much memory a process and its children took at most, and what a graphics card did."""
 
 import os
 import subprocess
@@ -49,25 +49,31 @@ def _with_children(pid: int) -> Iterator[int]:
             yield from _with_children(int(child))
 
 
-class CardMemory:
-    """Asks `nvidia-smi` twice a second while it is open; `peak_mb` is above what was used before.
+class CardWatch:
+    """Asks `nvidia-smi` twice a second while it is open; None of everything without a card.
 
-    The card must be ours alone. None where there is no card.
+    The card must be ours alone. `peak_mb` is above what was used before; `utilisation` is the
+    share of time in which the card computed, on average from 0 to 1.
     """
 
     def __init__(self) -> None:
-        self._before = _card_mb()
-        self._peak = self._before
+        self._before, _ = _card()
+        self._seen: list[tuple[float, float]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     @property
     def peak_mb(self) -> float | None:
-        if self._before is None or self._peak is None:
+        if self._before is None:
             return None
-        return self._peak - self._before
+        return max((memory for memory, _ in self._seen), default=self._before) - self._before
 
-    def __enter__(self) -> "CardMemory":
+    @property
+    def utilisation(self) -> float | None:
+        busy = [share for _, share in self._seen]
+        return sum(busy) / len(busy) if busy else None
+
+    def __enter__(self) -> "CardWatch":
         if self._before is not None:
             self._thread.start()
         return self
@@ -79,14 +85,18 @@ class CardMemory:
 
     def _watch(self) -> None:
         while not self._stop.wait(_EVERY_SECONDS):
-            self._peak = max(self._peak or 0.0, _card_mb() or 0.0)
+            memory, share = _card()
+            if memory is not None and share is not None:
+                self._seen.append((memory, share))
 
 
-def _card_mb() -> float | None:
-    command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+def _card() -> tuple[float | None, float | None]:
+    """The first card's used memory in MB, and the share of the last moment that it computed."""
+    query = "--query-gpu=memory.used,utilization.gpu"
+    command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    first = said.stdout.strip().partition("\n")[0]
-    return float(first) * 1024 * 1024 / MEGABYTE if first.isdigit() else None
+        memory, busy = said.stdout.strip().partition("\n")[0].split(",")
+        return float(memory) * 1024 * 1024 / MEGABYTE, float(busy) / 100
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None, None

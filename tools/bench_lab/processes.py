@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,25 +21,41 @@ class ContestantFailed(Exception):
 
 
 def run_contestant(
-    kind: str, model: ModelAt, number: int, scenarios: Sequence[Scenario]
+    kind: str,
+    model: ModelAt,
+    number: int,
+    scenarios: Sequence[Scenario],
+    limit_seconds: float | None = None,
+    module: str = "tools.bench_lab.contestants",
 ) -> Iterator[Result]:
-    """A result for each scenario, as they end; raises `ContestantFailed`."""
+    """A result for each scenario, as they end; raises `ContestantFailed`, also past the limit."""
     task = contestants.Task(kind, model, number, tuple(scenarios))
-    for line in _lines_of("tools.bench_lab.contestants", task.to_json()):
+    for line in lines_of(module, task.to_json(), limit_seconds):
         yield Result(**json.loads(line))
 
 
 def run_ceiling(
-    model: ModelAt, shapes: Sequence[Shape], scenarios: Sequence[Scenario]
+    model: ModelAt,
+    shapes: Sequence[Shape],
+    scenarios: Sequence[Scenario],
+    shape_seconds: float | None = None,
+    limit_seconds: float | None = None,
 ) -> Iterator[tuple[Shape, Result]]:
-    """A result for each shape and scenario, as they end; raises `ContestantFailed`."""
-    task = ceiling.Task(model, tuple(shapes), tuple(scenarios))
-    for line in _lines_of("tools.bench_lab.ceiling", task.to_json()):
+    """A result for each shape and scenario, as they end; raises `ContestantFailed`.
+
+    No batch begins after `shape_seconds` of a shape; the process is ended after `limit_seconds`.
+    """
+    task = ceiling.Task(model, tuple(shapes), tuple(scenarios), shape_seconds)
+    for line in lines_of("tools.bench_lab.ceiling", task.to_json(), limit_seconds):
         told = json.loads(line)
         yield Shape(**told["shape"]), Result(**told["result"])
 
 
-def _lines_of(module: str, task: str) -> Iterator[str]:
+def lines_of(module: str, task: str, limit_seconds: float | None = None) -> Iterator[str]:
+    """What a module prints about a task, line by line, until its time is over.
+
+    Raises `ContestantFailed`.
+    """
     with tempfile.TemporaryFile("w+") as said, tempfile.NamedTemporaryFile("w") as told:
         told.write(task)
         told.flush()
@@ -50,6 +67,9 @@ def _lines_of(module: str, task: str) -> Iterator[str]:
             stderr=said,
             text=True,
         )
+        watchdog = threading.Timer(limit_seconds or threading.TIMEOUT_MAX, process.kill)
+        watchdog.daemon = True
+        watchdog.start()
         with process:
             assert process.stdout is not None
             try:
@@ -57,6 +77,8 @@ def _lines_of(module: str, task: str) -> Iterator[str]:
             except BaseException:
                 process.terminate()
                 raise
+            finally:
+                watchdog.cancel()
         if process.returncode:
             said.seek(0)
             last = said.read()[-2000:]

@@ -8,6 +8,9 @@ the embedding table again, that token wins by far. Every window, whatever it hol
 steps as half a minute of speech. The rows count from the start of the prompt, so a longer prompt
 (earlier text, hotwords) shifts the text: ask for `condition_on_previous_text=False`.
 
+A model that follows the sound (`--follow-sound`) ends its text where the speech of the window
+ends, to the nearest segment: three tokens a second, as people speak (see `text_length`).
+
     python -m tools.bench_lab.random_model base FOLDER
 """
 
@@ -26,6 +29,7 @@ import numpy.typing as npt
 from ctranslate2.specs import WhisperSpec
 
 from tools.bench_lab.processes import ContestantFailed
+from tools.bench_lab.text_length import TextEnd, follow_sound
 
 Array = npt.NDArray[np.float32]
 
@@ -42,6 +46,8 @@ CANTONESE = 50_358
 TIMESTAMPS = 1_501
 TIMESTAMPS_PER_SECOND = 50
 TEXT_POSITIONS = 448
+PROMPT_TOKENS = 3
+"""<|startoftranscript|><|en|><|transcribe|>"""
 LOUDNESS = 8.0
 """Length of a position's row, in multiples of what the layers add to it."""
 CERTAINTY = 24.0
@@ -85,11 +91,15 @@ class Vocabulary:
         return self.names.index(name)
 
 
-def write_model(size: Size, folder: Path, quantization: str = "int8") -> None:
+def write_model(
+    size: Size, folder: Path, quantization: str = "int8", *, follows_sound: bool = False
+) -> None:
     """Makes the folder that faster-whisper and our server load; takes seconds to a minute."""
     vocabulary = _vocabulary(size.knows_cantonese)
     spec = WhisperSpec(size.encoder_layers, size.heads, size.decoder_layers, size.heads)
     _fill(spec, size, vocabulary)
+    if follows_sound:
+        _follow_sound(spec, size, len(spoken_tokens(vocabulary.names)))
     spec.register_vocabulary(vocabulary.names)
     first_language = vocabulary.id_of("<|en|>")
     spec.config.suppress_ids = []
@@ -201,6 +211,17 @@ def _reading(vocabulary: Vocabulary, table: Array, noise: float) -> Array:
     return (LOUDNESS * noise * table[tokens]).astype(np.float32)
 
 
+def _follow_sound(spec: Any, size: Size, text_length: int) -> None:
+    end = TextEnd(
+        direction=spec.decoder.embeddings.weight[END_OF_TEXT],
+        row_length=LOUDNESS * _Weights(size.width).noise(spec.decoder.layer),
+        first_row=PROMPT_TOKENS - 1,
+        segment=TOKENS_PER_SEGMENT + 2,
+        text_length=text_length,
+    )
+    follow_sound(spec, size.width // size.heads, end)
+
+
 class _Weights:
     """Draws what the layers of a spec need; each matrix keeps the length of a vector, roughly."""
 
@@ -252,8 +273,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("size", choices=SIZES)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--quantization", default="int8", help="default: int8; float16 for a GPU")
+    parser.add_argument(
+        "--follow-sound", action="store_true", help="let the text end where the sound ends"
+    )
     options = parser.parse_args(arguments)
-    write_model(SIZES[options.size], options.folder, options.quantization)
+    write_model(
+        SIZES[options.size],
+        options.folder,
+        options.quantization,
+        follows_sound=options.follow_sound,
+    )
     print(f"{options.size} with random weights, {options.quantization}: {options.folder}")
     return 0
 

@@ -43,6 +43,28 @@ def test_random_weights_say_their_text_whatever_they_hear(mels: int, tmp_path: P
     assert [row.sequences_ids[0] for row in together] == [spoken_tokens(names)] * 3
 
 
+def test_a_text_that_follows_the_sound_has_the_tokens_of_real_speech(tmp_path: Path) -> None:
+    write_model(Size(64, 2, 2, 1, mels=80), tmp_path, "float32", follows_sound=True)
+    model = ModelAt(tmp_path, "cpu", "float32")
+    clips = make_clips(tmp_path, 6)
+    whisper = ctranslate2.models.Whisper(str(tmp_path), device="cpu", intra_threads=1)
+    names = json.loads((tmp_path / "vocabulary.json").read_text("utf-8"))
+    prompt = [names.index(f"<|{name}|>") for name in ("startoftranscript", "en", "transcribe")]
+    windows = np.stack(ready_windows(model, clips))
+
+    found = whisper.generate(ctranslate2.StorageView.from_array(windows), [prompt] * len(clips))
+    lengths = [len(one.sequences_ids[0]) for one in found]
+
+    text = spoken_tokens(names)
+    assert all(one.sequences_ids[0] == text[: len(one.sequences_ids[0])] for one in found)
+    assert sorted(lengths) == [x for _, x in sorted(zip(clips, lengths, strict=True), key=_seconds)]
+    assert 2.5 < sum(lengths) / sum(clip.seconds for clip in clips) < 4
+
+
+def _seconds(pair: tuple[Clip, int]) -> float:
+    return pair[0].seconds
+
+
 def test_large_v3_has_one_language_more(tmp_path: Path) -> None:
     write_model(Size(64, 1, 1, 1, mels=128), tmp_path)
     names = json.loads((tmp_path / "vocabulary.json").read_text("utf-8"))
