@@ -29,6 +29,7 @@ from whisper_server.engines.base import Features
 
 MAX_LENGTH = 448
 MAX_INITIAL_TIMESTAMP_INDEX = 50
+WARM_UP_WINDOWS = 16
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,11 @@ class Task:
 
     @classmethod
     def from_json(cls, text: str) -> "Task":
-        shapes = tuple(Shape(**shape) for shape in json.loads(text)["shapes"])
-        rest = ContestantTask.from_json(json.dumps(json.loads(text) | {"kind": "", "number": 0}))
-        return cls(rest.model, shapes, rest.scenarios, json.loads(text)["seconds"])
+        told = json.loads(text)
+        shapes = tuple(Shape(**shape) for shape in told["shapes"])
+        others = {"kind": "", "number": 0, "limit_seconds": 0}
+        rest = ContestantTask.from_json(json.dumps(told | others))
+        return cls(rest.model, shapes, rest.scenarios, told["seconds"])
 
 
 def shapes_to_try(cores: int, device: str) -> list[Shape]:
@@ -149,8 +152,8 @@ def main(arguments: Sequence[str]) -> int:
 def _measure(
     task: Task, shape: Shape, decoder: Decoder, windows: Mapping[str, Sequence[Features]]
 ) -> None:
-    some = next(iter(windows.values()))[0]
-    decoder.decode([some] * shape.streams * shape.batch_size, shape.batch_size)
+    some, size = next(iter(windows.values()))[0], min(shape.batch_size, WARM_UP_WINDOWS)
+    decoder.decode([some] * shape.streams * size, size)
     for scenario in task.scenarios:
         ready = windows[scenario.name]
         done, seconds = decoder.decode(ready, shape.batch_size, task.seconds)

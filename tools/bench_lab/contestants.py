@@ -11,10 +11,11 @@ are not conditioned on the text before them, which is less work and no slower (s
 """
 
 import json
+import math
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -76,12 +77,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Task:
-    """What a child process is told; `number` is threads, batch size or copies, by the kind."""
+    """What a child process is told; `number` is threads, batch size or copies, by the kind.
+
+    A scenario of several clips ends after `limit_seconds` with the calls that have ended by then.
+    """
 
     kind: str
     model: ModelAt
     number: int
     scenarios: tuple[Scenario, ...]
+    limit_seconds: float = math.inf
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
@@ -97,6 +102,7 @@ class Task:
                 Scenario(one["name"], one["clients"], tuple(_clip(clip) for clip in one["clips"]))
                 for one in told["scenarios"]
             ),
+            told["limit_seconds"],
         )
 
 
@@ -207,12 +213,20 @@ def _clip(told: dict[str, Any]) -> Clip:
 
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit code."""
-    task = Task.from_json(Path(arguments[0]).read_text())
-    contestant = KINDS[task.kind](task.model, task.number)
+    return run_task(KINDS, arguments[0])
+
+
+def run_task(kinds: Mapping[str, Callable[[ModelAt, int], Contestant]], file: str) -> int:
+    """Let one of the kinds do what the file says; prints a result for each scenario."""
+    task = Task.from_json(Path(file).read_text())
+    contestant = kinds[task.kind](task.model, task.number)
     warm_up = task.scenarios[0].clips[:1] * WARM_UP_CALLS
     callers.run(contestant.transcribe, warm_up, WARM_UP_CALLS)
     for scenario in task.scenarios:
-        measured = callers.run(contestant.transcribe, scenario.clips, scenario.clients)
+        limit = math.inf if len(scenario.clips) == 1 else task.limit_seconds
+        measured = callers.run(
+            contestant.transcribe, scenario.clips, scenario.clients, limit_seconds=limit
+        )
         print(json.dumps(asdict(Result.of(scenario, measured, os.getpid()))), flush=True)
     contestant.close()
     return 0

@@ -1,6 +1,7 @@
 """Runs contestants in processes of their own and hands on what they say."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -27,9 +28,10 @@ def run_contestant(
     scenarios: Sequence[Scenario],
     limit_seconds: float | None = None,
     module: str = "tools.bench_lab.contestants",
+    scenario_seconds: float = math.inf,
 ) -> Iterator[Result]:
     """A result for each scenario, as they end; raises `ContestantFailed`, also past the limit."""
-    task = contestants.Task(kind, model, number, tuple(scenarios))
+    task = contestants.Task(kind, model, number, tuple(scenarios), scenario_seconds)
     for line in lines_of(module, task.to_json(), limit_seconds):
         yield Result(**json.loads(line))
 

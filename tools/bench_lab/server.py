@@ -18,6 +18,7 @@ from pydantic import AliasChoices
 
 from tools.bench_lab.callers import CallFailed, Clip
 from tools.bench_lab.contestants import BEAM_SIZE, ModelAt
+from tools.bench_lab.processes import ROOT
 from whisper_server.settings import Settings
 
 START_SECONDS = 300
@@ -33,10 +34,16 @@ class OurServer:
     """Use as a context manager: inside, the model is loaded.
 
     `options` are flags of `whisper-server` without their dashes. What a calibration of this
-    machine has remembered is used, as it is for everybody.
+    machine has remembered is used, as it is for everybody. `module` is what is run.
     """
 
-    def __init__(self, model: ModelAt, options: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        model: ModelAt,
+        options: Mapping[str, str],
+        folder: Path,
+        module: str = "whisper_server",
+    ) -> None:
         flags = {
             "model": str(model.folder),
             "device": model.device,
@@ -47,8 +54,7 @@ class OurServer:
         self._home = tempfile.TemporaryDirectory(dir=folder)
         self._log = (folder / "whisper-server.log").open("w+")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "whisper_server"]
-            + [f"--{name}={value}" for name, value in flags.items()],
+            [sys.executable, "-m", module] + [f"--{name}={value}" for name, value in flags.items()],
             cwd=self._home.name,
             env=_environment(),
             stdout=self._log,
@@ -157,4 +163,9 @@ def _environment() -> dict[str, str]:
         if isinstance(alias, AliasChoices):
             settings.update(str(choice) for choice in alias.choices)
     kept = {name: value for name, value in os.environ.items() if name.upper() not in settings}
-    return kept | {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    places = filter(None, (str(ROOT), kept.get("PYTHONPATH")))
+    return kept | {
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": os.pathsep.join(places),
+    }

@@ -1,0 +1,1 @@
+"""The benchmark on a machine with a card that has PyTorch, and no network."""

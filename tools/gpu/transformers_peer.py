@@ -1,0 +1,124 @@
+"""transformers' speech pipeline with SDPA, which decodes the windows of all callers in batches.
+
+    python -m tools.gpu.transformers_peer FILE       FILE: JSON, see tools.bench_lab.contestants
+
+The model is one of its own with random weights of the same shape. It does not read off a text, so
+every window of a clip is given the mean number of tokens that the others decode for the clips of
+the run, and every window of a long file that of a full window: no batch waits for its longest
+text, which favours it. It decodes greedily, which favours it too: all others have a beam of 5.
+"""
+
+import queue
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from stt.media.audio import SAMPLE_RATE, decode
+from tools.bench_lab.callers import Clip
+from tools.bench_lab.contestants import ModelAt, run_task
+from tools.bench_lab.random_model import TOKENS_PER_SECOND, WINDOW_SECONDS
+from tools.gpu.plan import MODELS
+
+MEAN_CLIP_SECONDS = 17.5
+FULL_WINDOW_TOKENS = TOKENS_PER_SECOND * WINDOW_SECONDS
+CLIP_TOKENS = round(TOKENS_PER_SECOND * MEAN_CLIP_SECONDS)
+DTYPES = {"float16": "float16", "float32": "float32"}
+
+
+class Pipeline:
+    """One pipeline; clips that wait together share its batches, a long file has its own."""
+
+    def __init__(self, model: ModelAt, batch_size: int) -> None:
+        self._pipe = _pipeline(model)
+        self._batch_size = batch_size
+        self._waiting: queue.SimpleQueue[tuple[Clip, Future[None]] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def transcribe(self, clip: Clip) -> None:
+        done: Future[None] = Future()
+        self._waiting.put((clip, done))
+        done.result()
+
+    def close(self) -> None:
+        self._waiting.put(None)
+
+    def _serve(self) -> None:
+        while first := self._waiting.get():
+            batch = [first]
+            while len(batch) < self._batch_size and (more := self._next()):
+                batch.append(more)
+            failure: Exception | None = None
+            try:
+                self._transcribe([clip for clip, _ in batch])
+            except Exception as error:
+                failure = error
+            for _, done in batch:
+                if failure:
+                    done.set_exception(failure)
+                else:
+                    done.set_result(None)
+
+    def _next(self) -> tuple[Clip, Future[None]] | None:
+        try:
+            return self._waiting.get(timeout=0.02)
+        except queue.Empty:
+            return None
+
+    def _transcribe(self, clips: Sequence[Clip]) -> None:
+        is_long = any(clip.seconds > WINDOW_SECONDS for clip in clips)
+        tokens = FULL_WINDOW_TOKENS if is_long else CLIP_TOKENS
+        options = {"min_new_tokens": tokens, "max_new_tokens": tokens, "num_beams": 1}
+        chunks = {"chunk_length_s": WINDOW_SECONDS} if is_long else {}
+        found = self._pipe(
+            _samples(clips), batch_size=self._batch_size, generate_kwargs=options, **chunks
+        )
+        for _ in found:  # a generator: this does the work
+            pass
+
+
+def _samples(clips: Sequence[Clip]) -> Iterator[dict[str, Any]]:
+    """What the pipeline takes; it would call ffmpeg for files, which may not be there."""
+    for clip in clips:
+        samples = decode(clip.path.read_bytes()).astype("float32") / 32_768
+        yield {"raw": samples, "sampling_rate": SAMPLE_RATE}
+
+
+def _pipeline(model: ModelAt) -> Any:
+    import torch
+    import transformers as hf
+
+    size = MODELS[model.folder.name]
+    config = hf.WhisperConfig(
+        vocab_size=51_866,
+        num_mel_bins=size.mels,
+        d_model=size.width,
+        encoder_layers=size.encoder_layers,
+        decoder_layers=size.decoder_layers,
+        encoder_attention_heads=size.heads,
+        decoder_attention_heads=size.heads,
+        encoder_ffn_dim=4 * size.width,
+        decoder_ffn_dim=4 * size.width,
+        pad_token_id=50_257,
+        bos_token_id=50_257,
+        eos_token_id=50_257,
+        decoder_start_token_id=50_258,
+        attn_implementation="sdpa",
+    )
+    with torch.device(model.device):
+        whisper = hf.WhisperForConditionalGeneration(config)
+    whisper = whisper.to(getattr(torch, DTYPES[model.compute_type])).eval()
+    tokenizer = hf.WhisperTokenizerFast(tokenizer_file=str(model.folder / "tokenizer.json"))
+    return hf.pipeline(
+        "automatic-speech-recognition",
+        model=whisper,
+        tokenizer=tokenizer,
+        feature_extractor=hf.WhisperFeatureExtractor(feature_size=size.mels),
+        device=model.device,
+        dtype=whisper.dtype,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_task({"transformers": Pipeline}, sys.argv[1]))
