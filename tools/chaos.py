@@ -10,7 +10,8 @@ Starts a database, whisper servers (scripted ones, whose words name the chunk an
 real ones), worker processes, and a TCP proxy between each of them; kills, stops, cuts, delays and
 lies to them in an order that the seed decides; then mends everything, lets the fleet finish, and
 checks its history: each chunk has exactly one result, written by the claim that was valid then;
-nothing is lost, stuck, or blamed for what was not its own doing.
+nothing is lost, stuck, or blamed for what was not its own doing. Every other recording asks for its
+speakers, and somebody names them all the while: each voice must be one speaker, and keep its name.
 
 With --over-http there are two coordinators, and one worker in four reaches the database itself; the
 others are nodes, which write down what their coordinators tell them: that must be so as well.

@@ -10,6 +10,7 @@ from tools.chaos_lab.evidence import Breach, Fact, Report, Run, WorkerEnd
 from tools.chaos_lab.history import ACCEPTED, UNCLEAR, Operation
 from tools.chaos_lab.http_history import LOST
 from tools.chaos_lab.node_rules import NODE_RULES
+from tools.chaos_lab.speaker_rules import names_stay, speakers_are_right
 from tools.chaos_lab.story import FENCED, Story
 
 __all__ = ["Breach", "Fact", "Report", "Run", "WorkerEnd", "check"]
@@ -28,7 +29,8 @@ def check(run: Run) -> Report:
         for unknown in documents.keys() - run.chunks.keys()
     )
     breaches += _stats_add_up(run, stories)
-    return Report(tuple(breaches), summary(stories))
+    breaches += [*speakers_are_right(run), *names_stay(run)]
+    return Report(tuple(breaches), {**summary(stories), **_named(run)})
 
 
 def _stats_add_up(run: Run, stories: Sequence[Story]) -> Iterator[Breach]:
@@ -106,6 +108,11 @@ def summary(stories: Sequence[Story]) -> dict[str, int]:
             if told := _TOLD_TO_NODES.get((op.kind, op.outcome)):
                 counts[told] += 1
     return dict(counts)
+
+
+def _named(run: Run) -> dict[str, int]:
+    names = sum(event["phase"] == "told" for event in run.names)
+    return {"recordings with speakers": len(run.speakers), "names given": names}
 
 
 _TOLD_TO_NODES = {

@@ -40,7 +40,8 @@ class Run:
     {"t", "server", "call", "chunk" (its number), "outcome"}, `t` when the upload had come in whole.
     `history` is what was asked of the database, and `nodes` what nodes asked of coordinators.
     `real_servers` are the URLs under which workers see servers that are no stand-ins: what those
-    hear in a chunk is not judged.
+    hear in a chunk is not judged. `speakers` are the documents that recordings have of them, and
+    `names` what the one who names them saw and asked for, in order.
     """
 
     history: History
@@ -54,6 +55,8 @@ class Run:
     chunk_timeout_seconds: float | None = None
     real_servers: frozenset[str] = frozenset()
     nodes: History = field(default_factory=History)
+    speakers: Sequence[Mapping[str, Any]] = ()
+    names: Sequence[Mapping[str, Any]] = ()
 
     @cached_property
     def calls_of(self) -> Mapping[int, Sequence[Mapping[str, Any]]]:

@@ -29,6 +29,11 @@ class Folders:
     def logs(self) -> Path:
         return self.root / "logs"
 
+    @property
+    def names(self) -> Path:
+        """What the one who names speakers saw and did."""
+        return self.root / "names.jsonl"
+
     def calls_of(self, name: str) -> Path:
         """The log of a stand-in."""
         return self.calls / f"{name}.jsonl"

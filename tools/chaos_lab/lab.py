@@ -12,6 +12,7 @@ from typing import Any
 
 import requests
 from bson import ObjectId
+from pymongo.collection import Collection
 
 from stt.errors import DatabaseUnavailable
 from stt.store.database import Database, translated
@@ -21,6 +22,7 @@ from tools.chaos_lab.feed import Feed
 from tools.chaos_lab.fleet import Fleet, Progress, progress_of
 from tools.chaos_lab.folders import Folders
 from tools.chaos_lab.history import EventLog
+from tools.chaos_lab.namer_process import NamerProcess
 from tools.chaos_lab.processes import (
     DATABASE_NAME,
     Server,
@@ -89,6 +91,9 @@ class Lab:
                 self._add_worker(house, number)
             for number in range(1, self.fleet.nodes + 1):
                 self._add_node(house, number)
+            at_database = self.settings() | {"MONGO_URL": self.mongo_url}
+            self.namer = NamerProcess(self.folders, at_database, self.fleet.mutation)
+            self._closing.callback(self.namer.close)
             yield self
 
     @property
@@ -195,13 +200,13 @@ class Lab:
             ids = self.database.chunks.distinct("processing_by", {"processing_by": {"$ne": None}})
         return [worker for worker in self.workers if any(map(worker.is_called, ids))]
 
-    def documents(self) -> list[dict[str, Any]]:
-        """All chunks as they are. Raises DatabaseUnavailable if it stays away."""
+    def documents(self, collection: Collection[dict[str, Any]]) -> list[dict[str, Any]]:
+        """All of them as they are. Raises DatabaseUnavailable if the database stays away."""
         deadline = time.monotonic() + _DATABASE_SECONDS
         while True:
             try:
                 with translated():
-                    return list(self.database.chunks.find({}))
+                    return list(collection.find({}))
             except DatabaseUnavailable:
                 if time.monotonic() > deadline:
                     raise

@@ -70,6 +70,8 @@ _STORMS = {
         every_seconds=4.0,
         fleet=replace(_SHORT, lease_seconds=4.0, calls_at_once=4, chunks=100, pace=_SLOW),
     ),
+    "no-speaker-compare-and-set": _Storm((), seconds=12.0, fleet=replace(_SHORT, chunks=100)),
+    "no-speaker-refresh": _Storm((), seconds=4.0),
     "blame-neighbours": _Storm((), seconds=4.0, fleet=replace(_SHORT, poisons=3)),
     "blame-server": _Storm(
         ("server dies in mid-answer", "server connections cut"), every_seconds=0.4

@@ -5,6 +5,7 @@ breaches. Each replaces one or two names, and fails aloud when a name is gone.
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import stt.coordinator.completion_route
 import stt.store.claims
 import stt.store.database
 import stt.store.leases
+import stt.store.recording_speakers
 from stt.domain.claim import Claim
 from stt.domain.transcript import Transcript
 from stt.errors import ChunkError, DatabaseUnavailable, ServerFault, ServerUnavailable
@@ -24,6 +26,8 @@ from stt.store.database import Database, Document
 from stt.system.process_identity import ProcessIdentity
 from stt.whisper.pool import ServerPool
 from stt.worker.transcriber import Outcome, Transcriber
+
+_SLOW_JOIN_SECONDS = 0.3
 
 Replace = Callable[[Any, str, object], None]
 """What does it: sets the name of an owner, and raises AttributeError if there is no such name."""
@@ -93,6 +97,30 @@ def _no_lookup(replace: Replace) -> None:
             original(self, claim, transcript)
 
     replace(MongoClaims, "complete", complete)
+
+
+def _no_speaker_compare_and_set(replace: Replace) -> None:
+    def by_id(
+        database: Database, recording_id: Any, change: Callable[[Document], Document | None]
+    ) -> Document:
+        stored = database.speakers.find_one({"_id": recording_id}) or {}
+        if (fields := change(stored)) is None:
+            return stored
+        database.speakers.replace_one({"_id": recording_id}, fields, upsert=True)
+        return {"_id": recording_id, **fields}
+
+    join = stt.store.recording_speakers._join
+
+    def slowly(*arguments: Any) -> Any:
+        time.sleep(_SLOW_JOIN_SECONDS)  # within which a person may give a name
+        return join(*arguments)
+
+    replace(stt.store.recording_speakers, "_change", by_id)
+    replace(stt.store.recording_speakers, "_join", slowly)
+
+
+def _no_speaker_refresh(replace: Replace) -> None:
+    replace(stt.store.recording_speakers, "_fingerprint", lambda *_: "joined")
 
 
 class _Blamed(Exception):
@@ -189,6 +217,18 @@ _ALL = (
         "a result whose writing broke off is taken for written",
         "connections to the database that are cut",
         _no_lookup,
+    ),
+    Mutation(
+        "no-speaker-compare-and-set",
+        "joined speakers are written, whoever has changed them since they were read",
+        "workers that end recordings while a person names their speakers",
+        _no_speaker_compare_and_set,
+    ),
+    Mutation(
+        "no-speaker-refresh",
+        "speakers that were joined once are not joined again",
+        "chunks that are transcribed after their recording's speakers were read",
+        _no_speaker_refresh,
     ),
     Mutation(
         "blame-neighbours",

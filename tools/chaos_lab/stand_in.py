@@ -18,7 +18,7 @@ import re
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from stt.errors import BadAudio
 from stt.media.audio import decode
 from tools.chaos_lab import barcode
 from tools.chaos_lab.history import EventLog
+from tools.chaos_lab.stand_in_words import MODEL, Call, transcript_of
 
-MODEL = "stand-in"
 GOOD_MOOD = "good"
 _RETRY_AFTER_SECONDS = 1
 _HANG_LOOK_SECONDS = 0.05
@@ -58,16 +58,6 @@ class Mood:
     name: str = GOOD_MOOD
     times: int | None = None
     met: int = 0
-
-
-@dataclass(frozen=True)
-class Call:
-    """One upload, understood."""
-
-    id: str
-    worker: str
-    numbers: tuple[int | None, ...]
-    asked: float = field(default_factory=time.monotonic)
 
 
 class StandIn(ThreadingHTTPServer):
@@ -162,7 +152,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         form = self.rfile.read(int(self.headers["Content-Length"]))
         worker = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        call = self.server.next_call(worker, _file_in(form))
+        call = self.server.next_call(worker, _field_in(form, "file"))
+        call = replace(call, wants_speakers=_field_in(form, "speakers") == b"true")
         mood = self.server.mood()
         if mood == GOOD_MOOD:
             self._transcribe(call)
@@ -228,35 +219,15 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def transcript_of(call: Call) -> dict[str, Any]:
-    """OpenAI's verbose_json: for each chunk a segment within its second, and its words apart."""
-    segments: list[dict[str, Any]] = [
-        {"start": at + 0.1, "end": at + 0.9, "text": _text(call, number), "avg_logprob": -0.1}
-        for at, number in enumerate(call.numbers)
-    ]
-    words = [
-        {"start": s["start"] + 0.2 * place, "end": s["start"] + 0.2 * (place + 1), "word": word}
-        for s in segments
-        for place, word in enumerate(str(s["text"]).split())
-    ]
-    text = " ".join(str(s["text"]) for s in segments)
-    return {"text": text, "language": "en", "model": MODEL, "segments": segments, "words": words}
-
-
-def _text(call: Call, number: int | None) -> str:
-    return "something else" if number is None else f"chunk {number} call {call.id}"
-
-
 def _error(message: str) -> dict[str, Any]:
     return {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
 
 
-def _file_in(form: bytes) -> bytes:
-    """The upload in a multipart form; empty if there is none."""
+def _field_in(form: bytes, name: str) -> bytes:
+    """A field of a multipart form; empty if there is none."""
     boundary = re.escape(form.partition(b"\r\n")[0])
-    found = re.search(
-        rb'name="file".*?\r\n\r\n(.*?)\r\n' + boundary, form, re.DOTALL | re.IGNORECASE
-    )
+    field_ = f'name="{name}"'.encode()
+    found = re.search(field_ + rb".*?\r\n\r\n(.*?)\r\n" + boundary, form, re.DOTALL | re.IGNORECASE)
     return found[1] if found else b""
 
 

@@ -63,6 +63,7 @@ def run(plan: Plan, folder: Path, *, quiet: bool = False) -> Result:
         storm = _Storm(lab, plan, rng, quiet=quiet)
         storm.run()
         unheeded = lab.finish_workers(_GOODBYE_SECONDS)
+        unheeded += [] if lab.namer.finish() else ["namer"]
         evidence = _evidence(lab)
     report = checker.check(evidence)
     late = [Breach("ends", None, f"{actor} did not end when it was told to") for actor in unheeded]
@@ -154,7 +155,7 @@ class _Storm:
 
 
 def _evidence(lab: Lab) -> Run:
-    documents = lab.documents()
+    documents = lab.documents(lab.database.chunks)
     return Run(
         history=history.load(lab.folders.history),
         documents=documents,
@@ -167,4 +168,6 @@ def _evidence(lab: Lab) -> Run:
         chunk_timeout_seconds=lab.fleet.chunk_timeout,
         real_servers=lab.real_urls,
         nodes=http_history.load(lab.folders.node_history),
+        speakers=lab.documents(lab.database.speakers),
+        names=list(history.read_events(lab.folders.names)),
     )

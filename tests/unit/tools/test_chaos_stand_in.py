@@ -19,7 +19,9 @@ from tests.support.mongo_process import free_port
 from tests.support.speech import opus_tone
 from tools.chaos_lab import barcode
 from tools.chaos_lab.history import EventLog, read_events
-from tools.chaos_lab.stand_in import MODEL, StandIn
+from tools.chaos_lab.stand_in import StandIn
+from tools.chaos_lab.stand_in_words import MODEL
+from tools.chaos_lab.voices import voice_in
 
 POISONS = {7: "refused", 8: "fault", 9: "killer"}
 
@@ -29,10 +31,10 @@ class Running:
     url: str
     log: Path
 
-    def post(self, upload: bytes, worker: str = "worker-1.1") -> requests.Response:
+    def post(self, upload: bytes, worker: str = "worker-1.1", **fields: str) -> requests.Response:
         return requests.post(
             f"{self.url}/v1/audio/transcriptions",
-            data=[("timestamp_granularities[]", "word")],
+            data=[("timestamp_granularities[]", "word"), *fields.items()],
             files={"file": ("chunk.opus", upload)},
             headers={"Authorization": f"Bearer {worker}"},
             timeout=60,
@@ -91,6 +93,14 @@ def test_it_names_each_chunk_of_a_sequence_within_its_second(server: Running) ->
     assert [int(s["end"]) for s in heard["segments"]] == [0, 1]
     assert heard["model"] == MODEL
     assert " ".join(word["word"] for word in heard["words"]) == heard["text"]
+
+
+def test_it_names_the_voices_of_a_sequence_where_it_is_asked_to(server: Running) -> None:
+    heard = server.post(joined(0, 1, 2, 4), speakers="true").json()
+    assert [segment["speaker"] for segment in heard["segments"]] == ["A", "A", "B", "A"]
+    told = {one["id"]: (voice_in(one["embedding"]), one["seconds"]) for one in heard["speakers"]}
+    assert told == {"A": (0, pytest.approx(2.4)), "B": (1, pytest.approx(0.8))}
+    assert "speakers" not in server.post(joined(0)).json()
 
 
 def test_it_notes_whose_call_it_was_and_what_became_of_it(server: Running) -> None:
