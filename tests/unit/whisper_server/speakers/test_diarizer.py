@@ -1,5 +1,6 @@
 """The process that finds speakers, with human voices."""
 
+import os
 import subprocess
 import sys
 import time
@@ -106,3 +107,16 @@ def test_without_its_library_the_server_does_not_start(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(StartError, match=r"pip install 'stt-fleet\[server,speakers\]'"):
         Diarizer(on_gpu=False)
+
+
+def test_it_leaves_half_of_the_cores_to_the_decoder(diarizer: Diarizer) -> None:
+    diarizer.find(np.zeros(SAMPLE_RATE, np.int16)).result(WAIT_SECONDS)
+    threads = diarizer._executor.submit(_torch_threads).result(WAIT_SECONDS)
+    assert threads == max(1, (os.cpu_count() or 1) // 2)
+
+
+def _torch_threads() -> int:
+    import torch
+
+    threads: int = torch.get_num_threads()
+    return threads
