@@ -186,8 +186,8 @@ class WorkerReport:
     """A worker's report with each heartbeat; `slots`: how many calls it makes at once.
 
     `missing_models`: those that recordings want and none of its servers has. `models`: those that
-    its servers list as loaded; empty if that is unknown.
-    The annotations are for its JSON.
+    its servers list as loaded; empty if that is unknown. `finds_speakers`: whether any of them
+    does; None if that is unknown. The annotations are for its JSON.
     """
 
     host: Name = ""
@@ -200,6 +200,7 @@ class WorkerReport:
     counts: Annotated[Mapping[Slug, Count], Field(max_length=20)] = field(default_factory=dict)
     missing_models: Annotated[tuple[Name, ...], Field(max_length=1_000)] = ()
     models: Annotated[tuple[Name, ...], Field(max_length=1_000)] = ()
+    finds_speakers: bool | None = None
 
 
 class Roster(Protocol):

@@ -187,6 +187,10 @@ def _read_priority(value: Any) -> int | None:
     return None if number is None else int(number)
 
 
+def read_flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
 def read_text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 

@@ -8,7 +8,14 @@ from typing import Any
 from stt.domain.claim import WorkerReport
 from stt.domain.worker_id import pattern_of_node
 from stt.store.database import Database, Repository
-from stt.store.documents import read_count, read_list, read_mapping, read_texts, read_time
+from stt.store.documents import (
+    read_count,
+    read_flag,
+    read_list,
+    read_mapping,
+    read_texts,
+    read_time,
+)
 from stt.store.states import ANY_TEXT, UNFINISHED
 from stt.system.single_flight import SingleFlight
 
@@ -110,6 +117,7 @@ def _read_worker(document: Mapping[str, Any], now: datetime) -> WorkerStatus:
             counts={name: read_count(count) for name, count in counts.items()},
             missing_models=read_texts(document.get("missing_models")),
             models=read_texts(document.get("models")),
+            finds_speakers=read_flag(document.get("finds_speakers")),
         ),
         age_seconds=age.total_seconds(),
     )

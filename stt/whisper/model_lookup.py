@@ -13,7 +13,7 @@ from stt.domain.chunk import SPEAKERS
 from stt.system.http import read_json
 from stt.whisper.client import WhisperClient
 from stt.whisper.model_names import is_about_model
-from stt.whisper.server_state import ServerState
+from stt.whisper.server_state import Listing, ServerState
 from stt.whisper.verbose_json import FORMAT_ERRORS
 
 _TIMEOUT_SECONDS = 3.0
@@ -56,19 +56,16 @@ class ModelLookup:
             hoped = {name for name in gone if not all(server.lacks(name) for server in away)}
         return MissingModels(frozenset(gone), frozenset(hoped))
 
-    def listed(self) -> tuple[str, ...]:
-        """Return the models that the servers which are well list as loaded, by name.
-
-        Ask each once in half a minute. Nothing if one of them does not say.
-        """
+    def listed(self) -> Listing:
+        """Return what the servers which are well list; ask each once in half a minute."""
         with self._lock:
             healthy = [server for server in self._servers if server.is_healthy]
         for server in healthy:
             if time.monotonic() >= server.listed_until:
-                server.listed = listed_models(server.client)
+                server.listed = read_listing(server.client)
                 server.listed_until = time.monotonic() + _KEEP_SECONDS
         found = [server.listed for server in healthy]
-        return tuple(sorted({name for names in found for name in names})) if all(found) else ()
+        return _together(found)
 
     def _ask(self, server: ServerState, name: str) -> None:
         with self._lock:
@@ -86,7 +83,7 @@ def lacks_model(client: WhisperClient, model: str) -> bool:
     lead to another path is not asked for.
     """
     if model == SPEAKERS:
-        return _finds_no_speakers(client)
+        return read_listing(client).finds_speakers is False
     if {".", ".."} & set(model.split("/")):
         return False
     path = f"/v1/models/{quote(model)}"
@@ -103,8 +100,8 @@ def lacks_model(client: WhisperClient, model: str) -> bool:
     return is_about_model(answer.status, {**error, "message": message}, model)
 
 
-def listed_models(client: WhisperClient) -> tuple[str, ...]:
-    """Return the models that the server says it can transcribe with; none if it does not say.
+def read_listing(client: WhisperClient) -> Listing:
+    """Return what the server says that it can do.
 
     A server that says of its models which are loaded lists others too, which it has to be started
     with.
@@ -112,16 +109,22 @@ def listed_models(client: WhisperClient) -> tuple[str, ...]:
     try:
         answer = client.request("GET", "/v1/models", _TIMEOUT_SECONDS, _TIMEOUT_SECONDS)
         listed = read_json(answer.body)["data"] if answer.status == 200 else []
-        return tuple(str(model["id"])[:_MAX_NAME] for model in listed if model.get("loaded", True))
+        loaded = [model for model in listed if model.get("loaded", True)]
+        names = tuple(str(model["id"])[:_MAX_NAME] for model in loaded)
+        return Listing(names, _any(model.get("speakers") for model in loaded))
     except (requests.RequestException, HTTPError, *FORMAT_ERRORS):
-        return ()
+        return Listing()
 
 
-def _finds_no_speakers(client: WhisperClient) -> bool:
-    """Return whether the server says so of the model that it has loaded."""
-    try:
-        answer = client.request("GET", "/v1/models", _TIMEOUT_SECONDS, _TIMEOUT_SECONDS)
-        listed = read_json(answer.body)["data"]
-        return any(model.get("loaded") and model.get("speakers") is False for model in listed)
-    except (requests.RequestException, HTTPError, *FORMAT_ERRORS):
-        return False
+def _together(found: Sequence[Listing]) -> Listing:
+    names = {name for one in found for name in one.models}
+    models = tuple(sorted(names)) if all(one.models for one in found) else ()
+    return Listing(models, _any(one.finds_speakers for one in found))
+
+
+def _any(answers: Iterable[object]) -> bool | None:
+    """Return True if one of them is, False if all are, None if that is unknown."""
+    given = list(answers)
+    if True in given:
+        return True
+    return False if given and all(answer is False for answer in given) else None

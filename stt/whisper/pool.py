@@ -62,7 +62,7 @@ class ServerPool:
         self.wait_until_available = self._health.wait_until_available
         self.start_probes = self._health.start_probes
         models = ModelLookup(self._servers, self._health.lock)
-        self.missing_models, self.listed_models = models.missing, models.listed
+        self.missing_models, self.listed = models.missing, models.listed
 
     @property
     def last_error(self) -> errors.SttError | None:

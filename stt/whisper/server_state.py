@@ -17,6 +17,18 @@ _SET_ASIDE_SECONDS = 30.0
 """After so long a server that was set aside is asked again: it may have been restarted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What servers say that they have: models that are loaded, and what finds speakers.
+
+    No models if one of the servers does not say; None where it is unknown whether any finds
+    speakers.
+    """
+
+    models: tuple[str, ...] = ()
+    finds_speakers: bool | None = None
+
+
 @dataclass(slots=True)
 class Speed:
     """Seconds of audio that one call gets done per second, as a decaying average.
@@ -65,7 +77,7 @@ class ServerState:
     verdict: bool | None = None  # of its last canary; None if it was busy or away
     models: dict[str, tuple[bool, float]] = field(default_factory=dict)
     """Whether it lacks a model, and until when, on time.monotonic(), that is known."""
-    listed: tuple[str, ...] = ()  # the models that it says it has
+    listed: Listing = field(default_factory=Listing)
     listed_until: float = float("-inf")
     refusal: CannotTranslate | None = None  # its last one
     refused_at: float = float("-inf")

@@ -8,6 +8,7 @@ from stt.domain.claim import Claims, Order, Page
 from stt.whisper.model_lookup import MissingModels
 from stt.whisper.model_names import described
 from stt.whisper.pool import ServerPool
+from stt.whisper.server_state import Listing
 from stt.worker.stop_conditions import POLL_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -24,8 +25,8 @@ class ModelRouting:
         self._pool = pool
         self._wanted: tuple[str, ...] = ()
         self._missing = MissingModels()
-        self.models: tuple[str, ...] = ()
-        """Those that the servers list as loaded, as of the last page."""
+        self.listed = Listing()
+        """What the servers say that they have, as of the last page."""
         self._counted_at: dict[str, float] = {}  # on time.monotonic()
         self._logged: set[str] = set()
 
@@ -40,7 +41,7 @@ class ModelRouting:
         An empty one is no sign of an empty queue while chunks wait for a model of a server that is
         away.
         """
-        self.models = self._pool.listed_models()
+        self.listed = self._pool.listed()
         self._missing = self._pool.missing_models(self._wanted)
         page = self._read(limit, order)
         if page.models and page.models != self._wanted:  # a short answer has none

@@ -237,7 +237,8 @@ class Worker:
             chunks=tuple(str(claim.chunk.id) for claim in context.heartbeat.held()),
             counts=self.stats.counts,
             missing_models=context.routing.missing[:_MAX_MODELS],
-            models=context.routing.models[:_MAX_MODELS],
+            models=context.routing.listed.models[:_MAX_MODELS],
+            finds_speakers=context.routing.listed.finds_speakers,
         )
         self._queue.roster.report(self.id, report)
 

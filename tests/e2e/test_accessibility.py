@@ -116,6 +116,12 @@ def lines(page: Page) -> None:
     expect(page.locator(".transcript > li")).to_have_count(18)
 
 
+def counted_speakers(page: Page) -> None:
+    page.get_by_text("Options for the next files").click()
+    page.get_by_label("Speakers").select_option("found, at most so many speak")
+    expect(page.get_by_label("How many speak")).to_be_visible()
+
+
 def select_all(page: Page) -> None:
     page.get_by_label("Select all that are shown").check()
     expect(page.locator(".action-bar")).to_be_visible()
@@ -143,6 +149,7 @@ FILLED: dict[str, tuple[str, Steps]] = {
     "start": ("/", is_shown("board meeting.mp3")),
     "upload": ("/upload", is_shown("This recording was here already")),
     "upload options": ("/upload", click("Options for the next files", "summary")),
+    "upload options, speakers": ("/upload", counted_speakers),
     "recordings": ("/recordings", is_shown("board meeting.mp3")),
     "recordings, none found": ("/recordings?search=zebra", is_shown("No recording matches")),
     "recordings, filters": ("/recordings?language=en", click("More filters", "summary")),

@@ -71,8 +71,8 @@ class WorkerOut(Schema):
     """A process that works, or did within the last day; `age_seconds` since its last heartbeat.
 
     `chunks` are in work; `missing_models` are wanted, and none of its servers has them; `models`
-    are those that they list, empty if that is unknown. `node_id`: null for a worker that reaches
-    the database itself.
+    are those that they list, empty if that is unknown; `finds_speakers`: whether any of them does,
+    null if that is unknown. `node_id`: null for a worker that reaches the database itself.
     """
 
     id: str
@@ -84,6 +84,7 @@ class WorkerOut(Schema):
     counts: dict[str, int]
     missing_models: list[str]
     models: list[str]
+    finds_speakers: bool | None
     age_seconds: Tenths
     is_alive: bool
     node_id: str | None

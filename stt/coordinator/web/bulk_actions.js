@@ -7,11 +7,13 @@ import { number, plural } from "./format.js";
 import { foreign } from "./markup.js";
 import { notice, report } from "./notices.js";
 import { LANGUAGES, modelField } from "./option_fields.js";
+import { speakersField, speakersOf } from "./speakers_field.js";
 
 const BATCH = 20;
 const MAX_IN_ADDRESS = 200;
 const MAX_NAMED = 100;
 const HAS_EDITS = "has_edits";
+const NONE = "none";
 const FORMATS = [
   ["txt", "Text (txt)"],
   ["srt", "Subtitles (srt)"],
@@ -81,12 +83,14 @@ export async function transcribeAgain(ids, names, show) {
           <option value="">as each has it</option>
           <option value="auto">detected</option>
           ${LANGUAGES.map(([code, text]) => html`<option value=${code}>${text}</option>`)}
-        </select></label>`,
+        </select></label>
+      ${speakersField([], [["", "as each has it"], [NONE, "not told apart"]])}`,
     "Transcribe again",
     {
       save: async (form) => {
         const given = ["model", "language"].map((name) => [name, form.get(name).trim()]);
         options = Object.fromEntries(given.filter(([, value]) => value));
+        if (form.get("speakers")) Object.assign(options, speakersOf(Object.fromEntries(form)));
       },
     },
   );

@@ -1,4 +1,4 @@
-// Which models the machines at work have, for the fields in which one is typed.
+// What the machines at work have, for the fields in which it is asked for: models, and speakers.
 
 import { api } from "./api.js";
 
@@ -6,15 +6,18 @@ const FRESH_MILLISECONDS = 30_000;
 const FIELDS = "input[list=fleet-models]";
 
 let models = null; // Those that workers list; null while one does not say, or none is at work.
+let lacksSpeakers = false; // Whether they all say that they find none.
 let askedAt = -Infinity;
 
-/** Offer the models in all fields for one, and say of what is in them whether a machine has it. */
+/** Offer the models in all fields for one, and say of what is asked for that no machine has it. */
 export async function offerModels() {
   if (performance.now() - askedAt < FRESH_MILLISECONDS) return requestAnimationFrame(checkAll);
   askedAt = performance.now();
   try {
     const { workers } = await api("GET", "/api/workers");
-    models = modelsOf(workers.filter((worker) => worker.is_alive));
+    const alive = workers.filter((worker) => worker.is_alive);
+    models = modelsOf(alive);
+    lacksSpeakers = alive.length > 0 && alive.every((worker) => worker.finds_speakers === false);
   } catch {
     askedAt = -Infinity; // The field works without; the next one asks again.
   }
@@ -30,6 +33,11 @@ function modelsOf(workers) {
 
 function checkAll() {
   document.querySelectorAll(FIELDS).forEach(check);
+  for (const note of document.querySelectorAll(".speakers-note")) {
+    note.textContent = lacksSpeakers
+      ? "No machine at work finds speakers: what asks for them waits for one that does."
+      : "";
+  }
 }
 
 function check(field) {

@@ -1,6 +1,6 @@
 // What a person can do with a recording: each asks first, and resolves once it is done or not.
 
-import { html } from "./vendor/lit-html/lit-html.js";
+import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { api } from "./api.js";
 import { ask, confirm } from "./dialogs.js";
 import { plural } from "./format.js";
@@ -13,9 +13,15 @@ import {
   promptField,
   taskField,
 } from "./option_fields.js";
+import { chosenFor, speakersField, speakersOf } from "./speakers_field.js";
 
 const pathOf = ({ id }) => `/api/recordings/${id}`;
 const textOf = (form, field) => form.get(field).trim() || null;
+
+/** Channels that are transcribed one by one are speakers already. */
+const speakersFieldOf = (recording) =>
+  recording.channels === "split" ? nothing : speakersField(chosenFor(recording));
+const givenSpeakers = (form) => (form.has("speakers") ? speakersOf(Object.fromEntries(form)) : {});
 
 /** Change name, priority and options; only what was changed here is sent. */
 export const edit = (recording) =>
@@ -29,8 +35,9 @@ export const edit = (recording) =>
         value=${recording.priority}> <small>Higher ones go first.</small></label>
       ${languageField(recording.language)} ${taskField(recording.task)}
       ${modelField(recording.model)} ${promptField(recording.prompt)}
-      ${hotwordsField(recording.hotwords)}
-      <small>All but name and priority hold for what is not transcribed yet.</small>`,
+      ${hotwordsField(recording.hotwords)} ${speakersFieldOf(recording)}
+      <small>Name, priority and how many speak hold for all of it; the others for what is not
+        transcribed yet.</small>`,
     "Save",
     {
       save: async (form) => {
@@ -42,6 +49,7 @@ export const edit = (recording) =>
           task: form.get("task"),
           prompt: textOf(form, "prompt"),
           hotwords: textOf(form, "hotwords"),
+          ...givenSpeakers(form),
         };
         const changed = Object.entries(given).filter(([key, value]) => value !== recording[key]);
         if (!changed.length) return;
@@ -83,7 +91,7 @@ const askToTranscribe = (recording, onEdits) =>
       <p>All of it is transcribed anew. Each part of the transcript there is now stays until its
         new text replaces it. With a model that no machine has it waits for one.</p>
       ${modelField(recording.model)} ${languageField(recording.language)}
-      ${taskField(recording.task)}`,
+      ${taskField(recording.task)} ${speakersFieldOf(recording)}`,
     "Transcribe again",
     {
       save: async (form) => {
@@ -91,6 +99,7 @@ const askToTranscribe = (recording, onEdits) =>
           model: textOf(form, "model"),
           language: textOf(form, "language"),
           task: form.get("task"),
+          ...givenSpeakers(form),
         };
         try {
           await send(recording, body);

@@ -4,6 +4,7 @@ import { api } from "./api.js";
 import { acceptDrops, chosenFiles } from "./chosen_files.js";
 import { bytes } from "./format.js";
 import { report } from "./notices.js";
+import { speakersOf } from "./speakers_field.js";
 import { send } from "./transfers.js";
 
 const MEGABYTE = 1_024 ** 2;
@@ -52,8 +53,15 @@ export async function take(found) {
     if (file.size > mostBytes) report(new Error(`${path} is too large: ${bytes(file.size)}.`));
   }
   const fit = chosen.filter(({ file }) => file.size <= mostBytes);
-  send(fit, Object.fromEntries(Object.entries(typed).map(([key, value]) => [key, value.trim()])));
+  send(fit, options());
   return fit.length > 0;
+}
+
+/** What is typed, as the query of an upload. */
+function options() {
+  const entries = Object.entries(typed).map(([key, value]) => [key, value.trim()]);
+  const { speakers_count: _, ...given } = Object.fromEntries(entries);
+  return { ...given, ...speakersOf(typed) };
 }
 
 /** Take what is dropped on any page, and show Upload by calling `go`. */

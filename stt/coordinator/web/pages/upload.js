@@ -14,6 +14,7 @@ import {
 } from "../option_fields.js";
 import { retryFailed } from "../recording_actions.js";
 import { loader, onQueueChange } from "../reloading.js";
+import { speakersField } from "../speakers_field.js";
 import { cancel, forget, onTransfers, retry, transfers } from "../transfers.js";
 import { forgetUploadRules, keepTyped, takeChosen, typedOptions, uploadRules } from "../upload_intake.js";
 import { noticeSwitches } from "../upload_notices.js";
@@ -77,6 +78,7 @@ export function open(page) {
             <option value="split" ?selected=${typed.channels === "split"}>Each by itself</option>
           </select>
           <small>For calls with one speaker on each.</small></label>
+        ${speakersField([typed.speakers, typed.speakers_count])}
         ${promptField(typed.prompt, options.default_prompt ?? undefined)}
         ${hotwordsField(typed.hotwords, options.default_hotwords ?? undefined)}
       </form>

@@ -1,6 +1,7 @@
 """Which models servers have, as they say themselves: the real server, and scripted ones."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,9 @@ from stt.domain.chunk import SPEAKERS
 from stt.errors import ModelMissing
 from stt.settings import load_settings
 from stt.whisper.client import WhisperClient
-from stt.whisper.model_lookup import MissingModels, lacks_model, listed_models
+from stt.whisper.model_lookup import MissingModels, lacks_model, read_listing
 from stt.whisper.pool import ServerPool
+from stt.whisper.server_state import Listing
 from tests.support.mongo_process import free_port
 from tests.support.pace import until
 from tests.support.pool_calls import UPLOAD, call, make_pool, text
@@ -94,12 +96,13 @@ def test_a_server_lists_what_it_can_transcribe_with(
 ) -> None:
     with ScriptedServer(always()).running() as server:
         server.model_answer = lambda path: answer
-        assert listed_models(WhisperClient(server.url, None, None)) == models
+        assert read_listing(WhisperClient(server.url, None, None)).models == models
 
 
 def test_our_server_lists_the_model_that_it_has_loaded() -> None:
     with running() as server:
-        assert listed_models(WhisperClient(server.url, None, None)) == ("base",)
+        listing = read_listing(WhisperClient(server.url, None, None))
+        assert listing == Listing(("base",), finds_speakers=False)
 
 
 def test_our_server_without_speakers_lacks_them() -> None:
@@ -118,16 +121,37 @@ def test_a_server_that_does_not_answer_may_have_any_model() -> None:
     assert not lacks_model(client, "big")
 
 
+def that_says(finds_speakers: bool | None) -> Callable[[str], Answer]:
+    model = {"id": "base", "loaded": True, "speakers": finds_speakers}
+    return lambda path: Answer(body={"data": [model]})
+
+
 class TestPool:
     def test_the_models_of_all_servers_are_listed_and_none_if_one_does_not_say(self) -> None:
         with ScriptedServer(always()).running() as one, ScriptedServer(always()).running() as two:
             one.model_answer = lambda path: Answer(body={"data": [{"id": "small"}]})
             two.model_answer = lambda path: Answer(body={"data": [{"id": "big"}, {"id": "small"}]})
             pool = make_pool(one, two)
-            assert pool.listed_models() == pool.listed_models() == ("big", "small")
+            assert pool.listed() == pool.listed() == Listing(("big", "small"))
             assert [s.asked.count("/v1/models") for s in (one, two)] == [1, 1]
             two.model_answer = lambda path: Answer(404)
-            assert make_pool(one, two).listed_models() == ()
+            assert make_pool(one, two).listed() == Listing()
+
+    @pytest.mark.parametrize(
+        ("says", "finds"),
+        [
+            ((True, False), True),
+            ((False, False), False),
+            ((False, None), None),
+            ((None, None), None),
+        ],
+    )
+    def test_speakers_are_found_if_any_server_does_so(
+        self, says: tuple[bool | None, ...], finds: bool | None
+    ) -> None:
+        with ScriptedServer(always()).running() as one, ScriptedServer(always()).running() as two:
+            one.model_answer, two.model_answer = map(that_says, says)
+            assert make_pool(one, two).listed() == Listing(("base",), finds)
 
     def test_a_recordings_model_goes_to_the_server_that_has_it(self) -> None:
         with only("small").running() as small, only("big").running() as big:

@@ -62,6 +62,7 @@ def test_a_worker_leaves_alone_what_no_server_has_says_so_once_and_ends(
     [member] = MongoRoster(database).members()
     assert member.report.missing_models == ("huge",)
     assert member.report.models == ("base",)
+    assert member.report.finds_speakers is False
 
 
 def test_a_node_leaves_alone_what_its_server_does_not_have(
@@ -93,6 +94,7 @@ def test_a_node_leaves_alone_what_its_server_does_not_have(
     [report] = [member.report for member in MongoRoster(database).members()]
     assert report.missing_models == ("huge",)
     assert report.models == ("base",)
+    assert report.finds_speakers is False
 
 
 def test_a_model_that_appears_is_noticed_by_a_worker_that_stays(

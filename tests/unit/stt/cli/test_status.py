@@ -73,6 +73,7 @@ def test_workers_as_json_are_flat_objects(stt: Run, queue_status: Mock) -> None:
         "id": "box_7", "is_alive": True, "age_seconds": 3.0, "host": "box", "pid": 7,
         "version": "1.2", "server": "http://gpu", "state": "working", "slots": 4,
         "chunks": ["a", "b"], "counts": {"transcribed": 3}, "missing_models": [], "models": [],
+            "finds_speakers": None,
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ def test_a_worker_belongs_to_a_node_only_if_there_is_one(id_: str, node_id: str 
     assert shown.model_dump(mode="json") == {
         "id": id_, "host": "box", "server": "http://gpu", "state": "working", "slots": 4,
         "chunks": ["a"], "counts": {"transcribed": 3}, "missing_models": [], "models": [],
+            "finds_speakers": None,
         "age_seconds": 3.0, "is_alive": True,
         "node_id": node_id,
     }  # fmt: skip
