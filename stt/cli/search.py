@@ -1,4 +1,4 @@
-"""`stt search`: find words in all transcripts."""
+"""`stt search`: find words in all transcripts, and what a speaker says."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -26,6 +26,8 @@ Examples:
   stt search '"meeting budget"'             one after the other
   stt search budget --folder talks --recorded-from 2026-10-01 --recorded-to 2026-10-31
   stt search 'transcri*' --source talk.mp3  words with this beginning, in one recording
+  stt search budget --speaker Ada           where Ada says it, in all recordings
+  stt search --speaker SPEAKER_02 --source talk.mp3
   stt search coffee --json | jq -r '.[].filename' | sort | uniq -c
 
 \b
@@ -41,7 +43,13 @@ _TIMEOUT_SECONDS = 300.0
 def search_command(
     settings: Settings,
     wanted: FilterOptions,
-    words: Annotated[list[str], typer.Argument(metavar="WORDS", help="Words to find.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="WORDS", help="Words to find.")
+    ] = None,
+    speaker: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only what this one says; all of it without words."),
+    ] = None,
     recording: OneRecording = None,
     limit: Annotated[
         int, typer.Option(min=1, max=100_000, metavar="N", help="Most results to print.")
@@ -51,17 +59,20 @@ def search_command(
     """Find words in all transcripts."""
     if wanted.are_given and recording is not None:
         raise typer.BadParameter("--source is one recording: leave out what chooses others.")
+    if not words and not (speaker or "").strip():
+        raise typer.BadParameter("Write the words to find, or --speaker NAME.")
     try:
-        query = SearchQuery(" ".join(words))
+        query = SearchQuery(" ".join(words)) if words else None
+        with open_database(settings) as database:
+            page = Search(database).find(
+                query,
+                limit=limit,
+                speaker=speaker,
+                recording_ids=_recording_ids(database, recording, wanted),
+                timeout_seconds=_TIMEOUT_SECONDS,
+            )
     except BadQuery as error:
         raise typer.BadParameter(str(error)) from error
-    with open_database(settings) as database:
-        page = Search(database).find(
-            query,
-            limit=limit,
-            recording_ids=_recording_ids(database, recording, wanted),
-            timeout_seconds=_TIMEOUT_SECONDS,
-        )
     if as_json:
         show_json(TypeAdapter(tuple[Hit, ...]).dump_python(page.hits, by_alias=True))
     elif page.hits:

@@ -244,8 +244,9 @@ def hits_screen(hits: Iterable[Hit]) -> Screen:
         text = Text(printable(hit.text))
         for start, end in hit.matches:
             text.stylize("bold yellow", start, end)
-        channel = "" if hit.channel is None else f"[Channel {hit.channel}] "
-        lines.append(Text.assemble((f"{clock(hit.start):>8}  {channel}", "dim"), text))
+        who = hit.speaker or (f"Channel {hit.channel}" if hit.channel else None)
+        mark = f"[{printable(who)}] " if who else ""
+        lines.append(Text.assemble((f"{clock(hit.start):>8}  {mark}", "dim"), text))
     return Group(*lines)
 
 

@@ -1,5 +1,6 @@
 """The speakers of a recording, as people name and merge them."""
 
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -60,6 +61,13 @@ class RecordingSpeakers:
         """Return the name or id of whom a local speaker is; None if not known."""
         found = self.of(local_id)
         return found.label if found else None
+
+    def local_ids(self, name: str) -> frozenset[str]:
+        """Return the ids of the local speakers who are called so, by a name or an id."""
+        key = name_key(name)
+        meant = {one.id for one in self.listed() if key in (name_key(one.name), name_key(one.id))}
+        owners = {one.id: self._owner(one).id for one in self.speakers}
+        return frozenset(local for local, id_ in self.of_local.items() if owners.get(id_) in meant)
 
     def find(self, name: str) -> Speaker:
         """Return a speaker by id or name, in any case. Raise NotFound."""
@@ -134,6 +142,11 @@ class RecordingSpeakers:
                 return by_id[min(seen)]
             seen.add(one.id)
         return one
+
+
+def name_key(name: str | None) -> str:
+    """Return what names have in common that are one to a person, in any case."""
+    return unicodedata.normalize("NFC", " ".join((name or "").split())).casefold()
 
 
 def _with_id(speakers: Iterable[Speaker], id_: str) -> Speaker | None:

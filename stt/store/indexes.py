@@ -46,6 +46,8 @@ INDEXES = {
             partialFilterExpression={"speakers": {"$gte": 0}},
         ),
     ],
+    # What people call speakers, for the search.
+    "recording_speakers": [IndexModel([("names", 1)], name="names")],
     "workers": [IndexModel([("seen_at", 1)], name="seen", expireAfterSeconds=86_400)],
     # The coordinator's; keys, codes and sessions are stored as hashes.
     "nodes": [IndexModel([("key_sha256", 1)], name="key", unique=True)],

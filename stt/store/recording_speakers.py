@@ -20,7 +20,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from stt.domain.chunk import Recording
-from stt.domain.speakers import RecordingSpeakers, Speaker
+from stt.domain.speakers import RecordingSpeakers, Speaker, name_key
 from stt.domain.transcript import LocalSpeaker
 from stt.errors import DatabaseUnavailable
 from stt.store.database import Database, Document, translated
@@ -235,6 +235,7 @@ def _written(speakers: RecordingSpeakers) -> Document:
     return {
         "speakers": [asdict(one) for one in speakers.speakers],
         "of_local": dict(speakers.of_local),
+        "names": sorted({name_key(one.name) for one in speakers.speakers if one.name}),
     }
 
 

@@ -1,4 +1,4 @@
-"""Search the text of transcripts for words.
+"""Search the text of transcripts for words, and for what a speaker says.
 
 Find the segments that contain a word or phrase of the query, in chunks that contain all of them;
 `search_query.py` decides what matches, and where. On a server with text indexes, use one to choose
@@ -7,7 +7,7 @@ the chunks to read. Without one, read the transcripts of some recordings at a ti
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from heapq import merge
 from typing import Annotated, Any
@@ -21,7 +21,6 @@ from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, Repository, translated
 from stt.store.documents import (
     read_chunk,
-    read_count,
     read_list,
     read_mapping,
     read_number,
@@ -30,16 +29,23 @@ from stt.store.documents import (
 from stt.store.folding import Span
 from stt.store.recording_names import recording_names
 from stt.store.search_query import BadQuery, SearchQuery
+from stt.store.search_windows import (
+    Order,
+    Position,
+    boundaries,
+    place_by,
+    windows,
+    windows_of,
+)
+from stt.store.speaker_search import SpeakerSearch
 from stt.store.text_index import TEXT_FIELD, TextIndex, indexed_queries
 
 _FIELDS = [
     "original_id", "index", "offset", "duration", "channel",
-    "transcript.segments.start", "transcript.segments.end", TEXT_FIELD,
+    "transcript.segments.start", "transcript.segments.end", "transcript.segments.speaker",
+    TEXT_FIELD,
 ]  # fmt: skip
-_RECORDINGS_PER_WINDOW = 40
-_Order = list[tuple[str, int]]
-_BY_POSITION: _Order = [("original_id", 1), ("index", 1)]
-_BY_ID: _Order = [("_id", 1)]
+_Matches = dict[int, list[Span]]
 
 
 class SearchTooSlow(DatabaseUnavailable):
@@ -52,8 +58,8 @@ class Hit:
 
     `matches`: the parts of `text` that match, each by the number of its first character, and of the
     first one after it. `label`: the file name, with so many of its folders that no other recording
-    has the same. `channel`: the one that it was said on, None where all were mixed. The annotations
-    are for its JSON.
+    has the same. `channel`: the one that it was said on, None where all were mixed. `speaker`: the
+    name or id of the one who says it, None if not known. The annotations are for its JSON.
     """
 
     recording_id: Annotated[str | None, Field(alias="source_id")]
@@ -66,6 +72,7 @@ class Hit:
     path: str | None = None
     label: str = ""
     channel: int | None = None
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +84,23 @@ class HitPage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Position:
-    """The position of a segment in the queue."""
+class _Wanted:
+    """What to find: all that `speakers` are about, or `words` in it, `after` a position."""
 
-    recording_id: Any
-    index: int
-    chunk_id: ObjectId
-    segment: int
+    words: SearchQuery | None
+    speakers: SpeakerSearch
+    after: Position | None
 
-    @property
-    def cursor(self) -> str:
-        return f"{self.chunk_id}-{self.segment}"
+    def matches(self, recording_id: Any, texts: list[str], said_by: list[str | None]) -> _Matches:
+        """Return where it is in texts that follow one another, by their indexes."""
+        said = self.speakers.says(recording_id, said_by)
+        texts = [text if is_meant else "" for text, is_meant in zip(texts, said, strict=True)]
+        if self.words is None:
+            return {number: [] for number, text in enumerate(texts) if text}
+        return self.words.matches(texts)
 
 
-_Found = tuple[_Position, Hit]
+_Found = tuple[Position, Hit]
 """A hit without the name of its recording, and where it is."""
 
 
@@ -106,24 +116,29 @@ class Search(Repository):
 
     def find(
         self,
-        words: SearchQuery,
+        words: SearchQuery | None,
         *,
         limit: int,
+        speaker: str | None = None,
         cursor: str | None = None,
-        recording_ids: Iterable[ObjectId] | None = None,
+        recording_ids: Sequence[ObjectId] | None = None,
         timeout_seconds: float = 10.0,
     ) -> HitPage:
         """Return up to `limit` hits after `cursor`, in these recordings or in all.
 
-        Return fewer if the time runs out, and raise SearchTooSlow if there are none by then. Raise
-        NotFound if the chunk of the cursor is gone.
+        `speaker`: only what this one says, all of it without `words`. Return fewer if the time runs
+        out, and raise SearchTooSlow if there are none by then. Raise NotFound if the chunk of the
+        cursor is gone; BadQuery for an id of a speaker in several recordings.
         """
         after = None if cursor is None else self._position(cursor)
-        ids = None if recording_ids is None else sorted(recording_ids)
+        speakers = SpeakerSearch(self._db, speaker)
+        wanted = speakers.recordings(recording_ids)
+        ids = None if wanted is None else sorted(wanted)
+        what = _Wanted(words, speakers, after)
         found: list[_Found] = []
         is_cut_off = False
         try:
-            for hit in self._hits(words, after, ids, timeout_seconds):
+            for hit in self._hits(what, ids, timeout_seconds):
                 found.append(hit)
                 if len(found) > limit:
                     break
@@ -141,28 +156,30 @@ class Search(Repository):
         return HitPage(hits, shown[-1][0].cursor if has_more else None)
 
     def _hits(
-        self,
-        words: SearchQuery,
-        after: _Position | None,
-        ids: list[ObjectId] | None,
-        timeout_seconds: float,
+        self, wanted: _Wanted, ids: list[ObjectId] | None, timeout_seconds: float
     ) -> Iterator[_Found]:
         """Yield all hits; raise _OutOfTime."""
         deadline = time.monotonic() + timeout_seconds
-        are_indexed = all(word.is_whole for word in words.query_words)
-        with_index = are_indexed and ids is None and self._index.is_ready()
-        scan = _pattern(words)
-        queries = indexed_queries(words, scan) if with_index else [scan]
+        words = wanted.words
+        with_index = (
+            words is not None
+            and ids is None
+            and all(word.is_whole for word in words.query_words)
+            and self._index.is_ready()
+        )
+        queries = [_pattern(words) if words else {}]
+        if words and with_index:
+            queries = indexed_queries(words, *queries)
         if ids is None:
-            windows = _windows(after, [] if with_index else self._boundaries())
+            found_in = windows(wanted.after, [] if with_index else boundaries(self._db))
         else:
-            windows = _windows_of(ids, after)
-        for window, order in windows:
+            found_in = windows_of(ids, wanted.after)
+        for window, order in found_in:
             found = [self._read({**window, **query}, order, deadline) for query in queries]
-            for document in merge(*found, key=_place_by(order)):
-                yield from _found_in(document, words, after)
+            for document in merge(*found, key=place_by(order)):
+                yield from _found_in(document, wanted)
 
-    def _read(self, query: Document, order: _Order, deadline: float) -> Iterator[Document]:
+    def _read(self, query: Document, order: Order, deadline: float) -> Iterator[Document]:
         """Yield chunks; raise _OutOfTime."""
         left_ms = int((deadline - time.monotonic()) * 1_000)
         if left_ms <= 0:
@@ -178,13 +195,7 @@ class Search(Repository):
                 self._index.record_missing()  # the index was dropped
             raise
 
-    def _boundaries(self) -> list[ObjectId]:
-        """Return ids that divide the recordings into windows, each read in a short time."""
-        ids = [document["_id"] for document in self._db.recordings.find({}, ["_id"])]
-        known = sorted(id_ for id_ in ids if isinstance(id_, ObjectId))
-        return known[_RECORDINGS_PER_WINDOW::_RECORDINGS_PER_WINDOW]
-
-    def _position(self, cursor: str) -> _Position:
+    def _position(self, cursor: str) -> Position:
         chunk_id, _, segment = cursor.partition("-")
         if not (ObjectId.is_valid(chunk_id) and re.fullmatch("[0-9]{1,9}", segment)):
             raise BadQuery("This cursor is none of a search.")
@@ -199,51 +210,6 @@ class _OutOfTime(Exception):
     pass
 
 
-def _windows_of(ids: list[ObjectId], after: _Position | None) -> Iterator[tuple[Document, _Order]]:
-    """Yield queries that together match each chunk of these recordings after a position once."""
-    if after is not None:
-        if after.recording_id not in ids:
-            return
-        yield {"original_id": after.recording_id, "index": {"$gte": after.index}}, _BY_POSITION
-        ids = ids[ids.index(after.recording_id) + 1 :]
-    for begin in range(0, len(ids), _RECORDINGS_PER_WINDOW):
-        some = ids[begin : begin + _RECORDINGS_PER_WINDOW]
-        yield {"original_id": some[0] if len(some) == 1 else {"$in": some}}, _BY_POSITION
-
-
-def _windows(
-    after: _Position | None, boundaries: list[ObjectId]
-) -> Iterator[tuple[Document, _Order]]:
-    """Yield queries that together match each chunk after a position once, and their order.
-
-    Go by the recordings' ids, then to chunks without a recording, then to chunks whose recording
-    has a text as its id, which another program wrote.
-    """
-    at = None if after is None else after.recording_id
-    if after is None or isinstance(at, ObjectId):
-        if after is not None:
-            yield {"original_id": at, "index": {"$gte": after.index}}, _BY_POSITION
-        low: ObjectId = at or ObjectId(bytes(12))
-        for high in boundaries:
-            if high > low:
-                yield {"original_id": {"$gt": low, "$lte": high}}, _BY_POSITION
-                low = high
-        yield {"original_id": {"$gt": low}}, _BY_POSITION
-    behind = {} if after is None or isinstance(at, ObjectId) else {"_id": {"$gte": after.chunk_id}}
-    if not isinstance(at, str):
-        yield {"original_id": None, **behind}, _BY_ID
-        behind = {}
-    # The embedded database uses its index only for a range with an upper bound.
-    yield {"original_id": {"$gte": "", "$lt": "\U0010ffff"}, **behind}, _BY_ID
-
-
-def _place_by(order: _Order) -> Callable[[Document], tuple[str, int]]:
-    """Return what sorts documents as the database does; ObjectIds sort as their hex digits."""
-    if order is _BY_ID:
-        return lambda document: (str(document["_id"]), 0)
-    return lambda document: (str(document["original_id"]), read_count(document.get("index")))
-
-
 def _pattern(words: SearchQuery) -> Document:
     """Return a query for chunks that contain the longest word, even inside another word.
 
@@ -253,25 +219,27 @@ def _pattern(words: SearchQuery) -> Document:
     return {TEXT_FIELD: {"$regex": longest.pattern, "$options": "i"}}
 
 
-def _position_of(document: Document, segment: int) -> _Position:
+def _position_of(document: Document, segment: int) -> Position:
     chunk = read_chunk(document)
-    return _Position(chunk.recording_id, chunk.index, chunk.id, segment)
+    return Position(chunk.recording_id, chunk.index, chunk.id, segment)
 
 
-def _found_in(document: Document, words: SearchQuery, after: _Position | None) -> Iterator[_Found]:
+def _found_in(document: Document, wanted: _Wanted) -> Iterator[_Found]:
     """Yield the hits in one chunk after a position; skip segments that cannot be read."""
-    chunk = read_chunk(document)
+    chunk, after = read_chunk(document), wanted.after
     recording_id = None if chunk.recording_id is None else str(chunk.recording_id)
     # Without an offset, assume that all chunks are as long as this one.
     begin = chunk.index * chunk.planned_seconds if chunk.offset is None else chunk.offset
     segments = read_mapping(document.get("transcript")).get("segments")
     listed = [read_mapping(segment) for segment in read_list(segments)]
     texts = [(read_text(s.get("text")) or "").strip() for s in listed]
-    for number, matches in words.matches(texts).items():
+    said_by = [read_text(s.get("speaker")) for s in listed]
+    for number, matches in wanted.matches(chunk.recording_id, texts, said_by).items():
         if after is not None and after.chunk_id == chunk.id and number <= after.segment:
             continue
         start, end = (max(read_number(listed[number].get(f)) or 0.0, 0.0) for f in ("start", "end"))
         start, end = begin + start, begin + max(start, end)
         said = (chunk.id, start, end, texts[number], tuple(matches))
-        hit = Hit(recording_id, "", *said, channel=chunk.channel)
+        speaker = wanted.speakers.label(chunk.recording_id, said_by[number])
+        hit = Hit(recording_id, "", *said, channel=chunk.channel, speaker=speaker)
         yield _position_of(document, number), hit

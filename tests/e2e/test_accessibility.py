@@ -168,6 +168,7 @@ FILLED: dict[str, tuple[str, Steps]] = {
     "recording, cutting": ("cutting", is_shown("being prepared")),
     "recording, silent": ("silent", is_shown("No speech")),
     "search": ("/search?q=harbour", is_shown("Channel 2")),
+    "search, a speaker": ("/search?q=harbour&speaker=SPEAKER_01", is_shown("another speaker in")),
     "search, none found": ("/search?q=zebra", is_shown("Not found")),
     "fleet": ("/fleet", is_shown("Old laptop")),
     "fleet, join": ("/fleet", steps(click("Join a machine"), is_shown("Then let it work"))),

@@ -1,5 +1,6 @@
-"""Speakers on the pages: asked for with a recording, or afterwards."""
+"""Speakers on the pages: asked for with a recording or afterwards, and searched by name."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -7,8 +8,10 @@ from bson import ObjectId
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from stt.domain.claim import WorkerReport
+from stt.store.recording_speakers import rename
 from stt.store.recordings import MongoRecordings
 from stt.store.workers import MongoRoster
+from tests.support.conversation import add_conversation
 from tests.support.pages import House, drop
 from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.speech import opus_tone
@@ -128,3 +131,26 @@ def test_many_are_asked_for_their_speakers_and_those_of_channels_are_left(
     expect(dialog).to_contain_text("Each of its channels is a speaker already")
     assert wanted(house, mixed) == (0, None)
     assert wanted(house, split) == (None, None)
+
+
+def test_what_a_speaker_says_is_searched_by_the_name(page: Page, house: House) -> None:
+    recording_id = add_conversation(
+        house.database, (0.0, 3.0, "A", "The budget is small."), (3.0, 6.0, "B", "The budget?")
+    )
+    recording = MongoRecordings(house.database).get(recording_id)
+    page.goto("/search?q=budget")
+    hits = page.locator(".hit")
+    expect(hits).to_have_count(2)
+    expect(hits.nth(1)).to_contain_text("SPEAKER_02: The budget?")
+    rename(house.database, recording, "SPEAKER_01", "Ada <b>")
+    page.get_by_label("Speaker").fill("ada <b>")
+    page.get_by_role("button", name="Search").click()
+    expect(hits).to_have_count(1)
+    expect(hits).to_contain_text("Ada <b>: The budget is small.")
+    page.get_by_label("Words that were said").fill("")
+    page.get_by_role("button", name="Search").click()
+    expect(page).to_have_url(re.compile(r"/search\?speaker=ada"))
+    expect(hits).to_have_count(1)
+    page.get_by_label("Speaker").fill("Eve")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator(".empty")).to_contain_text("by a speaker with the name Eve")

@@ -14,9 +14,11 @@ export const foreign = (text) => html`<bdi>${visible(text)}</bdi>`;
 /** A state, as a word with a colour. */
 export const badge = (state) => html`<span class="badge" data-state=${state}>${state}</span>`;
 
-/** Which channel a line was said on, where the channels were transcribed one by one. */
-export const channelMark = ({ channel }) =>
-  channel == null ? nothing : html`<small>Channel ${channel}: </small>`;
+/** Who says a line, or on which channel it was said, where either is known. */
+export const speakerMark = ({ speaker, channel }) => {
+  const who = speaker || (channel == null ? null : `Channel ${channel}`);
+  return who ? html`<small>${foreign(who)}: </small>` : nothing;
+};
 
 /** How long ago something was; the date itself stands in its title. */
 export const since = (iso) =>

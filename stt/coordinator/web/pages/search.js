@@ -1,21 +1,23 @@
-// Search: words in all transcripts, or in those of some recordings; a hit leads to the place where
-// it is said.
+// Search: words in all transcripts, or in those of some recordings, and what a speaker says; a hit
+// leads to the place where it is said.
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { api, withQuery } from "../api.js";
 import { clock, plural } from "../format.js";
-import { channelMark, moreButton, name } from "../markup.js";
+import { foreign, moreButton, name, speakerMark } from "../markup.js";
 import { filterPanel, isEmpty, panelOf, readFilter, requestOf } from "../recording_filters.js";
 
 const PAGE = 30;
 const HINT = `Every word has to occur in the same piece of a recording, about half a minute.
-  "Words in quotes" are found as a phrase, and word* finds all words that begin so.`;
+  "Words in quotes" are found as a phrase, and word* finds all words that begin so. A speaker's name
+  without words finds all that this one says.`;
 
 export function open(page) {
   let words = page.query.get("q") ?? "";
+  let speaker = page.query.get("speaker") ?? "";
   let filter = readFilter(page.query);
-  let { asked = "", hits = null, cursor = null } = page.kept;
+  let { asked = null, hits = null, cursor = null } = page.kept;
   const panel = panelOf(page, () => draw(), page.kept.panel);
   page.keep(() => ({ asked, hits, cursor, panel }));
   let isBusy = false;
@@ -27,10 +29,16 @@ export function open(page) {
     <search><form class="search-form" @submit=${submit}>
       <div class="filters">
       <input type="search" name="q" placeholder="Words that were said"
-             aria-label="Words that were said" maxlength="200" required
+             aria-label="Words that were said" maxlength="200" ?required=${!speaker.trim()}
              autofocus .value=${live(words)}
              @input=${(event) => {
                words = event.target.value;
+             }}>
+      <input name="speaker" placeholder="By any speaker" aria-label="Speaker"
+             maxlength="100" autocomplete="off" .value=${live(speaker)}
+             @input=${(event) => {
+               speaker = event.target.value;
+               draw();
              }}>
       <button type="submit" aria-busy=${isBusy}>Search</button>
       </div>
@@ -45,7 +53,7 @@ export function open(page) {
           (hit) => html`
           <li><a class="hit" href=${place(hit)}>
             <time>${clock(hit.start)}</time>
-            <span dir="auto">${channelMark(hit)}${marked(hit)}</span></a></li>`,
+            <span dir="auto">${speakerMark(hit)}${marked(hit)}</span></a></li>`,
         )}
         </ul>
       </section>`,
@@ -59,7 +67,7 @@ export function open(page) {
     if (!hits.length)
       return html`<p class="empty">Not found in what is transcribed so far${
         isEmpty(filter) ? "" : " of the recordings that match"
-      }.</p>`;
+      }${asked.speaker ? html`, by a speaker with the name ${foreign(asked.speaker)}` : ""}.</p>`;
     return html`<p class="summary">${plural(hits.length, "place")}${
       cursor ? ", and more" : ""
     }</p>`;
@@ -83,8 +91,10 @@ export function open(page) {
     ask();
   };
 
+  const typed = () => ({ q: words.trim(), speaker: speaker.trim() });
+
   const ask = () => {
-    const query = { q: words.trim(), ...filter };
+    const query = { ...typed(), ...filter };
     history.replaceState(history.state, "", withQuery("/search", query));
     draw();
     begin();
@@ -93,8 +103,8 @@ export function open(page) {
   const begin = () =>
     page.attempt(async () => {
       const mine = (question += 1);
-      asked = words.trim();
-      if (!asked) return;
+      asked = typed();
+      if (!asked.q && !asked.speaker) return;
       [hits, cursor, isBusy] = [null, null, true];
       draw();
       try {
@@ -123,7 +133,7 @@ export function open(page) {
 
   const load = (from) =>
     api("GET", "/api/search", {
-      query: { q: asked, ...requestOf(filter), cursor: from, limit: PAGE },
+      query: { ...asked, ...requestOf(filter), cursor: from, limit: PAGE },
       signal: page.signal,
     });
 

@@ -82,6 +82,32 @@ def test_json_has_a_line_of_each(stt: Run, talk: str) -> None:
     assert second["example"] == "Good morning, it is Bob."
 
 
+def test_what_a_speaker_says_is_found(stt: Run, talk: str) -> None:
+    assert stt("speakers", talk, "rename", "SPEAKER_02", "Bob") == 0
+    assert stt("search", "--speaker", "bob") == 0
+    assert stt.out.splitlines() == ["talk.mp3", "    0:03  [Bob] Good morning, it is Bob."]
+    assert stt("search", "bob", "--speaker", "SPEAKER_01", "--source", talk) == 0
+    assert stt.out.splitlines()[1:] == ["    0:06  [SPEAKER_01] It is quite cold up here, Bob."]
+    assert stt("search", "cold", "--speaker", "Bob") == 1
+    assert stt("search", "--speaker", "Bob", "--json") == 0
+    assert [hit["speaker"] for hit in json.loads(stt.out)] == ["Bob"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Write the words to find, or --speaker NAME."),
+        (["--speaker", " "], "Write the words to find, or --speaker NAME."),
+        (["--speaker", "SPEAKER_01"], "SPEAKER_01 is another speaker in each recording"),
+    ],
+)
+def test_a_search_for_nothing_is_refused(
+    stt: Run, talk: str, arguments: list[str], message: str
+) -> None:
+    assert stt("search", *arguments) == 2
+    assert message in " ".join(stt.err.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

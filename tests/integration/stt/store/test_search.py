@@ -201,7 +201,7 @@ class TestPages:
     def test_they_have_every_hit_once(
         self, database: Database, monkeypatch: pytest.MonkeyPatch, limit: int
     ) -> None:
-        monkeypatch.setattr("stt.store.search._RECORDINGS_PER_WINDOW", 2)
+        monkeypatch.setattr("stt.store.search_windows._RECORDINGS_PER_WINDOW", 2)
         said = []
         for number in range(5):
             recording_id = add_recording(database)
@@ -326,7 +326,7 @@ class TestOverHttp:
             "source_id": str(recording_id), "filename": "<img src=x>.mp3", "chunk_id": "",
             "start": 30.0, "end": 33.0, "text": "word 1", "matches": [[0, 4]],
             "path": None, "label": "<img src=x>.mp3",
-            "channel": None,
+            "channel": None, "speaker": None,
         }  # fmt: skip
         rest = person.get(f"/api/search?q=word&limit=2&cursor={page['cursor']}").json()
         assert [hit["text"] for hit in rest["hits"]] == ["word 2"]

@@ -1,6 +1,7 @@
 """`stt search`: what is asked for, and how hits are shown."""
 
 import json
+from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
@@ -30,13 +31,21 @@ def test_the_words_are_one_query(stt: Run, find: Mock) -> None:
     assert "Coffee, please." in stt.out
 
 
+def test_a_speaker_needs_no_words_and_is_shown(stt: Run, find: Mock) -> None:
+    find.return_value = HitPage((replace(HIT, speaker="Ada"),), None)
+    assert stt("search", "--speaker", "Ada") == 0
+    assert find.call_args.args == (None,)
+    assert find.call_args.kwargs["speaker"] == "Ada"
+    assert "[Ada] Coffee, please." in stt.out
+
+
 def test_json_has_the_public_names_of_the_fields(stt: Run, find: Mock) -> None:
     assert stt("search", "coffee", "--json") == 0
     assert json.loads(stt.out) == [
         {
             "source_id": HIT.recording_id, "filename": "talk.mp3", "chunk_id": str(CHUNK),
             "start": 65.0, "end": 67.5, "text": "Coffee, please.",
-            "matches": [[0, 6]], "channel": None,
+            "matches": [[0, 6]], "channel": None, "speaker": None,
             "path": None, "label": "",
         }
     ]  # fmt: skip

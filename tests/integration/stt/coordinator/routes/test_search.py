@@ -4,6 +4,7 @@ import pytest
 from bson import ObjectId
 
 from stt.store.database import Database
+from tests.support.conversation import add_conversation
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession
 from tests.support.pace import until
 from tests.support.recordings_in_queue import post_recording, transcribe
@@ -49,7 +50,7 @@ def test_one_recording_can_be_searched_alone(person: KeyedSession, talk: str) ->
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("", "invalid"),
+        ("", "unprocessable"),
         ("q=%22", "unprocessable"),
         ("q=" + "+".join("abcdefghijkl"), "unprocessable"),
         ("q=" + "x" * 201, "invalid"),
@@ -71,3 +72,34 @@ def test_a_node_may_not(coordinator: CoordinatorThread) -> None:
     _, key = coordinator.join()
     with coordinator.node(key) as node:
         assert node.get("/api/search?q=coffee").status_code == 403
+
+
+def test_what_a_speaker_says_is_found_by_the_name(queue: Database, person: KeyedSession) -> None:
+    recording_id = add_conversation(
+        queue, (0.0, 3.0, "A", "The budget."), (3.0, 6.0, "B", "No budget.")
+    )
+    path = f"/api/recordings/{recording_id}/speakers/SPEAKER_01"
+    person.patch(path, json={"name": "Ada", "label_before": "SPEAKER_01"}).raise_for_status()
+    for query in ({"speaker": "ada"}, {"speaker": "Ada", "q": "budget"}):
+        found = person.get("/api/search", params=query).json()
+        assert [(hit["speaker"], hit["text"]) for hit in found["hits"]] == [("Ada", "The budget.")]
+    both = person.get("/api/search", params={"q": "budget", "source_id": str(recording_id)}).json()
+    assert [hit["speaker"] for hit in both["hits"]] == ["Ada", "SPEAKER_02"]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"speaker": "SPEAKER_01"}, "SPEAKER_01 is another speaker in each recording"),
+        ({"speaker": "x" * 101}, "speaker: at most 100 characters"),
+        ({"speaker": " "}, "no word in it"),
+        ({"speaker": "Ada", "q": "!"}, "no word in it"),
+        ({}, "no word in it"),
+    ],
+)
+def test_a_search_for_a_speaker_that_cannot_be_is_refused_with_one_sentence(
+    queue: Database, person: KeyedSession, query: dict[str, str], message: str
+) -> None:
+    answer = person.get("/api/search", params=query)
+    assert answer.status_code == 422
+    assert message in answer.json()["error"]["message"]

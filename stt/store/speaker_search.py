@@ -1,0 +1,67 @@
+"""Whose lines a search is for: what a speaker is called, in each recording.
+
+The segments of chunks name local speakers only. `recording_speakers` has what people call them, in
+an index; so a name leads to the recordings in which a speaker has it now, and no chunk changes when
+it does.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from bson import ObjectId
+
+from stt.domain.speakers import RecordingSpeakers, name_key
+from stt.store import recording_speakers
+from stt.store.database import Database, translated
+from stt.store.documents import read_recording
+from stt.store.search_query import BadQuery
+
+_ID = re.compile(r"speaker_[0-9]+")
+
+
+class SpeakerSearch:
+    """Finds what one speaker says, or all do without a `name`. For one search, and one thread."""
+
+    def __init__(self, database: Database, name: str | None) -> None:
+        self._db = database
+        self.name = name_key(name) or None
+        self._read: tuple[Any, RecordingSpeakers] = None, RecordingSpeakers()
+
+    def recordings(self, ids: Sequence[ObjectId] | None) -> Sequence[ObjectId] | None:
+        """Return those of these recordings, None for all, in which a speaker may be called so.
+
+        Raise BadQuery for the id of a speaker without the one recording that it is of.
+        """
+        if self.name is None or (ids is not None and len(ids) == 1):
+            return ids
+        with translated():
+            found = self._db.speakers.find({"names": self.name}, ["_id"])
+            named = {document["_id"] for document in found}
+        if not named and _ID.fullmatch(self.name):
+            raise BadQuery(
+                f"{self.name.upper()} is another speaker in each recording: choose one recording,"
+                " or search for a name."
+            )
+        return [id_ for id_ in named if ids is None or id_ in set(ids)]
+
+    def says(self, recording_id: Any, local_ids: Sequence[str | None]) -> list[bool]:
+        """Return of which of these local speakers' segments the text is searched."""
+        if self.name is None:
+            return [True] * len(local_ids)
+        meant = self._of(recording_id).local_ids(self.name)
+        return [id_ in meant for id_ in local_ids]
+
+    def label(self, recording_id: Any, local_id: str | None) -> str | None:
+        """Return what a local speaker is called; None if that is not known."""
+        return self._of(recording_id).label(local_id) if local_id else None
+
+    def _of(self, recording_id: Any) -> RecordingSpeakers:
+        if self._read[0] != recording_id:  # hits come by recording
+            with translated():
+                document = self._db.recordings.find_one({"_id": recording_id})
+            found = RecordingSpeakers()
+            if document is not None:
+                found = recording_speakers.read(self._db, read_recording(document))
+            self._read = recording_id, found
+        return self._read[1]
