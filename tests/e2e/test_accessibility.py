@@ -122,6 +122,13 @@ def counted_speakers(page: Page) -> None:
     expect(page.get_by_label("How many speak")).to_be_visible()
 
 
+def named_like_another(page: Page) -> None:
+    page.get_by_role("button", name="Rename SPEAKER_06").click()
+    page.get_by_label("Name of SPEAKER_06").fill("SPEAKER_01")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
 def select_all(page: Page) -> None:
     page.get_by_label("Select all that are shown").check()
     expect(page.locator(".action-bar")).to_be_visible()
@@ -158,6 +165,7 @@ FILLED: dict[str, tuple[str, Steps]] = {
     "recording, menu": ("done", click("Download", "summary")),
     "recording, more actions": ("done", click(css=MORE)),
     "recording, speakers": ("spoken", is_shown("SPEAKER_06")),
+    "recording, naming a speaker": ("spoken", named_like_another),
     "recording, lines": ("spoken", lines),
     "recording, finding": ("spoken", found),
     "recording, correcting": ("done", click("Correct text")),
@@ -185,6 +193,7 @@ DIALOGS: dict[str, tuple[str, Steps]] = {
     "transcribe again": ("done", steps(click(css=MORE), click("Transcribe again"))),
     "delete": ("failed", steps(click(css=MORE), click("Delete"))),
     "retry": ("failed", click("Retry")),
+    "merge speakers": ("spoken", click("Merge…")),
     "download many": ("/recordings", steps(select_all, click("Download"))),
     "transcribe many again": ("/recordings", steps(select_all, click("Transcribe again"))),
     "delete many": ("/recordings", steps(select_all, click("Delete"))),

@@ -29,7 +29,8 @@ class House:
         """Remove what a test has put into the queue, however long that takes on a busy machine."""
         with self.database.without_time_limit() as patient:
             for collection in (
-                patient.chunks, patient.audio, patient.recordings, patient.uploads, patient.workers
+                patient.chunks, patient.audio, patient.recordings, patient.speakers,
+                patient.uploads, patient.workers,
             ):  # fmt: skip
                 collection.delete_many({})
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.speakers import SpeakerMerge, SpeakerName, SpeakerOut, SpeakersOut
-from stt.domain.field_types import HexId
+from stt.domain.field_types import Count, HexId
 from stt.domain.speakers import RecordingSpeakers
 from stt.errors import NotFound
 from stt.store import recording_speakers
@@ -35,7 +35,7 @@ def speakers(
     coordinator: InCoordinator,
     source_id: HexId,
     seen: Annotated[
-        int | None, Query(description="A version: answer 204 if it is still that one.")
+        Count | None, Query(description="A version: answer 204 if it is still that one.")
     ] = None,
 ) -> SpeakersOut | Response:
     """Answer with nobody where speakers were not asked for, or none are known yet."""

@@ -10,6 +10,7 @@ export class Player {
   #current = 0;
   #index = -1;
   #chunks = [];
+  #stretch = null;
   #onChange;
   isPlaying = false;
   /** Why nothing plays, or null. */
@@ -23,7 +24,10 @@ export class Player {
       const ours = (work) => () => element === this.#audio && work();
       element.addEventListener(
         "timeupdate",
-        ours(() => this.#onChange(this)),
+        ours(() => {
+          if (this.#stretch && this.time >= this.#stretch.end) this.pause();
+          else this.#onChange(this);
+        }),
       );
       element.addEventListener(
         "ended",
@@ -71,6 +75,32 @@ export class Player {
 
   /** Goes to a place of the recording, in seconds, and plays on from there if it was playing. */
   seek(seconds) {
+    this.#leaveStretch();
+    this.#goTo(seconds);
+  }
+
+  /** Whether a stretch is played for itself, by `playStretch`. */
+  get isStretch() {
+    return this.#stretch !== null;
+  }
+
+  /** Play until `end`, and go back to where it was then, or when paused. Call `onEnd()` at last. */
+  playStretch(start, end, onEnd) {
+    if (!this.canPlay) return;
+    const before = this.#leaveStretch()?.before ?? this.time;
+    this.#stretch = { end, before, onEnd };
+    this.isPlaying = true;
+    this.#goTo(start);
+  }
+
+  #leaveStretch() {
+    const stretch = this.#stretch;
+    this.#stretch = null;
+    stretch?.onEnd();
+    return stretch;
+  }
+
+  #goTo(seconds) {
     if (!this.canPlay) return;
     const after = this.#chunks.findIndex((chunk) => chunk.offset > seconds + 0.001);
     const index = Math.max((after === -1 ? this.#chunks.length : after) - 1, 0);
@@ -95,7 +125,9 @@ export class Player {
   pause() {
     this.isPlaying = false;
     this.#audio.pause();
-    this.#onChange(this);
+    const stretch = this.#leaveStretch();
+    if (stretch) this.#goTo(stretch.before);
+    else this.#onChange(this);
   }
 
   /** Stop, and free what is loaded. */
@@ -141,6 +173,7 @@ export class Player {
 
   #fail() {
     this.isPlaying = false;
+    this.#leaveStretch();
     this.error = "This piece of audio cannot be played here.";
     this.#onChange(this);
   }

@@ -39,17 +39,23 @@ export function rememberView(view) {
   }
 }
 
+/** The number of a speaker's colour, which stays when others are named or merged. */
+export const colourOfSpeaker = ({ id }) => colourOf(Number(/\d+$/.exec(id)));
+const colourOf = (number) => ((number - 1 + COLOURS) % COLOURS) + 1;
+
 /**
  * Draw the items of a list: each line is a `.line` with its row as `row`, each row a `.row`.
  *
- * `language`: that of the text, if it is known.
+ * `language`: that of the text, if it is known; `speakers`: those of the recording.
  */
-export function transcriptItems(rows, view, language) {
-  const colours = coloursOf(rows);
+export function transcriptItems(rows, view, language, speakers) {
+  const colours = new Map(speakers.map((one) => [one.label, colourOfSpeaker(one)]));
+  const colour = ({ speaker, channel }) =>
+    speaker ? (colours.get(speaker) ?? nothing) : colourOf(channel);
   const space = WITHOUT_SPACES.has(language) ? "" : " ";
   const mark = (row, before) =>
     who(row) !== null && (view === "lines" || !before || who(row) !== who(before))
-      ? html`<small class="speaker" data-colour=${colours.get(who(row))}>${foreign(who(row))}: </small>`
+      ? html`<small class="speaker" data-colour=${colour(row)}>${foreign(who(row))}: </small>`
       : nothing;
   const paragraph = ({ lines, before }) => {
     const [first] = lines;
@@ -67,16 +73,6 @@ const key = ({ start, end, chunk_id: id }) => `${start} ${end} ${id}`;
 /** Who speaks: a name or an id, or the channel; null where neither is known. */
 const who = ({ speaker, channel }) =>
   speaker || (channel == null ? null : `Channel ${channel}`);
-
-/** Return a number of a colour by speaker, in the order of their first lines. */
-function coloursOf(rows) {
-  const colours = new Map();
-  for (const row of rows) {
-    const name = who(row);
-    if (name !== null && !colours.has(name)) colours.set(name, (colours.size % COLOURS) + 1);
-  }
-  return colours;
-}
 
 /** Return `{lines, before}` in order; `before`: the line before the paragraph's first, if any. */
 function paragraphsOf(rows, view) {

@@ -13,6 +13,7 @@ import { DETECTED, languageName } from "../option_fields.js";
 import { Player } from "../player.js";
 import { editLine } from "../line_editor.js";
 import { edit, remove, retryFailed, transcribeAgain } from "../recording_actions.js";
+import { speakersPanel } from "../speakers_panel.js";
 import { tabStop } from "../tab_stop.js";
 import { Transcript } from "../transcript.js";
 import { finder, unmark } from "../transcript_find.js";
@@ -36,7 +37,7 @@ export function open(page) {
   const { transcript = new Transcript(id) } = page.kept;
   transcript.signal = page.signal;
   let { recording = null, failed = [] } = page.kept;
-  page.keep(() => ({ transcript, recording, failed }));
+  page.keep(() => ({ transcript, recording, failed, speakers: speakers.all }));
   let problem = null;
   let player = null;
   let isMoving = false;
@@ -65,6 +66,20 @@ export function open(page) {
     },
   });
   page.signal.addEventListener("abort", unmark);
+  const speakers = speakersPanel({
+    page,
+    path,
+    kept: page.kept.speakers,
+    isAsked: () => recording !== null && recording.speakers !== null,
+    draw: () => draw(),
+    reload: () => reload(true),
+    canPlay: () => player?.canPlay ?? false,
+    play: ({ start, end, channel: own }, onEnd) => {
+      hear(own);
+      player.playStretch(start, end, onEnd);
+    },
+    stop: () => player.pause(),
+  });
 
   const draw = () => {
     page.draw(template());
@@ -97,6 +112,7 @@ export function open(page) {
       }
       ${failures()}
       ${actions()}
+      ${speakers.template()}
       <section class="player" aria-label="Player">
         <audio preload="auto"></audio><audio preload="auto"></audio>
         <div id="controls"></div>
@@ -243,7 +259,7 @@ export function open(page) {
       <p class="editing-hint" ?hidden=${!isEditing}>Choose a line to correct it.</p>
       <ol class="transcript as-${view} ${isEditing ? "is-editing" : ""}" @click=${choose}
           @keydown=${onLineKey} @focusin=${stop.onFocus}>
-        ${transcriptItems(transcript.rows, view, recording.language)}
+        ${transcriptItems(transcript.rows, view, recording.language, speakers.all.speakers)}
       </ol>
       <p id="end" class="more-button">${
         transcript.hasMore
@@ -331,7 +347,7 @@ export function open(page) {
     current.setAttribute("aria-current", "true");
     if (!document.activeElement.matches(".line")) stop.set(current);
     const isReading = Date.now() - readAt < READING_SECONDS * 1_000;
-    if (player.isPlaying && !isReading)
+    if (player.isPlaying && !player.isStretch && !isReading)
       current.scrollIntoView({ block: "center", behavior: calm() });
   };
   const calm = () =>
@@ -432,8 +448,10 @@ export function open(page) {
       return draw();
     }
     page.setTitle(recording.label);
+    await speakers.load();
     draw();
-    const now = JSON.stringify([recording.counts, recording.chunk_count, recording.is_ingesting]);
+    const { counts, chunk_count: count, is_ingesting: isIngesting } = recording;
+    const now = JSON.stringify([counts, count, isIngesting, speakers.all.version]);
     if (now === seen) return;
     const query = { source_id: id, limit: FAILURES };
     const [known, quarantine] = await Promise.all([

@@ -1,0 +1,232 @@
+"""The speakers on a recording's page: named, heard and merged, by several people at once."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from stt.domain.chunk import Recording
+from stt.store.database import Database
+from stt.store.recording_speakers import merge, read, rename
+from stt.store.recordings import MongoRecordings
+from tests.support.conversation import add_conversation
+from tests.support.coordinator_process import running_process
+from tests.support.pace import until
+from tests.support.pages import House, heard_at
+from tests.support.queue_builder import START
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def house(
+    mongo_url: str, shared_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    name, folder = shared_database.chunks.database.name, tmp_path_factory.mktemp("pages")
+    with running_process(mongo_url, name, folder) as coordinator:
+        yield House(coordinator, shared_database, b"")
+
+
+@pytest.fixture(autouse=True)
+def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
+    yield
+    house.empty()
+
+
+@pytest.fixture
+def talk(house: House) -> Recording:
+    """Three speak in it: for nine seconds, for twelve, and for one."""
+    recording_id = add_conversation(
+        house.database, (3.0, 4.0, "A", "One."), (5.0, 17.0, "B", "Two."),
+        (18.0, 19.0, "C", "Three."), (20.0, 28.0, "A", "Four."),
+    )  # fmt: skip
+    return MongoRecordings(house.database).get(recording_id)
+
+
+@pytest.fixture
+def tab(session: BrowserContext, talk: Recording) -> Iterator[Page]:
+    """The recording's page, where requests may be refused."""
+    tab = session.new_page()
+    tab.goto(f"/recordings/{talk.id}")
+    expect(names(tab)).to_have_count(3)
+    yield tab
+    tab.close()
+
+
+@pytest.fixture
+def shown(page: Page, talk: Recording) -> Page:
+    """The recording's page."""
+    page.goto(f"/recordings/{talk.id}")
+    expect(names(page)).to_have_count(3)
+    return page
+
+
+def names(page: Page) -> Locator:
+    return page.locator(".speakers .speaker")
+
+
+def field(page: Page, speaker: str) -> Locator:
+    return page.get_by_label(f"Name of {speaker}")
+
+
+def begin(page: Page, speaker: str) -> Locator:
+    page.get_by_role("button", name=f"Rename {speaker}").click()
+    return field(page, speaker)
+
+
+def colours(found: Locator) -> list[str]:
+    return [item.evaluate("item => getComputedStyle(item).color") for item in found.all()]
+
+
+def test_a_name_is_typed_where_it_is_shown(shown: Page, house: House, talk: Recording) -> None:
+    typed = begin(shown, "SPEAKER_01")
+    expect(typed).to_be_focused()
+    shown.keyboard.type("<b>Ada</b>")
+    shown.keyboard.press("Enter")
+    expect(names(shown)).to_have_text(["<b>Ada</b>", "SPEAKER_02", "SPEAKER_03"])
+    expect(names(shown).first).to_be_focused()
+    expect(shown.locator(".transcript > li p").first).to_have_text("<b>Ada</b>: One.")
+    begin(shown, "<b>Ada</b>").fill("Eve")
+    shown.keyboard.press("Escape")
+    expect(names(shown).first).to_have_text("<b>Ada</b>")
+    expect(names(shown).first).to_be_focused()
+    assert read(house.database, talk).find("SPEAKER_01").name == "<b>Ada</b>"
+    begin(shown, "<b>Ada</b>").fill("")
+    shown.get_by_role("button", name="Save").click()
+    expect(names(shown).first).to_have_text("SPEAKER_01")
+
+
+def test_a_name_that_cannot_be_is_explained_beside_it(tab: Page) -> None:
+    typed = begin(tab, "SPEAKER_01")
+    typed.fill("speaker_02")
+    typed.press("Enter")
+    expect(tab.get_by_role("alert")).to_have_text("SPEAKER_02 is another speaker.")
+    expect(typed).to_be_focused()
+    expect(typed).to_have_value("speaker_02")
+
+
+def test_the_second_of_two_who_name_a_speaker_is_told(
+    tab: Page, house: House, talk: Recording
+) -> None:
+    begin(tab, "SPEAKER_01").fill("Ada")
+    rename(house.database, talk, "SPEAKER_01", "Eve")
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("alert")).to_contain_text("named this speaker “Eve” in the meantime")
+    typed = field(tab, "Eve")
+    expect(typed).to_have_value("Ada")
+    assert read(house.database, talk).find("SPEAKER_01").name == "Eve"
+    typed.press("Enter")
+    expect(names(tab).first).to_have_text("Ada")
+
+
+def test_what_others_do_shows_by_itself_and_what_is_typed_stays(
+    shown: Page, house: House, talk: Recording
+) -> None:
+    typed = begin(shown, "SPEAKER_03")
+    typed.fill("Cy")
+    rename(house.database, talk, "SPEAKER_01", "Ada")
+    expect(names(shown).first).to_have_text("Ada")
+    expect(shown.locator(".transcript > li p").first).to_have_text("Ada: One.")
+    expect(typed).to_have_value("Cy")
+    expect(typed).to_be_focused()
+    merge(house.database, talk, "SPEAKER_03", "SPEAKER_02")
+    expect(shown.get_by_text("SPEAKER_03 is no longer among the speakers")).to_be_visible()
+    expect(names(shown)).to_have_text(["Ada", "SPEAKER_02"])
+
+
+def test_colours_are_those_of_the_text_and_stay_when_two_are_merged(
+    shown: Page, house: House, talk: Recording
+) -> None:
+    spoken = shown.locator(".transcript .speaker")
+    before = colours(names(shown))
+    assert colours(spoken) == [before[i] for i in (0, 1, 2, 0)]
+    assert len(set(before)) == 3
+    merge(house.database, talk, "SPEAKER_01", "SPEAKER_02")
+    expect(names(shown)).to_have_text(["SPEAKER_02", "SPEAKER_03"])
+    assert colours(names(shown)) == before[1:]
+
+
+def test_a_sample_is_played_and_then_the_player_is_where_it_was(shown: Page) -> None:
+    shown.evaluate(
+        """() => {
+            window.heard = [];
+            for (const audio of document.querySelectorAll(".player audio")) {
+                const note = () => audio.paused || heard.push(audio.currentTime);
+                audio.addEventListener("timeupdate", note);
+            }
+        }"""
+    )
+
+    def heard() -> list[float]:
+        """Return the places that have been played."""
+        places: list[float] = shown.evaluate("heard")
+        return places
+
+    sample = shown.get_by_label("Play a sample of SPEAKER_03")
+    place = shown.get_by_label("Place")
+    place.fill("25")
+    sample.click()
+    until(lambda: heard() and heard_at(shown)[0] == "")
+    expect(place).to_have_attribute("aria-valuetext", "0:25 of 0:30")
+    expect(sample).to_be_focused()
+    assert min(heard()) >= 18
+    assert max(heard()) < 25
+    shown.get_by_label("Play a sample of SPEAKER_02").click()
+    until(lambda: heard()[-1] < 18)
+    shown.get_by_label("Play a sample of SPEAKER_01").click()
+    until(lambda: heard()[-1] >= 20)
+    expect(shown.get_by_label("Play a sample of SPEAKER_02")).to_be_visible()
+    shown.locator("[data-speaker=SPEAKER_01]").get_by_role("button", name="Stop").click()
+    expect(place).to_have_attribute("aria-valuetext", "0:25 of 0:30")
+    assert heard_at(shown)[0] == ""
+
+
+def test_without_audio_no_sample_is_offered(house: House, talk: Recording, page: Page) -> None:
+    house.database.chunks.update_many({}, {"$set": {"audio_removed_at": START}})
+    page.goto(f"/recordings/{talk.id}")
+    expect(names(page)).to_have_count(3)
+    expect(page.get_by_text("The audio was removed")).to_be_visible()
+    expect(page.get_by_label("Play a sample of SPEAKER_01")).to_be_disabled()
+
+
+def test_two_are_merged_once_it_is_said_that_they_are_one(
+    tab: Page, house: House, talk: Recording
+) -> None:
+    rename(house.database, talk, "SPEAKER_02", "Bob")
+    expect(names(tab).nth(1)).to_have_text("Bob")
+    opened = tab.get_by_role("button", name="Merge…")
+    opened.click()
+    tab.get_by_role("button", name="Cancel").click()
+    expect(opened).to_be_focused()
+    opened.click()
+    dialog = tab.get_by_role("dialog")
+    agreed = dialog.get_by_role("button", name="Merge")
+    dialog.locator("[name=who]").select_option("SPEAKER_02")
+    dialog.locator("[name=into]").select_option("SPEAKER_02")
+    agreed.click()
+    expect(tab.get_by_role("alert")).to_have_text("Choose two different speakers.")
+    dialog.locator("[name=who]").select_option("SPEAKER_03")
+    rename(house.database, talk, "SPEAKER_02", "Rob")
+    agreed.click()
+    expect(tab.get_by_role("alert")).to_contain_text(
+        "Bob was given another name in the meantime: Rob"
+    )
+    assert len(read(house.database, talk).listed()) == 3
+    agreed.click()
+    expect(dialog).to_be_hidden()
+    expect(names(tab)).to_have_text(["SPEAKER_01", "Rob"])
+    expect(opened).to_be_focused()
+    expect(tab.locator(".transcript > li p").nth(1)).to_have_text("Rob: Two. Three.")
+    opened.press("Enter")
+    agreed.click()
+    expect(names(tab)).to_have_text(["Rob"])
+    expect(opened).to_be_hidden()
+    assert tab.evaluate("document.activeElement.closest('.speakers') !== null")
+
+
+def test_where_speakers_are_not_asked_for_any_more_there_are_none(
+    shown: Page, house: House, talk: Recording
+) -> None:
+    house.database.recordings.update_one({"_id": talk.id}, {"$set": {"speakers": None}})
+    add_conversation(house.database, (0.0, 1.0, "", "A change of the queue: the page loads."))
+    expect(names(shown)).to_have_count(0)
