@@ -29,8 +29,10 @@ from whisper_server.speakers.diarizer import Diarizer
 
 GRACE_SECONDS = 3.0
 """How long a transcription may go on after SIGTERM or Ctrl-C."""
-_ANSWER_SECONDS = 4.0
-"""How much longer it may take to answer 503 then: uvicorn would answer 500, which blames a file."""
+_ANSWER_SECONDS = 6.0
+"""How much longer it may take to answer 503 then: uvicorn would answer 500, which blames a file.
+
+Together less than the 10 s after which Docker kills."""
 KEEP_ALIVE_SECONDS = 75
 """After a request with the key; longer than proxies keep a connection to use it again."""
 

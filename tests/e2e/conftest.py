@@ -43,6 +43,7 @@ def idle_house(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=WAIT_MS)
     with chromium() as browser:
         yield browser
 
@@ -52,7 +53,6 @@ def session(browser: Browser, house: House) -> Iterator[BrowserContext]:
     """A browser that is logged in, as a person does it."""
     context = browser.new_context(base_url=house.url)
     context.set_default_timeout(WAIT_MS)
-    expect.set_options(timeout=WAIT_MS)
     page = context.new_page()
     page.goto("/recordings")
     log_in(page)

@@ -24,13 +24,14 @@ from stt.system.process_identity import ProcessIdentity
 from stt.worker.heartbeat import Heartbeat
 from stt.worker.outage import Outage
 from tests.support.chaos_recording import Recording
+from tests.support.pace import scaled
 from tests.support.queue_builder import add_chunks, chunk
 from tools.chaos_lab import mutations
 from tools.chaos_lab.checker import WorkerEnd, check
 
 pytestmark = pytest.mark.faults
 
-LEASE_SECONDS = 0.6
+LEASE_SECONDS = scaled(1.0)
 RULES = ClaimRules(lease_seconds=LEASE_SECONDS, max_attempts=3, max_expirations=5)
 
 
