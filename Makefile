@@ -9,8 +9,8 @@ VENV ?= .venv
 UV ?= $(shell command -v uv 2>/dev/null)
 PYTEST_FLAGS ?=
 # Most tests wait, for a lease or for a server: four at a time, whatever the cores. The tests of a
-# file share what it starts.
-PARALLEL ?= -n 4 --dist loadfile
+# file share what it starts. tests/conftest.py determines the order of the files.
+PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
 # pyproject.toml describes the marks.
 QUICK = not (faults or browser or install or fuzz or mlx or words)
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.setdefault("SETTLE_SECONDS", "0")
 # What a test has started ends with it.
 os.environ.setdefault("STT_KEEP_ALIVE_SECONDS", "0")
+
+_SLOW = ("mlx", "words", "browser", "faults", "install", "fuzz")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Spread the files that take longest over the first two thirds of all files.
+
+    So the heavy ones are not all at work at once, and none is begun last and alone at the end.
+    """
+    e2e = config.rootpath / "tests" / "e2e"
+    slow: dict[Path, None] = {}
+    rest: dict[Path, None] = {}
+    for item in items:
+        is_slow = e2e in item.path.parents or any(map(item.get_closest_marker, _SLOW))
+        (slow if is_slow else rest)[item.path] = None
+    place = {path: 2 / 3 * i / len(slow) for i, path in enumerate(slow)}
+    place |= {path: i / len(rest) for i, path in enumerate(rest) if path not in slow}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(autouse=True)
