@@ -150,12 +150,12 @@ def name_key(name: str | None) -> str:
 
 
 def _with_id(speakers: Iterable[Speaker], id_: str) -> Speaker | None:
-    return next((one for one in speakers if one.id.casefold() == id_.casefold()), None)
+    return next((one for one in speakers if name_key(one.id) == name_key(id_)), None)
 
 
 def _with_name(speakers: Iterable[Speaker], name: str) -> Speaker | None:
-    wanted = name.casefold()
-    return next((one for one in speakers if one.name and one.name.casefold() == wanted), None)
+    wanted = name_key(name)
+    return next((one for one in speakers if one.name and name_key(one.name) == wanted), None)
 
 
 def _check_label(one: Speaker, before: str | None) -> None:

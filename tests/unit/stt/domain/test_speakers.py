@@ -100,3 +100,10 @@ def test_one_is_merged_into_another_and_no_name_is_lost() -> None:
     for before in ({"before": "SPEAKER_03"}, {"into_before": "Cy"}):
         with pytest.raises(EditConflict):
             ALL.merged("Ada", "SPEAKER_03", **before)
+
+
+def test_a_name_is_the_same_however_its_accents_are_written() -> None:
+    named = ALL.renamed("SPEAKER_03", "Zoe\u0301")
+    assert named.find("Zo\u00e9 ").id == "SPEAKER_03"
+    with pytest.raises(ConfigError, match="already"):
+        named.renamed("Ada", "ZO\u00c9")
