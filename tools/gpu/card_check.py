@@ -1,10 +1,11 @@
-"""Say whether CTranslate2 and PyTorch can use the card, by computing on it.
+"""Say whether all that is measured can be imported, and whether the card can be used.
 
 python -m tools.gpu.card_check cuda
 """
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import ctranslate2
 import numpy as np
@@ -15,6 +16,8 @@ def main(arguments: Sequence[str]) -> int:
     import torch
     import transformers
 
+    for module in ("whisper_server.server", "tools.gpu.sections", "tools.gpu.stages"):
+        import_module(module)
     device = arguments[0]
     print(f"Python {sys.version.split()[0]}, ctranslate2 {ctranslate2.__version__}")
     print(f"torch {torch.__version__}, transformers {transformers.__version__}")

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="stt-gpu-") as work:
         for number, size in enumerate(options.sizes):
             chosen = plan if number == 0 else plan.shortened()
-            measurement = Measurement(size, options.models / size, chosen, Path(work))
+            measurement = Measurement(size, options.models.resolve() / size, chosen, Path(work))
             _measure(measurement, chosen.sections(number == 0), found, deadline)
     text = summary.as_text(found.machine, found.models)
     (options.out / "tables.md").write_text(text)

