@@ -26,7 +26,9 @@ class SpeakerSearch:
     def __init__(self, database: Database, name: str | None) -> None:
         self._db = database
         self.name = name_key(name) or None
-        self._read: tuple[Any, RecordingSpeakers] = None, RecordingSpeakers()
+        self._recording_id: Any = None  # hits come by recording
+        self._speakers = RecordingSpeakers()
+        self._meant: frozenset[str] = frozenset()
 
     def recordings(self, ids: Sequence[ObjectId] | None) -> Sequence[ObjectId] | None:
         """Return those of these recordings, None for all, in which a speaker may be called so.
@@ -43,25 +45,29 @@ class SpeakerSearch:
                 f"{self.name.upper()} is another speaker in each recording: choose one recording,"
                 " or search for a name."
             )
-        return [id_ for id_ in named if ids is None or id_ in set(ids)]
+        return list(named if ids is None else named.intersection(ids))
 
     def says(self, recording_id: Any, local_ids: Sequence[str | None]) -> list[bool]:
         """Return of which of these local speakers' segments the text is searched."""
         if self.name is None:
             return [True] * len(local_ids)
-        meant = self._of(recording_id).local_ids(self.name)
-        return [id_ in meant for id_ in local_ids]
+        self._read(recording_id)
+        return [id_ in self._meant for id_ in local_ids]
 
     def label(self, recording_id: Any, local_id: str | None) -> str | None:
         """Return what a local speaker is called; None if that is not known."""
-        return self._of(recording_id).label(local_id) if local_id else None
+        if not local_id:
+            return None
+        self._read(recording_id)
+        return self._speakers.label(local_id)
 
-    def _of(self, recording_id: Any) -> RecordingSpeakers:
-        if self._read[0] != recording_id:  # hits come by recording
-            with translated():
-                document = self._db.recordings.find_one({"_id": recording_id})
-            found = RecordingSpeakers()
-            if document is not None:
-                found = recording_speakers.read(self._db, read_recording(document))
-            self._read = recording_id, found
-        return self._read[1]
+    def _read(self, recording_id: Any) -> None:
+        if recording_id == self._recording_id:
+            return
+        with translated():
+            document = self._db.recordings.find_one({"_id": recording_id})
+        found = RecordingSpeakers()
+        if document is not None:
+            found = recording_speakers.read(self._db, read_recording(document))
+        self._recording_id, self._speakers = recording_id, found
+        self._meant = found.local_ids(self.name) if self.name else frozenset()
