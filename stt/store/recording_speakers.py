@@ -33,7 +33,7 @@ from stt.store.documents import (
     read_speakers,
     read_text,
 )
-from stt.store.states import UNFINISHED, WITH_TEXT
+from stt.store.states import UNFINISHED
 from stt.transcripts.speakers import (
     SAME_VOICE_SIMILARITY,
     Voice,
@@ -151,7 +151,7 @@ def _local_speakers(database: Database, recording_id: Any) -> list[tuple[Any, Lo
     """Return the speakers of each chunk with text, in the chunks' order."""
     with translated():
         found = database.chunks.find(
-            {"original_id": recording_id, **WITH_TEXT}, ["index", "transcript.speakers"]
+            {"original_id": recording_id}, ["index", "transcript.speakers"]
         )
         documents = sorted(found, key=lambda document: read_count(document.get("index")))
     return [

@@ -15,7 +15,7 @@ from stt.store.edits import check_edits
 from stt.store.ingest_options import SPEAKER_OPTIONS
 from stt.store.recordings import MongoRecordings
 from stt.store.retention import check_audio
-from stt.store.states import TRANSCRIBED, WITH_AUDIO, WITH_TEXT, WITHOUT_EDITS, Query
+from stt.store.states import TRANSCRIBED, WITH_AUDIO, WITHOUT_EDITS, Query
 
 OPTIONS = ("model", "language", "task", "prompt", "hotwords", *SPEAKER_OPTIONS)
 """The options of a recording that can be changed without cutting it again."""
@@ -24,9 +24,7 @@ OPTIONS = ("model", "language", "task", "prompt", "hotwords", *SPEAKER_OPTIONS)
 def models_of(database: Database, recording_id: ObjectId) -> tuple[str, ...]:
     """Return the models that made a recording's text, as their servers call them, by name."""
     with translated():
-        found = database.chunks.distinct(
-            "transcript.model", {**WITH_TEXT, "original_id": recording_id}
-        )
+        found = database.chunks.distinct("transcript.model", {"original_id": recording_id})
     return tuple(sorted(name for name in map(read_text, found) if name))
 
 

@@ -26,9 +26,6 @@ IN_QUARANTINE: Query = {**FAILED, "dismissed_at": None}
 
 DISMISSED: Query = {**FAILED, "dismissed_at": {"$ne": None}}
 
-WITH_TEXT: Query = {"$or": [TRANSCRIBED, {"transcript": {"$ne": None}}]}
-"""Transcribed, or to be transcribed again: the earlier transcript stays until the new one."""
-
 _DECIDING: tuple[tuple[str, State], ...] = (
     ("transcribed_at", "transcribed"), ("failed_at", "failed"), ("processing_by", "processing"),
 )  # fmt: skip

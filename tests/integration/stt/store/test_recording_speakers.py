@@ -18,6 +18,7 @@ from stt.store.database import Database
 from stt.store.documents import read_recording, write_transcript
 from stt.store.recording_speakers import merge, read, rename, version_of
 from stt.store.removal import remove_recording
+from tests.support.commands_sent import CommandsSent
 from tests.support.queue_builder import add_chunks, add_recording, chunk
 
 ADA, BOB, CY = 0.0, 90.0, 180.0
@@ -191,6 +192,18 @@ def test_many_at_once_leave_one_right_answer(database: Database, talk: Recording
     for thread in threads:
         thread.join()
     assert names(database, talk, "1:A", "1:B") == ["SPEAKER_01", "Bob"]
+
+
+def test_the_chunks_of_the_recording_are_read_by_their_index(
+    mongo_url: str, database: Database, talk: Recording
+) -> None:
+    """An embedded database would read all chunks of all recordings for some queries."""
+    sent = CommandsSent(mongo_url, database.chunks.database.name)
+    with sent.database:
+        read(sent.database, talk)
+    [query] = [c["filter"] for c in sent.commands if c.get("find") == "audio_chunks"]
+    plan = database.chunks.find(query).explain()
+    assert "'indexName': 'place'" in str(plan["queryPlanner"])
 
 
 def test_the_last_transcript_joins_the_speakers(database: Database) -> None:
