@@ -28,6 +28,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from statistics import mean, median
 from tempfile import TemporaryDirectory
@@ -54,7 +55,6 @@ class Row:
     contestant: str
     found: int
     rate: ErrorRate
-    seconds: float
 
     @property
     def recording(self) -> tuple[float, int, str]:
@@ -77,7 +77,7 @@ def measure(diarizer: Diarizer, arguments: argparse.Namespace) -> Iterator[Row]:
                     turns = [(t.start, t.end, t.speaker) for t in heard.joined().turns]
                     found = len({speaker for _, _, speaker in turns})
                     rate = error_rate(spoken.turns, turns)
-                    yield Row(minutes, count, overlap, name, found, rate, heard.seconds)
+                    yield Row(minutes, count, overlap, name, found, rate)
 
 
 def verdict(rows: Sequence[Row]) -> list[str]:
@@ -103,19 +103,24 @@ def verdict(rows: Sequence[Row]) -> list[str]:
 def table(arguments: argparse.Namespace) -> list[str]:
     """Print the table; return the goals that were not met."""
     diarizer = Diarizer(on_gpu=False)
-    print("| min | voices | overlap | contestant | found | error | with collar | confusion | s |")
-    print("| ---: | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |")
-    rows = []
-    for row in measure(diarizer, arguments):
-        rows.append(row)
-        rate = row.rate
-        numbers = (rate.error, rate.error_with_collar, rate.confusion, row.seconds)
-        shown = " | ".join(f"{number:.1f}" for number in numbers)
-        print(
-            f"| {row.minutes:g} | {row.voices} | {row.overlap} | {row.contestant} | {row.found}"
-            f" | {shown} |",
-            flush=True,
+    lengths = ", ".join(f"{call:g} s" for call in arguments.calls)
+    print(f"Of the whole, and of calls of {lengths}:\n")
+    print("| min | voices | overlap | found | error | with collar | confusion |")
+    print("| ---: | ---: | --- | --- | --- | --- | --- |")
+    rows: list[Row] = []
+    for (minutes, voices, overlap), group in groupby(
+        measure(diarizer, arguments), key=lambda row: row.recording
+    ):
+        each = list(group)
+        columns = (
+            (str(row.found) for row in each),
+            (f"{row.rate.error:.1f}" for row in each),
+            (f"{row.rate.error_with_collar:.1f}" for row in each),
+            (f"{row.rate.confusion:.1f}" for row in each),
         )
+        shown = " | ".join(", ".join(column) for column in columns)
+        print(f"| {minutes:g} | {voices} | {overlap} | {shown} |", flush=True)
+        rows += each
     diarizer.close()
     return verdict(rows)
 

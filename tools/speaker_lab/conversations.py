@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,7 @@ def conversation(
     return Conversation((samples * min(1.0, 32_000 / peak)).astype(np.int16), tuple(turns))
 
 
+@cache
 def clips_of(voice: str) -> list[Samples]:
     """Return all that a voice says, in pieces. Raises SpeechMissing."""
     prompts = load_prompts("en" if voice == "reader" else voice)

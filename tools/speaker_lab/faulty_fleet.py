@@ -132,21 +132,24 @@ def _start(
 
 
 def _harm(database: Database, workers: list[_Worker]) -> tuple[int, int]:
-    """Kill the first worker and cut off the second one, each while it holds chunks."""
-    killed = _wait_for_chunks(database, workers[0])
-    workers[0].process.kill()
-    cut_off = _wait_for_chunks(database, workers[1])
-    workers[1].cut_off()
+    """Kill a worker and cut off another, each while it holds chunks; return how many those are."""
+    victim, killed = _holder(database, workers)
+    victim.process.kill()
+    victim, cut_off = _holder(database, [worker for worker in workers if worker is not victim])
+    victim.cut_off()
     return killed, cut_off
 
 
-def _wait_for_chunks(database: Database, worker: _Worker) -> int:
-    held = {"processing_by": {"$regex": f"_{worker.process.pid}$"}}
-    while not (count := database.chunks.count_documents(held)):
-        if worker.process.poll() is not None:
-            raise RuntimeError("a worker has ended")
+def _holder(database: Database, workers: list[_Worker]) -> tuple[_Worker, int]:
+    """Wait for a worker that holds chunks; return it with their number."""
+    while True:
+        for worker in workers:
+            held = {"processing_by": {"$regex": f"_{worker.process.pid}$"}}
+            if count := database.chunks.count_documents(held):
+                return worker, count
+        if database.chunks.find_one({"transcribed_at": None}) is None:
+            raise RuntimeError("all is done before it was harmed")
         time.sleep(_POLL_SECONDS)
-    return count
 
 
 def _spans(export: Export) -> Iterator[tuple[float, float, str]]:

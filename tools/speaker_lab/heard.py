@@ -1,7 +1,6 @@
 """What a diarizer hears in a conversation as a whole or in calls, kept in files."""
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ from whisper_server.speakers.track import joined
 
 @dataclass(frozen=True)
 class Heard:
-    """The speakers of each call, with the second at which it starts; `seconds` that it took."""
+    """The speakers of each call, with the second at which it starts."""
 
     calls: tuple[tuple[float, PieceSpeakers], ...]
-    seconds: float
 
     def joined(self) -> PieceSpeakers:
         """Return the speakers of the recording, as a fleet makes them of those of its calls."""
@@ -33,12 +31,14 @@ def hear(diarizer: Diarizer, samples: Samples, call_seconds: float | None, kept:
         return _read(json.loads(kept.read_text()))
     size = round(call_seconds * SAMPLE_RATE) if call_seconds else len(samples)
     starts = [at for at in range(0, len(samples), size) if at == 0 or len(samples) - at > size / 2]
-    began = time.monotonic()
     calls = tuple(
         (start / SAMPLE_RATE, diarizer.find(samples[start:end]).result())
         for start, end in zip(starts, [*starts[1:], len(samples)], strict=True)
     )
-    heard = Heard(calls, time.monotonic() - began)
+    return _keep(Heard(calls), kept)
+
+
+def _keep(heard: Heard, kept: Path) -> Heard:
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(_written(heard)))
     return heard
@@ -46,7 +46,6 @@ def hear(diarizer: Diarizer, samples: Samples, call_seconds: float | None, kept:
 
 def _written(heard: Heard) -> dict[str, Any]:
     return {
-        "seconds": heard.seconds,
         "calls": [
             {
                 "start": start,
@@ -65,4 +64,4 @@ def _read(stored: dict[str, Any]) -> Heard:
         embeddings = [(read_embedding(text), seconds) for text, seconds in call["voices"]]
         voices = tuple(Voice(found, seconds) for found, seconds in embeddings if found is not None)
         calls.append((call["start"], PieceSpeakers(turns, voices)))
-    return Heard(tuple(calls), stored["seconds"])
+    return Heard(tuple(calls))
