@@ -177,7 +177,7 @@ class Settings(LocalSettings, NotificationSettings, CoordinatorSettings):
         unit="folder", shown_default="~/.config/stt (macOS: ~/Library/Application Support/stt)",
     )  # fmt: skip
     join_code: Secret | None = setting(
-        None, "Code that a machine joins a coordinator with, from its page Nodes. Others on this "
+        None, "Code that a machine joins a coordinator with, from its page Fleet. Others on this "
         "machine can read flags; without a code it is asked for",
         env="STT_JOIN_CODE", flag="--code",
     )  # fmt: skip

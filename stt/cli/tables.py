@@ -17,7 +17,7 @@ from stt.store.notification_status import DestinationStatus
 from stt.store.recordings import RecordingDetails
 from stt.store.search import Hit
 from stt.store.status import FailedChunk, QueueStatus, RecordingProgress
-from stt.store.workers import WorkerStatus
+from stt.store.workers import WorkerStatus, count_machines
 from stt.whisper.model_names import described
 
 _RECORDINGS_SHOWN = 20
@@ -28,13 +28,13 @@ _CHECK_WIDTH = 15
 
 def status_screen(status: QueueStatus, members: Iterable[WorkerStatus], where: str) -> Screen:
     """Return the output of `stt status`."""
-    alive = sum(member.is_alive for member in members)
+    machines = count_machines(members)
     parts: list[Screen] = [Text(f"Queue {where}", style="bold"), ""]
     if status.counts.total == 0 and not status.sources:
         return Group(*parts, "The queue is empty. Add recordings with: stt ingest PATH…")
-    parts += [_counts_table(status), "", _outlook(status, alive)]
+    parts += [_counts_table(status), "", _outlook(status, machines)]
     for waiting in status.missing_models:
-        model = f"{printable(described(waiting.model))}, which no worker has"
+        model = f"{printable(described(waiting.model))}, which no machine has"
         wait = "waits" if waiting.chunks == 1 else "wait"
         parts.append(Text(f"{plural(waiting.chunks, 'chunk')} {wait} for {model}.", "yellow"))
     parts += map(_notification_line, status.notifications)
@@ -76,10 +76,10 @@ def _notification_line(status: DestinationStatus) -> Text:
 
 def counting_screen(members: Iterable[WorkerStatus], where: str) -> Screen:
     """Return the output of `stt status` while the chunks are still being counted."""
-    alive = sum(member.is_alive for member in members)
-    running = f"{plural(alive, 'worker')} running" if alive else "No worker is running."
+    machines = count_machines(members)
+    at_work = f"{plural(machines, 'machine')} at work" if machines else "No machine is at work."
     counting = "The chunks are still being counted. To wait for that: stt status --wait"
-    return Group(Text(f"Queue {where}", style="bold"), "", Text(counting, "yellow"), running)
+    return Group(Text(f"Queue {where}", style="bold"), "", Text(counting, "yellow"), at_work)
 
 
 def _counts_table(status: QueueStatus) -> Table:
@@ -100,16 +100,16 @@ def _counts_table(status: QueueStatus) -> Table:
     return table
 
 
-def _outlook(status: QueueStatus, alive: int) -> Text:
+def _outlook(status: QueueStatus, machines: int) -> Text:
     failed = status.counts.failed - status.dismissed
     if status.counts.open == 0 and failed:
         have = "chunk has" if failed == 1 else "chunks have"
         return Text(f"Nothing is left to do, but {failed} {have} failed.", "red")
     if status.counts.open == 0:
         return Text("Nothing is left to do.", style="green")
-    if alive == 0:
-        return Text("No worker is running. Start one with: stt", style="yellow")
-    facts = [f"{plural(alive, 'worker')} running"]
+    if machines == 0:
+        return Text("No machine is at work. Start a worker with: stt", style="yellow")
+    facts = [f"{plural(machines, 'machine')} at work"]
     if status.rate.chunks:
         facts.append(f"{status.rate.chunks_per_minute:.1f} chunks/min")
         facts.append(f"{status.rate.audio_seconds_per_second:.1f} s of audio per second")

@@ -84,7 +84,7 @@ def _models(database: Database) -> Iterator[Finding]:
         yield Finding(
             "models",
             "warning",
-            f"pending chunks that want {waiting.model!r}, which no worker has: {waiting.chunks:,}",
+            f"pending chunks that want {waiting.model!r}, which no machine has: {waiting.chunks:,}",
             "Start a whisper server with it, or name another: `stt again RECORDING --model MODEL`.",
         )
 

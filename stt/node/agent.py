@@ -14,6 +14,7 @@ without a worker, and stops a worker that must not go on.
 import logging
 import os
 import random
+import socket
 import time
 from functools import partial
 
@@ -261,7 +262,7 @@ class NodeAgent:
         activity = self._activity
         return ReportMessage(
             worker_id=self._worker_id,
-            host=self._worker_id.owner,
+            host=socket.gethostname(),
             pid=os.getpid(),
             version=stt.__version__,
             server=activity.server.urls if activity.server else "",

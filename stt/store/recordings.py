@@ -4,7 +4,7 @@ import hashlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -148,13 +148,16 @@ class MongoRecordings(Repository):
         """Return by id the names to show, which no other recording of the database has."""
         return labels_in(self._db, recordings)
 
-    def file_stems(self, recordings: Sequence[Recording]) -> list[str]:
+    def file_stems(self, recordings: Sequence[Recording], *, in_folders: bool = False) -> list[str]:
         """Return the paths of these recordings' transcripts below a folder, without extensions.
 
         No other recording of the database has the same; see `stt.transcripts.files.file_stems`.
+        `in_folders`: each in the folder that was given, too.
         """
-        known = list(self.all())
-        return file_stems([*known, *recordings])[len(known) :]
+        known = [*self.all(), *recordings]
+        if in_folders:
+            known = [replace(each, path=full_path(each), folder=None) for each in known]
+        return file_stems(known)[len(known) - len(recordings) :]
 
     def get(self, recording_id: ObjectId) -> Recording:
         """Return the recording with this id, even if only chunks refer to it; raise NotFound."""

@@ -1,12 +1,12 @@
 """Write and read the documents of workers: which are running, and what they process."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
 from stt.domain.claim import WorkerReport
-from stt.domain.worker_id import pattern_of_node
+from stt.domain.worker_id import WorkerId, pattern_of_node
 from stt.store.database import Database, Repository
 from stt.store.documents import (
     read_count,
@@ -37,6 +37,13 @@ class WorkerStatus:
     @property
     def is_alive(self) -> bool:
         return self.age_seconds < ALIVE_SECONDS and self.report.state != "stopped"
+
+
+def count_machines(members: Iterable[WorkerStatus]) -> int:
+    """Count the machines with workers that are alive; a node's is one of them."""
+    hosts = {WorkerId(one.id).owner: one.report.host for one in members if one.is_alive}
+    hosts_of_nodes = {host for owner, host in hosts.items() if owner != host}
+    return len(hosts.keys() - hosts_of_nodes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ reason to stop, and abandons calls that hang when it has to.
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable
 from typing import Self
@@ -228,7 +229,7 @@ class Worker:
     def _report(self, state: str | None = None) -> None:
         context = self._context
         report = WorkerReport(
-            host=self.id.owner,
+            host=socket.gethostname(),
             pid=os.getpid(),
             version=stt.__version__,
             server=context.pool.urls,

@@ -14,6 +14,7 @@ import pytest
 from bson import ObjectId
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from stt.coordinator.store.nodes import NodeRegistry
 from stt.domain.claim import WorkerReport
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
@@ -212,8 +213,23 @@ def test_chunks_that_wait_for_a_model_are_shown_with_the_fleet(page: Page, house
     MongoRoster(house.database).report("mac_1", report)
     page.goto("/fleet")
     expect(page.locator(".tile.wide .wrong")).to_have_text(
-        "2 chunks wait for model large-v3 <b>, which no worker has"
+        "2 chunks wait for the model large-v3 <b>, which no machine has"
     )
+
+
+@pytest.mark.browser
+def test_a_machine_is_shown_with_the_model_that_it_has_loaded(page: Page, house: House) -> None:
+    registry, roster = NodeRegistry(house.database), MongoRoster(house.database)
+    nodes = [registry.add(name, "Linux")[0] for name in ("Free", "Told")]
+    registry.change(nodes[1].id, {"model": "large-v3"})
+    for node in nodes:
+        roster.report(f"{node.id}_1", WorkerReport(slots=1, models=("tiny.en",)))
+    roster.report("box_1", WorkerReport(host="box", slots=1, models=("base",)))
+    page.goto("/fleet")
+    cards = page.get_by_role("article").filter(has=page.get_by_text("Last heartbeat"))
+    expect(cards.filter(has_text="Free")).to_contain_text("tiny.en, its own choice")
+    expect(cards.filter(has_text="Told")).to_contain_text("large-v3; loaded: tiny.en")
+    expect(page.get_by_role("row").filter(has_text="box_1")).to_contain_text("base")
 
 
 @pytest.mark.browser
@@ -444,7 +460,7 @@ def test_the_choosers_list_has_every_kind_of_recording(page: Page, tmp_path: Pat
 def test_the_join_command_has_the_address_that_others_use(page: Page) -> None:
     page.goto("/nodes")
     page.get_by_role("button", name="Join a machine").click()
-    command = page.locator(".join code").first
+    command = page.locator(".join pre").filter(has_text="register")
     expect(command).to_contain_text(f"stt node register --server {PUBLIC_URL} ")
     expect(page.locator(".join .wrong")).to_have_count(0)
     page.get_by_role("button", name="End all codes now").click()

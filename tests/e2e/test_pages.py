@@ -241,8 +241,9 @@ def test_a_node_is_seen_to_join_and_is_renamed_and_removed(page: Page, house: Ho
     page.goto("/nodes")
     expect(page.get_by_text("No machine has joined yet")).to_be_visible()
     page.get_by_role("button", name="Join a machine").click()
-    command = page.locator(".join code").first.inner_text()
+    command = page.locator(".join pre").filter(has_text="register").inner_text()
     code = command.rpartition("--code ")[2]
+    expect(page.locator(".join pre").first).to_contain_text('pip install "stt-fleet[node,server]"')
     assert command.startswith(f"stt node register --server {house.url} ")
     key = node_joins(house, code, "<i>M4</i>")
     card = page.get_by_role("article").filter(has=page.get_by_role("heading", name="<i>M4</i>"))

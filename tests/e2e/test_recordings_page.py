@@ -146,8 +146,8 @@ def test_selected_recordings_are_downloaded_in_one_file(page: Page, house: House
     with page.expect_download() as started:
         page.get_by_role("dialog").get_by_role("button", name="Download").click()
     with zipfile.ZipFile(started.value.path()) as archive:
-        assert archive.namelist() == ["talk 0.srt", "talk 2.srt"]
-        assert b"Text 2." in archive.read("talk 2.srt")
+        assert archive.namelist() == ["talks/talk 0.srt", "talks/talk 2.srt"]
+        assert b"Text 2." in archive.read("talks/talk 2.srt")
 
 
 def test_all_that_match_are_selected_and_deleted_also_those_that_are_not_shown(

@@ -61,7 +61,7 @@ def test_the_start_says_which_model_is_missing_what_failed_and_how_long_it_takes
     )
     expect(notes.nth(1)).to_contain_text("1 chunk failed.")
     expect(notes.nth(1).get_by_role("link")).to_have_attribute("href", "/quarantine")
-    expect(notes.nth(2)).to_contain_text("2 chunks waiting · 1 worker at work")
+    expect(notes.nth(2)).to_contain_text("2 chunks waiting · 1 machine at work")
 
 
 @pytest.mark.browser
@@ -89,6 +89,7 @@ def test_settings_have_a_persons_words_a_list_of_languages_and_save_in_sight(pag
     page.goto("/settings")
     language = page.get_by_label("Language")
     expect(language).to_have_value("")
+    expect(language).to_have_accessible_description("What is spoken in them.")
     expect(page.get_by_role("heading", level=2)).to_have_text(["New recordings", "Machines"])
     save = page.get_by_role("button", name="Save")
     expect(save).to_be_in_viewport()

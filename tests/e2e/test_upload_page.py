@@ -176,6 +176,16 @@ def test_a_notification_is_shown_when_all_is_done_and_only_if_it_was_asked_for(
     page.evaluate("localStorage.clear()")
 
 
+def test_a_row_whose_recording_is_not_known_yet_says_so(unchecked: Page, house: House) -> None:
+    page = unchecked
+    page.route("**/api/recordings?*", lambda route: route.abort())
+    add_uploads(house.database, {"talk.mp3": "done"})
+    page.goto("/upload")
+    expect(page.locator(".uploads > li")).to_contain_text("Prepared. How far its transcription is")
+    page.unroute("**/api/recordings?*")
+    expect(page.locator(".uploads > li")).to_contain_text("1 of 1 chunk")
+
+
 def test_a_file_that_fails_is_tried_again_with_the_others(unchecked: Page, house: House) -> None:
     page = unchecked
     full = {"error": {"code": "out_of_space", "message": "The disk is <b>full</b>."}}

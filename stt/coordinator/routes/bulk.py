@@ -83,7 +83,8 @@ def results(
 ) -> StreamingResponse:
     """Send those that match all that is given, oldest first, while they are read.
 
-    Partial ones are marked in their text. `not in this file.txt` names those that cannot be read.
+    Each lies in its recording's folder. Partial ones are marked in their text.
+    `not in this file.txt` names those that cannot be read.
     """
     found = coordinator.recordings.several(coordinator.lister.ids(wanted, sort="old").ids)
     if not found:
@@ -100,7 +101,7 @@ def _files(
 ) -> Iterator[tuple[str, str]]:
     """Yield the names and texts of the files, last of all what could not be read."""
     faults = []
-    stems = coordinator.recordings.file_stems(recordings)
+    stems = coordinator.recordings.file_stems(recordings, in_folders=True)
     for recording, stem in zip(recordings, stems, strict=True):
         for name in formats:
             try:

@@ -39,9 +39,9 @@ class QueueSnapshot(Schema):
 
     `empty` of the transcribed chunks have no words, `resting` of the pending ones wait after a
     failure, `dismissed` of the failed ones are not in quarantine, `stale` of the claims have
-    outlived their lease. `eta_seconds`: null while nothing
-    moves. `errors_last_hour`: chunks that had one. `uploads_open`: being received or cut.
-    `missing_models`: what waits for a model that no worker has.
+    outlived their lease. `eta_seconds`: null while nothing moves. `machines_alive`: those on which
+    the `workers_alive` are. `errors_last_hour`: chunks that had one. `uploads_open`: being received
+    or cut. `missing_models`: what waits for a model that no worker has.
     """
 
     at: datetime
@@ -55,6 +55,7 @@ class QueueSnapshot(Schema):
     eta_seconds: Whole | None
     nodes: NodeCounts
     workers_alive: int
+    machines_alive: int = 0
     errors_last_hour: int
     uploads_open: int
     missing_models: tuple[WaitingChunks, ...] = ()

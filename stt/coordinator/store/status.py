@@ -15,7 +15,7 @@ from stt.store.counts import StateCounts
 from stt.store.database import Database
 from stt.store.model_routing import waiting_chunks
 from stt.store.status import eta_seconds, recent_rate
-from stt.store.workers import MongoRoster
+from stt.store.workers import MongoRoster, count_machines
 from stt.system.single_flight import SingleFlight
 
 _TIMEOUT_SECONDS = 1.0
@@ -74,6 +74,7 @@ class QueueMonitor:
             full, delta = self._read_counts()
         counts = counts_of(full, delta)
         rate = recent_rate(self._db, delta.at)
+        members = list(MongoRoster(self._db).members())
         done_seconds = full.done.audio_seconds + delta.done.audio_seconds
         return QueueSnapshot(
             at=delta.at,
@@ -90,7 +91,8 @@ class QueueMonitor:
             rate=rate,
             eta_seconds=eta_seconds(counts, rate),
             nodes=self._node_counts(),
-            workers_alive=sum(member.is_alive for member in MongoRoster(self._db).members()),
+            workers_alive=sum(member.is_alive for member in members),
+            machines_alive=count_machines(members),
             errors_last_hour=full.with_errors,
             uploads_open=UploadLog(self._db).count_open(),
             missing_models=waiting_chunks(self._db),

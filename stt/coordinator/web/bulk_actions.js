@@ -36,8 +36,8 @@ export function download(count, query) {
   return ask(
     "Download transcripts",
     html`
-      <p>${plural(count, "transcript")} in one zip file, in their folders. What is missing in one is
-        marked there.</p>
+      <p>${plural(count, "transcript")} in one zip file, each in the folder of its recording.
+        What is missing in one is marked there.</p>
       <fieldset><legend>Format</legend>
         ${FORMATS.map(
           ([value, text], i) => html`

@@ -7,7 +7,7 @@ import { hour, hours, length, number, oneDigit, plural } from "./format.js";
 /** The figures of `status`, as GET /status answers. */
 export const figures = (status) => html`
   <section class="tiles" aria-label="Figures">
-    ${queueTile(status)} ${audioTile(status)} ${etaTile(status)} ${nodesTile(status)}
+    ${queueTile(status)} ${audioTile(status)} ${etaTile(status)} ${machinesTile(status)}
     ${errorsTile(status)}
   </section>`;
 
@@ -28,7 +28,7 @@ const queueTile = (status) => html`
     }
     ${status.missing_models.map(
       ({ model, chunks }) => html`<small class="wrong">${plural(chunks, "chunk")}
-        ${chunks === 1 ? "waits" : "wait"} for ${model === "speakers" ? model : `model ${model}`}, which no worker has</small>`,
+        ${chunks === 1 ? "waits" : "wait"} for ${model === "speakers" ? model : `the model ${model}`}, which no machine has</small>`,
     )}
   </article>`;
 
@@ -59,17 +59,17 @@ const etaTile = (status) => {
     </article>`;
 };
 
-const nodesTile = (status) => {
+const machinesTile = (status) => {
   const { busy, online, offline } = status.nodes;
-  const all = busy + online + offline;
   return html`
     <article class="tile">
-      <h2>Nodes</h2>
-      <p class="figure">${number(busy + online)}
-        <small>${all ? `of ${number(all)}` : "have joined"}</small></p>
+      <h2>At work</h2>
+      <p class="figure">${plural(status.machines_alive, "machine")}</p>
       <small>${
-        all ? `${number(busy)} busy, ${number(online)} idle, ${number(offline)} offline · ` : ""
-      }${plural(status.workers_alive, "worker")} at work</small>
+        busy + online + offline
+          ? `nodes: ${number(busy)} transcribing, ${number(online)} idle, ${number(offline)} offline`
+          : "no node has joined"
+      }</small>
     </article>`;
 };
 

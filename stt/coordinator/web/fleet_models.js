@@ -16,7 +16,7 @@ export async function offerModels() {
   try {
     const { workers } = await api("GET", "/api/workers");
     const alive = workers.filter((worker) => worker.is_alive);
-    models = modelsOf(alive);
+    models = allModelsOf(alive);
     lacksSpeakers = alive.length > 0 && alive.every((worker) => worker.finds_speakers === false);
   } catch {
     askedAt = -Infinity; // The field works without; the next one asks again.
@@ -26,10 +26,11 @@ export async function offerModels() {
   checkAll();
 }
 
-function modelsOf(workers) {
-  if (!workers.length || workers.some((worker) => !worker.models.length)) return null;
-  return [...new Set(workers.flatMap((worker) => worker.models))].sort();
-}
+/** The models that these workers list, each once. */
+export const modelsOf = (workers) => [...new Set(workers.flatMap(({ models }) => models))].sort();
+
+const allModelsOf = (workers) =>
+  workers.length && workers.every(({ models }) => models.length) ? modelsOf(workers) : null;
 
 function checkAll() {
   document.querySelectorAll(FIELDS).forEach(check);

@@ -5,9 +5,11 @@ import { repeat } from "./vendor/lit-html/directives/repeat.js";
 import { api } from "./api.js";
 import { copyable } from "./copyable.js";
 import { ask, confirm, inform } from "./dialogs.js";
+import { modelsOf } from "./fleet_models.js";
 import { every, onQueueChange } from "./reloading.js";
 import { ago, number, plural } from "./format.js";
 import { follow, refresh } from "./live.js";
+import { joinPanel, noMachineYet } from "./join_panel.js";
 import { jobList } from "./node_jobs.js";
 import { badge, foreign, name, since } from "./markup.js";
 import { notice } from "./notices.js";
@@ -25,7 +27,7 @@ export function nodesPanel(page, draw) {
     <button class="outline secondary" @click=${addByHand}>Add by hand…</button>`;
 
   const body = () => html`
-    ${joining ? joinPanel() : nothing}
+    ${joining ? joinPanel(joining, publicUrl, { hide, revoke }) : nothing}
     ${
       nodes === null
         ? html`<p aria-busy="true">Loading</p>`
@@ -33,47 +35,16 @@ export function nodesPanel(page, draw) {
           ? html`<div class="cards">${repeat(nodes, (node) => node.id, card)}</div>`
           : joining
             ? nothing
-            : emptyState()
+            : noMachineYet()
     }
     ${localWorkers()}`;
 
   const localOnes = () => workers.filter((worker) => worker.is_alive && !worker.node_id);
 
-  const emptyState = () => html`
-    <article class="welcome">
-      <h3>No machine has joined yet</h3>
-      <p>A node is a machine with <code>stt</code> on it that works for you over the network. It
-        needs this address and a join code, nothing else: no access to the database.</p>
-      <ol>
-        <li>Install <code>stt</code> on the machine, with the extras <code>node</code> and
-          <code>server</code>: <code>pip install '.[node,server]'</code> in a checkout.</li>
-        <li>Press “Join a machine” here and paste the command there.</li>
-        <li>Start it with <code>stt node start</code>. It shows here at once.</li>
-      </ol>
-    </article>`;
-
-  const joinPanel = () => html`
-    <article class="join" aria-label="Join a machine">
-      <h3>Join a machine</h3>
-      <p>Run this on the machine, with a name that you will know it by:</p>
-      ${copyable(registration(publicUrl ?? location.origin, joining.code))}
-      <p>Then let it work:</p>
-      ${copyable("stt node start")}
-      <p><small>The code is <strong>${joining.code}</strong>. It ends ${ago(joining.expires_at)},
-        and may be used for several machines until then. On a machine that others use too, leave
-        <code>--code</code> out: it is asked for.
-        ${
-          !publicUrl && isLoopback()
-            ? html`<span class="wrong">Other machines cannot reach ${location.hostname}: open
-          this page by an address that they reach, or set <code>STT_PUBLIC_URL</code>.</span>`
-            : nothing
-        }</small></p>
-      <p class="actions"><button class="small outline secondary" @click=${() => {
-        joining = null;
-        draw();
-      }}>Hide</button>
-        <button class="small outline danger" @click=${revoke}>End all codes now</button></p>
-    </article>`;
+  const hide = () => {
+    joining = null;
+    draw();
+  };
 
   const card = (node) => html`
     <article class="node" data-state=${node.state}>
@@ -86,7 +57,7 @@ export function nodesPanel(page, draw) {
         <div><dt>Last heartbeat</dt><dd>${since(node.seen_at)}</dd></div>
         <div><dt>Machine</dt><dd>${foreign(node.platform || "–")}</dd></div>
         <div><dt>Server</dt><dd>${serverOf(node)}</dd></div>
-        <div><dt>Model</dt><dd>${foreign(node.model ?? "its own choice")}</dd></div>
+        <div><dt>Model</dt><dd>${modelOf(node)}</dd></div>
         <div><dt>Priority</dt><dd>${number(node.priority)}</dd></div>
         <div><dt>Last test</dt><dd>${testResult(node)}</dd></div>
       </dl>
@@ -111,6 +82,14 @@ export function nodesPanel(page, draw) {
     return servers.length ? servers.map((server) => name(server)) : "–";
   };
 
+  /** The model that it has been given, or its own choice, with those that it has loaded. */
+  const modelOf = (node) => {
+    const loaded = modelsOf(node.workers ?? []);
+    if (!node.model) return foreign([...loaded, "its own choice"].join(", "));
+    const others = loaded.filter((model) => model !== node.model);
+    return foreign(others.length ? `${node.model}; loaded: ${others.join(", ")}` : node.model);
+  };
+
   const testResult = ({ last_test: last }) => {
     if (!last) return "none yet";
     const words = last.ok
@@ -128,11 +107,12 @@ export function nodesPanel(page, draw) {
         <h3>Workers at the database</h3>
         <table class="list workers-list">
           <thead><tr><th scope="col">Worker</th><th scope="col">Server</th>
-            <th scope="col">Transcribing</th>
+            <th scope="col">Model</th><th scope="col">Transcribing</th>
             <th scope="col">Done</th><th scope="col">Last heartbeat</th></tr></thead>
           <tbody>${local.map(
             (worker) => html`<tr>
             <th scope="row">${name(worker.id)}</th><td>${name(worker.server || "–")}</td>
+            <td>${name(worker.models.join(", ") || "–")}</td>
             <td>${plural(worker.chunks.length, "chunk")}</td>
             <td>${number(worker.counts?.transcribed ?? 0)} done</td>
             <td>${ago(new Date(Date.now() - worker.age_seconds * 1_000).toISOString())}</td></tr>`,
@@ -289,8 +269,3 @@ export function nodesPanel(page, draw) {
   every(5, draw, page.signal);
   return { buttons, body };
 }
-
-const registration = (url, code) =>
-  `stt node register --server ${url} --name "My machine" --code ${code}`;
-
-const isLoopback = () => ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);

@@ -54,11 +54,11 @@ const failures = (chunks) =>
     html`<a href="/quarantine">See why, and retry</a>`,
   );
 
-const progress = ({ counts, workers_alive: workers, eta_seconds: eta }) => {
+const progress = ({ counts, machines_alive: machines, eta_seconds: eta }) => {
   const parts = [
     counts.processing ? `${plural(counts.processing, "chunk")} being transcribed` : "",
     counts.pending ? `${plural(counts.pending, "chunk")} waiting` : "",
-    `${plural(workers, "worker")} at work`,
+    `${plural(machines, "machine")} at work`,
     eta == null ? "" : `about ${length(eta)} left`,
   ];
   return note("working", parts.filter(Boolean).join(" · "), html`<a href="/fleet">Fleet</a>`);

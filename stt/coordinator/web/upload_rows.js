@@ -117,6 +117,8 @@ function onItsWay({ transfer, upload, state }) {
       return wrong(transfer?.error ?? upload?.error);
     case "cancelled":
       return nothing;
+    case "transcribing":
+      return progress("Prepared. How far its transcription is has not been said yet.");
     default:
       return html`<small>${again(upload)}${upload.source_id && state === upload.state ? "It has been deleted." : ""}</small>`;
   }

@@ -41,6 +41,8 @@ const GROUPS = [
 ];
 const TITLES = Object.assign({}, ...GROUPS.map(([, , titles]) => titles));
 const MODEL = "default_model";
+// Where a list is chosen from, the text that tells what to type does not fit.
+const HELP = { default_language: "What is spoken in them." };
 const EMPTY = { default_language: DETECTED, default_model: "each machine's own" };
 
 const REFRESH_SECONDS = 15;
@@ -118,7 +120,7 @@ export function open(page) {
       <div class="setting">
         <div>
           <label for=${name}>${title(name)}</label>
-          <small id="${name}-help">${help}</small>
+          <small id="${name}-help">${HELP[name] ?? help}</small>
           ${name === MODEL ? html`<small class="model-note wrong" role="status"></small>` : nothing}
         </div>
         <div class="value">

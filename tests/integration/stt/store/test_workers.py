@@ -7,7 +7,7 @@ import pytest
 
 from stt.domain.claim import WorkerReport
 from stt.store.database import Database
-from stt.store.workers import ALIVE_SECONDS, MongoRoster
+from stt.store.workers import ALIVE_SECONDS, MongoRoster, count_machines
 from tests.support.queue_builder import add_chunks
 
 REPORT = WorkerReport(
@@ -74,6 +74,18 @@ def test_the_counts_of_the_living_are_read_again_after_some_seconds(
     fleet.report("box_1", REPORT)
     fleet.report("box_2", replace(REPORT, slots=2))
     assert (fleet.slots_alive(), fleet.workers_alive()) == (6, 2)
+
+
+def test_workers_and_the_node_of_one_machine_count_once(database: Database) -> None:
+    fleet = MongoRoster(database)
+    assert count_machines(fleet.members()) == 0
+    for worker in ("box_1", "box_2", "a-box-3fa2_1764"):  # the last one is a node's
+        fleet.report(worker, REPORT)
+    assert count_machines(fleet.members()) == 1
+    fleet.report("a-laptop-11aa_1764", replace(REPORT, host="laptop"))
+    fleet.report("mac_1", replace(REPORT, host="mac"))
+    fleet.report("gone_1", replace(REPORT, host="gone", state="stopped"))
+    assert count_machines(fleet.members()) == 3
 
 
 def test_the_last_one_heard_of_comes_first(database: Database) -> None:

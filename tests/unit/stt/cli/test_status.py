@@ -41,7 +41,7 @@ def test_the_screen_names_the_database_and_counts_its_chunks(
     queue_status.assert_called_once_with(no_database, 300)
     assert "stt at mongodb://127.0.0.1:1" in stt.out
     assert "waiting" in stt.out
-    assert "1 worker running" in stt.out
+    assert "1 machine at work" in stt.out
 
 
 def test_json_has_the_queue_and_the_workers(stt: Run, queue_status: Mock) -> None:
@@ -102,7 +102,7 @@ def test_counts_that_take_long_are_left_out_unless_they_are_waited_for(
     monkeypatch.setattr("stt.cli.status._COUNT_SECONDS", 0.1)
     assert stt("status") == 0
     assert "still being counted" in stt.out
-    assert "1 worker running" in stt.out
+    assert "1 machine at work" in stt.out
     assert "waiting" not in stt.out
     threading.Timer(0.5, counted.set).start()
     assert stt("status", "--wait") == 0

@@ -63,11 +63,11 @@ class TestStatusScreen:
 
     def test_a_queue_without_workers_says_how_to_start_one(self) -> None:
         text = shown(status(StateCounts(pending=3)))
-        assert "No worker is running. Start one with: stt" in text
+        assert "No machine is at work. Start a worker with: stt" in text
 
     def test_a_busy_one_shows_speed_and_time_left(self) -> None:
         text = shown(status(StateCounts(pending=3), rate=BUSY, eta_seconds=5400.0), ALIVE)
-        assert "1 worker running · 10.0 chunks/min · 5.0 s of audio per second" in text
+        assert "1 machine at work · 10.0 chunks/min · 5.0 s of audio per second" in text
         assert "about 1h 30m left" in text
 
     def test_notifications_that_were_not_taken_say_why_and_when_they_are_tried_again(self) -> None:
@@ -104,7 +104,7 @@ class TestStatusScreen:
     def test_chunks_that_wait_for_a_model_are_shown_with_it(self) -> None:
         missing = (WaitingChunks("large-v3", 12), WaitingChunks("b\x1b[31mig", 1))
         text = shown(status(StateCounts(pending=13), missing_models=missing), ALIVE)
-        assert "12 chunks wait for model large-v3, which no worker has.\n" in text
+        assert "12 chunks wait for model large-v3, which no machine has.\n" in text
         assert "1 chunk waits for model b" in text
         assert "\x1b" not in text
 

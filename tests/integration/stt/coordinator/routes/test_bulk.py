@@ -83,9 +83,9 @@ class TestZipFiles:
         assert 'filename="talks.zip"' in answer.headers["Content-Disposition"]
         with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
             assert archive.namelist() == [
-                f"{folder}/ep01.{name}" for folder in "AB" for name in ("srt", "txt")
+                f"talks/{folder}/ep01.{name}" for folder in "AB" for name in ("srt", "txt")
             ]
-            assert "This is B/ep01.wav." in archive.read("B/ep01.srt").decode()
+            assert "This is B/ep01.wav." in archive.read("talks/B/ep01.srt").decode()
 
     def test_those_that_are_named_are_in_it_and_what_cannot_be_read_is_listed(
         self, queue: Database, person: KeyedSession

@@ -60,7 +60,7 @@ class TestStatus:
         MongoRoster(queue).report("box_1", report)
         MongoRoster(queue).report(f"{node_id}_7", report)
         status = seen(coordinator, person)
-        assert status["workers_alive"] == 2
+        assert (status["workers_alive"], status["machines_alive"]) == (2, 1)
         assert sum(status["nodes"].values()) == 1
         workers = {w["id"]: w for w in person.get("/api/workers").json()["workers"]}
         assert workers["box_1"]["node_id"] is None
