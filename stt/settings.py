@@ -56,7 +56,7 @@ class Settings(LocalSettings, NotificationSettings, CoordinatorSettings):
         flag="--workers", ge=1, le=256,
     )  # fmt: skip
     max_concurrent_jobs: int | None = setting(
-        None, "Recordings that this worker has in work at once; the others wait, so that one is "
+        None, "Recordings that this worker transcribes at once; the others wait, so that one is "
         "finished before ten are begun", shown_default="any number", ge=1, le=100,
     )  # fmt: skip
     server_urls: ServerUrls = setting(

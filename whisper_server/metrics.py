@@ -115,8 +115,8 @@ class Metrics(Collector):
         """Return the scheduler's state, for the registry."""
         state = self._state()
         for name, text, value in (
-            ("capacity", "Requests that can be in work at once", state.capacity),
-            ("requests_in_work", "Requests in work", state.in_work),
+            ("capacity", "Requests that can be transcribed at once", state.capacity),
+            ("requests_in_work", "Requests that are being transcribed", state.in_work),
             ("requests_waiting", "Requests admitted beside them", state.waiting),
             ("queue_audio_seconds", "Seconds of audio that wait", state.waiting_audio_seconds),
             ("queue_windows", "Windows of speech that wait for a batch", state.queued_windows),

@@ -53,7 +53,7 @@ class Scheduler:
         if self._closing.is_set():
             raise ShuttingDown
         if self._admitted >= self._plan.worker_count + self._settings.max_queue:
-            raise self._queue_is_full(f"{self._admitted} requests are in work or waiting")
+            raise self._queue_is_full(f"{self._admitted} requests are being transcribed or wait")
         self._require_room_for(0.0)
         self._admitted += 1
         try:
@@ -146,7 +146,9 @@ class Scheduler:
         """Raise Unavailable, but never when the queue is empty: any length is taken then."""
         waiting = self._waiting_seconds()
         if waiting and waiting + seconds > self._settings.max_queue_seconds:
-            raise self._queue_is_full(f"{waiting:.0f} seconds of audio are in work or waiting")
+            raise self._queue_is_full(
+                f"{waiting:.0f} seconds of audio are being transcribed or wait"
+            )
 
     def _waiting_seconds(self) -> float:
         return sum(task.remaining_seconds for task in self._tasks)

@@ -276,7 +276,7 @@ class HealthOut(BaseModel):
 
 
 class ReadyOut(BaseModel):
-    """`capacity` calls at once keep it full; `in_flight` are in work, `waiting` ones wait.
+    """`capacity` calls at once keep it full; `in_flight` are transcribed, `waiting` ones wait.
 
     `instance` is this process's own: another one means that the server was restarted.
     """

@@ -193,7 +193,7 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=64,
-        description="requests in work at once; enough to fill the batches when not set",
+        description="requests transcribed at once; enough to fill the batches when not set",
     )
     max_queue: int = Field(
         64,
@@ -205,7 +205,7 @@ class Settings(BaseSettings):
         4 * SECONDS_IN_AN_HOUR,
         ge=1,
         le=1000 * SECONDS_IN_AN_HOUR,
-        description="audio that may be in work or wait, seconds; a request beyond it gets 503 "
+        description="audio that may be transcribed or wait, seconds; a request beyond it gets 503 "
         "with Retry-After",
     )
     request_timeout: int = Field(

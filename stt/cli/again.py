@@ -9,6 +9,7 @@ import typer
 from stt.cli.console import print_line, print_note
 from stt.cli.formatting import plural
 from stt.cli.ingest import checked_options
+from stt.cli.missing_model import note_missing_model
 from stt.cli.options import (
     DATABASE_SETTINGS,
     Hotwords,
@@ -106,6 +107,7 @@ def again_command(
         labels = recordings.labels([recordings.get(id_) for id_ in ids])
         if not drop_edits:
             drop_edits = _ask(database, labels, made or {})
+        note_missing_model(database, options.model)
         chunks = changed = 0
         for id_ in dict.fromkeys(ids):
             wanted = {name: getattr(options, name) for name in given}

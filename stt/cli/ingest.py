@@ -13,6 +13,7 @@ import typer
 from stt.cli.console import print_note, recording_progress, setup_logging
 from stt.cli.formatting import plural
 from stt.cli.log_lines import RESULT
+from stt.cli.missing_model import note_missing_model
 from stt.cli.options import (
     DATABASE_SETTINGS,
     Channels,
@@ -146,6 +147,7 @@ def ingest_command(
         with_standard_input(paths, settings.settle_seconds) as paths,
         open_database(settings) as database,
     ):
+        note_missing_model(database, options.model)
         files = ingest_files(database, paths, options, settings.settle_seconds, passed_over)
         for path, ingested in files:
             endings[ingested.status if ingested else "failed"] += 1

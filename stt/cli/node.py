@@ -83,6 +83,11 @@ Examples:
 
 _MODULES = ("fastapi", "filelock", "uvicorn", "websockets")
 _NOT_RUNNING = 1
+_STATES = {
+    "online": "idle", "busy": "transcribing", "working": "transcribing",
+    "waiting": "waiting to try again",
+}  # fmt: skip
+"""Words of the glossary for states of a node and phases of its process."""
 
 node_app = typer.Typer(
     name="node",
@@ -202,20 +207,23 @@ def _status_lines(found: Any) -> list[str]:
     if not found.is_registered:
         return []
     answers = {None: "answers", "removed": "has removed this node"}.get(
-        found.coordinator_state, f"answers, sees it {found.coordinator_state}"
+        found.coordinator_state,
+        f"answers, sees it {_STATES.get(found.coordinator_state, found.coordinator_state)}",
     )
     if found.trouble is not None and found.coordinator_state is None:
         answers = "does not answer"
+    is_idle = found.phase == "working" and not found.jobs
+    phase = "idle" if is_idle else _STATES.get(found.phase, found.phase)
     process = f"runs (process {found.pid})" if found.is_running else "does not run"
     lines = [
         f"Node:         {found.name} ({found.node_id})",
         f"Coordinator:  {found.server_url} {answers}",
-        f"Process:      {process}" + (f", {found.phase}" if found.phase else ""),
+        f"Process:      {process}" + (f", {phase}" if phase else ""),
     ]
     if found.page_url:
         lines.append(f"Page:         {found.page_url}")
     if found.jobs:
-        lines.append(f"At work on:   {plural(len(found.jobs), 'sequence')}")
+        lines.append(f"Transcribing: {plural(len(found.jobs), 'sequence')}")
     for job in found.jobs:
         name = job.filename or "a recording"
         lines.append(f"  {name}: {clock(job.seconds)} of audio, for {clock(job.elapsed_seconds)}")

@@ -13,6 +13,7 @@ from stt.cli.formatting import clock, local_time, plural, printable, span
 from stt.doctor.checks import Finding
 from stt.domain.failures import failure_text
 from stt.domain.speakers import Speaker
+from stt.store.counts import state_of_recording
 from stt.store.notification_status import DestinationStatus
 from stt.store.recordings import RecordingDetails
 from stt.store.search import Hit
@@ -123,13 +124,15 @@ def _recordings_table(recordings: Iterable[RecordingProgress]) -> list[Screen]:
     latest = list(recordings)[::-1]
     latest.sort(key=lambda s: s.counts.open == 0 and not s.is_ingesting)
     table = FittingTable(
-        "Recording", ">Length", ">Chunks", ">Done", ">Failed", "Id", "", optional=("Id", "Length")
-    )
+        "Recording", "State", ">Length", ">Chunks", ">Done", ">Failed", "Id", "",
+        optional=("Id", "Length", "Chunks"),
+    )  # fmt: skip
     for recording in latest[:_RECORDINGS_SHOWN]:
         counts = recording.counts
         share = f"{100 * counts.transcribed // counts.total} %" if counts.total else "—"
         table.add_row(
             Text(printable(recording.label or recording.filename)),
+            _state_of(recording),
             "—" if recording.duration_seconds is None else clock(recording.duration_seconds),
             str(counts.total),
             share,
@@ -151,13 +154,14 @@ def _advice(kind: str) -> Text:
 def recordings_list(recordings: Iterable[RecordingDetails]) -> Screen:
     """Return the output of `stt ls`."""
     table = FittingTable(
-        "Recording", ">Length", ">Chunks", ">Done", ">Failed", ">Priority", "Id",
-        optional=("Priority", "Chunks", "Length", "Id"),  # other commands need the id
+        "Recording", "State", ">Length", ">Chunks", ">Done", ">Failed", ">Priority", "Id",
+        optional=("Priority", "Chunks", "Length", "Failed", "Done", "Id"),  # others need the id
     )  # fmt: skip
     for one in recordings:
         counts = one.counts
         table.add_row(
             Text(printable(one.label)),
+            _state_of(one),
             "—" if one.duration is None else clock(one.duration),
             str(counts.total),
             f"{100 * counts.transcribed // counts.total} %" if counts.total else "—",
@@ -170,8 +174,12 @@ def recordings_list(recordings: Iterable[RecordingDetails]) -> Screen:
 
 def _note_on(recording: RecordingProgress) -> str:
     seconds = recording.silent_speech_seconds
-    silent = f"{span(seconds)} of speech gave no text" if round(seconds) else ""
-    return "; ".join(filter(None, ["being ingested" if recording.is_ingesting else "", silent]))
+    return f"{span(seconds)} of speech gave no text" if round(seconds) else ""
+
+
+def _state_of(recording: RecordingProgress | RecordingDetails) -> Text:
+    state = state_of_recording(recording.counts, is_ingesting=recording.is_ingesting)
+    return Text(state, style="red" if "failed" in state else "")
 
 
 def _failures(title: str, chunks: Sequence[FailedChunk], total: int) -> list[Screen]:
@@ -219,7 +227,7 @@ def workers_table(members: Iterable[WorkerStatus]) -> Screen:
         report, is_gone = member.report, not member.is_alive and member.report.state != "stopped"
         table.add_row(
             Text(printable(member.id)),
-            Text("gone" if is_gone else printable(report.state), style="red" if is_gone else ""),
+            Text("gone" if is_gone else _at_work(member), style="red" if is_gone else ""),
             f"{span(member.age_seconds)} ago",
             str(report.slots),
             str(len(report.chunks)),
@@ -230,6 +238,13 @@ def workers_table(members: Iterable[WorkerStatus]) -> Screen:
     if table.row_count == 0:
         return Text("No worker was seen in the last day. Start one with: stt")
     return table
+
+
+def _at_work(member: WorkerStatus) -> str:
+    """Return what a worker does, in the words of the glossary."""
+    if member.report.state != "working":
+        return printable(member.report.state)
+    return "transcribing" if member.report.chunks else "idle"
 
 
 def hits_screen(hits: Iterable[Hit]) -> Screen:

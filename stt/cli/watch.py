@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from stt.cli.formatting import clock, plural, printable
+from stt.cli.missing_model import note_missing_model
 from stt.cli.notifying import notifying
 from stt.cli.output import checked_formats
 from stt.errors import EXIT_INTERRUPTED, DatabaseUnavailable, NotFound
@@ -153,6 +154,8 @@ class _Watch:
                 speakers = self._options.ingest.speakers is not None
                 worker = LocalWorker(database, self._settings, speakers=speakers)
                 self._worker = closing.enter_context(worker)
+            else:
+                note_missing_model(database, self._options.ingest.model)
             watch_folders(
                 self._states, database, self._options, log_ingested, self._stop, self._check
             )

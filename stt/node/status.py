@@ -48,7 +48,7 @@ class Activity:
         except SttError:
             jobs = len(self.jobs())
             if jobs and time.monotonic() - began >= timeout_seconds:
-                return f"At work on {jobs} recording(s): a test has to wait its turn behind them"
+                return f"It transcribes {jobs} recording(s): a test has to wait its turn"
             raise
 
 

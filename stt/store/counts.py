@@ -37,6 +37,17 @@ class StateCounts:
         return self.pending + self.processing
 
 
+def state_of_recording(counts: StateCounts, *, is_ingesting: bool) -> str:
+    """Return the word for a recording with these chunks, as the glossary has it."""
+    if is_ingesting:
+        return "preparing"
+    if counts.open:
+        return "transcribing" if counts.processing else "waiting"
+    if not counts.failed:
+        return "done"
+    return "partly failed" if counts.transcribed else "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class RecordingSums:
     """The chunks of a recording by state, and the seconds of speech in them that gave no text."""

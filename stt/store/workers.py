@@ -39,6 +39,15 @@ class WorkerStatus:
         return self.age_seconds < ALIVE_SECONDS and self.report.state != "stopped"
 
 
+def models_at_work(members: Iterable[WorkerStatus]) -> frozenset[str] | None:
+    """Return the models that the servers of these workers have loaded.
+
+    None if one that is alive does not say, or if none is.
+    """
+    alive = [one.report.models for one in members if one.is_alive and one.report.slots]
+    return frozenset().union(*alive) if alive and all(alive) else None
+
+
 def count_machines(members: Iterable[WorkerStatus]) -> int:
     """Count the machines with workers that are alive; a node's is one of them."""
     hosts = {WorkerId(one.id).owner: one.report.host for one in members if one.is_alive}

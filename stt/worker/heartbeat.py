@@ -134,7 +134,7 @@ class Heartbeat:
                 to_renew.append(claim)
                 continue
             logger.warning(
-                "chunk %s is too long in work: its claim runs out",
+                "chunk %s takes too long: its claim runs out",
                 claim.chunk.id,
                 extra=claim.chunk.log_fields,
             )

@@ -247,7 +247,7 @@ def test_a_node_is_seen_to_join_and_is_renamed_and_removed(page: Page, house: Ho
     assert command.startswith(f"stt node register --server {house.url} ")
     key = node_joins(house, code, "<i>M4</i>")
     card = page.get_by_role("article").filter(has=page.get_by_role("heading", name="<i>M4</i>"))
-    expect(card).to_contain_text("online")
+    expect(card).to_contain_text("idle")
     card.get_by_role("button", name="Edit").click()
     page.get_by_role("dialog").get_by_label("Name").fill("M4 MacBook Pro")
     page.get_by_role("button", name="Save").click()

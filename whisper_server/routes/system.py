@@ -35,8 +35,8 @@ class LoadedModelOut(BaseModel):
 class QueueOut(FromAttributes):
     """The requests and what is left of them.
 
-    `capacity` of them are in work at once, of which `in_work` are; `waiting` are admitted beside
-    them. `audio_seconds` of them and `windows` wait to be decoded.
+    `capacity` of them are transcribed at once, of which `in_work` are now; `waiting` are admitted
+    beside them. `audio_seconds` of them and `windows` wait to be decoded.
     """
 
     capacity: int

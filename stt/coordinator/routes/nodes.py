@@ -89,7 +89,7 @@ def change_node(
 @_nodes.delete(
     "/{node_id}",
     status_code=204,
-    summary="Removes a node: what it has in work is pending again, and its key opens nothing more",
+    summary="Removes a node: what it transcribes is pending again, and its key opens nothing more",
     responses=error_responses(404),
 )
 def remove(coordinator: InCoordinator, principal: CurrentPrincipal, node_id: str) -> None:

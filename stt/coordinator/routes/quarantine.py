@@ -115,7 +115,7 @@ def reset(
 )
 def release(chunk_id: HexId, coordinator: InCoordinator) -> Acknowledgement:
     count = claims.release(coordinator.database, [chunk_id])
-    return _acknowledge(coordinator, chunk_id, count, "is not in work")
+    return _acknowledge(coordinator, chunk_id, count, "is not being transcribed")
 
 
 def _acknowledge(

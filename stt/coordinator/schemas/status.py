@@ -71,7 +71,7 @@ class ThroughputOut(BaseModel):
 class WorkerOut(Schema):
     """A process that works, or did within the last day; `age_seconds` since its last heartbeat.
 
-    `chunks` are in work; `missing_models` are wanted, and none of its servers has them; `models`
+    It transcribes `chunks`; `missing_models` are wanted, and none of its servers has them; `models`
     are those that they list, empty if that is unknown; `finds_speakers`: whether any of them does,
     null if that is unknown. `node_id`: null for a worker that reaches the database itself.
     """

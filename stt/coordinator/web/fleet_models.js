@@ -4,6 +4,8 @@ import { api } from "./api.js";
 
 const FRESH_MILLISECONDS = 30_000;
 const FIELDS = "input[list=fleet-models]";
+const ANY_MODEL = "whisper-1";
+const ALIASES = { large: "large-v3", turbo: "large-v3-turbo" };
 
 let models = null; // Those that workers list; null while one does not say, or none is at work.
 let lacksSpeakers = false; // Whether they all say that they find none.
@@ -15,7 +17,7 @@ export async function offerModels() {
   askedAt = performance.now();
   try {
     const { workers } = await api("GET", "/api/workers");
-    const alive = workers.filter((worker) => worker.is_alive);
+    const alive = workers.filter((worker) => worker.is_alive && worker.slots);
     models = allModelsOf(alive);
     lacksSpeakers = alive.length > 0 && alive.every((worker) => worker.finds_speakers === false);
   } catch {
@@ -43,11 +45,13 @@ function checkAll() {
 
 function check(field) {
   const model = field.value.trim();
-  const isMissing = model && models !== null && !models.includes(model);
-  const note = field.closest("label, .setting").querySelector(".model-note");
-  note.textContent = isMissing
+  const isKnown = [model, ALIASES[model]].some((name) => models?.includes(name));
+  const isMissing = model && model !== ANY_MODEL && models !== null && !isKnown;
+  const text = isMissing
     ? `No machine at work has it: what asks for it waits. There is ${models.join(", ")}.`
     : "";
+  const note = field.closest("label, .setting").querySelector(".model-note");
+  if (note.textContent !== text) note.textContent = text; // It is read aloud once.
 }
 
 document.addEventListener("input", ({ target }) => target.matches(FIELDS) && check(target));

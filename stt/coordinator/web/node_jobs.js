@@ -1,6 +1,6 @@
 // What a node transcribes at the moment.
 
-import { html } from "./vendor/lit-html/lit-html.js";
+import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { length, plural } from "./format.js";
 import { name } from "./markup.js";
 
@@ -8,7 +8,7 @@ export function jobList(node) {
   const jobs = node.jobs ?? [];
   if (!jobs.length) {
     const chunks = (node.workers ?? []).reduce((sum, worker) => sum + worker.chunks.length, 0);
-    return html`<small>${chunks ? `transcribing ${plural(chunks, "chunk")}` : "idle"}</small>`;
+    return chunks ? html`<small>${plural(chunks, "chunk")}</small>` : nothing;
   }
   return html`<ul class="jobs">${jobs.map(
     (job) => html`

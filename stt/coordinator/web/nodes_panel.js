@@ -14,6 +14,9 @@ import { jobList } from "./node_jobs.js";
 import { badge, foreign, name, since } from "./markup.js";
 import { notice } from "./notices.js";
 
+// The words of docs/glossary.md.
+const STATES = { online: "idle", busy: "transcribing" };
+
 /** `draw` draws the page anew. Returns the panel's buttons, and what it shows. */
 export function nodesPanel(page, draw) {
   let nodes = null;
@@ -50,7 +53,7 @@ export function nodesPanel(page, draw) {
     <article class="node" data-state=${node.state}>
       <header class="line-up">
         <h3>${name(node.name)}</h3>
-        ${node.is_enabled ? nothing : badge("paused")}${badge(node.state)}
+        ${node.is_enabled ? nothing : badge("paused")}${badge(STATES[node.state] ?? node.state)}
       </header>
       ${jobList(node)}
       <dl class="facts">

@@ -5,9 +5,9 @@ const every = 2000;
 const words = {
   connecting: ["Connecting to the coordinator", "wait"],
   starting: ["Starts the whisper server", "wait"],
-  working: ["Ready for work", "good"],
+  working: ["Idle", "good"],
   paused: ["Paused", "wait"],
-  waiting: ["Waits", "bad"],
+  waiting: ["Waits to try again", "bad"],
   stopping: ["Stops", "wait"],
 };
 const finished = []; // seconds of audio, and of work, of the last jobs
@@ -72,10 +72,10 @@ function show(state) {
   document.title = `${state.name} – stt node`;
   setText("name", state.name);
   const [word, mood] = words[state.phase] || [state.phase, "wait"];
-  setText("phase", state.jobs.length ? "At work" : word);
+  setText("phase", state.jobs.length ? "Transcribing" : word);
   at("light").className = `light ${state.is_reached ? mood : "bad"}`;
   const notice = state.detail || (state.is_reached ? "" : "The coordinator does not answer: finished work is kept and offered again.");
-  setText("notice", notice);
+  if (at("notice").textContent !== notice) setText("notice", notice); // It is read aloud once.
   at("notice").hidden = !notice;
   at("jobs").replaceChildren(...state.jobs.map(line));
   at("no-jobs").hidden = state.jobs.length > 0;

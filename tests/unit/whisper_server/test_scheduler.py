@@ -28,7 +28,7 @@ async def test_no_more_requests_are_in_work_than_there_are_workers() -> None:
 async def test_one_more_than_the_line_holds_is_sent_away_for_a_while() -> None:
     async with bench(worker_count=1, max_queue=1) as it:
         with it.scheduler.place(), it.scheduler.place():
-            with pytest.raises(Unavailable, match="2 requests are in work") as caught:
+            with pytest.raises(Unavailable, match="2 requests are being transcribed") as caught:
                 await it.run()
             assert int(caught.value.headers["Retry-After"]) >= 1
         assert (await it.run()).text == "1.0"

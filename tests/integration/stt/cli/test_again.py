@@ -5,10 +5,12 @@ from unittest.mock import Mock
 import pytest
 from bson import ObjectId
 
+from stt.domain.claim import WorkerReport
 from stt.store.database import Database
 from stt.store.edits import edit_segment
 from stt.store.recordings import MongoRecordings
 from stt.store.states import PENDING
+from stt.store.workers import MongoRoster
 from tests.support.recordings_in_queue import post_recording, transcribe
 from tests.unit.stt.cli.conftest import Run
 
@@ -32,6 +34,26 @@ def test_a_recording_is_pending_with_the_new_options_and_keeps_its_text(
     assert "Text of tiny.en." in stt.out
     assert "1 of 1 chunks have their earlier text" in stt.err
     assert stt("export", "talk.mp3", "--require-complete") == 1
+
+
+def test_a_model_that_no_machine_has_is_said_and_is_no_error(stt: Run, database: Database) -> None:
+    talk(database, "talk.mp3", "tiny.en")
+    assert stt("again", "talk.mp3", "--model", "huge") == 0
+    assert "No machine" not in stt.err  # none is at work
+    roster = MongoRoster(database)
+    roster.report("box_1", WorkerReport(slots=1, models=("large-v3-turbo", "base")))
+    roster.report("idle-node-1f2e_1", WorkerReport(slots=0))
+    assert stt("again", "talk.mp3", "--model", "huge") == 0
+    assert (
+        "No machine at work has the model huge: what asks for it waits."
+        " There is base, large-v3-turbo.\n"
+    ) in stt.err
+    for model in ("base", "turbo", "whisper-1"):
+        assert stt("again", "talk.mp3", "--model", model) == 0
+        assert "No machine" not in stt.err
+    roster.report("old_1", WorkerReport(slots=1))  # which does not say
+    assert stt("again", "talk.mp3", "--model", "huge") == 0
+    assert "No machine" not in stt.err
 
 
 def test_a_whole_library_is_chosen_by_what_made_its_text(stt: Run, database: Database) -> None:

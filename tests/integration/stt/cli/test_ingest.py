@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from stt.domain.claim import WorkerReport
 from stt.media import settling
 from stt.store.database import Database
+from stt.store.workers import MongoRoster
 from tests.support.decoders import dying_decoders
 from tests.support.dying_decoder import deadly
 from tests.support.recordings import babble, write_recording, write_wav
@@ -158,3 +160,14 @@ def test_a_file_that_crashes_its_decoder_does_not_end_the_command(
         assert stt("ingest", "talks", "--settle", "0") == 1
     assert stt.err == "Error: talks/b.wav: it crashes the decoder (SIGSEGV)\n"
     assert database.recordings.distinct("filename") == ["a.wav", "c.wav"]
+
+
+def test_a_model_that_no_machine_has_is_said_and_is_no_error(
+    stt: Run, database: Database, tmp_path: Path
+) -> None:
+    MongoRoster(database).report("box_1", WorkerReport(slots=1, models=("base",)))
+    write_wav(tmp_path / "talk.wav", babble(2.0))
+    assert stt("ingest", "talk.wav", "--model", "huge") == 0
+    assert (
+        "No machine at work has the model huge: what asks for it waits. There is base." in stt.err
+    )

@@ -1,6 +1,7 @@
 """`stt ls`, `stt remove` and `stt priority` with a real database."""
 
 import json
+import re
 from datetime import UTC, datetime
 from unittest.mock import Mock
 
@@ -12,6 +13,7 @@ from stt.cli.tables import recordings_list
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
 from stt.store.text_summary import summaries_of_all
+from tests.support.paths import ROOT
 from tests.support.recordings_in_queue import NOW, post_recording, set_chunk, transcribe
 from tests.unit.stt.cli.conftest import Run
 
@@ -56,8 +58,30 @@ class TestListing:
             console.print(recordings_list([MongoRecordings(database).details(ObjectId(id_))]))
         heading, line = capture.get().splitlines()
         assert id_ in line
-        assert {"Done", "Failed"} <= set(heading.split())
+        assert {"State", "Id"} <= set(heading.split())
+        assert " waiting " in line
         assert len(line) <= columns
+
+    def test_each_has_its_state_in_a_word_of_the_glossary(
+        self, stt: Run, database: Database, ids: dict[str, str]
+    ) -> None:
+        set_chunk(database, ids["open"], 0, processing_by="a_1", claimed_at=NOW)
+        partly = post_recording(database, 2, filename="partly.mp3")
+        transcribe(database, partly, 0, "Hello.")
+        set_chunk(database, partly, 1, failed_at=NOW)
+        post_recording(database, 1, filename="new.mp3")
+        post_recording(database, 1, filename="cut.mp3", ingested_at=None)
+        words = {
+            "done.mp3": "done", "open.mp3": "transcribing", "bad.mp3": "failed",
+            "partly.mp3": "partly failed", "new.mp3": "waiting", "cut.mp3": "preparing",
+        }  # fmt: skip
+        glossary = (ROOT / "docs/glossary.md").read_text()
+        for command in (["ls"], ["status"]):
+            assert stt(*command) == 0
+            for name, word in words.items():
+                [line] = [line for line in stt.out.splitlines() if line.startswith(name)]
+                assert re.search(rf" {word} +\d", line)
+                assert f"| {word} |" in glossary
 
     def test_they_are_chosen_by_folder_language_model_day_and_length(
         self, stt: Run, database: Database
@@ -88,7 +112,7 @@ class TestListing:
     def test_a_table_says_how_far_each_is(self, stt: Run, ids: dict[str, str]) -> None:
         assert stt("ls", "done") == 0
         [_, row] = stt.out.splitlines()
-        assert row.split()[:5] == ["done.mp3", "0:30", "1", "100", "%"]
+        assert row.split()[:6] == ["done.mp3", "done", "0:30", "1", "100", "%"]
         assert row.split()[-1] == ids["done"]
 
     def test_wrong_words_are_refused_and_nothing_is_no_error(

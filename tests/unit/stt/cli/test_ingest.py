@@ -46,6 +46,7 @@ def ingested(
         recording = Recording(ObjectId(), path.name, duration=65.0)
         return Ingested(recording, 3, "already there" if known else "ingested")
 
+    monkeypatch.setattr("stt.cli.ingest.note_missing_model", lambda *_: None)
     monkeypatch.setattr("stt.store.ingest.ingest", ingest)
     monkeypatch.setattr("stt.media.folders.find_recordings", lambda paths, _: map(found, paths))
     return options_of

@@ -91,10 +91,10 @@ class TestStatus:
         assert stt("node", "status") == 0
         assert stt.out.splitlines() == [
             "Node:         Mac (mac-1f2e)",
-            "Coordinator:  http://hub:8000 answers, sees it busy",
-            "Process:      runs (process 7), working",
+            "Coordinator:  http://hub:8000 answers, sees it transcribing",
+            "Process:      runs (process 7), transcribing",
             "Page:         http://127.0.0.1:8001",
-            "At work on:   1 sequence",
+            "Transcribing: 1 sequence",
             "  talk.mp3: 1:30 of audio, for 0:05",
         ]
 

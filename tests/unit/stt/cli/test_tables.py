@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 from bson import ObjectId
@@ -11,11 +12,12 @@ from stt.cli import tables
 from stt.cli.formatting import local_time
 from stt.doctor.checks import Finding
 from stt.domain.claim import WorkerReport
-from stt.store.counts import StateCounts
+from stt.store.counts import StateCounts, state_of_recording
 from stt.store.model_routing import WaitingChunks
 from stt.store.notification_status import DestinationStatus
 from stt.store.status import FailedChunk, QueueStatus, Rate, RecordingProgress
 from stt.store.workers import WorkerStatus
+from stt.whisper.model_names import ALIASES, ANY_MODEL
 
 ROOT = Path(__file__).parents[4]
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -133,7 +135,25 @@ class TestStatusScreen:
         assert text.index("half.mp3") < text.index("done29.mp3")
         assert "… and 11 more" in text
         assert "50 %" in text
-        assert text.count("speech") == text.count("being ingested; 1m 20s of speech gave no text")
+        assert "preparing" in text
+        assert text.count("speech") == text.count("1m 20s of speech gave no text")
+
+
+def test_the_words_for_recordings_are_those_of_the_pages() -> None:
+    script = (ROOT / "stt/coordinator/web/chunk_states.js").read_text()
+    words = re.findall(r'"([a-z ]+)"', script[script.index("export function recordingState") :])
+    each = [
+        state_of_recording(StateCounts(*counts), is_ingesting=is_ingesting)
+        for counts in product((0, 1), repeat=4)
+        for is_ingesting in (False, True)
+    ]
+    assert set(each) == set(words)
+
+
+def test_the_short_names_of_models_are_those_of_the_pages() -> None:
+    script = (ROOT / "stt/coordinator/web/fleet_models.js").read_text()
+    assert dict(re.findall(r'(\w+): "(large-[\w-]+)"', script)) == ALIASES
+    assert f'ANY_MODEL = "{ANY_MODEL}"' in script
 
 
 def test_a_worker_that_fell_silent_is_shown_as_gone() -> None:
@@ -142,7 +162,7 @@ def test_a_worker_that_fell_silent_is_shown_as_gone() -> None:
     with console.capture() as capture:
         console.print(tables.workers_table([ALIVE, silent]))
     _, alive, gone = capture.get().splitlines()
-    assert "working" in alive
+    assert "idle" in alive
     assert "gone" in gone
     assert "1h 06m ago" in gone
 

@@ -54,6 +54,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Watched:
     watched = Watched()
     monkeypatch.setattr("stt.watch.watcher.watch_folders", watched.watch)
     monkeypatch.setattr(module, "open_database", watched.database)
+    monkeypatch.setattr(module, "note_missing_model", lambda *_: None)
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.0)
     monkeypatch.setenv("STT_DATA_DIR", str(tmp_path / "data"))
     for name in ("in/sub", "other"):
