@@ -236,3 +236,26 @@ def test_the_audio_of_a_recording_is_downloaded_as_one_file(page: Page, house: H
         page.get_by_role("link", name="Audio (Opus)").click()
     assert started.value.suggested_filename == "conversation.opus"
     assert started.value.path().read_bytes().startswith(b"OggS")
+
+
+PLAYS = """
+    window.plays = 0;
+    const play = HTMLMediaElement.prototype.play;
+    HTMLMediaElement.prototype.play = function () { window.plays += 1; return play.call(this); };
+"""
+
+
+@pytest.mark.parametrize("clicks", [2, 3])
+def test_a_click_that_selects_text_plays_nothing(page: Page, house: House, clicks: int) -> None:
+    recording_id = post_recording(house.database, 1, filename="talk.mp3")
+    transcribe(house.database, recording_id, 0, "My name is Jon.", "It is late.")
+    page.add_init_script(PLAYS)
+    page.goto(f"/recordings/{recording_id}")
+    line = page.locator(".transcript .line").first
+    line.click(click_count=clicks, delay=50)
+    page.wait_for_timeout(1_000)  # after which a single click would have played
+    assert page.evaluate("String(getSelection())").strip()
+    assert page.evaluate("plays") == 0
+    page.evaluate("getSelection().removeAllRanges()")
+    line.click()
+    page.wait_for_function("() => plays === 1")

@@ -1,5 +1,6 @@
 """Files that are sent from the pages: as a batch, from any page, and on after a break."""
 
+import base64
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,14 @@ from stt.store.database import Database
 from tests.support.pace import until
 from tests.support.pages import House, drop
 from tests.support.queue_builder import START, add_chunks, add_recording
+from tests.support.recordings import babble, write_wav
 from tests.support.tus import append, begin
 
 pytestmark = pytest.mark.browser
+FINGERPRINT = """async (content) => {
+    const { fingerprintOf } = await import("/static/file_identity.js");
+    return fingerprintOf(new File([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))], ""));
+}"""
 FAULT = {"at": START, "worker": "a_1", "kind": "refused", "message": "no model"}
 
 
@@ -108,15 +114,16 @@ def test_a_file_that_is_chosen_again_goes_on_where_its_page_was_closed(
 ) -> None:
     page, file = unchecked, tmp_path / "long.opus"
     file.write_bytes(house.recording)
+    page.goto("/upload")
+    fingerprint = page.evaluate(FINGERPRINT, base64.b64encode(house.recording).decode())
     os.utime(file, (START.timestamp(), START.timestamp()))
     size, half = len(house.recording), len(house.recording) // 2
     with house.coordinator.person() as person:
-        path = begin(person, size, "long.opus", modified=START.isoformat())
+        path = begin(person, size, "long.opus", modified=START.isoformat(), fingerprint=fingerprint)
         append(person, path, 0, house.recording[:half])
     house.database.uploads.update_one(
         {}, {"$set": {"state": "interrupted", "received_bytes": half}}
     )
-    page.goto("/upload")
     rows = page.locator(".uploads > li")
     expect(rows).to_have_attribute("data-state", "interrupted")
     expect(rows).to_contain_text("Choose the same file again")
@@ -133,6 +140,26 @@ def test_a_file_that_is_chosen_again_goes_on_where_its_page_was_closed(
     assert parts[-1] == str(half)
     recording = until(lambda: house.database.recordings.find_one({}))
     assert recording["filename"] == "long.opus"
+
+
+def test_two_files_of_one_name_size_and_time_are_two_recordings_and_one_twice_is_one(
+    unchecked: Page, house: House, tmp_path: Path
+) -> None:
+    page, files = unchecked, [tmp_path / folder / "REC1.wav" for folder in "ab"]
+    for number, file in enumerate(files):
+        file.parent.mkdir()
+        write_wav(file, babble(2.0, number))
+        os.utime(file, (START.timestamp(), START.timestamp()))
+    assert files[0].stat().st_size == files[1].stat().st_size
+    page.route("**/api/uploads/*", lambda route: route.abort())
+    page.goto("/upload")
+    rows = page.locator(".uploads > li")
+    for file, count in zip((*files, files[1]), (1, 2, 2), strict=True):
+        page.locator("#files").set_input_files(file)
+        expect(rows).to_have_count(count)
+    expect(page.get_by_text("On their way already: 1 file.").first).to_be_visible()
+    page.unroute("**/api/uploads/*")
+    until(lambda: house.database.recordings.count_documents({"ingested_at": {"$ne": None}}) == 2)
 
 
 def test_a_notification_is_shown_when_all_is_done_and_only_if_it_was_asked_for(

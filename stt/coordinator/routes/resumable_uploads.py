@@ -73,7 +73,8 @@ def begin_upload(
     """Make a place for a file of `Upload-Length` bytes, whose path `Location` has.
 
     `Upload-Metadata` has its `filename`, as tus says. A file with the same `transfer`, or with the
-    same name, size and `modified`, that is not whole yet goes on: `Location` is its path then.
+    same name, size, `modified` and `fingerprint`, that is not whole yet goes on: `Location` is its
+    path then. Without a fingerprint files of the same name, size and time are different ones.
     """
     settings = coordinator.options
     options = replace(IngestOptions.of_uploads(settings), **given(address))
@@ -81,7 +82,7 @@ def begin_upload(
         _filename(upload_metadata),
         upload_length,
         options,
-        {"transfer": address.transfer, "modified_at": address.modified},
+        address.sent,
         max_bytes=settings.max_upload_mb * 1024**2,
     )
     response.headers["Location"] = f"/api/uploads/{upload_id}"

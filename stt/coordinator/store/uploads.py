@@ -104,7 +104,8 @@ class UploadLog(Repository):
     ) -> None:
         """Record an upload of about `size` bytes that is being received.
 
-        `sent`: what its sender says of it, `transfer` and `modified_at`, and if it is `resumable`.
+        `sent`: what its sender says of it, `transfer`, `modified_at` and `fingerprint`, and if it
+        is `resumable`.
         """
         fields = {
             "spool": spool,
@@ -133,11 +134,13 @@ class UploadLog(Repository):
     ) -> UploadRecord | None:
         """Return the resumable upload of this file that is not whole yet; None if there is none.
 
-        It is the same file if its sender's key is the same, or its name, size and time.
+        It is the same file if its sender's key is the same, or its name, size, time and
+        fingerprint.
         """
+        by_file = {"filename": filename, "modified_at": sent.get("modified_at")}
         same: list[Document] = [
             {name: sent[name], **more}
-            for name, more in (("transfer", {}), ("modified_at", {"filename": filename}))
+            for name, more in (("transfer", {}), ("fingerprint", by_file))
             if sent.get(name) is not None
         ]
         if not same:

@@ -49,6 +49,20 @@ class UploadAddress(UploadFields):
     modified: AwareDatetime | None = Field(
         None, description="When the file was changed last: its recording's time if it has no other."
     )
+    fingerprint: str | None = Field(
+        None,
+        pattern="^[0-9A-Za-z-]{1,128}$",
+        description="What the sender makes of the file's contents: another one is another file.",
+    )
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """Return what an upload's record has of its sender and its file."""
+        return {
+            "transfer": self.transfer,
+            "modified_at": self.modified,
+            "fingerprint": self.fingerprint,
+        }
 
 
 def given(fields: UploadFields) -> dict[str, Any]:

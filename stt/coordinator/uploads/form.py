@@ -62,7 +62,7 @@ class UploadFormReader:
         self._processor = processor
         self._max_bytes = defaults.max_upload_mb * 1024 * 1024
         self._defaults = replace(IngestOptions.of_uploads(defaults), **given(address))
-        self._sent = {"transfer": address.transfer, "modified_at": address.modified}
+        self._sent = address.sent
         self._fields: dict[str, Any] = {}
         self._incoming: IncomingFile | None = None
         self._whole: list[_WholeFile] = []

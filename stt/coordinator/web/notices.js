@@ -3,7 +3,8 @@
 import { visible } from "./visible.js";
 
 const SECONDS = { done: 4, wrong: 12 };
-const list = document.querySelector("#notices");
+const [polite, assertive] = document.querySelector("#notices").children;
+const LISTS = { done: polite, wrong: assertive };
 
 export const notice = (text) => add("done", text);
 
@@ -15,12 +16,12 @@ export function report(error) {
 }
 
 function add(kind, message) {
+  const list = LISTS[kind];
   const text = visible(message);
   const same = [...list.children].find((child) => child.firstChild.textContent === text);
   same?.remove();
   const item = document.createElement("div");
   item.className = `notice ${kind}`;
-  if (kind === "wrong") item.setAttribute("role", "alert");
   const words = document.createElement("span");
   words.textContent = text;
   const close = document.createElement("button");

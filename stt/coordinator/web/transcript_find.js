@@ -18,6 +18,7 @@ export function finder({ element, load, rows, items, reveal }) {
   let matches = [];
   let current = 0;
   let isLoading = false;
+  let isAsked = false; // Whether a person has asked for what is drawn: it is read aloud then.
 
   const draw = () => render(field(), element());
 
@@ -26,7 +27,7 @@ export function finder({ element, load, rows, items, reveal }) {
       autocomplete="off" maxlength="200" .value=${words} @input=${change} @keydown=${onKey}>
     ${
       words.trim()
-        ? html`<output aria-busy=${isLoading}>${count()}</output>
+        ? html`<output aria-live=${isAsked ? "polite" : "off"} aria-busy=${isLoading}>${count()}</output>
             <button class="small plain" aria-label="Previous match" ?disabled=${!matches.length}
               @click=${() => step(-1)}>‹</button>
             <button class="small plain" aria-label="Next match" ?disabled=${!matches.length}
@@ -50,11 +51,13 @@ export function finder({ element, load, rows, items, reveal }) {
       await load();
       isLoading = false;
     }
-    mark();
+    isAsked = true;
+    findAll();
     step(0);
   };
 
   const step = (by) => {
+    isAsked = true;
     current = (current + by + matches.length) % (matches.length || 1);
     draw();
     paint();
@@ -72,6 +75,11 @@ export function finder({ element, load, rows, items, reveal }) {
 
   /** Find again, in what the rows are now. */
   const mark = () => {
+    isAsked = false;
+    findAll();
+  };
+
+  const findAll = () => {
     matches = words.trim() ? matchesOf(rows(), words) : [];
     current = Math.min(current, Math.max(matches.length - 1, 0));
     draw();

@@ -2,6 +2,7 @@
 
 import "./vendor/tus-js-client/tus.min.js"; // Sets `tus`.
 import { api, refusal, withQuery } from "./api.js";
+import { fingerprintOf, isSameFile } from "./file_identity.js";
 import { follow, refresh } from "./live.js";
 import { notice, report } from "./notices.js";
 import { plural } from "./format.js";
@@ -25,8 +26,12 @@ const retired = new Set();
 const earlier = new Set();
 
 /** Sends files, each `{file, path}`, two at a time; `options` are the query of POST /api/uploads. */
-export function send(chosen, options) {
-  const fresh = chosen.filter((one) => !transfers.some((transfer) => isSame(transfer, one)));
+export async function send(chosen, options) {
+  const fresh = [];
+  for (const one of chosen) {
+    const begun = transfers.filter(isOpen).map(({ file, filename: path }) => ({ file, path }));
+    if (!(await isAmong(one, [...begun, ...fresh]))) fresh.push(one);
+  }
   const left = chosen.length - fresh.length;
   if (left) notice(`On their way already: ${plural(left, "file")}.`);
   for (const { file, path } of fresh) {
@@ -48,11 +53,15 @@ export function send(chosen, options) {
 
 const newKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
-const isSame = (transfer, { file, path }) =>
-  ["queued", "sending", "interrupted"].includes(transfer.state) &&
-  transfer.filename === path &&
-  transfer.bytes === file.size &&
-  transfer.file.lastModified === file.lastModified;
+const isOpen = ({ state }) => ["queued", "sending", "interrupted"].includes(state);
+
+/** Whether it is one of these: a file of another folder may have its name, size and time too. */
+async function isAmong({ file, path }, others) {
+  for (const other of others) {
+    if (other.path === path && (await isSameFile(file, other.file))) return true;
+  }
+  return false;
+}
 
 export function cancel(transfer) {
   retire(transfer.key);
@@ -93,11 +102,13 @@ function next() {
   changed();
 }
 
-function start(transfer) {
+async function start(transfer) {
   const { key, file, filename, options } = transfer;
-  const modified = file.lastModified ? new Date(file.lastModified).toISOString() : null;
-  const endpoint = withQuery("/api/uploads", { ...options, transfer: key, modified });
   transfer.state = "sending";
+  const modified = file.lastModified ? new Date(file.lastModified).toISOString() : null;
+  const fingerprint = await fingerprintOf(file).catch(() => null); // It is gone: sending it says so.
+  if (transfer.state !== "sending" || transfer.key !== key) return; // Cancelled meanwhile.
+  const endpoint = withQuery("/api/uploads", { ...options, transfer: key, modified, fingerprint });
   transfer.request = new globalThis.tus.Upload(file, {
     endpoint,
     metadata: { filename },
@@ -181,6 +192,5 @@ export function followTransfers() {
 }
 
 addEventListener("beforeunload", (event) => {
-  const isBusy = ({ state }) => ["queued", "sending", "interrupted"].includes(state);
-  if (transfers.some(isBusy)) event.preventDefault();
+  if (transfers.some(isOpen)) event.preventDefault();
 });

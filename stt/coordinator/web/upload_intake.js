@@ -53,7 +53,7 @@ export async function take(found) {
     if (file.size > mostBytes) report(new Error(`${path} is too large: ${bytes(file.size)}.`));
   }
   const fit = chosen.filter(({ file }) => file.size <= mostBytes);
-  send(fit, options());
+  await send(fit, options());
   return fit.length > 0;
 }
 

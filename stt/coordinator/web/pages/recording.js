@@ -30,6 +30,7 @@ const VIEWS = { paragraphs: "Paragraphs", lines: "Lines" };
 const SPEEDS = [0.75, 1, 1.25, 1.5, 2];
 const READING_SECONDS = 5;
 const FAILURES = 5;
+const DOUBLE_CLICK_MS = 300;
 
 export function open(page) {
   const { id } = page.params;
@@ -46,6 +47,8 @@ export function open(page) {
   let chunks = [];
   let channel = null;
   let readAt = 0;
+  let chosen = 0; // The timer of a click on a line, which may become a double click.
+  let isBegun = false; // Whether the latest click on a line has begun to play.
   let isEditing = false; // Whether a click on a line edits it, and plays nothing.
   let view = rememberedView();
   const stop = tabStop(".line");
@@ -304,7 +307,7 @@ export function open(page) {
              linked = null;
              player.seek(Number(event.target.value));
            }}>
-    <output>${clock(player.time)} / ${clock(player.length)}</output>
+    <span class="time">${clock(player.time)} / ${clock(player.length)}</span>
     <select aria-label="Speed" @change=${(event) => {
       player.speed = Number(event.target.value);
     }}>
@@ -354,11 +357,21 @@ export function open(page) {
     matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
   const toggle = () => (player.isPlaying ? player.pause() : player.play());
 
+  /** Use the line of a click, unless that ends a selection of text, or begins one of a word. */
   const choose = ({ target, detail }) => {
+    clearTimeout(chosen);
     const line =
       target.closest(".line") ?? target.closest("time")?.parentElement.querySelector(".line");
-    // A click ends the selection of text with the mouse; one without a mouse does not.
-    if (line && !(detail && String(getSelection()))) use(line);
+    if (!line) return;
+    if (!detail) return use(line); // Not by a mouse.
+    if (detail > 1 && isBegun) player.pause(); // A slow double click.
+    isBegun = false;
+    if (detail > 1) return;
+    chosen = setTimeout(() => {
+      if (page.signal.aborted || String(getSelection())) return;
+      isBegun = !isEditing;
+      use(line);
+    }, DOUBLE_CLICK_MS);
   };
   const onLineKey = (event) => {
     if (event.key === "Enter" && event.target.matches(".line")) use(event.target);

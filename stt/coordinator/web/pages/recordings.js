@@ -44,6 +44,8 @@ export function open(page) {
   // The number of searches and changes of the filter; `shown` is that of `rows`.
   let question = 0;
   let shown = total === null ? -1 : 0;
+  let isAnswer = false; // Whether a person has asked for what is drawn: it is read aloud then.
+  let allCount = null; // How many there were when all were selected.
   const selection = new Selection(
     () => rows.map(({ id }) => id),
     () => draw(),
@@ -75,7 +77,9 @@ export function open(page) {
       ${next ? moreButton(more, isLoading) : nothing}`;
   };
 
-  const summary = () => html`<p class="summary" role="status">${plural(total, "recording")}</p>`;
+  const summary = () => html`<p class="summary" role="status" aria-live=${
+    isAnswer ? "polite" : "off"
+  }>${plural(total, "recording")}</p>`;
 
   const heading = ([text, first, second]) => {
     if (first === undefined) return html`<th scope="col">${text}</th>`;
@@ -138,10 +142,15 @@ export function open(page) {
           bulk.job
             ? nothing
             : html`
-          <strong role="status">${number(count)} selected</strong>
+          <strong role="status" aria-live=${
+            selection.isAll && count !== allCount ? "off" : "polite"
+          }>${number(count)} selected</strong>
           ${
             isMore
-              ? html`<button class="plain" @click=${() => selection.setAll()}>
+              ? html`<button class="plain" @click=${() => {
+                allCount = total;
+                selection.setAll();
+              }}>
                   Select all ${number(total)}</button>`
               : nothing
           }
@@ -157,7 +166,7 @@ export function open(page) {
   const jobLine = () =>
     bulk.job
       ? html`
-        <span role="status">${bulk.job.text}: ${number(bulk.job.done)} of
+        <span>${bulk.job.text}: ${number(bulk.job.done)} of
           ${number(bulk.job.total)}</span>
         <progress value=${bulk.job.done} max=${bulk.job.total} aria-label=${bulk.job.text}></progress>
         <button class="small outline" @click=${stop}>Stop</button>`
@@ -241,6 +250,7 @@ export function open(page) {
       fresh.push(...answer.recordings);
     } while (answer.cursor && fresh.length < wanted);
     if (isLoading) return reload(); // The next rows are on their way.
+    isAnswer = shown !== mine;
     show(fresh, answer);
     shown = mine;
     draw();

@@ -53,7 +53,7 @@ export function open(page) {
         was.</small>
     </div>
     ${optionsForm()}
-    <section aria-live="off">
+    <section>
       <h2>Files</h2>
       ${list(files())}
     </section>`);

@@ -17,6 +17,7 @@ from tests.support.upload_site import Site, ended, option, send, upload_of
 
 MB = 1024 * 1024
 MODIFIED = "2026-01-02T03:04:05.678Z"
+SAME = {"modified": MODIFIED, "fingerprint": "a1"}
 
 
 @pytest.fixture(autouse=True)
@@ -160,15 +161,15 @@ def test_a_full_disk_refuses_a_file_and_one_that_fills_up_keeps_what_came(
 
 class TestTheSameFileAgain:
     def test_it_goes_on_where_it_broke_off(self, uploader: KeyedSession, talk: bytes) -> None:
-        path = begin(uploader, len(talk), modified=MODIFIED)
+        path = begin(uploader, len(talk), **SAME)
         append(uploader, path, 0, talk[:40_000])
-        assert begin(uploader, len(talk), modified=MODIFIED, language="de") == path
+        assert begin(uploader, len(talk), **SAME, language="de") == path
         assert offset_of(uploader, path) == 40_000
         append(uploader, path, 40_000, talk[40_000:])
         done = ended(uploader, id_of(path))
         recording = uploader.get(f"/api/recordings/{done['source_id']}").json()
         assert recording["language"] == "de"
-        assert begin(uploader, len(talk), modified=MODIFIED) != path
+        assert begin(uploader, len(talk), **SAME) != path
 
     def test_a_begin_whose_answer_was_lost_is_the_same_upload(
         self, site: Site, uploader: KeyedSession
@@ -179,17 +180,24 @@ class TestTheSameFileAgain:
     @pytest.mark.parametrize(
         ("size", "name", "query"),
         [
-            (11, "talk.wav", {"modified": MODIFIED}),
-            (10, "other.wav", {"modified": MODIFIED}),
-            (10, "talk.wav", {"modified": "2026-01-02T03:04:06Z"}),
+            (11, "talk.wav", SAME),
+            (10, "other.wav", SAME),
+            (10, "talk.wav", {**SAME, "modified": "2026-01-02T03:04:06Z"}),
+            (10, "talk.wav", {**SAME, "fingerprint": "b2"}),  # of another folder
+            (10, "talk.wav", {"modified": MODIFIED}),
             (10, "talk.wav", {}),
         ],
     )
     def test_another_one_is_another_upload(
         self, uploader: KeyedSession, size: int, name: str, query: dict[str, str]
     ) -> None:
-        path = begin(uploader, 10, modified=MODIFIED)
+        path = begin(uploader, 10, **SAME)
         assert begin(uploader, size, name, **query) != path
+
+    def test_without_a_fingerprint_two_of_one_name_size_and_time_are_two(
+        self, uploader: KeyedSession
+    ) -> None:
+        assert begin(uploader, 10, modified=MODIFIED) != begin(uploader, 10, modified=MODIFIED)
 
 
 class TestWhatIsNotContinued:
