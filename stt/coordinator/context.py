@@ -59,11 +59,11 @@ class Coordinator:
         self.server_time = SingleFlight(database.server_time)
         self.queue_monitor = QueueMonitor(database, settings, self.stored_options, self.registry)
         self.recordings = MongoRecordings(database)
-        summaries = SingleFlight(
+        self.summaries = SingleFlight(
             lambda: summaries_of_all(database), keep_seconds=2.0, rest_factor=9.0
         )
         self.lister = RecordingLister(
-            database, lambda: summaries.get(timeout_seconds=_SUMMARY_TIMEOUT_SECONDS)
+            database, lambda: self.summaries.get(timeout_seconds=_SUMMARY_TIMEOUT_SECONDS)
         )
         self.roster = MongoRoster(database)
         self.uploads = UploadLog(database)

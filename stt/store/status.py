@@ -3,7 +3,7 @@
 The numbers are read one after the other while workers go on: they may be of different moments.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -121,6 +121,7 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
         recordings = tuple(_progress(database, by_recording))
         at_rest: Document = {"not_before": {"$gt": now}}
         resting = _count(database, "pending", at_rest)
+        missing = waiting_chunks(database)
         return QueueStatus(
             at=now,
             counts=counts,
@@ -128,13 +129,13 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
             resting=resting,
             stale=count_stale(database, lease_seconds, now),
             rate=rate,
-            eta_seconds=eta_seconds(counts, rate),
+            eta_seconds=eta_seconds(counts, rate, missing),
             sources=recordings,
             failed_chunks=_failures(database, "failed", {"dismissed_at": None}, ("failed_at", -1)),
             resting_chunks=_failures(database, "pending", at_rest, ("not_before", 1))
             if resting
             else (),
-            missing_models=waiting_chunks(database),
+            missing_models=missing,
             notifications=destination_statuses(database, now),
             dismissed=_count(database, "failed", {"dismissed_at": {"$ne": None}})
             if counts.failed
@@ -184,11 +185,17 @@ def recent_rate(database: Database, now: datetime) -> Rate:
     return Rate(seconds, done.chunks, done.chunks * 60 / seconds, done.audio_seconds / seconds)
 
 
-def eta_seconds(counts: StateCounts, rate: Rate) -> float | None:
-    """Return the time that the open chunks take, None if nothing was transcribed lately."""
+def eta_seconds(
+    counts: StateCounts, rate: Rate, missing: Iterable[WaitingChunks] = ()
+) -> float | None:
+    """Return the time that the open chunks take without those that wait for a missing model.
+
+    None if nothing was transcribed lately, or if all of them wait for one.
+    """
     if counts.open == 0:
         return 0.0
-    return counts.open * 60 / rate.chunks_per_minute if rate.chunks_per_minute else None
+    able = counts.open - sum(waiting.chunks for waiting in missing)
+    return able * 60 / rate.chunks_per_minute if able > 0 and rate.chunks_per_minute else None
 
 
 def _failures(

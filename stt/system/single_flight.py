@@ -24,6 +24,8 @@ class _Flight(Generic[T]):
     def __init__(self) -> None:
         self.began_at = time.monotonic()
         self.due_at = 0.0
+        self.is_early = False
+        """Whether it was begun before anyone asked: the first who asks begins another."""
         self.future: Future[T] = Future()
 
 
@@ -70,6 +72,11 @@ class SingleFlight(Generic[T]):
             if flight.began_at >= oldest:
                 return flight.future.result()
 
+    def start(self) -> None:
+        """Begin to compute a value that is there as the previous one when it is asked for."""
+        flight, _ = self._flight(self._valid_since, is_age_given=True)
+        flight.is_early = True
+
     async def get_async(self, timeout_seconds: float) -> T:
         """Return the value without a thread that waits for it. Raises TimeoutError."""
         flight, _ = self._flight(self._valid_since, is_age_given=False)
@@ -85,9 +92,11 @@ class SingleFlight(Generic[T]):
         with self._lock:
             latest = self._latest
             if latest is not None and latest.future.done():
-                is_kept = is_age_given or time.monotonic() < latest.due_at
+                is_kept = is_age_given or (time.monotonic() < latest.due_at and not latest.is_early)
                 if not is_kept or latest.began_at < oldest:
-                    self._previous, latest = latest, None
+                    if latest.future.exception() is None:
+                        self._previous = latest
+                    latest = None
             if latest is None:
                 latest = _Flight()
                 # A daemon: callers may give up waiting, and the process's end waits for none.

@@ -223,11 +223,12 @@ def test_a_machine_is_shown_with_the_model_that_it_has_loaded(page: Page, house:
     nodes = [registry.add(name, "Linux")[0] for name in ("Free", "Told")]
     registry.change(nodes[1].id, {"model": "large-v3"})
     for node in nodes:
-        roster.report(f"{node.id}_1", WorkerReport(slots=1, models=("tiny.en",)))
+        roster.report(f"{node.id}_1", WorkerReport(slots=1, chunks=("1",), models=("tiny.en",)))
     roster.report("box_1", WorkerReport(host="box", slots=1, models=("base",)))
     page.goto("/fleet")
     cards = page.get_by_role("article").filter(has=page.get_by_text("Last heartbeat"))
     expect(cards.filter(has_text="Free")).to_contain_text("tiny.en, its own choice")
+    expect(cards.filter(has_text="Free")).not_to_contain_text("chunk")  # of the last heartbeat
     expect(cards.filter(has_text="Told")).to_contain_text("large-v3; loaded: tiny.en")
     expect(page.get_by_role("row").filter(has_text="box_1")).to_contain_text("base")
 

@@ -150,3 +150,16 @@ def test_back_leads_to_the_link_that_was_followed(page: Page, recording: str) ->
     expect(page.get_by_role("main")).to_have_accessible_name("long.opus")
     page.go_back()
     expect(link).to_be_focused()
+
+
+@pytest.mark.browser
+def test_keys_work_where_a_switch_has_the_focus_and_not_where_text_is_typed(
+    page: Page, recording: str
+) -> None:
+    page.goto("/recordings")
+    field, box = page.get_by_label("Search by name"), page.get_by_label("Select all that are shown")
+    box.check()
+    box.press("/")
+    expect(field).to_be_focused()
+    field.press("/")
+    expect(field).to_have_value("/")

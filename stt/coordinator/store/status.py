@@ -74,6 +74,7 @@ class QueueMonitor:
             full, delta = self._read_counts()
         counts = counts_of(full, delta)
         rate = recent_rate(self._db, delta.at)
+        missing = waiting_chunks(self._db)
         members = list(MongoRoster(self._db).members())
         done_seconds = full.done.audio_seconds + delta.done.audio_seconds
         return QueueSnapshot(
@@ -89,13 +90,13 @@ class QueueMonitor:
                 done_seconds,
             ),
             rate=rate,
-            eta_seconds=eta_seconds(counts, rate),
+            eta_seconds=eta_seconds(counts, rate, missing),
             nodes=self._node_counts(),
             workers_alive=sum(member.is_alive for member in members),
             machines_alive=count_machines(members),
             errors_last_hour=full.with_errors,
             uploads_open=UploadLog(self._db).count_open(),
-            missing_models=waiting_chunks(self._db),
+            missing_models=missing,
         )
 
     def _read_counts(self) -> tuple[chunk_counts.FullCount, chunk_counts.CountDelta]:

@@ -37,9 +37,12 @@ const allModelsOf = (workers) =>
 function checkAll() {
   document.querySelectorAll(FIELDS).forEach(check);
   for (const note of document.querySelectorAll(".speakers-note")) {
-    note.textContent = lacksSpeakers
-      ? "No machine at work finds speakers: what asks for them waits for one that does."
-      : "";
+    say(
+      note,
+      lacksSpeakers
+        ? "No machine at work finds speakers: what asks for them waits for one that does."
+        : "",
+    );
   }
 }
 
@@ -50,8 +53,12 @@ function check(field) {
   const text = isMissing
     ? `No machine at work has it: what asks for it waits. There is ${models.join(", ")}.`
     : "";
-  const note = field.closest("label, .setting").querySelector(".model-note");
-  if (note.textContent !== text) note.textContent = text; // It is read aloud once.
+  say(field.closest("label, .setting").querySelector(".model-note"), text);
+}
+
+/** Show a text in a region that is read aloud: only when it is another one. */
+function say(region, text) {
+  if (region.textContent !== text) region.textContent = text;
 }
 
 document.addEventListener("input", ({ target }) => target.matches(FIELDS) && check(target));

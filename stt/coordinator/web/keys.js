@@ -4,6 +4,7 @@ import { html } from "./vendor/lit-html/lit-html.js";
 import { inform } from "./dialogs.js";
 
 const NAMES = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
+const SWITCHES = "input:is([type=checkbox], [type=radio], [type=range])";
 const FIELDS = "input, textarea, select, audio, video, [contenteditable]";
 const BUTTONS = "button, summary, [role=button]:not(.line)";
 const OFF = "stt-no-character-keys";
@@ -51,12 +52,16 @@ function turn({ target }) {
   }
 }
 
+/** Whether the key belongs to the field that has the focus; a switch takes no characters. */
+const isTypedInto = (target, key) =>
+  target.closest?.(FIELDS) && !(isCharacter(key) && target.matches(SWITCHES));
+
 addEventListener("keydown", (event) => {
   const { key, target, ctrlKey, altKey, metaKey, shiftKey } = event;
   const known = keys.get(key);
   if (!known?.work || event.defaultPrevented || event.isComposing) return;
   if (ctrlKey || altKey || metaKey || (shiftKey && !isCharacter(key))) return;
-  if (document.querySelector("dialog[open]") || target.closest?.(FIELDS)) return;
+  if (document.querySelector("dialog[open]") || isTypedInto(target, key)) return;
   if (key === " " && target.closest?.(BUTTONS)) return;
   if (isCharacter(key) && isOff()) return;
   if (known.work() !== false) event.preventDefault();

@@ -6,6 +6,7 @@ import { name } from "./markup.js";
 
 export function jobList(node) {
   const jobs = node.jobs ?? [];
+  if (!jobs.length && node.state !== "busy") return nothing;
   if (!jobs.length) {
     const chunks = (node.workers ?? []).reduce((sum, worker) => sum + worker.chunks.length, 0);
     return chunks ? html`<small>${plural(chunks, "chunk")}</small>` : nothing;

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from stt.domain.claim import WorkerReport
 from stt.store.counts import StateCounts
 from stt.store.database import Database
 from stt.store.status import QueueStatus, queue_status
+from stt.store.workers import MongoRoster
 from tests.support.queue_builder import add_chunks, add_recording
 
 LEASE_SECONDS = 60.0
@@ -92,6 +94,19 @@ class TestRate:
     def test_there_is_no_eta_while_nothing_moves(self, database: Database) -> None:
         add_chunks(database, 2)
         assert status_of(database).eta_seconds is None
+
+    def test_what_waits_for_a_missing_model_has_no_part_in_the_time_left(
+        self, database: Database
+    ) -> None:
+        now = database.server_time()
+        add_chunks(database, 4, transcribed_at=now - timedelta(seconds=60))
+        wanted = add_recording(database, model="huge")
+        add_chunks(database, 3, recording_id=wanted)
+        MongoRoster(database).report("a_1", WorkerReport(slots=1, missing_models=("huge",)))
+        assert status_of(database).eta_seconds is None
+        add_chunks(database, 2)
+        status = status_of(database)
+        assert status.eta_seconds == pytest.approx(120 / status.rate.chunks_per_minute)
 
     def test_chunks_that_do_not_say_their_duration_count_as_chunks(
         self, database: Database
