@@ -9,7 +9,7 @@ steps as half a minute of speech. The rows count from the start of the prompt, s
 (earlier text, hotwords) shifts the text: ask for `condition_on_previous_text=False`.
 
 A model that follows the sound (`--follow-sound`) ends its text where the speech of the window
-ends, to the nearest segment: three tokens a second, as people speak (see `text_length`).
+ends, to the end of a segment: three tokens a second, as people speak (see `text_length`).
 
     python -m tools.bench_lab.random_model base FOLDER
 """
@@ -98,15 +98,17 @@ def write_model(
     vocabulary = _vocabulary(size.knows_cantonese)
     spec = WhisperSpec(size.encoder_layers, size.heads, size.decoder_layers, size.heads)
     _fill(spec, size, vocabulary)
+    alignment_heads = list(range(size.heads))
     if follows_sound:
         _follow_sound(spec, size, len(spoken_tokens(vocabulary.names)))
+        alignment_heads = [1]
     spec.register_vocabulary(vocabulary.names)
     first_language = vocabulary.id_of("<|en|>")
     spec.config.suppress_ids = []
     spec.config.suppress_ids_begin = [END_OF_TEXT]
     spec.config.lang_ids = list(range(first_language, vocabulary.id_of("<|translate|>")))
     last_layer = size.decoder_layers - 1
-    spec.config.alignment_heads = [[last_layer, head] for head in range(size.heads)]
+    spec.config.alignment_heads = [[last_layer, head] for head in alignment_heads]
     spec.validate()
     spec.optimize(quantization=quantization)
     folder.mkdir(parents=True, exist_ok=True)
@@ -212,9 +214,12 @@ def _reading(vocabulary: Vocabulary, table: Array, noise: float) -> Array:
 
 
 def _follow_sound(spec: Any, size: Size, text_length: int) -> None:
+    noise = _Weights(size.width).noise(spec.decoder.layer)
     end = TextEnd(
         direction=spec.decoder.embeddings.weight[END_OF_TEXT],
-        row_length=LOUDNESS * _Weights(size.width).noise(spec.decoder.layer),
+        row_length=LOUDNESS * noise,
+        noise=noise,
+        frames_per_token=TIMESTAMPS_PER_SECOND / TOKENS_PER_SECOND,
         first_row=PROMPT_TOKENS - 1,
         segment=TOKENS_PER_SEGMENT + 2,
         text_length=text_length,

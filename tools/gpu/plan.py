@@ -15,7 +15,7 @@ from tools.bench_lab.ceiling import Shape
 from tools.bench_lab.random_model import SIZES, Size, write_model
 
 DRY = "dry"
-MODELS = SIZES | {DRY: Size(64, 2, 2, 1, mels=128)}
+MODELS = SIZES | {DRY: Size(128, 2, 2, 2, mels=128)}
 FIRST_SECONDS = {
     "ceiling": 85, "ours": 100, "batched": 45, "transformers": 60, "plain": 20, "stages": 35,
     "preset": 30, "host": 25,
@@ -95,7 +95,7 @@ DRY_RUN = Plan(
     shape_seconds=0.1,
     peer_batches=(2,),
     tune_seconds=20,
-    scale=4,
+    scale=20,
 )
 PLANS = {"cuda": ON_CARD, "cpu": DRY_RUN}
 

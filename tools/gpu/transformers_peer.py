@@ -109,7 +109,9 @@ def _pipeline(model: ModelAt) -> Any:
     with torch.device(model.device):
         whisper = hf.WhisperForConditionalGeneration(config)
     whisper = whisper.to(getattr(torch, DTYPES[model.compute_type])).eval()
-    tokenizer = hf.WhisperTokenizerFast(tokenizer_file=str(model.folder / "tokenizer.json"))
+    tokenizer = hf.WhisperTokenizerFast(
+        tokenizer_file=str(model.folder / "tokenizer.json"), pad_token="<|endoftext|>"
+    )
     return hf.pipeline(
         "automatic-speech-recognition",
         model=whisper,

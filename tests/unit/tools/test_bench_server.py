@@ -44,7 +44,7 @@ def test_random_weights_say_their_text_whatever_they_hear(mels: int, tmp_path: P
 
 
 def test_a_text_that_follows_the_sound_has_the_tokens_of_real_speech(tmp_path: Path) -> None:
-    write_model(Size(64, 2, 2, 1, mels=80), tmp_path, "float32", follows_sound=True)
+    write_model(Size(128, 2, 2, 2, mels=80), tmp_path, "float32", follows_sound=True)
     model = ModelAt(tmp_path, "cpu", "float32")
     clips = make_clips(tmp_path, 6)
     whisper = ctranslate2.models.Whisper(str(tmp_path), device="cpu", intra_threads=1)
@@ -59,6 +59,12 @@ def test_a_text_that_follows_the_sound_has_the_tokens_of_real_speech(tmp_path: P
     assert all(one.sequences_ids[0] == text[: len(one.sequences_ids[0])] for one in found)
     assert sorted(lengths) == [x for _, x in sorted(zip(clips, lengths, strict=True), key=_seconds)]
     assert 2.5 < sum(lengths) / sum(clip.seconds for clip in clips) < 4
+
+    words = [[token for token in text[:length] if token < prompt[0]] for length in lengths]
+    view = ctranslate2.StorageView.from_array(windows)
+    for row in whisper.align(view, prompt, words, [3000] * len(clips)):
+        starts = [frame * 0.02 for token, frame in row.alignments if token % 15 == 14]
+        assert starts[0] == pytest.approx(14 / 3, abs=0.5)  # three a second, evenly
 
 
 def _seconds(pair: tuple[Clip, int]) -> float:
