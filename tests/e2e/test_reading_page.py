@@ -6,9 +6,11 @@ import pytest
 from bson import ObjectId
 from playwright.sync_api import BrowserContext, Page, expect
 
+from stt.domain.claim import WorkerReport
 from stt.store.documents import read_recording
 from stt.store.edits import edit_segment
 from stt.store.recording_speakers import rename
+from stt.store.workers import MongoRoster
 from tests.support.conversation import add_conversation
 from tests.support.pages import House
 from tests.support.queue_builder import START, add_chunks, add_recording
@@ -259,3 +261,14 @@ def test_a_click_that_selects_text_plays_nothing(page: Page, house: House, click
     page.evaluate("getSelection().removeAllRanges()")
     line.click()
     page.wait_for_function("() => plays === 1")
+
+
+def test_a_recording_that_waits_for_a_model_that_no_machine_has_says_so(
+    page: Page, house: House
+) -> None:
+    recording_id = post_recording(house.database, 1, filename="talk.mp3", model="huge")
+    page.goto(f"/recordings/{recording_id}")
+    expect(page.get_by_role("heading", name="talk.mp3")).to_be_visible()
+    report = WorkerReport(slots=1, missing_models=("huge",))
+    MongoRoster(house.database).report("mac_1", report)
+    expect(page.get_by_text("No machine has the model huge: it waits for one")).to_be_visible()

@@ -5,6 +5,7 @@ import { api, refusal } from "../api.js";
 import { recordingProgress, recordingState } from "../chunk_states.js";
 import { onQueueChange } from "../reloading.js";
 import { clock, date, length, number, plural } from "../format.js";
+import { follow as followStatus } from "../live.js";
 import { badge, foreign, name } from "../markup.js";
 import { onKey } from "../keys.js";
 import { menu } from "../menu.js";
@@ -45,6 +46,7 @@ export function open(page) {
   let playingLine = -1;
   let linked = null; // The place that a link leads to, until it is played: `{seconds, channel}`.
   let chunks = [];
+  let missing = []; // Models that are asked for, and that no machine has.
   let channel = null;
   let readAt = 0;
   let chosen = 0; // The timer of a click on a line, which may become a double click.
@@ -113,6 +115,7 @@ export function open(page) {
           ? nothing
           : html`<div class="recording-progress">${recordingProgress(recording)}</div>`
       }
+      ${missingModel()}
       ${failures()}
       ${actions()}
       ${speakers.template()}
@@ -154,6 +157,12 @@ export function open(page) {
     Math.round(recording.silent_speech_seconds)
       ? html`<p><small>${length(recording.silent_speech_seconds)} of speech gave no
           text.</small></p>`
+      : nothing;
+
+  const missingModel = () =>
+    recording.counts.pending && missing.includes(recording.model)
+      ? html`<p class="wrong">No machine has the model ${foreign(recording.model)}: it waits for one
+          that has. “Transcribe again” takes another model.</p>`
       : nothing;
 
   const failures = () =>
@@ -521,6 +530,15 @@ export function open(page) {
   onKey("ArrowDown", "Next line of the transcript", null, page.signal);
   onKey("ArrowUp", "Previous line", null, page.signal);
   onKey("Enter", "Play the line", null, page.signal);
+  followStatus(
+    "status",
+    ({ missing_models: waiting }) => {
+      const before = String(missing);
+      missing = waiting.map(({ model }) => model);
+      if (recording && String(missing) !== before) draw();
+    },
+    page.signal,
+  );
   const reload = onQueueChange(load, page.signal);
   draw();
   if (transcript.isLoaded) page.place();
