@@ -45,7 +45,11 @@ def _high_water_bytes(pid: int) -> int:
 def _with_children(pid: int) -> Iterator[int]:
     yield pid
     for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in tasks.read_text().split():
+        try:
+            children = tasks.read_text().split()
+        except OSError:  # the thread has ended in the meantime
+            continue
+        for child in children:
             yield from _with_children(int(child))
 
 

@@ -1,6 +1,7 @@
 """The parts of the comparison: random weights that speak, and the goals."""
 
 import json
+import os
 from pathlib import Path
 
 import ctranslate2
@@ -12,6 +13,7 @@ from tools.bench_lab import report
 from tools.bench_lab.callers import Clip
 from tools.bench_lab.clips import SAMPLES, make_clips
 from tools.bench_lab.contestants import ModelAt, Result, Scenario, Task
+from tools.bench_lab.memory import peak_mb
 from tools.bench_lab.random_model import Size, spoken_tokens, write_model
 from tools.bench_lab.report import Comparison
 from tools.bench_lab.windows import ready_windows
@@ -84,6 +86,14 @@ def test_clips_are_of_five_to_thirty_seconds(tmp_path: Path) -> None:
     assert min(lengths) >= 4
     assert max(lengths) <= 30
     assert max(lengths) - min(lengths) > 20
+
+
+def test_memory_is_counted_though_a_thread_ends_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(folder: Path, pattern: str) -> list[Path]:
+        return [folder / "0" / "children"]
+
+    monkeypatch.setattr(Path, "glob", gone)
+    assert peak_mb(os.getpid()) > 1
 
 
 def test_a_task_survives_its_way_to_another_process() -> None:
