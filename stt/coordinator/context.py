@@ -33,7 +33,7 @@ from stt.system.single_flight import SingleFlight
 
 _AUDIO_READS = 12
 """From S3 at once, of the 40 threads that answer requests: it may hang, and the queue goes on."""
-_SUMMARY_TIMEOUT_SECONDS = 1.0
+_SUMMARY_TIMEOUT_SECONDS = 0.5
 _FRONT_CHUNKS = 500
 _FRONTS = 100
 

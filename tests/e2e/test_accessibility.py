@@ -46,7 +46,7 @@ def tab(document: Page) -> Iterator[Page]:
     document.evaluate(
         """() => {
             document.querySelector("#dialog").close();
-            document.querySelector("#notices").replaceChildren();
+            document.querySelectorAll(".notice").forEach((each) => each.remove());
             localStorage.clear();
             delete document.documentElement.dataset.theme;
         }"""
