@@ -10,9 +10,10 @@ import { badge, foreign, name } from "../markup.js";
 import { onKey } from "../keys.js";
 import { menu } from "../menu.js";
 import { notice } from "../notices.js";
-import { DETECTED, languageName } from "../option_fields.js";
 import { Player } from "../player.js";
+import { playerControls } from "../player_controls.js";
 import { editLine } from "../line_editor.js";
+import { facts, failures, madeBy, missingModel, silentSpeech } from "../recording_facts.js";
 import { edit, remove, retryFailed, transcribeAgain } from "../recording_actions.js";
 import { speakersPanel } from "../speakers_panel.js";
 import { tabStop } from "../tab_stop.js";
@@ -28,7 +29,6 @@ const FORMATS = [
   ["tsv", "Table (.tsv)"],
 ];
 const VIEWS = { paragraphs: "Paragraphs", lines: "Lines" };
-const SPEEDS = [0.75, 1, 1.25, 1.5, 2];
 const READING_SECONDS = 5;
 const FAILURES = 5;
 const DOUBLE_CLICK_MS = 300;
@@ -94,7 +94,7 @@ export function open(page) {
     player = new Player([...document.querySelectorAll(".player audio")], follow);
     page.signal.addEventListener("abort", () => player.close());
     follow();
-    observeEnd();
+    atTheEnd({ hasMore: () => transcript.hasMore, more, signal: page.signal });
   };
 
   const template = () => {
@@ -108,15 +108,15 @@ export function open(page) {
         <h1>${name(recording.label)}</h1>
         ${badge(recordingState(recording))}
       </div>
-      ${facts()}
-      ${silentSpeech()}
+      ${facts(recording)}
+      ${silentSpeech(recording)}
       ${
         recordingState(recording) === "done"
           ? nothing
           : html`<div class="recording-progress">${recordingProgress(recording)}</div>`
       }
-      ${missingModel()}
-      ${failures()}
+      ${missingModel(recording, missing)}
+      ${failures(recording, failed, () => after(retryFailed))}
       ${actions()}
       ${speakers.template()}
       <section class="player" aria-label="Player">
@@ -126,64 +126,8 @@ export function open(page) {
       </section>
       <h2 class="hidden">Transcript</h2>
       ${lines()}
-      ${madeBy()}`;
+      ${madeBy(transcript.madeBy)}`;
   };
-
-  const facts = () => html`<dl class="facts">
-    ${[
-      ["Length", recording.duration == null ? "–" : length(recording.duration)],
-      ["Recorded", date(recording.start)],
-      ["Language", spokenLanguage()],
-      recording.task === "translate" ? ["Text", "in English"] : null,
-      recording.model ? ["Model", recording.model] : null,
-      recording.prompt ? ["Prompt", recording.prompt] : null,
-      recording.hotwords ? ["Hotwords", recording.hotwords] : null,
-      recording.channels === "split" ? ["Channels", "each by itself"] : null,
-      ["Priority", number(recording.priority)],
-      ...recording.warnings.map((text) => ["Warning", text]),
-    ]
-      .filter(Boolean)
-      .map(([term, text]) => html`<div><dt>${term}</dt><dd>${foreign(text)}</dd></div>`)}
-  </dl>`;
-
-  /** The language that is set, or "detected" with those of the text. */
-  const spokenLanguage = () => {
-    const set = languageName(recording.language);
-    const found = set === DETECTED ? recording.text_languages.map(languageName) : [];
-    return found.length ? `${found.join(", ")} (${DETECTED})` : set;
-  };
-
-  const silentSpeech = () =>
-    Math.round(recording.silent_speech_seconds)
-      ? html`<p><small>${length(recording.silent_speech_seconds)} of speech gave no
-          text.</small></p>`
-      : nothing;
-
-  const missingModel = () =>
-    recording.counts.pending && missing.includes(recording.model)
-      ? html`<p class="wrong">No machine has the model ${foreign(recording.model)}: it waits for one
-          that has. “Transcribe again” takes another model.</p>`
-      : nothing;
-
-  const failures = () =>
-    failed.length
-      ? html`
-      <section class="failures" aria-label="Why it failed">
-        <ul class="plain-list">${failed.map(
-          (chunk) => html`<li>${
-            chunk.offset == null ? "" : `From ${clock(chunk.offset)}: `
-          }<span class="wrong">${chunk.reason}</span> ${foreign(chunk.errors.at(-1)?.message ?? "")}</li>`,
-        )}</ul>
-        <p class="actions"><button class="small" @click=${() => after(retryFailed)}>
-            Retry ${plural(recording.counts.failed, "failed chunk")}</button>
-          <a href="/quarantine?recording=${id}">All in the quarantine</a></p>
-      </section>`
-      : recording.counts.failed
-        ? html`<p><small><a href="/quarantine?recording=${id}&dismissed=1">${plural(
-            recording.counts.failed,
-            "failed chunk",
-          )}</a> dismissed</small></p>`
-        : nothing;
 
   const actions = () => html`<div class="actions">
     ${menu(
@@ -280,61 +224,23 @@ export function open(page) {
       }</p>`;
   };
 
-  const madeBy = () =>
-    transcript.madeBy.length
-      ? html`
-    <details class="more made-by">
-      <summary>Made by</summary>
-      <ul>${transcript.madeBy.map(
-        (contributor) => html`
-        <li>${name(contributor.node_name ?? contributor.worker ?? "an unknown worker")}${
-          contributor.model ? html` with ${foreign(contributor.model)}` : nothing
-        }${
-          contributor.server ? html` at ${foreign(contributor.server)}` : nothing
-        }: ${plural(contributor.chunks, "chunk")}</li>`,
-      )}
-      </ul>
-    </details>`
-      : nothing;
-
-  const controls = () => html`
-    <button class="play" ?disabled=${!player.canPlay} @click=${toggle}
-            aria-label=${player.isPlaying ? "Pause" : "Play"}>
-      ${player.isPlaying ? "❚❚" : "►"}</button>
-    <button class="small plain" ?disabled=${!player.canPlay} aria-label="−10 seconds"
-            @click=${() => jump(-10)}>−10</button>
-    <button class="small plain" ?disabled=${!player.canPlay} aria-label="+10 seconds"
-            @click=${() => jump(10)}>+10</button>
-    <input type="range" min="0" max=${Math.ceil(player.length) || 1} step="1" aria-label="Place"
-           aria-valuetext=${`${clock(player.time)} of ${clock(player.length)}`}
-           ?disabled=${!player.canPlay} .value=${String(Math.floor(player.time))}
-           @input=${() => {
-             isMoving = true;
-           }}
-           @change=${(event) => {
-             isMoving = false;
-             linked = null;
-             player.seek(Number(event.target.value));
-           }}>
-    <span class="time">${clock(player.time)} / ${clock(player.length)}</span>
-    <select aria-label="Speed" @change=${(event) => {
-      player.speed = Number(event.target.value);
-    }}>
-      ${SPEEDS.map(
-        (speed) => html`<option value=${speed} ?selected=${speed === 1}>${speed} ×</option>`,
-      )}
-    </select>
-    ${
-      channels().length > 1
-        ? html`<select aria-label="Channel" @change=${(event) => hear(Number(event.target.value))}>
-            ${channels().map(
-              (each) =>
-                html`<option value=${each} ?selected=${each === channel}>Channel ${each}</option>`,
-            )}
-          </select>`
-        : nothing
-    }
-    ${player.error ? html`<small class="wrong" role="alert">${player.error}</small>` : nothing}`;
+  const controls = () =>
+    playerControls({
+      player,
+      channels: channels(),
+      channel,
+      toggle,
+      jump,
+      hear,
+      move: () => {
+        isMoving = true;
+      },
+      seek: (seconds) => {
+        isMoving = false;
+        linked = null;
+        player.seek(seconds);
+      },
+    });
 
   /** Mark the line that plays, and keep it in sight unless the reader has scrolled away. */
   const follow = () => {
@@ -422,32 +328,6 @@ export function open(page) {
       await transcript.more();
       draw();
     });
-
-  /** Loads the next page of lines when the end comes into sight. */
-  const observeEnd = () => {
-    let isBusy = false;
-    const observer = new IntersectionObserver(
-      async ([entry]) => {
-        if (!entry.isIntersecting || isBusy || !transcript.hasMore) return;
-        isBusy = true;
-        await more();
-        isBusy = false;
-      },
-      { rootMargin: "600px" },
-    );
-    const observe = () => {
-      const end = document.querySelector("#end");
-      observer.disconnect();
-      if (end) observer.observe(end);
-    };
-    const changes = new MutationObserver(observe);
-    changes.observe(document.querySelector(".page"), { childList: true, subtree: true });
-    page.signal.addEventListener("abort", () => {
-      observer.disconnect();
-      changes.disconnect();
-    });
-    observe();
-  };
 
   const after = async (action) => {
     await page.attempt(async () => {
