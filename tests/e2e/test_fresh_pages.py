@@ -304,11 +304,11 @@ def test_two_thousand_recordings_and_three_hours_of_text_are_there_at_once(
     add_chunks(database, 1)
     [*documents] = database.chunks.find({}, {"_id": 0})
     chunk = {**documents[0], "transcribed_at": START, "transcript": said(*["so many words"] * 8)}
-    database.recordings.insert_many(
-        {"_id": id_, "filename": f"talk {i:04}.mp3", "sha256": str(id_), "chunk_count": 5}
-        for i, id_ in enumerate(ids)
-    )
     with database.without_time_limit() as patient:  # a busy machine takes minutes
+        patient.recordings.insert_many(
+            {"_id": id_, "filename": f"talk {i:04}.mp3", "sha256": str(id_), "chunk_count": 5}
+            for i, id_ in enumerate(ids)
+        )
         patient.chunks.insert_many(
             {**chunk, "original_id": id_, "index": index, "offset": 30.0 * index}
             for id_ in ids

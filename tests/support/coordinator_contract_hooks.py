@@ -17,6 +17,12 @@ IDS = "CONTRACT_IDS"
 schemathesis.openapi.format("binary", strategies.just(wav(1.0)) | strategies.binary())
 
 
+@schemathesis.serializer("application/offset+octet-stream")
+def part_of_upload(context: schemathesis.SerializationContext, value: Any) -> bytes:
+    """Return the body of a PATCH to an upload (tus): its bytes as they are."""
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 @schemathesis.hook
 def before_call(
     context: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]

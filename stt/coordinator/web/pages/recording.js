@@ -2,11 +2,11 @@
 
 import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 import { api, refusal } from "../api.js";
+import { atTheEnd } from "../at_the_end.js";
 import { recordingProgress, recordingState } from "../chunk_states.js";
 import { onQueueChange } from "../reloading.js";
-import { clock, date, length, number, plural } from "../format.js";
 import { follow as followStatus } from "../live.js";
-import { badge, foreign, name } from "../markup.js";
+import { badge, name } from "../markup.js";
 import { onKey } from "../keys.js";
 import { menu } from "../menu.js";
 import { notice } from "../notices.js";
