@@ -34,8 +34,9 @@ def person(coordinator: CoordinatorThread) -> Iterator[KeyedSession]:
 
 
 @pytest.fixture
-def queue(coordinator: CoordinatorThread) -> Database:
-    """Return the coordinator's database, with nothing in it."""
+def queue(coordinator: CoordinatorThread, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Return the coordinator's database, with nothing in it; its counts are waited for."""
+    monkeypatch.setattr("stt.coordinator.store.status._TIMEOUT_SECONDS", 60.0)
     database = coordinator.coordinator.database
     for collection in ("chunks", "recordings", "audio", "uploads", "workers", "nodes"):
         getattr(database, collection).delete_many({})
