@@ -220,7 +220,8 @@ def run_task(kinds: Mapping[str, Callable[[ModelAt, int], Contestant]], file: st
     """Let one of the kinds do what the file says; prints a result for each scenario."""
     task = Task.from_json(Path(file).read_text())
     contestant = kinds[task.kind](task.model, task.number)
-    warm_up = task.scenarios[0].clips[:1] * WARM_UP_CALLS
+    every = [clip for scenario in task.scenarios for clip in scenario.clips]
+    warm_up = [min(every, key=lambda clip: clip.seconds)] * WARM_UP_CALLS
     callers.run(contestant.transcribe, warm_up, WARM_UP_CALLS)
     for scenario in task.scenarios:
         limit = math.inf if len(scenario.clips) == 1 else task.limit_seconds

@@ -68,8 +68,9 @@ class Measurement:
         return Scenario(LONG, 1, (clips.make_long(self.work, seconds),))
 
     def peer_scenarios(self) -> tuple[Scenario, ...]:
+        """The clips come last: what is under way when their time is over goes on in the process."""
         many = tuple(clips.many(self.clips, PEER_CLIPS * len(self.clips)))
-        return Scenario(CLIPS, PEER_CALLERS, many), self.long(LONG_PEER_SHARE)
+        return self.long(LONG_PEER_SHARE), Scenario(CLIPS, PEER_CALLERS, many)
 
 
 def ceiling(of: Measurement, deadline: float) -> Iterator[Row]:

@@ -10,9 +10,10 @@ import pytest
 
 from tests.support.paths import ROOT
 from tools.bench_lab.processes import ContestantFailed
+from tools.bench_lab.report import CLIPS, LONG
 from tools.gpu import measure, pack, sections, summary
 from tools.gpu.host import InstantEngine
-from tools.gpu.plan import LIMIT_SECONDS, ON_CARD
+from tools.gpu.plan import DRY_RUN, LIMIT_SECONDS, ON_CARD
 from whisper_server.engines.base import Options, WindowInput
 from whisper_server.model_names import Model
 from whisper_server.presets import EnginePlan, Shape
@@ -60,6 +61,11 @@ def test_the_likeliest_shapes_are_tried_first() -> None:
     assert len(set(shapes)) == len(ON_CARD.batches) * len(ON_CARD.streams)
     assert [shape.batch_size for shape in shapes[:3]] == [32, 64, 16]
     assert {shape.streams for shape in shapes[:6]} == {1}
+
+
+def test_peers_are_given_the_clips_last_since_calls_outlast_their_time(tmp_path: Path) -> None:
+    of = sections.Measurement("dry", tmp_path, DRY_RUN, tmp_path)
+    assert [scenario.name for scenario in of.peer_scenarios()] == [LONG, CLIPS]
 
 
 def test_a_section_that_fails_leaves_its_rows_and_the_next_one_runs(
