@@ -175,7 +175,7 @@ export class Player {
     this.isPlaying = false;
     this.#leaveStretch();
     this.error = "This piece of audio cannot be played here.";
-    this.#onChange(this);
+    this.pause(); // Firefox plays on, silently, where there is no loudspeaker.
   }
 }
 
