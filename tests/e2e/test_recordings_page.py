@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from stt.store.database import Database
 from stt.store.edits import edit_segment
@@ -262,3 +262,22 @@ def test_all_are_dismissed_at_once_and_a_recording_is_deleted(page: Page, house:
     dialog.get_by_role("button", name="Dismiss all").click()
     expect(page.get_by_text("Nothing is here.")).to_be_visible()
     assert house.database.recordings.count_documents({"filename": "bad.mp3"}) == 0
+
+
+def test_large_numbers_keep_clear_of_the_state(page: Page, house: House) -> None:
+    post_recording(house.database, 1, filename="all day.mp3")
+
+    def enlarge(route: Route) -> None:
+        answer = route.fetch()
+        found = answer.json()
+        counts = {"transcribed": 234_568, "processing": 0, "pending": 345_679, "failed": 111_111}
+        found["recordings"][0] |= {"counts": counts, "chunk_count": sum(counts.values())}
+        route.fulfill(response=answer, json=found)
+
+    page.route("**/api/recordings?*", enlarge)
+    page.goto("/recordings")
+    words, badge = page.locator(".progress-cell small"), page.locator(".recordings-list .badge")
+    expect(words).to_have_text("234,568 of 691,358 chunks · 111,111 failed")
+    end = words.evaluate("words => words.getBoundingClientRect().right")
+    assert end < badge.evaluate("badge => badge.getBoundingClientRect().left")
+    page.unroute_all(behavior="wait")

@@ -191,7 +191,7 @@ def test_a_notification_is_shown_when_all_is_done_and_only_if_it_was_asked_for(
     drop(page, page.locator(".dropzone"), "noted.opus", house.recording)
     rows = page.locator(".uploads > li")
     until(lambda: house.database.recordings.count_documents({"ingested_at": {"$ne": None}}))
-    expect(rows).to_have_attribute("data-state", "waiting")
+    expect(rows).to_have_attribute("data-state", "loading")
     assert page.evaluate("shown") == []
     page.get_by_role("link", name="Search").click()
     done = {"$set": {"transcript": {"segments": []}}, "$currentDate": {"transcribed_at": True}}
@@ -203,14 +203,20 @@ def test_a_notification_is_shown_when_all_is_done_and_only_if_it_was_asked_for(
     page.evaluate("localStorage.clear()")
 
 
-def test_a_row_whose_recording_is_not_known_yet_says_so(unchecked: Page, house: House) -> None:
-    page = unchecked
-    page.route("**/api/recordings?*", lambda route: route.abort())
-    add_uploads(house.database, {"talk.mp3": "done"})
-    page.goto("/upload")
-    expect(page.locator(".uploads > li")).to_contain_text("Prepared. How far its transcription is")
-    page.unroute("**/api/recordings?*")
-    expect(page.locator(".uploads > li")).to_contain_text("1 of 1 chunk")
+def test_nothing_is_said_of_a_recording_that_is_not_loaded_yet(
+    unchecked: Page, house: House
+) -> None:
+    add_uploads(house.database, {"bad.mp3": "failed"})
+    unchecked.route("**/api/recordings?*", lambda route: route.abort())
+    unchecked.goto("/upload")
+    row = unchecked.locator(".uploads > li")
+    expect(row).to_have_attribute("data-state", "loading")
+    expect(row).to_contain_text("Prepared. How far its transcription is")
+    expect(row.get_by_role("button")).to_have_count(0)
+    expect(unchecked.locator(".batch [aria-busy=true]")).to_have_count(1)
+    unchecked.unroute("**/api/recordings?*")
+    expect(row).to_have_attribute("data-state", "failed")
+    expect(unchecked.locator(".batch [aria-busy=true]")).to_have_count(0)
 
 
 def test_a_file_that_fails_is_tried_again_with_the_others(unchecked: Page, house: House) -> None:

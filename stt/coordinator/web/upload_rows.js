@@ -13,7 +13,7 @@ const DONE = ["done", "already there"];
  * All files, newest first: each `{key, transfer, upload, recording, state, group}` with the groups
  * "open", "done", "failed" and "cancelled".
  *
- * `recordings`: by id; null where it has been deleted.
+ * `recordings`: by id; null where it has been deleted, not there until it is loaded.
  */
 export function filesOf(transfers, uploads, recordings) {
   const ours = new Set(transfers.map(({ key }) => key));
@@ -44,7 +44,7 @@ function stateOf({ transfer, upload, recording }) {
   if (upload.state === "cutting") return "preparing";
   if (!DONE.includes(upload.state)) return upload.state;
   if (recording) return recordingState(recording);
-  return recording === null || upload.state === "already there" ? upload.state : "transcribing";
+  return recording === null || !upload.source_id ? upload.state : "loading";
 }
 
 function groupOf(state) {
@@ -80,7 +80,13 @@ export function fileRow(file, actions, isAnyoneAtWork) {
         <div class="grow">${isCut ? transcription(file, isAnyoneAtWork) : onItsWay(file)}</div>
         ${canBeSentAgain(file) ? button("Try again", actions.sendAgain) : nothing}
         ${isCut && recording.counts.failed ? button("Retry", actions.retry) : nothing}
-        ${group === "open" && !isCut ? button("Cancel", actions.cancel) : button("Clear", actions.clear)}
+        ${
+          state === "loading"
+            ? nothing
+            : group === "open" && !isCut
+              ? button("Cancel", actions.cancel)
+              : button("Clear", actions.clear)
+        }
       </div>
     </li>`;
 }
@@ -117,7 +123,7 @@ function onItsWay({ transfer, upload, state }) {
       return wrong(transfer?.error ?? upload?.error);
     case "cancelled":
       return nothing;
-    case "transcribing":
+    case "loading":
       return progress("Prepared. How far its transcription is has not been said yet.");
     default:
       return html`<small>${again(upload)}${upload.source_id && state === upload.state ? "It has been deleted." : ""}</small>`;

@@ -110,7 +110,14 @@ export function open(page) {
   const refusedName = () =>
     options.find(({ name }) => refused.startsWith(`${name}: `))?.name;
 
-  const refusal = (id) => html`<p id=${id} class="refused" role="alert">${refused}</p>`;
+  const refusal = (id) => html`<p id=${id} class="refused" role="alert">${refusalWords()}</p>`;
+
+  /** The error with the settings by the names that this page gives them. */
+  const refusalWords = () => {
+    const own = refusedName();
+    const words = own ? refused.slice(own.length + 2) : refused;
+    return words.replace(/[a-z]+(_[a-z]+)+/g, (word) => (optionOf(word) ? `“${title(word)}”` : word));
+  };
 
   const row = (option) => {
     const { name, value, source, is_locked: isLocked, variable, unit, help } = option;

@@ -110,7 +110,8 @@ export function open(page) {
     return html`
       <div class="batch">
         <div class="grow">
-          <p><strong>${number(done.length)} of ${number(total)}</strong> done${
+          <p aria-busy=${all.some(({ state }) => state === "loading")}>
+            <strong>${number(done.length)} of ${number(total)}</strong> done${
             failed.length
               ? html` · <span class="wrong">${number(failed.length)} failed</span>`
               : nothing
