@@ -4,20 +4,17 @@ A new page or state is a line in EMPTY, FILLED or DIALOGS.
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-import stt.node.page
 from tests.support.axe import findings
 from tests.support.full_queue import FullQueue, fill
+from tests.support.node_page import node_page
 from tests.support.pages import House, log_in
 
 Steps = Callable[[Page], object]
 MORE = "[aria-label='More actions']"
-NODE_PAGE = "http://node.test"
-NODE_WEB = Path(stt.node.page.__file__).with_name("web")
 
 
 @pytest.fixture(scope="module")
@@ -264,23 +261,5 @@ def test_the_way_in(browser: Browser, house: House) -> None:
 
 @pytest.mark.browser
 def test_the_page_of_a_node(browser: Browser) -> None:
-    state = {
-        "name": "Mac Studio", "phase": "working", "is_reached": True, "detail": "Out of memory.",
-        "jobs": [
-            {"chunk_ids": ["1"], "filename": "talk.mp3", "seconds": 30.0, "elapsed_seconds": 4.0}
-        ],
-        "counts": {"transcribed": 3}, "server_url": "http://10.0.0.2:8000", "node_id": "mac",
-        "fleet": {"counts": {"pending": 3}, "eta_seconds": 80, "nodes": {"busy": 1, "online": 1}},
-    }  # fmt: skip
-    page = browser.new_page()
-    page.route(
-        f"{NODE_PAGE}/**",
-        lambda route: route.fulfill(
-            path=NODE_WEB / (route.request.url.split("/")[-1] or "index.html")
-        ),
-    )
-    page.route(f"{NODE_PAGE}/api/state", lambda route: route.fulfill(json=state))
-    page.goto(f"{NODE_PAGE}/")
-    expect(page.get_by_text("talk.mp3")).to_be_visible()
-    assert not findings(page)
-    page.close()
+    with node_page(browser, {"detail": "Out of memory."}) as page:
+        assert not findings(page)

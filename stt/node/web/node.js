@@ -15,6 +15,8 @@ let running = new Map();
 
 const at = (id) => document.getElementById(id);
 const setText = (id, text) => { at(id).textContent = text; };
+const figures = new Intl.NumberFormat("en");
+const setNumber = (id, value) => setText(id, value === undefined ? "–" : figures.format(value));
 
 function clock(seconds) {
   const whole = Math.max(0, Math.round(seconds));
@@ -72,14 +74,12 @@ function show(state) {
   document.title = `${state.name} – stt node`;
   setText("name", state.name);
   const [word, mood] = words[state.phase] || [state.phase, "wait"];
-  setText("phase", state.jobs.length ? "Transcribing" : word);
+  setText("phase", state.jobs.length && state.phase === "working" ? "Transcribing" : word);
   at("light").className = `light ${state.is_reached ? mood : "bad"}`;
-  const notice = state.detail || (state.is_reached ? "" : "The coordinator does not answer: finished work is kept and offered again.");
-  if (at("notice").textContent !== notice) setText("notice", notice); // It is read aloud once.
-  at("notice").hidden = !notice;
+  notify(state.detail || (state.is_reached ? "" : "The coordinator does not answer: finished work is kept and offered again."));
   at("jobs").replaceChildren(...state.jobs.map(line));
   at("no-jobs").hidden = state.jobs.length > 0;
-  for (const ending of ["transcribed", "empty", "error"]) setText(ending, state.counts[ending] ?? 0);
+  for (const ending of ["transcribed", "empty", "error"]) setNumber(ending, state.counts[ending] ?? 0);
   showFleet(state.fleet);
   const link = at("coordinator");
   link.textContent = state.server_url;
@@ -92,15 +92,20 @@ function show(state) {
   setText("channel", state.has_channel ? "open" : "closed: settings come with the heartbeats");
 }
 
+function notify(text) {
+  if (at("notice").textContent !== text) setText("notice", text); // It is read aloud once.
+  at("notice").hidden = !text;
+}
+
 function showFleet(fleet) {
   at("fleet").hidden = !fleet;
   at("no-fleet").hidden = Boolean(fleet);
   if (!fleet) return;
   const counts = fleet.counts || {};
-  setText("pending", counts.pending ?? "–");
-  setText("processing", counts.processing ?? "–");
-  setText("done", counts.transcribed ?? "–");
-  setText("failed", counts.failed ?? "–");
+  setNumber("pending", counts.pending);
+  setNumber("processing", counts.processing);
+  setNumber("done", counts.transcribed);
+  setNumber("failed", counts.failed);
   setText("eta", span(fleet.eta_seconds));
   setText("nodes", fleet.nodes ? `${fleet.nodes.busy} of ${fleet.nodes.busy + fleet.nodes.online}` : "–");
 }
@@ -113,6 +118,7 @@ async function poll() {
   } catch {
     setText("phase", "This node does not run any more");
     at("light").className = "light bad";
+    notify("What you see is how it was at last.");
   }
   setTimeout(poll, every);
 }
