@@ -181,7 +181,12 @@ def _join(
             members.setdefault(number, []).append(locals_[id_])
     voices = [mean_voice(members[number]) for number in sorted(members)]
     ids = _matched(voices, known)
-    speakers = {one.id: replace(one, seconds=0.0) for one in known if one.name or one.into}
+    targets = {one.into for one in known}
+    speakers = {
+        one.id: replace(one, seconds=0.0)
+        for one in known
+        if one.name or one.into or one.id in targets
+    }
     for id_, voice in zip(ids, voices, strict=True):
         earlier_one = speakers.get(id_) or Speaker(id_, 0.0, "")
         seconds = round(voice.seconds, 3)
@@ -226,7 +231,7 @@ def _matched(voices: Sequence[Voice], known: Sequence[Speaker]) -> list[str]:
     for similarity, number, id_ in similarities:
         if similarity >= SAME_VOICE_SIMILARITY and number not in ids and id_ not in ids.values():
             ids[number] = id_
-    taken = {one.id for one in known}
+    taken = {one.id for one in known} | {one.into for one in known}
     free = (id_ for n in range(1, 10**6) if (id_ := _ID.format(n)) not in taken)
     return [ids[number] if number in ids else next(free) for number in range(len(voices))]
 

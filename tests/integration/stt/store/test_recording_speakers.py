@@ -117,6 +117,34 @@ def test_merged_speakers_are_one_also_when_they_are_joined_anew(
     assert names(database, talk, "7:A", "1:B", "7:B") == ["Ada", "Ada", "SPEAKER_03"]
 
 
+def test_whom_one_was_merged_into_outlives_a_time_without_the_voice(
+    database: Database, talk: Recording
+) -> None:
+    merge(database, talk, "SPEAKER_02", "SPEAKER_01")
+    chunks = list(database.chunks.find({"original_id": talk.id}).sort("index"))
+    for number, document in enumerate(chunks):
+        set_speakers(database, document["_id"], local(f"5{number}:A", BOB))
+    assert names(database, talk, "50:A", "52:A") == ["SPEAKER_01"] * 2
+    set_speakers(database, chunks[2]["_id"], local("6:A", CY), local("6:B", ADA))
+    assert names(database, talk, "50:A", "6:A", "6:B") == [
+        "SPEAKER_01", "SPEAKER_03", "SPEAKER_01",
+    ]  # fmt: skip
+    assert [(one.id, one.seconds) for one in read(database, talk).listed()] == [
+        ("SPEAKER_01", 30.0), ("SPEAKER_03", 10.0),
+    ]  # fmt: skip
+
+
+def test_a_stranger_never_gets_the_id_of_whom_one_was_merged_into(
+    database: Database, talk: Recording
+) -> None:
+    merge(database, talk, "SPEAKER_02", "SPEAKER_01")
+    gone = {"$pull": {"speakers": {"id": "SPEAKER_01"}}}
+    database.speakers.update_one({"_id": talk.id}, gone)
+    for number, document in enumerate(list(database.chunks.find({"original_id": talk.id}))):
+        set_speakers(database, document["_id"], local(f"5{number}:A", CY))
+    assert names(database, talk, "50:A") == ["SPEAKER_03"]
+
+
 def test_merging_two_into_each_other_is_no_circle(database: Database, talk: Recording) -> None:
     merge(database, talk, "SPEAKER_02", "SPEAKER_01")
     database.speakers.update_one(
