@@ -125,6 +125,8 @@ def changed_options(given: Mapping[str, Any]) -> dict[str, Any]:
 
     Speakers are set with their maximum, so that none stays of an earlier wish.
     """
+    if given.get("speakers", 0) is None and given.get("max_speakers") is not None:
+        raise ConfigError("No speakers (null) have no maximum: leave out max_speakers.")
     options = IngestOptions(**{k: value for k, value in given.items() if value not in (None, "")})
     names = set(given)
     if "speakers" in names or options.speakers is not None:

@@ -25,7 +25,7 @@ from stt.coordinator.uploads.processor import UploadProcessor
 from stt.coordinator.uploads.request_body import blocks_of
 from stt.errors import ConfigError, SttError
 from stt.settings import Settings
-from stt.store.ingest_options import IngestOptions
+from stt.store.ingest_options import SPEAKER_OPTIONS, IngestOptions
 
 MAX_FILES = 100
 
@@ -150,7 +150,12 @@ class UploadFormReader:
             file.fields.update(field | file.fields)
 
     def _options(self, fields: Mapping[str, Any]) -> IngestOptions:
-        """Raise ConfigError."""
+        """Raise ConfigError.
+
+        Speakers and their maximum are one wish: either of them replaces both of the address.
+        """
+        if not fields.keys().isdisjoint(SPEAKER_OPTIONS):
+            fields = {**dict.fromkeys(SPEAKER_OPTIONS), **fields}
         return replace(self._defaults, **fields)
 
     async def _finish(self) -> None:

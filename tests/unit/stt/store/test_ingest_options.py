@@ -68,6 +68,12 @@ def test_a_wish_for_speakers_leaves_nothing_of_an_earlier_one(
     assert changed_options(given) == changed
 
 
+def test_no_speakers_have_no_maximum() -> None:
+    with pytest.raises(ConfigError, match="leave out max_speakers"):
+        changed_options({"speakers": None, "max_speakers": 3})
+    assert changed_options({"speakers": None, "max_speakers": None})["speakers"] is None
+
+
 def test_split_channels_are_speakers_already() -> None:
     with pytest.raises(ConfigError, match="leave out one of the two"):
         IngestOptions(speakers=0, channels="split")

@@ -221,6 +221,7 @@ class TestChanges:
             ({"speakers": "many"}, 422, "speakers: `auto`, or a number up to 50, is needed"),
             ({"max_speakers": 0}, 422, "max_speakers: at least 1"),
             ({"speakers": 3, "max_speakers": 5}, 422, "leave out one of the two"),
+            ({"speakers": None, "max_speakers": 5}, 422, "leave out max_speakers"),
             ({"speakers": 0}, 409, "Each of its channels is a speaker already"),
         ],
     )

@@ -153,6 +153,33 @@ def test_speakers_are_found_if_an_upload_asks_for_them(
 
 
 @pytest.mark.parametrize(
+    ("address", "fields", "speakers", "most"),
+    [
+        ("max_speakers=3", {"speakers": "4"}, 4, None),
+        ("speakers=4", {"max_speakers": "3"}, 0, 3),
+        ("max_speakers=3", {"language": "de"}, 0, 3),
+    ],
+)
+def test_a_forms_wish_for_speakers_replaces_that_of_its_address(
+    site: Site,
+    uploader: KeyedSession,
+    talk: bytes,
+    address: str,
+    fields: dict[str, str],
+    speakers: int,
+    most: int | None,
+) -> None:
+    file = {"file": ("talk.wav", talk)}
+    answer = uploader.post(f"/upload?{address}", data=fields, files=file)
+    assert answer.status_code == 202, answer.text
+    [upload] = answer.json()["uploads"]
+    assert ended(uploader, upload["id"])["state"] == "done"
+    recording = site.database.recordings.find_one({})
+    assert recording is not None
+    assert (recording["speakers"], recording.get("max_speakers")) == (speakers, most)
+
+
+@pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"speakers": "many"}, "speakers: `auto`, or a number up to 50, is needed"),
