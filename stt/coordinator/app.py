@@ -71,7 +71,6 @@ def create_app(coordinator: Coordinator) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reaper = start_lease_reaper(coordinator)
         start_audio_retention(coordinator)
-        coordinator.summaries.start()  # Filters need them, and all chunks are read for them.
         yield
         coordinator.closing.set()
         reaper.join(_REAPER_STOP_SECONDS)

@@ -33,7 +33,8 @@ from stt.system.single_flight import SingleFlight
 
 _AUDIO_READS = 12
 """From S3 at once, of the 40 threads that answer requests: it may hang, and the queue goes on."""
-_SUMMARY_TIMEOUT_SECONDS = 0.5
+_SUMMARY_TIMEOUT_SECONDS = 1.0
+_EXACT_SECONDS = 1.0
 _FRONT_CHUNKS = 500
 _FRONTS = 100
 
@@ -59,12 +60,17 @@ class Coordinator:
         self.server_time = SingleFlight(database.server_time)
         self.queue_monitor = QueueMonitor(database, settings, self.stored_options, self.registry)
         self.recordings = MongoRecordings(database)
-        self.summaries = SingleFlight(
+        summaries = SingleFlight(
             lambda: summaries_of_all(database), keep_seconds=2.0, rest_factor=9.0
         )
         self.lister = RecordingLister(
-            database, lambda: self.summaries.get(timeout_seconds=_SUMMARY_TIMEOUT_SECONDS)
+            database, lambda: summaries.get(timeout_seconds=_SUMMARY_TIMEOUT_SECONDS)
         )
+        """For lists that are read again; by language and model as of a while ago."""
+        self.exact_lister = RecordingLister(
+            database, lambda: summaries.get(max_age_seconds=_EXACT_SECONDS)
+        )
+        """For what is done to all that match."""
         self.roster = MongoRoster(database)
         self.uploads = UploadLog(database)
         self.search = Search(database, in_background=True)

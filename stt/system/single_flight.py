@@ -24,8 +24,6 @@ class _Flight(Generic[T]):
     def __init__(self) -> None:
         self.began_at = time.monotonic()
         self.due_at = 0.0
-        self.is_early = False
-        """Whether it was begun before anyone asked: the first who asks begins another."""
         self.future: Future[T] = Future()
 
 
@@ -72,11 +70,6 @@ class SingleFlight(Generic[T]):
             if flight.began_at >= oldest:
                 return flight.future.result()
 
-    def start(self) -> None:
-        """Begin to compute a value that is there as the previous one when it is asked for."""
-        flight, _ = self._flight(self._valid_since, is_age_given=True)
-        flight.is_early = True
-
     async def get_async(self, timeout_seconds: float) -> T:
         """Return the value without a thread that waits for it. Raises TimeoutError."""
         flight, _ = self._flight(self._valid_since, is_age_given=False)
@@ -92,7 +85,7 @@ class SingleFlight(Generic[T]):
         with self._lock:
             latest = self._latest
             if latest is not None and latest.future.done():
-                is_kept = is_age_given or (time.monotonic() < latest.due_at and not latest.is_early)
+                is_kept = is_age_given or time.monotonic() < latest.due_at
                 if not is_kept or latest.began_at < oldest:
                     if latest.future.exception() is None:
                         self._previous = latest

@@ -86,7 +86,7 @@ def results(
     Each lies in its recording's folder. Partial ones are marked in their text.
     `not in this file.txt` names those that cannot be read.
     """
-    found = coordinator.recordings.several(coordinator.lister.ids(wanted, sort="old").ids)
+    found = coordinator.recordings.several(coordinator.exact_lister.ids(wanted, sort="old").ids)
     if not found:
         raise NotFound("No recording matches.")
     blocks = zip_stream(_files(coordinator, found, list(dict.fromkeys(formats or ["txt"]))))

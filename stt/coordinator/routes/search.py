@@ -48,7 +48,7 @@ def search(
     so, and `"words in quotes"` for a phrase. `matches` are the parts of `text` that match, each by
     the number of its first character (code point), and of the first one after it.
     """
-    ids = None if wanted == ANY else coordinator.lister.ids(wanted).ids
+    ids = None if wanted == ANY else coordinator.exact_lister.ids(wanted).ids
     if source_id is not None:
         ids = (source_id,) if ids is None or source_id in ids else ()
     return coordinator.search.find(

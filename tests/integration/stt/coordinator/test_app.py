@@ -2,14 +2,10 @@
 
 import json
 import re
-import threading
-from pathlib import Path
 
 import pytest
 
-from stt.store.database import Database
-from stt.store.text_summary import TextSummaries
-from tests.support.coordinator_app import CoordinatorThread, KeyedSession, running_coordinator
+from tests.support.coordinator_app import CoordinatorThread, KeyedSession
 
 
 def test_an_unknown_address_says_so(person: KeyedSession) -> None:
@@ -65,17 +61,3 @@ def test_a_fault_inside_tells_its_request_and_nothing_else(
     request_id = answer.headers["X-Request-ID"]
     assert re.search(f"at request {request_id}", answer.json()["error"]["message"])
     assert "secret" not in answer.text
-
-
-def test_what_filters_need_is_read_before_the_first_of_them(
-    shared_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = threading.Event()
-
-    def summaries(_: Database) -> TextSummaries:
-        read.set()
-        return {}
-
-    monkeypatch.setattr("stt.coordinator.context.summaries_of_all", summaries)
-    with running_coordinator(shared_database, tmp_path):
-        assert read.wait(30)

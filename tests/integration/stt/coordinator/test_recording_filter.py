@@ -17,8 +17,9 @@ def person(coordinator: CoordinatorThread) -> Iterator[KeyedSession]:
 
 
 def test_a_request_names_all_that_a_recording_must_have(
-    queue: Database, person: KeyedSession
+    queue: Database, person: KeyedSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("stt.coordinator.context._EXACT_SECONDS", 0.0)
     wanted = post_recording(
         queue, 1, filename="a.wav", path="A/a.wav", folder="talks", start=NOW, duration=90.0
     )
@@ -43,6 +44,9 @@ def test_a_request_names_all_that_a_recording_must_have(
     choices = person.get("/api/recordings/choices").json()
     assert choices["folders"][-1] == {"value": "talks/A", "recordings": 1}
     assert [one["value"] for one in choices["languages"]] == ["de", "fr"]
+    transcribe(queue, wanted, 0, "Hello.", language="en")
+    found = person.get("/api/recordings/ids", params=fitting)
+    assert found.json() == {"ids": []}, "what is done to all that match is done to no others"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 
 from stt.errors import DatabaseUnavailable
 from stt.system.single_flight import SingleFlight
-from tests.support.pace import until
 
 
 def test_concurrent_callers_share_one_computation() -> None:
@@ -140,21 +139,3 @@ def test_an_event_loop_waits_without_a_thread_and_only_for_so_long() -> None:
         return await shared.get_async(10)
 
     assert asyncio.run(ask()) is True
-
-
-def test_a_value_that_was_begun_early_is_there_when_a_new_one_takes_long() -> None:
-    gate, values = threading.Event(), iter(["early", "new", "newer"])
-
-    def compute() -> str:
-        value = next(values)
-        if value != "early":
-            gate.wait(10)
-        return value
-
-    shared = SingleFlight(compute, keep_seconds=100)
-    shared.start()
-    until(lambda: shared._latest is not None and shared._latest.future.done())
-    assert shared.get(timeout_seconds=0.01) == "early"
-    gate.set()
-    until(lambda: shared.get(timeout_seconds=0.01) == "new")
-    assert shared.get() == "new"
