@@ -181,14 +181,18 @@ class MongoRecordings(Repository):
         documents = self._db.recordings.find({"_id": {"$in": list(place)}}, _DETAIL_FIELDS)
         return self._with_counts(sorted(documents, key=lambda document: place[document["_id"]]))
 
+    def check(self, recording_id: ObjectId, changes: Mapping[str, object]) -> None:
+        """Raise ChannelsSplit and NotFound as `change` does."""
+        if self.get(recording_id).channels == "split" and changes.get("speakers") is not None:
+            raise ChannelsSplit("Each of its channels is a speaker already: no others are found.")
+
     def change(self, recording_id: ObjectId, changes: Mapping[str, object]) -> None:
         """Set options and `priority` as IngestOptions has them; raise NotFound without a document.
 
         Set the priority of all chunks that are not transcribed too. Raise ChannelsSplit if speakers
         are to be found where each channel is transcribed by itself.
         """
-        if changes.get("speakers") is not None and self.get(recording_id).channels == "split":
-            raise ChannelsSplit("Each of its channels is a speaker already: no others are found.")
+        self.check(recording_id, changes)
         if changes:
             changed = self._db.recordings.update_one({"_id": recording_id}, {"$set": dict(changes)})
             if not changed.matched_count:

@@ -45,7 +45,7 @@ def recording_ids(
     coordinator: InCoordinator, wanted: WantedRecordings, sort: Sort = "new"
 ) -> RecordingIds:
     """List those that match all that is given."""
-    return coordinator.lister.ids(wanted, sort=sort)
+    return coordinator.exact_lister.ids(wanted, sort=sort)
 
 
 @router.get("/choices", summary="The folders, languages and models that recordings have")
@@ -69,9 +69,9 @@ def change_recording(
 
     A new name gets the extension of the file. Answer 409 if it is not called `filename_before`.
     """
-    coordinator.recordings.get(source_id)
     names = {"filename", "filename_before"}
     options = changed_options(change.model_dump(exclude_unset=True, exclude=names))
+    coordinator.recordings.check(source_id, options)
     if change.filename is not None:
         rename(coordinator.database, source_id, change.filename, before=change.filename_before)
     coordinator.recordings.change(source_id, options)

@@ -213,6 +213,15 @@ class TestChanges:
         received = person.get(path).json()
         assert (received["speakers"], received["max_speakers"]) == (speakers, most)
 
+    def test_a_change_that_is_refused_changes_nothing(
+        self, database: Database, person: KeyedSession
+    ) -> None:
+        path = f"/api/recordings/{post_recording(database, 1, channels='split')}"
+        name = person.get(path).json()["filename"]
+        refused = person.patch(path, json={"filename": "other.mp3", "speakers": "auto"})
+        assert refused.status_code == 409
+        assert person.get(path).json()["filename"] == name
+
     @pytest.mark.parametrize(
         ("change", "status", "message"),
         [
