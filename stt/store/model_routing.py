@@ -101,6 +101,13 @@ def waiting_chunks(database: Database) -> tuple[WaitingChunks, ...]:
     return tuple(WaitingChunks(name, count) for name, count in counts if count)
 
 
+def count_waiting(database: Database, waiting: Sequence[WaitingChunks]) -> int:
+    """Count these chunks, each once, though it may wait for a model and for speakers."""
+    if len(waiting) < 2:
+        return sum(one.chunks for one in waiting)
+    return count_pending(database, Order(models=tuple(one.model for one in waiting)))
+
+
 def _recordings_that_want(database: Database, models: Sequence[str]) -> list[ObjectId]:
     with translated(), database.recordings.find(_that_want(models), ["_id"]) as found:
         return [document["_id"] for document in found]

@@ -3,7 +3,7 @@
 The numbers are read one after the other while workers go on: they may be of different moments.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from stt.store.counts import RecordingSums, StateCounts, sum_up, sums_of_all
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_chunk, read_errors, read_recording, read_time
 from stt.store.leases import count_stale
-from stt.store.model_routing import WaitingChunks, waiting_chunks
+from stt.store.model_routing import WaitingChunks, count_waiting, waiting_chunks
 from stt.store.notification_status import DestinationStatus, destination_statuses
 from stt.store.recording_names import NAME_FIELDS, RecordingName, labels_of, recording_names
 from stt.store.states import QUERIES, State
@@ -129,7 +129,7 @@ def queue_status(database: Database, lease_seconds: float) -> QueueStatus:
             resting=resting,
             stale=count_stale(database, lease_seconds, now),
             rate=rate,
-            eta_seconds=eta_seconds(counts, rate, missing),
+            eta_seconds=eta_seconds(counts, rate, count_waiting(database, missing)),
             sources=recordings,
             failed_chunks=_failures(database, "failed", {"dismissed_at": None}, ("failed_at", -1)),
             resting_chunks=_failures(database, "pending", at_rest, ("not_before", 1))
@@ -185,16 +185,14 @@ def recent_rate(database: Database, now: datetime) -> Rate:
     return Rate(seconds, done.chunks, done.chunks * 60 / seconds, done.audio_seconds / seconds)
 
 
-def eta_seconds(
-    counts: StateCounts, rate: Rate, missing: Iterable[WaitingChunks] = ()
-) -> float | None:
-    """Return the time that the open chunks take without those that wait for a missing model.
+def eta_seconds(counts: StateCounts, rate: Rate, waiting: int = 0) -> float | None:
+    """Return the time that the open chunks take, but for `waiting`, which no worker can take.
 
-    None if nothing was transcribed lately, or if all of them wait for one.
+    None if nothing was transcribed lately, or if all of them wait.
     """
     if counts.open == 0:
         return 0.0
-    able = counts.open - sum(waiting.chunks for waiting in missing)
+    able = counts.open - waiting
     return able * 60 / rate.chunks_per_minute if able > 0 and rate.chunks_per_minute else None
 
 

@@ -13,7 +13,7 @@ from stt.coordinator.store.uploads import UploadLog
 from stt.settings import Settings
 from stt.store.counts import StateCounts
 from stt.store.database import Database
-from stt.store.model_routing import waiting_chunks
+from stt.store.model_routing import count_waiting, waiting_chunks
 from stt.store.status import eta_seconds, recent_rate
 from stt.store.workers import MongoRoster, count_machines
 from stt.system.single_flight import SingleFlight
@@ -90,7 +90,7 @@ class QueueMonitor:
                 done_seconds,
             ),
             rate=rate,
-            eta_seconds=eta_seconds(counts, rate, missing),
+            eta_seconds=eta_seconds(counts, rate, count_waiting(self._db, missing)),
             nodes=self._node_counts(),
             workers_alive=sum(member.is_alive for member in members),
             machines_alive=count_machines(members),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from stt.domain.chunk import SPEAKERS
 from stt.domain.claim import WorkerReport
 from stt.store.counts import StateCounts
 from stt.store.database import Database
@@ -106,6 +107,17 @@ class TestRate:
         assert status_of(database).eta_seconds is None
         add_chunks(database, 2)
         status = status_of(database)
+        assert status.eta_seconds == pytest.approx(120 / status.rate.chunks_per_minute)
+
+    def test_what_waits_for_a_model_and_for_speakers_counts_once(self, database: Database) -> None:
+        now = database.server_time()
+        add_chunks(database, 4, transcribed_at=now - timedelta(seconds=60))
+        add_chunks(database, 3, recording_id=add_recording(database, model="huge", speakers=0))
+        add_chunks(database, 2)
+        lacking = WorkerReport(slots=1, missing_models=("huge", SPEAKERS))
+        MongoRoster(database).report("a_1", lacking)
+        status = status_of(database)
+        assert [one.chunks for one in status.missing_models] == [3, 3]
         assert status.eta_seconds == pytest.approx(120 / status.rate.chunks_per_minute)
 
     def test_chunks_that_do_not_say_their_duration_count_as_chunks(
