@@ -135,12 +135,14 @@ class UploadLog(Repository):
         """Return the resumable upload of this file that is not whole yet; None if there is none.
 
         It is the same file if its sender's key is the same, or its name, size, time and
-        fingerprint.
+        fingerprint; never with another fingerprint.
         """
+        fingerprint = sent.get("fingerprint")
+        by_key = {} if fingerprint is None else {"fingerprint": {"$in": [None, fingerprint]}}
         by_file = {"filename": filename, "modified_at": sent.get("modified_at")}
         same: list[Document] = [
             {name: sent[name], **more}
-            for name, more in (("transfer", {}), ("fingerprint", by_file))
+            for name, more in (("transfer", by_key), ("fingerprint", by_file))
             if sent.get(name) is not None
         ]
         if not same:

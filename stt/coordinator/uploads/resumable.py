@@ -51,7 +51,8 @@ class ResumableUploads:
             megabytes = max_bytes // 1024**2
             raise TooLarge(f"{filename} is larger than {megabytes} MB, the most that is taken.")
         found = self._log.find_partial(self._spool.id, filename, size, sent)
-        if found and self._log.update(ObjectId(found.id), options=asdict(options), **sent):
+        given = {name: value for name, value in sent.items() if value is not None}
+        if found and self._log.update(ObjectId(found.id), options=asdict(options), **given):
             return ObjectId(found.id)
         self._spool.check_room(size)
         with self._spool.translated():

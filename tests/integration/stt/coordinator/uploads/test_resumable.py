@@ -194,6 +194,14 @@ class TestTheSameFileAgain:
         path = begin(uploader, 10, **SAME)
         assert begin(uploader, size, name, **query) != path
 
+    def test_another_fingerprint_is_another_upload_also_with_the_senders_key(
+        self, uploader: KeyedSession
+    ) -> None:
+        path = begin(uploader, 10, **SAME, transfer="one")
+        assert begin(uploader, 10, **SAME, transfer="one") == path
+        assert begin(uploader, 10, transfer="one") == path
+        assert begin(uploader, 10, **{**SAME, "fingerprint": "b2"}, transfer="one") != path
+
     def test_without_a_fingerprint_two_of_one_name_size_and_time_are_two(
         self, uploader: KeyedSession
     ) -> None:
