@@ -73,7 +73,7 @@ def renew(
     that made it, however its server calls it.
     """
     changed = {name: value for name, value in options.items() if value != getattr(recording, name)}
-    is_new_text = recording.speakers is None and changed.get("speakers") is not None
+    is_new_text = changed.get("speakers") is not None and not _has_voices(database, recording.id)
     if not is_new_text:  # their voices are known, or not asked for any more
         speakers = {name: changed.pop(name) for name in SPEAKER_OPTIONS if name in changed}
         MongoRecordings(database).change(recording.id, speakers)
@@ -86,6 +86,12 @@ def renew(
     if changed and not count:  # what is still to be transcribed is to be made with it too
         MongoRecordings(database).change(recording.id, changed)
     return count
+
+
+def _has_voices(database: Database, recording_id: ObjectId) -> bool:
+    query = {"original_id": recording_id, "transcript.speakers.0": {"$exists": True}}
+    with translated():
+        return database.chunks.find_one(query, ["_id"]) is not None
 
 
 def recordings_with(database: Database, made: Query) -> list[ObjectId]:

@@ -11,6 +11,7 @@ from stt.store.edits import edit_segment
 from stt.store.recordings import MongoRecordings
 from stt.store.retranscription import models_of, recordings_with, renew, transcribe_again
 from stt.store.states import PENDING
+from tests.support.queue_builder import START
 from tests.support.recordings_in_queue import post_recording, transcribe
 
 TINY = frozenset({"tiny"})
@@ -92,12 +93,16 @@ def test_speakers_need_new_text_and_another_number_of_them_does_not(
     database: Database, talk: ObjectId
 ) -> None:
     assert renewed(database, talk, speakers=0) == 3
+    voices = {"transcript.speakers": [{"id": "a:A", "seconds": 9.0}], "transcribed_at": START}
+    database.chunks.update_many({"original_id": talk}, {"$set": voices})
     assert renewed(database, talk, speakers=3) == 0
     assert MongoRecordings(database).get(talk).speakers == 3
     assert renewed(database, talk, speakers=0, max_speakers=5) == 0
     assert MongoRecordings(database).get(talk).max_speakers == 5
     assert renewed(database, talk, speakers=None, max_speakers=None) == 0
     assert MongoRecordings(database).get(talk).speakers is None
+    assert renewed(database, talk, speakers=2) == 0, "the voices are still known"
+    assert MongoRecordings(database).get(talk).speakers == 2
 
 
 def test_no_speakers_are_found_in_channels_that_are_speakers(database: Database) -> None:
