@@ -49,10 +49,9 @@ def models_at_work(members: Iterable[WorkerStatus]) -> frozenset[str] | None:
 
 
 def count_machines(members: Iterable[WorkerStatus]) -> int:
-    """Count the machines with workers that are alive; a node's is one of them."""
-    hosts = {WorkerId(one.id).owner: one.report.host for one in members if one.is_alive}
-    hosts_of_nodes = {host for owner, host in hosts.items() if owner != host}
-    return len(hosts.keys() - hosts_of_nodes)
+    """Count the machines with workers that are alive, nodes included."""
+    alive = (one for one in members if one.is_alive)
+    return len({one.report.host or WorkerId(one.id).owner for one in alive})
 
 
 @dataclass(frozen=True, slots=True)

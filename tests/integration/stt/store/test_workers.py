@@ -86,6 +86,8 @@ def test_workers_and_the_node_of_one_machine_count_once(database: Database) -> N
     fleet.report("mac_1", replace(REPORT, host="mac"))
     fleet.report("gone_1", replace(REPORT, host="gone", state="stopped"))
     assert count_machines(fleet.members()) == 3
+    fleet.report("b-laptop-22bb_1765", replace(REPORT, host="laptop"))  # a second node there
+    assert count_machines(fleet.members()) == 3
 
 
 def test_the_last_one_heard_of_comes_first(database: Database) -> None:
