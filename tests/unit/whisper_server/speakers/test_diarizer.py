@@ -1,6 +1,5 @@
 """The process that finds speakers, with human voices."""
 
-import os
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from tests.support.pace import until
 from tests.support.speakers import conversation, largest_shares
 from whisper_server.engines.base import SAMPLE_RATE
 from whisper_server.errors import StartError
+from whisper_server.hardware import usable_cores
 from whisper_server.speakers import diarizer as module
 from whisper_server.speakers.diarizer import Diarizer, PieceSpeakers
 
@@ -112,7 +112,7 @@ def test_without_its_library_the_server_does_not_start(monkeypatch: pytest.Monke
 def test_it_leaves_half_of_the_cores_to_the_decoder(diarizer: Diarizer) -> None:
     diarizer.find(np.zeros(SAMPLE_RATE, np.int16)).result(WAIT_SECONDS)
     threads = diarizer._executor.submit(_torch_threads).result(WAIT_SECONDS)
-    assert threads == max(1, (os.cpu_count() or 1) // 2)
+    assert threads == max(1, usable_cores() // 2)
 
 
 def _torch_threads() -> int:
