@@ -22,7 +22,7 @@ from pymongo.errors import DuplicateKeyError
 from stt.domain.chunk import Recording
 from stt.domain.speakers import RecordingSpeakers, Speaker, name_key
 from stt.domain.transcript import LocalSpeaker
-from stt.errors import DatabaseUnavailable
+from stt.errors import DatabaseUnavailable, NotFound
 from stt.store.database import Database, Document, translated
 from stt.store.documents import (
     read_count,
@@ -90,7 +90,10 @@ def rename(
     *,
     before: str | None = None,
 ) -> RecordingSpeakers:
-    """Do what `RecordingSpeakers.renamed` says, and raise what it raises."""
+    """Do what `RecordingSpeakers.renamed` says, and raise what it raises.
+
+    Raise NotFound too where speakers are not asked for (any more).
+    """
     return _update(database, recording, lambda known: known.renamed(speaker, name, before))
 
 
@@ -103,7 +106,10 @@ def merge(
     before: str | None = None,
     into_before: str | None = None,
 ) -> RecordingSpeakers:
-    """Do what `RecordingSpeakers.merged` says, and raise what it raises."""
+    """Do what `RecordingSpeakers.merged` says, and raise what it raises.
+
+    Raise NotFound too where speakers are not asked for (any more).
+    """
     return _update(
         database, recording, lambda known: known.merged(speaker, into, before, into_before)
     )
@@ -119,6 +125,8 @@ def _update(
         new = update(known)
         return None if new is known else {"source": stored.get("source"), **_written(new)}
 
+    if recording.speakers is None:
+        raise NotFound("Speakers are not asked for in this recording: there are none to change.")
     read(database, recording)
     return _read(_change(database, recording.id, changed))
 

@@ -106,3 +106,21 @@ def test_without_speakers_there_are_none(queue: Database, person: KeyedSession) 
     assert person.get(path).json() == {"version": 0, "speakers": []}
     assert code(person.patch(f"{path}/SPEAKER_01", json={"name": "x"})) == (404, "not_found")
     assert person.get("/api/recordings/000000000000000000000000/speakers").status_code == 404
+
+
+def test_where_they_were_turned_off_none_is_changed(
+    queue: Database, person: KeyedSession, path: str
+) -> None:
+    person.get(path)
+    before = queue.speakers.find_one({})
+    assert before is not None
+    recording = path.removesuffix("/speakers")
+    assert person.patch(recording, json={"speakers": None}).ok
+    assert person.get(path).json() == {"version": 0, "speakers": []}
+    named = person.patch(f"{path}/SPEAKER_01", json={"name": "Ada"})
+    merged = person.post(f"{path}/SPEAKER_03/merge", json={"into": "SPEAKER_01"})
+    assert code(named) == code(merged) == (404, "not_found")
+    assert "not asked for" in named.json()["error"]["message"]
+    assert queue.speakers.find_one({}) == before
+    assert person.patch(recording, json={"speakers": 0}).ok
+    assert labels(person.get(path)) == ["SPEAKER_01", "SPEAKER_02", "SPEAKER_03"]
