@@ -1,13 +1,15 @@
 """The speakers of a recording, as people name and merge them."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from stt.domain.visible_text import without_controls
+from stt.domain.visible_text import visible, without_controls
 from stt.errors import ConfigError, EditConflict, NotFound
 
 MAX_NAME_CHARACTERS = 100
+_ID = re.compile(r"speaker_\d+")  # as `name_key` returns it
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class RecordingSpeakers:
         """Return them with a name for one of them, or without it.
 
         `before`: only if it is called so. Raise NotFound, EditConflict, and ConfigError for a name
-        that another one has.
+        that another one has, or that is like an id.
         """
         one = self.find(who)
         name = self._checked(name, one)
@@ -120,7 +122,7 @@ class RecordingSpeakers:
 
     def _checked(self, name: str | None, one: Speaker) -> str | None:
         """Return a name as it can be stored, None for the id. Raise ConfigError."""
-        name = " ".join(without_controls(name or "", " ").split())
+        name = _as_stored(name)
         if len(name) > MAX_NAME_CHARACTERS:
             raise ConfigError(f"A speaker's name has at most {MAX_NAME_CHARACTERS} characters.")
         others = [other for other in self.listed() if other.id != one.id]
@@ -131,6 +133,8 @@ class RecordingSpeakers:
         known = _with_id(self.speakers, name)
         if known and known.id != one.id:
             raise ConfigError(f"{known.id} is another speaker.")
+        if not known and _ID.fullmatch(name_key(name)):
+            raise ConfigError(f"{name} is an id: speakers without a name are called so.")
         return None if known else name or None
 
     def _owner(self, one: Speaker) -> Speaker:
@@ -146,7 +150,12 @@ class RecordingSpeakers:
 
 def name_key(name: str | None) -> str:
     """Return what names have in common that are one to a person, in any case."""
-    return unicodedata.normalize("NFC", " ".join((name or "").split())).casefold()
+    return unicodedata.normalize("NFC", _as_stored(name)).casefold()
+
+
+def _as_stored(name: str | None) -> str:
+    """Return a name without what does not show, and with single spaces."""
+    return " ".join(visible(without_controls(name or "", " "), "").split())
 
 
 def _with_id(speakers: Iterable[Speaker], id_: str) -> Speaker | None:

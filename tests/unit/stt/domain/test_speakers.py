@@ -53,7 +53,10 @@ def test_an_id_is_found_before_a_name_like_it() -> None:
     ("who", "given", "stored"),
     [
         ("SPEAKER_03", " Cy\tof\nthe\x00 north ", "Cy of the north"),
+        ("SPEAKER_03", "\u202eC\u200by\u2060 ", "Cy"),  # what does not show
+        ("SPEAKER_03", "\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"),  # Persian has it
         ("Ada", "", None),
+        ("Ada", " \u200b", None),
         ("Ada", None, None),
         ("Ada", "speaker_01", None),  # its own id
         ("Ada", "ada", "ada"),
@@ -76,6 +79,9 @@ def test_one_is_named(who: str, given: str | None, stored: str | None) -> None:
         ("ADA", "There is a speaker Ada already: if both are one, merge them."),
         ("speaker_01", "SPEAKER_01 is another speaker."),
         ("SPEAKER_02", "SPEAKER_02 is another speaker."),
+        ("speaker_09", "speaker_09 is an id: speakers without a name are called so."),
+        ("SPEAKER_1\u200b", "SPEAKER_1 is an id"),
+        ("A\u200bda", "There is a speaker Ada already"),
         ("x" * 101, "at most 100 characters"),
     ],
 )
@@ -107,3 +113,8 @@ def test_a_name_is_the_same_however_its_accents_are_written() -> None:
     assert named.find("Zo\u00e9 ").id == "SPEAKER_03"
     with pytest.raises(ConfigError, match="already"):
         named.renamed("Ada", "ZO\u00c9")
+
+
+def test_a_name_is_found_however_it_was_copied() -> None:
+    assert ALL.find("\ufeffAda\u200b").id == "SPEAKER_01"
+    assert ALL.local_ids("\u202aada\u202c") == {"1:A", "1:B"}
