@@ -33,9 +33,9 @@ class SpeakerSearch:
     def recordings(self, ids: Sequence[ObjectId] | None) -> Sequence[ObjectId] | None:
         """Return those of these recordings, None for all, in which a speaker may be called so.
 
-        Raise BadQuery for the id of a speaker without the one recording that it is of.
+        Raise BadQuery for the id of a speaker in several recordings.
         """
-        if self.name is None or (ids is not None and len(ids) == 1):
+        if self.name is None or (ids is not None and len(ids) <= 1):
             return ids
         with translated():
             found = self._db.speakers.find({"names": self.name}, ["_id"])

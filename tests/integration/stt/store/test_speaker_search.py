@@ -94,6 +94,13 @@ def test_an_id_is_one_of_a_single_recording(database: Database, meetings: list[R
             search(database, "", "SPEAKER_02", recording_ids=ids)
 
 
+def test_in_no_recording_nothing_is_found_also_of_an_id(
+    database: Database, meetings: list[Recording]
+) -> None:
+    for speaker in ("SPEAKER_02", "Ada"):
+        assert search(database, "", speaker, recording_ids=[]) == HitPage((), None)
+
+
 def test_a_name_is_looked_for_in_the_recordings_that_are_chosen(
     database: Database, meetings: list[Recording]
 ) -> None:
