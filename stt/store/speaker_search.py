@@ -13,8 +13,8 @@ from bson import ObjectId
 
 from stt.domain.speakers import RecordingSpeakers, name_key
 from stt.store import recording_speakers
-from stt.store.database import Database, translated
-from stt.store.documents import read_recording
+from stt.store.database import Database, Document, translated
+from stt.store.documents import read_mappings, read_recording, read_text
 from stt.store.search_query import BadQuery
 
 _ID = re.compile(r"speaker_[0-9]+")
@@ -37,15 +37,20 @@ class SpeakerSearch:
         """
         if self.name is None or (ids is not None and len(ids) <= 1):
             return ids
-        with translated():
-            found = self._db.speakers.find({"names": self.name}, ["_id"])
-            named = {document["_id"] for document in found}
+        # Documents from before `names` have none: compare the names of their speakers.
+        query = {"names": {"$in": [self.name, None]}}
+        with translated(), self._db.speakers.find(query, ["speakers.name"]) as found:
+            named = {document["_id"] for document in found if self._is_named_in(document)}
         if not named and _ID.fullmatch(self.name):
             raise BadQuery(
                 f"{self.name.upper()} is another speaker in each recording: choose one recording,"
                 " or search for a name."
             )
         return list(named if ids is None else named.intersection(ids))
+
+    def _is_named_in(self, document: Document) -> bool:
+        speakers = read_mappings(document.get("speakers"))
+        return any(name_key(read_text(one.get("name"))) == self.name for one in speakers)
 
     def says(self, recording_id: Any, local_ids: Sequence[str | None]) -> list[bool]:
         """Return of which of these local speakers' segments the text is searched."""

@@ -110,6 +110,17 @@ def test_a_name_is_looked_for_in_the_recordings_that_are_chosen(
     assert texts(search(database, "", "Nobody")) == []
 
 
+def test_a_name_from_before_names_had_an_index_is_found(
+    database: Database, meetings: list[Recording]
+) -> None:
+    database.speakers.update_many({}, {"$unset": {"names": ""}})
+    page = search(database, "", "ada")
+    assert {hit.recording_id for hit in page.hits} == {str(meetings[n].id) for n in (0, 2)}
+    assert texts(search(database, "", "Nobody")) == []
+    with pytest.raises(BadQuery):
+        search(database, "", "SPEAKER_02")
+
+
 def test_all_that_is_found_has_its_speaker(database: Database, meetings: list[Recording]) -> None:
     """Also in recordings whose speakers nobody has looked at yet."""
     database.speakers.delete_one({"_id": meetings[1].id})
