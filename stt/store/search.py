@@ -177,6 +177,8 @@ class Search(Repository):
         for window, order in found_in:
             found = [self._read({**window, **query}, order, deadline) for query in queries]
             for document in merge(*found, key=place_by(order)):
+                if time.monotonic() >= deadline:
+                    raise _OutOfTime
                 yield from _found_in(document, wanted)
 
     def _read(self, query: Document, order: Order, deadline: float) -> Iterator[Document]:

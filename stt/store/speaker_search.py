@@ -11,6 +11,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from stt.domain.chunk import Recording
 from stt.domain.speakers import RecordingSpeakers, name_key
 from stt.store import recording_speakers
 from stt.store.database import Database, Document, translated
@@ -18,16 +19,25 @@ from stt.store.documents import read_mappings, read_recording, read_text
 from stt.store.search_query import BadQuery
 
 _ID = re.compile(r"speaker_[0-9]+")
+_FIELDS = ["speakers.id", "speakers.seconds", "speakers.name", "speakers.into", "of_local"]
+"""Without embeddings, which are most of a document."""
 
 
 class SpeakerSearch:
-    """Finds what one speaker says, or all do without a `name`. For one search, and one thread."""
+    """Finds what one speaker says, or all do without a `name`. For one search, and one thread.
+
+    It goes by the speakers as stored. To join them reads all chunks of a recording: that is done
+    only for a call of which nothing is stored, and once for each recording.
+    """
 
     def __init__(self, database: Database, name: str | None) -> None:
         self._db = database
         self.name = name_key(name) or None
         self._recording_id: Any = None  # hits come by recording
+        self._recording: Recording | None = None  # None without speakers
+        self._is_joined = False
         self._speakers = RecordingSpeakers()
+        self._calls: set[str] = set()
         self._meant: frozenset[str] = frozenset()
 
     def recordings(self, ids: Sequence[ObjectId] | None) -> Sequence[ObjectId] | None:
@@ -56,23 +66,42 @@ class SpeakerSearch:
         """Return of which of these local speakers' segments the text is searched."""
         if self.name is None:
             return [True] * len(local_ids)
-        self._read(recording_id)
+        self._read(recording_id, local_ids)
         return [id_ in self._meant for id_ in local_ids]
 
     def label(self, recording_id: Any, local_id: str | None) -> str | None:
         """Return what a local speaker is called; None if that is not known."""
         if not local_id:
             return None
-        self._read(recording_id)
+        self._read(recording_id, [local_id])
         return self._speakers.label(local_id)
 
-    def _read(self, recording_id: Any) -> None:
-        if recording_id == self._recording_id:
-            return
+    def _read(self, recording_id: Any, local_ids: Sequence[str | None]) -> None:
+        """Read the speakers of a recording; join them if these are of a call that is new."""
+        if self._recording_id != recording_id:
+            self._recording_id = recording_id
+            self._read_stored(recording_id)
+        calls = {_call_of(id_) for id_ in local_ids if id_}
+        if self._recording and not self._is_joined and not calls <= self._calls:
+            self._is_joined = True
+            self._use(recording_speakers.read(self._db, self._recording))
+
+    def _read_stored(self, recording_id: Any) -> None:
+        query = {"_id": recording_id}
         with translated():
-            document = self._db.recordings.find_one({"_id": recording_id})
-        found = RecordingSpeakers()
-        if document is not None:
-            found = recording_speakers.read(self._db, read_recording(document))
-        self._recording_id, self._speakers = recording_id, found
-        self._meant = found.local_ids(self.name) if self.name else frozenset()
+            document = self._db.recordings.find_one(query)
+            recording = None if document is None else read_recording(document)
+            is_asked_for = recording is not None and recording.speakers is not None
+            self._recording = recording if is_asked_for else None
+            stored = self._db.speakers.find_one(query, _FIELDS) if is_asked_for else None
+        self._is_joined = False
+        self._use(recording_speakers._read(stored or {}))
+
+    def _use(self, speakers: RecordingSpeakers) -> None:
+        self._speakers = speakers
+        self._calls = {_call_of(id_) for id_ in speakers.of_local}
+        self._meant = speakers.local_ids(self.name) if self.name else frozenset()
+
+
+def _call_of(local_id: str) -> str:
+    return local_id.partition(":")[0]

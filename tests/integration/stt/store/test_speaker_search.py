@@ -1,16 +1,20 @@
 """What a speaker says is found by the name that people call this one now."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from stt.domain.chunk import Recording
+from stt.domain.speakers import RecordingSpeakers
+from stt.store import recording_speakers
 from stt.store.database import Database
-from stt.store.recording_speakers import merge, rename
+from stt.store.recording_speakers import merge, read, rename
 from stt.store.recordings import MongoRecordings
 from stt.store.search import HitPage, Search
 from stt.store.search_query import BadQuery, SearchQuery
+from tests.support.commands_sent import CommandsSent
 from tests.support.conversation import add_conversation
 from tests.support.queue_builder import add_chunks
 
@@ -152,3 +156,43 @@ def test_a_recording_whose_speakers_were_turned_off_has_none(
     MongoRecordings(database).change(meetings[0].id, {"speakers": None})
     page = search(database, "", "Ada")
     assert {hit.recording_id for hit in page.hits} == {str(meetings[2].id)}
+
+
+@pytest.mark.parametrize("speaker", ["", "Ada"])
+def test_what_is_stored_of_speakers_is_neither_joined_nor_checked_anew(
+    database: Database, mongo_url: str, meetings: list[Recording], speaker: str
+) -> None:
+    read(database, meetings[1])
+    sent = CommandsSent(mongo_url, database.chunks.database.name)
+    with sent.database:
+        page = Search(sent.database).find(SearchQuery("meeting"), speaker=speaker, limit=100)
+    assert "Ada" in {hit.speaker for hit in page.hits}
+    finds = [(c["find"], set(c.get("projection", ()))) for c in sent.commands if "find" in c]
+    assert [fields for name, fields in finds if "transcript.speakers" in fields] == []
+    of_speakers = [fields for name, fields in finds if name == "recording_speakers"]
+    assert of_speakers
+    assert all(fields and "speakers.embedding" not in fields for fields in of_speakers)
+
+
+def test_the_time_runs_out_between_two_recordings_too(
+    database: Database, meetings: list[Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined: list[Any] = []
+    clock = SimpleNamespace(monotonic=lambda: 100.0 * len(joined))
+    monkeypatch.setattr("stt.store.search.time", clock)
+
+    def slowly(database: Database, recording: Recording) -> RecordingSpeakers:
+        joined.append(recording.id)
+        return read(database, recording)
+
+    monkeypatch.setattr(recording_speakers, "read", slowly)
+    database.speakers.delete_many({})
+    pages: list[set[str | None]] = []
+    cursor = None
+    while not pages or cursor:
+        page = Search(database).find(
+            SearchQuery("meeting"), limit=100, cursor=cursor, timeout_seconds=10.0
+        )
+        pages.append({hit.recording_id for hit in page.hits})
+        cursor = page.cursor
+    assert pages[:3] == [{str(recording.id)} for recording in meetings]
