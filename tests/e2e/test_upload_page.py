@@ -21,6 +21,13 @@ FINGERPRINT = """async (content) => {
     const { fingerprintOf } = await import("/static/file_identity.js");
     return fingerprintOf(new File([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))], ""));
 }"""
+UNREADABLE = """
+    const read = Blob.prototype.arrayBuffer;
+    Blob.prototype.arrayBuffer = function () {
+        const gone = new DOMException("gone", "NotReadableError");
+        return window.isUnreadable ? Promise.reject(gone) : read.call(this);
+    };
+"""
 FAULT = {"at": START, "worker": "a_1", "kind": "refused", "message": "no model"}
 
 
@@ -159,6 +166,33 @@ def test_two_files_of_one_name_size_and_time_are_two_recordings_and_one_twice_is
         expect(rows).to_have_count(count)
     expect(page.get_by_text("On their way already: 1 file.").first).to_be_visible()
     page.unroute("**/api/uploads/*")
+    until(lambda: house.database.recordings.count_documents({"ingested_at": {"$ne": None}}) == 2)
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_from_being_sent(
+    unchecked: Page, house: House, tmp_path: Path
+) -> None:
+    page, files = unchecked, [tmp_path / folder / "REC1.wav" for folder in "ab"]
+    for number, file in enumerate(files):
+        file.parent.mkdir()
+        write_wav(file, babble(2.0, number))
+        os.utime(file, (START.timestamp(), START.timestamp()))
+    page.add_init_script(UNREADABLE)
+    page.route("**/api/uploads/*", lambda route: route.abort())
+    page.goto("/upload")
+    rows = page.locator(".uploads > li")
+    page.locator("#files").set_input_files(files[0])
+    expect(rows).to_contain_text("It goes on by itself.")
+    page.evaluate("window.isUnreadable = true")
+    page.locator("#files").set_input_files(files[1])
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("The file cannot be read any more")
+    expect(page.locator(".notice")).to_have_count(0)
+    page.evaluate("window.isUnreadable = false")
+    page.unroute("**/api/uploads/*")
+    with page.expect_request("**/api/uploads?*") as sent:
+        rows.first.get_by_role("button", name="Try again").click()
+    assert "fingerprint=" in sent.value.url
     until(lambda: house.database.recordings.count_documents({"ingested_at": {"$ne": None}}) == 2)
 
 

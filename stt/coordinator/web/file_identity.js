@@ -6,14 +6,23 @@ const known = new WeakMap();
 
 /** Resolves to a text of what lies at several places of a file, from its first to its last byte. */
 export function fingerprintOf(file) {
-  if (!known.has(file)) known.set(file, read(file));
+  if (!known.has(file)) {
+    const reading = read(file);
+    known.set(file, reading);
+    reading.catch(() => known.delete(file)); // It may be readable later.
+  }
   return known.get(file);
 }
 
-export const isSameFile = async (one, other) =>
-  one.size === other.size &&
-  one.lastModified === other.lastModified &&
-  (await fingerprintOf(one)) === (await fingerprintOf(other));
+/** A file that cannot be read counts as another one. */
+export async function isSameFile(one, other) {
+  if (one.size !== other.size || one.lastModified !== other.lastModified) return false;
+  try {
+    return (await fingerprintOf(one)) === (await fingerprintOf(other));
+  } catch {
+    return false;
+  }
+}
 
 async function read(file) {
   const last = Math.max(file.size - SPOT_BYTES, 0);
