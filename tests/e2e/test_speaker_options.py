@@ -82,11 +82,44 @@ def test_speakers_are_asked_for_with_the_next_files_which_says_that_no_machine_f
     expect(count).to_have_value("4")
     page.get_by_label("Speakers").select_option("not told apart")
     expect(count).to_be_hidden()
-    roster.report("new_1", WorkerReport(slots=1, finds_speakers=True))
+    roster.report("new_1", WorkerReport(slots=1, models=("base",), finds_speakers=True))
+    roster.report("mac_1", WorkerReport(slots=1, models=("tiny",), finds_speakers=False))
     page.reload()
-    with page.expect_response("**/api/workers"):
-        page.get_by_text("Options for the next files").click()
+    offered = page.locator("#fleet-models option")
+    expect(offered).to_have_count(2)  # what the machines say has come
     expect(page.get_by_text(NONE_FINDS)).to_have_count(0)
+
+
+def test_wrong_options_are_shown_where_files_are_dropped_on_another_page(
+    page: Page, house: House
+) -> None:
+    def drop_elsewhere() -> None:
+        page.get_by_role("link", name="Search").click()
+        expect(page.get_by_role("heading", name="Search")).to_be_visible()
+        drop(page, page.locator("h1"), "talk.opus", house.recording)
+        expect(page.get_by_role("heading", name="Upload")).to_be_visible()
+
+    page.goto("/upload")
+    page.get_by_text("Options for the next files").click()
+    speakers, count = page.get_by_label("Speakers"), page.get_by_label("How many speak")
+    speakers.select_option("found, so many speak")
+    for wrong in ("", "51", ""):
+        count.fill(wrong)
+        drop_elsewhere()
+        expect(count).to_be_focused()
+        assert not count.evaluate("field => field.validity.valid")
+    count.fill("4")
+    page.get_by_label("Channels").select_option("Each by itself")
+    drop_elsewhere()
+    expect(speakers).to_be_focused()
+    assert speakers.evaluate("field => field.validity.customError")
+    expect(page.locator(".uploads > li")).to_have_count(0)
+    page.get_by_label("Channels").select_option("Mixed")
+    drop_elsewhere()
+    row = page.locator(".uploads > li").filter(has_text="talk.opus")
+    expect(row.get_by_role("link", name="talk.opus")).to_be_visible()
+    stored = [recording["speakers"] for recording in house.database.recordings.find({})]
+    assert stored == [4]
 
 
 def test_speakers_are_asked_for_afterwards_and_turned_off(page: Page, house: House) -> None:

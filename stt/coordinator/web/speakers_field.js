@@ -42,10 +42,14 @@ export function speakersOf({ speakers, speakers_count: count }) {
   return { speakers: speakers === "auto" ? 0 : null, max_speakers: null };
 }
 
-document.addEventListener("change", ({ target }) => {
-  const { speakers, speakers_count: number, channels } = target.form?.elements ?? {};
+/** Ask for the number only where it is meant, and refuse speakers of channels by themselves. */
+export function checkSpeakers({ elements: { speakers, speakers_count: number, channels } }) {
   if (!number) return;
   number.disabled = number.closest("label").hidden = !isNumbered(speakers.value);
   const areBoth = speakers.value && channels?.value === "split";
   speakers.setCustomValidity(areBoth ? "Channels by themselves are speakers already: choose one." : "");
-});
+}
+
+// Before the listeners of the form, which may ask what is valid.
+const onInput = ({ target }) => target.form && checkSpeakers(target.form);
+document.addEventListener("input", onInput, { capture: true });

@@ -11,10 +11,13 @@ const MEGABYTE = 1_024 ** 2;
 
 // What was typed into the options, by field: it stays while other pages are shown.
 let typed = {};
+let isWrong = false; // Whether the form refuses that.
 export const typedOptions = () => typed;
 export function keepTyped(form) {
   typed = Object.fromEntries(new FormData(form));
+  isWrong = !form.checkValidity();
 }
+export const optionsForm = () => document.querySelector("#upload-options");
 
 let known = null;
 
@@ -42,11 +45,16 @@ export function forgetUploadRules() {
   known = null;
 }
 
-/** Send the files of an input, or those that `find` returns for the suffixes of recordings. */
-export async function take(found) {
-  const form = document.querySelector("#upload-options");
+/**
+ * Send the files that `found` returns for the suffixes of recordings, and show Upload by calling
+ * `go`; where what was typed into the options is wrong, show that there instead.
+ */
+async function take(found, go) {
+  const show = () => location.pathname === "/upload" || go("/upload");
+  if (isWrong) show();
+  const form = optionsForm();
   if (form && !form.checkValidity()) form.closest("details").open = true; // A hidden field shows nothing.
-  if (form && !form.reportValidity()) return false;
+  if (form && !form.reportValidity()) return;
   const { suffixes, mostBytes } = await uploadRules();
   const chosen = await found(suffixes);
   for (const { file, path } of chosen) {
@@ -54,7 +62,7 @@ export async function take(found) {
   }
   const fit = chosen.filter(({ file }) => file.size <= mostBytes);
   await send(fit, options());
-  return fit.length > 0;
+  if (fit.length) show();
 }
 
 /** What is typed, as the query of an upload. */
@@ -64,7 +72,7 @@ function options() {
   return { ...given, ...speakersOf(typed) };
 }
 
-/** Take what is dropped on any page, and show Upload by calling `go`. */
+/** Take what is dropped on any page. `go`: shows the page at an address. */
 export function acceptUploads(go) {
   const sign = document.createElement("div");
   sign.className = "drop-sign";
@@ -74,7 +82,7 @@ export function acceptUploads(go) {
   acceptDrops(
     async (found) => {
       try {
-        if ((await take(found)) && location.pathname !== "/upload") go("/upload");
+        await take(found, go);
       } catch (error) {
         report(error);
       }
@@ -85,8 +93,8 @@ export function acceptUploads(go) {
   );
 }
 
-export const takeChosen = (input) => {
+export const takeChosen = (input, go) => {
   const files = [...input.files];
   input.value = "";
-  return take((suffixes) => chosenFiles(files, suffixes));
+  return take((suffixes) => chosenFiles(files, suffixes), go);
 };

@@ -61,10 +61,7 @@ export function open(page) {
       </li>`;
   };
 
-  const choose = ({ target }) =>
-    page.attempt(async () => {
-      if (await takeChosen(target)) page.go("/upload");
-    });
+  const choose = ({ target }) => page.attempt(() => takeChosen(target, page.go));
 
   follow(
     "status",

@@ -14,9 +14,16 @@ import {
 } from "../option_fields.js";
 import { retryFailed } from "../recording_actions.js";
 import { loader, onQueueChange } from "../reloading.js";
-import { speakersField } from "../speakers_field.js";
+import { checkSpeakers, speakersField } from "../speakers_field.js";
 import { cancel, forget, onTransfers, retry, transfers } from "../transfers.js";
-import { forgetUploadRules, keepTyped, takeChosen, typedOptions, uploadRules } from "../upload_intake.js";
+import {
+  forgetUploadRules,
+  keepTyped,
+  optionsForm,
+  takeChosen,
+  typedOptions,
+  uploadRules,
+} from "../upload_intake.js";
 import { noticeSwitches } from "../upload_notices.js";
 import { canBeSentAgain, fileRow, filesOf } from "../upload_rows.js";
 
@@ -35,8 +42,13 @@ export function open(page) {
 
   const files = () => filesOf(transfers, uploads ?? [], recordings);
 
-  const draw = () =>
-    page.draw(html`
+  const draw = () => {
+    page.draw(template());
+    const form = optionsForm();
+    if (form) checkSpeakers(form);
+  };
+
+  const template = () => html`
     <h1>Upload</h1>
     <div class="dropzone">
       <p><strong>Drop recordings here</strong>, or on any other page</p>
@@ -52,25 +64,25 @@ export function open(page) {
         A file that is here already is found, not taken twice. One that was interrupted goes on where it
         was.</small>
     </div>
-    ${optionsForm()}
+    ${options()}
     <section>
       <h2>Files</h2>
       ${list(files())}
-    </section>`);
+    </section>`;
 
-  const optionsForm = () => {
-    const [typed, { options }] = [typedOptions(), rules];
+  const options = () => {
+    const [typed, { options: set }] = [typedOptions(), rules];
     return html`
     <details class="more">
       <summary>Options for the next files</summary>
       <form id="upload-options" class="fields" @submit=${(event) => event.preventDefault()}
             @input=${(event) => keepTyped(event.currentTarget)}>
-        ${languageField(typed.language || null, options.default_language)}
-        ${taskField(typed.task || null, options.default_task)}
-        ${modelField(typed.model, options.default_model ?? undefined)}
+        ${languageField(typed.language || null, set.default_language)}
+        ${taskField(typed.task || null, set.default_task)}
+        ${modelField(typed.model, set.default_model ?? undefined)}
         <label>Priority
           <input name="priority" type="number" step="1" min="-1000000000" max="1000000000"
-                 value=${typed.priority ?? ""} placeholder=${options.default_priority ?? 0}>
+                 value=${typed.priority ?? ""} placeholder=${set.default_priority ?? 0}>
           <small>Higher ones go first.</small></label>
         <label>Channels
           <select name="channels">
@@ -79,8 +91,8 @@ export function open(page) {
           </select>
           <small>For calls with one speaker on each.</small></label>
         ${speakersField([typed.speakers, typed.speakers_count])}
-        ${promptField(typed.prompt, options.default_prompt ?? undefined)}
-        ${hotwordsField(typed.hotwords, options.default_hotwords ?? undefined)}
+        ${promptField(typed.prompt, set.default_prompt ?? undefined)}
+        ${hotwordsField(typed.hotwords, set.default_hotwords ?? undefined)}
       </form>
       ${noticeSwitches(draw)}
     </details>`;
@@ -192,7 +204,7 @@ export function open(page) {
 
   const chooseIn = (id) => () => document.querySelector(`#${id}`).click();
 
-  const choose = ({ target }) => page.attempt(() => takeChosen(target));
+  const choose = ({ target }) => page.attempt(() => takeChosen(target, page.go));
 
   const loadAll = async () => {
     let asked = files().filter(({ upload }) => upload?.source_id);
