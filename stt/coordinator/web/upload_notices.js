@@ -9,7 +9,9 @@ import { onTransfers, transfers } from "./transfers.js";
 import { filesOf } from "./upload_rows.js";
 
 const PAUSE_MS = 3_000;
-const AGAIN_MS = 5_000; // An answer may be older than the change that it was asked for.
+// An answer may be older than the change that it was asked for: ask again, ever more seldom.
+const AGAIN_MS = 5_000;
+const MAX_AGAIN_MS = 60_000;
 const MAX_ASKED = 200; // Recordings in one request.
 
 const isOn = (kind) => localStorage.getItem(`stt-uploads-${kind}`) === "on";
@@ -17,7 +19,10 @@ const set = (kind, on) => localStorage.setItem(`stt-uploads-${kind}`, on ? "on" 
 const recordings = new Map();
 let isDue = false;
 let timer = 0;
+let isToAsk = true;
 let again = 0;
+let againMs = AGAIN_MS;
+let counts = "";
 
 /** The two switches; `draw` is called when one has changed. */
 export const noticeSwitches = (draw) => {
@@ -44,25 +49,41 @@ async function allow(on) {
 export function followEndings() {
   onTransfers(check);
   follow("uploads", check);
-  follow("status", check);
+  follow("status", (status) => {
+    const now = JSON.stringify(status.counts);
+    if (now === counts) return;
+    counts = now;
+    againMs = AGAIN_MS;
+    askAgain();
+  });
 }
 
+const isAnyOpen = (files) => files.some(({ group }) => group === "open");
+
 function check() {
-  const isOpen = filesOf(transfers, [], recordings).some(({ group }) => group === "open");
-  isDue ||= isOpen;
+  isDue ||= isAnyOpen(filesOf(transfers, [], recordings));
   if (!isDue || timer || !(isOn("notification") || isOn("sound"))) return;
   timer = setTimeout(async () => {
     timer = 0;
-    await load().catch(() => {}); // It is asked again.
+    if (isToAsk) await ask();
     const files = filesOf(transfers, [], recordings);
-    if (files.some(({ group }) => group === "open")) {
-      clearTimeout(again);
-      again = setTimeout(check, AGAIN_MS);
-      return;
-    }
+    if (!isDue || isAnyOpen(files)) return;
     isDue = false;
     announce(files);
   }, PAUSE_MS);
+}
+
+function askAgain() {
+  isToAsk = true;
+  check();
+}
+
+async function ask() {
+  isToAsk = false;
+  await load().catch(() => {}); // It is asked again.
+  clearTimeout(again);
+  again = setTimeout(askAgain, againMs);
+  againMs = Math.min(2 * againMs, MAX_AGAIN_MS);
 }
 
 async function load() {
