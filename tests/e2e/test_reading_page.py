@@ -252,15 +252,19 @@ def test_a_click_that_selects_text_plays_nothing(page: Page, house: House, click
     recording_id = post_recording(house.database, 1, filename="talk.mp3")
     transcribe(house.database, recording_id, 0, "My name is Jon.", "It is late.")
     page.add_init_script(PLAYS)
+    page.clock.install()
     page.goto(f"/recordings/{recording_id}")
     line = page.locator(".transcript .line").first
-    line.click(click_count=clicks, delay=50)
-    page.wait_for_timeout(1_000)  # after which a single click would have played
+    expect(line).to_be_visible()
+    page.clock.pause_at(page.evaluate("Date.now() + 1_000"))
+    line.click(click_count=clicks)
+    page.clock.run_for(1_000)  # after which a single click would have played
     assert page.evaluate("String(getSelection())").strip()
     assert page.evaluate("plays") == 0
     page.evaluate("getSelection().removeAllRanges()")
     line.click()
-    page.wait_for_function("() => plays === 1")
+    page.clock.run_for(1_000)
+    assert page.evaluate("plays") == 1
 
 
 def test_a_recording_that_waits_for_a_model_that_no_machine_has_says_so(
