@@ -235,7 +235,7 @@ def test_a_notification_is_shown_when_all_is_done_and_only_if_it_was_asked_for(
     missed.clear()
     until(lambda: page.evaluate("true") and len(missed) > 2)
     page.wait_for_function(  # ever more seldom since the status has changed
-        "waits.filter((ms) => ms && ms % 5_000 === 0).join().includes('5000,10000,20000')"
+        "() => waits.filter((ms) => ms && ms % 5_000 === 0).join().includes('5000,10000,20000')"
     )
     page.unroute("**/api/recordings?id=*")
     until(lambda: page.evaluate("shown.length"))
