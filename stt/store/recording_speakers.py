@@ -135,10 +135,9 @@ def _change(
     database: Database, recording_id: Any, change: Callable[[Document], Document | None]
 ) -> Document:
     """Return the document after the change, made on what is stored; None changes nothing."""
-    stored_in = database.speakers
     while True:
         with translated():
-            stored = stored_in.find_one({"_id": recording_id})
+            stored = database.speakers.find_one({"_id": recording_id})
             fields = change(stored or {})
             if fields is None:
                 return stored or {}
@@ -146,13 +145,25 @@ def _change(
             written = {"_id": recording_id, **fields, "version": version + 1}
             try:
                 if stored is None:
-                    stored_in.insert_one(written)
+                    _insert(database, written)
                     return written
                 as_read = {"_id": recording_id, "version": stored.get("version")}
-                if stored_in.replace_one(as_read, written).matched_count:
+                if database.speakers.replace_one(as_read, written).matched_count:
                     return written
             except DuplicateKeyError:
                 continue  # another one was first
+
+
+def _insert(database: Database, document: Document) -> None:
+    """Insert the speakers of a recording, and delete them if it has been removed.
+
+    A removal deletes the recording before it deletes its speakers for the last time: what is
+    inserted earlier it deletes, and who inserts them later finds no recording here.
+    """
+    of_recording = {"_id": document["_id"]}
+    database.speakers.insert_one(document)
+    if database.recordings.find_one(of_recording, ["_id"]) is None:
+        database.speakers.delete_one(of_recording)
 
 
 def _local_speakers(database: Database, recording_id: Any) -> list[tuple[Any, LocalSpeaker]]:

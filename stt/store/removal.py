@@ -32,6 +32,8 @@ def remove_recording(database: Database, recording_id: ObjectId, min_chunks: int
     with translated():
         database.speakers.delete_one({"_id": recording_id})
         database.recordings.delete_one({"_id": recording_id})
+        # Again, those that were joined meanwhile; who joins them now finds no recording.
+        database.speakers.delete_one({"_id": recording_id})
     _remove_chunks(database, {"original_id": recording_id})
 
 

@@ -255,6 +255,44 @@ def test_a_recording_is_removed_with_its_speakers(database: Database, talk: Reco
     assert database.speakers.count_documents({}) == 0
 
 
+@pytest.mark.parametrize("after", ["speakers", "recordings", None])
+def test_voices_that_are_joined_while_a_recording_is_removed_do_not_outlive_it(
+    database: Database, talk: Recording, monkeypatch: pytest.MonkeyPatch, after: str | None
+) -> None:
+    """The reader begins before, and inserts once something of it is deleted, or all."""
+    is_inserting, may_insert = threading.Event(), threading.Event()
+    insert_one = database.speakers.insert_one
+
+    def slow_insert(document: Any) -> object:
+        is_inserting.set()
+        assert may_insert.wait(60)
+        return insert_one(document)
+
+    monkeypatch.setattr(database.speakers, "insert_one", slow_insert)
+    reader = threading.Thread(target=read, args=(database, talk))
+    reader.start()
+    assert is_inserting.wait(60)
+
+    def join() -> None:
+        may_insert.set()
+        reader.join(60)
+        assert not reader.is_alive()
+
+    if after is not None:
+        deleted_from = getattr(database, after)
+        delete_one = deleted_from.delete_one
+
+        def delete_then_join(query: object) -> None:
+            delete_one(query)
+            monkeypatch.setattr(deleted_from, "delete_one", delete_one)
+            join()
+
+        monkeypatch.setattr(deleted_from, "delete_one", delete_then_join)
+    remove_recording(database, talk.id)
+    join()
+    assert database.speakers.count_documents({}) == 0
+
+
 def test_a_write_is_repeated_on_what_another_wrote_meanwhile(
     database: Database, talk: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
