@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
-from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from stt.domain.chunk import Recording
@@ -51,7 +50,7 @@ def read(database: Database, recording: Recording) -> RecordingSpeakers:
     if recording.speakers is None:
         return RecordingSpeakers()
     found = _local_speakers(database, recording.id)
-    source = _fingerprint(recording, found)
+    source = {"options": _options(recording), "found": _fingerprint(found)}
 
     def joined(stored: Document) -> Document | None:
         if stored.get("source") == source:
@@ -75,11 +74,20 @@ def join_if_whole(database: Database, recording_id: Any) -> None:
                 read(database, read_recording(document))
 
 
-def version_of(database: Database, recording_id: ObjectId) -> int:
-    """Return the version of what is stored, 0 for nothing: quicker than to read it."""
+def is_current(database: Database, recording: Recording, version: int) -> bool:
+    """Return whether this is the version that is stored, joined as is asked for now.
+
+    It is quicker than to read them, and does not see chunks that have changed since.
+    """
+    if recording.speakers is None:
+        return False
     with translated():
-        stored = database.speakers.find_one({"_id": recording_id}, ["version"])
-    return read_count((stored or {}).get("version"))
+        stored = database.speakers.find_one({"_id": recording.id}, ["version", "source.options"])
+    return (
+        stored is not None
+        and read_count(stored.get("version")) == version
+        and read_mapping(stored.get("source")).get("options") == _options(recording)
+    )
 
 
 def rename(
@@ -180,10 +188,13 @@ def _local_speakers(database: Database, recording_id: Any) -> list[tuple[Any, Lo
     ]
 
 
-def _fingerprint(recording: Recording, found: Iterable[tuple[Any, LocalSpeaker]]) -> str:
-    """Return what is another text when the speakers have to be joined anew."""
-    wanted = recording.speakers, recording.max_speakers
-    parts = [*wanted, *((str(id_), one.id, one.seconds) for id_, one in found)]
+def _options(recording: Recording) -> list[int | None]:
+    return [recording.speakers, recording.max_speakers]
+
+
+def _fingerprint(found: Iterable[tuple[Any, LocalSpeaker]]) -> str:
+    """Return what is another text when others were found."""
+    parts = [(str(id_), one.id, one.seconds) for id_, one in found]
     return hashlib.sha256(repr(parts).encode(errors="replace")).hexdigest()[:32]
 
 

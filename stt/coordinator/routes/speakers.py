@@ -41,7 +41,7 @@ def speakers(
     """Answer with nobody where speakers were not asked for, or none are known yet."""
     recording = coordinator.recordings.get(source_id)
     database = coordinator.database
-    if seen is not None and seen == recording_speakers.version_of(database, source_id):
+    if seen is not None and recording_speakers.is_current(database, recording, seen):
         return Response(status_code=204)
     return _answer(recording_speakers.read(database, recording))
 

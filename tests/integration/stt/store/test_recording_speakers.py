@@ -16,7 +16,7 @@ from stt.errors import EditConflict, NotFound
 from stt.store.claims import MongoClaims
 from stt.store.database import Database
 from stt.store.documents import read_recording, write_transcript
-from stt.store.recording_speakers import merge, read, rename, version_of
+from stt.store.recording_speakers import is_current, merge, read, rename
 from stt.store.removal import remove_recording
 from tests.support.commands_sent import CommandsSent
 from tests.support.queue_builder import add_chunks, add_recording, chunk
@@ -328,11 +328,13 @@ def test_of_two_who_name_one_at_once_the_second_is_told(
 
 
 def test_the_version_grows_with_each_change_alone(database: Database, talk: Recording) -> None:
-    assert version_of(database, talk.id) == 0
-    assert read(database, talk).version == version_of(database, talk.id) == 1
+    assert not is_current(database, talk, 0)
+    assert read(database, talk).version == 1
     for name, version in (("Ada", 2), ("Ada", 2), ("", 3)):
-        found = rename(database, talk, "SPEAKER_01", name).version
-        assert (found, version_of(database, talk.id)) == (version, version)
+        assert rename(database, talk, "SPEAKER_01", name).version == version
+        assert [is_current(database, talk, version + more) for more in (-1, 0, 1)] == [
+            False, True, False,
+        ]  # fmt: skip
 
 
 def test_voices_that_cannot_be_compared_are_no_speakers(

@@ -47,6 +47,20 @@ def test_they_are_listed_and_only_what_is_new_is_sent_again(
     assert labels(person.get(path, params=seen)) == ["Ada", "SPEAKER_02", "SPEAKER_03"]
 
 
+@pytest.mark.parametrize(
+    ("change", "known"), [({"max_speakers": 1}, 1), ({"speakers": 2}, 2), ({"speakers": None}, 0)]
+)
+def test_other_options_are_another_answer(
+    person: KeyedSession, path: str, change: dict[str, int | None], known: int
+) -> None:
+    seen = {"seen": person.get(path).json()["version"]}
+    assert person.get(path, params=seen).status_code == 204
+    assert person.patch(path.removesuffix("/speakers"), json=change).ok
+    changed = person.get(path, params=seen)
+    assert (changed.status_code, len(labels(changed))) == (200, known)
+    assert changed.json()["version"] != seen["seen"]
+
+
 def test_one_is_named_and_the_second_of_two_is_told(person: KeyedSession, path: str) -> None:
     named = {"name": "<b>Ada</b>", "label_before": "SPEAKER_01"}
     assert labels(person.patch(f"{path}/SPEAKER_01", json=named))[0] == "<b>Ada</b>"
@@ -103,7 +117,8 @@ def test_what_cannot_be_is_refused(
 
 def test_without_speakers_there_are_none(queue: Database, person: KeyedSession) -> None:
     path = f"/api/recordings/{add_recording(queue)}/speakers"
-    assert person.get(path).json() == {"version": 0, "speakers": []}
+    for seen in ({}, {"seen": 0}):
+        assert person.get(path, params=seen).json() == {"version": 0, "speakers": []}
     assert code(person.patch(f"{path}/SPEAKER_01", json={"name": "x"})) == (404, "not_found")
     assert person.get("/api/recordings/000000000000000000000000/speakers").status_code == 404
 
