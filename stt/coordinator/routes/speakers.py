@@ -22,7 +22,7 @@ router = APIRouter(
     responses=error_responses(404),
 )
 
-SpeakerId = Annotated[str, Path(max_length=1_000, description="Its id.")]
+SpeakerId = Annotated[str, Path(max_length=1_000, description="Its id or name.")]
 
 
 @router.get(

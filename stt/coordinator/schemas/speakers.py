@@ -34,7 +34,10 @@ class SpeakerName(BaseModel):
 
 
 class SpeakerMerge(BaseModel):
-    """`into`: another speaker's id. `label_before`, `into_label_before`: what the person saw."""
+    """`into`: another speaker's id or name.
+
+    `label_before`, `into_label_before`: what the person saw.
+    """
 
     into: NameText
     label_before: NameText | None = None
