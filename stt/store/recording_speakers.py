@@ -55,11 +55,11 @@ def read(database: Database, recording: Recording) -> RecordingSpeakers:
     def joined(stored: Document) -> Document | None:
         if stored.get("source") == source:
             return None
-        known = _read(stored)
+        known = read_document(stored)
         made = _join(found, known.speakers, recording)
         return {"source": source, **_written(made)}
 
-    return _read(_change(database, recording.id, joined))
+    return read_document(_change(database, recording.id, joined))
 
 
 def join_if_whole(database: Database, recording_id: Any) -> None:
@@ -129,14 +129,14 @@ def _update(
     update: Callable[[RecordingSpeakers], RecordingSpeakers],
 ) -> RecordingSpeakers:
     def changed(stored: Document) -> Document | None:
-        known = _read(stored)
+        known = read_document(stored)
         new = update(known)
         return None if new is known else {"source": stored.get("source"), **_written(new)}
 
     if recording.speakers is None:
         raise NotFound("Speakers are not asked for in this recording: there are none to change.")
     read(database, recording)
-    return _read(_change(database, recording.id, changed))
+    return read_document(_change(database, recording.id, changed))
 
 
 def _change(
@@ -274,7 +274,7 @@ def _written(speakers: RecordingSpeakers) -> Document:
     }
 
 
-def _read(document: Document) -> RecordingSpeakers:
+def read_document(document: Document) -> RecordingSpeakers:
     speakers = tuple(
         Speaker(
             id=one["id"],

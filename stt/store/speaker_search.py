@@ -95,7 +95,7 @@ class SpeakerSearch:
             self._recording = recording if is_asked_for else None
             stored = self._db.speakers.find_one(query, _FIELDS) if is_asked_for else None
         self._is_joined = False
-        self._use(recording_speakers._read(stored or {}))
+        self._use(recording_speakers.read_document(stored or {}))
 
     def _use(self, speakers: RecordingSpeakers) -> None:
         self._speakers = speakers
