@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from stt.domain.chunk import Recording
 from stt.store.database import Database
@@ -74,6 +74,23 @@ def begin(page: Page, speaker: str) -> Locator:
     return field(page, speaker)
 
 
+def held(page: Page, address: str) -> list[Route]:
+    """Hold the page's requests from now on, oldest first."""
+    routes: list[Route] = []
+    page.route(address, lambda route: routes.append(route))
+    return routes
+
+
+def begun(page: Page, routes: list[Route]) -> Route:
+    """Return the next request that is held, once it has begun."""
+
+    def waited() -> list[Route]:
+        page.wait_for_timeout(20)
+        return routes
+
+    return until(waited).pop(0)
+
+
 def colours(found: Locator) -> list[str]:
     return [item.evaluate("item => getComputedStyle(item).color") for item in found.all()]
 
@@ -94,6 +111,60 @@ def test_a_name_is_typed_where_it_is_shown(shown: Page, house: House, talk: Reco
     begin(shown, "<b>Ada</b>").fill("")
     shown.get_by_role("button", name="Save").click()
     expect(names(shown).first).to_have_text("SPEAKER_01")
+
+
+def test_while_a_name_is_saved_nothing_is_typed_and_who_goes_on_keeps_the_focus(
+    shown: Page,
+) -> None:
+    saves = held(shown, "**/speakers/SPEAKER_01")
+    typed = begin(shown, "SPEAKER_01")
+    typed.fill("Ada")
+    typed.press("Enter")
+    expect(typed).not_to_be_editable()
+    shown.keyboard.type(" Augusta")
+    expect(typed).to_have_value("Ada")
+    elsewhere = shown.get_by_role("button", name="Correct text")
+    elsewhere.focus()
+    begun(shown, saves).continue_()
+    expect(names(shown).first).to_have_text("Ada")
+    expect(elsewhere).to_be_focused()
+
+
+def test_a_name_typed_while_an_earlier_one_is_saved_stays(shown: Page) -> None:
+    saves = held(shown, "**/speakers/SPEAKER_01")
+    begin(shown, "SPEAKER_01").fill("Ada")
+    shown.keyboard.press("Enter")
+    shown.keyboard.press("Escape")
+    begin(shown, "SPEAKER_01").fill("Eve")
+    begun(shown, saves).continue_()
+    expect(shown.locator(".transcript > li p").first).to_have_text("Ada: One.")
+    typed = field(shown, "Ada")
+    expect(typed).to_have_value("Eve")
+    expect(typed).to_be_focused()
+    typed.press("Enter")
+    begun(shown, saves).continue_()
+    expect(names(shown).first).to_have_text("Eve")
+
+
+def test_a_name_is_saved_though_the_page_is_left_at_once(
+    shown: Page, house: House, talk: Recording
+) -> None:
+    saves = held(shown, "**/speakers/SPEAKER_01")
+    begin(shown, "SPEAKER_01").fill("Ada")
+    shown.keyboard.press("Enter")
+    shown.get_by_role("link", name="Recordings").first.click()
+    expect(shown.get_by_role("heading", name="Recordings")).to_be_visible()
+    begun(shown, saves).continue_()
+    expect(shown.get_by_text("Saved", exact=True)).to_be_visible()
+    assert read(house.database, talk).find("SPEAKER_01").name == "Ada"
+
+
+def test_a_key_that_an_input_method_takes_ends_no_name(shown: Page) -> None:
+    typed = begin(shown, "SPEAKER_01")
+    for is_composing, fields in ((True, 1), (False, 0)):
+        key = {"key": "Escape", "bubbles": True, "isComposing": is_composing}
+        typed.dispatch_event("keydown", key)
+        expect(typed).to_have_count(fields)
 
 
 def test_a_name_that_cannot_be_is_explained_beside_it(tab: Page) -> None:

@@ -7,7 +7,7 @@ import { api } from "./api.js";
 import { ask } from "./dialogs.js";
 import { length } from "./format.js";
 import { foreign } from "./markup.js";
-import { notice } from "./notices.js";
+import { notice, report } from "./notices.js";
 import { every } from "./reloading.js";
 import { colourOfSpeaker } from "./transcript_view.js";
 import { visible } from "./visible.js";
@@ -24,7 +24,7 @@ const REFRESH_SECONDS = 5;
  */
 export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay, play, stop }) {
   const { signal } = page;
-  const edits = new Map(); // By id, while a name is typed: `{text, before, message}`.
+  const edits = new Map(); // By id, while a name is typed: `{text, before, message, isBusy}`.
   let { version = null, speakers = [] } = kept ?? {};
   let playing = null; // The id of the one whose sample is played.
 
@@ -37,6 +37,7 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
     }
   };
   const find = (id) => speakers.find((one) => one.id === id);
+  const nameIn = ({ speakers: all }, id) => all.find((one) => one.id === id)?.label;
   const addressOf = (id) => `${path}/speakers/${encodeURIComponent(id)}`;
   const load = async (query = {}) => {
     const answer = await api("GET", `${path}/speakers`, { query, signal });
@@ -72,15 +73,15 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
     <small>${length(one.seconds)}</small>`;
 
   const nameForm = (one, edit) => html`<form @submit=${(event) => save(event, one, edit)}
-      @keydown=${(event) => event.key === "Escape" && end(one)}>
+      @keydown=${(event) => event.key === "Escape" && !event.isComposing && end(one)}>
     <input aria-label=${visible(`Name of ${one.label}`)} placeholder=${one.id} dir="auto"
-      maxlength=${MAX_CHARACTERS} autocomplete="off" enterkeyhint="done"
+      maxlength=${MAX_CHARACTERS} autocomplete="off" enterkeyhint="done" ?readonly=${edit.isBusy}
       aria-invalid=${edit.message ? "true" : nothing}
       aria-describedby=${edit.message ? `wrong-${one.id}` : nothing}
       .value=${live(edit.text)} @input=${({ target }) => {
         edit.text = target.value;
       }}>
-    <button class="small">Save</button>
+    <button class="small" aria-busy=${edit.isBusy ? "true" : nothing}>Save</button>
     <button type="button" class="small outline secondary" @click=${() => end(one)}>Cancel</button>
     ${
       edit.message
@@ -92,34 +93,47 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
   const part = (one, selector) => document.querySelector(`[data-speaker="${one.id}"] ${selector}`);
 
   const begin = (one) => {
-    edits.set(one.id, { text: one.name ?? "", before: one.label, message: "" });
+    edits.set(one.id, { text: one.name ?? "", before: one.label, message: "", isBusy: false });
     draw();
     part(one, "input").select();
   };
   const end = (one) => {
     edits.delete(one.id);
+    drawAndFocus(one, ".speaker");
+  };
+
+  /** Draw; then focus `selector` of the speaker, unless the focus is outside the form. */
+  const drawAndFocus = (one, selector) => {
+    const active = document.activeElement;
+    const isHere = active === document.body || part(one, "form")?.contains(active);
     draw();
-    part(one, ".speaker")?.focus();
+    if (isHere && !signal.aborted) part(one, selector)?.focus();
   };
 
   const save = async (event, one, edit) => {
     event.preventDefault();
     if (edit.isBusy) return;
-    edit.isBusy = true;
+    Object.assign(edit, { isBusy: true, message: "" });
+    draw();
     const body = { name: edit.text, label_before: edit.before };
+    let answer = null;
     try {
-      const answer = await api("PATCH", addressOf(one.id), { body, signal });
-      end(one);
-      await changed(answer, "Saved");
+      answer = await api("PATCH", addressOf(one.id), { body });
     } catch (error) {
       await page.attempt(() => explain(error, one, edit));
     }
     edit.isBusy = false;
+    const current = edits.get(one.id);
+    if (!answer) return current === edit && drawAndFocus(one, "input");
+    if (current === edit) end(one);
+    // Begun while this one was saved: the name that it replaces is known to who types.
+    else if (current) current.before = nameIn(answer, one.id) ?? current.before;
+    await changed(answer, "Saved");
   };
 
-  /** Say why a name was not saved, beside it; what was typed stays. */
+  /** Say why a name was not saved, beside it if it still stands there; what was typed stays. */
   const explain = async (error, one, edit) => {
-    if (error.name === "AbortError") return;
+    if (signal.aborted || edits.get(one.id) !== edit) return report(error);
     edit.message = error.message;
     if (error.status === 404 || error.code === "edit_conflict") await load();
     if (error.code === "edit_conflict" && find(one.id)) {
@@ -128,8 +142,6 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
         `Someone else has named this speaker “${edit.before}” in the meantime. Save again to put` +
         " yours in its place, or cancel to keep theirs.";
     }
-    draw();
-    part(one, "input")?.focus();
   };
 
   const changed = async (answer, words) => {
@@ -166,7 +178,7 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
           const labelOf = (id) => seen.find((one) => one.id === id)?.label;
           const body = { into, label_before: labelOf(who), into_label_before: labelOf(into) };
           try {
-            done = await api("POST", `${addressOf(who)}/merge`, { body, signal });
+            done = await api("POST", `${addressOf(who)}/merge`, { body });
           } catch (error) {
             if (error.status !== 404 && error.code !== "edit_conflict") throw error;
             await load();

@@ -66,6 +66,7 @@ export function finder({ element, load, rows, items, reveal }) {
   };
 
   const onKey = (event) => {
+    if (event.isComposing) return;
     if (event.key === "Enter" && matches.length) step(event.shiftKey ? -1 : 1);
     else if (event.key === "Escape" && words) {
       event.preventDefault();

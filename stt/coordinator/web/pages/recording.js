@@ -87,6 +87,7 @@ export function open(page) {
   });
 
   const draw = () => {
+    if (page.signal.aborted) return; // What stands there is another page.
     page.draw(template());
     stop.keep(document.querySelector(".transcript"));
     if (document.querySelector("#find")) find.mark();
