@@ -6,6 +6,7 @@ import pytest
 from bson import ObjectId
 from playwright.sync_api import BrowserContext, Page, expect
 
+from stt.domain.chunk import SPEAKERS
 from stt.domain.claim import WorkerReport
 from stt.store.documents import read_recording
 from stt.store.edits import edit_segment
@@ -276,3 +277,26 @@ def test_a_recording_that_waits_for_a_model_that_no_machine_has_says_so(
     report = WorkerReport(slots=1, missing_models=("huge",))
     MongoRoster(house.database).report("mac_1", report)
     expect(page.get_by_text("No machine has the model huge: it waits for one")).to_be_visible()
+
+
+def test_a_recording_whose_speakers_no_machine_finds_says_so(page: Page, house: House) -> None:
+    recording_id = post_recording(house.database, 1, filename="talk.mp3", speakers=0)
+    MongoRoster(house.database).report("mac_1", WorkerReport(slots=1, missing_models=(SPEAKERS,)))
+    page.goto(f"/recordings/{recording_id}")
+    expect(page.get_by_text("No machine finds speakers: it waits for one")).to_be_visible()
+
+
+def test_a_recording_is_shown_though_its_speakers_cannot_be_read(
+    session: BrowserContext, house: House
+) -> None:
+    recording_id = post_recording(house.database, 1, filename="talk.mp3", speakers=0)
+    transcribe(house.database, recording_id, 0, "Hello there.")
+    page = session.new_page()  # not `page`: the browser logs the failure as an error
+    failure = {"error": {"code": "broken", "message": "Nobody can be told apart now."}}
+    page.route(
+        "**/api/recordings/*/speakers*", lambda route: route.fulfill(status=500, json=failure)
+    )
+    page.goto(f"/recordings/{recording_id}")
+    expect(page.locator(".line")).to_have_text("Hello there.")
+    expect(page.get_by_text("Nobody can be told apart now.").first).to_be_visible()
+    page.close()

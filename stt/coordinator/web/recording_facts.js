@@ -41,12 +41,17 @@ export const silentSpeech = (recording) =>
         text.</small></p>`
     : nothing;
 
-/** That it waits for a model that no machine has; `missing`: all such models. */
+/** That it waits for a model, or for speakers, that no machine has; `missing`: all such models. */
 export const missingModel = (recording, missing) =>
-  recording.counts.pending && missing.includes(recording.model)
-    ? html`<p class="wrong">No machine has the model ${foreign(recording.model)}: it waits for one
-        that has. “Transcribe again” takes another model.</p>`
-    : nothing;
+  !recording.counts.pending
+    ? nothing
+    : missing.includes(recording.model)
+      ? html`<p class="wrong">No machine has the model ${foreign(recording.model)}: it waits for one
+          that has. “Transcribe again” takes another model.</p>`
+      : recording.speakers != null && missing.includes("speakers")
+        ? html`<p class="wrong">No machine finds speakers: it waits for one that does. “Edit name,
+            priority and options” takes back the wish.</p>`
+        : nothing;
 
 /** Why its chunks failed; `failed`: the first of them in the quarantine. */
 export const failures = (recording, failed, retry) =>

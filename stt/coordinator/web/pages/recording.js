@@ -351,7 +351,8 @@ export function open(page) {
       return draw();
     }
     page.setTitle(recording.label);
-    await speakers.load();
+    draw();
+    await page.attempt(() => speakers.load()); // Without them the text is there all the same.
     draw();
     const { counts, chunk_count: count, is_ingesting: isIngesting } = recording;
     const now = JSON.stringify([counts, count, isIngesting, speakers.all.version]);
