@@ -220,6 +220,7 @@ def _evidence(
         max_expirations=_MAX_EXPIRATIONS,
         chunk_timeout_seconds=_CHUNK_TIMEOUT_SECONDS,
         nodes=http_history.load(folders.node_history),
+        speakers=list(database.speakers.find()),
     )
 
 
