@@ -5,7 +5,6 @@ python -m tools.gpu.card_check cuda
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
 import ctranslate2
 import numpy as np
@@ -16,8 +15,8 @@ def main(arguments: Sequence[str]) -> int:
     import torch
     import transformers
 
-    for module in ("whisper_server.server", "tools.gpu.sections", "tools.gpu.stages"):
-        import_module(module)
+    import whisper_server.server  # noqa: F401
+
     device = arguments[0]
     print(f"Python {sys.version.split()[0]}, ctranslate2 {ctranslate2.__version__}")
     print(f"torch {torch.__version__}, transformers {transformers.__version__}")
