@@ -15,6 +15,8 @@ def main(arguments: Sequence[str]) -> int:
     import torch
     import transformers
 
+    import tools.gpu.sections
+    import tools.gpu.stages  # noqa: F401
     import whisper_server.server  # noqa: F401
 
     device = arguments[0]
