@@ -1,7 +1,5 @@
 """A recording's page: its text and its name are corrected, and nothing is lost unasked."""
 
-from collections.abc import Iterator
-
 import pytest
 from bson import ObjectId
 from playwright.sync_api import BrowserContext, Page, expect
@@ -18,17 +16,6 @@ from tests.support.queue_builder import START, add_chunks, add_recording
 from tests.support.recordings_in_queue import post_recording, transcribe
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def house(idle_house: House) -> House:
-    return idle_house
-
-
-@pytest.fixture(autouse=True)
-def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
-    yield
-    house.empty()
 
 
 @pytest.fixture
@@ -68,9 +55,8 @@ def test_a_line_is_corrected_and_taken_back(page: Page, house: House, chunk: Obj
 
 
 def test_the_second_of_two_who_correct_a_line_is_told(
-    session: BrowserContext, house: House, page: Page, chunk: ObjectId
+    tab: Page, house: House, page: Page, chunk: ObjectId
 ) -> None:
-    tab = session.new_page()  # the browser logs the answer 409 as an error
     tab.goto(page.url)
     tab.get_by_role("button", name="Correct text").click()
     tab.get_by_role("button", name="My name is Jon.").click()
@@ -83,7 +69,6 @@ def test_the_second_of_two_who_correct_a_line_is_told(
     assert segment(house, chunk)["text"] == "My name is Joan."
     tab.get_by_role("button", name="Save").click()
     expect(tab.locator(".transcript .line").first).to_contain_text("My name is John.")
-    tab.close()
 
 
 def test_to_transcribe_again_asks_before_edits_are_dropped(
@@ -286,17 +271,13 @@ def test_a_recording_whose_speakers_no_machine_finds_says_so(page: Page, house: 
     expect(page.get_by_text("No machine finds speakers: it waits for one")).to_be_visible()
 
 
-def test_a_recording_is_shown_though_its_speakers_cannot_be_read(
-    session: BrowserContext, house: House
-) -> None:
+def test_a_recording_is_shown_though_its_speakers_cannot_be_read(tab: Page, house: House) -> None:
     recording_id = post_recording(house.database, 1, filename="talk.mp3", speakers=0)
     transcribe(house.database, recording_id, 0, "Hello there.")
-    page = session.new_page()  # not `page`: the browser logs the failure as an error
     failure = {"error": {"code": "broken", "message": "Nobody can be told apart now."}}
-    page.route(
+    tab.route(
         "**/api/recordings/*/speakers*", lambda route: route.fulfill(status=500, json=failure)
     )
-    page.goto(f"/recordings/{recording_id}")
-    expect(page.locator(".line")).to_have_text("Hello there.")
-    expect(page.get_by_text("Nobody can be told apart now.").first).to_be_visible()
-    page.close()
+    tab.goto(f"/recordings/{recording_id}")
+    expect(tab.locator(".line")).to_have_text("Hello there.")
+    expect(tab.get_by_text("Nobody can be told apart now.").first).to_be_visible()

@@ -2,12 +2,11 @@
 
 import base64
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Request, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from stt.store.database import Database
 from tests.support.pace import until
@@ -29,25 +28,6 @@ UNREADABLE = """
     };
 """
 FAULT = {"at": START, "worker": "a_1", "kind": "refused", "message": "no model"}
-
-
-@pytest.fixture(scope="module")
-def house(idle_house: House) -> House:
-    return idle_house
-
-
-@pytest.fixture(autouse=True)
-def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
-    yield
-    house.empty()
-
-
-@pytest.fixture
-def unchecked(session: BrowserContext) -> Iterator[Page]:
-    """A tab of a test in which requests fail: the browser logs each as an error."""
-    page = session.new_page()
-    yield page
-    page.close()
 
 
 def add_uploads(database: Database, names: dict[str, str]) -> None:
@@ -95,8 +75,8 @@ def test_files_may_be_dropped_on_any_page(page: Page, house: House, address: str
     )
 
 
-def test_a_transfer_goes_on_by_itself_after_a_break(unchecked: Page, house: House) -> None:
-    page = unchecked
+def test_a_transfer_goes_on_by_itself_after_a_break(tab: Page, house: House) -> None:
+    page = tab
     broken: list[str] = []
 
     def break_twice(route: Route) -> None:
@@ -117,9 +97,9 @@ def test_a_transfer_goes_on_by_itself_after_a_break(unchecked: Page, house: Hous
 
 
 def test_a_file_that_is_chosen_again_goes_on_where_its_page_was_closed(
-    unchecked: Page, house: House, tmp_path: Path
+    tab: Page, house: House, tmp_path: Path
 ) -> None:
-    page, file = unchecked, tmp_path / "long.opus"
+    page, file = tab, tmp_path / "long.opus"
     file.write_bytes(house.recording)
     page.goto("/upload")
     fingerprint = page.evaluate(FINGERPRINT, base64.b64encode(house.recording).decode())
@@ -149,14 +129,20 @@ def test_a_file_that_is_chosen_again_goes_on_where_its_page_was_closed(
     assert recording["filename"] == "long.opus"
 
 
-def test_two_files_of_one_name_size_and_time_are_two_recordings_and_one_twice_is_one(
-    unchecked: Page, house: House, tmp_path: Path
-) -> None:
-    page, files = unchecked, [tmp_path / folder / "REC1.wav" for folder in "ab"]
+def namesakes(folder: Path) -> list[Path]:
+    """Write two files of one name, size and time, with other contents."""
+    files = [folder / name / "REC1.wav" for name in "ab"]
     for number, file in enumerate(files):
         file.parent.mkdir()
         write_wav(file, babble(2.0, number))
         os.utime(file, (START.timestamp(), START.timestamp()))
+    return files
+
+
+def test_two_files_of_one_name_size_and_time_are_two_recordings_and_one_twice_is_one(
+    tab: Page, house: House, tmp_path: Path
+) -> None:
+    page, files = tab, namesakes(tmp_path)
     assert files[0].stat().st_size == files[1].stat().st_size
     page.route("**/api/uploads/*", lambda route: route.abort())
     page.goto("/upload")
@@ -170,13 +156,9 @@ def test_two_files_of_one_name_size_and_time_are_two_recordings_and_one_twice_is
 
 
 def test_a_file_that_cannot_be_read_keeps_no_other_from_being_sent(
-    unchecked: Page, house: House, tmp_path: Path
+    tab: Page, house: House, tmp_path: Path
 ) -> None:
-    page, files = unchecked, [tmp_path / folder / "REC1.wav" for folder in "ab"]
-    for number, file in enumerate(files):
-        file.parent.mkdir()
-        write_wav(file, babble(2.0, number))
-        os.utime(file, (START.timestamp(), START.timestamp()))
+    page, files = tab, namesakes(tmp_path)
     page.add_init_script(UNREADABLE)
     page.route("**/api/uploads/*", lambda route: route.abort())
     page.goto("/upload")
@@ -197,10 +179,10 @@ def test_a_file_that_cannot_be_read_keeps_no_other_from_being_sent(
 
 
 def test_a_notification_is_shown_when_all_is_done_and_only_if_it_was_asked_for(
-    unchecked: Page, house: House
+    tab: Page, house: House
 ) -> None:
     """Also where the last change is missed: the page asks by itself until all is done."""
-    page = unchecked
+    page = tab
     missed: list[Route] = []
 
     def miss(route: Route) -> None:
@@ -243,24 +225,22 @@ def test_a_notification_is_shown_when_all_is_done_and_only_if_it_was_asked_for(
     page.evaluate("localStorage.clear()")
 
 
-def test_nothing_is_said_of_a_recording_that_is_not_loaded_yet(
-    unchecked: Page, house: House
-) -> None:
+def test_nothing_is_said_of_a_recording_that_is_not_loaded_yet(tab: Page, house: House) -> None:
     add_uploads(house.database, {"bad.mp3": "failed"})
-    unchecked.route("**/api/recordings?*", lambda route: route.abort())
-    unchecked.goto("/upload")
-    row = unchecked.locator(".uploads > li")
+    tab.route("**/api/recordings?*", lambda route: route.abort())
+    tab.goto("/upload")
+    row = tab.locator(".uploads > li")
     expect(row).to_have_attribute("data-state", "loading")
     expect(row).to_contain_text("Prepared. How far its transcription is")
     expect(row.get_by_role("button")).to_have_count(0)
-    expect(unchecked.locator(".batch [aria-busy=true]")).to_have_count(1)
-    unchecked.unroute("**/api/recordings?*")
+    expect(tab.locator(".batch [aria-busy=true]")).to_have_count(1)
+    tab.unroute("**/api/recordings?*")
     expect(row).to_have_attribute("data-state", "failed")
-    expect(unchecked.locator(".batch [aria-busy=true]")).to_have_count(0)
+    expect(tab.locator(".batch [aria-busy=true]")).to_have_count(0)
 
 
-def test_a_file_that_fails_is_tried_again_with_the_others(unchecked: Page, house: House) -> None:
-    page = unchecked
+def test_a_file_that_fails_is_tried_again_with_the_others(tab: Page, house: House) -> None:
+    page = tab
     full = {"error": {"code": "out_of_space", "message": "The disk is <b>full</b>."}}
     page.route("**/api/uploads?*", lambda route: route.fulfill(status=507, json=full))
     page.goto("/upload")

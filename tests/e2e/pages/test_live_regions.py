@@ -30,17 +30,6 @@ LISTEN = """
 """
 
 
-@pytest.fixture(scope="module")
-def house(idle_house: House) -> House:
-    return idle_house
-
-
-@pytest.fixture(autouse=True)
-def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
-    yield
-    house.empty()
-
-
 @pytest.fixture
 def tab(session: BrowserContext) -> Iterator[Page]:
     """A tab in which requests may fail."""

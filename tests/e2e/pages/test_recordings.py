@@ -2,13 +2,12 @@
 
 import re
 import zipfile
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from stt.store.database import Database
 from stt.store.edits import edit_segment
@@ -19,17 +18,6 @@ from tests.support.recordings_in_queue import post_recording, set_chunk, transcr
 from tests.support.speech import opus_tone
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def house(idle_house: House) -> House:
-    return idle_house
-
-
-@pytest.fixture(autouse=True)
-def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
-    yield
-    house.empty()
 
 
 def add_talks(database: Database, count: int = 3) -> list[str]:

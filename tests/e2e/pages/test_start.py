@@ -3,10 +3,8 @@
 No worker is beside the coordinator: each state of the queue is written into the database.
 """
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from stt.domain.claim import WorkerReport
 from stt.store.workers import MongoRoster
@@ -14,17 +12,6 @@ from tests.support.pages import House, drop
 from tests.support.queue_builder import START, add_chunks, add_recording
 
 NAME = "talk <b>one</b>.mp3"
-
-
-@pytest.fixture(scope="module")
-def house(idle_house: House) -> House:
-    return idle_house
-
-
-@pytest.fixture(autouse=True)
-def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
-    yield
-    house.empty()
 
 
 @pytest.mark.browser

@@ -1,11 +1,10 @@
 """Speakers on the pages: asked for with a recording or afterwards, and searched by name."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from bson import ObjectId
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from stt.domain.claim import WorkerReport
 from stt.store.recording_speakers import rename
@@ -18,17 +17,6 @@ from tests.support.speech import opus_tone
 
 pytestmark = pytest.mark.browser
 NONE_FINDS = "No machine at work finds speakers: what asks for them waits for one that does."
-
-
-@pytest.fixture(scope="module")
-def house(idle_house: House) -> House:
-    return idle_house
-
-
-@pytest.fixture(autouse=True)
-def _emptied(house: House, session: BrowserContext) -> Iterator[None]:
-    yield
-    house.empty()
 
 
 def wanted(house: House, recording_id: ObjectId) -> tuple[int | None, int | None]:
