@@ -9,7 +9,7 @@ from stt.domain.visible_text import visible, without_controls
 from stt.errors import ConfigError, EditConflict, NotFound
 
 MAX_NAME_CHARACTERS = 100
-_ID = re.compile(r"speaker_\d+")  # as `name_key` returns it
+ID_PATTERN = re.compile(r"speaker_\d+")  # as `name_key` returns it
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class RecordingSpeakers:
         known = _with_id(self.speakers, name)
         if known and known.id != one.id:
             raise ConfigError(f"{known.id} is another speaker.")
-        if not known and _ID.fullmatch(name_key(name)):
+        if not known and ID_PATTERN.fullmatch(name_key(name)):
             raise ConfigError(f"{name} is an id: speakers without a name are called so.")
         return None if known else name or None
 

@@ -275,6 +275,7 @@ def _written(speakers: RecordingSpeakers) -> Document:
 
 
 def read_document(document: Document) -> RecordingSpeakers:
+    """Return what a document holds; what is missing or of another type is left out."""
     speakers = tuple(
         Speaker(
             id=one["id"],

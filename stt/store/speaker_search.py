@@ -5,20 +5,18 @@ an index; so a name leads to the recordings in which a speaker has it now, and n
 it does.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from bson import ObjectId
 
 from stt.domain.chunk import Recording
-from stt.domain.speakers import RecordingSpeakers, name_key
+from stt.domain.speakers import ID_PATTERN, RecordingSpeakers, name_key
 from stt.store import recording_speakers
 from stt.store.database import Database, Document, translated
 from stt.store.documents import read_mappings, read_recording, read_text
 from stt.store.search_query import BadQuery
 
-_ID = re.compile(r"speaker_[0-9]+")
 _FIELDS = ["speakers.id", "speakers.seconds", "speakers.name", "speakers.into", "of_local"]
 """Without embeddings, which are most of a document."""
 
@@ -51,7 +49,7 @@ class SpeakerSearch:
         query = {"names": {"$in": [self.name, None]}}
         with translated(), self._db.speakers.find(query, ["speakers.name"]) as found:
             named = {document["_id"] for document in found if self._is_named_in(document)}
-        if not named and _ID.fullmatch(self.name):
+        if not named and ID_PATTERN.fullmatch(self.name):
             raise BadQuery(
                 f"{self.name.upper()} is another speaker in each recording: choose one recording,"
                 " or search for a name."

@@ -27,9 +27,9 @@ SpeakerId = Annotated[str, Path(max_length=1_000, description="Its id or name.")
 
 @router.get(
     "",
-    summary="Who speaks in it",
+    summary="The speakers of a recording",
     response_model=SpeakersOut,
-    responses={204: {"description": "Nobody has changed them since the version `seen`."}},
+    responses={204: {"description": "They are those of the version `seen`."}},
 )
 def speakers(
     coordinator: InCoordinator,
@@ -38,7 +38,7 @@ def speakers(
         Count | None, Query(description="A version: answer 204 if it is still that one.")
     ] = None,
 ) -> SpeakersOut | Response:
-    """Answer with nobody where speakers were not asked for, or none are known yet."""
+    """List none where speakers were not asked for, or are not known yet."""
     recording = coordinator.recordings.get(source_id)
     database = coordinator.database
     if seen is not None and recording_speakers.is_current(database, recording, seen):

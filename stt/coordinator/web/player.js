@@ -86,7 +86,7 @@ export class Player {
 
   /** Play until `end`, and go back to where it was then, or when paused. Call `onEnd()` at last. */
   playStretch(start, end, onEnd) {
-    if (!this.canPlay) return;
+    if (!this.canPlay) return onEnd();
     const before = this.#leaveStretch()?.before ?? this.time;
     this.#stretch = { end, before, onEnd };
     this.isPlaying = true;

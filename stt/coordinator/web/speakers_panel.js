@@ -27,6 +27,9 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
   const edits = new Map(); // By id, while a name is typed: `{text, before, message, isBusy}`.
   let { version = null, speakers = [] } = kept ?? {};
   let playing = null; // The id of the one whose sample is played.
+  let samples = 0; // How many were asked for: the last one is played.
+  let changes = 0; // Of this page: what was asked for before one is outdated.
+  let isLoading = false;
 
   const take = (answer) => {
     ({ version, speakers } = answer);
@@ -39,10 +42,13 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
   const find = (id) => speakers.find((one) => one.id === id);
   const nameIn = ({ speakers: all }, id) => all.find((one) => one.id === id)?.label;
   const addressOf = (id) => `${path}/speakers/${encodeURIComponent(id)}`;
+  /** Return whether there was something new. */
   const load = async (query = {}) => {
+    const before = changes;
     const answer = await api("GET", `${path}/speakers`, { query, signal });
-    if (answer) take(answer);
-    return answer !== null;
+    if (answer === null || before !== changes) return false;
+    take(answer);
+    return true;
   };
 
   const template = () =>
@@ -145,6 +151,7 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
   };
 
   const changed = async (answer, words) => {
+    changes += 1;
     take(answer);
     draw();
     notice(words);
@@ -195,8 +202,10 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
 
   const sample = (one) =>
     page.attempt(async () => {
+      const asked = ++samples;
       if (playing === one.id) return stop();
       const stretch = await api("GET", `${addressOf(one.id)}/sample`, { signal });
+      if (asked !== samples) return;
       playing = one.id;
       play(stretch, () => {
         if (playing === one.id) playing = null; // Else another one is played in its place.
@@ -207,11 +216,14 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
 
   /** Load the names that others give: no change of the queue says so. */
   const refresh = async () => {
+    if (isLoading || !isAsked()) return;
+    isLoading = true;
     try {
-      if (isAsked() && (await load({ seen: version }))) reload();
-    } catch {
-      // The page's next load says what is wrong.
+      if (await load({ seen: version })) reload();
+    } catch (error) {
+      if (error.status === 404) reload(); // Else the page's next load says what is wrong.
     }
+    isLoading = false;
   };
   every(REFRESH_SECONDS, refresh, signal);
 

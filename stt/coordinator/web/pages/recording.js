@@ -75,7 +75,7 @@ export function open(page) {
     page,
     path,
     kept: page.kept.speakers,
-    isAsked: () => recording !== null && recording.speakers !== null,
+    isAsked: () => problem === null && recording !== null && recording.speakers !== null,
     draw: () => draw(),
     reload: () => reload(true),
     canPlay: () => player?.canPlay ?? false,
