@@ -176,7 +176,10 @@ MODES = {"table": table, "faults": faults, "time": times}
 
 
 def main() -> int:
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.mode == "table" and min(arguments.calls) >= 60 * min(arguments.minutes):
+        parser.error("a recording must be longer than a call")
     missed = MODES[arguments.mode](arguments)
     for goal in missed:
         print(f"Not met: {goal}")

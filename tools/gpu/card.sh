@@ -27,10 +27,12 @@ use() {
 }
 
 take() {
-    [ -f "$1" ] || fail "there is no file $1"
+    local sum
+    sum=$(dirname "$1")/sum
+    for file in "$1" "$sum"; do [ -f "$file" ] || fail "there is no file $file"; done
     mkdir -p "$WORK/parts"
     cp "$1" "$WORK/parts/"
-    cp "$(dirname "$1")/sum" "$WORK/parts/sum"
+    cp "$sum" "$WORK/parts/sum"
     echo "kept: $(cd "$WORK/parts" && echo part-*)"
 }
 

@@ -91,11 +91,12 @@ def transcribe(spoken: Conversation, folder: Path, model: str, sequence_seconds:
         ]
         lost_chunks = _harm(database, workers)
         while database.chunks.find_one({"transcribed_at": None, "failed_at": None}) is not None:
-            time.sleep(_POLL_SECONDS)
+            _pause(workers)
         seconds = time.monotonic() - began
         recording = MongoRecordings(database).get(recording.id)
         listed = recording_speakers.read(database, recording).listed()
-        done_by = [chunk["transcript"]["worker"] for chunk in database.chunks.find()]
+        done = database.chunks.find({"transcribed_at": {"$ne": None}})
+        done_by = [chunk["transcript"]["worker"] for chunk in done]
         return Outcome(
             tuple(_spans(Export(database, recording))),
             tuple(one.label for one in listed),
@@ -149,7 +150,14 @@ def _holder(database: Database, workers: list[_Worker]) -> tuple[_Worker, int]:
                 return worker, count
         if database.chunks.find_one({"transcribed_at": None}) is None:
             raise RuntimeError("all is done before it was harmed")
-        time.sleep(_POLL_SECONDS)
+        _pause(workers)
+
+
+def _pause(workers: list[_Worker]) -> None:
+    """Wait a moment. Raise RuntimeError if no worker is left to wait for."""
+    if all(worker.process.poll() is not None for worker in workers):
+        raise RuntimeError("all workers have ended before all was done")
+    time.sleep(_POLL_SECONDS)
 
 
 def _spans(export: Export) -> Iterator[tuple[float, float, str]]:
