@@ -44,10 +44,10 @@ def test_a_wrong_key_is_told_and_the_right_one_leads_to_the_page_that_was_asked_
     cookie = next(c for c in context.cookies() if c["name"] == "stt_session")
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     page.get_by_role("button", name="Log out").click()
-    expect(page.get_by_label("Key")).to_be_visible()
-    other = context.new_page()  # the first may still be on its way to the login
+    expect(page.get_by_label("Key", exact=True)).to_be_visible()
+    other = context.new_page()
     other.goto("/settings")
-    expect(other.get_by_label("Key")).to_be_visible()
+    expect(other.get_by_label("Key", exact=True)).to_be_visible()
     context.close()
 
 

@@ -47,7 +47,7 @@ def said(number: int, upload: bytes) -> Answer:
 
 
 def log_in(page: Page, key: str = PEOPLES_KEY) -> None:
-    page.get_by_label("Key").fill(key)
+    page.get_by_label("Key", exact=True).fill(key)
     page.get_by_role("button", name="Log in").click()
 
 

@@ -32,6 +32,7 @@ class Work:
         self.runs: list[Settings] = []
         self.write = Mock(return_value=[])
         self.renew = Mock()
+        self.warn = Mock()
         self.status: Status = "ingested"
         self.model: str | None = None
         self.speakers: int | None = None
@@ -78,6 +79,7 @@ def work(no_database: Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         "renew_stored": work.renew,
         "starting_servers": work.starting_servers,
         "queue_status": lambda *_: Mock(stale=work.stale),
+        "warn_of_absent_servers": work.warn,
         "run_worker": lambda _, settings, __: work.runs.append(settings),
         "write_transcripts": work.write,
         "_POLL_SECONDS": 0.0,
@@ -299,6 +301,7 @@ def test_a_misspelled_model_is_refused_before_the_database_with_what_was_meant(s
 
 def test_a_model_of_servers_that_are_set_is_theirs_to_know(stt: Run, work: Work) -> None:
     assert stt("transcribe", "talk.mp3", "--server", "http://gpu:1", "--model", "my-own") == 0
+    assert work.warn.call_args.args[0].server_urls == ("http://gpu:1",)
 
 
 @pytest.mark.parametrize("command", ["transcribe", "ingest"])
