@@ -49,10 +49,11 @@ def read(database: Database, recording: Recording) -> RecordingSpeakers:
     """Return the speakers of a recording's text as it is now."""
     if recording.speakers is None:
         return RecordingSpeakers()
-    found = _local_speakers(database, recording.id)
-    source = {"options": _options(recording), "found": _fingerprint(found)}
 
     def joined(stored: Document) -> Document | None:
+        # Read after `stored` was: else a later join would be replaced by an earlier one.
+        found = _local_speakers(database, recording.id)
+        source = {"options": _options(recording), "found": _fingerprint(found)}
         if stored.get("source") == source:
             return None
         known = read_document(stored)

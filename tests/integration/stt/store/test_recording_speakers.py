@@ -310,6 +310,27 @@ def test_a_write_is_repeated_on_what_another_wrote_meanwhile(
     assert names(database, talk, "1:A", "1:B") == ["Ada", "Bob"]
 
 
+def test_a_join_that_is_overtaken_does_not_replace_a_later_one(
+    database: Database, talk: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (third,) = database.chunks.find({"original_id": talk.id, "index": 2})
+    read(database, talk)
+    set_speakers(database, third["_id"], local("4:A", CY))
+    replace_one = database.speakers.replace_one
+
+    def overtaken(*arguments: Any) -> object:
+        monkeypatch.undo()
+        set_speakers(database, third["_id"], local("5:A", BOB))
+        read(database, talk)
+        return replace_one(*arguments)
+
+    monkeypatch.setattr(database.speakers, "replace_one", overtaken)
+    read(database, talk)
+    stored = database.speakers.find_one({"_id": talk.id})
+    assert stored is not None
+    assert sorted(stored["of_local"]) == ["1:A", "1:B", "2:A", "2:B", "5:A"]
+
+
 def test_of_two_who_name_one_at_once_the_second_is_told(
     database: Database, talk: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
