@@ -3,7 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference/audio/verbose-json-object
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
 from typing import Any
@@ -36,12 +36,18 @@ def read_transcript(body: Mapping[str, Any], audio_seconds: float) -> Transcript
         language_probability=body.get("language_probability"),
         model=body.get("model"),
         silent_speech_seconds=_silent_speech(body, audio_seconds),
-        speakers=None if (found := body.get("speakers")) is None else _speakers(found),
+        speakers=_speakers(body.get("speakers")),
     )
 
 
-def _speakers(found: Iterable[Mapping[str, Any]]) -> tuple[LocalSpeaker, ...]:
-    return tuple(map(LocalSpeaker.read, found))
+def _speakers(found: object) -> tuple[LocalSpeaker, ...] | None:
+    """Return the speakers; None for what another server may mean by this field."""
+    if not isinstance(found, list):
+        return None
+    try:
+        return tuple(map(LocalSpeaker.read, found))
+    except FORMAT_ERRORS:
+        return None
 
 
 def _silent_speech(body: Mapping[str, Any], audio_seconds: float) -> float:

@@ -78,6 +78,12 @@ def test_words_within_segments_are_read_too() -> None:
     assert segment.words == (Word(0.0, 1.0, "hi", 1),)
 
 
+@pytest.mark.parametrize("other", [["A"], 2, True, "A", {"A": 1}, [{"id": "A"}]])
+def test_what_another_server_calls_speakers_costs_no_text(other: object) -> None:
+    read = read_transcript({"text": "hi", "speakers": other}, 1.0)
+    assert (read.text, read.speakers) == ("hi", None)
+
+
 @pytest.mark.parametrize(
     "body",
     [
