@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from stt.transcripts import speakers
 from stt.transcripts.speakers import (
     MIN_SPEAKER_SECONDS,
     SAME_VOICE_SIMILARITY,
@@ -63,6 +64,32 @@ def test_a_maximum_joins_the_most_alike_and_splits_none() -> None:
     assert join_voices(voices, at_most=2) == [0, 0, 1]
     assert join_voices(voices, at_most=3) == [0, 1, 2]
     assert join_voices([voice(0), voice(1)], at_most=5) == [0, 0]
+
+
+@pytest.mark.parametrize("limit", ["count", "at_most"])
+def test_one_too_short_to_judge_takes_no_place_of_those_who_are_counted(limit: str) -> None:
+    voices = [voice(0, 100), voice(45, 100), voice(90, 100), voice(200, 0.8)]
+    assert join_voices(voices, **{limit: 3}) == [0, 1, 2, None]
+    assert join_voices(voices, **{limit: 2})[3] is None
+    assert len(set(join_voices(voices, **{limit: 2})[:3])) == 2
+
+
+def test_a_short_one_goes_to_the_voice_of_those_who_are_counted() -> None:
+    """The first two are more alike than the last is to the second."""
+    voices = [voice(0, 100), voice(5, 100), voice(15, 0.8)]
+    assert join_voices(voices, count=2) == [0, 1, 1]
+
+
+def test_as_many_as_there_are_is_no_fewer_where_all_are_short() -> None:
+    assert join_voices([voice(0, 1.5), voice(5, 1.5)], count=2) == [0, 1]
+
+
+def test_of_very_many_the_shortest_are_compared_with_the_speakers_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(speakers, "_MAX_CLUSTERED", 4)
+    voices = [voice(0), voice(1, 5), voice(90), voice(91), voice(2), voice(180, 3), voice(89, 3)]
+    assert join_voices(voices) == [0, 0, 1, 1, 0, None, 1]
 
 
 def test_one_too_short_to_judge_has_no_speaker() -> None:
