@@ -93,7 +93,8 @@ class DiarizedOut(BaseModel):
 class VerboseOut(BaseModel):
     """`language` is the code (`en`) of the language with the most speech; `duration` in seconds.
 
-    `silent_speech_seconds`: speech that gave no text. `speakers`: if they were asked for.
+    `silent_speech_seconds`: speech that gave no text. `speakers`: if they were asked for
+    and could be looked for.
     """
 
     task: Task

@@ -99,8 +99,8 @@ class Transcript:
 
     `seconds` is the wall-clock time of the server call. `silent_speech_seconds`: audio in which
     voice activity was detected and no text was found. `language` is the spoken one, of a
-    translation too. `speakers`: those of its segments; None where none were looked for. Its JSON
-    has no `worker`.
+    translation too. `speakers`: those of its segments; None where none were looked for, or the
+    server could not find any. Its JSON has no `worker`.
     """
 
     segments: Many[Segment] = ()

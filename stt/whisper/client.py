@@ -7,6 +7,7 @@ https://platform.openai.com/docs/api-reference/audio
 import html
 import io
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -45,6 +46,8 @@ _PATHS: Mapping[Task, str] = {
     "transcribe": "/v1/audio/transcriptions",
     "translate": "/v1/audio/translations",
 }
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,13 @@ class WhisperClient:
             raise errors.NoTranscript(
                 f"{self.url} does not answer like a Whisper server: {excerpt!r}"
             ) from error
+        if upload.wants_speakers and transcript.speakers is None:
+            said = self._redact(answer.headers.get("Warning", ""))[:_MAX_MESSAGE_CHARACTERS]
+            logger.warning(
+                "%s gave a transcript without speakers: %s",
+                self.url,
+                said or "it does not look for them",
+            )
         seconds = round(time.monotonic() - started, 3)
         model = transcript.model or upload.model or self._model or self._served_model
         return replace(transcript, model=model, server=self.url, seconds=seconds, task=upload.task)

@@ -88,7 +88,9 @@ class Transcriber:
         Return None if the claim is lost.
         """
         if claim.chunk.has_speech is False:
-            return Transcript()
+            recording = self._recordings.of(claim)
+            asks_for_speakers = recording is not None and recording.speakers is not None
+            return Transcript(speakers=() if asks_for_speakers else None)
         try:
             encoded = self._recordings.audio(claim)
             decoded = DecodedChunk(claim, self._decode(claim, encoded), encoded)

@@ -89,7 +89,7 @@ class Transcription:
 
     `language` is the one with the most speech. `silent_speech_seconds`: speech that gave no text.
     `dropped_segments`: how many were left out because they cannot be speech. `speakers`: None if
-    they were not asked for.
+    they were not looked for, or could not be found.
     """
 
     language: str

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
@@ -175,7 +175,7 @@ class Upload(Generic[Form]):
                 track.cancel()
 
     async def _with_speakers(self, found: Transcription, track: SpeakerTrack) -> Transcription:
-        """Return the transcript with its speakers; without any, and a warning, if finding fails."""
+        """Return the transcript with its speakers; as it is, and a warning, if finding fails."""
         started = time.monotonic()
         try:
             async with asyncio.timeout(SPEAKERS_SECONDS + found.duration_seconds):
@@ -184,7 +184,7 @@ class Upload(Generic[Form]):
         except Exception as error:
             logger.exception("The speakers of a recording could not be found")
             self.warnings.append(f"the speakers could not be found ({type(error).__name__})")
-            return replace(found, speakers=())
+            return found
         self.service.metrics.stage("speakers", time.monotonic() - started)
         return spoken
 

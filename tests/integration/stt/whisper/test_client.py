@@ -2,7 +2,9 @@
 
 import contextlib
 import gzip
+import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -82,6 +84,33 @@ class TestOddServers:
     def test_a_host_that_cannot_be_one_is_unreachable(self) -> None:
         with pytest.raises(ServerUnavailable):
             WhisperClient("http://a..b:8081", KEY, None).ready()
+
+
+class TestSpeakers:
+    @pytest.mark.parametrize(
+        ("headers", "reason"),
+        [
+            ({"Warning": '299 - "the speakers could not be found (OSError)"'}, r"\(OSError\)"),
+            ({}, "it does not look for them"),
+        ],
+    )
+    def test_a_transcript_without_those_that_were_asked_for_is_logged_with_the_reason(
+        self, headers: dict[str, str], reason: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with answering(Answer(200, {"text": "hello"}, headers)) as server:
+            client = WhisperClient(server.url, KEY, None)
+            assert client.transcribe(UPLOAD, 5.0).speakers is None
+            assert not caplog.messages, "they were not asked for"
+            asked = client.transcribe(replace(UPLOAD, wants_speakers=True), 5.0)
+        assert asked.speakers is None
+        (message,) = caplog.messages
+        assert re.search(f"{server.url} gave a transcript without speakers: .*{reason}", message)
+
+    def test_a_list_is_taken_though_it_is_empty(self, caplog: pytest.LogCaptureFixture) -> None:
+        with answering(Answer(200, {"text": "hello", "speakers": []})) as server:
+            asked = replace(UPLOAD, wants_speakers=True)
+            assert WhisperClient(server.url, KEY, None).transcribe(asked, 5.0).speakers == ()
+        assert not caplog.messages
 
 
 class TestSecrets:

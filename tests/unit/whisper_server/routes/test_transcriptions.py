@@ -209,7 +209,7 @@ def test_a_failure_costs_the_speakers_and_not_the_text(failing: object) -> None:
     with running(diarizer=cast(Diarizer, failing)) as server:
         response = server.post(data={"response_format": "verbose_json", "speakers": "true"})
     assert (response.status_code, response.json()["text"]) == (200, "1.0")
-    assert response.json()["speakers"] == []
+    assert "speakers" not in response.json(), "an empty list says that no voice was heard"
     assert "speakers could not be found" in response.headers["Warning"]
 
 
