@@ -62,6 +62,14 @@ def _finite(number: object) -> object:
     return None if isinstance(number, float) and not isfinite(number) else number
 
 
+def _no_boolean(number: object) -> object:
+    """Refuse true and false, which else count as 1 and 0."""
+    if isinstance(number, bool):
+        raise ValueError("a whole number is needed")
+    return number
+
+
+NoBoolean = BeforeValidator(_no_boolean)
 T = TypeVar("T")
 # Rounded in JSON, so that pages are sent little while little happens.
 Whole = Annotated[float, PlainSerializer(round, return_type=float)]

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from stt.domain.field_types import NoBoolean
 from stt.store.ingest_options import MAX_SPEAKERS
 
 
@@ -18,17 +19,16 @@ class Schema(BaseModel):
 AnyId = Annotated[str, BeforeValidator(str)]
 """The id of a document, an ObjectId or what another program has chosen, as text."""
 
-Priority = Annotated[int, Field(ge=-(10**9), le=10**9)]
+Priority = Annotated[int, Field(ge=-(10**9), le=10**9), NoBoolean]
 
-MostSpeakers = Annotated[int, Field(ge=1, le=MAX_SPEAKERS)]
+MostSpeakers = Annotated[int, Field(ge=1, le=MAX_SPEAKERS), NoBoolean]
 
 
 def _speaker_count(count: object) -> object:
-    if isinstance(count, str) and not count.lstrip("-").isdecimal():
-        if count != "auto":
-            raise ValueError(f"`auto`, or a number up to {MAX_SPEAKERS}, is needed")
-        return 0
-    return count
+    is_word = isinstance(count, str) and not count.lstrip("-").isdecimal()
+    if isinstance(count, bool) or (is_word and count != "auto"):
+        raise ValueError(f"`auto`, or a number up to {MAX_SPEAKERS}, is needed")
+    return 0 if is_word else count
 
 
 SpeakerCount = Annotated[

@@ -11,6 +11,7 @@ from stt.coordinator.context import Coordinator
 from stt.coordinator.schemas.base import Schema
 from stt.coordinator.schemas.status import WorkerOut
 from stt.coordinator.store.nodes import NodesSnapshot
+from stt.domain.field_types import NoBoolean
 from stt.domain.node import Job, Node, NodeState, NodeTest, clean_name, clean_text
 from stt.domain.worker_id import WorkerId
 from stt.remote.messages import NodeSettings
@@ -88,7 +89,7 @@ class NodeChange(BaseModel):
     """Fields left out stay as they are; `model: null` leaves the choice to the node."""
 
     name: _Name | None = None
-    priority: Annotated[int, Field(ge=-1_000, le=1_000)] | None = None
+    priority: Annotated[int, Field(ge=-1_000, le=1_000), NoBoolean] | None = None
     model: _Name | None = None
     is_enabled: bool | None = None
 

@@ -139,7 +139,14 @@ def test_a_person_changes_a_node_and_it_hears_of_it_with_its_heartbeat(
 
 @pytest.mark.parametrize(
     "change",
-    [{"name": None}, {"priority": None}, {"is_enabled": None}, {"priority": 1001}, {"model": ""}],
+    [
+        {"name": None},
+        {"priority": None},
+        {"is_enabled": None},
+        {"priority": 1001},
+        {"priority": True},
+        {"model": ""},
+    ],
 )
 def test_a_change_that_makes_no_sense_is_refused(
     person: KeyedSession, node: TheNode, change: dict[str, object]
