@@ -22,6 +22,9 @@ from stt.serving.key_strength import MIN_KEY_LENGTH, weakness_of
 SECONDS_IN_AN_HOUR = 3600
 SECONDS_IN_A_DAY = 24 * SECONDS_IN_AN_HOUR
 ALL_CARDS = "all"
+MAX_BATCH_SIZE = 64
+"""On a card CTranslate2 (4.8.5, softmax_gpu.cu) finds a row of the attention by a product of 32
+bits, which 96 windows of a model with 20 heads, such as large-v3, exceed: wrong texts, no error."""
 
 
 def _variables(field_name: str) -> AliasChoices:
@@ -38,6 +41,15 @@ def _card_numbers(text: str) -> str:
     if text != ALL_CARDS and not re.fullmatch(r"\d{1,3}(,\d{1,3})*", text):
         raise ValueError(f"not card numbers like 0 or 0,1, nor {ALL_CARDS}")
     return text
+
+
+def _right_batch_size(size: int) -> int:
+    if size > MAX_BATCH_SIZE:
+        raise ValueError(
+            f"{size} is more than {MAX_BATCH_SIZE}: on a card CTranslate2 "
+            "computes larger batches wrongly"
+        )
+    return size
 
 
 def _strong_key(key: SecretStr) -> SecretStr:
@@ -171,10 +183,10 @@ class Settings(BaseSettings):
     cpu_threads: int | None = Field(
         None, ge=1, le=256, description="threads of each stream; the cores shared out when not set"
     )
-    batch_size: int | None = Field(
+    batch_size: Annotated[int, AfterValidator(_right_batch_size)] | None = Field(
         None,
         ge=1,
-        le=256,
+        le=MAX_BATCH_SIZE,
         description="windows of speech, of all requests, that are decoded together; calibrated, "
         "or chosen from the hardware, when not set",
     )

@@ -108,6 +108,12 @@ def test_a_value_out_of_bounds_is_refused_by_the_variables_name(
     assert [error["loc"][0] for error in caught.value.errors()] == [variable]
 
 
+def test_a_batch_that_a_card_computes_wrongly_is_refused_with_the_reason() -> None:
+    assert load_settings({"batch_size": "64"}).batch_size == 64
+    with pytest.raises(ValidationError, match="65 is more than 64: on a card CTranslate2 computes"):
+        load_settings({"batch_size": "65"})
+
+
 def test_hosts_and_origins_are_lists_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOWED_HOSTS", " Gpu-Box, *.example.org,192.168.1.5 ,")
     monkeypatch.setenv("CORS_ORIGINS", "https://App.example/, http://[::1]:3000,tauri://localhost")
