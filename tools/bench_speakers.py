@@ -102,7 +102,7 @@ def verdict(rows: Sequence[Row]) -> list[str]:
 
 def table(arguments: argparse.Namespace) -> list[str]:
     """Print the table; return the goals that were not met."""
-    diarizer = Diarizer(on_gpu=False)
+    diarizer = Diarizer("cpu")
     lengths = ", ".join(f"{call:g} s" for call in arguments.calls)
     print(f"Of the whole, and of calls of {lengths}:\n")
     print("| min | voices | overlap | found | error | with collar | confusion |")

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 class Service:
     """One model and what serves it.
 
-    `diarizer` is None on a server that does not find speakers.
+    `diarizer` is None on a server that was started without it.
     `failure` is set when the model could not be loaded: the process then ends.
     """
 
@@ -47,6 +47,11 @@ class Service:
         self.pipeline = Pipeline(self.engines, self.plan, settings, self.metrics, self.find_speech)
         self.scheduler = Scheduler(self.pipeline, self.plan, settings, self.metrics)
         self.jobs = Jobs(settings.job_keep_seconds, settings.job_keep_count, self.metrics.error)
+
+    @property
+    def finds_speakers(self) -> bool:
+        """Whether speakers can be asked for: the models for it are there, or are loading."""
+        return self.diarizer is not None and self.diarizer.works
 
     def require_ready(self) -> None:
         """Raise Unavailable while the model loads."""

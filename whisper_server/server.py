@@ -50,7 +50,7 @@ def serve(settings: Settings) -> int:
         plan = plan_engine(settings, machine, remembered(Subject.of(plan, machine)))
     model = find_model(plan.model)
     engines = engines_for(model, plan, settings.model_dir)
-    diarizer = Diarizer(on_gpu=plan.device == "cuda") if settings.speakers else None
+    diarizer = Diarizer(plan.devices[0]) if settings.speakers else None
     try:
         return _run(Service(settings, model, plan, engines, diarizer=diarizer), machine)
     finally:

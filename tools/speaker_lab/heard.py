@@ -7,8 +7,9 @@ from typing import Any
 
 from stt.media.audio import SAMPLE_RATE, Samples
 from stt.transcripts.speakers import Voice, read_embedding, write_embedding
-from whisper_server.speakers.diarizer import Diarizer, PieceSpeakers, Turn
+from whisper_server.speakers.diarizer import Diarizer
 from whisper_server.speakers.track import joined
+from whisper_server.speakers.turns import PieceSpeakers, Turn
 
 
 @dataclass(frozen=True)

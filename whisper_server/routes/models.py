@@ -23,7 +23,7 @@ def router(service: Service) -> APIRouter:
             created=started_at,
             owned_by=owner,
             loaded=loaded,
-            speakers=loaded and service.diarizer is not None,
+            speakers=loaded and service.finds_speakers,
         )
 
     @routes.get("", summary="List the models")

@@ -24,13 +24,11 @@ from whisper_server.model_service import Service
 from whisper_server.recording import Recording
 from whisper_server.scheduler_state import OnProgress
 from whisper_server.speakers.attribution import with_speakers
+from whisper_server.speakers.diarizer import longest_seconds
 from whisper_server.speakers.track import SpeakerTrack
 
 STALL_SECONDS = 60.0
 """Without it a client that has left would hold its place in the queue for ever."""
-
-SPEAKERS_SECONDS = 120.0
-"""How long a whole transcript waits for its speakers, beside the seconds that it lasts."""
 
 MAX_WARNINGS = 20
 
@@ -104,9 +102,11 @@ class Upload(Generic[Form]):
         """Raise InvalidRequest if speakers cannot be found, or not be shown as it is asked."""
         form = self.form
         asked = "speakers" if form.speakers else "response_format"
-        if self.service.diarizer is None:
+        if not self.service.finds_speakers:
             raise errors.InvalidRequest(
-                "This server does not find speakers: it needs --speakers at its start.",
+                "This server cannot find speakers: what does it could not be loaded, see its log."
+                if self.service.diarizer
+                else "This server does not find speakers: it needs --speakers at its start.",
                 param=asked,
                 code="no_speakers",
             )
@@ -178,7 +178,7 @@ class Upload(Generic[Form]):
         """Return the transcript with its speakers; as it is, and a warning, if finding fails."""
         started = time.monotonic()
         try:
-            async with asyncio.timeout(SPEAKERS_SECONDS + found.duration_seconds):
+            async with asyncio.timeout(longest_seconds(found.duration_seconds)):
                 speakers = await track.result()
             spoken = await asyncio.to_thread(with_speakers, found, speakers)
         except Exception as error:

@@ -6,7 +6,7 @@ from itertools import groupby, pairwise
 
 from stt.transcripts.speakers import speaker_letter
 from whisper_server.engines.base import Segment, Speaker, Transcription, Word
-from whisper_server.speakers.diarizer import PieceSpeakers, Turn
+from whisper_server.speakers.turns import PieceSpeakers, Turn
 
 MAX_DISTANCE_SECONDS = 0.5
 """A word so near to a turn belongs to it: the times of words are no more exact."""

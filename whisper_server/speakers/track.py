@@ -11,7 +11,8 @@ import numpy as np
 from stt.media.samples import Samples as Pcm
 from stt.transcripts.speakers import Voice, join_voices, mean_voice
 from whisper_server.engines.base import SAMPLE_RATE
-from whisper_server.speakers.diarizer import Diarizer, PieceSpeakers
+from whisper_server.speakers.diarizer import Diarizer
+from whisper_server.speakers.turns import PieceSpeakers
 
 PIECE_SECONDS = 300.0
 """A long recording is diarized in such pieces, so that its samples need not be kept."""

@@ -22,7 +22,8 @@ from tests.support.whisper_stand_in import (
 )
 from whisper_server.engines.base import Options
 from whisper_server.routes import uploads
-from whisper_server.speakers.diarizer import Diarizer, PieceSpeakers, Turn
+from whisper_server.speakers.diarizer import Diarizer
+from whisper_server.speakers.turns import PieceSpeakers, Turn
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,8 @@ def test_a_language_that_the_model_does_not_know_is_refused(
 class SpeakersOfASecond:
     """In place of the process: every piece has one speaker, or finding them fails."""
 
+    works = True
+
     def __init__(self, failure: Exception | None = None) -> None:
         self.failure = failure
 
@@ -197,7 +200,23 @@ def test_a_server_says_whether_it_finds_speakers(
     assert error_of(refused)["code"] == "no_speakers"
 
 
+def test_a_server_whose_models_cannot_be_loaded_finds_no_speakers() -> None:
+    broken = SpeakersOfASecond()
+    broken.works = False
+    with running(diarizer=cast(Diarizer, broken)) as server:
+        first = requests.get(server.url + "/v1/models", timeout=20).json()["data"][0]
+        assert first["speakers"] is False
+        refused = server.post(data={"response_format": "diarized_json"})
+        assert (refused.status_code, error_of(refused)["code"]) == (400, "no_speakers")
+        assert "see its log" in error_of(refused)["message"]
+        assert server.post().status_code == 200
+        broken.works = True
+        assert server.post(data={"response_format": "diarized_json"}).status_code == 200
+
+
 class OddSpeakers:
+    works = True
+
     def find(self, _: Samples) -> "Future[PieceSpeakers]":
         future: Future[PieceSpeakers] = Future()
         future.set_result(PieceSpeakers((Turn(0.0, 1.0, cast(int, "odd")),)))
@@ -216,7 +235,7 @@ def test_a_failure_costs_the_speakers_and_not_the_text(failing: object) -> None:
 def test_speakers_that_never_come_cost_the_speakers_and_not_the_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(uploads, "SPEAKERS_SECONDS", -0.9)
+    monkeypatch.setattr(uploads, "longest_seconds", lambda seconds: 0.1)
     hung = SpeakersOfASecond()
     monkeypatch.setattr(hung, "find", lambda samples: Future())
     with running(diarizer=cast(Diarizer, hung)) as server:

@@ -5,7 +5,7 @@ import numpy as np
 from stt.transcripts.speakers import Voice
 from whisper_server.engines.base import Segment, Transcription, Word
 from whisper_server.speakers.attribution import MAX_DISTANCE_SECONDS, with_speakers
-from whisper_server.speakers.diarizer import PieceSpeakers, Turn
+from whisper_server.speakers.turns import PieceSpeakers, Turn
 
 VOICES = tuple(Voice(np.ones(2, np.float32), 10.0) for _ in range(2))
 

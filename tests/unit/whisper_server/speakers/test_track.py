@@ -12,8 +12,9 @@ import pytest
 from stt.media.samples import Samples
 from stt.transcripts.speakers import Voice
 from whisper_server.engines.base import SAMPLE_RATE
-from whisper_server.speakers.diarizer import Diarizer, PieceSpeakers, Turn
+from whisper_server.speakers.diarizer import Diarizer
 from whisper_server.speakers.track import PIECE_SECONDS, TAIL_SECONDS, SpeakerTrack, joined
+from whisper_server.speakers.turns import PieceSpeakers, Turn
 
 
 @dataclass
