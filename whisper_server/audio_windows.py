@@ -16,6 +16,7 @@ import numpy as np
 
 from stt.media.splitting import WINDOWS, cut, quietest
 from whisper_server.engines.base import FRAMES_PER_SECOND, SAMPLE_RATE, Samples, Segment, Word
+from whisper_server.map_ahead import Map
 from whisper_server.word_times import pauses_in
 
 PIECE_SECONDS = 60
@@ -124,18 +125,28 @@ FindSpeech = Callable[[Samples, float], list[Span]]
 
 
 def cut_into_windows(
-    blocks: Iterable[Samples], window_seconds: float, find_speech: FindSpeech | None
+    blocks: Iterable[Samples],
+    window_seconds: float,
+    find_speech: FindSpeech | None,
+    map_pieces: Map = map,
 ) -> Generator[list[Window], None, None]:
     """Yield the windows of a recording that arrives in `blocks`, a list for each piece of it.
 
-    Without `find_speech` everything counts as speech. Holds one piece at a time in memory. A list
-    may be empty: the piece was silent, or what it holds fills no window yet.
+    Without `find_speech` everything counts as speech. Holds one piece at a time in memory, and
+    those that `map_pieces` has read ahead. A list may be empty: the piece was silent, or what it
+    holds fills no window yet.
     """
     waiting = _WaitingSpeech(int(window_seconds * SAMPLE_RATE))
     longest = PIECE_SECONDS * SAMPLE_RATE
-    for start, piece, is_last in cut(blocks, longest - SEARCH, longest, WINDOWS):
+
+    def with_speech(cut_piece: tuple[int, Samples, bool]) -> tuple[int, Samples, bool, list[Span]]:
+        _, piece, _ = cut_piece
         whole = [Span(0, len(piece))]
-        waiting.add(piece, start, find_speech(piece, window_seconds) if find_speech else whole)
+        return *cut_piece, find_speech(piece, window_seconds) if find_speech else whole
+
+    pieces = cut(blocks, longest - SEARCH, longest, WINDOWS)
+    for start, piece, is_last, speech in map_pieces(with_speech, pieces):
+        waiting.add(piece, start, speech)
         del piece  # it may be long until the next one is cut
         yield waiting.take(everything=is_last)
 

@@ -23,6 +23,7 @@ from whisper_server.engines.base import (
     WindowResult,
 )
 from whisper_server.load_measures import Average, Gauge
+from whisper_server.map_ahead import map_ahead
 from whisper_server.metrics import Metrics
 from whisper_server.model_instance import ModelInstance
 from whisper_server.presets import EnginePlan
@@ -35,6 +36,8 @@ WINDOWS_AHEAD = 2
 """Windows that are queued or decoded, for each place in a batch: enough that the decoders find the
 next ones ready. The recordings that have more to come share them; so many are for each at least."""
 PREPARING_THREADS = 8
+PIECES_AHEAD = 3
+"""Pieces of which the speech is found ahead, where a card decodes; recordings share them."""
 RELOAD_RETRY_SECONDS = 30
 CHECKS_PER_IDLE_PERIOD = 4
 
@@ -146,7 +149,15 @@ class Pipeline:
         if self._sequential:
             return cut_into_pieces(blocks)
         find_speech = self._find_speech if vad_filter else None
-        return cut_into_windows(blocks, self._instances[0].engine.window_seconds, find_speech)
+        ahead = partial(map_ahead, self._pool, self._pieces_ahead)
+        seconds = self._instances[0].engine.window_seconds
+        return cut_into_windows(blocks, seconds, find_speech, ahead)
+
+    def _pieces_ahead(self) -> int:
+        """Return a recording's share: none where it would take cores from the decoding."""
+        if self._instances[0].engine.decodes_on_cpu:
+            return 0
+        return PIECES_AHEAD // max(1, len(self._unprepared))
 
     def _ahead(self) -> int:
         """Return a recording's share of windows: memory must not grow with all requests."""

@@ -63,6 +63,7 @@ class StandInEngine:
     verdicts: tuple[float, ...] = (-0.1,)
     spoken: Callable[[Samples], str] = lambda samples: "en"
     window_seconds: float = 30.0
+    decodes_on_cpu: bool = False
 
     def load(self) -> None:
         self.may_load.wait(60)

@@ -20,6 +20,8 @@ WORDS = ("the", "time", "has", "come", "for", "people", "who", "speak", "about",
 class InstantEngine(FasterWhisperEngine):
     """The real engine, whose `decode` makes up words, evenly spread."""
 
+    decodes_on_cpu = False
+
     def decode(self, windows: Sequence[WindowInput]) -> list[WindowResult]:
         return [
             WindowResult("en", _words(window.seconds), window.temperature) for window in windows

@@ -174,6 +174,10 @@ class Engine(Protocol):
     def window_seconds(self) -> float:
         """Return the longest window that the model takes; known once it is loaded."""
 
+    @property
+    def decodes_on_cpu(self) -> bool:
+        """Return whether `decode` takes the cores that windows are prepared with."""
+
     def load(self) -> None:
         """Fetch, load and warm up; raises ModelUnavailable. Also after `unload`."""
 

@@ -64,6 +64,10 @@ class FasterWhisperEngine:
     def window_seconds(self) -> float:
         return float(self._extractor.chunk_length)
 
+    @property
+    def decodes_on_cpu(self) -> bool:
+        return self._plan.device == "cpu"
+
     def load(self) -> None:
         from whisper_server.engines.window_decoder import WindowDecoder
 

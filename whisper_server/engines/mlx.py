@@ -81,6 +81,10 @@ class MlxEngine:
         """Return the length of the encoder's positions: 30 seconds, less for some models."""
         return self._frames / base.FRAMES_PER_SECOND
 
+    @property
+    def decodes_on_cpu(self) -> bool:
+        return self._plan.device == "cpu"
+
     def load(self) -> None:
         from faster_whisper.feature_extractor import FeatureExtractor
 
@@ -96,8 +100,8 @@ class MlxEngine:
                 "in a checkout of this project: python tools/convert_to_mlx.py FOLDER OUT"
             )
         try:
-            on_cpu = self._plan.device == "cpu"
-            decoder = in_mlx_thread(_load_decoder, folder, self._plan.compute_type, on_cpu)
+            arguments = folder, self._plan.compute_type, self.decodes_on_cpu
+            decoder = in_mlx_thread(_load_decoder, *arguments)
             self._extractor = FeatureExtractor(feature_size=decoder.mels)
             self._frames, self._is_multilingual = decoder.frames, decoder.is_multilingual
             self._languages = decoder.languages

@@ -3,6 +3,8 @@
 import math
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise, repeat
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from whisper_server import audio_windows as windows
 from whisper_server.audio_windows import Span, Window, cut_into_pieces, cut_into_windows
 from whisper_server.engines.base import Samples
+from whisper_server.map_ahead import map_ahead
 
 SECOND = 16_000
 WINDOW_SECONDS = 30
@@ -152,6 +155,15 @@ def test_an_hour_takes_no_more_memory_than_minutes() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 5 * windows.PIECE_SECONDS * second.nbytes
+
+
+def test_pieces_that_are_read_ahead_make_no_other_windows() -> None:
+    samples, speech = counting(900), speech_at((10, 150), (200, 201), (290, 600), (700, 890))
+    with ThreadPoolExecutor(4) as pool:
+        ahead = partial(map_ahead, pool, lambda: 3)
+        lists = cut_into_windows(in_blocks(samples, 1.3), WINDOW_SECONDS, speech, ahead)
+        found = [window.spans for some in lists for window in some]
+    assert found == [window.spans for window in cut(samples, speech)]
 
 
 class TestTimes:

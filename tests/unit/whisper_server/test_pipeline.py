@@ -3,18 +3,21 @@
 import asyncio
 import gc
 import io
+import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, count
 
 import pytest
 
 from tests.support.event_loop import in_event_loop
 from tests.support.whisper_bench import ENGLISH, SHORT, Bench, bench, soon, waits
-from tests.support.whisper_stand_in import StandInEngine, wav
-from whisper_server.engines.base import EncodedWindow, Options, WindowInput, WindowResult
+from tests.support.whisper_stand_in import StandInEngine, everything, wav
+from whisper_server.audio_windows import Span
+from whisper_server.engines.base import EncodedWindow, Options, Samples, WindowInput, WindowResult
 from whisper_server.errors import ClientGone, EngineFailed, InvalidAudio, OutOfMemory
+from whisper_server.pipeline import PIECES_AHEAD
 from whisper_server.recording import Recording
 
 
@@ -163,6 +166,37 @@ async def test_no_recording_is_prepared_far_ahead_of_its_decoding() -> None:
         assert it.scheduler.state().queued_windows <= 4
         it.engine.go.set()
         assert (await task).duration_seconds == 1200.0
+
+
+@in_event_loop
+async def test_the_speech_of_a_long_recording_is_found_by_several_threads() -> None:
+    all_in_work, calls = threading.Barrier(PIECES_AHEAD, timeout=20), count()
+
+    def find_speech(samples: Samples, longest: float) -> list[Span]:
+        if 1 <= next(calls) <= PIECES_AHEAD:  # the first one warms up
+            all_in_work.wait()
+        return everything(samples, longest)
+
+    async with bench() as it:
+        alone = await it.run(460.0)
+    async with bench(find_speech=find_speech) as it:
+        assert await it.run(460.0) == alone
+
+
+@in_event_loop
+async def test_no_speech_is_found_ahead_where_that_takes_cores_from_the_decoding() -> None:
+    pieces: list[Samples] = []
+
+    def find_speech(samples: Samples, longest: float) -> list[Span]:
+        pieces.append(samples)
+        return everything(samples, longest)
+
+    async with bench(StandInEngine(decodes_on_cpu=True), busy=True, find_speech=find_speech) as it:
+        task = asyncio.create_task(it.run(1200.0))
+        await soon(lambda: len(it.engine.batches) == 1 and it.pipeline.busy == 1)
+        assert len(pieces) == 1 + 2, "what warms up, and two whose windows are as many as may wait"
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @in_event_loop
