@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,14 @@ def hear(diarizer: Diarizer, samples: Samples, call_seconds: float | None, kept:
     size = round(call_seconds * SAMPLE_RATE) if call_seconds else len(samples)
     starts = [at for at in range(0, len(samples), size) if at == 0 or len(samples) - at > size / 2]
     calls = tuple(
-        (start / SAMPLE_RATE, diarizer.find(samples[start:end]).result())
+        (start / SAMPLE_RATE, diarizer.find(partial(_part, samples, start, end)).result())
         for start, end in zip(starts, [*starts[1:], len(samples)], strict=True)
     )
     return _keep(Heard(calls), kept)
+
+
+def _part(samples: Samples, start: int, end: int) -> Samples:
+    return samples[start:end]
 
 
 def _keep(heard: Heard, kept: Path) -> Heard:

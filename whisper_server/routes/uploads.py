@@ -172,7 +172,7 @@ class Upload(Generic[Form]):
             self.warnings[:0] = recording.warnings
             recording.close()
             if track:
-                track.cancel()
+                track.close()
 
     async def _with_speakers(self, found: Transcription, track: SpeakerTrack) -> Transcription:
         """Return the transcript with its speakers; as it is, and a warning, if finding fails."""

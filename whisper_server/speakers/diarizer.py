@@ -3,6 +3,7 @@
 import atexit
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -54,9 +55,12 @@ class Diarizer:
         """False once the models could not be loaded, until they can."""
         return self._failure is None
 
-    def find(self, samples: Pcm) -> "Future[PieceSpeakers]":
-        """Return the speakers of a piece; what goes wrong is in the Future, and not raised here."""
-        piece = _Piece(samples, Future())
+    def find(self, read: Callable[[], Pcm]) -> "Future[PieceSpeakers]":
+        """Return the speakers of a piece; what goes wrong is in the Future, and not raised here.
+
+        `read` returns its samples; it is called when the turn of the piece has come.
+        """
+        piece = _Piece(read, Future())
         with self._lock:
             if self._is_closed:
                 piece.found.set_exception(DiarizingFailed("the server ends"))
@@ -77,7 +81,7 @@ class Diarizer:
         while (piece := self._next_piece()) is not None:
             if piece.found.set_running_or_notify_cancel():
                 try:
-                    piece.found.set_result(self._find(piece.samples))
+                    piece.found.set_result(self._find(piece.read()))
                 except Exception as error:
                     piece.found.set_exception(error)
         self._end_process()
@@ -130,5 +134,5 @@ class Diarizer:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    samples: Pcm
+    read: Callable[[], Pcm]
     found: "Future[PieceSpeakers]"

@@ -1,10 +1,12 @@
 """The speakers of one recording, found while it is read."""
 
 import asyncio
-import logging
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
+from tempfile import SpooledTemporaryFile
 
 import numpy as np
 
@@ -15,48 +17,86 @@ from whisper_server.speakers.diarizer import Diarizer
 from whisper_server.speakers.turns import PieceSpeakers
 
 PIECE_SECONDS = 300.0
-"""A long recording is diarized in such pieces, so that its samples need not be kept."""
+"""A long recording is diarized in such pieces, while the rest of it is read."""
 TAIL_SECONDS = 60.0
 """The last piece is no shorter, but for a recording that is: of a few seconds voices are unsure."""
 
-logger = logging.getLogger(__name__)
+_ITEM_BYTES = np.dtype(np.int16).itemsize
 
 
 class SpeakerTrack:
-    """Takes the samples of a recording in order, then returns its speakers."""
+    """Takes the samples of a recording in order, then returns its speakers.
+
+    Samples of more than a piece and a tail lie on disk: where diarizing is slower than decoding,
+    hours of audio wait for their turn.
+    """
 
     def __init__(self, diarizer: Diarizer) -> None:
         self._diarizer = diarizer
-        self._blocks: list[Pcm] = []
-        self._count = 0
+        self._samples = StoredSamples(round((PIECE_SECONDS + TAIL_SECONDS) * SAMPLE_RATE))
+        self._begin = 0
         self._pieces: list[tuple[float, Future[PieceSpeakers]]] = []
-        self._start = 0.0
+        self._failure: Exception | None = None
 
     def add(self, block: Pcm) -> None:
-        """Take the next samples; whole pieces are diarized while the rest is read."""
-        self._blocks.append(block)
-        self._count += len(block)
-        if self._count >= (PIECE_SECONDS + TAIL_SECONDS) * SAMPLE_RATE:
-            self._submit(int(PIECE_SECONDS * SAMPLE_RATE))
+        """Take the next samples; whole pieces are diarized while the rest is read.
+
+        What goes wrong is raised by `result`: the text does not depend on it.
+        """
+        if self._failure is not None:
+            return
+        try:
+            self._samples.append(block)
+            if self._samples.count - self._begin >= (PIECE_SECONDS + TAIL_SECONDS) * SAMPLE_RATE:
+                self._submit(self._begin + int(PIECE_SECONDS * SAMPLE_RATE))
+        except Exception as error:
+            self._failure = error
 
     async def result(self) -> PieceSpeakers:
         """Return the speakers once all samples were taken; raise what diarizing raises."""
-        self._submit(self._count)
+        if self._failure is not None:
+            raise self._failure
+        self._submit(self._samples.count)
         found = await asyncio.gather(*(asyncio.wrap_future(future) for _, future in self._pieces))
         return joined([(start, each) for (start, _), each in zip(self._pieces, found, strict=True)])
 
-    def cancel(self) -> None:
-        """Drop what has not begun."""
-        self._blocks.clear()
+    def close(self) -> None:
+        """Drop the samples, and what has not begun."""
         for _, future in self._pieces:
             future.cancel()
+        self._samples.close()
 
-    def _submit(self, count: int) -> None:
-        samples = np.concatenate(self._blocks) if self._blocks else np.zeros(0, np.int16)
-        self._pieces.append((self._start, self._diarizer.find(samples[:count])))
-        self._start += count / SAMPLE_RATE
-        self._blocks = [samples[count:].copy()]
-        self._count = len(self._blocks[0])
+    def _submit(self, end: int) -> None:
+        """Let the samples from the end of the last piece to this one be diarized."""
+        read = partial(self._samples.read, self._begin, end)
+        self._pieces.append((self._begin / SAMPLE_RATE, self._diarizer.find(read)))
+        self._begin = end
+
+
+class StoredSamples:
+    """Samples in a file, the first `most_in_memory` of them in memory. Thread-safe."""
+
+    def __init__(self, most_in_memory: int) -> None:
+        self._file = SpooledTemporaryFile(most_in_memory * _ITEM_BYTES)  # noqa: SIM115
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def append(self, block: Pcm) -> None:
+        """Raise OSError when the disk is full."""
+        with self._lock:
+            self._file.seek(self.count * _ITEM_BYTES)
+            self._file.write(block.tobytes())
+            self.count += len(block)
+
+    def read(self, begin: int, end: int) -> Pcm:
+        """Return the samples between two positions; raise OSError or, when closed, ValueError."""
+        with self._lock:
+            self._file.seek(begin * _ITEM_BYTES)
+            return np.frombuffer(self._file.read((end - begin) * _ITEM_BYTES), np.int16)
+
+    def close(self) -> None:
+        with self._lock:
+            self._file.close()
 
 
 def joined(pieces: Sequence[tuple[float, PieceSpeakers]]) -> PieceSpeakers:

@@ -1,7 +1,7 @@
 """OpenAI's endpoints and `/transcribe` over a stand-in engine."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import cast
@@ -126,7 +126,7 @@ class SpeakersOfASecond:
     def __init__(self, failure: Exception | None = None) -> None:
         self.failure = failure
 
-    def find(self, samples: Samples) -> "Future[PieceSpeakers]":
+    def find(self, read: Callable[[], Samples]) -> "Future[PieceSpeakers]":
         future: Future[PieceSpeakers] = Future()
         if self.failure:
             future.set_exception(self.failure)
@@ -217,7 +217,7 @@ def test_a_server_whose_models_cannot_be_loaded_finds_no_speakers() -> None:
 class OddSpeakers:
     works = True
 
-    def find(self, _: Samples) -> "Future[PieceSpeakers]":
+    def find(self, read: Callable[[], Samples]) -> "Future[PieceSpeakers]":
         future: Future[PieceSpeakers] = Future()
         future.set_result(PieceSpeakers((Turn(0.0, 1.0, cast(int, "odd")),)))
         return future
@@ -237,7 +237,7 @@ def test_speakers_that_never_come_cost_the_speakers_and_not_the_text(
 ) -> None:
     monkeypatch.setattr(uploads, "longest_seconds", lambda seconds: 0.1)
     hung = SpeakersOfASecond()
-    monkeypatch.setattr(hung, "find", lambda samples: Future())
+    monkeypatch.setattr(hung, "find", lambda read: Future())
     with running(diarizer=cast(Diarizer, hung)) as server:
         response = server.post(data={"response_format": "verbose_json", "speakers": "true"})
     assert (response.status_code, response.json()["text"]) == (200, "1.0")

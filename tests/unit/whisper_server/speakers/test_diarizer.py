@@ -40,7 +40,7 @@ def diarizer() -> Iterator[Diarizer]:
 
 def test_two_voices_are_told_apart(diarizer: Diarizer) -> None:
     spoken = conversation(("en", "it"), 40)
-    found = diarizer.find(spoken.samples).result(WAIT_SECONDS)
+    found = diarizer.find(lambda: spoken.samples).result(WAIT_SECONDS)
     assert len(found.voices) == 2
     pairs = [
         (turn.end - turn.start, str(turn.speaker), true)
@@ -59,7 +59,7 @@ def test_two_voices_are_told_apart(diarizer: Diarizer) -> None:
 
 def test_the_same_voice_is_alike_in_other_words(diarizer: Diarizer) -> None:
     def voice_of(language: str, seed: int) -> Embedding:
-        found = diarizer.find(prompts(language, 30, seed).samples).result(WAIT_SECONDS)
+        found = diarizer.find(lambda: prompts(language, 30, seed).samples).result(WAIT_SECONDS)
         most = max(found.voices, key=lambda voice: voice.seconds).embedding
         unit: Embedding = most / np.linalg.norm(most)
         return unit
@@ -71,7 +71,7 @@ def test_the_same_voice_is_alike_in_other_words(diarizer: Diarizer) -> None:
 @pytest.mark.parametrize("seconds", [0.0, 0.05, 5.0])
 def test_silence_has_no_speakers(diarizer: Diarizer, seconds: float) -> None:
     samples = np.zeros(round(seconds * SAMPLE_RATE), np.int16)
-    assert diarizer.find(samples).result(WAIT_SECONDS) == PieceSpeakers()
+    assert diarizer.find(lambda: samples).result(WAIT_SECONDS) == PieceSpeakers()
 
 
 def test_the_process_ends_with_one_that_is_killed() -> None:
@@ -83,7 +83,7 @@ def test_the_process_ends_with_one_that_is_killed() -> None:
         "from whisper_server.speakers.diarizer import Diarizer\n"
         "if __name__ == '__main__':\n"
         "    made = Diarizer('cpu')\n"
-        "    made.find(np.zeros(SAMPLE_RATE, np.int16)).result()\n"
+        "    made.find(lambda: np.zeros(SAMPLE_RATE, np.int16)).result()\n"
         "    print(multiprocessing.active_children()[0].pid, flush=True)\n"
         "    time.sleep(600)\n"
     )

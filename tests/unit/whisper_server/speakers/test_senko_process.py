@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -102,8 +102,8 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         diarizer.close()
 
 
-def samples_that(what: int) -> Samples:
-    return np.full(SAMPLE_RATE, what, np.int16)
+def piece_that(what: int) -> Callable[[], Samples]:
+    return lambda: np.full(SAMPLE_RATE, what, np.int16)
 
 
 def found(future: "Future[PieceSpeakers]") -> tuple[Turn, ...]:
@@ -116,7 +116,7 @@ ONE_TURN = (Turn(0.0, 1.0, 0),)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_are_the_servers_business(stage: Stage, number: signal.Signals) -> None:
     """Ctrl-C reaches all processes of a terminal; a service manager, too, ends all of a service."""
-    found_later = stage.diarizer().find(samples_that(HANGS))
+    found_later = stage.diarizer().find(piece_that(HANGS))
     os.kill(stage.pid(), number)
     (stage.folder / "go").touch()
     assert found(found_later) == ONE_TURN
@@ -124,7 +124,7 @@ def test_signals_are_the_servers_business(stage: Stage, number: signal.Signals) 
 
 def test_a_process_that_dies_costs_the_piece_in_work_and_none_that_waits(stage: Stage) -> None:
     diarizer = stage.diarizer()
-    lost, next_ = diarizer.find(samples_that(DIES)), diarizer.find(samples_that(WORKS))
+    lost, next_ = diarizer.find(piece_that(DIES)), diarizer.find(piece_that(WORKS))
     with pytest.raises(DiarizingFailed, match="the process has ended"):
         lost.result(WAIT_SECONDS)
     assert found(next_) == ONE_TURN
@@ -132,13 +132,13 @@ def test_a_process_that_dies_costs_the_piece_in_work_and_none_that_waits(stage: 
 
 def test_a_process_that_hangs_is_replaced(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     diarizer = stage.diarizer()
-    assert found(diarizer.find(samples_that(WORKS))) == ONE_TURN
+    assert found(diarizer.find(piece_that(WORKS))) == ONE_TURN
     with monkeypatch.context() as patched:
         patched.setattr(module, "longest_seconds", lambda seconds: 0.2)
         with pytest.raises(DiarizingFailed, match=r"a piece of 1 seconds: not done within"):
-            diarizer.find(samples_that(HANGS)).result(WAIT_SECONDS)
+            diarizer.find(piece_that(HANGS)).result(WAIT_SECONDS)
     hung = stage.pid()
-    assert found(diarizer.find(samples_that(WORKS))) == ONE_TURN
+    assert found(diarizer.find(piece_that(WORKS))) == ONE_TURN
     assert stage.pid() != hung
     with pytest.raises(ProcessLookupError):
         os.kill(hung, 0)
@@ -147,8 +147,8 @@ def test_a_process_that_hangs_is_replaced(stage: Stage, monkeypatch: pytest.Monk
 def test_an_error_in_the_process_is_that_of_the_piece_and_ends_nothing(stage: Stage) -> None:
     diarizer = stage.diarizer()
     with pytest.raises(DiarizingFailed, match="ValueError: odd samples"):
-        diarizer.find(samples_that(FAILS)).result(WAIT_SECONDS)
-    assert found(diarizer.find(samples_that(WORKS))) == ONE_TURN
+        diarizer.find(piece_that(FAILS)).result(WAIT_SECONDS)
+    assert found(diarizer.find(piece_that(WORKS))) == ONE_TURN
     assert stage.loads() == 1
 
 
@@ -160,11 +160,11 @@ def test_models_that_cannot_be_loaded_are_known_and_tried_again(
     diarizer = stage.diarizer()
     assert diarizer.works, "they are loading"
     with pytest.raises(DiarizingFailed, match="cannot be loaded: OSError: libtorch_cpu"):
-        diarizer.find(samples_that(WORKS)).result(WAIT_SECONDS)
+        diarizer.find(piece_that(WORKS)).result(WAIT_SECONDS)
     assert not diarizer.works
     (stage.folder / "broken").unlink()
     until(lambda: diarizer.works)
-    assert found(diarizer.find(samples_that(WORKS))) == ONE_TURN
+    assert found(diarizer.find(piece_that(WORKS))) == ONE_TURN
 
 
 def test_a_process_that_cannot_be_started_is_an_error_of_the_piece(
@@ -174,17 +174,27 @@ def test_a_process_that_cannot_be_started_is_an_error_of_the_piece(
         raise OSError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(module, "SenkoProcess", refuse)
-    refused = stage.diarizer().find(samples_that(WORKS))
+    refused = stage.diarizer().find(piece_that(WORKS))
     with pytest.raises(DiarizingFailed, match="Resource temporarily unavailable"):
         refused.result(WAIT_SECONDS)
 
 
+def test_samples_that_cannot_be_read_are_an_error_of_the_piece(stage: Stage) -> None:
+    def read() -> Samples:
+        raise OSError(5, "Input/output error")
+
+    diarizer = stage.diarizer()
+    with pytest.raises(OSError, match="Input/output error"):
+        diarizer.find(read).result(WAIT_SECONDS)
+    assert found(diarizer.find(piece_that(WORKS))) == ONE_TURN
+
+
 def test_closing_ends_the_process_and_refuses_what_waits(stage: Stage) -> None:
     diarizer = stage.diarizer()
-    pieces = [diarizer.find(samples_that(HANGS)) for _ in range(2)]
+    pieces = [diarizer.find(piece_that(HANGS)) for _ in range(2)]
     pid = stage.pid()
     diarizer.close()
-    pieces.append(diarizer.find(samples_that(WORKS)))
+    pieces.append(diarizer.find(piece_that(WORKS)))
     for piece in pieces:
         with pytest.raises(DiarizingFailed):
             piece.result(WAIT_SECONDS)
@@ -212,12 +222,12 @@ def test_it_uses_the_card_of_the_decoder(
 ) -> None:
     if has_cuda:
         (stage.folder / "has_cuda").touch()
-    found(stage.diarizer(device).find(samples_that(WORKS)))
+    found(stage.diarizer(device).find(piece_that(WORKS)))
     assert stage.read("devices").split() == [used]
     current = stage.folder / "current_device"
     assert (current.read_text() if current.exists() else "cpu") == used
 
 
 def test_it_leaves_half_of_the_cores_to_the_decoder(stage: Stage) -> None:
-    found(stage.diarizer().find(samples_that(WORKS)))
+    found(stage.diarizer().find(piece_that(WORKS)))
     assert int(stage.read("threads")) == max(1, usable_cores() // 2)
