@@ -23,7 +23,8 @@ _WORD = re.compile("(?:[«‹„“(\\[]+ )*\\S+(?: [!?;:»›”%…！？)\\]]
 _FOLLOWING = set("ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶะาำຽະາຳ")
 _LEADING = set("เแโใไເແໂໃໄ\u200d\u2060")
 
-_SENTENCE_MARK = re.compile(r"[.!?…。！？｡؟۔।॥።။។][ \"'”’»›)\]」』）】]*$")
+# In square brackets stands who speaks, which ends no sentence: [?], [Ann Jr.].
+_SENTENCE_MARK = re.compile(r"[.!?…。！？｡؟۔।॥።။។][ \"'”’»›)」』）】]*$")
 _ENGLISH_I = re.compile(r"I(['’]\w+)?\W*$")
 _CLAUSE_MARK = re.compile(r"[,;:–—、，；：､،؛၊፣][ \"'”’»›)\]」』）】]*$")
 # Initials, numbers as in "3. März", titles.

@@ -51,7 +51,8 @@ const colourOf = (number) => ((number - 1 + COLOURS) % COLOURS) + 1;
 export function transcriptItems(rows, view, language, speakers) {
   const colours = new Map(speakers.map((one) => [one.label, colourOfSpeaker(one)]));
   const colour = ({ speaker, channel }) =>
-    speaker ? (colours.get(speaker) ?? nothing) : colourOf(channel);
+    channel == null || speaker ? (colours.get(speaker) ?? nothing) : colourOf(channel);
+  const who = whoIn(speakers);
   const space = WITHOUT_SPACES.has(language) ? "" : " ";
   const mark = (row, before) =>
     who(row) !== null && (view === "lines" || !before || who(row) !== who(before))
@@ -65,23 +66,29 @@ export function transcriptItems(rows, view, language, speakers) {
       line(row, mark(row, i ? lines[i - 1] : before)),
     ])}</p></li>`;
   };
-  return repeat(paragraphsOf(rows, view), ({ lines }) => key(lines[0]), paragraph);
+  return repeat(paragraphsOf(rows, view, who), ({ lines }) => key(lines[0]), paragraph);
 }
 
 const key = ({ start, end, chunk_id: id }) => `${start} ${end} ${id}`;
 
-/** Who speaks: a name or an id, or the channel; null where neither is known. */
-const who = ({ speaker, channel }) =>
-  speaker || (channel == null ? null : `Channel ${channel}`);
+/**
+ * Return what says of a row who speaks: a name or an id, or the channel; null where none is known.
+ * Where speakers of the recording are, "?" stands for one who is not known.
+ */
+const whoIn = (speakers) => {
+  const unknown = speakers.length ? "?" : null;
+  return ({ text, speaker, channel }) =>
+    text === undefined ? null : speaker || (channel == null ? unknown : `Channel ${channel}`);
+};
 
 /** Return `{lines, before}` in order; `before`: the line before the paragraph's first, if any. */
-function paragraphsOf(rows, view) {
+function paragraphsOf(rows, view, who) {
   const paragraphs = [];
   let lines = null;
   let length = 0;
   for (const [i, row] of rows.entries()) {
     const before = rows[i - 1];
-    if (!lines || view === "lines" || isBreak(before, row, length)) {
+    if (!lines || view === "lines" || isBreak(before, row, length, who)) {
       lines = [];
       length = 0;
       paragraphs.push({ lines, before });
@@ -92,7 +99,7 @@ function paragraphsOf(rows, view) {
   return paragraphs;
 }
 
-const isBreak = (before, row, length) =>
+const isBreak = (before, row, length, who) =>
   before.text === undefined ||
   row.text === undefined ||
   who(before) !== who(row) ||

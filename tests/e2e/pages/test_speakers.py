@@ -80,6 +80,19 @@ def colours(found: Locator) -> list[str]:
     return [item.evaluate("item => getComputedStyle(item).color") for item in found.all()]
 
 
+def test_one_who_is_not_known_is_not_taken_for_the_one_before(page: Page, house: House) -> None:
+    recording_id = add_conversation(
+        house.database, (0.0, 4.0, "A", "I think,"), (4.0, 6.0, "", "no."), (6.0, 8.0, "", "No!"),
+        (8.0, 9.0, "A", "Yes."),
+    )  # fmt: skip
+    page.goto(f"/recordings/{recording_id}")
+    shown = page.locator(".transcript > li p")
+    page.get_by_role("button", name="Lines").click()
+    expect(shown).to_have_text(["SPEAKER_01: I think,", "?: no.", "?: No!", "SPEAKER_01: Yes."])
+    page.get_by_role("button", name="Paragraphs").click()  # which is remembered
+    expect(shown).to_have_text(["SPEAKER_01: I think,", "?: no. No!", "SPEAKER_01: Yes."])
+
+
 def test_a_name_is_typed_where_it_is_shown(shown: Page, house: House, talk: Recording) -> None:
     typed = begin(shown, "SPEAKER_01")
     expect(typed).to_be_focused()

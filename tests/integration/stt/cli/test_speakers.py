@@ -53,7 +53,7 @@ def test_names_and_merges_are_in_the_exports(stt: Run, talk: str) -> None:
         "[SPEAKER_01] Hello.",
         "[Bob] Good morning, it is Bob.",
         "[SPEAKER_01] It is quite cold up here, Bob.",
-        "Hm.",
+        "[?] Hm.",
     ]
     assert stt("export", talk, "--format", "json") == 0
     speakers = [segment.get("speaker") for segment in json.loads(stt.out)["segments"]]
