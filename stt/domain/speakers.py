@@ -85,6 +85,7 @@ class RecordingSpeakers:
     def renamed(self, who: str, name: str | None, before: str | None = None) -> "RecordingSpeakers":
         """Return them with a name for one of them, or without it.
 
+        One who does not speak in the text as it is now loses the name to the one who gets it.
         `before`: only if it is called so. Raise NotFound, EditConflict, and ConfigError for a name
         that another one has, or that is like an id.
         """
@@ -93,7 +94,10 @@ class RecordingSpeakers:
         if name == one.name:
             return self
         _check_label(one, before)
-        return self._with(one.id, lambda stored: replace(stored, name=name))
+        free = self
+        while same := _with_name(free.speakers, name or ""):
+            free = free._with(same.id, lambda stored: replace(stored, name=None))
+        return free._with(one.id, lambda stored: replace(stored, name=name))
 
     def merged(
         self,

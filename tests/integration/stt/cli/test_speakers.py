@@ -72,6 +72,20 @@ def test_one_that_has_a_name_keeps_it_when_it_is_merged(stt: Run, talk: str) -> 
     assert stt.out == "SPEAKER_01 is Bob\n"
 
 
+def test_no_two_have_one_name_however_many_are_told_apart(
+    stt: Run, database: Database, talk: str
+) -> None:
+    assert stt("speakers", talk, "rename", "SPEAKER_01", "Ada") == 0
+    database.recordings.update_one({}, {"$set": {"speakers": 1}})
+    assert stt("speakers", talk, "--json") == 0
+    (only,) = json.loads(stt.out)
+    assert only["label"] == "SPEAKER_02"  # with most of the voice that both are
+    assert stt("speakers", talk, "rename", "SPEAKER_02", "Ada") == 0
+    database.recordings.update_one({}, {"$set": {"speakers": 0}})
+    assert stt("speakers", talk, "--json") == 0
+    assert [one["label"] for one in json.loads(stt.out)] == ["SPEAKER_01", "Ada"]
+
+
 def test_json_has_a_line_of_each(stt: Run, talk: str) -> None:
     assert stt("speakers", talk, "--json") == 0
     first, second = json.loads(stt.out)
