@@ -160,7 +160,7 @@ def _people_only() -> set[tuple[str, str]]:
         dependencies = getattr(getattr(route, "dependant", None), "dependencies", ())
         if any(d.call is PEOPLE_ONLY.dependency for d in dependencies):
             methods: set[str] = getattr(route, "methods", None) or set()
-            found |= {(method, route.path) for method in methods}  # type: ignore[attr-defined]
+            found |= {(method, route.path_format) for method in methods}  # type: ignore[attr-defined]
     return found
 
 

@@ -22,6 +22,7 @@ router = APIRouter(
     responses=error_responses(404),
 )
 
+# `:path`, for a name may have a slash.
 SpeakerId = Annotated[str, Path(max_length=1_000, description="Its id or name.")]
 
 
@@ -46,7 +47,7 @@ def speakers(
     return _answer(recording_speakers.read(database, recording))
 
 
-@router.patch("/{speaker}", summary="Name a speaker", responses=error_responses(409))
+@router.patch("/{speaker:path}", summary="Name a speaker", responses=error_responses(409))
 def name_speaker(
     coordinator: InCoordinator, source_id: HexId, speaker: SpeakerId, change: SpeakerName
 ) -> SpeakersOut:
@@ -60,7 +61,9 @@ def name_speaker(
 
 
 @router.post(
-    "/{speaker}/merge", summary="Count a speaker as another one", responses=error_responses(409)
+    "/{speaker:path}/merge",
+    summary="Count a speaker as another one",
+    responses=error_responses(409),
 )
 def merge_speaker(
     coordinator: InCoordinator, source_id: HexId, speaker: SpeakerId, merge: SpeakerMerge
@@ -79,7 +82,7 @@ def merge_speaker(
     )  # fmt: skip
 
 
-@router.get("/{speaker}/sample", summary="Where a speaker talks alone")
+@router.get("/{speaker:path}/sample", summary="Where a speaker talks alone")
 def voice_sample(coordinator: InCoordinator, source_id: HexId, speaker: SpeakerId) -> VoiceSample:
     """Answer with at most six seconds of the recording, 404 where no audio of them is kept."""
     export = Export(coordinator.database, coordinator.recordings.get(source_id))

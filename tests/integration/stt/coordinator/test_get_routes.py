@@ -90,7 +90,8 @@ def _request(
     session: KeyedSession, method: str, template: str, values: dict[str, str], worker: str
 ) -> int:
     """Return the status of a request to this route with values that exist."""
-    path = template.replace("{path:path}", _file_of(template)).format(**values)
+    path = template.replace("{path:path}", _file_of(template)).replace(":path}", "}")
+    path = path.format(**values)
     query = dict(QUERIES.get(template, {}))
     if "worker_id" in query:
         query["worker_id"] = worker

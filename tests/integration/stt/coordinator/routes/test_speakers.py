@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -86,6 +87,17 @@ def test_one_is_merged_for_good(person: KeyedSession, path: str) -> None:
     gone = person.patch(f"{path}/SPEAKER_03", json={"name": "Cy"})
     assert code(gone) == (404, "not_found")
     assert "SPEAKER_03 was merged into SPEAKER_01" in gone.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["A/B", "/", "Ann/sample", "Ann/merge", "50 %?#"])
+def test_one_is_found_by_any_name(person: KeyedSession, path: str, name: str) -> None:
+    named = f"{path}/{quote(name, safe='')}"
+    assert person.patch(f"{path}/SPEAKER_02", json={"name": name}).ok
+    assert person.get(f"{named}/sample").json()["start"] == 5.0
+    assert labels(person.patch(named, json={"name": f"{name}/2"}))[1] == f"{name}/2"
+    into = {"into": "SPEAKER_01"}
+    merged = person.post(f"{path}/{quote(name + '/2', safe='')}/merge", json=into)
+    assert labels(merged) == [f"{name}/2", "SPEAKER_03"]
 
 
 def test_it_says_where_each_can_be_heard(queue: Database, person: KeyedSession, path: str) -> None:
