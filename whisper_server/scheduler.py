@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +23,10 @@ SPEED_AT_FIRST = 10.0
 """The speed assumed for `Retry-After` until it is measured, seconds of audio a second."""
 
 
+Finish = Callable[[Transcription, float | None], Coroutine[Any, Any, Transcription]]
+"""Completes a transcript; given the seconds that are left to its request, None for no limit."""
+
+
 class Scheduler:
     """Used from one event loop. Start its pipeline once the engines are loaded."""
 
@@ -37,6 +41,7 @@ class Scheduler:
         self._tasks: set[TranscriptionTask] = set()
         self._admitted = 0
         self._in_work = 0
+        self._finishing = 0
         self._closing = asyncio.Event()
         self._cut_short = asyncio.Event()
 
@@ -67,18 +72,20 @@ class Scheduler:
         options: Options,
         gone: Coroutine[Any, Any, object],
         on_progress: OnProgress | None = None,
+        finish: Finish | None = None,
     ) -> Transcription:
         """Transcribe a recording, in batches shared with the other requests.
 
         `gone` returns when the client has left: what waits is then dropped, the result of what is
-        being decoded is ignored. `on_progress` is called in the event loop. When this ends, no
-        thread reads the recording any more. Raises what reading and decoding raise, ClientGone,
+        being decoded is ignored. `on_progress` is called in the event loop. `finish` runs when the
+        text is there; the next request has the turn then. When this ends, no thread reads the
+        recording any more. Raises what reading and decoding raise, ClientGone,
         RequestTimeout or Unavailable.
         """
         task = TranscriptionTask(
             recording, options, self._pipeline.config(), _in_this_loop(on_progress)
         )
-        serving = asyncio.ensure_future(self._serve(task))
+        serving = asyncio.ensure_future(self._serve(task, finish))
         events = [asyncio.ensure_future(gone), asyncio.ensure_future(self._cut_short.wait())]
         try:
             await asyncio.wait([serving, *events], return_when=asyncio.FIRST_COMPLETED)
@@ -101,12 +108,12 @@ class Scheduler:
         """Accept no more requests, drop waiting ones, and stop the others after `grace_seconds`."""
         self._closing.set()
         deadline = time.monotonic() + grace_seconds
-        while self._in_work and time.monotonic() < deadline:
+        while (self._in_work or self._finishing) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         self._cut_short.set()
         self._pipeline.close()
 
-    async def _serve(self, task: TranscriptionTask) -> Transcription:
+    async def _serve(self, task: TranscriptionTask, finish: Finish | None) -> Transcription:
         try:
             measuring = self._pipeline.measure(task)
         except RuntimeError as error:  # the pipeline is closed
@@ -120,12 +127,14 @@ class Scheduler:
                 if self._closing.is_set():
                     raise ShuttingDown
                 self._in_work += 1
+                started = time.monotonic()
                 try:
-                    return await self._transcribe(task)
+                    found = await self._transcribe(task)
                 finally:
                     self._in_work -= 1
         finally:
             self._tasks.discard(task)
+        return await self._finished(found, finish, started) if finish else found
 
     async def _transcribe(self, task: TranscriptionTask) -> Transcription:
         started = time.monotonic()
@@ -141,6 +150,16 @@ class Scheduler:
             ) from None
         self._metrics.recording_done(found, time.monotonic() - started)
         return found
+
+    async def _finished(
+        self, found: Transcription, finish: Finish, started: float
+    ) -> Transcription:
+        limit = self._settings.request_timeout
+        self._finishing += 1
+        try:
+            return await finish(found, limit + started - time.monotonic() if limit else None)
+        finally:
+            self._finishing -= 1
 
     def _require_room_for(self, seconds: float) -> None:
         """Raise Unavailable, but never when the queue is empty: any length is taken then."""

@@ -13,7 +13,7 @@ from whisper_server.engines.base import Options, Transcription
 from whisper_server.metrics import Metrics
 from whisper_server.pipeline import Pipeline
 from whisper_server.recording import Recording
-from whisper_server.scheduler import Scheduler
+from whisper_server.scheduler import Finish, Scheduler
 from whisper_server.scheduler_state import Progress
 from whisper_server.settings import Settings
 
@@ -47,11 +47,14 @@ class Bench:
         gone: Coroutine[Any, Any, None] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         data: bytes | None = None,
+        finish: Finish | None = None,
     ) -> Transcription:
         recording = Recording([io.BytesIO(wav(seconds) if data is None else data)], 36_000, "file")
         try:
             with self.scheduler.place():
-                return await self.scheduler.run(recording, options, gone or never(), on_progress)
+                return await self.scheduler.run(
+                    recording, options, gone or never(), on_progress, finish
+                )
         finally:
             recording.close()
 

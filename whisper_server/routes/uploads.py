@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
@@ -159,8 +160,8 @@ class Upload(Generic[Form]):
         )
         gone = until() if until else self._client_left()
         try:
-            found = await self.service.scheduler.run(recording, options, gone, on_progress)
-            return await self._with_speakers(found, track) if track else found
+            finish = partial(self._with_speakers, track) if track else None
+            return await self.service.scheduler.run(recording, options, gone, on_progress, finish)
         except errors.ApiError:
             raise
         except Exception as error:
@@ -174,11 +175,14 @@ class Upload(Generic[Form]):
             if track:
                 track.close()
 
-    async def _with_speakers(self, found: Transcription, track: SpeakerTrack) -> Transcription:
+    async def _with_speakers(
+        self, track: SpeakerTrack, found: Transcription, seconds_left: float | None
+    ) -> Transcription:
         """Return the transcript with its speakers; as it is, and a warning, if finding fails."""
         started = time.monotonic()
+        limit = longest_seconds(found.duration_seconds)
         try:
-            async with asyncio.timeout(longest_seconds(found.duration_seconds)):
+            async with asyncio.timeout(limit if seconds_left is None else min(limit, seconds_left)):
                 speakers = await track.result()
             spoken = await asyncio.to_thread(with_speakers, found, speakers)
         except Exception as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,13 @@ from tests.support.event_loop import in_event_loop
 from tests.support.whisper_bench import SHORT, bench, soon, waits
 from tests.support.whisper_stand_in import StandInEngine
 from whisper_server.engines.base import Options, Samples, ShouldStop, Transcription
-from whisper_server.errors import ClientGone, EngineStopped, RequestTimeout, Unavailable
+from whisper_server.errors import (
+    ClientGone,
+    EngineStopped,
+    RequestTimeout,
+    ShuttingDown,
+    Unavailable,
+)
 from whisper_server.scheduler_state import Progress
 
 
@@ -88,6 +95,77 @@ async def test_a_request_gets_no_longer_than_its_time() -> None:
         with pytest.raises(RequestTimeout, match=r"0\.05 seconds"):
             await it.run()
         await soon(lambda: it.scheduler.state().in_work == 0)
+
+
+class Finishing:
+    """What completes a transcript, once `go` is set."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.seconds_left: list[float | None] = []
+        self.is_cancelled = False
+
+    async def __call__(self, found: Transcription, seconds_left: float | None) -> Transcription:
+        self.seconds_left.append(seconds_left)
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.is_cancelled = True
+            raise
+        return replace(found, language="fi")
+
+
+@in_event_loop
+async def test_what_completes_a_transcript_keeps_no_other_request_waiting() -> None:
+    async with bench(worker_count=1) as it:
+        finish = Finishing()
+        first = asyncio.create_task(it.run(finish=finish))
+        await soon(lambda: bool(finish.seconds_left))
+        assert (await it.run(2.0)).text == "2.0"
+        finish.go.set()
+        assert (await first).language == "fi"
+
+
+@in_event_loop
+async def test_a_caller_who_hangs_up_stops_what_completes_the_transcript() -> None:
+    async with bench() as it:
+        finish, hang_up = Finishing(), asyncio.Event()
+        leaver = asyncio.create_task(it.run(gone=waits(hang_up), finish=finish))
+        await soon(lambda: bool(finish.seconds_left))
+        hang_up.set()
+        with pytest.raises(ClientGone):
+            await leaver
+        assert finish.is_cancelled
+        assert it.scheduler.state().waiting == 0
+
+
+@in_event_loop
+async def test_what_completes_a_transcript_has_the_rest_of_the_request_s_time() -> None:
+    async with bench(request_timeout=100) as it:
+        finish = Finishing()
+        finish.go.set()
+        await it.run(finish=finish)
+        (left,) = finish.seconds_left
+        assert left is not None
+        assert 0 < left < 100
+
+
+@in_event_loop
+async def test_closing_lets_a_transcript_be_completed_or_answers_that_the_server_ends() -> None:
+    async with bench() as it:
+        finish = Finishing()
+        task = asyncio.create_task(it.run(finish=finish))
+        await soon(lambda: bool(finish.seconds_left))
+        asyncio.get_running_loop().call_later(0.05, finish.go.set)
+        await it.scheduler.close(grace_seconds=60)
+        assert (await task).language == "fi"
+    async with bench() as it:
+        finish = Finishing()
+        task = asyncio.create_task(it.run(finish=finish))
+        await soon(lambda: bool(finish.seconds_left))
+        await it.scheduler.close(grace_seconds=0.05)
+        with pytest.raises(ShuttingDown):
+            await task
 
 
 @in_event_loop

@@ -4,14 +4,17 @@ import base64
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from http.client import HTTPConnection
 from typing import cast
 
 import numpy as np
 import pytest
 import requests
+from urllib3.filepost import encode_multipart_formdata
 
 from stt.media.samples import Samples
 from stt.transcripts.speakers import Voice
+from tests.support.pace import until
 from tests.support.whisper_stand_in import (
     TRANSCRIPTIONS,
     Running,
@@ -232,13 +235,45 @@ def test_a_failure_costs_the_speakers_and_not_the_text(failing: object) -> None:
     assert "speakers could not be found" in response.headers["Warning"]
 
 
+class PiecesThatWait(SpeakersOfASecond):
+    """In place of a process that does not come to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.futures: list[Future[PieceSpeakers]] = []
+
+    def find(self, read: Callable[[], Samples]) -> "Future[PieceSpeakers]":
+        self.futures.append(Future())
+        return self.futures[-1]
+
+
+WITH_SPEAKERS = {"response_format": "verbose_json", "speakers": "true"}
+
+
+def test_a_caller_who_hangs_up_while_speakers_are_awaited_frees_the_place() -> None:
+    waiting = PiecesThatWait()
+    with running(diarizer=cast(Diarizer, waiting)) as server:
+        body, kind = encode_multipart_formdata({**WITH_SPEAKERS, "file": ("a.wav", wav(1.0))})
+        connection = HTTPConnection(server.url.removeprefix("http://"))
+        connection.request("POST", TRANSCRIPTIONS, body, {"Content-Type": kind})
+        until(lambda: bool(waiting.futures))
+        connection.close()
+        until(lambda: waiting.futures[0].cancelled())
+        until(lambda: server.service.scheduler.state().waiting == 0)
+
+
+def test_the_time_of_a_request_ends_the_wait_for_speakers_and_keeps_the_text() -> None:
+    with running(diarizer=cast(Diarizer, PiecesThatWait()), REQUEST_TIMEOUT=3) as server:
+        response = server.post(data=WITH_SPEAKERS, timeout=180)
+    assert (response.status_code, response.json()["text"]) == (200, "1.0")
+    assert "speakers could not be found (TimeoutError)" in response.headers["Warning"]
+
+
 def test_speakers_that_never_come_cost_the_speakers_and_not_the_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(uploads, "longest_seconds", lambda seconds: 0.1)
-    hung = SpeakersOfASecond()
-    monkeypatch.setattr(hung, "find", lambda read: Future())
-    with running(diarizer=cast(Diarizer, hung)) as server:
+    with running(diarizer=cast(Diarizer, PiecesThatWait())) as server:
         response = server.post(data={"response_format": "verbose_json", "speakers": "true"})
     assert (response.status_code, response.json()["text"]) == (200, "1.0")
     assert "speakers could not be found (TimeoutError)" in response.headers["Warning"]
