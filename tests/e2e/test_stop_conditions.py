@@ -129,13 +129,14 @@ def test_at_the_time_limit_what_is_in_flight_is_finished_and_nothing_else_begun(
     workers: WorkerProcesses, database: Database, opus: bytes
 ) -> None:
     add_chunks(database, 8, audio=opus)
-    slow = Answer(body=heard("hello"), delay_seconds=scaled(2))
+    limit = scaled(4)
+    slow = Answer(body=heard("hello"), delay_seconds=limit + 1)
     ready = Answer(body={"capacity": 2})
     with ScriptedServer(lambda number, upload: slow, ready).running() as server:
-        worker = workers.start(server.url, NODE_MAX_MINUTES=f"{scaled(1.2) / 60:g}")
+        worker = workers.start(server.url, NODE_MAX_MINUTES=f"{limit / 60:g}")
         reason, output = stop_of(worker)
         assert len(server.calls) == 2
-    assert reason == f"the time limit of {scaled(1.2) / 60:g} min is reached (--max-minutes)"
+    assert reason == f"the time limit of {limit / 60:g} min is reached (--max-minutes)"
     assert worker.returncode == 0
     assert stats_in(output)["transcribed"] == 2
     assert in_work(database) == 0
