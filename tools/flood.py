@@ -190,13 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         time.sleep(options.plan.seconds)
     p99 = watch.latency_ms(0.99)
     found = {
-        "health": {
-            "asked": watch.asked,
-            "failed": watch.failed,
-            "p50_ms": watch.latency_ms(0.5),
-            "p99_ms": p99,
-            "max_ms": watch.latency_ms(1.0),
-        },
+        "health": watch.figures(),
         "log_bytes": _size_of(options.log) - log_before,
         "connections": dict(sorted(counts.items())),
     }

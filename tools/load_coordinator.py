@@ -16,14 +16,12 @@ Exit codes: 0 nothing was lost; 1 something was, and the logs are kept; 2 wrong 
 import argparse
 import contextlib
 import json
-import multiprocessing
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import requests
@@ -114,14 +112,15 @@ def _load(options: argparse.Namespace, url: str, pid: int) -> dict[str, object]:
         options.seconds + _REST_SECONDS,
     )  # fmt: skip
     with crowd.at_work(options.nodes, options.browsers, options.uploads, UPLOAD_RATE):
-        with flooding(plan) as flood, _health_watched(url) as health:
+        health = HealthWatch(url, keeps_connection=False)
+        with flooding(plan) as flood, health:
             time.sleep(options.seconds)
         crowd.stop_uploads()
         _wait_until_done(url)
     seen = crowd.seen
     return {
         "seen": seen,
-        "health": health,
+        "health": health.figures(),
         "claims": {
             "asked": len(seen.claim_seconds),
             "per_chunk": round(len(seen.claim_seconds) / max(1, len(seen.done)), 2),
@@ -135,31 +134,6 @@ def _load(options: argparse.Namespace, url: str, pid: int) -> dict[str, object]:
         "memory_mb": {"before": round(memory_before), "peak": round(peak_mb(pid))},
         "flood": dict(sorted(flood.items())),
     }
-
-
-@contextlib.contextmanager
-def _health_watched(url: str) -> Iterator[dict[str, object]]:
-    """Time `/health` in a process of its own; at the end the yielded dict has the figures."""
-    found: dict[str, object] = {}
-    ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(
-        target=_watch_health, args=(url, theirs), daemon=True
-    )
-    process.start()
-    try:
-        yield found
-    finally:
-        ours.send("stop")
-        found.update(ours.recv())
-        process.join(10)
-
-
-def _watch_health(url: str, pipe: Connection) -> None:
-    with HealthWatch(url, keeps_connection=False) as watch:
-        pipe.recv()
-    shares = (("p50_ms", 0.5), ("p99_ms", 0.99), ("max_ms", 1.0))
-    latencies = {name: watch.latency_ms(share) for name, share in shares}
-    pipe.send({"asked": watch.asked, "failed": watch.failed, **latencies})
 
 
 def _milliseconds(seconds: float | None) -> float | None:
