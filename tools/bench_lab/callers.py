@@ -28,11 +28,12 @@ class Hopeless(CallFailed):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that has ended; `failure` is None when it went well."""
+    """One call that has ended; `failure` is None when it went well, `words` where none are told."""
 
     clip: Clip
     latency_seconds: float
     failure: CallFailed | None = None
+    words: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Measured:
     wall_seconds: float
     calls: tuple[Call, ...]
     was_interrupted: bool = False
+    was_cut: bool = False
+    """By the limit, before all clips were through."""
 
     @property
     def good(self) -> tuple[Call, ...]:
@@ -64,6 +67,12 @@ class Measured:
         return sum(call.clip.seconds for call in self.good)
 
     @property
+    def words_per_second(self) -> float | None:
+        """Of the audio of the calls that went well; None where they tell no words."""
+        told = [call.words for call in self.good if call.words is not None]
+        return sum(told) / self.audio_seconds if told else None
+
+    @property
     def speed(self) -> float:
         """Seconds of audio per second."""
         return self.audio_seconds / self.wall_seconds if self.wall_seconds else 0.0
@@ -81,15 +90,19 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 
 
 def run(
-    call: Callable[[Clip], None],
+    call: Callable[[Clip], int | None],
     clips: Sequence[Clip],
     clients: int,
     on_end: Callable[[Call], None] = lambda _: None,
     limit_seconds: float = math.inf,
+    *,
+    waits: bool = False,
 ) -> Measured:
     """`clients` threads share out `clips` and `call` with each; `on_end` runs in this thread.
 
-    After the limit the calls that are under way are not waited for, and count for nothing.
+    A call may return the number of words in its text. After the limit the calls that are under way
+    count for nothing, and neither does the time since the last one ended; they are left alone, or
+    waited for with `waits`.
 
     An exception other than `CallFailed` ends the run and comes out of here. Ctrl-C ends it with
     what was measured so far; calls that are under way are left alone, and die with the process.
@@ -100,20 +113,27 @@ def run(
         todo.put(clip)
     stop = threading.Event()
     began = time.perf_counter()
-    for _ in range(clients):
-        threading.Thread(target=_caller, args=(call, todo, done, stop), daemon=True).start()
+    callers = [
+        threading.Thread(target=_caller, args=(call, todo, done, stop), daemon=True)
+        for _ in range(clients)
+    ]
+    for caller in callers:
+        caller.start()
     ended: list[Call] = []
-    was_interrupted = False
+    ended_at: float | None = None
+    was_interrupted = was_cut = False
     try:
         for _ in clips:
             left = began + limit_seconds - time.perf_counter()
             try:
                 one = done.get(timeout=None if math.isinf(left) else max(0.0, left))
             except queue.Empty:
+                was_cut = True
                 break
             if isinstance(one, Exception):
                 raise one
             ended.append(one)
+            ended_at = time.perf_counter()
             on_end(one)
             if isinstance(one.failure, Hopeless):
                 break
@@ -121,11 +141,14 @@ def run(
         was_interrupted = True
     finally:
         stop.set()
-    return Measured(clients, time.perf_counter() - began, tuple(ended), was_interrupted)
+    wall_seconds = (ended_at or time.perf_counter()) - began
+    for caller in callers if waits else ():
+        caller.join()
+    return Measured(clients, wall_seconds, tuple(ended), was_interrupted, was_cut)
 
 
 def _caller(
-    call: Callable[[Clip], None],
+    call: Callable[[Clip], int | None],
     todo: "queue.SimpleQueue[Clip]",
     done: "queue.SimpleQueue[Call | Exception]",
     stop: threading.Event,
@@ -136,12 +159,12 @@ def _caller(
         except queue.Empty:
             return
         began = time.perf_counter()
-        failure = None
+        failure = words = None
         try:
-            call(clip)
+            words = call(clip)
         except CallFailed as error:
             failure = error
         except Exception as error:
             done.put(error)
             return
-        done.put(Call(clip, time.perf_counter() - began, failure))
+        done.put(Call(clip, time.perf_counter() - began, failure, words))

@@ -15,6 +15,7 @@ import math
 import multiprocessing
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -23,12 +24,15 @@ from typing import Any, Protocol
 
 from tools.bench_lab import callers
 from tools.bench_lab.callers import Clip
+from tools.bench_lab.clips import SAMPLES
 from tools.bench_lab.memory import peak_mb
 from whisper_server.hardware import usable_cores
 
 BEAM_SIZE = 5
 WARM_UP_CALLS = 8
 """At once, so that every copy of a model is reached."""
+WARM_UP_CLIP = Clip(SAMPLES / "short-note.mp3", 24.0)
+"""Short, whatever is measured then."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,12 @@ class ModelAt:
 
 @dataclass(frozen=True)
 class Scenario:
+    """`number`: with another one than the task's, where a contestant can change it."""
+
     name: str
     clients: int
     clips: tuple[Clip, ...]
+    number: int | None = None
 
     @property
     def audio_seconds(self) -> float:
@@ -51,7 +58,10 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Result:
-    """What one contestant made of one scenario; memory is the peak since its start."""
+    """What one contestant made of one scenario; memory is the peak since its start.
+
+    `words` are those of a second of audio.
+    """
 
     scenario: str
     speed: float
@@ -61,6 +71,10 @@ class Result:
     card_mb: float | None = None
     failed: int = 0
     note: str = ""
+    wall_seconds: float | None = None
+    words: float | None = None
+    was_cut: bool = False
+    number: int | None = None
 
     @classmethod
     def of(cls, scenario: Scenario, measured: callers.Measured, pid: int) -> "Result":
@@ -72,6 +86,10 @@ class Result:
             peak_mb(pid),
             failed=len(measured.calls) - len(measured.good),
             note=", ".join(f"{count} x {kind}" for kind, count in measured.failures.items()),
+            wall_seconds=measured.wall_seconds,
+            words=measured.words_per_second,
+            was_cut=measured.was_cut,
+            number=scenario.number,
         )
 
 
@@ -80,6 +98,7 @@ class Task:
     """What a child process is told; `number` is threads, batch size or copies, by the kind.
 
     A scenario of several clips ends after `limit_seconds` with the calls that have ended by then.
+    What would not end before `until`, by the clock, is left out.
     """
 
     kind: str
@@ -87,6 +106,7 @@ class Task:
     number: int
     scenarios: tuple[Scenario, ...]
     limit_seconds: float = math.inf
+    until: float = math.inf
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
@@ -99,17 +119,21 @@ class Task:
             ModelAt(**told["model"] | {"folder": Path(told["model"]["folder"])}),
             told["number"],
             tuple(
-                Scenario(one["name"], one["clients"], tuple(_clip(clip) for clip in one["clips"]))
+                Scenario(**one | {"clips": tuple(_clip(clip) for clip in one["clips"])})
                 for one in told["scenarios"]
             ),
             told["limit_seconds"],
+            told["until"],
         )
 
 
 class Contestant(Protocol):
-    """Called by many threads at once."""
+    """Called by many threads at once; `number` is that of the task."""
 
-    def transcribe(self, clip: Clip) -> None: ...
+    number: int
+
+    def transcribe(self, clip: Clip) -> int | None:
+        """Return the number of words, if it tells it."""
 
     def close(self) -> None: ...
 
@@ -118,11 +142,12 @@ class Plain:
     """One model, `WhisperModel.transcribe`, one caller after the other."""
 
     def __init__(self, model: ModelAt, threads: int) -> None:
+        self.number = threads
         self._model = _load(model, threads)
         self._line = ThreadPoolExecutor(1)  # a lock would not be fair
 
-    def transcribe(self, clip: Clip) -> None:
-        self._line.submit(_transcribe, self._model, clip, {}).result()
+    def transcribe(self, clip: Clip) -> int:
+        return self._line.submit(_transcribe, self._model, clip, {}).result()
 
     def close(self) -> None:
         self._line.shutdown()
@@ -134,12 +159,13 @@ class Batched:
     def __init__(self, model: ModelAt, batch_size: int) -> None:
         from faster_whisper import BatchedInferencePipeline
 
+        self.number = batch_size
         self._transcriber = BatchedInferencePipeline(_load(model, usable_cores()))
         self._line = ThreadPoolExecutor(1)
-        self._more = {"batch_size": batch_size, "without_timestamps": False}
 
-    def transcribe(self, clip: Clip) -> None:
-        self._line.submit(_transcribe, self._transcriber, clip, self._more).result()
+    def transcribe(self, clip: Clip) -> int:
+        more = {"batch_size": self.number, "without_timestamps": False}
+        return self._line.submit(_transcribe, self._transcriber, clip, more).result()
 
     def close(self) -> None:
         self._line.shutdown()
@@ -149,6 +175,7 @@ class Copies:
     """Processes with a model each, behind one queue; the cores are shared out among them."""
 
     def __init__(self, model: ModelAt, copies: int) -> None:
+        self.number = copies
         threads = max(1, usable_cores() // copies)
         self._pool = ProcessPoolExecutor(
             copies,
@@ -157,8 +184,8 @@ class Copies:
             initargs=(model, threads),
         )
 
-    def transcribe(self, clip: Clip) -> None:
-        self._pool.submit(_transcribe_in_copy, clip).result()
+    def transcribe(self, clip: Clip) -> int:
+        return self._pool.submit(_transcribe_in_copy, clip).result()
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -178,8 +205,8 @@ def _start_copy(model: ModelAt, threads: int) -> None:
     _copy = _load(model, threads)
 
 
-def _transcribe_in_copy(clip: Clip) -> None:
-    _transcribe(_copy, clip, {})
+def _transcribe_in_copy(clip: Clip) -> int:
+    return _transcribe(_copy, clip, {})
 
 
 def _load(model: ModelAt, threads: int) -> Any:
@@ -194,7 +221,8 @@ def _load(model: ModelAt, threads: int) -> Any:
     )
 
 
-def _transcribe(model: Any, clip: Clip, more: dict[str, Any]) -> None:
+def _transcribe(model: Any, clip: Clip, more: dict[str, Any]) -> int:
+    """Return the number of words."""
     segments, _ = model.transcribe(
         str(clip.path),
         language="en",
@@ -203,8 +231,7 @@ def _transcribe(model: Any, clip: Clip, more: dict[str, Any]) -> None:
         condition_on_previous_text=False,
         **more,
     )
-    for _ in segments:  # a generator: this does the work
-        pass
+    return sum(len(one.text.split()) for one in segments)  # a generator: this does the work
 
 
 def _clip(told: dict[str, Any]) -> Clip:
@@ -220,14 +247,20 @@ def run_task(kinds: Mapping[str, Callable[[ModelAt, int], Contestant]], file: st
     """Let one of the kinds do what the file says; prints a result for each scenario."""
     task = Task.from_json(Path(file).read_text())
     contestant = kinds[task.kind](task.model, task.number)
-    every = [clip for scenario in task.scenarios for clip in scenario.clips]
-    warm_up = [min(every, key=lambda clip: clip.seconds)] * WARM_UP_CALLS
-    callers.run(contestant.transcribe, warm_up, WARM_UP_CALLS)
+    callers.run(contestant.transcribe, [WARM_UP_CLIP] * WARM_UP_CALLS, WARM_UP_CALLS)
+    long_speed = math.inf
     for scenario in task.scenarios:
-        limit = math.inf if len(scenario.clips) == 1 else task.limit_seconds
+        is_long = len(scenario.clips) == 1
+        needed = scenario.audio_seconds / long_speed if is_long else task.limit_seconds
+        if time.time() + needed > task.until:
+            continue
+        contestant.number = scenario.number or task.number
+        limit = math.inf if is_long else task.limit_seconds
         measured = callers.run(
-            contestant.transcribe, scenario.clips, scenario.clients, limit_seconds=limit
+            contestant.transcribe, scenario.clips, scenario.clients, limit_seconds=limit, waits=True
         )
+        if is_long:
+            long_speed = measured.speed
         print(json.dumps(asdict(Result.of(scenario, measured, os.getpid()))), flush=True)
     contestant.close()
     return 0

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,13 +57,12 @@ def _with_children(pid: int) -> Iterator[int]:
 class CardWatch:
     """Asks `nvidia-smi` twice a second while it is open; None of everything without a card.
 
-    The card must be ours alone. `peak_mb` is above what was used before; `utilisation` is the
-    share of time in which the card computed, on average from 0 to 1.
+    The card must be ours alone. `peak_mb` is above what was used before.
     """
 
     def __init__(self) -> None:
         self._before, _ = _card()
-        self._seen: list[tuple[float, float]] = []
+        self._seen: list[tuple[float, float, float]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -70,11 +70,12 @@ class CardWatch:
     def peak_mb(self) -> float | None:
         if self._before is None:
             return None
-        return max((memory for memory, _ in self._seen), default=self._before) - self._before
+        return max((memory for _, memory, _ in self._seen), default=self._before) - self._before
 
-    @property
-    def utilisation(self) -> float | None:
-        busy = [share for _, share in self._seen]
+    def utilisation(self, seconds: float | None) -> float | None:
+        """The share of the last `seconds` in which the card computed, from 0 to 1."""
+        since = time.monotonic() - (seconds or 0.0)
+        busy = [share for at, _, share in self._seen if at > since]
         return sum(busy) / len(busy) if busy else None
 
     def __enter__(self) -> "CardWatch":
@@ -91,7 +92,7 @@ class CardWatch:
         while not self._stop.wait(_EVERY_SECONDS):
             memory, share = _card()
             if memory is not None and share is not None:
-                self._seen.append((memory, share))
+                self._seen.append((time.monotonic(), memory, share))
 
 
 def _card() -> tuple[float | None, float | None]:

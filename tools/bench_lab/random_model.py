@@ -35,6 +35,7 @@ Array = npt.NDArray[np.float32]
 
 SAMPLE = "tiny.en"
 """The model that the extra sample-model brings."""
+TOKENIZER = "tokenizer.json"
 WRITTEN_LAST = "preprocessor_config.json"
 """Where it is, the model is whole."""
 WINDOW_SECONDS = 30
@@ -92,10 +93,19 @@ class Vocabulary:
 
 
 def write_model(
-    size: Size, folder: Path, quantization: str = "int8", *, follows_sound: bool = False
+    size: Size,
+    folder: Path,
+    quantization: str = "int8",
+    *,
+    follows_sound: bool = False,
+    tokenizer_file: Path | None = None,
 ) -> None:
-    """Makes the folder that faster-whisper and our server load; takes seconds to a minute."""
-    vocabulary = _vocabulary(size.knows_cantonese)
+    """Makes the folder that faster-whisper and our server load; takes seconds to a minute.
+
+    `tokenizer_file` is that of the sample model, where it is not installed.
+    """
+    file = tokenizer_file or sample_folder() / TOKENIZER
+    vocabulary = _vocabulary(json.loads(file.read_text("utf-8")), size.knows_cantonese)
     spec = WhisperSpec(size.encoder_layers, size.heads, size.decoder_layers, size.heads)
     _fill(spec, size, vocabulary)
     alignment_heads = list(range(size.heads))
@@ -120,7 +130,7 @@ def write_model(
         "chunk_length": WINDOW_SECONDS,
         "n_fft": 400,
     }
-    (folder / "tokenizer.json").write_text(json.dumps(vocabulary.tokenizer), "utf-8")
+    (folder / TOKENIZER).write_text(json.dumps(vocabulary.tokenizer), "utf-8")
     (folder / WRITTEN_LAST).write_text(json.dumps(preprocessor))
 
 
@@ -150,9 +160,8 @@ def _whole_words(names: Sequence[str]) -> Iterator[int]:
     return (index for index, name in enumerate(names) if re.fullmatch("Ġ[a-z]{4,}", name))
 
 
-def _vocabulary(knows_cantonese: bool) -> Vocabulary:
+def _vocabulary(tokenizer: dict[str, Any], knows_cantonese: bool) -> Vocabulary:
     """The vocabulary of tiny.en with the ids of multilingual models, which have one word more."""
-    tokenizer = json.loads((sample_folder() / "tokenizer.json").read_text("utf-8"))
     words = sorted(tokenizer["model"]["vocab"].items(), key=itemgetter(1))
     form, *_ = tokenizer["added_tokens"]
     special = [token["content"] for token in tokenizer["added_tokens"]]

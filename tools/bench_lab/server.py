@@ -21,7 +21,7 @@ from tools.bench_lab.contestants import BEAM_SIZE, ModelAt
 from tools.bench_lab.processes import ROOT
 from whisper_server.settings import Settings
 
-START_SECONDS = 300
+START_SECONDS, END_SECONDS = 300, 30
 CALL_SECONDS = 7200
 _LISTENING = re.compile(r"Listening on (\S+)")
 
@@ -34,7 +34,9 @@ class OurServer:
     """Use as a context manager: inside, the model is loaded.
 
     `options` are flags of `whisper-server` without their dashes. What a calibration of this
-    machine has remembered is used, as it is for everybody. `module` is what is run.
+    machine has remembered is used, as it is for everybody. `module` is what is run. A server that
+    has not started after `start_seconds` is broken; one that has not ended after `end_seconds` is
+    killed.
     """
 
     def __init__(
@@ -43,7 +45,10 @@ class OurServer:
         options: Mapping[str, str],
         folder: Path,
         module: str = "whisper_server",
+        start_seconds: float = START_SECONDS,
+        end_seconds: float = END_SECONDS,
     ) -> None:
+        self._start_seconds, self._end_seconds = start_seconds, end_seconds
         flags = {
             "model": str(model.folder),
             "device": model.device,
@@ -81,16 +86,16 @@ class OurServer:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         try:
-            self._process.wait(30)
+            self._process.wait(self._end_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._log.close()
         self._home.cleanup()
 
-    def transcribe(self, clip: Clip) -> None:
-        """Raises `CallFailed`."""
-        self.verbose_json(clip, "en")
+    def transcribe(self, clip: Clip) -> int:
+        """Return the number of words; raises `CallFailed`."""
+        return len(str(self.verbose_json(clip, "en")["text"]).split())
 
     def verbose_json(self, clip: Clip, language: str | None) -> dict[str, Any]:
         """The response; `language` None: the server finds it. Raises `CallFailed`."""
@@ -129,7 +134,7 @@ class OurServer:
         return dict(stages)
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self._start_seconds
         while time.monotonic() < deadline and self._process.poll() is None:
             found = _LISTENING.search(self._logged())
             if found:

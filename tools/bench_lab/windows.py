@@ -1,7 +1,7 @@
 """Recordings as spectrograms of speech, ready to be decoded."""
 
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.bench_lab.callers import Clip
@@ -10,6 +10,7 @@ from whisper_server.audio_windows import cut_into_windows
 from whisper_server.engines.base import Engine, Features
 from whisper_server.engines.faster_whisper import FasterWhisperEngine
 from whisper_server.engines.silero import find_speech
+from whisper_server.hardware import usable_cores
 from whisper_server.model_names import Model
 from whisper_server.presets import EnginePlan, Shape
 from whisper_server.recording import Recording
@@ -17,8 +18,14 @@ from whisper_server.recording import Recording
 DAY_SECONDS = 86_400
 
 
-def ready_windows(model: ModelAt, clips: Iterable[Clip]) -> list[Features]:
-    """The windows that our server makes of all of them, one clip behind the other.
+def ready_windows(model: ModelAt, clips: Sequence[Clip]) -> list[Features]:
+    """The windows that our server makes of all of them, one clip behind the other."""
+    made = windows_by_path(model, clips)
+    return [window for clip in clips for window in made[clip.path]]
+
+
+def windows_by_path(model: ModelAt, clips: Sequence[Clip]) -> dict[Path, list[Features]]:
+    """The windows that our server makes of each of them.
 
     The server's own engine makes them: a ceiling whose windows were padded otherwise would be the
     ceiling of something else.
@@ -31,8 +38,10 @@ def ready_windows(model: ModelAt, clips: Iterable[Clip]) -> list[Features]:
     engine = FasterWhisperEngine(Model(name, model.folder), plan)
     engine.load()
     engine.unload()  # it can still make spectrograms
-    made = cache(lambda path: list(_windows(engine, path)))
-    return [window for clip in clips for window in made(clip.path)]
+    paths = list(dict.fromkeys(clip.path for clip in clips))
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        made = pool.map(lambda path: list(_windows(engine, path)), paths)
+        return dict(zip(paths, made, strict=True))
 
 
 def _windows(engine: Engine, path: Path) -> Iterator[Features]:

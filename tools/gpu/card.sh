@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The benchmark on a machine with a card: Linux, Python 3.12, CUDA 13, PyTorch and transformers,
-# no network. In the checkout, with the files of build/gpu/pack brought there, part by part:
+# The benchmark on a machine with a card: Linux, Python 3.12, CUDA 13, PyTorch, transformers and
+# onnxruntime, no network. In the checkout, with the files of build/gpu/pack brought there, part by part:
 #
 #   tools/gpu/card.sh take build/gpu/pack/part-1     keep a part; once for each
-#   tools/gpu/card.sh install                        install all parts, and try the card
+#   tools/gpu/card.sh install                        install all parts
 #   tools/gpu/card.sh models                         write models with random weights, in parallel
+#   tools/gpu/card.sh check                          compare the card with the CPU
 #   tools/gpu/card.sh measure FOLDER [OPTION ...]    measure; JSON and tables go to FOLDER
 #
 # A step that was done is done no more. DEVICE=cpu leaves the card out and takes tiny models.
@@ -23,6 +24,7 @@ fail() {
 
 use() {
     export PYTHONPATH="$PWD/$WORK/site:$PWD" HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
+    export CUDA_CACHE_PATH="$PWD/$WORK/cuda-cache" # what the driver translates, for all processes
     export LD_LIBRARY_PATH="$PWD/$WORK/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 }
 
@@ -50,8 +52,6 @@ install() {
         touch "$WORK/site/.whole"
     fi
     [ "$DEVICE" = cpu ] || link_cublas
-    use
-    "$PYTHON" -m tools.gpu.card_check "$DEVICE"
 }
 
 # stt reads its version from the metadata of an installation; here it runs from the checkout.
@@ -78,14 +78,20 @@ link_cublas() {
 
 models() {
     use
-    local quantization=float16 jobs=()
+    local quantization=float16 jobs=() tokenizer=$WORK/wheels/tokenizer.json
+    [ -e "$tokenizer" ] || tokenizer=
     [ "$DEVICE" = cuda ] || quantization=float32
     for size in $SIZES; do
         [ -e "$WORK/models/$size/preprocessor_config.json" ] && continue
-        "$PYTHON" -m tools.gpu.plan "$size" "$WORK/models/$size" "$quantization" &
+        "$PYTHON" -m tools.gpu.plan "$size" "$WORK/models/$size" "$quantization" ${tokenizer:+"$tokenizer"} &
         jobs+=($!)
     done
     for job in "${jobs[@]}"; do wait "$job" || fail "a model was not written"; done
+}
+
+check() {
+    use
+    "$PYTHON" -m tools.gpu.card_check "$DEVICE" "$WORK/models/${SIZES%% *}"
 }
 
 measure() {
@@ -101,7 +107,7 @@ command=${1:-}
 [ $# -gt 0 ] && shift
 case "$command" in
 take | measure) [ $# -gt 0 ] || fail "$command what? See the head of $0" ;;
-install | models) ;;
-*) fail "take, install, models or measure: see the head of $0" ;;
+install | models | check) ;;
+*) fail "take, install, models, check or measure: see the head of $0" ;;
 esac
 "$command" "$@"

@@ -3,9 +3,10 @@
     tools/gpu/card.sh measure FOLDER             # which sets the paths; or, without a card:
     DEVICE=cpu tools/gpu/card.sh measure FOLDER  # a dry run: tiny models, seconds for each section
 
-FOLDER/found.json is written anew after each row, so that a run that is cut off loses nothing. In
-the end FOLDER/tables.md has the tables and the goals. Every section has so many seconds
-(tools/gpu/plan.py); one that fails or runs out of time leaves what it has, and its error.
+FOLDER/found.json is written anew after each row, and FOLDER/tables.md, with tables, goals and what
+was not reached, after each section: a run that is cut off loses nothing. Sections come in the order
+of what they decide, and each has so many seconds (tools/gpu/plan.py); one that fails or runs out of
+time leaves what it has, and its error.
 """
 
 import argparse
@@ -23,20 +24,20 @@ from typing import Any
 if __name__ == "__main__" and __package__ is None:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from stt.media.audio import BadAudio
 from tools.bench_lab.processes import ContestantFailed
 from tools.bench_lab.server import ServerBroken
 from tools.gpu import summary
-from tools.gpu.plan import LIMIT_SECONDS, MODELS, PLANS
-from tools.gpu.sections import SECTIONS, Measurement
+from tools.gpu.measurement import Measurement, NotReached, Recordings
+from tools.gpu.plan import LIMIT_SECONDS, MODELS, PLANS, STEPS
+from tools.gpu.sections import SECTIONS
 from whisper_server.hardware import cards, usable_cores
 
 
 @dataclass
 class Found:
-    """What was found so far, in a file; `rows` by model and section."""
+    """What was found so far, in files; `rows` by model and section."""
 
-    path: Path
+    folder: Path
     machine: dict[str, Any]
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -46,57 +47,58 @@ class Found:
         return entry
 
     def write(self) -> None:
-        draft = self.path.with_suffix(".part")
+        draft = self.folder / "found.part"
         draft.write_text(json.dumps({"machine": self.machine, "models": self.models}, indent=1))
-        draft.replace(self.path)
+        draft.replace(self.folder / "found.json")
+
+    def summarize(self) -> str:
+        text = summary.as_text(self.machine, self.models)
+        (self.folder / "tables.md").write_text(text)
+        return text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 1 if a section failed."""
     options = _parser().parse_args(arguments)
+    deadline = time.monotonic() + options.seconds
     plan = PLANS[options.device]
     options.out.mkdir(parents=True, exist_ok=True)
-    found = Found(options.out / "found.json", _machine())
-    deadline = time.monotonic() + options.seconds
+    found = Found(options.out, _machine())
     with tempfile.TemporaryDirectory(prefix="stt-gpu-") as work:
-        for number, size in enumerate(options.sizes):
-            chosen = plan if number == 0 else plan.shortened()
-            measurement = Measurement(size, options.models.resolve() / size, chosen, Path(work))
-            _measure(measurement, chosen.sections(number == 0), found, deadline)
-    text = summary.as_text(found.machine, found.models)
-    (options.out / "tables.md").write_text(text)
-    print(text)
-    failed = [
-        f"{model}, {name}: {entry['error']}"
-        for model, sections in found.models.items()
-        for name, entry in sections.items()
-        if entry["error"]
-    ]
-    print("\n".join(failed), file=sys.stderr)
+        recordings = Recordings(Path(work), plan.clip_count)
+        models = [
+            Measurement(size, options.models.resolve() / size, plan, Path(work), recordings)
+            for size in options.sizes
+        ]
+        for number, section, seconds in STEPS:
+            if number < len(models):
+                models[number].best = models[number].best or models[0].best
+                until = min(time.monotonic() + seconds * plan.scale, deadline)
+                _measure(models[number], section, until, found)
+                found.summarize()
+    print(found.summarize())
+    failed = [entry for one in found.models.values() for entry in one.values() if entry["error"]]
     return 1 if failed else 0
 
 
-def _measure(
-    measurement: Measurement, sections: dict[str, float], found: Found, deadline: float
-) -> None:
-    """Run the sections of a model, each until its own end or that of the whole run."""
-    for name, seconds in sections.items():
-        began = time.monotonic()
-        entry = found.begin(measurement.size, name)
+def _measure(of: Measurement, section: str, deadline: float, found: Found) -> None:
+    """Run a section until its own end or the deadline."""
+    began = time.monotonic()
+    entry = found.begin(of.size, section)
+    print(f"{of.size}, {section}: {max(0.0, deadline - began):.0f} s", flush=True)
+    try:
         if began >= deadline:
-            entry["error"] = "no time was left"
+            raise NotReached("no time was left")
+        for row in SECTIONS[section](of, deadline):
+            entry["rows"].append(row)
             found.write()
-            continue
-        print(f"{measurement.size}, {name}: {min(seconds, deadline - began):.0f} s", flush=True)
-        try:
-            for row in SECTIONS[name](measurement, min(began + seconds, deadline)):
-                entry["rows"].append(row)
-                found.write()
-                print(f"  {summary.line(row)}", flush=True)
-        except (ContestantFailed, ServerBroken, BadAudio, OSError) as error:
-            entry["error"] = str(error)[-2000:]
-        entry["seconds"] = round(time.monotonic() - began, 1)
-        found.write()
+            print(f"  {summary.line(row)}", flush=True)
+    except Exception as error:  # the next section must run
+        known = isinstance(error, (NotReached, ContestantFailed, ServerBroken))
+        entry["error"] = ("" if known else f"{type(error).__name__}: ") + str(error)[-2000:]
+        print(f"  {entry['error']}", flush=True)
+    entry["seconds"] = round(time.monotonic() - began, 1)
+    found.write()
 
 
 def _machine() -> dict[str, Any]:

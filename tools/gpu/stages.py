@@ -2,8 +2,8 @@
 
     python -m tools.gpu.stages FILE       FILE: JSON, see tools/gpu/sections.py
 
-Decoding audio, voice detection and spectrograms in one thread and in many, spectrograms by torch on
-the card, and of each size of batch the encoder, the decoder and the alignment.
+Of each size of batch the encoder, the decoder and the alignment; spectrograms by torch on the card;
+decoding audio, voice detection and spectrograms in one thread and in many.
 """
 
 import json
@@ -28,7 +28,7 @@ from whisper_server.hardware import usable_cores
 from whisper_server.presets import EnginePlan, Shape
 
 ROUNDS = 3
-THREADS = (1, 4, 8, 16)
+THREADS = (1, 8, 16)
 BEAM_SIZE = 5
 HOP, FFT = 160, 400
 
@@ -55,7 +55,9 @@ class Stages:
 
     def run(self) -> None:
         for size in self._batches:
-            self._model(size)
+            self.model(size)
+        if self._device == "cuda":
+            self._torch_spectrograms()
         extractor = self._whisper.feature_extractor
         for threads in [count for count in THREADS if count <= 2 * usable_cores()]:
             self._in_threads("decode audio", decode, self._files, threads)
@@ -63,15 +65,14 @@ class Stages:
                 "voice activity", lambda one: find_speech(one, 30.0), self._samples, threads
             )
             self._in_threads("spectrograms", extractor, self._samples, threads)
-        if self._device == "cuda":
-            self._torch_spectrograms()
 
-    def _model(self, size: int) -> None:
+    def model(self, size: int) -> None:
         """Of one batch, each part after the other."""
         chosen = [self._samples[index % len(self._samples)] for index in range(size)]
         seconds = sum(map(len, chosen)) / SAMPLE_RATE
         extractor, model = self._whisper.feature_extractor, self._whisper.model
-        ready = np.stack([padded(extractor(one), extractor.nb_max_frames) for one in chosen])
+        made = [padded(extractor(one), extractor.nb_max_frames) for one in self._samples[:size]]
+        ready = np.stack([made[index % len(made)] for index in range(size)])
         ids = self._whisper.hf_tokenizer.token_to_id
         names = ("startoftranscript", "en", "transcribe", "notimestamps")
         prompt = [ids(f"<|{name}|>") for name in names]

@@ -3,9 +3,10 @@
     python -m tools.gpu.transformers_peer FILE       FILE: JSON, see tools.bench_lab.contestants
 
 The model is one of its own with random weights of the same shape. It does not read off a text, so
-every window of a clip is given the mean number of tokens that the others decode for the clips of
-the run, and every window of a long file that of a full window: no batch waits for its longest
-text, which favours it. It decodes greedily, which favours it too: all others have a beam of 5.
+every window of a batch of clips is given the mean number of tokens that the others decode for
+these, and every window of a long file that of a full window: no batch waits for its longest text,
+which favours it. It decodes greedily, which favours it too: all others have a beam of 5. The
+windows of a long file do not overlap, like those of the others; by default they would, by a third.
 """
 
 import queue
@@ -21,9 +22,7 @@ from tools.bench_lab.contestants import ModelAt, run_task
 from tools.bench_lab.random_model import TOKENS_PER_SECOND, WINDOW_SECONDS
 from tools.gpu.plan import MODELS
 
-MEAN_CLIP_SECONDS = 17.5
 FULL_WINDOW_TOKENS = TOKENS_PER_SECOND * WINDOW_SECONDS
-CLIP_TOKENS = round(TOKENS_PER_SECOND * MEAN_CLIP_SECONDS)
 DTYPES = {"float16": "float16", "float32": "float32"}
 
 
@@ -32,7 +31,7 @@ class Pipeline:
 
     def __init__(self, model: ModelAt, batch_size: int) -> None:
         self._pipe = _pipeline(model)
-        self._batch_size = batch_size
+        self.number = batch_size
         self._waiting: queue.SimpleQueue[tuple[Clip, Future[None]] | None] = queue.SimpleQueue()
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -47,7 +46,7 @@ class Pipeline:
     def _serve(self) -> None:
         while first := self._waiting.get():
             batch = [first]
-            while len(batch) < self._batch_size and (more := self._next()):
+            while len(batch) < self.number and (more := self._next()):
                 batch.append(more)
             failure: Exception | None = None
             try:
@@ -68,11 +67,12 @@ class Pipeline:
 
     def _transcribe(self, clips: Sequence[Clip]) -> None:
         is_long = any(clip.seconds > WINDOW_SECONDS for clip in clips)
-        tokens = FULL_WINDOW_TOKENS if is_long else CLIP_TOKENS
+        mean = sum(clip.seconds for clip in clips) / len(clips)
+        tokens = FULL_WINDOW_TOKENS if is_long else round(TOKENS_PER_SECOND * mean)
         options = {"min_new_tokens": tokens, "max_new_tokens": tokens, "num_beams": 1}
-        chunks = {"chunk_length_s": WINDOW_SECONDS} if is_long else {}
+        chunks = {"chunk_length_s": WINDOW_SECONDS, "stride_length_s": 0} if is_long else {}
         found = self._pipe(
-            _samples(clips), batch_size=self._batch_size, generate_kwargs=options, **chunks
+            _samples(clips), batch_size=self.number, generate_kwargs=options, **chunks
         )
         for _ in found:  # a generator: this does the work
             pass
