@@ -208,6 +208,8 @@ def load_whisper(folder: Path, plan: EnginePlan, device_index: int) -> "WhisperM
     """Load a model in the plan's shape; raises RuntimeError, ValueError, and errors out of Rust."""
     from faster_whisper import WhisperModel  # a second of work: not before the port is open
 
+    from whisper_server.engines.spectrograms import Spectrograms
+
     whisper = WhisperModel(
         str(folder),
         device=plan.device,
@@ -218,6 +220,7 @@ def load_whisper(folder: Path, plan: EnginePlan, device_index: int) -> "WhisperM
         local_files_only=True,
     )
     whisper.hf_tokenizer = PlainTextTokenizer(whisper.hf_tokenizer)
+    whisper.feature_extractor = Spectrograms(**whisper.feat_kwargs)
     return whisper
 
 

@@ -86,7 +86,7 @@ class MlxEngine:
         return self._plan.device == "cpu"
 
     def load(self) -> None:
-        from faster_whisper.feature_extractor import FeatureExtractor
+        from whisper_server.engines.spectrograms import Spectrograms
 
         if self._plan.compute_type not in MLX_COMPUTE_TYPES:
             raise ModelUnavailable(
@@ -102,7 +102,7 @@ class MlxEngine:
         try:
             arguments = folder, self._plan.compute_type, self.decodes_on_cpu
             decoder = in_mlx_thread(_load_decoder, *arguments)
-            self._extractor = FeatureExtractor(feature_size=decoder.mels)
+            self._extractor = Spectrograms(feature_size=decoder.mels)
             self._frames, self._is_multilingual = decoder.frames, decoder.is_multilingual
             self._languages = decoder.languages
             self._decoder = decoder

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.mlx
 
 
 def test_the_features_are_those_of_mlx_whisper(mlx_engine: MlxEngine, speech: Samples) -> None:
-    """Ours are computed by the caller's thread, with faster-whisper's extractor."""
+    """Ours are computed by the caller's thread, with numpy."""
     from mlx_whisper.audio import log_mel_spectrogram
 
     theirs = np.array(log_mel_spectrogram(speech, padding=400))
