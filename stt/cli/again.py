@@ -28,9 +28,10 @@ from stt.local.stack import open_database
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.edits import count_edits
+from stt.store.ingest_options import SPEAKER_OPTIONS
 from stt.store.recordings import MongoRecordings
-from stt.store.retranscription import recordings_with, transcribe_again
-from stt.store.states import Query
+from stt.store.retranscription import change_speakers, recordings_with, transcribe_again
+from stt.store.states import WITHOUT_SPEAKERS, Query
 from stt.transcripts.languages import LANGUAGES, language_code
 from stt.whisper.model_names import stored_names
 
@@ -39,7 +40,7 @@ Examples:
   stt again talk.mp3                          with the options that it has
   stt again talk.mp3 --model large-v3-turbo
   stt again talk.mp3 --language de --task translate
-  stt again talk.mp3 --speakers               and find who speaks when
+  stt again talk.mp3 --speakers               only find who speaks when
   stt again talk.mp3 --speakers none          find it no more
   stt again --where model=base                all that this model made
   stt again --where model=base --where language=de --model large-v3
@@ -47,7 +48,8 @@ Examples:
 \b
 The chunks wait in the queue for a worker: `stt`, or `stt transcribe talk.mp3` on one machine.
 The earlier text of each chunk stays until its new one is there, also if the new try fails.
-Before lines that were edited are replaced, the command asks.
+Before lines that were edited are replaced, the command asks. Where --speakers or --max-speakers is
+all that is given, what has its speakers already is not transcribed again, and nothing is for none.
 """
 
 _FIELDS = ("model", "language", "task")
@@ -99,32 +101,53 @@ def again_command(
     options = checked_options(**{name: text for name, text in given.items() if text != ""})
     if not names and not where:
         raise typer.BadParameter("Name a recording, or use --where.")
+    wanted = {name: getattr(options, name) for name in given}
+    is_of_speakers = bool(wanted) and wanted.keys() <= {*SPEAKER_OPTIONS}
     made = _query(where) if where else None
     with open_database(settings) as database:
         recordings = MongoRecordings(database)
         ids = [recordings.find(name).id for name in names or ()]
-        ids = ids or recordings_with(database, made or {})
+        if made:
+            matching = recordings_with(database, made)
+            ids = [id_ for id_ in ids if id_ in matching] if names else matching
         labels = recordings.labels([recordings.get(id_) for id_ in ids])
-        if not drop_edits:
-            drop_edits = _ask(database, labels, made or {})
+        replaced = _replaced(made or {}, wanted) if is_of_speakers else made or {}
+        if not drop_edits and replaced is not None:
+            drop_edits = _ask(database, labels, replaced)
         note_missing_model(database, options.model)
-        chunks = changed = 0
+        change = change_speakers if is_of_speakers else transcribe_again
+        counts: list[int] = []
         for id_ in dict.fromkeys(ids):
-            wanted = {name: getattr(options, name) for name in given}
             try:
-                count = transcribe_again(database, id_, wanted, made, drop_edits=drop_edits)
+                count = change(database, id_, wanted, made, drop_edits=drop_edits)
             except (AudioRemoved, ChannelsSplit, HasEdits) as refused:
                 print_note(f"{labels[id_]}: {refused}")
                 continue
-            if count:
-                print_line(f"{labels[id_]}: {plural(count, 'chunk')} waiting again")
-                chunks, changed = chunks + count, changed + 1
-    if not chunks:
+            if count or is_of_speakers:
+                counts.append(count)
+                print_line(f"{labels[id_]}: {_outcome(count, options.speakers)}")
+    if not counts:
         print_note("Nothing to transcribe again: no text matches.")
         raise typer.Exit(1)
-    if changed > 1:
-        print_line(f"{plural(changed, 'recording')}, {plural(chunks, 'chunk')} waiting again")
-    print_note("The earlier text stays until a worker has made the new one.")
+    chunks = sum(counts)
+    if len(counts) > 1:
+        print_line(f"{plural(len(counts), 'recording')}, {plural(chunks, 'chunk')} waiting again")
+    if chunks:
+        print_note("The earlier text stays until a worker has made the new one.")
+
+
+def _outcome(chunks: int, speakers: int | None) -> str:
+    """Return what became of a recording; `speakers`: as they are wanted."""
+    if chunks:
+        return f"{plural(chunks, 'chunk')} waiting again"
+    return (
+        f"its text stays, {'without speakers' if speakers is None else 'with speakers as wanted'}"
+    )
+
+
+def _replaced(made: Query, speakers: Mapping[str, object]) -> Query | None:
+    """Return the query for the text that is replaced to change the speakers; None for no text."""
+    return None if speakers["speakers"] is None else {**made, **WITHOUT_SPEAKERS}
 
 
 def _ask(database: Database, labels: Mapping[Any, str], made: Query) -> bool:

@@ -125,6 +125,13 @@ def speaker_options(speakers: str | None, max_speakers: int | None) -> dict[str,
     return {"speakers": count, "max_speakers": max_speakers}
 
 
+def speaker_flags(speakers: int | None, max_speakers: int | None) -> str:
+    """Return the flags that give these options of a recording."""
+    if max_speakers:
+        return f"--max-speakers {max_speakers}"
+    return "--speakers none" if speakers is None else f"--speakers {speakers or ''}".rstrip()
+
+
 def given_only(**flags: Any) -> dict[str, Any]:
     """Return the flags that were given: those that are not None."""
     return {name: flag for name, flag in flags.items() if flag is not None}

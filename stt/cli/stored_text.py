@@ -6,9 +6,10 @@ from typing import Any
 
 from stt.cli.console import print_note
 from stt.cli.formatting import plural
+from stt.cli.options import speaker_flags
 from stt.cli.standard_input import STDIN_NAME
 from stt.domain.chunk import Recording
-from stt.errors import ChannelsSplit, ConfigError, HasEdits
+from stt.errors import AudioRemoved, ChannelsSplit, ConfigError, HasEdits
 from stt.settings import Settings
 from stt.store.database import Database
 from stt.store.recordings import MongoRecordings
@@ -40,9 +41,12 @@ def renew_stored(
         try:
             count = renew(database, recording, options, models)
         except HasEdits as edits:
-            print_note(f"{name}: {edits} If that is meant: stt again {_named(name, recording)}")
+            again = f"stt again {_named(name, recording)}"
+            if "speakers" in given:
+                again += f" {speaker_flags(given['speakers'], given['max_speakers'])}"
+            print_note(f"{name}: {edits} If that is meant: {again}")
             continue
-        except ChannelsSplit as refused:
+        except (AudioRemoved, ChannelsSplit) as refused:
             print_note(f"{name}: {refused}")
             continue
         if count:
@@ -65,6 +69,22 @@ def end_recutting(database: Database, recordings: Sequence[tuple[str, Recording]
             print_note(
                 f"{name}: not all of it is transcribed, or its earlier text was edited. That text"
                 f" stays, as recording {earlier}; `stt remove {earlier}` removes it."
+            )
+
+
+def say_without_speakers(database: Database, recordings: Sequence[tuple[str, Recording]]) -> None:
+    """Say which recordings have text without the speakers that were asked for."""
+    from stt.store.retranscription import count_without_speakers
+
+    for name, stored in {
+        recording.id: (name, recording) for name, recording in recordings
+    }.values():
+        recording = MongoRecordings(database).get(stored.id)  # its options may have been changed
+        if count := count_without_speakers(database, recording):
+            flags = speaker_flags(recording.speakers, recording.max_speakers)
+            print_note(
+                f"{name}: {plural(count, 'chunk')} of text without speakers. To look for them"
+                f" again: stt again {_named(name, recording)} {flags}"
             )
 
 

@@ -35,7 +35,7 @@ from stt.cli.options import (
 )
 from stt.cli.output import Output, OutputOptions, with_output
 from stt.cli.standard_input import STDIN, shown, with_standard_input
-from stt.cli.stored_text import end_recutting, renew_stored
+from stt.cli.stored_text import end_recutting, renew_stored, say_without_speakers
 from stt.cli.summary import in_words, with_failed
 from stt.cli.transcripts import write_transcripts
 from stt.cli.worker import run_worker
@@ -68,8 +68,8 @@ Examples:
 Without settings it uses an embedded database, and starts a whisper server for the time of the run
 and a minute longer. MONGO_URL and STT_SERVER_URL (or --server) name others to use instead. A
 recording whose text is stored is transcribed again if another model, language, task, prompt or
-hotwords are given; its earlier text stays until the new one is there. `stt again` transcribes it
-again with the same ones.
+hotwords are given, and with --speakers those of its chunks that have none; its earlier text stays
+until the new one is there. `stt again` transcribes it again with the same ones.
 
 \b
 Exit codes: 0 all well · 1 a recording could not be read, or a chunk failed · 2 usage
@@ -174,6 +174,7 @@ def transcribe_command(
         if is_recut:
             end_recutting(database, list(recordings.values()))
         partial = write_transcripts(database, list(recordings.values()), where)
+        say_without_speakers(database, list(recordings.values()))
         if worked:
             seconds = sum(by_id[id_].duration or 0.0 for id_ in worked)
             what = plural(len(worked), "recording")

@@ -15,7 +15,7 @@ from stt.store.edits import check_edits
 from stt.store.ingest_options import SPEAKER_OPTIONS
 from stt.store.recordings import MongoRecordings
 from stt.store.retention import check_audio
-from stt.store.states import TRANSCRIBED, WITH_AUDIO, WITHOUT_EDITS, Query
+from stt.store.states import TRANSCRIBED, WITH_AUDIO, WITHOUT_EDITS, WITHOUT_SPEAKERS, Query
 
 OPTIONS = ("model", "language", "task", "prompt", "hotwords", *SPEAKER_OPTIONS)
 """The options of a recording that can be changed without cutting it again."""
@@ -43,7 +43,7 @@ def transcribe_again(
     edited in the same moment is left as it is.
     """
     recordings = MongoRecordings(database)
-    recordings.get(recording_id)
+    recordings.check(recording_id, options)
     chunk_ids: list[ObjectId] = []
     if made is not None:
         query = {**made, "original_id": recording_id}
@@ -60,6 +60,27 @@ def transcribe_again(
     return claims.reset(database, chunk_ids, recording_id, only)
 
 
+def change_speakers(
+    database: Database,
+    recording_id: ObjectId,
+    options: Mapping[str, object],
+    made: Query | None = None,
+    *,
+    drop_edits: bool = False,
+) -> int:
+    """Set SPEAKER_OPTIONS, and transcribe again what has no speakers if they are to be found.
+
+    Return how many chunks are transcribed again. `made` and what is raised: as `transcribe_again`.
+    """
+    count = 0
+    if options["speakers"] is not None:
+        without = {**(made or {}), **WITHOUT_SPEAKERS}
+        count = transcribe_again(database, recording_id, options, without, drop_edits=drop_edits)
+    if not count:
+        MongoRecordings(database).change(recording_id, options)
+    return count
+
+
 def renew(
     database: Database,
     recording: Recording,
@@ -70,28 +91,42 @@ def renew(
 
     `options`: those of OPTIONS that a person gave; `models`: the names that the wanted model may
     have in transcripts, empty for any. A model that the recording was asked for counts as the one
-    that made it, however its server calls it.
+    that made it, however its server calls it. Raise as `transcribe_again`.
     """
     changed = {name: value for name, value in options.items() if value != getattr(recording, name)}
-    is_new_text = changed.get("speakers") is not None and not _has_voices(database, recording.id)
-    if not is_new_text:  # their voices are known, or not asked for any more
-        speakers = {name: changed.pop(name) for name in SPEAKER_OPTIONS if name in changed}
-        MongoRecordings(database).change(recording.id, speakers)
-    if changed.keys() - {"model"}:
+    if changed.keys() - {"model", *SPEAKER_OPTIONS}:
         return transcribe_again(database, recording.id, changed)
-    if not models or (recording.model in models and "model" not in changed):
-        return 0
-    other = {**TRANSCRIBED, "transcript.model": {"$nin": sorted(models)}}
-    count = transcribe_again(database, recording.id, changed, other)
+    outdated: list[Query] = []
+    if models and (recording.model not in models or "model" in changed):
+        outdated.append({"transcript.model": {"$nin": sorted(models)}})
+    if options.get("speakers") is not None and _may_find_speakers(database, recording):
+        outdated.append(WITHOUT_SPEAKERS)
+    count = 0
+    if outdated:
+        made = {**TRANSCRIBED, "$or": outdated}
+        count = transcribe_again(database, recording.id, changed, made)
     if changed and not count:  # what is still to be transcribed is to be made with it too
         MongoRecordings(database).change(recording.id, changed)
     return count
 
 
-def _has_voices(database: Database, recording_id: ObjectId) -> bool:
-    query = {"original_id": recording_id, "transcript.speakers.0": {"$exists": True}}
+def _may_find_speakers(database: Database, recording: Recording) -> bool:
+    """Return False if they were asked for before, and all of its servers left them out."""
+    if recording.speakers is None:
+        return True
+    query = {"original_id": recording.id, "transcript.speakers": {"$ne": None}}
     with translated():
         return database.chunks.find_one(query, ["_id"]) is not None
+
+
+def count_without_speakers(database: Database, recording: Recording) -> int:
+    """Return how many chunks have text and audio but no speakers, though they are asked for."""
+    if recording.speakers is None:
+        return 0
+    with translated():
+        return database.chunks.count_documents(
+            {**WITHOUT_SPEAKERS, **WITH_AUDIO, "original_id": recording.id}
+        )
 
 
 def recordings_with(database: Database, made: Query) -> list[ObjectId]:

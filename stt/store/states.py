@@ -83,6 +83,11 @@ EDITED: Query = {"transcript.segments.model_text": {"$exists": True}}
 
 WITHOUT_EDITS: Query = {"transcript.segments.model_text": {"$exists": False}}
 
+WITHOUT_SPEAKERS: Query = {
+    **TRANSCRIBED, "transcript.segments.0": {"$exists": True}, "transcript.speakers": None,
+}  # fmt: skip
+"""Matches chunks with text for which no speakers were looked for, or none could be found."""
+
 
 def chosen(chunk_ids: Iterable[ObjectId], recording_id: ObjectId | None) -> Query:
     """Return a query for these chunks, or a recording's; empty if neither is given."""

@@ -81,6 +81,49 @@ def test_speakers_may_be_asked_for_afterwards(stt: Run, database: Database) -> N
     assert recording["speakers"] is None
 
 
+def test_only_what_has_no_speakers_is_transcribed_again_for_them(
+    stt: Run, database: Database
+) -> None:
+    recording_id = post_recording(database, 3, filename="talk.mp3", speakers=0)
+    transcribe(database, recording_id, 0, "One.")
+    transcribe(database, recording_id, 1, "Two.", speakers=[])
+    transcribe(database, recording_id, 2)  # silence
+    assert stt("again", "talk.mp3", "--speakers") == 0
+    assert stt.out == "talk.mp3: 1 chunk waiting again\n"
+    assert [chunk["index"] for chunk in database.chunks.find(PENDING)] == [0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "speakers", "most", "how"),
+    [
+        (["--speakers", "none"], None, None, "without speakers"),
+        (["--speakers", "3"], 3, None, "with speakers as wanted"),
+        (["--speakers"], 0, None, "with speakers as wanted"),
+        (["--max-speakers", "5", "--where", "model=base"], 0, 5, "with speakers as wanted"),
+    ],
+)
+def test_text_that_has_its_speakers_stays_and_so_do_edits(
+    stt: Run,
+    database: Database,
+    flags: list[str],
+    speakers: int | None,
+    most: int | None,
+    how: str,
+) -> None:
+    recording_id = post_recording(database, 1, filename="talk.mp3", speakers=2)
+    chunk_id = transcribe(database, recording_id, 0, "Hello.", model="base", speakers=[])
+    edit_segment(database, chunk_id, 0, "Mine.", before="Hello.")
+    assert stt("again", "talk.mp3", *flags) == 0
+    assert stt.out == f"talk.mp3: its text stays, {how}\n"
+    recording = MongoRecordings(database).get(ObjectId(recording_id))
+    assert (recording.speakers, recording.max_speakers) == (speakers, most)
+    assert database.chunks.count_documents(PENDING) == 0
+    assert stt("again", "talk.mp3", *flags, "--language", "de") == 2
+    assert "1 edited line" in stt.err
+    assert stt("again", "talk.mp3", "--speakers", "4", "--where", "model=tiny") == 1
+    assert MongoRecordings(database).get(ObjectId(recording_id)).speakers == speakers
+
+
 def test_what_has_its_speakers_by_its_channels_is_left_and_named(
     stt: Run, database: Database
 ) -> None:

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.cli.stored_text import renew_stored
+from stt.cli.stored_text import renew_stored, say_without_speakers
 from stt.settings import Settings, load_settings
 from stt.store.database import Database
 from stt.store.edits import edit_segment
 from stt.store.recordings import MongoRecordings
 from stt.store.states import PENDING
-from tests.support.recordings_in_queue import post_recording, transcribe
+from tests.support.recordings_in_queue import NOW, post_recording, transcribe
 
 
 @pytest.fixture
@@ -109,3 +109,43 @@ def test_edited_text_is_kept_and_one_line_says_so(
         "talks/talk 1.mp3: 1 line was edited: to transcribe again would drop that. If that is"
         " meant: stt again 'talks/talk 1.mp3'\n"
     )
+
+
+def test_what_was_edited_is_said_with_what_looks_for_its_speakers(
+    database: Database, talk: ObjectId, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chunk = database.chunks.find_one({"original_id": talk}) or {}
+    edit_segment(database, chunk["_id"], 0, "Hello!", before="Hello.")
+    for given, flags in (
+        ({"speakers": 0, "max_speakers": None}, "--speakers"),
+        ({"speakers": 0, "max_speakers": 4}, "--max-speakers 4"),
+    ):
+        assert renewed(database, talk, load_settings(), **given) == 0
+        assert capsys.readouterr().err.endswith(f"stt again 'talks/talk 1.mp3' {flags}\n")
+
+
+def test_text_whose_audio_is_gone_stays_and_that_is_said(
+    database: Database, talk: ObjectId, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database.chunks.update_many({}, {"$set": {"audio_removed_at": NOW}})
+    assert renewed(database, talk, load_settings(), speakers=0, max_speakers=None) == 0
+    assert "talks/talk 1.mp3: " in capsys.readouterr().err
+
+
+def test_text_without_the_speakers_that_were_asked_for_is_said_with_what_to_do(
+    database: Database, talk: ObjectId, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [(name, MongoRecordings(database).get(talk)) for name in ("a b.mp3", "copy.mp3")]
+    say_without_speakers(database, found)
+    assert capsys.readouterr().err == ""
+    MongoRecordings(database).change(talk, {"speakers": 3})
+    say_without_speakers(database, found[:1])
+    assert capsys.readouterr().err == (
+        "a b.mp3: 1 chunk of text without speakers. To look for them again:"
+        " stt again 'a b.mp3' --speakers 3\n"
+    )
+    say_without_speakers(database, found)
+    assert capsys.readouterr().err.count("\n") == 1
+    transcribe(database, str(talk), 0, "Hello.", speakers=[])
+    say_without_speakers(database, found)
+    assert capsys.readouterr().err == ""

@@ -9,10 +9,17 @@ from stt.errors import ChannelsSplit, HasEdits, NotFound
 from stt.store.database import Database
 from stt.store.edits import edit_segment
 from stt.store.recordings import MongoRecordings
-from stt.store.retranscription import models_of, recordings_with, renew, transcribe_again
+from stt.store.retranscription import (
+    change_speakers,
+    count_without_speakers,
+    models_of,
+    recordings_with,
+    renew,
+    transcribe_again,
+)
 from stt.store.states import PENDING
 from tests.support.queue_builder import START
-from tests.support.recordings_in_queue import post_recording, transcribe
+from tests.support.recordings_in_queue import post_recording, set_chunk, transcribe
 
 TINY = frozenset({"tiny"})
 BASE = frozenset({"base"})
@@ -35,6 +42,11 @@ def renewed(
     database: Database, talk: ObjectId, models: frozenset[str] = frozenset(), **options: Any
 ) -> int:
     return renew(database, MongoRecordings(database).get(talk), options, models)
+
+
+def heard(database: Database, talk: ObjectId, index: int) -> None:
+    """Let a chunk have looked for speakers, and found none."""
+    set_chunk(database, str(talk), index, **{"transcript.speakers": []})
 
 
 class TestRenewing:
@@ -89,20 +101,75 @@ class TestTranscribingAgain:
             transcribe_again(database, ObjectId(), {})
 
 
-def test_speakers_need_new_text_and_another_number_of_them_does_not(
-    database: Database, talk: ObjectId
-) -> None:
-    assert renewed(database, talk, speakers=0) == 3
-    voices = {"transcript.speakers": [{"id": "a:A", "seconds": 9.0}], "transcribed_at": START}
-    database.chunks.update_many({"original_id": talk}, {"$set": voices})
-    assert renewed(database, talk, speakers=3) == 0
-    assert MongoRecordings(database).get(talk).speakers == 3
-    assert renewed(database, talk, speakers=0, max_speakers=5) == 0
-    assert MongoRecordings(database).get(talk).max_speakers == 5
-    assert renewed(database, talk, speakers=None, max_speakers=None) == 0
-    assert MongoRecordings(database).get(talk).speakers is None
-    assert renewed(database, talk, speakers=2) == 0, "the voices are still known"
-    assert MongoRecordings(database).get(talk).speakers == 2
+class TestSpeakers:
+    def test_they_need_new_text_and_another_number_of_them_does_not(
+        self, database: Database, talk: ObjectId
+    ) -> None:
+        assert renewed(database, talk, speakers=0) == 3
+        voices = {"transcript.speakers": [{"id": "a:A", "seconds": 9.0}], "transcribed_at": START}
+        database.chunks.update_many({"original_id": talk}, {"$set": voices})
+        assert renewed(database, talk, speakers=3) == 0
+        assert MongoRecordings(database).get(talk).speakers == 3
+        assert renewed(database, talk, speakers=0, max_speakers=5) == 0
+        assert MongoRecordings(database).get(talk).max_speakers == 5
+        assert renewed(database, talk, speakers=None, max_speakers=None) == 0
+        assert MongoRecordings(database).get(talk).speakers is None
+        assert renewed(database, talk, speakers=2) == 0, "the voices are still known"
+        assert MongoRecordings(database).get(talk).speakers == 2
+
+    @pytest.mark.parametrize("asked", [None, 0])
+    def test_what_has_none_gets_them_and_the_rest_keeps_its_text(
+        self, database: Database, talk: ObjectId, asked: int | None
+    ) -> None:
+        MongoRecordings(database).change(talk, {"speakers": asked})
+        heard(database, talk, 1)
+        assert renewed(database, talk, speakers=2) == 2
+        assert pending(database) == [0, 2]
+        assert MongoRecordings(database).get(talk).speakers == 2
+
+    def test_servers_that_leave_them_out_are_not_asked_again_and_again(
+        self, database: Database, talk: ObjectId
+    ) -> None:
+        MongoRecordings(database).change(talk, {"speakers": 0})
+        assert renewed(database, talk, speakers=0) == 0
+        wanted = {"speakers": 0, "max_speakers": None}
+        assert change_speakers(database, talk, wanted) == 3, "a person says so"
+
+    def test_nobody_speaks_where_there_is_no_text(self, database: Database, talk: ObjectId) -> None:
+        transcribe(database, str(talk), 1)
+        assert renewed(database, talk, speakers=0) == 2
+        assert pending(database) == [0, 2]
+
+    def test_another_model_is_for_all_that_it_did_not_make(
+        self, database: Database, talk: ObjectId
+    ) -> None:
+        heard(database, talk, 0)
+        heard(database, talk, 1)
+        assert renewed(database, talk, TINY, speakers=0) == 1
+        assert renewed(database, talk, BASE, model="base") == 2
+
+    def test_they_are_changed_without_new_text_where_they_are_known(
+        self, database: Database, talk: ObjectId
+    ) -> None:
+        for index in range(3):
+            heard(database, talk, index)
+        for count in (2, None, 3):
+            wanted = {"speakers": count, "max_speakers": None}
+            assert change_speakers(database, talk, wanted) == 0
+            assert MongoRecordings(database).get(talk).speakers == count
+
+    def test_what_lacks_them_is_counted_where_they_are_asked_for(
+        self, database: Database, talk: ObjectId
+    ) -> None:
+        def count() -> int:
+            return count_without_speakers(database, MongoRecordings(database).get(talk))
+
+        assert count() == 0
+        MongoRecordings(database).change(talk, {"speakers": 0})
+        assert count() == 3
+        heard(database, talk, 0)
+        database.chunks.update_one({"index": 1}, {"$set": {"audio_removed_at": START}})
+        assert count() == 1
 
 
 def test_no_speakers_are_found_in_channels_that_are_speakers(database: Database) -> None:

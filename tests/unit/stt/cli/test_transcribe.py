@@ -77,6 +77,7 @@ def work(no_database: Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         "MongoRecordings": lambda _: work,
         "ingest_files": work.ingest,
         "renew_stored": work.renew,
+        "say_without_speakers": lambda *_: None,
         "starting_servers": work.starting_servers,
         "queue_status": lambda *_: Mock(stale=work.stale),
         "warn_of_absent_servers": work.warn,
