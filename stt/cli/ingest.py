@@ -126,10 +126,11 @@ def ingest_command(
     """Put recordings into the queue, cut into chunks; with --watch as they come into folders."""
     from stt.media.folders import PassedOver
 
+    wanted = speaker_options(speakers, max_speakers)
     options = checked_options(
         **given_only(task=task, channels=channels), language=language, prompt=prompt,
         hotwords=hotwords, priority=priority, model=model, chunk_seconds=chunk_seconds, track=track,
-        strict=strict, **speaker_options(speakers, max_speakers),
+        strict=strict, **wanted,
     )  # fmt: skip
     setup_logging(settings.log_format, quiet=quiet, verbose=verbose, hides_worker=not verbose)
     if watch:
@@ -152,7 +153,7 @@ def ingest_command(
         for path, ingested in files:
             endings[ingested.status if ingested else "failed"] += 1
             if ingested:
-                log_ingested(path, ingested, **RESULT)
+                log_ingested(path, ingested, wanted, **RESULT)
                 is_new = ingested.status != "already there"
                 seconds += (ingested.recording.duration or 0.0) if is_new else 0.0
     found_none = not endings.total() and not passed_over.growing

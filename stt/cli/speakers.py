@@ -1,5 +1,6 @@
 """`stt speakers`: who speaks in a recording."""
 
+import shlex
 from dataclasses import asdict
 from typing import Annotated, Literal, cast
 
@@ -8,6 +9,7 @@ import typer
 from stt.cli.console import print_line, print_note, show, show_json
 from stt.cli.formatting import printable
 from stt.cli.options import DATABASE_SETTINGS, AsJson, with_settings
+from stt.cli.stored_text import say_without_speakers
 from stt.cli.tables import speakers_table
 from stt.domain.chunk import Recording
 from stt.domain.speakers import Speaker
@@ -29,7 +31,8 @@ Examples:
 
 \b
 Names and merges stay when parts of the recording are transcribed again. Exports have the names.
-Speakers are found where they were asked for: stt ingest meeting.mp3 --speakers
+Speakers are found where they were asked for: stt ingest meeting.mp3 --speakers, or for what is
+stored stt again meeting.mp3 --speakers
 """
 
 _ENOUGH_CHARACTERS = 25
@@ -60,12 +63,18 @@ def speakers_command(
             return
         speakers = recording_speakers.read(database, recording).listed()
         lines = _first_lines(database, recording) if speakers else {}
+        say_without_speakers(database, [(name, recording)])
     if as_json:
         show_json([_json_of(one, lines.get(one.label)) for one in speakers])
     elif speakers:
         show(speakers_table(speakers, lines))
+    elif recording.channels == "split":
+        print_note(f"{name}: each of its channels is a speaker already.")
     elif recording.speakers is None:
-        print_note(f"{name}: speakers were not asked for; stt ingest has --speakers.")
+        print_note(
+            f"{name}: speakers were not asked for. To find them:"
+            f" stt again {shlex.quote(name)} --speakers"
+        )
     else:
         print_note(f"{name}: no speakers are known yet.")
 

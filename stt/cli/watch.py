@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -11,6 +12,7 @@ import typer
 from stt.cli.formatting import clock, plural, printable
 from stt.cli.missing_model import note_missing_model
 from stt.cli.notifying import notifying
+from stt.cli.options import speaker_flags
 from stt.cli.output import checked_formats
 from stt.errors import EXIT_INTERRUPTED, DatabaseUnavailable, NotFound
 from stt.local.stack import open_database
@@ -156,9 +158,12 @@ class _Watch:
                 self._worker = closing.enter_context(worker)
             else:
                 note_missing_model(database, self._options.ingest.model)
-            watch_folders(
-                self._states, database, self._options, log_ingested, self._stop, self._check
-            )
+            watch_folders(self._states, database, self._options, self._log, self._stop, self._check)
+
+    def _log(self, path: Path, ingested: "Ingested") -> None:
+        options = self._options.ingest
+        wanted = {"speakers": options.speakers, "max_speakers": options.max_speakers}
+        log_ingested(path, ingested, wanted if options.speakers is not None else {})
 
     def _check(self) -> None:
         if self._worker is not None:
@@ -210,8 +215,13 @@ def text_output(output: str | None, format_names: list[str] | None) -> "TextOutp
     return TextOutput(formats, folder)
 
 
-def log_ingested(path: Path, ingested: "Ingested", **extra: object) -> None:
-    """Log the line about a recording that is in the queue now."""
+def log_ingested(
+    path: Path, ingested: "Ingested", speakers: Mapping[str, int | None], **extra: object
+) -> None:
+    """Log the line about a recording that is in the queue now.
+
+    `speakers`: the options of them that were given; warn if the recording keeps others.
+    """
     recording = ingested.recording
     logger.info(
         "%s: %s, %s, %s, id %s",
@@ -222,3 +232,15 @@ def log_ingested(path: Path, ingested: "Ingested", **extra: object) -> None:
         recording.id,
         extra={**extra, "recording": recording.id, "chunks": ingested.chunks},
     )
+    if dict(speakers) == {name: getattr(recording, name) for name in speakers}:
+        return
+    if recording.channels == "split":
+        logger.warning("%s is in the queue: each of its channels is a speaker already", path)
+    else:
+        flags = speaker_flags(speakers["speakers"], speakers["max_speakers"])
+        logger.warning(
+            "%s is in the queue, with its own options: to change its speakers, use"
+            " `stt again FILE %s`",
+            path,
+            flags,
+        )

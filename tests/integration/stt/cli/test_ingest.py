@@ -171,3 +171,35 @@ def test_a_model_that_no_machine_has_is_said_and_is_no_error(
     assert (
         "No machine at work has the model huge: what asks for it waits. There is base." in stt.err
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "fields", "said"),
+    [
+        (["--speakers"], {}, "use `stt again FILE --speakers`"),
+        (["--speakers", "3"], {"speakers": 0}, "use `stt again FILE --speakers 3`"),
+        (["--max-speakers", "4"], {"speakers": 4}, "use `stt again FILE --max-speakers 4`"),
+        (["--speakers", "none"], {"speakers": 0}, "use `stt again FILE --speakers none`"),
+        (["--speakers"], {"channels": "split"}, "each of its channels is a speaker already"),
+        (["--speakers", "3"], {"speakers": 3}, None),
+        (["--speakers", "none"], {"channels": "split"}, None),
+        ([], {"speakers": 3}, None),
+    ],
+)
+def test_what_is_in_the_queue_keeps_its_speakers_with_a_word(
+    stt: Run,
+    database: Database,
+    tmp_path: Path,
+    flags: list[str],
+    fields: dict[str, object],
+    said: str | None,
+) -> None:
+    write_wav(tmp_path / "talk.wav", babble(2))
+    assert stt("ingest", "talk.wav", *flags) == 0
+    assert "stt again" not in stt.out + stt.err, "it is new"
+    database.recordings.update_one({}, {"$unset": {"speakers": "", "max_speakers": ""}})
+    database.recordings.update_one({}, {"$set": fields}) if fields else None
+    assert stt("ingest", "talk.wav", *flags) == 0
+    text = " ".join((stt.out + stt.err).split())
+    assert (said or "already there") in text
+    assert ("talk.wav is in the queue" in text) is (said is not None)

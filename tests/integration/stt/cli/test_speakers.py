@@ -139,10 +139,25 @@ def test_what_cannot_be_is_refused(
     assert message in " ".join(stt.err.split())
 
 
-def test_without_speakers_it_says_how_to_ask_for_them(stt: Run, database: Database) -> None:
-    add_recording(database, filename="plain.mp3")
-    assert stt("speakers", "plain.mp3") == 0
-    assert "--speakers" in stt.err
-    add_recording(database, filename="new.mp3", speakers=2)
-    assert stt("speakers", "new.mp3") == 0
-    assert "no speakers are known yet" in stt.err
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "speakers were not asked for. To find them: stt again 'a talk.mp3' --speakers"),
+        ({"channels": "split"}, "each of its channels is a speaker already"),
+        ({"speakers": 2}, "no speakers are known yet"),
+    ],
+)
+def test_without_speakers_it_says_how_to_ask_for_them(
+    stt: Run, database: Database, fields: dict[str, object], said: str
+) -> None:
+    add_recording(database, filename="a talk.mp3", **fields)
+    assert stt("speakers", "a talk.mp3") == 0
+    assert said in " ".join(stt.err.split())
+    assert "of text without" not in stt.err
+
+
+def test_text_without_its_speakers_is_said(stt: Run, database: Database, talk: str) -> None:
+    database.chunks.update_one({}, {"$unset": {"transcript.speakers": ""}})
+    assert stt("speakers", talk) == 0
+    assert "1 chunk of text without speakers" in stt.err
+    assert "stt again talk.mp3 --speakers" in stt.err
