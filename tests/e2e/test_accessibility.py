@@ -163,6 +163,7 @@ FILLED: dict[str, tuple[str, Steps]] = {
     "recording, more actions": ("done", click(css=MORE)),
     "recording, speakers": ("spoken", is_shown("SPEAKER_06")),
     "recording, naming a speaker": ("spoken", named_like_another),
+    "recording, without speakers": ("open", is_shown("No speakers are known in 1 chunk")),
     "recording, lines": ("spoken", lines),
     "recording, finding": ("spoken", found),
     "recording, correcting": ("done", click("Correct text")),

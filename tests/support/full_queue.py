@@ -98,10 +98,10 @@ def _add_done(database: Database) -> str:
 
 
 def _add_open(database: Database) -> str:
-    """One chunk in each state, and no model for them."""
+    """One chunk in each state, no model for them, and no speakers though they are asked for."""
     recording_id = add_recording(
         database, filename="board meeting.mp3", duration=120.0, chunk_count=4, start=START,
-        ingested_at=START, created_at=START, model="large-v3",
+        ingested_at=START, created_at=START, model="large-v3", speakers=0,
     )  # fmt: skip
     _done(database, recording_id, 1, audio=opus_tone(30))
     others: list[dict[str, Any]] = [

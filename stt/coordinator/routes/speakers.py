@@ -5,14 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from stt.coordinator.context import PEOPLE_ONLY, InCoordinator
+from stt.coordinator.context import PEOPLE_ONLY, Coordinator, InCoordinator
 from stt.coordinator.openapi import error_responses
 from stt.coordinator.schemas.speakers import SpeakerMerge, SpeakerName, SpeakerOut, SpeakersOut
+from stt.domain.chunk import Recording
 from stt.domain.field_types import Count, HexId
 from stt.domain.speakers import RecordingSpeakers
 from stt.errors import NotFound
 from stt.store import recording_speakers
 from stt.store.export import Export
+from stt.store.retranscription import count_without_speakers
 from stt.store.voice_samples import VoiceSample, find_sample
 
 router = APIRouter(
@@ -44,7 +46,7 @@ def speakers(
     database = coordinator.database
     if seen is not None and recording_speakers.is_current(database, recording, seen):
         return Response(status_code=204)
-    return _answer(recording_speakers.read(database, recording))
+    return _answer(coordinator, recording, recording_speakers.read(database, recording))
 
 
 @router.patch("/{speaker:path}", summary="Name a speaker", responses=error_responses(409))
@@ -53,11 +55,10 @@ def name_speaker(
 ) -> SpeakersOut:
     """Answer 409 if the speaker is not called `label_before`: nothing is overwritten unseen."""
     recording = coordinator.recordings.get(source_id)
-    return _answer(
-        recording_speakers.rename(
-            coordinator.database, recording, speaker, change.name, before=change.label_before
-        )
+    renamed = recording_speakers.rename(
+        coordinator.database, recording, speaker, change.name, before=change.label_before
     )
+    return _answer(coordinator, recording, renamed)
 
 
 @router.post(
@@ -74,12 +75,11 @@ def merge_speaker(
     not called as it was before.
     """
     recording = coordinator.recordings.get(source_id)
-    return _answer(
-        recording_speakers.merge(
-            coordinator.database, recording, speaker, merge.into,
-            before=merge.label_before, into_before=merge.into_label_before,
-        )
+    merged = recording_speakers.merge(
+        coordinator.database, recording, speaker, merge.into,
+        before=merge.label_before, into_before=merge.into_label_before,
     )  # fmt: skip
+    return _answer(coordinator, recording, merged)
 
 
 @router.get("/{speaker:path}/sample", summary="Where a speaker talks alone")
@@ -93,6 +93,11 @@ def voice_sample(coordinator: InCoordinator, source_id: HexId, speaker: SpeakerI
     return sample
 
 
-def _answer(found: RecordingSpeakers) -> SpeakersOut:
-    listed = [SpeakerOut.model_validate(one) for one in found.listed()]
-    return SpeakersOut(version=found.version, speakers=listed)
+def _answer(
+    coordinator: Coordinator, recording: Recording, found: RecordingSpeakers
+) -> SpeakersOut:
+    return SpeakersOut(
+        version=found.version,
+        chunks_without=count_without_speakers(coordinator.database, recording),
+        speakers=[SpeakerOut.model_validate(one) for one in found.listed()],
+    )

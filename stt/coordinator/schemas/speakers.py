@@ -20,9 +20,14 @@ class SpeakerOut(Schema):
 
 
 class SpeakersOut(BaseModel):
-    """Those that speak, by id; `version` grows with each change."""
+    """Those that speak, by id; `version` grows with each change.
+
+    `chunks_without`: how many chunks have text and audio but no speakers, as they were transcribed
+    before speakers were asked for, or none could be found.
+    """
 
     version: int
+    chunks_without: int
     speakers: list[SpeakerOut]
 
 

@@ -37,7 +37,7 @@ export const edit = (recording) =>
       ${modelField(recording.model)} ${promptField(recording.prompt)}
       ${hotwordsField(recording.hotwords)} ${speakersFieldOf(recording)}
       <small>Name, priority and how many speak hold for all of it; the others for what is not
-        transcribed yet.</small>`,
+        transcribed yet. “Transcribe again” finds speakers in text that is there.</small>`,
     "Save",
     {
       save: async (form) => {

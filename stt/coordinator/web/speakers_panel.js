@@ -5,7 +5,7 @@ import { live } from "./vendor/lit-html/directives/live.js";
 import { repeat } from "./vendor/lit-html/directives/repeat.js";
 import { api } from "./api.js";
 import { ask } from "./dialogs.js";
-import { length } from "./format.js";
+import { length, plural } from "./format.js";
 import { foreign } from "./markup.js";
 import { notice, report } from "./notices.js";
 import { every } from "./reloading.js";
@@ -25,14 +25,14 @@ const REFRESH_SECONDS = 5;
 export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay, play, stop }) {
   const { signal } = page;
   const edits = new Map(); // By id, while a name is typed: `{text, before, message, isBusy}`.
-  let { version = null, speakers = [] } = kept ?? {};
+  let { version = null, speakers = [], chunks_without: without = 0 } = kept ?? {};
   let playing = null; // The id of the one whose sample is played.
   let samples = 0; // How many were asked for: the last one is played.
   let changes = 0; // Of this page: what was asked for before one is outdated.
   let isLoading = false;
 
   const take = (answer) => {
-    ({ version, speakers } = answer);
+    ({ version, speakers, chunks_without: without } = answer);
     for (const [id, { before }] of edits) {
       if (find(id)) continue;
       edits.delete(id);
@@ -51,7 +51,14 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
     return true;
   };
 
-  const template = () =>
+  const template = () => html`${list()}${
+    without
+      ? html`<p class="wrong">No speakers are known in ${plural(without, "chunk")} of the text:
+          “Transcribe again” looks for them.</p>`
+      : nothing
+  }`;
+
+  const list = () =>
     speakers.length
       ? html`
     <section class="speakers" aria-label="Speakers">
@@ -231,11 +238,11 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
     template,
     load: async () => {
       if (isAsked()) await load();
-      else take({ version: null, speakers: [] });
+      else take({ version: null, speakers: [], chunks_without: 0 });
     },
     /** What the page keeps; `version` grows with each change. */
     get all() {
-      return { version, speakers };
+      return { version, speakers, chunks_without: without };
     },
   };
 }

@@ -138,6 +138,24 @@ def test_speakers_are_asked_for_afterwards_and_turned_off(page: Page, house: Hou
     assert wanted(house, recording_id) == (None, None)
 
 
+def test_speakers_of_text_that_is_there_need_it_to_be_transcribed_again(
+    page: Page, house: House
+) -> None:
+    recording_id = add_done(house)
+    page.goto(f"/recordings/{recording_id}")
+    dialog = dialog_of(page, "Edit")
+    expect(dialog).to_contain_text("“Transcribe again” finds speakers in text that is there.")
+    dialog.get_by_label("Speakers").select_option("found by their voices")
+    dialog.get_by_role("button", name="Save").click()
+    note = page.get_by_text("No speakers are known in 1 chunk of the text")
+    expect(note).to_be_visible()
+    dialog = dialog_of(page, "Transcribe again")
+    expect(dialog.get_by_label("Speakers")).to_have_value("auto")
+    dialog.get_by_role("button", name="Transcribe again").click()
+    expect(note).to_have_count(0)  # It waits for its new text.
+    assert house.database.chunks.count_documents({"transcribed_at": None}) == 1
+
+
 def test_many_are_asked_for_their_speakers_and_those_of_channels_are_left(
     page: Page, house: House
 ) -> None:

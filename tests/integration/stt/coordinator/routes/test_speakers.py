@@ -11,6 +11,8 @@ from tests.support.conversation import add_conversation
 from tests.support.coordinator_app import CoordinatorThread, KeyedSession
 from tests.support.queue_builder import START, add_recording
 
+NONE = {"version": 0, "chunks_without": 0, "speakers": []}
+
 
 @pytest.fixture
 def person(coordinator: CoordinatorThread) -> Iterator[KeyedSession]:
@@ -130,9 +132,17 @@ def test_what_cannot_be_is_refused(
 def test_without_speakers_there_are_none(queue: Database, person: KeyedSession) -> None:
     path = f"/api/recordings/{add_recording(queue)}/speakers"
     for seen in ({}, {"seen": 0}):
-        assert person.get(path, params=seen).json() == {"version": 0, "speakers": []}
+        assert person.get(path, params=seen).json() == NONE
     assert code(person.patch(f"{path}/SPEAKER_01", json={"name": "x"})) == (404, "not_found")
     assert person.get("/api/recordings/000000000000000000000000/speakers").status_code == 404
+
+
+def test_text_without_them_is_counted(queue: Database, person: KeyedSession, path: str) -> None:
+    assert person.get(path).json()["chunks_without"] == 0
+    queue.chunks.update_many({}, {"$unset": {"transcript.speakers": ""}})
+    assert person.get(path).json()["chunks_without"] == 1
+    assert person.patch(path.removesuffix("/speakers"), json={"speakers": None}).ok
+    assert person.get(path).json()["chunks_without"] == 0
 
 
 def test_where_they_were_turned_off_none_is_changed(
@@ -143,7 +153,7 @@ def test_where_they_were_turned_off_none_is_changed(
     assert before is not None
     recording = path.removesuffix("/speakers")
     assert person.patch(recording, json={"speakers": None}).ok
-    assert person.get(path).json() == {"version": 0, "speakers": []}
+    assert person.get(path).json() == NONE
     named = person.patch(f"{path}/SPEAKER_01", json={"name": "Ada"})
     merged = person.post(f"{path}/SPEAKER_03/merge", json={"into": "SPEAKER_01"})
     assert code(named) == code(merged) == (404, "not_found")
