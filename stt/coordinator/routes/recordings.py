@@ -65,9 +65,7 @@ def recording(coordinator: InCoordinator, source_id: HexId) -> RecordingDetails:
 def change_recording(
     coordinator: InCoordinator, source_id: HexId, change: RecordingChange
 ) -> RecordingDetails:
-    """Apply options to the chunks that are not transcribed yet.
-
-    How many speak holds for all that have speakers, and null for all.
+    """Apply options to the chunks not transcribed yet, how many speak also to those with speakers.
 
     A new name gets the extension of the file. Answer 409 if it is not called `filename_before`.
     """

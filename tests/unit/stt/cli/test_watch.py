@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from stt.cli import watch as module
+from stt.domain.chunk import Recording
 from stt.errors import DatabaseUnavailable
 from stt.settings import Settings
+from stt.store.ingest import Ingested
 from stt.system.log_context import PLAIN
 from stt.watch.watcher import WatchOptions
 from tests.unit.stt.cli.conftest import Run
@@ -26,12 +29,22 @@ class Watched:
         self.folders: list[Path] = []
         self.options = WatchOptions()
         self.errors: list[Exception] = []
+        self.found: list[Ingested] = []
         self.opened = 0
         self.refused = 0
         self.before: Callable[[], object] = lambda: None
 
-    def watch(self, folders: dict[Path, Any], _: object, options: WatchOptions, *__: Any) -> None:
+    def watch(
+        self,
+        folders: dict[Path, Any],
+        _: object,
+        options: WatchOptions,
+        log: Callable[[Path, Ingested], None],
+        *__: Any,
+    ) -> None:
         self.folders, self.options = list(folders), options
+        for ingested in self.found:
+            log(Path("in/talk.mp3"), ingested)
         self.before()
         if self.errors:
             raise self.errors.pop(0)
@@ -259,3 +272,16 @@ def test_the_second_signal_is_for_the_worker(stt: Run, tmp_path: Path) -> None:
     assert not hurried.is_set()
     watch._signal()
     assert hurried.is_set()
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_said"), [(["--speakers", "3"], True), (["--speakers", "2"], False), ([], False)]
+)
+def test_what_keeps_its_speakers_is_said(
+    stt: Run, watched: Watched, flags: list[str], is_said: bool
+) -> None:
+    recording = Recording(ObjectId(), "talk.mp3", speakers=2)
+    watched.found = [Ingested(recording, 1, "already there")]
+    assert stt("ingest", "--watch", "in", *flags) == 130
+    text = " ".join((stt.out + stt.err).split())
+    assert ("to change its speakers, use `stt again FILE --speakers 3`" in text) is is_said
