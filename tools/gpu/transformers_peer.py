@@ -9,6 +9,7 @@ which favours it. It decodes greedily, which favours it too: all others have a b
 windows of a long file do not overlap, like those of the others; by default they would, by a third.
 """
 
+import os
 import queue
 import sys
 import threading
@@ -16,7 +17,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from stt.media.audio import SAMPLE_RATE, decode
+from faster_whisper.audio import decode_audio
+
+from stt.media.audio import SAMPLE_RATE
 from tools.bench_lab.callers import Clip
 from tools.bench_lab.contestants import ModelAt, run_task
 from tools.bench_lab.random_model import TOKENS_PER_SECOND, WINDOW_SECONDS
@@ -81,8 +84,7 @@ class Pipeline:
 def _samples(clips: Sequence[Clip]) -> Iterator[dict[str, Any]]:
     """What the pipeline takes; it would call ffmpeg for files, which may not be there."""
     for clip in clips:
-        samples = decode(clip.path.read_bytes()).astype("float32") / 32_768
-        yield {"raw": samples, "sampling_rate": SAMPLE_RATE}
+        yield {"raw": decode_audio(str(clip.path)), "sampling_rate": SAMPLE_RATE}
 
 
 def _pipeline(model: ModelAt) -> Any:
@@ -123,4 +125,5 @@ def _pipeline(model: ModelAt) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(run_task({"transformers": Pipeline}, sys.argv[1]))
+    code = run_task({"transformers": Pipeline}, sys.argv[1])
+    os._exit(code)  # the threads of torch and PyAV may abort a process that ends by itself

@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
+from tests.support.models import sample_folder
 from tests.support.paths import ROOT
+from tools.bench_lab import random_model
 from tools.bench_lab.contestants import Result
 from tools.bench_lab.processes import ContestantFailed
 from tools.bench_lab.report import CLIPS, LONG
-from tools.gpu import measure, pack, sections, summary
+from tools.gpu import measure, pack, plan, sections, summary
 from tools.gpu.host import InstantEngine
 from tools.gpu.measurement import Measurement, NotReached, Recordings
 from tools.gpu.plan import (
+    DRY,
     DRY_RUN,
     FIRST,
     LIMIT_SECONDS,
@@ -67,6 +70,15 @@ def test_parts_make_the_archive_again_and_old_ones_are_gone(tmp_path: Path) -> N
     assert whole == archive.read_bytes()
     assert (folder / "sum").read_text() == f"{hashlib.sha256(whole).hexdigest()}  wheels.tar\n"
     assert not (folder / "part-9").exists()
+
+
+def test_a_model_is_written_with_the_tokenizer_alone_of_the_sample_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = sample_folder() / random_model.TOKENIZER
+    monkeypatch.setattr(random_model, "sample_folder", lambda: pytest.fail("it is not there"))
+    assert plan.main([DRY, str(tmp_path), "float32", str(tokenizer)]) == 0
+    assert (tmp_path / random_model.WRITTEN_LAST).exists()
 
 
 def test_what_decides_has_time_whatever_the_rest_needs() -> None:
@@ -196,8 +208,8 @@ def test_a_cut_call_and_texts_of_another_length_are_seen() -> None:
 
 def test_an_engine_that_decodes_at_once_has_words_all_over_the_window(tmp_path: Path) -> None:
     shape = Shape(streams=1, threads=1, batch_size=1, reason="")
-    plan = EnginePlan("dry", "faster-whisper", "cpu", "int8", shape, (0,), worker_count=1)
-    engine = InstantEngine(Model("dry", tmp_path), plan)
+    engine_plan = EnginePlan("dry", "faster-whisper", "cpu", "int8", shape, (0,), worker_count=1)
+    engine = InstantEngine(Model("dry", tmp_path), engine_plan)
     window = WindowInput(None, 12.0, Options(language="en"), 0.0)  # type: ignore[arg-type]
     (found,) = engine.decode([window])
     assert len(found.words) == 30
