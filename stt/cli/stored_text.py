@@ -2,7 +2,8 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from stt.cli.console import print_note
 from stt.cli.formatting import plural
@@ -16,6 +17,7 @@ from stt.store.recordings import MongoRecordings
 from stt.whisper.model_names import stored_names
 
 _MAX_NAMED = 3
+Key = TypeVar("Key")
 
 
 def renew_stored(
@@ -60,6 +62,20 @@ def renew_stored(
         _say_kept(kept, made_by)
 
 
+def as_they_are(
+    database: Database, recordings: Mapping[Key, tuple[str, Recording]]
+) -> dict[Key, tuple[str, Recording]]:
+    """Return the recordings with the options that they have now, and the places of their files."""
+    found = MongoRecordings(database).several(
+        [recording.id for _, recording in recordings.values()]
+    )
+    now = {recording.id: recording for recording in found}
+    return {
+        key: (name, replace(now.get(given.id, given), path=given.path, folder=given.folder))
+        for key, (name, given) in recordings.items()
+    }
+
+
 def end_recutting(database: Database, recordings: Sequence[tuple[str, Recording]]) -> None:
     """Remove the earlier text of recordings that were cut anew; say where it has to stay."""
     from stt.store.recutting import remove_earlier
@@ -76,10 +92,8 @@ def say_without_speakers(database: Database, recordings: Sequence[tuple[str, Rec
     """Say which recordings have text without the speakers that were asked for."""
     from stt.store.retranscription import count_without_speakers
 
-    for name, stored in {
-        recording.id: (name, recording) for name, recording in recordings
-    }.values():
-        recording = MongoRecordings(database).get(stored.id)  # its options may have been changed
+    once = {recording.id: (name, recording) for name, recording in recordings}
+    for name, recording in once.values():
         if count := count_without_speakers(database, recording):
             flags = speaker_flags(recording.speakers, recording.max_speakers)
             print_note(

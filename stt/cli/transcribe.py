@@ -35,7 +35,12 @@ from stt.cli.options import (
 )
 from stt.cli.output import Output, OutputOptions, with_output
 from stt.cli.standard_input import STDIN, shown, with_standard_input
-from stt.cli.stored_text import end_recutting, renew_stored, say_without_speakers
+from stt.cli.stored_text import (
+    as_they_are,
+    end_recutting,
+    renew_stored,
+    say_without_speakers,
+)
 from stt.cli.summary import in_words, with_failed
 from stt.cli.transcripts import write_transcripts
 from stt.cli.worker import run_worker
@@ -168,6 +173,8 @@ def transcribe_command(
             print_note("Nothing to transcribe: no recordings found.")
         wanted = {name: getattr(options, name) for name in given}
         renew_stored(database, list(stored.values()), wanted, settings)
+        if stored:
+            recordings = as_they_are(database, recordings)
         by_id = {recording.id: recording for _, recording in recordings.values()}
         ids += by_id
         worked = _work(database, servers, settings, ids, early)

@@ -135,11 +135,12 @@ def test_text_whose_audio_is_gone_stays_and_that_is_said(
 def test_text_without_the_speakers_that_were_asked_for_is_said_with_what_to_do(
     database: Database, talk: ObjectId, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = [(name, MongoRecordings(database).get(talk)) for name in ("a b.mp3", "copy.mp3")]
-    say_without_speakers(database, found)
+    recordings = MongoRecordings(database)
+    say_without_speakers(database, [("a b.mp3", recordings.get(talk))])
     assert capsys.readouterr().err == ""
-    MongoRecordings(database).change(talk, {"speakers": 3})
-    say_without_speakers(database, found[:1])
+    recordings.change(talk, {"speakers": 3})
+    found = [(name, recordings.get(talk)) for name in ("copy.mp3", "a b.mp3")]
+    say_without_speakers(database, found[1:])
     assert capsys.readouterr().err == (
         "a b.mp3: 1 chunk of text without speakers. To look for them again:"
         " stt again 'a b.mp3' --speakers 3\n"

@@ -53,6 +53,9 @@ class Work:
     def get(self, _: ObjectId) -> Recording:
         return replace(TALK, model=self.model, speakers=self.speakers)
 
+    def several(self, ids: list[ObjectId]) -> list[Recording]:
+        return [self.get(id_) for id_ in ids if id_ == TALK.id]
+
     @contextmanager
     def starting_servers(
         self, settings: Settings, *, at_once: bool, speakers: bool
@@ -86,6 +89,7 @@ def work(no_database: Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         "_POLL_SECONDS": 0.0,
     }.items():
         monkeypatch.setattr(f"stt.cli.transcribe.{name}", value)
+    monkeypatch.setattr("stt.cli.stored_text.MongoRecordings", lambda _: work)
     return work
 
 
@@ -103,6 +107,15 @@ def test_only_the_options_that_were_given_are_compared_with_stored_text(
     work.status = "already there"
     assert stt("transcribe", "talk.mp3", "--language", "German", "-o", "x.txt") == 0
     assert work.renew.call_args.args[1:3] == ([("talk.mp3", TALK)], {"language": "de"})
+
+
+def test_stored_text_is_written_with_the_options_that_were_given_now(stt: Run, work: Work) -> None:
+    work.status, work.speakers = "already there", 2
+    assert stt("transcribe", "talk.mp3", "copies/talk.mp3", "--speakers", "2", "--beside") == 0
+    written = work.write.call_args.args[1]
+    assert [(name, recording.speakers) for name, recording in written] == [
+        ("talk.mp3", 2), ("copies/talk.mp3", 2),
+    ]  # fmt: skip
 
 
 def test_a_server_of_this_machine_gets_the_model_that_the_recordings_want(
