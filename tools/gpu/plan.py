@@ -19,8 +19,8 @@ MODELS = SIZES | {DRY: Size(128, 2, 2, 2, mels=128)}
 FIRST, SECOND = 0, 1
 STEPS = (
     (FIRST, "ceiling", 75), (FIRST, "ours", 85), (FIRST, "batched", 65),
-    (FIRST, "transformers", 65), (SECOND, "ceiling", 45), (SECOND, "ours", 40),
-    (FIRST, "shapes", 50), (FIRST, "stages", 25), (FIRST, "int8", 30),
+    (FIRST, "transformers", 60), (SECOND, "ceiling", 45), (SECOND, "ours", 50),
+    (FIRST, "shapes", 45), (FIRST, "stages", 25), (FIRST, "int8", 30),
     (FIRST, "plain", 20), (FIRST, "host", 20), (SECOND, "batched", 30),
     (SECOND, "transformers", 40),
 )  # fmt: skip
@@ -77,12 +77,12 @@ DRY_RUN = Plan(
     crowds=(4, 1),
     crowd_seconds=5,
     peer_seconds=5,
-    long_seconds=40,
-    longest_seconds=60,
+    long_seconds=120,
+    longest_seconds=180,
     clip_count=4,
     ready_clips=4,
     shapes=(Shape(1, 1, 2), Shape(1, 1, 1)),
-    shape_seconds=0.1,
+    shape_seconds=5,
     peer_batches=(2,),
     scale=4,
 )

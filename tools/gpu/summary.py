@@ -72,6 +72,8 @@ def differences(sections: Mapping[str, Any]) -> list[str]:
     right = {row["what"]: row["words"] for row in rows if row["who"] == "ceiling"}
     found = []
     for row in rows:
+        if row["who"] == "host" or row["what"] == SWEEP:  # words of its own; some of the clips
+            continue
         expected = right.get(LONG if row["what"] in (LONG, LONGEST) else CLIPS)
         if expected and abs(row["words"] - expected) > SAME_WORDS * expected:
             found.append(

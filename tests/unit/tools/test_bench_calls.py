@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tools.bench_lab import callers, ceiling, contestants
+from tools.bench_lab import callers, ceiling, contestants, memory
 from tools.bench_lab.callers import Clip
 from tools.bench_lab.ceiling import Shape
 from tools.bench_lab.contestants import ModelAt, Scenario, Task
+from tools.bench_lab.memory import CardWatch
 from tools.bench_lab.processes import ContestantFailed, told_by
 
 CLIP = Clip(Path("/clip.mp3"), 10.0)
@@ -34,6 +35,26 @@ def test_after_the_limit_the_time_since_the_last_call_counts_for_nothing() -> No
     assert len(found.calls) == 1
     assert found.wall_seconds < 1.0
     assert found.words_per_second == 2.5
+
+
+def test_a_card_is_watched_over_the_time_of_a_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = iter([(1000.0, 0.0), (3000.0, 1.0), (2000.0, 0.5)])
+    is_over = threading.Event()
+
+    def card() -> tuple[float | None, float | None]:
+        try:
+            return next(said)
+        except StopIteration:
+            is_over.set()
+            return None, None
+
+    monkeypatch.setattr(memory, "_card", card)
+    monkeypatch.setattr(memory, "_EVERY_SECONDS", 0.01)
+    with CardWatch() as watch:
+        assert is_over.wait(60)
+    assert watch.peak_mb == 2000
+    assert watch.utilisation(60) == 0.75
+    assert watch.utilisation(0) is None
 
 
 def test_words_are_none_where_no_call_tells_them() -> None:
