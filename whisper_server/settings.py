@@ -43,15 +43,6 @@ def _card_numbers(text: str) -> str:
     return text
 
 
-def _right_batch_size(size: int) -> int:
-    if size > MAX_BATCH_SIZE:
-        raise ValueError(
-            f"{size} is more than {MAX_BATCH_SIZE}: on a card CTranslate2 "
-            "computes larger batches wrongly"
-        )
-    return size
-
-
 def _strong_key(key: SecretStr) -> SecretStr:
     if (weakness := weakness_of(key.get_secret_value())) is not None:
         raise ValueError(
@@ -183,7 +174,7 @@ class Settings(BaseSettings):
     cpu_threads: int | None = Field(
         None, ge=1, le=256, description="threads of each stream; the cores shared out when not set"
     )
-    batch_size: Annotated[int, AfterValidator(_right_batch_size)] | None = Field(
+    batch_size: int | None = Field(
         None,
         ge=1,
         le=MAX_BATCH_SIZE,

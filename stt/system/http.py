@@ -5,6 +5,7 @@ stands at the address can neither fill this machine's memory, nor keep a thread 
 the key to another host.
 """
 
+import io
 import json
 import socket
 import threading
@@ -54,6 +55,19 @@ class Answer:
     @property
     def text(self) -> str:
         return self.body.decode(errors="replace")
+
+
+class RequestBody(io.BytesIO):
+    """The body of a request; it records whether any of it, and all of it, was sent."""
+
+    is_started = False
+    is_sent = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.is_started = True
+        block = super().read(size)
+        self.is_sent = not block  # a read at the end follows the sending of the last block
+        return block
 
 
 def read_json(text: str | bytes) -> Any:

@@ -5,7 +5,6 @@ https://platform.openai.com/docs/api-reference/audio
 """
 
 import html
-import io
 import json
 import logging
 import time
@@ -26,6 +25,7 @@ from stt.system.http import (
     MAX_ANSWER_BYTES,
     MAX_SHORT_ANSWER_BYTES,
     Answer,
+    RequestBody,
     Timeout,
     UnreadableAnswer,
     fetch,
@@ -80,19 +80,6 @@ class Readiness:
 
     capacity: int | None = None
     instance: str | None = None
-
-
-class _Body(io.BytesIO):
-    """A request body that records whether any of it, and all of it, was sent."""
-
-    is_started = False
-    is_sent = False
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.is_started = True
-        block = super().read(size)
-        self.is_sent = not block  # a read at the end follows the sending of the last block
-        return block
 
 
 class WhisperClient:
@@ -164,7 +151,7 @@ class WhisperClient:
         # The connection's time-out covers sending too. For a file object it applies to each block,
         # not to all of the upload, so minutes of audio can pass through a slow line.
         encoded, content_type = encode_multipart_formdata(self._form(upload))
-        body, seconds = _Body(encoded), max(1.0, deadline - time.monotonic())
+        body, seconds = RequestBody(encoded), max(1.0, deadline - time.monotonic())
         try:
             return self.request(
                 "POST",
