@@ -2,13 +2,15 @@
 
 from abc import abstractmethod
 from dataclasses import fields, replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import FormData
 
 from stt.transcripts.cue_splitting import NO_LIMITS, CueLimits
 from stt.transcripts.languages import language_code
 from whisper_server.engines.base import Options, Task
+from whisper_server.errors import InvalidRequest
 from whisper_server.form_parser import MAX_TEXT_BYTES
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
@@ -172,3 +174,28 @@ class RecordingForm(UploadForm):
 
     def wants_words(self) -> bool:
         return self.word_timestamps
+
+
+Form = TypeVar("Form", bound=UploadForm)
+
+
+def read_form(data: FormData, model: type[Form]) -> Form:
+    """Return the checked form; a field `name[]` is a list, and may be sent as `name` too.
+
+    Raise InvalidRequest that names the field that is wrong.
+    """
+    values: dict[str, Any] = {}
+    for field_name, declared in model.model_fields.items():
+        name = declared.alias or field_name
+        is_list = name.endswith("[]")
+        sent = [*data.getlist(name), *(data.getlist(field_name) if is_list else ())]
+        texts = [value for value in sent if isinstance(value, str) and value]
+        if texts:
+            values[name] = texts if is_list else texts[-1]
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        name = str(first["loc"][0])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InvalidRequest(f"Invalid '{name}': {reason}", param=name) from None

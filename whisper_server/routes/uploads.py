@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from fastapi import Request
-from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -20,7 +19,7 @@ from starlette.types import Message
 from whisper_server import errors
 from whisper_server.engines.base import Options, Task, Transcription
 from whisper_server.form_parser import FormParser
-from whisper_server.forms import AudioForm, UploadForm
+from whisper_server.forms import AudioForm, Form, UploadForm, read_form
 from whisper_server.model_service import Service
 from whisper_server.recording import Recording
 from whisper_server.scheduler_state import OnProgress
@@ -46,8 +45,6 @@ _FULL = {
     errno.ENFILE: _TOO_MANY_FILES,
 }
 """The message, the seconds after which to try again, and the code."""
-
-Form = TypeVar("Form", bound=UploadForm)
 
 logger = logging.getLogger(__name__)
 
@@ -232,7 +229,7 @@ async def receive_upload(
         held.enter_context(service.scheduler.place())
         data = await _read_form(request, service.settings.max_upload_mb, max_files)
         held.push_async_callback(data.close)
-        yield Upload(service, request, data, _validated(data, model), file_field, held)
+        yield Upload(service, request, data, read_form(data, model), file_field, held)
 
 
 async def _read_form(request: Request, max_mebibytes: int, max_files: int) -> FormData:
@@ -282,22 +279,3 @@ def _limited(request: Request, max_mebibytes: int) -> Request:
         return message
 
     return Request(request.scope, receive)
-
-
-def _validated(data: FormData, model: type[Form]) -> Form:
-    """Return the form; a field `name[]` is a list, and may be sent as `name` too."""
-    values: dict[str, Any] = {}
-    for field_name, declared in model.model_fields.items():
-        name = declared.alias or field_name
-        is_list = name.endswith("[]")
-        sent = [*data.getlist(name), *(data.getlist(field_name) if is_list else ())]
-        texts = [value for value in sent if isinstance(value, str) and value]
-        if texts:
-            values[name] = texts if is_list else texts[-1]
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        name = str(first["loc"][0])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise errors.InvalidRequest(f"Invalid '{name}': {reason}", param=name) from None
