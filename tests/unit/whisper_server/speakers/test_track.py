@@ -103,7 +103,8 @@ def test_a_diarizer_that_takes_nothing_is_an_error_of_the_result() -> None:
 
 
 def test_a_full_disk_is_an_error_of_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    full = Mock(**{"write.side_effect": OSError(28, "No space left on device")})
+    no_space = OSError(28, "No space left on device")
+    full = Mock(**{"write.side_effect": no_space, "close.side_effect": no_space})
     monkeypatch.setattr(module, "SpooledTemporaryFile", lambda most: full)
     assert "No space left" in str(error_of_the_result(StandInDiarizer()))
 
