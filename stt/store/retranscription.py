@@ -15,7 +15,14 @@ from stt.store.edits import check_edits
 from stt.store.ingest_options import SPEAKER_OPTIONS
 from stt.store.recordings import MongoRecordings
 from stt.store.retention import check_audio
-from stt.store.states import TRANSCRIBED, WITH_AUDIO, WITHOUT_EDITS, WITHOUT_SPEAKERS, Query
+from stt.store.states import (
+    TRANSCRIBED,
+    WITH_AUDIO,
+    WITH_TEXT,
+    WITHOUT_EDITS,
+    WITHOUT_SPEAKERS,
+    Query,
+)
 
 OPTIONS = ("model", "language", "task", "prompt", "hotwords", *SPEAKER_OPTIONS)
 """The options of a recording that can be changed without cutting it again."""
@@ -70,12 +77,15 @@ def change_speakers(
 ) -> int:
     """Set SPEAKER_OPTIONS, and transcribe again what has no speakers if they are to be found.
 
-    Return how many chunks are transcribed again. `made` and what is raised: as `transcribe_again`.
+    Return how many chunks are transcribed again. `made` and what is raised: as `transcribe_again`;
+    AudioRemoved only if no speakers are known.
     """
     count = 0
     if options["speakers"] is not None:
         without = {**(made or {}), **WITHOUT_SPEAKERS}
         count = transcribe_again(database, recording_id, options, without, drop_edits=drop_edits)
+        if not count and not _has_speakers(database, recording_id):
+            check_audio(database, recording_id)
     if not count:
         MongoRecordings(database).change(recording_id, options)
     return count
@@ -99,12 +109,15 @@ def renew(
     outdated: list[Query] = []
     if models and (recording.model not in models or "model" in changed):
         outdated.append({"transcript.model": {"$nin": sorted(models)}})
-    if options.get("speakers") is not None and _may_find_speakers(database, recording):
+    finds_speakers = options.get("speakers") is not None and _may_find_speakers(database, recording)
+    if finds_speakers:
         outdated.append(WITHOUT_SPEAKERS)
     count = 0
     if outdated:
         made = {**TRANSCRIBED, "$or": outdated}
         count = transcribe_again(database, recording.id, changed, made)
+    if finds_speakers and not count and not _has_speakers(database, recording.id):
+        check_audio(database, recording.id)
     if changed and not count:  # what is still to be transcribed is to be made with it too
         MongoRecordings(database).change(recording.id, changed)
     return count
@@ -112,9 +125,12 @@ def renew(
 
 def _may_find_speakers(database: Database, recording: Recording) -> bool:
     """Return False if they were asked for before, and all of its servers left them out."""
-    if recording.speakers is None:
-        return True
-    query = {"original_id": recording.id, "transcript.speakers": {"$ne": None}}
+    return recording.speakers is None or _has_speakers(database, recording.id)
+
+
+def _has_speakers(database: Database, recording_id: ObjectId) -> bool:
+    """Return whether a server has looked for speakers in any of the text."""
+    query = {**WITH_TEXT, "original_id": recording_id, "transcript.speakers": {"$ne": None}}
     with translated():
         return database.chunks.find_one(query, ["_id"]) is not None
 
@@ -124,9 +140,7 @@ def count_without_speakers(database: Database, recording: Recording) -> int:
     if recording.speakers is None:
         return 0
     with translated():
-        return database.chunks.count_documents(
-            {**WITHOUT_SPEAKERS, **WITH_AUDIO, "original_id": recording.id}
-        )
+        return database.chunks.count_documents({**WITHOUT_SPEAKERS, "original_id": recording.id})
 
 
 def recordings_with(database: Database, made: Query) -> list[ObjectId]:

@@ -83,10 +83,12 @@ EDITED: Query = {"transcript.segments.model_text": {"$exists": True}}
 
 WITHOUT_EDITS: Query = {"transcript.segments.model_text": {"$exists": False}}
 
+WITH_TEXT: Query = {"transcript.segments.0": {"$exists": True}}
+
 WITHOUT_SPEAKERS: Query = {
-    **TRANSCRIBED, "transcript.segments.0": {"$exists": True}, "transcript.speakers": None,
+    **TRANSCRIBED, **WITH_TEXT, **WITH_AUDIO, "transcript.speakers": None,
 }  # fmt: skip
-"""Matches chunks with text for which no speakers were looked for, or none could be found."""
+"""Matches chunks with text in which speakers can be found, and were not."""
 
 
 def chosen(chunk_ids: Iterable[ObjectId], recording_id: ObjectId | None) -> Query:

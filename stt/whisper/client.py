@@ -91,6 +91,7 @@ class WhisperClient:
         self._served_model: str | None = None
         self._api_key = api_key
         self._secrets = _spellings(api_key) if api_key else ()
+        self._is_warned_of = False
 
     def ready(self, limit_seconds: float = PROBE_SECONDS) -> Readiness:
         """Ask the server whether it can transcribe.
@@ -137,11 +138,11 @@ class WhisperClient:
             ) from error
         if upload.wants_speakers and transcript.speakers is None:
             said = self._redact(answer.headers.get("Warning", ""))[:_MAX_MESSAGE_CHARACTERS]
-            logger.warning(
-                "%s gave a transcript without speakers: %s",
-                self.url,
-                said or "it does not look for them",
-            )
+            # One that does not look for them would otherwise be warned of at each call.
+            level = logging.WARNING if said or not self._is_warned_of else logging.DEBUG
+            self._is_warned_of = True
+            why = said or "it does not look for them"
+            logger.log(level, "%s gave a transcript without speakers: %s", self.url, why)
         seconds = round(time.monotonic() - started, 3)
         model = transcript.model or upload.model or self._model or self._served_model
         return replace(transcript, model=model, server=self.url, seconds=seconds, task=upload.task)

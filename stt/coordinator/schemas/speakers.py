@@ -23,7 +23,7 @@ class SpeakersOut(BaseModel):
     """Those that speak, by id; `version` grows with each change.
 
     `chunks_without`: how many chunks have text and audio but no speakers, as they were transcribed
-    before speakers were asked for, or none could be found.
+    before speakers were asked for, or none could be found. It is no part of the version.
     """
 
     version: int

@@ -54,7 +54,7 @@ export function speakersPanel({ page, path, kept, isAsked, draw, reload, canPlay
   const template = () => html`${list()}${
     without
       ? html`<p class="wrong">No speakers are known in ${plural(without, "chunk")} of the text:
-          “Transcribe again” looks for them.</p>`
+          “Transcribe again” looks for them, and makes all of the text anew.</p>`
       : nothing
   }`;
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from stt.errors import ChannelsSplit, HasEdits, NotFound
+from stt.errors import AudioRemoved, ChannelsSplit, HasEdits, NotFound
 from stt.store.database import Database
 from stt.store.edits import edit_segment
 from stt.store.recordings import MongoRecordings
@@ -130,10 +130,24 @@ class TestSpeakers:
     def test_servers_that_leave_them_out_are_not_asked_again_and_again(
         self, database: Database, talk: ObjectId
     ) -> None:
+        transcribe(database, str(talk), 1)  # silent: no server is asked
+        heard(database, talk, 1)
         MongoRecordings(database).change(talk, {"speakers": 0})
         assert renewed(database, talk, speakers=0) == 0
         wanted = {"speakers": 0, "max_speakers": None}
-        assert change_speakers(database, talk, wanted) == 3, "a person says so"
+        assert change_speakers(database, talk, wanted) == 2, "a person says so"
+
+    def test_where_the_audio_is_gone_those_that_are_known_are_joined_anew(
+        self, database: Database, talk: ObjectId
+    ) -> None:
+        database.chunks.update_many({}, {"$set": {"audio_removed_at": START}})
+        wanted = {"speakers": 3, "max_speakers": None}
+        with pytest.raises(AudioRemoved):
+            change_speakers(database, talk, wanted)
+        heard(database, talk, 1)
+        assert change_speakers(database, talk, wanted) == 0
+        assert renewed(database, talk, speakers=2) == 0
+        assert MongoRecordings(database).get(talk).speakers == 2
 
     def test_nobody_speaks_where_there_is_no_text(self, database: Database, talk: ObjectId) -> None:
         transcribe(database, str(talk), 1)

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import logging
 import re
 import time
 from dataclasses import replace
@@ -97,13 +98,16 @@ class TestSpeakers:
     def test_a_transcript_without_those_that_were_asked_for_is_logged_with_the_reason(
         self, headers: dict[str, str], reason: str, caplog: pytest.LogCaptureFixture
     ) -> None:
+        caplog.set_level(logging.WARNING)
         with answering(Answer(200, {"text": "hello"}, headers)) as server:
             client = WhisperClient(server.url, KEY, None)
             assert client.transcribe(UPLOAD, 5.0).speakers is None
             assert not caplog.messages, "they were not asked for"
             asked = client.transcribe(replace(UPLOAD, wants_speakers=True), 5.0)
-        assert asked.speakers is None
-        (message,) = caplog.messages
+            assert asked.speakers is None
+            (message,) = caplog.messages
+            client.transcribe(replace(UPLOAD, wants_speakers=True), 5.0)
+        assert len(caplog.messages) == 1 + bool(headers), "what it says, each time"
         assert re.search(f"{server.url} gave a transcript without speakers: .*{reason}", message)
 
     def test_a_list_is_taken_though_it_is_empty(self, caplog: pytest.LogCaptureFixture) -> None:
