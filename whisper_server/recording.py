@@ -34,7 +34,7 @@ class Recording:
     At most `limit_seconds` of it are decoded, so that the work is bounded whatever a small file
     unpacks to. `track` is the number of the audio track to read, None for each file's default one;
     `filenames` tell formats apart whose bytes say nothing about them. `on_block` is called with
-    each block before it is returned.
+    each block before it is returned, and with None after the last.
     The files belong to the caller, who closes them after the recording.
     """
 
@@ -45,7 +45,7 @@ class Recording:
         param: str,
         track: int | None = None,
         filenames: Sequence[str] = (),
-        on_block: Callable[[Pcm], None] | None = None,
+        on_block: Callable[[Pcm | None], None] | None = None,
     ) -> None:
         self._files = files
         self._limit_seconds = limit_seconds
@@ -106,6 +106,8 @@ class Recording:
                         self._on_block(block)
                     yield block.astype(np.float32) / _FULL_SCALE
                 self._warn(reader, name)
+        if self._on_block is not None:
+            self._on_block(None)
 
     def _warn(self, reader: IsolatedReader, name: str) -> None:
         lines = list(reader.warnings)

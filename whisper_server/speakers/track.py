@@ -38,15 +38,20 @@ class SpeakerTrack:
         self._begin = 0
         self._pieces: list[tuple[float, Future[PieceSpeakers]]] = []
         self._failure: Exception | None = None
+        self._is_whole = False
 
-    def add(self, block: Pcm) -> None:
-        """Take the next samples; whole pieces are diarized while the rest is read.
+    def add(self, block: Pcm | None) -> None:
+        """Take the next samples, or None after the last; whole pieces are diarized meanwhile.
 
         What goes wrong is raised by `result`: the text does not depend on it.
         """
         if self._failure is not None:
             return
         try:
+            if block is None:
+                self._submit(self._samples.count)
+                self._is_whole = True
+                return
             self._samples.append(block)
             if self._samples.count - self._begin >= (PIECE_SECONDS + TAIL_SECONDS) * SAMPLE_RATE:
                 self._submit(self._begin + int(PIECE_SECONDS * SAMPLE_RATE))
@@ -57,7 +62,7 @@ class SpeakerTrack:
         """Return the speakers once all samples were taken; raise what diarizing raises."""
         if self._failure is not None:
             raise self._failure
-        self._submit(self._samples.count)
+        assert self._is_whole, "it was read to its end"
         found = await asyncio.gather(*(asyncio.wrap_future(future) for _, future in self._pieces))
         starts = [start for start, _ in self._pieces]
         return await asyncio.to_thread(joined, list(zip(starts, found, strict=True)))

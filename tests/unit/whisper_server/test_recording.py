@@ -13,6 +13,7 @@ import pytest
 from stt.media import isolated_reader, track_reader
 from stt.media.audio import AudioReader
 from stt.media.decoder_pool import DecoderPool
+from stt.media.samples import Samples as Pcm
 from tests.support.damage import tones
 from tests.support.decoders import decode_here, dying_decoders
 from tests.support.dying_decoder import deadly
@@ -104,6 +105,16 @@ class TestReading:
         blocks = list(Recording([tone_file(30.5, rate=48_000)], 60, "file").blocks())
         assert all(SECOND <= len(block) < 4 * SECOND for block in blocks[:-1])
         assert sum(map(len, blocks)) == pytest.approx(30.5 * SECOND, abs=9)
+
+    def test_others_get_the_samples_too_and_learn_of_the_end(self) -> None:
+        taken: list[int | None] = []
+
+        def take(block: Pcm | None) -> None:
+            taken.append(None if block is None else len(block))
+
+        files = [tone_file(1.0), tone_file(0.5)]
+        blocks = Recording(files, 60, "file", on_block=take).blocks()
+        assert [*map(len, blocks), None] == taken
 
     def test_several_files_follow_each_other(self) -> None:
         samples = decode(tone_file(1.0), tone_file(0.5, rate=48_000))

@@ -49,6 +49,7 @@ def track_of(blocks: Sequence[tuple[float, int]], diarizer: StandInDiarizer) -> 
     with closing(SpeakerTrack(cast(Diarizer, diarizer))) as track:
         for seconds, value in blocks:
             track.add(np.full(round(seconds * SAMPLE_RATE), value, np.int16))
+        track.add(None)
         return asyncio.run(track.result())
 
 
@@ -57,6 +58,15 @@ def test_a_short_recording_is_one_piece() -> None:
     found = track_of([(PIECE_SECONDS, 1), (TAIL_SECONDS - 1, 1)], diarizer)
     assert diarizer.seconds == [PIECE_SECONDS + TAIL_SECONDS - 1]
     assert found.turns == (Turn(0.0, 10.0, 0),)
+
+
+def test_the_last_piece_is_found_while_the_text_is_still_decoded() -> None:
+    diarizer = StandInDiarizer()
+    with closing(SpeakerTrack(cast(Diarizer, diarizer))) as track:
+        track.add(np.zeros(SAMPLE_RATE, np.int16))
+        assert diarizer.seconds == []
+        track.add(None)
+        assert diarizer.seconds == [1.0]
 
 
 def test_a_long_one_is_cut_and_no_piece_is_short() -> None:
