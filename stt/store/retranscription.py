@@ -43,7 +43,7 @@ def transcribe_again(
     *,
     drop_edits: bool = False,
 ) -> int:
-    """Set these OPTIONS and make all chunks pending, or those that match; return how many.
+    """Set these OPTIONS, and make all chunks pending, or those that match; return how many.
 
     `made` is a query about transcripts. Raise NotFound; AudioRemoved if no chunk has audio;
     HasEdits, without `drop_edits`, if people have edited the text; ChannelsSplit. A chunk that is
@@ -57,6 +57,7 @@ def transcribe_again(
         with translated(), database.chunks.find(query, ["_id"]) as cursor:
             chunk_ids = [document["_id"] for document in cursor]
         if not chunk_ids:
+            recordings.change(recording_id, options)
             return 0
     check_audio(database, recording_id)
     if not drop_edits:
@@ -80,15 +81,13 @@ def change_speakers(
     Return how many chunks are transcribed again. `made` and what is raised: as `transcribe_again`;
     AudioRemoved only if no speakers are known.
     """
-    count = 0
-    if options["speakers"] is not None:
-        without = {**(made or {}), **WITHOUT_SPEAKERS}
-        count = transcribe_again(database, recording_id, options, without, drop_edits=drop_edits)
-        if not count and not _has_speakers(database, recording_id):
-            check_audio(database, recording_id)
-    if not count:
+    if options["speakers"] is None:
         MongoRecordings(database).change(recording_id, options)
-    return count
+        return 0
+    if not _has_speakers(database, recording_id):
+        check_audio(database, recording_id)
+    without = {**(made or {}), **WITHOUT_SPEAKERS}
+    return transcribe_again(database, recording_id, options, without, drop_edits=drop_edits)
 
 
 def renew(
@@ -109,23 +108,16 @@ def renew(
     outdated: list[Query] = []
     if models and (recording.model not in models or "model" in changed):
         outdated.append({"transcript.model": {"$nin": sorted(models)}})
-    finds_speakers = options.get("speakers") is not None and _may_find_speakers(database, recording)
-    if finds_speakers:
-        outdated.append(WITHOUT_SPEAKERS)
-    count = 0
-    if outdated:
-        made = {**TRANSCRIBED, "$or": outdated}
-        count = transcribe_again(database, recording.id, changed, made)
-    if finds_speakers and not count and not _has_speakers(database, recording.id):
-        check_audio(database, recording.id)
-    if changed and not count:  # what is still to be transcribed is to be made with it too
+    if options.get("speakers") is not None:
+        is_any_known = _has_speakers(database, recording.id)
+        if is_any_known or recording.speakers is None:  # else its servers left all of them out
+            if not is_any_known:
+                check_audio(database, recording.id)
+            outdated.append(WITHOUT_SPEAKERS)
+    if not outdated:  # what is still to be transcribed is to be made with the options too
         MongoRecordings(database).change(recording.id, changed)
-    return count
-
-
-def _may_find_speakers(database: Database, recording: Recording) -> bool:
-    """Return False if they were asked for before, and all of its servers left them out."""
-    return recording.speakers is None or _has_speakers(database, recording.id)
+        return 0
+    return transcribe_again(database, recording.id, changed, {**TRANSCRIBED, "$or": outdated})
 
 
 def _has_speakers(database: Database, recording_id: ObjectId) -> bool:
