@@ -15,6 +15,7 @@ from whisper_server.errors import OutOfMemory, StartError
 from whisper_server.hardware import cards
 from whisper_server.model_names import find_model
 from whisper_server.presets import EnginePlan, Machine, Shape
+from whisper_server.settings import MAX_BATCH_SIZE
 from whisper_server.user_cache import cache_folder
 
 CPU_BATCHES: tuple[int, ...] = (1, 2, 4, 8, 16)
@@ -73,7 +74,7 @@ class _Remembered(BaseModel):
     subject: Subject
     streams: int = Field(ge=1, le=256)
     threads: int = Field(ge=1, le=256)
-    batch_size: int = Field(ge=1, le=256)
+    batch_size: int = Field(ge=1, le=MAX_BATCH_SIZE)
     windows_per_second: float = Field(gt=0)
 
 

@@ -179,7 +179,7 @@ class RecordingForm(UploadForm):
 Form = TypeVar("Form", bound=UploadForm)
 
 
-def read_form(data: FormData, model: type[Form]) -> Form:
+def checked_form(data: FormData, model: type[Form]) -> Form:
     """Return the checked form; a field `name[]` is a list, and may be sent as `name` too.
 
     Raise InvalidRequest that names the field that is wrong.

@@ -15,12 +15,13 @@ from whisper_server.engines.base import Transcription
 from whisper_server.errors import ApiError
 from whisper_server.hardware import process_bytes
 from whisper_server.scheduler_state import SchedulerState
+from whisper_server.settings import MAX_BATCH_SIZE
 
 Stage = Literal["prepare", "queue", "encode", "decode", "speakers"]
 """prepare: upload → samples → speech → spectrograms, a step; queue: a window waits; encode: a
 batch, to find its languages; decode: a batch; speakers: a recording waits for them."""
 
-_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_BATCHES = (1, 2, 4, 8, 16, 32, MAX_BATCH_SIZE)
 _REQUEST_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 _REAL_TIME_FACTORS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 

@@ -129,24 +129,23 @@ class Scheduler:
                 self._in_work += 1
                 started = time.monotonic()
                 try:
-                    found = await self._transcribe(task)
+                    found = await self._transcribe(task, started)
                 finally:
                     self._in_work -= 1
         finally:
             self._tasks.discard(task)
         return await self._finished(found, finish, started) if finish else found
 
-    async def _transcribe(self, task: TranscriptionTask) -> Transcription:
-        started = time.monotonic()
-        limit = self._settings.request_timeout
+    async def _transcribe(self, task: TranscriptionTask, started: float) -> Transcription:
         task.announce(is_begun=True)
         self._pipeline.begin(task)
         try:
-            async with asyncio.timeout(limit or None):
+            async with asyncio.timeout(self._seconds_left(started)):
                 found = await asyncio.wrap_future(task.result)
         except TimeoutError:
             raise RequestTimeout(
-                f"This transcription was given {limit:g} seconds (REQUEST_TIMEOUT) and is not done."
+                f"This transcription was given {self._settings.request_timeout:g} seconds"
+                " (REQUEST_TIMEOUT) and is not done."
             ) from None
         self._metrics.recording_done(found, time.monotonic() - started)
         return found
@@ -154,12 +153,16 @@ class Scheduler:
     async def _finished(
         self, found: Transcription, finish: Finish, started: float
     ) -> Transcription:
-        limit = self._settings.request_timeout
         self._finishing += 1
         try:
-            return await finish(found, limit + started - time.monotonic() if limit else None)
+            return await finish(found, self._seconds_left(started))
         finally:
             self._finishing -= 1
+
+    def _seconds_left(self, started: float) -> float | None:
+        """Return how long a request may still take; None without a limit."""
+        limit = self._settings.request_timeout
+        return limit + started - time.monotonic() if limit else None
 
     def _require_room_for(self, seconds: float) -> None:
         """Raise Unavailable, but never when the queue is empty: any length is taken then."""

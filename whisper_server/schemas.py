@@ -93,8 +93,8 @@ class DiarizedOut(BaseModel):
 class VerboseOut(BaseModel):
     """`language` is the code (`en`) of the language with the most speech; `duration` in seconds.
 
-    `silent_speech_seconds`: speech that gave no text. `speakers`: if they were asked for
-    and could be looked for.
+    `silent_speech_seconds`: speech that gave no text. `speakers`: None if they were
+    not asked for, or could not be found.
     """
 
     task: Task
@@ -185,7 +185,10 @@ class RecordingSegmentOut(FromAttributes):
 
 
 class RecordingOut(FromAttributes):
-    """`top_language_probs`: up to five pairs of code and probability, the likeliest first."""
+    """`top_language_probs`: up to five pairs of code and probability, the likeliest first.
+
+    `speakers`: None if they were not asked for, or could not be found.
+    """
 
     language: str
     top_language_probs: list[tuple[str, float]]

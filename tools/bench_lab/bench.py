@@ -10,7 +10,7 @@ from tools.bench_lab.ceiling import Shape
 from tools.bench_lab.contestants import ModelAt, Result, Scenario
 from tools.bench_lab.health import HealthWatch
 from tools.bench_lab.memory import CardWatch, cpu_seconds
-from tools.bench_lab.processes import run_ceiling, run_contestant
+from tools.bench_lab.processes import ContestantFailed, run_ceiling, run_contestant
 from tools.bench_lab.report import BATCHED, CEILING, COPIES, OURS, PLAIN, Comparison
 from tools.bench_lab.server import OurServer
 from whisper_server.hardware import usable_cores
@@ -42,6 +42,15 @@ class Wishes:
     profile: bool
 
 
+def crowd(some: Sequence[Clip], clients: int, audio_seconds: float) -> Scenario:
+    """Return a scenario of about so much audio, but some calls of each caller, and not too many:
+    most contestants are slower than the one that the seconds were chosen for."""
+    mean = sum(clip.seconds for clip in some) / len(some)
+    count = min(max(round(audio_seconds / mean), MIN_CALLS * clients), MAX_CALLS * clients)
+    name = f"{clients} caller{'s' if clients > 1 else ''}"
+    return Scenario(name, clients, tuple(clips.many(some, count)))
+
+
 class Bench:
     """`folder` is for clips and a log; `tell` prints a line."""
 
@@ -70,15 +79,10 @@ class Bench:
         return comparison
 
     def _scenarios(self, speed: float) -> tuple[Scenario, ...]:
-        """As many clips as somebody of that speed needs the wished time for, but some for each
-        caller, and not too many: most contestants are slower."""
-        mean = sum(clip.seconds for clip in self._clips) / len(self._clips)
-        wished = round(self._wishes.seconds * speed / mean)
-        crowds = []
-        for clients in self._wishes.crowds:
-            count = min(max(wished, MIN_CALLS * clients), MAX_CALLS * clients)
-            name = f"{clients} caller{'s' if clients > 1 else ''}"
-            crowds.append(Scenario(name, clients, tuple(clips.many(self._clips, count))))
+        crowds = (
+            crowd(self._clips, clients, self._wishes.seconds * speed)
+            for clients in self._wishes.crowds
+        )
         return (*crowds, Scenario(report.LONG, 1, (self._long,)))
 
     def _best_shape(self) -> tuple[Shape, float]:
@@ -92,10 +96,12 @@ class Bench:
         self._say(f"The ceiling of {len(shapes)} shapes:")
         best: tuple[Shape, float] | None = None
         for shape, result in run_ceiling(self._model, shapes, (Scenario("sweep", 1, tuple(some)),)):
-            self._say(f"  {shape!s:32} {result.speed:8.1f} x real time")
+            note = f", {result.note}" if result.failed else ""
+            self._say(f"  {shape!s:32} {result.speed:8.1f} x real time{note}")
             if best is None or result.speed > best[1]:
                 best = shape, result.speed
-        assert best is not None
+        if best is None or not best[1]:
+            raise ContestantFailed("CTranslate2 alone decoded nothing in any shape")
         return best
 
     def _measure_ceiling(

@@ -142,8 +142,9 @@ def run(
     finally:
         stop.set()
     wall_seconds = (ended_at or time.perf_counter()) - began
-    for caller in callers if waits else ():
-        caller.join()
+    if waits:
+        for caller in callers:
+            caller.join()
     return Measured(clients, wall_seconds, tuple(ended), was_interrupted, was_cut)
 
 

@@ -55,6 +55,11 @@ class Scenario:
     def audio_seconds(self) -> float:
         return sum(clip.seconds for clip in self.clips)
 
+    @property
+    def is_long(self) -> bool:
+        """A single clip is a long file."""
+        return len(self.clips) == 1
+
 
 @dataclass(frozen=True)
 class Result:
@@ -250,16 +255,15 @@ def run_task(kinds: Mapping[str, Callable[[ModelAt, int], Contestant]], file: st
     callers.run(contestant.transcribe, [WARM_UP_CLIP] * WARM_UP_CALLS, WARM_UP_CALLS)
     long_speed = math.inf
     for scenario in task.scenarios:
-        is_long = len(scenario.clips) == 1
-        needed = scenario.audio_seconds / long_speed if is_long else task.limit_seconds
+        needed = scenario.audio_seconds / long_speed if scenario.is_long else task.limit_seconds
         if time.time() + needed > task.until:
             continue
         contestant.number = scenario.number or task.number
-        limit = math.inf if is_long else task.limit_seconds
+        limit = math.inf if scenario.is_long else task.limit_seconds
         measured = callers.run(
             contestant.transcribe, scenario.clips, scenario.clients, limit_seconds=limit, waits=True
         )
-        if is_long:
+        if scenario.is_long:
             long_speed = measured.speed
         print(json.dumps(asdict(Result.of(scenario, measured, os.getpid()))), flush=True)
     contestant.close()

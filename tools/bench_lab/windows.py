@@ -18,12 +18,6 @@ from whisper_server.recording import Recording
 DAY_SECONDS = 86_400
 
 
-def ready_windows(model: ModelAt, clips: Sequence[Clip]) -> list[Features]:
-    """The windows that our server makes of all of them, one clip behind the other."""
-    made = windows_by_path(model, clips)
-    return [window for clip in clips for window in made[clip.path]]
-
-
 def windows_by_path(model: ModelAt, clips: Sequence[Clip]) -> dict[Path, list[Features]]:
     """The windows that our server makes of each of them.
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.bench_lab import clips
-from tools.bench_lab.bench import MAX_CALLS, MIN_CALLS
+from tools.bench_lab import bench, clips
 from tools.bench_lab.callers import Clip
 from tools.bench_lab.ceiling import Shape
 from tools.bench_lab.contestants import ModelAt, Scenario
@@ -57,11 +56,8 @@ class Measurement:
 
     def crowd(self, clients: int, share: float = 1.0) -> Scenario:
         """As many clips as the ceiling would need `crowd_seconds` for, but some for each caller."""
-        mean = sum(clip.seconds for clip in self.recordings.clips) / len(self.recordings.clips)
-        wished = round(share * self.plan.crowd_seconds * self.speed / mean)
-        count = min(max(wished, MIN_CALLS * clients), MAX_CALLS * clients)
-        name = f"{clients} caller{'s' if clients > 1 else ''}"
-        return Scenario(name, clients, self.many(count))
+        seconds = share * self.plan.crowd_seconds * self.speed
+        return bench.crowd(self.recordings.clips, clients, seconds)
 
     def long(self, share: float = 1.0, name: str = LONG, number: int | None = None) -> Scenario:
         return Scenario(name, 1, (self.recordings.long(self.plan.long_seconds * share),), number)

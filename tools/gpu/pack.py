@@ -34,7 +34,7 @@ PACKAGES = (
     "typing-inspection", "urllib3", "uvicorn",
 )  # fmt: skip
 """All that the server and the benchmark need, but for onnxruntime, and for numpy, tokenizers,
-huggingface-hub and tqdm, which transformers brings. tiny.en's tokenizer is packed without it."""
+huggingface-hub and tqdm, which transformers brings. Of tiny.en only the tokenizer is packed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ come to all its rows raises NotReached.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -21,10 +22,9 @@ from tools.bench_lab.processes import run_ceiling, run_contestant, told_by
 from tools.bench_lab.report import CLIPS, LONG
 from tools.bench_lab.server import OurServer
 from tools.gpu.measurement import Measurement, Wanted
+from tools.gpu.summary import CEILING, LONGEST, OURS, PRESET, SWEEP
 
 Row = dict[str, Any]
-SWEEP, LONGEST = "sweep", "two hours"
-OURS, PRESET, CEILING = "ours", "preset", "ceiling"
 FINAL_SECONDS = 20.0
 """What the ceiling keeps for the best shape."""
 END_SECONDS = 5.0
@@ -133,7 +133,7 @@ def _served(
     module: str = "whisper_server",
 ) -> Iterator[Row]:
     """A long file after another one is begun only if it would end in time."""
-    long_speed = float("inf")
+    long_speed = math.inf
     with (
         Wanted([f"{who}: {scenario.name}" for scenario in scenarios]) as missing,
         CardWatch() as card,
@@ -142,16 +142,16 @@ def _served(
         shape = server.shape()
         callers.run(server.transcribe, of.many(WARM_UP_CALLS), WARM_UP_CALLS)
         for scenario in scenarios:
-            left, is_long = deadline - time.monotonic(), len(scenario.clips) == 1
-            if left <= 0 or (is_long and scenario.audio_seconds / long_speed > left):
+            left = deadline - time.monotonic()
+            if left <= 0 or (scenario.is_long and scenario.audio_seconds / long_speed > left):
                 continue
             stages, cpu = server.stage_seconds(), cpu_seconds(server.pid) or 0.0
             with HealthWatch(server.url) as health:
                 measured = callers.run(
                     server.transcribe, scenario.clips, scenario.clients, limit_seconds=left
                 )
-            if is_long:
-                long_speed = measured.speed or float("inf")
+            if scenario.is_long:
+                long_speed = measured.speed or math.inf
             missing.found(f"{who}: {scenario.name}")
             yield _row(who, Result.of(scenario, measured, server.pid), shape, card) | {
                 "health_p99_ms": health.latency_ms(0.99),

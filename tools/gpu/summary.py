@@ -12,7 +12,8 @@ PUBLISHED = {"large-v3-turbo": 404.0, "large-v3": 226.0}
 """Times real time, as others publish: an H100, batches of 32; a 4090, with CUDA graphs."""
 OF_CEILING, OF_CEILING_LONG, TIMES_PEERS = 0.9, 0.85, 2.0
 CROWD, SWEEP, LONGEST = "64 callers", "sweep", "two hours"
-SERVED = ("ours", "preset")
+OURS, PRESET, CEILING = "ours", "preset", "ceiling"
+SERVED = (OURS, PRESET)
 PEERS = ("plain", "batched", "transformers")
 SAME_WORDS = 0.1
 """Texts of one length are the same work: by more than this share of the ceiling's they may not
@@ -47,7 +48,7 @@ def goals(model: str, sections: Mapping[str, Any]) -> list[Goal]:
     """Return the goals of a model; what was not measured is missed."""
     rows = _rows(sections)
     crowd, long = _best(rows, SERVED, CROWD), _best(rows, SERVED, LONG)
-    ceiling = _best(rows, ("ceiling",), CLIPS) or _best(rows, ("ceiling",), SWEEP)
+    ceiling = _best(rows, (CEILING,), CLIPS) or _best(rows, (CEILING,), SWEEP)
     longest = max(long, _best(rows, SERVED, LONGEST))
     found = []
     if model in PUBLISHED:
@@ -56,7 +57,7 @@ def goals(model: str, sections: Mapping[str, Any]) -> list[Goal]:
         found.append(Goal(text, best > PUBLISHED[model]))
     for what, speed, other, least, name in (
         (CROWD, crowd, ceiling, OF_CEILING, "of the ceiling"),
-        (LONG, longest, _best(rows, ("ceiling",), LONG), OF_CEILING_LONG, "of the ceiling"),
+        (LONG, longest, _best(rows, (CEILING,), LONG), OF_CEILING_LONG, "of the ceiling"),
         (CLIPS, crowd, _best(rows, PEERS, CLIPS), TIMES_PEERS, "times the best peer"),
         (LONG, long, _best(rows, PEERS, LONG), 1.0, "times the best peer"),
     ):
@@ -69,7 +70,7 @@ def goals(model: str, sections: Mapping[str, Any]) -> list[Goal]:
 def differences(sections: Mapping[str, Any]) -> list[str]:
     """Say which texts are longer or shorter than the ceiling's: their work was another."""
     rows = [row for row in _rows(sections) if row.get("words") is not None]
-    right = {row["what"]: row["words"] for row in rows if row["who"] == "ceiling"}
+    right = {row["what"]: row["words"] for row in rows if row["who"] == CEILING}
     found = []
     for row in rows:
         if row["who"] == "host" or row["what"] == SWEEP:  # words of its own; some of the clips

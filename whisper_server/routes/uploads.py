@@ -19,7 +19,7 @@ from starlette.types import Message
 from whisper_server import errors
 from whisper_server.engines.base import Options, Task, Transcription
 from whisper_server.form_parser import FormParser
-from whisper_server.forms import AudioForm, Form, UploadForm, read_form
+from whisper_server.forms import AudioForm, Form, UploadForm, checked_form
 from whisper_server.model_service import Service
 from whisper_server.recording import Recording
 from whisper_server.scheduler_state import OnProgress
@@ -229,7 +229,7 @@ async def receive_upload(
         held.enter_context(service.scheduler.place())
         data = await _read_form(request, service.settings.max_upload_mb, max_files)
         held.push_async_callback(data.close)
-        yield Upload(service, request, data, read_form(data, model), file_field, held)
+        yield Upload(service, request, data, checked_form(data, model), file_field, held)
 
 
 async def _read_form(request: Request, max_mebibytes: int, max_files: int) -> FormData:

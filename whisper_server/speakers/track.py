@@ -34,11 +34,10 @@ class SpeakerTrack:
 
     def __init__(self, diarizer: Diarizer) -> None:
         self._diarizer = diarizer
-        self._samples = StoredSamples(round((PIECE_SECONDS + TAIL_SECONDS) * SAMPLE_RATE))
+        self._samples = _StoredSamples(round((PIECE_SECONDS + TAIL_SECONDS) * SAMPLE_RATE))
         self._begin = 0
         self._pieces: list[tuple[float, Future[PieceSpeakers]]] = []
         self._failure: Exception | None = None
-        self._is_whole = False
 
     def add(self, block: Pcm | None) -> None:
         """Take the next samples, or None after the last; whole pieces are diarized meanwhile.
@@ -50,7 +49,6 @@ class SpeakerTrack:
         try:
             if block is None:
                 self._submit(self._samples.count)
-                self._is_whole = True
                 return
             self._samples.append(block)
             if self._samples.count - self._begin >= (PIECE_SECONDS + TAIL_SECONDS) * SAMPLE_RATE:
@@ -62,7 +60,8 @@ class SpeakerTrack:
         """Return the speakers once all samples were taken; raise what diarizing raises."""
         if self._failure is not None:
             raise self._failure
-        assert self._is_whole, "it was read to its end"
+        is_whole = self._pieces and self._begin == self._samples.count
+        assert is_whole, "it was read to its end"
         found = await asyncio.gather(*(asyncio.wrap_future(future) for _, future in self._pieces))
         starts = [start for start, _ in self._pieces]
         return await asyncio.to_thread(joined, list(zip(starts, found, strict=True)))
@@ -80,7 +79,7 @@ class SpeakerTrack:
         self._begin = end
 
 
-class StoredSamples:
+class _StoredSamples:
     """Samples in a file, the first `most_in_memory` of them in memory. Thread-safe."""
 
     def __init__(self, most_in_memory: int) -> None:

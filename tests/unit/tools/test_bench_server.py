@@ -16,7 +16,7 @@ from tools.bench_lab.contestants import ModelAt, Result, Scenario, Task
 from tools.bench_lab.memory import peak_mb
 from tools.bench_lab.random_model import Size, spoken_tokens, write_model
 from tools.bench_lab.report import Comparison
-from tools.bench_lab.windows import ready_windows
+from tools.bench_lab.windows import windows_by_path
 
 
 @pytest.mark.parametrize("mels", [80, 128], ids=["base's vocabulary", "large-v3's vocabulary"])
@@ -52,7 +52,7 @@ def test_a_text_that_follows_the_sound_has_the_tokens_of_real_speech(tmp_path: P
     whisper = ctranslate2.models.Whisper(str(tmp_path), device="cpu", intra_threads=1)
     names = json.loads((tmp_path / "vocabulary.json").read_text("utf-8"))
     prompt = [names.index(f"<|{name}|>") for name in ("startoftranscript", "en", "transcribe")]
-    windows = np.stack(ready_windows(model, clips))
+    windows = np.stack([one for made in windows_by_path(model, clips).values() for one in made])
 
     found = whisper.generate(ctranslate2.StorageView.from_array(windows), [prompt] * len(clips))
     lengths = [len(one.sequences_ids[0]) for one in found]
@@ -127,9 +127,8 @@ def test_a_ceiling_that_is_beaten_passes_no_goal() -> None:
 def test_the_ceiling_is_given_the_windows_that_the_server_makes() -> None:
     sample = ModelAt(sample_folder(), "cpu", "int8")
     clip = Clip(SAMPLES / "two-voices.mp3", 43.4)
-    windows = ready_windows(sample, [clip, clip])
-    assert {window.shape for window in windows} == {(80, 3000)}
-    assert len(windows) == 2 * 2
+    (windows,) = windows_by_path(sample, [clip, clip]).values()
+    assert [window.shape for window in windows] == [(80, 3000)] * 2
 
 
 def test_the_tables_have_a_line_for_each_scenario_and_who_was_left_out_is_not_there() -> None:

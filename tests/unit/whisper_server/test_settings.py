@@ -108,7 +108,7 @@ def test_a_value_out_of_bounds_is_refused_by_the_variables_name(
     assert [error["loc"][0] for error in caught.value.errors()] == [variable]
 
 
-def test_a_batch_that_a_card_computes_wrongly_is_refused_with_the_reason() -> None:
+def test_a_batch_that_a_card_computes_wrongly_is_refused() -> None:
     assert load_settings({"batch_size": "64"}).batch_size == 64
     with pytest.raises(ValidationError, match="less than or equal to 64"):
         load_settings({"batch_size": "65"})
